@@ -1,1 +1,17 @@
-//! placeholder
+//! The words that every part of trueup shares: what a Git tree looks like from outside ([`tree`]),
+//! what a Kubernetes object is ([`object`]), where a field stands in it ([`path`]), and YAML as
+//! Kubernetes reads it ([`yaml`]).
+//!
+//! Nothing in here knows of Git, of a cluster, of the file system or of time.
+
+pub mod object;
+pub mod path;
+pub mod tree;
+pub mod yaml;
+
+pub use object::{GroupKind, Manifest, ObjectId, Origin};
+pub use path::{FieldPath, Segment};
+pub use tree::{ContentId, Entry, EntryKind, MemoryTree, Tree, TreeError};
+
+/// A JSON value; object keys are kept sorted, so equal values print equal bytes.
+pub type Value = serde_json::Value;
