@@ -4,7 +4,7 @@
 //! they could be secrets.
 
 use super::duration;
-use super::nearest::suggestion;
+use super::nearest::{nearest, suggestion};
 use serde_json::{Map, Value};
 use trueup_model::yaml::{Content, Node, Position};
 
@@ -38,11 +38,12 @@ impl<'s> Check<'s> {
             return self.add(node.at, message);
         }
         if let Some(variants) = schema.get("oneOf").and_then(Value::as_array) {
-            return if variants.iter().all(|variant| names_of(variant).is_some()) {
-                self.one_of_names(node, variants, place)
+            if variants.iter().all(|variant| names_of(variant).is_some()) {
+                self.one_of_names(node, variants, place);
             } else {
-                self.one_of_fields(node, variants, place)
-            };
+                self.one_of_fields(node, variants, place);
+            }
+            return;
         }
         if names_of(schema).is_some() {
             return self.one_of_names(node, std::slice::from_ref(schema), place);
@@ -83,24 +84,29 @@ impl<'s> Check<'s> {
         let empty = Map::new();
         let properties = schema.get("properties").and_then(Value::as_object);
         let others = schema.get("additionalProperties");
+        let mut meant: Vec<&str> = Vec::new();
         for (key, key_at, value) in entries {
             let inner = if place.is_empty() { key.clone() } else { format!("{place}.{key}") };
             match (properties.and_then(|properties| properties.get(key)), others) {
                 // A field without a value counts as left out.
                 (Some(_), _) if value.is_null() => {}
-                (Some(schema), _) => self.node(value, schema, &inner),
+                (Some(schema), _) | (None, Some(schema @ Value::Object(_))) => {
+                    self.node(value, schema, &inner);
+                }
                 (None, Some(Value::Bool(false))) => {
                     let known = properties.unwrap_or(&empty).keys().map(String::as_str);
+                    meant.extend(nearest(key, known.clone()));
                     let near = suggestion(key, known, "there are no fields here");
                     self.add(*key_at, format!("unknown field `{key}`{}{near}", within(place)));
                 }
-                (None, Some(schema @ Value::Object(_))) => self.node(value, schema, &inner),
                 (None, _) => {}
             }
         }
         for name in schema.get("required").and_then(Value::as_array).into_iter().flatten() {
             let Some(name) = name.as_str() else { continue };
-            if !entries.iter().any(|(key, _, value)| key == name && !value.is_null()) {
+            // A typo in the name of a field is one problem, not two.
+            let written = entries.iter().any(|(key, _, value)| key == name && !value.is_null());
+            if !written && !meant.contains(&name) {
                 self.add(at, format!("missing field `{name}`{}", within(place)));
             }
         }

@@ -108,7 +108,8 @@ impl Config {
     pub fn fingerprint(&self) -> String {
         // Maps are sorted and every type has one form, so equal configurations are equal bytes.
         let bytes = serde_json::to_vec(self).unwrap_or_default();
-        Sha256::digest(bytes).iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+        let hash = Sha256::digest(bytes);
+        hash.iter().take(16).fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
     }
 }
 

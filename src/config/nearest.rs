@@ -1,9 +1,9 @@
 //! Which known word somebody meant.
 
 /// The known words that are nearest to what was written, if any is near enough for a typo.
-fn nearest<'k>(written: &str, known: impl IntoIterator<Item = &'k str>) -> Vec<&'k str> {
+pub(super) fn nearest<'k>(written: &str, known: impl IntoIterator<Item = &'k str>) -> Vec<&'k str> {
     let lower = written.to_lowercase();
-    let allowed = 1 + written.chars().count() / 4;
+    let allowed = 1 + written.chars().count() / 5;
     let mut best = allowed + 1;
     let mut words = Vec::new();
     for word in known {

@@ -16,9 +16,6 @@ use std::path::{Path, PathBuf};
 use trueup_model::Origin;
 use trueup_model::yaml::{self, Node, Position};
 
-/// How deep folders of configuration may stand in each other.
-const MAX_FOLDERS: usize = 16;
-
 /// Reads a configuration from a file (one or more documents), or from all `.yaml`, `.yml` and `.json` files in and
 /// below a folder, hidden ones aside.
 ///
@@ -53,7 +50,7 @@ impl Reader {
     fn files(&mut self, path: &Path) -> BTreeSet<PathBuf> {
         if path.is_dir() {
             let mut files = BTreeSet::new();
-            self.folder(path, &mut files, 0);
+            self.folder(path, &mut files, &mut BTreeSet::new());
             if files.is_empty() && self.problems.is_empty() {
                 let message = "there is no .yaml, .yml or .json file in this folder";
                 self.problem(path, Position::default(), message);
@@ -64,9 +61,10 @@ impl Reader {
         }
     }
 
-    fn folder(&mut self, folder: &Path, files: &mut BTreeSet<PathBuf>, depth: usize) {
-        if depth > MAX_FOLDERS {
-            return self.problem(folder, Position::default(), "folders stand too deep in each other");
+    fn folder(&mut self, folder: &Path, files: &mut BTreeSet<PathBuf>, seen: &mut BTreeSet<PathBuf>) {
+        // Links can lead in circles.
+        if !seen.insert(folder.canonicalize().unwrap_or_else(|_| folder.to_owned())) {
+            return;
         }
         let entries = match std::fs::read_dir(folder) {
             Ok(entries) => entries,
@@ -82,7 +80,7 @@ impl Reader {
             }
             let extension = path.extension().and_then(|extension| extension.to_str());
             if path.is_dir() {
-                self.folder(&path, files, depth + 1);
+                self.folder(&path, files, seen);
             } else if matches!(extension, Some("yaml" | "yml" | "json")) {
                 files.insert(path);
             }
@@ -170,19 +168,15 @@ impl Reader {
             }
         }
         let names = Kind::ALL.map(Kind::as_str);
-        match text("kind") {
-            Some((at, name)) => {
-                let kind = Kind::ALL.into_iter().find(|kind| kind.as_str() == name);
-                if kind.is_none() {
-                    self.problem(file, at, format!("unknown kind `{name}`{}", suggestion(name, names, "")));
-                }
-                kind
-            }
-            None => {
-                self.problem(file, node.at, format!("missing field `kind`: one of {}", names.join(", ")));
-                None
-            }
+        let Some((at, name)) = text("kind") else {
+            self.problem(file, node.at, format!("missing field `kind`: one of {}", names.join(", ")));
+            return None;
+        };
+        let kind = Kind::ALL.into_iter().find(|kind| kind.as_str() == name);
+        if kind.is_none() {
+            self.problem(file, at, format!("unknown kind `{name}`{}", suggestion(name, names, "")));
         }
+        kind
     }
 
     fn declare<S: Spec>(&mut self, file: &Path, node: &Node)
@@ -206,7 +200,7 @@ impl Reader {
 
     /// Connects what was declared, unless names are missing because of other problems.
     fn finish(mut self, path: &Path) -> Result<Config, Problems> {
-        self.declarations.complete = !self.incomplete;
+        self.declarations.incomplete = self.incomplete;
         let resolved = std::mem::take(&mut self.declarations).resolve();
         match resolved {
             Ok(config) if self.problems.is_empty() => return Ok(config),

@@ -247,5 +247,5 @@ fn is_ref_name(name: &str) -> bool {
         || name.contains("@{")
         || name.starts_with(['-', '/', '.'])
         || name.ends_with(['/', '.'])
-        || name.ends_with(".lock"))
+        || name.strip_suffix(".lock").is_some())
 }

@@ -28,8 +28,8 @@ pub struct Declarations {
     pub apps: BTreeMap<String, Declared<AppSpec>>,
     /// Names of objects that exist but are broken, so that references to them are no second problem.
     pub known: BTreeSet<(Kind, String)>,
-    /// Whether every object is known at least by name; otherwise a missing name proves nothing.
-    pub complete: bool,
+    /// Whether there are objects that are not even known by name; then a missing name proves nothing.
+    pub incomplete: bool,
 }
 
 impl Declare<RepositorySpec> for Declarations {
@@ -79,7 +79,7 @@ impl Declarations {
             return Err(findings);
         }
         targets.sort_by(|a, b| a.name.cmp(&b.name));
-        let Self { repositories, clusters, environments, apps, known: _, complete: _ } = self;
+        let Self { repositories, clusters, environments, apps, known: _, incomplete: _ } = self;
         Ok(Config { repositories, clusters, environments, apps, targets })
     }
 }
@@ -108,7 +108,7 @@ impl<'d> Resolver<'d> {
             Kind::App => declared.apps.keys().map(String::as_str).collect(),
         };
         let broken = declared.known.contains(&(kind, name.to_owned()));
-        if keys.contains(&name) || broken || !declared.complete {
+        if keys.contains(&name) || broken || declared.incomplete {
             return;
         }
         let near = suggestion(name, keys.iter().copied(), "none is declared");
@@ -142,7 +142,7 @@ impl<'d> Resolver<'d> {
                         .all(|(key, value)| cluster.metadata.labels.get(key) == Some(value))
                 };
                 names.extend(self.declared.clusters.values().filter(fits).map(|c| c.metadata.name.as_str()));
-                if names.is_empty() && self.declared.complete && !self.has_broken_clusters() {
+                if names.is_empty() && !self.declared.incomplete && !self.has_broken_clusters() {
                     let place = Place::spec("clusters").field("selector");
                     self.add(environment, place, "no Cluster carries these labels");
                 }
@@ -204,7 +204,13 @@ impl<'d> Resolver<'d> {
         }
         let path = self.expand(app, "path", &app.spec.path, &scope)?;
         let Ok(path) = tree::join("", &path) else {
-            let message = format!("`{path}` leaves the repository: the path is taken from its root");
+            let message = if path.starts_with('/') {
+                format!(
+                    "`{path}` is absolute: write the path from the repository's root, without the first `/`"
+                )
+            } else {
+                format!("`{path}` leaves the repository")
+            };
             self.add(app, Place::spec("path"), message);
             return None;
         };

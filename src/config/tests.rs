@@ -78,16 +78,22 @@ fn config(text: &str) -> Config {
     load_files(&[("trueup.yaml", text)]).1.unwrap()
 }
 
-/// The problems of a file, without the folder in front.
+/// The problems of files, without the folder in front; a file without a name is `trueup.yaml`.
+fn problems(files: &[(&str, &str)]) -> String {
+    let named: Vec<_> =
+        files.iter().map(|(n, t)| (if n.is_empty() { "trueup.yaml" } else { *n }, *t)).collect();
+    let (folder, config) = load_files(&named);
+    let folder = folder.path().display().to_string();
+    format!("{}\n", config.unwrap_err()).replace(&format!("{folder}/"), "").replace(&folder, ".")
+}
+
+/// The problems of a file.
 fn refuses(text: &str, expected: &Expect) {
-    refuses_files(&[("trueup.yaml", text)], expected);
+    refuses_files(&[("", text)], expected);
 }
 
 fn refuses_files(files: &[(&str, &str)], expected: &Expect) {
-    let (folder, config) = load_files(files);
-    let problems = config.unwrap_err().to_string();
-    let folder = format!("{}/", folder.path().display());
-    expected.assert_eq(&(problems.replace(&folder, "") + "\n"));
+    expected.assert_eq(&problems(files));
 }
 
 /// A document of a kind.
@@ -103,7 +109,7 @@ fn around(app: &str) -> String {
         + &document(
             "Environment",
             "production",
-            "{cluster: eu-1, namespace: shop, values: {domain: a.b, n: {x: 1}}}",
+            "{cluster: eu-1, namespace: shop, values: {domain: a.b, m: {x: 1}}}",
         )
 }
 
@@ -171,7 +177,6 @@ spec:
   retry: {limit: -1, backoff: {initial: 0s}}
 ",
         &expect![[r#"
-            trueup.yaml:5:3: missing field `url` in spec
             trueup.yaml:5:3: unknown field `ulr` in spec, did you mean `url`?
             trueup.yaml:6:3: unknown field `intervall` in spec, did you mean `interval`?
             trueup.yaml:7:12: spec.timeout: "5 parsecs" is not a duration such as 30s, 5m or 1h 30m
@@ -194,20 +199,20 @@ fn a_reference_to_nothing_names_the_nearest_thing() {
     let app = "{repository: confg, path: a, environments: [prodution, staging], dependsOn: [wbe]}";
     refuses(
         &around(app),
-        &expect![[r#"
+        &expect![[r"
         trueup.yaml:4:51: there is no Environment `prodution`, did you mean `production`?
         trueup.yaml:4:62: there is no Environment `staging`, known: `production`
         trueup.yaml:4:84: there is no App `wbe`, did you mean `web`?
-    "#]],
+    "]],
     );
     refuses(
         &(document("Environment", "staging", "{clusters: {names: [eu-2], selector: {matchLabels: {a: b}}}}")
             + &document("Environment", "other", "{clusters: {selector: {matchLabels: {a: b}}}}")
             + &document("Cluster", "eu-1", "{inCluster: true}")),
-        &expect![[r#"
+        &expect![[r"
             trueup.yaml:4:27: there is no Cluster `eu-2`, did you mean `eu-1`?
             trueup.yaml:9:29: no Cluster carries these labels
-        "#]],
+        "]],
     );
 }
 
@@ -219,10 +224,10 @@ fn a_reference_to_a_broken_object_is_no_second_problem() {
         + &document("Cluster", "eu-1", "{inCluster: yes please}");
     refuses(
         &text,
-        &expect![[r#"
+        &expect![[r"
         trueup.yaml:4:40: unknown field `x` in spec, known: `credentials`, `interval`, `ref`, `secretRef`, `suspend`, `timeout`, `url`, `worktree`
         trueup.yaml:19:19: spec.inCluster: expected true or false, found text
-    "#]],
+    "]],
     );
 }
 
@@ -241,11 +246,11 @@ fn a_secret_is_never_written_in_the_configuration_and_never_shown() {
         );
     refuses(
         &text,
-        &expect![[r#"
+        &expect![[r"
         trueup.yaml:4:13: a password does not belong in the URL: use `secretRef`, or `credentials` with {env: NAME} or {file: PATH}
         trueup.yaml:9:87: spec.credentials.password: a secret is never written here: say {env: NAME} or {file: PATH}, or use `secretRef`
         trueup.yaml:14:67: spec.credentials.bearerToken: a secret is never written here: say {env: NAME} or {file: PATH}, or use `secretRef`
-    "#]],
+    "]],
     );
     let problems = load_files(&[("a.yaml", &text)]).1.unwrap_err();
     assert!(!problems.to_string().contains("hunter2"));
@@ -253,191 +258,86 @@ fn a_secret_is_never_written_in_the_configuration_and_never_shown() {
 
 #[test]
 fn what_is_wrong_inside_of_one_object_is_found() {
-    for (kind, spec, expected) in [
-        (
-            "Repository",
-            "{url: 'git://example.com/c.git'}",
-            expect![[r#"
-            trueup.yaml:4:13: `git://` is not a way to reach a repository, known: `https`, `http`, `ssh`, `file`
-        "#]],
-        ),
-        (
-            "Repository",
-            "{url: 'https://'}",
-            expect![[r#"
-            trueup.yaml:4:13: the URL names no host
-        "#]],
-        ),
-        (
-            "Repository",
-            "{url: 'file://config'}",
-            expect![[r#"
-            trueup.yaml:4:13: a file:// URL needs an absolute path, such as file:///srv/config.git
-        "#]],
-        ),
-        (
-            "Repository",
-            "{url: https://example.com, worktree: true}",
-            expect![[r#"
-            trueup.yaml:4:44: only a local folder has a working tree
-        "#]],
-        ),
-        (
-            "Repository",
-            "{url: /srv/c, worktree: true, ref: {tag: v1}}",
-            expect![[r#"
-            trueup.yaml:4:31: a working tree has no `ref`: take one of the two out
-        "#]],
-        ),
-        (
-            "Repository",
-            "{url: https://example.com, ref: {semver: '>=x'}}",
-            expect![[r#"
-            trueup.yaml:4:48: ">=x" is not a range of versions such as `>=1.2, <2`: unexpected character 'x' while parsing major version number
-        "#]],
-        ),
-        (
-            "Repository",
-            "{url: https://example.com, ref: {commit: abc}}",
-            expect![[r#"
-            trueup.yaml:4:48: "abc" is not a full commit id of 40 or 64 digits
-        "#]],
-        ),
-        (
-            "Repository",
-            "{url: https://example.com, ref: {branch: 'a b'}}",
-            expect![[r#"
-            trueup.yaml:4:48: "a b" cannot be the name of a branch
-        "#]],
-        ),
-        (
-            "Repository",
-            "{url: https://example.com, ref: {branch: a, tag: b}}",
-            expect![[r#"
-            trueup.yaml:4:51: spec.ref: `branch` and `tag` exclude each other
-        "#]],
-        ),
-        (
-            "Repository",
-            "{url: https://example.com, ref: {}}",
-            expect![[r#"
-            trueup.yaml:4:39: spec.ref: needs one of: branch, tag, semver, commit
-        "#]],
-        ),
-        (
-            "Repository",
-            "{url: https://example.com, ref: main}",
-            expect![[r#"
-            trueup.yaml:4:39: spec.ref: expected a mapping with one of: branch, tag, semver, commit
-        "#]],
-        ),
-        (
-            "Cluster",
-            "{}",
-            expect![[r#"
-            trueup.yaml:4:7: a cluster is reached through exactly one of `kubeconfig`, `secretRef` and `inCluster: true`
-        "#]],
-        ),
-        (
-            "Cluster",
-            "{inCluster: true, kubeconfig: {}}",
-            expect![[r#"
-            trueup.yaml:4:7: a cluster is reached through exactly one of `kubeconfig`, `secretRef` and `inCluster: true`
-        "#]],
-        ),
-        (
-            "Cluster",
-            "{inCluster: true, maxInFlight: 0}",
-            expect![[r#"
-            trueup.yaml:4:38: spec.maxInFlight: has to be 1 or more
-        "#]],
-        ),
-        (
-            "Environment",
-            "{namespace: Shop}",
-            expect![[r#"
-            trueup.yaml:4:7: an environment needs `cluster` or `clusters`
-            trueup.yaml:4:19: "Shop" cannot be a namespace: at most 63 lower-case letters, digits and `-`
-        "#]],
-        ),
-        (
-            "Environment",
-            "{cluster: 5}",
-            expect![[r#"
-            trueup.yaml:4:17: spec.cluster: expected text, found a number, put it in quotes
-        "#]],
-        ),
+    let mut found = String::new();
+    for (kind, spec) in [
+        ("Repository", "{url: 'git://example.com/c.git'}"),
+        ("Repository", "{url: 'https://'}"),
+        ("Repository", "{url: 'file://config'}"),
+        ("Repository", "{url: https://example.com, worktree: true}"),
+        ("Repository", "{url: /srv/c, worktree: true, ref: {tag: v1}}"),
+        ("Repository", "{url: https://example.com, ref: {semver: '>=x'}}"),
+        ("Repository", "{url: https://example.com, ref: {commit: abc}}"),
+        ("Repository", "{url: https://example.com, ref: {branch: 'a b'}}"),
+        ("Repository", "{url: https://example.com, ref: {branch: a, tag: b}}"),
+        ("Repository", "{url: https://example.com, ref: {}}"),
+        ("Repository", "{url: https://example.com, ref: main}"),
+        ("Cluster", "{}"),
+        ("Cluster", "{inCluster: true, kubeconfig: {}}"),
+        ("Cluster", "{inCluster: true, maxInFlight: 0}"),
+        ("Environment", "{namespace: Shop}"),
+        ("Environment", "{cluster: 5}"),
     ] {
-        refuses(&document(kind, "x", spec), &expected);
+        found += &problems(&[("", &document(kind, "x", spec))]);
     }
+    expect![[r#"
+        trueup.yaml:4:13: `git://` is not a way to reach a repository, known: `https`, `http`, `ssh`, `file`
+        trueup.yaml:4:13: the URL names no host
+        trueup.yaml:4:13: a file:// URL needs an absolute path, such as file:///srv/config.git
+        trueup.yaml:4:44: only a local folder has a working tree
+        trueup.yaml:4:31: a working tree has no `ref`: take one of the two out
+        trueup.yaml:4:48: ">=x" is not a range of versions such as `>=1.2, <2`: unexpected character 'x' while parsing major version number
+        trueup.yaml:4:48: "abc" is not a full commit id of 40 or 64 digits
+        trueup.yaml:4:48: "a b" cannot be the name of a branch
+        trueup.yaml:4:51: spec.ref: `branch` and `tag` exclude each other
+        trueup.yaml:4:39: spec.ref: needs one of: branch, tag, semver, commit
+        trueup.yaml:4:39: spec.ref: expected a mapping with one of: branch, tag, semver, commit
+        trueup.yaml:4:7: a cluster is reached through exactly one of `kubeconfig`, `secretRef` and `inCluster: true`
+        trueup.yaml:4:7: a cluster is reached through exactly one of `kubeconfig`, `secretRef` and `inCluster: true`
+        trueup.yaml:4:38: spec.maxInFlight: has to be 1 or more
+        trueup.yaml:4:7: an environment needs `cluster` or `clusters`
+        trueup.yaml:4:19: "Shop" cannot be a namespace: at most 63 lower-case letters, digits and `-`
+        trueup.yaml:4:17: spec.cluster: expected text, found a number, put it in quotes
+    "#]].assert_eq(&found);
 }
 
 #[test]
 fn what_is_wrong_with_an_app_is_found() {
-    for (app, expected) in [
-        (
-            "{repository: config, path: 'a/{enviroment}', environments: [production]}",
-            expect![[r#"
-            trueup.yaml:4:34: unknown placeholder `{enviroment}` in environment production, did you mean `environment`?
-        "#]],
-        ),
-        (
-            "{repository: config, path: 'a/{values.domian}', environments: [production]}",
-            expect![[r#"
-            trueup.yaml:4:34: unknown placeholder `{values.domian}` in environment production, did you mean `values.domain`?
-        "#]],
-        ),
-        (
-            "{repository: config, path: 'a/{values.n}', environments: [production]}",
-            expect![[r#"
-            trueup.yaml:4:34: unknown placeholder `{values.n}` in environment production, known: `app`, `cluster`, `environment`, `namespace`, `values.domain`, `values.false.x`
-        "#]],
-        ),
-        (
-            "{repository: config, path: 'a/{app', environments: [production]}",
-            expect![[r#"
-            trueup.yaml:4:34: a `{` without its `}`: write `{{` for the brace itself
-        "#]],
-        ),
-        (
-            "{repository: config, path: ../a, environments: [production]}",
-            expect![[r#"
-            trueup.yaml:4:34: `../a` leaves the repository: the path is taken from its root
-        "#]],
-        ),
-        (
-            "{repository: config, path: /a, environments: [production]}",
-            expect![[r#"
-            trueup.yaml:4:34: `/a` leaves the repository: the path is taken from its root
-        "#]],
-        ),
-        (
-            "{repository: config, path: a, environments: []}",
-            expect![[r#"
-            trueup.yaml:4:51: an app needs at least one environment
-        "#]],
-        ),
-        (
-            "{repository: config, path: a, environments: [production, production]}",
-            expect![[r#"
-            trueup.yaml:4:64: `production` is listed twice
-        "#]],
-        ),
-        (
-            "{repository: config, path: a, environments: [production], namespace: '{values.domain}'}",
-            expect![[r#"
-            trueup.yaml:4:76: "a.b" cannot be a namespace: at most 63 lower-case letters, digits and `-`
-        "#]],
-        ),
-        (
-            "{repository: config, path: a, environments: [production], prune: true, sync: {prune: true}}",
-            expect![[r#"
-            trueup.yaml:4:72: `prune` is short for `sync.prune`: write one of the two
-        "#]],
-        ),
+    let mut found = String::new();
+    for app in [
+        "path: 'a/{enviroment}'",
+        "path: 'a/{values.domian}'",
+        "path: 'a/{values.m}'",
+        "path: 'a/{values.nothing}'",
+        "path: 'a/{app'",
+        "path: 'a/app}'",
+        "path: ../a",
+        "path: /a",
+        "path: a, namespace: '{values.domain}'",
+        "path: a, prune: true, sync: {prune: true}",
+        "path: a, retry: {backoff: {initial: 1h}}",
+        "path: a, dependsOn: [web, web]",
     ] {
-        refuses(&around(app), &expected);
+        let app = format!("{{repository: config, environments: [production], {app}}}");
+        found += &problems(&[("", &around(&app))]);
     }
+    found += &problems(&[("", &around("{repository: config, path: a, environments: []}"))]);
+    expect![[r#"
+        trueup.yaml:4:62: unknown placeholder `{enviroment}` in environment production, did you mean `environment`?
+        trueup.yaml:4:62: unknown placeholder `{values.domian}` in environment production, did you mean `values.domain`?
+        trueup.yaml:4:62: unknown placeholder `{values.m}` in environment production, did you mean `values.m.x`?
+        trueup.yaml:4:62: unknown placeholder `{values.nothing}` in environment production, known: `app`, `cluster`, `environment`, `namespace`, `values.domain`, `values.m.x`
+        trueup.yaml:4:62: a `{` without its `}`: write `{{` for the brace itself
+        trueup.yaml:4:62: a `}` without its `{`: write `}}` for the brace itself
+        trueup.yaml:4:62: `../a` leaves the repository
+        trueup.yaml:4:62: `/a` is absolute: write the path from the repository's root, without the first `/`
+        trueup.yaml:4:76: "a.b" cannot be a namespace: at most 63 lower-case letters, digits and `-`
+        trueup.yaml:4:72: `prune` is short for `sync.prune`: write one of the two
+        trueup.yaml:4:92: the first pause cannot be longer than `max`
+        trueup.yaml:4:77: apps wait for each other in a circle: web -> web
+        trueup.yaml:4:82: `web` is listed twice
+        trueup.yaml:4:82: apps wait for each other in a circle: web -> web
+        trueup.yaml:4:51: an app needs at least one environment
+    "#]].assert_eq(&found);
 }
 
 #[test]
@@ -453,15 +353,15 @@ fn a_circle_of_dependencies_is_named_once() {
     let text = around("{repository: config, path: a, environments: [production], dependsOn: [a]}") + &text;
     refuses(
         &text,
-        &expect![[r#"
+        &expect![[r"
         trueup.yaml:4:77: apps wait for each other in a circle: a -> b -> c -> web -> a
-    "#]],
+    "]],
     );
     refuses(
         &around("{repository: config, path: a, environments: [production], dependsOn: [web]}"),
-        &expect![[r#"
+        &expect![[r"
         trueup.yaml:4:77: apps wait for each other in a circle: web -> web
-    "#]],
+    "]],
     );
 }
 
@@ -491,15 +391,15 @@ fn a_folder_is_read_without_its_hidden_files() {
     assert_eq!(config.unwrap().apps.len(), 2);
     refuses_files(
         &[("notes.txt", "")],
-        &expect![[r#"
-        /tmp/.tmp2g0xCB: there is no .yaml, .yml or .json file in this folder
-    "#]],
+        &expect![[r"
+            .: there is no .yaml, .yml or .json file in this folder
+        "]],
     );
     refuses(
         "a: [",
-        &expect![[r#"
+        &expect![[r"
         trueup.yaml:1:4: unclosed bracket '['
-    "#]],
+    "]],
     );
 }
 
