@@ -361,6 +361,10 @@ impl Tree for FolderTree {
             EntryKind::Submodule => return Err(TreeError::Submodule(path.to_owned())),
             EntryKind::File | EntryKind::Link => {}
         }
+        let size = self.root.join(path).symlink_metadata().map_err(failed)?.len();
+        if size > objects::MAX_FILE {
+            return Err(objects::too_large(path, size));
+        }
         let content = self.content(path, *entry).map_err(failed)?;
         match gix::objs::compute_hash(self.hash, Kind::Blob, &content) {
             Ok(computed) if computed == *id => Ok(content.into()),

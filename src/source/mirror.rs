@@ -136,11 +136,12 @@ impl Mirror {
         want: Want,
     ) -> Result<Commit, FetchError> {
         let git_dir = objects.git_dir().to_owned();
+        tidy(&git_dir);
         let haves = fetched(&git_dir);
         let depth = if git_dir.join("shallow").exists() { Depth::One } else { Depth::All };
         let wants = vec![want.advertised.unwrap_or(want.commit)];
         objects.with(|repository| session.fetch(repository, wants, haves, depth))?;
-        let commit = self.checked(objects, want.commit).map_err(|error| unusable(session, error))?;
+        let commit = self.checked(objects, want.commit).map_err(|error| unusable(session, &error))?;
         mark(&git_dir, want.commit)?;
         Ok(commit)
     }
@@ -164,7 +165,9 @@ impl Mirror {
             let kind = gix::create::Kind::Bare;
             let repository =
                 gix::ThreadSafeRepository::init_opts(&building, kind, create, objects::options())
-                    .map_err(failed)?
+                    .map_err(|error| {
+                        SourceError::io("create", &building, io::Error::other(objects::text(&error)))
+                    })?
                     .to_thread_local();
             session.fetch(&repository, wants, Vec::new(), depth)?;
             match repository.try_find_header(want.commit) {
@@ -182,7 +185,7 @@ impl Mirror {
         self.verified.lock().unwrap_or_else(PoisonError::into_inner).clear();
         let objects =
             self.current().ok_or_else(|| FetchError::Unusable("the new mirror cannot be opened".into()))?;
-        let commit = self.checked(&objects, want.commit).map_err(|error| unusable(session, error))?;
+        let commit = self.checked(&objects, want.commit).map_err(|error| unusable(session, &error))?;
         self.sweep();
         Ok(commit)
     }
@@ -206,11 +209,11 @@ impl Mirror {
             Some(objects) if objects.git_dir() == place => {}
             Some(_) | None => {
                 let lease = lease(&place).ok()?;
-                let objects = Objects::open(&place, Some(lease))
-                    .inspect_err(|error| {
-                        tracing::warn!(number, error = objects::text(error), "mirror cannot be opened")
-                    })
-                    .ok()?;
+                let opened = Objects::open(&place, Some(lease)).inspect_err(|error| {
+                    let cause = objects::text(error);
+                    tracing::warn!(generation = number, cause, "mirror cannot be opened, cloning anew");
+                });
+                let objects = opened.ok()?;
                 *current = Some(Arc::new(objects));
                 self.verified.lock().unwrap_or_else(PoisonError::into_inner).clear();
             }
@@ -237,7 +240,8 @@ impl Mirror {
         let mut old = self.generations();
         old.pop();
         for (number, place) in old {
-            let unused = File::open(place.join("lease")).is_ok_and(|lease| lease.try_lock().is_ok());
+            // Without a lease file nobody can be using it.
+            let unused = File::open(place.join("lease")).map_or(true, |lease| lease.try_lock().is_ok());
             // First out of the way, then gone: nobody opens what is half removed.
             let doomed = self.folder.join(format!("removed-{number}"));
             if unused && std::fs::rename(&place, &doomed).is_ok() {
@@ -285,9 +289,9 @@ fn not_a_commit(session: &Session, id: gix::ObjectId, kind: gix::objs::Kind) -> 
     SourceError::Invalid { location: session.location().to_owned(), cause }.into()
 }
 
-fn unusable(session: &Session, error: ReadError) -> FetchError {
+fn unusable(session: &Session, error: &ReadError) -> FetchError {
     match error {
-        ReadError::OtherKind { id, found, .. } => not_a_commit(session, id, found),
+        ReadError::OtherKind { id, found, .. } => not_a_commit(session, *id, *found),
         ReadError::Missing(_) | ReadError::Broken { .. } => FetchError::Unusable(error.to_string()),
     }
 }
@@ -326,6 +330,19 @@ fn fetched(git_dir: &Path) -> Vec<gix::ObjectId> {
         .collect();
     found.sort_unstable();
     found.into_iter().rev().take(MAX_HAVES).map(|(_, id)| id).collect()
+}
+
+/// Removes what a fetch that was cut off has left. The lock must be held.
+fn tidy(git_dir: &Path) {
+    let _ = std::fs::remove_file(git_dir.join("shallow.lock"));
+    let Ok(entries) = std::fs::read_dir(git_dir.join("objects/pack")) else { return };
+    for entry in entries.filter_map(Result::ok) {
+        let path = entry.path();
+        let whole = ["pack", "idx"].iter().any(|part| path.extension() == Some(part.as_ref()));
+        if !whole || !path.with_extension("pack").exists() {
+            let _ = std::fs::remove_file(path);
+        }
+    }
 }
 
 fn pack_count(git_dir: &Path) -> usize {

@@ -15,6 +15,8 @@ use trueup_model::{ContentId, Entry, EntryKind, Tree, TreeError};
 
 use super::Commit;
 
+/// Larger files are no configuration.
+pub(super) const MAX_FILE: u64 = 64 << 20;
 /// Parsed trees that are kept; a repository of this many folders is read without parsing anything twice.
 const MAX_CACHED_TREES: usize = 16_384;
 
@@ -130,7 +132,9 @@ impl Objects {
                 }
                 match entry.kind {
                     EntryKind::Folder => pending.push(*child),
-                    EntryKind::File | EntryKind::Link => self.header(*child)?,
+                    EntryKind::File | EntryKind::Link => {
+                        self.size(*child)?;
+                    }
                     EntryKind::Submodule => {}
                 }
             }
@@ -138,9 +142,10 @@ impl Objects {
         Ok(())
     }
 
-    fn header(&self, id: gix::ObjectId) -> Result<(), ReadError> {
+    /// The size of an object.
+    fn size(&self, id: gix::ObjectId) -> Result<u64, ReadError> {
         let found = self.with(|repository| match repository.try_find_header(id) {
-            Ok(Some(_)) => Ok(()),
+            Ok(Some(header)) => Ok(header.size()),
             Ok(None) => Err(ReadError::Missing(id)),
             Err(error) => Err(ReadError::Broken { id, cause: text(&error) }),
         });
@@ -186,7 +191,13 @@ pub(super) fn verify(objects: &Objects, id: gix::ObjectId) -> Result<(), ReadErr
 
 /// Nothing of the user's or system's Git configuration counts: what is read depends on the repository alone.
 pub(super) fn options() -> gix::open::Options {
-    gix::open::Options::isolated().with(gix::sec::Trust::Full).lossy_config(true).strict_config(false)
+    // Packs that come while the database is open need a place each; gix counts places only once.
+    let places = gix::odb::store::init::Slots::AsNeededByDiskState { multiplier: 2.0, minimum: 256 };
+    gix::open::Options::isolated()
+        .with(gix::sec::Trust::Full)
+        .object_store_slots(places)
+        .lossy_config(true)
+        .strict_config(false)
 }
 
 fn parse(id: gix::ObjectId, data: &[u8]) -> Result<Folder, ReadError> {
@@ -240,6 +251,12 @@ impl GitTree {
     }
 }
 
+/// The error for a file of `size` bytes that is more than is ever read.
+pub(super) fn too_large(path: &str, size: u64) -> TreeError {
+    let cause = format!("it has {} MiB, more than the {} MiB that are read", size >> 20, MAX_FILE >> 20);
+    TreeError::Store { path: path.to_owned(), source: cause.into() }
+}
+
 fn store(path: &str, error: ReadError) -> TreeError {
     TreeError::Store { path: path.to_owned(), source: error.into() }
 }
@@ -253,6 +270,10 @@ impl Tree for GitTree {
         let (entry, id) = self.find(path)?.ok_or_else(|| TreeError::Missing(path.to_owned()))?;
         match entry.kind {
             EntryKind::File | EntryKind::Link => {
+                let size = self.objects.size(id).map_err(|error| store(path, error))?;
+                if size > MAX_FILE {
+                    return Err(too_large(path, size));
+                }
                 Ok(self.objects.read(id, Kind::Blob).map_err(|error| store(path, error))?.into())
             }
             EntryKind::Folder => Err(TreeError::NotAFile(path.to_owned())),

@@ -35,7 +35,7 @@ impl Spec {
             credentials: Credentials::default(),
             worktree: false,
             insecure: false,
-            timeout: Duration::from_secs(60),
+            timeout: Duration::from_mins(1),
             scope: String::new(),
         }
     }

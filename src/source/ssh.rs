@@ -1,6 +1,6 @@
 //! Git over ssh: the `ssh` program is started, host key checking always on, nothing is ever asked.
 //!
-//! Key and known_hosts go into a folder of their own that only this user can read and that goes away
+//! Key and `known_hosts` go into a folder of their own that only this user can read and that goes away
 //! with the connection.
 
 use std::fs::OpenOptions;

@@ -78,7 +78,7 @@ fn start(
     // Room for one is enough: what counts is that something changed.
     let (sender, changes) = mpsc::channel(1);
     let told = move |event: notify::Result<notify::Event>| {
-        let changed = match event {
+        let news = match event {
             Ok(event) => {
                 !matches!(event.kind, EventKind::Access(_))
                     && (event.need_rescan() || event.paths.iter().any(|path| relevant(path)))
@@ -86,7 +86,7 @@ fn start(
             // Something was missed: looking again finds it.
             Err(_) => true,
         };
-        if changed {
+        if news {
             let _ = sender.try_send(());
         }
     };

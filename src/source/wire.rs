@@ -21,6 +21,9 @@ use super::reference::Listed;
 use super::ssh;
 use super::{Location, SourceError, Spec};
 
+/// A larger object in a pack is refused before memory is taken for it.
+const MAX_OBJECT: usize = 1 << 30;
+
 /// A server, and how to be let in there.
 pub(super) struct Remote {
     location: Location,
@@ -40,7 +43,7 @@ pub(super) struct Session {
 /// Where the reason of a failure is found.
 enum Ears {
     Http(Failure),
-    Ssh(ssh::Process),
+    Ssh(Box<ssh::Process>),
 }
 
 /// Why no objects came.
@@ -105,7 +108,7 @@ impl Remote {
                 let path = url.path.as_str();
                 let transport =
                     Connection::new(read, write, Protocol::V2, path, host, ConnectMode::Process, false);
-                (Box::new(transport), Ears::Ssh(process))
+                (Box::new(transport), Ears::Ssh(Box::new(process)))
             }
             Location::Folder(_) => {
                 return Err(SourceError::Invalid { location, cause: "a folder is read in place".into() });
@@ -384,6 +387,7 @@ fn write_pack(
     let options = gix::odb::pack::bundle::write::Options {
         thread_limit: Some(2),
         iteration_mode: gix::odb::pack::data::input::Mode::Verify,
+        alloc_limit_bytes: Some(MAX_OBJECT),
         ..Default::default()
     };
     let written = gix::odb::pack::Bundle::write_to_directory(

@@ -1,9 +1,13 @@
 //! Sources against real repositories and servers. Each test's name is the rule that it holds to.
 
+mod damage;
 mod local;
 mod remote;
 mod repository;
 mod server;
+mod ssh;
+mod ssh_server;
+mod tls;
 
 use std::path::Path;
 
@@ -70,4 +74,27 @@ fn one_commit() -> Repository {
     repository.write("base/b.yaml", "b\n");
     repository.commit("First");
     repository
+}
+
+fn count(asked: &[String], what: &str) -> usize {
+    asked.iter().filter(|asked| *asked == what).count()
+}
+
+/// The folder of the only mirror's newest generation.
+fn generation(bench: &Bench) -> std::path::PathBuf {
+    let mirror = only(&bench.cache_folder().join("git"));
+    let mut found: Vec<_> = std::fs::read_dir(mirror)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.file_name().unwrap().to_str().unwrap().starts_with('g'))
+        .collect();
+    found.sort();
+    found.pop().unwrap()
+}
+
+fn only(folder: &Path) -> std::path::PathBuf {
+    let mut entries = std::fs::read_dir(folder).unwrap();
+    let first = entries.next().unwrap().unwrap().path();
+    assert!(entries.next().is_none(), "{} holds more than one", folder.display());
+    first
 }

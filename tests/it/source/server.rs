@@ -11,6 +11,8 @@ use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use tokio::io::AsyncWriteExt;
 
+use super::tls::TlsListener;
+
 /// How the server behaves.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) enum Mood {
@@ -26,6 +28,8 @@ pub(crate) enum Mood {
     Redirects(String),
     /// Sends the headers and the first bytes of a pack, and then nothing.
     Stalls,
+    /// Sends the first bytes of a pack as if they were all.
+    CutsOff,
 }
 
 struct Shared {
@@ -39,6 +43,7 @@ struct Shared {
 /// A running server of all repositories below a folder.
 pub(crate) struct Server {
     address: SocketAddr,
+    scheme: &'static str,
     shared: Arc<Shared>,
     task: tokio::task::JoinHandle<()>,
 }
@@ -46,10 +51,20 @@ pub(crate) struct Server {
 impl Server {
     pub(crate) async fn start(root: &Path) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        Self::on(listener, root)
+        Self::on(listener, "http", root)
     }
 
-    fn on(listener: tokio::net::TcpListener, root: &Path) -> Self {
+    /// A server with a certificate, and the PEM of its authority.
+    pub(crate) async fn start_tls(root: &Path) -> (Self, String) {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (listener, authority) = TlsListener::new(listener);
+        (Self::on(listener, "https", root), authority)
+    }
+
+    fn on<L>(listener: L, scheme: &'static str, root: &Path) -> Self
+    where
+        L: axum::serve::Listener<Addr = SocketAddr>,
+    {
         let shared = Arc::new(Shared {
             root: root.to_owned(),
             mood: Mutex::default(),
@@ -60,12 +75,12 @@ impl Server {
         let address = listener.local_addr().unwrap();
         let router = axum::Router::new().fallback(serve).with_state(shared.clone());
         let task = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
-        Self { address, shared, task }
+        Self { address, scheme, shared, task }
     }
 
     /// The address of the repository in the folder `config`.
     pub(crate) fn url(&self) -> String {
-        format!("http://{}/config/.git", self.address)
+        format!("{}://{}/config/.git", self.scheme, self.address)
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
@@ -134,7 +149,11 @@ async fn serve(
             });
             return (status, headers, Body::from_stream(stream)).into_response();
         }
-        Mood::Serves | Mood::Wants(_) | Mood::Stalls => {}
+        Mood::CutsOff if is_fetch => {
+            let (status, headers, content) = backend(&shared, &method, &uri, &headers, &body).await;
+            return (status, headers, content.slice(..content.len() / 2)).into_response();
+        }
+        Mood::Serves | Mood::Wants(_) | Mood::Stalls | Mood::CutsOff => {}
     }
     backend(&shared, &method, &uri, &headers, &body).await.into_response()
 }
