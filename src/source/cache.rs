@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
+use super::http::Clients;
 use super::limits::Limits;
 use super::local::{Local, View};
 use super::mirror::{self, Mirror, Want};
@@ -27,6 +28,7 @@ pub struct Cache {
     folder: PathBuf,
     permits: Arc<Semaphore>,
     mirrors: Arc<Mutex<HashMap<String, Weak<Mirror>>>>,
+    clients: Clients,
 }
 
 /// One repository and reference that is followed. Cheap to clone; clones are the same source.
@@ -58,6 +60,7 @@ impl Cache {
             folder: folder.to_owned(),
             permits: Arc::new(Semaphore::new(AT_ONCE)),
             mirrors: Arc::default(),
+            clients: Clients::default(),
         })
     }
 
@@ -87,9 +90,10 @@ impl Cache {
             Location::Http(_) | Location::Ssh(_) if spec.worktree => {
                 return Err(invalid("`worktree: true` needs a local folder"));
             }
-            Location::Http(_) | Location::Ssh(_) => {
-                Kind::Mirrored(Arc::new(Remote::new(&spec)), self.mirror(&spec.scope, &location)?)
-            }
+            Location::Http(_) | Location::Ssh(_) => Kind::Mirrored(
+                Arc::new(Remote::new(&spec, &self.clients)),
+                self.mirror(&spec.scope, &location)?,
+            ),
         };
         Ok(Source { spec: Arc::new(spec), permits: self.permits.clone(), kind })
     }
@@ -118,18 +122,47 @@ impl Source {
     /// # Errors
     /// See [`SourceError`].
     pub async fn poll(&self) -> Result<Head, SourceError> {
-        let spec = self.spec.clone();
+        self.ask(self.spec.reference.clone()).await
+    }
+
+    /// What `revision` names, as a person writes it: a commit in full, a branch, a tag, or the first
+    /// digits of a commit that has been fetched before. A local repository knows all that Git does.
+    ///
+    /// # Errors
+    /// See [`SourceError`].
+    pub async fn resolve(&self, revision: &str) -> Result<Head, SourceError> {
+        if gix::ObjectId::from_hex(revision.as_bytes()).is_ok() {
+            return Ok(fixed(revision));
+        }
+        for reference in [Reference::Branch(revision.to_owned()), Reference::Tag(revision.to_owned())] {
+            match self.ask(reference).await {
+                Err(SourceError::RefMissing { .. }) => {}
+                answer => return answer,
+            }
+        }
+        let found = match &self.kind {
+            Kind::Local(local) => local.resolve(revision),
+            Kind::Mirrored(_, mirror) => mirror.resolve(revision),
+        };
+        found.map(|id| fixed(&id.to_string())).ok_or_else(|| SourceError::RefMissing {
+            location: self.spec.location.to_string(),
+            wanted: format!("branch, tag or commit {revision}"),
+            near: Vec::new(),
+        })
+    }
+
+    async fn ask(&self, reference: Reference) -> Result<Head, SourceError> {
         match &self.kind {
             Kind::Local(local) => {
                 let local = local.clone();
-                self.blocking(spec.timeout, move |_| local.poll(&spec.reference)).await
+                self.blocking(self.spec.timeout, move |_| local.poll(&reference)).await
             }
             Kind::Mirrored(remote, _) => {
-                if let Reference::Commit(id) = &spec.reference {
-                    return Ok(Head { revision: id.clone(), reference: id.clone(), advertised: None });
+                if let Reference::Commit(id) = &reference {
+                    return Ok(fixed(id));
                 }
                 let remote = remote.clone();
-                self.blocking(spec.timeout, move |limits| ask(&remote, &spec.reference, limits)).await
+                self.blocking(self.spec.timeout, move |limits| ask(&remote, &reference, limits)).await
             }
         }
     }
@@ -209,6 +242,11 @@ impl Source {
         // A panic can only come out of reading objects that are not what they should be.
         result.unwrap_or_else(|error| Err(failed(error.to_string())))
     }
+}
+
+/// A head that needs no asking.
+fn fixed(id: &str) -> Head {
+    Head { revision: id.to_owned(), reference: id.to_owned(), advertised: None }
 }
 
 fn ask(remote: &Remote, reference: &Reference, limits: &Limits) -> Result<Head, SourceError> {

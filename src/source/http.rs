@@ -4,6 +4,7 @@
 //! origin that they were given for: not along redirects, and not over plain http to another machine
 //! unless the source says `insecure`.
 
+use std::collections::HashMap;
 use std::io::{self, BufReader, Cursor, Read, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -24,15 +25,39 @@ use super::spec::{Credentials, HttpUrl};
 /// A first connection that takes longer is given up before the whole bound is used.
 const CONNECT: Duration = Duration::from_secs(20);
 const MAX_REDIRECTS: usize = 5;
+const MAX_CLIENTS: usize = 32;
 
-/// The client of one source.
-pub(super) fn client(url: &HttpUrl, credentials: &Credentials) -> Result<reqwest::Client, SourceError> {
+/// Clients by the authorities that they trust. Credentials are not theirs but each request's.
+#[derive(Clone, Default)]
+pub(super) struct Clients(Arc<Mutex<HashMap<Option<String>, reqwest::Client>>>);
+
+impl Clients {
+    pub(super) fn get(
+        &self,
+        url: &HttpUrl,
+        credentials: &Credentials,
+    ) -> Result<reqwest::Client, SourceError> {
+        let mut clients = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(client) = clients.get(&credentials.ca_pem) {
+            return Ok(client.clone());
+        }
+        let made = client(url, credentials)?;
+        // Authorities are renewed now and then; the clients of old ones are made again if need be.
+        if clients.len() >= MAX_CLIENTS {
+            clients.clear();
+        }
+        clients.insert(credentials.ca_pem.clone(), made.clone());
+        Ok(made)
+    }
+}
+
+fn client(url: &HttpUrl, credentials: &Credentials) -> Result<reqwest::Client, SourceError> {
     let invalid = |cause: String| SourceError::Invalid { location: url.url.to_string(), cause };
     let mut builder = reqwest::Client::builder()
         .user_agent(concat!("git/2.0 (trueup ", env!("CARGO_PKG_VERSION"), ")"))
         .connect_timeout(CONNECT)
-        // One idle connection is kept for the next poll.
-        .pool_max_idle_per_host(1)
+        // Enough for the next polls.
+        .pool_max_idle_per_host(4)
         .redirect(reqwest::redirect::Policy::custom(|attempt| {
             let downgrade = attempt.previous().last().is_some_and(|last| last.scheme() == "https")
                 && attempt.url().scheme() != "https";

@@ -55,6 +55,13 @@ impl Local {
         }
     }
 
+    /// The commit that Git knows as `revision`.
+    pub(super) fn resolve(&self, revision: &str) -> Option<gix::ObjectId> {
+        let repository = open(&self.path).ok()?;
+        let found = repository.rev_parse_single(revision).ok()?;
+        Some(found.object().ok()?.peel_to_commit().ok()?.id)
+    }
+
     fn scan(&self) -> Result<Arc<FolderTree>, SourceError> {
         let mut scanned = self.scanned.lock().unwrap_or_else(PoisonError::into_inner);
         let tree = Arc::new(FolderTree::scan(&self.path, scanned.as_deref())?);

@@ -74,6 +74,15 @@ impl Mirror {
         self.checked(&objects, id).ok()
     }
 
+    /// The only commit here whose id starts with `digits`.
+    pub(super) fn resolve(&self, digits: &str) -> Option<gix::ObjectId> {
+        let objects = self.current()?;
+        let starts = |id: &gix::ObjectId| digits.len() >= 4 && id.to_string().starts_with(digits);
+        let mut found = fetched(objects.git_dir()).into_iter().filter(starts);
+        let first = found.next();
+        if found.next().is_some() { None } else { first }
+    }
+
     /// Fetches the wanted commit, or finds it here.
     pub(super) fn fetch(&self, remote: &Remote, want: Want, limits: &Limits) -> Result<Commit, SourceError> {
         let _lock = self.lock(remote, limits)?;
@@ -137,7 +146,8 @@ impl Mirror {
     ) -> Result<Commit, FetchError> {
         let git_dir = objects.git_dir().to_owned();
         tidy(&git_dir);
-        let haves = fetched(&git_dir);
+        let mut haves = fetched(&git_dir);
+        haves.truncate(MAX_HAVES);
         let depth = if git_dir.join("shallow").exists() { Depth::One } else { Depth::All };
         let wants = vec![want.advertised.unwrap_or(want.commit)];
         objects.with(|repository| session.fetch(repository, wants, haves, depth))?;
@@ -318,7 +328,7 @@ fn mark(git_dir: &Path, id: gix::ObjectId) -> Result<(), SourceError> {
         .map_err(|error| SourceError::io("write", &path, error))
 }
 
-/// The newest commits that have arrived in full.
+/// The commits that have arrived in full, newest first.
 fn fetched(git_dir: &Path) -> Vec<gix::ObjectId> {
     let Ok(entries) = std::fs::read_dir(git_dir.join(FETCHED)) else { return Vec::new() };
     let mut found: Vec<_> = entries
@@ -329,7 +339,7 @@ fn fetched(git_dir: &Path) -> Vec<gix::ObjectId> {
         })
         .collect();
     found.sort_unstable();
-    found.into_iter().rev().take(MAX_HAVES).map(|(_, id)| id).collect()
+    found.into_iter().rev().map(|(_, id)| id).collect()
 }
 
 /// Removes what a fetch that was cut off has left. The lock must be held.

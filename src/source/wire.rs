@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 use gix::progress::Discard;
 use gix::protocol::fetch::negotiate::{Action, Round, one_round};
@@ -14,7 +14,7 @@ use gix::protocol::transport::client::git::{ConnectMode, blocking_io::Connection
 use gix::protocol::transport::{Protocol, Service};
 use gix::protocol::{Handshake, LsRefsCommand};
 
-use super::http::{self, Carrier, ClearText, Failure, Wire};
+use super::http::{self, Carrier, ClearText, Clients, Failure, Wire};
 use super::limits::{GaveUp, Limits};
 use super::objects::text;
 use super::reference::Listed;
@@ -28,7 +28,7 @@ const MAX_OBJECT: usize = 1 << 30;
 pub(super) struct Remote {
     location: Location,
     spec: Spec,
-    client: Mutex<Option<reqwest::Client>>,
+    clients: Clients,
 }
 
 /// A conversation that has begun.
@@ -64,21 +64,12 @@ impl From<SourceError> for FetchError {
 }
 
 impl Remote {
-    pub(super) fn new(spec: &Spec) -> Self {
-        Self { location: spec.location.clone(), spec: spec.clone(), client: Mutex::default() }
+    pub(super) fn new(spec: &Spec, clients: &Clients) -> Self {
+        Self { location: spec.location.clone(), spec: spec.clone(), clients: clients.clone() }
     }
 
     pub(super) fn location(&self) -> String {
         self.location.to_string()
-    }
-
-    fn client(&self, url: &super::HttpUrl) -> Result<reqwest::Client, SourceError> {
-        let mut client = self.client.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(client) = &*client {
-            return Ok(client.clone());
-        }
-        let made = http::client(url, &self.spec.credentials)?;
-        Ok(client.insert(made).clone())
     }
 
     /// Connects and shakes hands.
@@ -89,7 +80,7 @@ impl Remote {
                 let clear_text = if self.spec.insecure { ClearText::Allowed } else { ClearText::Refused };
                 let failure = Failure::default();
                 let wire = Wire {
-                    client: self.client(url)?,
+                    client: self.clients.get(url, &self.spec.credentials)?,
                     url: url.clone(),
                     authorization: http::authorization(url, &self.spec.credentials, clear_text)?,
                     limits: limits.clone(),

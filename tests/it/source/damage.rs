@@ -87,8 +87,7 @@ async fn damage_that_hinders_the_next_commit_is_healed_on_the_way() {
 async fn content_that_does_not_fit_its_id_is_never_given_out() {
     let repository = one_commit();
     // Too random to be compressed, so that the flipped bytes are the file's own.
-    let noise: String =
-        (0_u64..4000).map(|n| format!("{:x}", n.wrapping_mul(0x9e37_79b9_7f4a_7c15))).collect();
+    let noise = lines(4000, |n| format!("{:x}", n.wrapping_mul(0x9e37_79b9_7f4a_7c15)));
     repository.write("noise.yaml", &noise);
     repository.commit("Noise");
     let server = Server::start(repository.parent()).await;
@@ -162,8 +161,7 @@ async fn a_process_killed_in_the_middle_of_a_fetch_leaves_a_mirror_that_works() 
     let server = Server::start(repository.parent()).await;
     let bench = Bench::new();
     for number in 0..20_u64 {
-        let big: String =
-            (0..20_000_u64).map(|n| format!("{:x}\n", (n + number * 7).wrapping_mul(0x9e37_79b9))).collect();
+        let big = lines(20_000, |n| format!("{:x}", (n + number * 7).wrapping_mul(0x9e37_79b9)));
         repository.write("big.yaml", &big);
         repository.write("a.yaml", &format!("{number}\n"));
         repository.commit("More");

@@ -98,3 +98,8 @@ fn only(folder: &Path) -> std::path::PathBuf {
     assert!(entries.next().is_none(), "{} holds more than one", folder.display());
     first
 }
+
+/// A text of `count` lines.
+fn lines(count: u64, line: impl Fn(u64) -> String) -> String {
+    (0..count).map(|number| line(number) + "\n").collect()
+}

@@ -119,6 +119,29 @@ async fn an_earlier_commit_can_be_had_by_its_id() {
 }
 
 #[tokio::test]
+async fn a_person_names_a_commit_by_branch_tag_id_or_its_first_digits() {
+    let repository = one_commit();
+    let first = repository.git(&["rev-parse", "HEAD"]);
+    repository.git(&["tag", "-a", "v1.0.0", "-m", "annotated"]);
+    repository.write("a.yaml", "two\n");
+    let second = repository.commit("Second");
+    let server = Server::start(repository.parent()).await;
+    let bench = Bench::new();
+    for url in [server.url(), path_text(&repository.path()).to_owned()] {
+        let source = bench.source(&url, branch("main"));
+        read(&source, "a.yaml").await;
+        for (written, expected) in
+            [("main", &second), ("v1.0.0", &first), (first.as_str(), &first), (&second[..7], &second)]
+        {
+            let head = source.resolve(written).await.unwrap();
+            assert_eq!(&source.fetch(&head).await.unwrap().revision, expected, "{url} {written}");
+        }
+        let error = source.resolve("nothing").await.unwrap_err();
+        assert!(error.to_string().ends_with("has no branch, tag or commit nothing"), "{error}");
+    }
+}
+
+#[tokio::test]
 async fn an_old_server_that_lists_everything_and_gives_out_only_tips_is_enough() {
     let repository = one_commit();
     let first = repository.git(&["rev-parse", "HEAD"]);
@@ -237,7 +260,7 @@ async fn a_status_of_the_server_becomes_the_right_kind_of_error() {
 #[tokio::test]
 async fn a_server_that_never_answers_or_stops_halfway_is_given_up_in_time() {
     let repository = one_commit();
-    repository.write("big.yaml", &(0..40_000).map(|n| format!("{n}\n")).collect::<String>());
+    repository.write("big.yaml", &lines(40_000, |n| n.to_string()));
     repository.commit("Big");
     let server = Server::start(repository.parent()).await;
     let bench = Bench::new();
@@ -273,7 +296,7 @@ async fn a_pack_that_is_cut_off_is_the_network_s_fault_and_the_mirror_stays() {
     read(&source, "a.yaml").await;
     let place = generation(&bench);
     server.set(Mood::CutsOff);
-    repository.write("a.yaml", &(0..9000).map(|n| format!("{n}\n")).collect::<String>());
+    repository.write("a.yaml", &lines(9000, |n| n.to_string()));
     repository.commit("Second");
     let error = source.fetch(&source.poll().await.unwrap()).await.unwrap_err();
     assert_eq!(error.class(), ErrorClass::Unreachable, "{error}");
