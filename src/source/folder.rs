@@ -79,22 +79,24 @@ impl FolderTree {
             let repository = gix::open_opts(git_dir, objects::options()).ok()?;
             Some((worktree?.canonicalize().ok()?, repository))
         });
-        match &repository {
-            Some((worktree, repository)) => {
-                let above = root.strip_prefix(worktree).unwrap_or(Path::new("")).to_owned();
-                let failed = |error: gix::Error| SourceError::Damaged {
-                    location: root.display().to_string(),
-                    cause: objects::text(&error),
-                };
-                let index = repository.index_or_empty().map_err(failed)?;
-                let ignored = repository
-                    .excludes(&index, None, IgnoreSource::WorktreeThenIdMappingIfNotSkipped)
-                    .map_err(failed)?;
-                let rules = Rules { above, index: &index, ignored };
-                Scan::new(root, repository.object_hash(), before, Some(rules)).run()
-            }
-            None => Scan::new(root, HashKind::Sha1, before, None).run(),
-        }
+        let Some((worktree, repository)) = &repository else {
+            return Scan::new(root, HashKind::Sha1, before, None).run();
+        };
+        let above = root.strip_prefix(worktree).unwrap_or(Path::new("")).to_owned();
+        let failed = |error: gix::Error| SourceError::Damaged {
+            location: root.display().to_string(),
+            cause: objects::text(&error),
+        };
+        let index = repository.index_or_empty().map_err(failed)?;
+        let ignored = repository
+            .excludes(&index, None, IgnoreSource::WorktreeThenIdMappingIfNotSkipped)
+            .map_err(failed)?;
+        let mut rules = Rules { above, index: &index, ignored };
+        // Whoever points at an ignored folder wants what is in it.
+        let ignored = rules.left_out("", EntryKind::Folder);
+        let ignored = ignored.map_err(|error| SourceError::io("read", &root, error))?;
+        let rules = if ignored { None } else { Some(rules) };
+        Scan::new(root, repository.object_hash(), before, rules).run()
     }
 
     /// `worktree-` and the first 12 hex digits of the root's tree id.
@@ -137,7 +139,10 @@ impl Rules<'_> {
     }
 
     fn left_out(&mut self, path: &str, kind: EntryKind) -> std::io::Result<bool> {
-        let path = self.above.join(path);
+        let path = if path.is_empty() { self.above.clone() } else { self.above.join(path) };
+        if path.as_os_str().is_empty() {
+            return Ok(false);
+        }
         let mode = match kind {
             EntryKind::Folder | EntryKind::Submodule => gix::index::entry::Mode::DIR,
             EntryKind::File => gix::index::entry::Mode::FILE,

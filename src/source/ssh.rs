@@ -29,8 +29,8 @@ pub(super) struct Process {
     listener: JoinHandle<()>,
     location: String,
     limits: Limits,
-    /// Holds the key while ssh may read it; removed with this value.
-    _private: tempfile::TempDir,
+    /// Holds the key until ssh has read it.
+    private: Option<tempfile::TempDir>,
 }
 
 /// What gix reads from and writes to.
@@ -84,7 +84,7 @@ pub(super) fn start(
         listener,
         location: location.to_owned(),
         limits: limits.clone(),
-        _private: private,
+        private: Some(private),
     };
     Ok((process, pipes))
 }
@@ -151,6 +151,11 @@ fn quoted(text: &str) -> String {
 }
 
 impl Process {
+    /// Removes the key. ssh has read it once the server has answered.
+    pub(super) fn forget_key(&mut self) {
+        self.private = None;
+    }
+
     /// What ended the conversation, by what ssh said. Waits for ssh, which has been left by gix.
     pub(super) fn explain(&mut self) -> Option<SourceError> {
         let Self { child, listener, limits, .. } = self;
@@ -216,5 +221,53 @@ impl Drop for Process {
     fn drop(&mut self) {
         // ssh is killed by `kill_on_drop`; the runtime collects it.
         let _: io::Result<()> = self.child.start_kill();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::ErrorClass;
+
+    #[test]
+    fn what_ssh_says_becomes_the_kind_of_error_and_its_telling_line() {
+        let aftermath = "fatal: Could not read from remote repository.\n\nPlease make sure you have the correct access rights\nand the repository exists.\n";
+        for (said, class, line) in [
+            (
+                "ssh: Could not resolve hostname nowhere: Name or service not known\r\n",
+                ErrorClass::Unreachable,
+                "nowhere",
+            ),
+            ("ssh: connect to host h port 22: Connection timed out\n", ErrorClass::Unreachable, "timed out"),
+            ("ERROR: Repository not found.\n", ErrorClass::NotFound, "Repository not found"),
+            ("fatal: '/x' does not appear to be a git repository\n", ErrorClass::NotFound, "'/x'"),
+            ("git@h: Permission denied (publickey).\n", ErrorClass::Authentication, "publickey"),
+            (
+                "Load key \"k\": invalid format\ngit@h: Permission denied (publickey).\n",
+                ErrorClass::Authentication,
+                "publickey",
+            ),
+            (
+                "No ED25519 host key is known for h and you have requested strict checking.\nHost key verification failed.\n",
+                ErrorClass::HostKey,
+                "does not have it",
+            ),
+            (
+                "@@@\n@    WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED!     @\nHost key verification failed.\n",
+                ErrorClass::HostKey,
+                "not the one",
+            ),
+        ] {
+            let error = classify("ssh://h/x", &format!("{said}{aftermath}")).unwrap();
+            assert_eq!(error.class(), class, "{said}");
+            assert!(error.to_string().contains(line), "{said}: {error}");
+        }
+        assert!(classify("ssh://h/x", "Welcome!\n").is_none());
+    }
+
+    #[test]
+    fn a_path_is_one_word_for_the_other_shell() {
+        assert_eq!(quoted("/srv/a b"), "'/srv/a b'");
+        assert_eq!(quoted("x'; rm -rf /; '"), r"'x'\''; rm -rf /; '\'''");
     }
 }

@@ -46,6 +46,15 @@ enum Ears {
     Ssh(Box<ssh::Process>),
 }
 
+impl Ears {
+    fn forget_key(&mut self) {
+        match self {
+            Self::Http(_) => {}
+            Self::Ssh(process) => process.forget_key(),
+        }
+    }
+}
+
 /// Why no objects came.
 #[derive(Debug)]
 pub(super) enum FetchError {
@@ -115,7 +124,9 @@ impl Remote {
         );
         match shaken {
             Ok(handshake) => {
-                Ok(Session { transport: Some(transport), handshake, ears, location, limits: limits.clone() })
+                ears.forget_key();
+                let limits = limits.clone();
+                Ok(Session { transport: Some(transport), handshake, ears, location, limits })
             }
             Err(error) => {
                 drop(transport);

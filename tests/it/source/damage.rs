@@ -160,7 +160,12 @@ async fn a_process_killed_in_the_middle_of_a_fetch_leaves_a_mirror_that_works() 
     let repository = one_commit();
     let server = Server::start(repository.parent()).await;
     let bench = Bench::new();
+    let mut cut_off = 0;
     for number in 0..20_u64 {
+        if number % 3 == 0 {
+            // Every third is a first clone.
+            let _ = std::fs::remove_dir_all(bench.cache_folder().join("git"));
+        }
         let big = lines(20_000, |n| format!("{:x}", (n + number * 7).wrapping_mul(0x9e37_79b9)));
         repository.write("big.yaml", &big);
         repository.write("a.yaml", &format!("{number}\n"));
@@ -171,13 +176,33 @@ async fn a_process_killed_in_the_middle_of_a_fetch_leaves_a_mirror_that_works() 
             .stdout(Stdio::null())
             .spawn()
             .unwrap();
-        tokio::time::sleep(Duration::from_millis(10 + number * 11)).await;
+        tokio::time::sleep(Duration::from_millis(8 * (number + 1))).await;
         child.kill().unwrap();
         child.wait().unwrap();
+        eprint!("XX {:?}", server.requests());
+        let mirror = only(&bench.cache_folder().join("git"));
+        for e in std::fs::read_dir(mirror).unwrap() {
+            let e = e.unwrap().path();
+            eprint!(" {}", e.file_name().unwrap().display());
+            if let Ok(p) = std::fs::read_dir(e.join("objects/pack")) {
+                for f in p {
+                    eprint!(
+                        ":{}",
+                        f.unwrap()
+                            .path()
+                            .extension()
+                            .map(|e| e.to_string_lossy().into_owned())
+                            .unwrap_or("tmp".into())
+                    );
+                }
+            }
+        }
         let restarted = Cache::new(&bench.cache_folder()).unwrap();
         let source = restarted.open(spec(&server.url(), branch("main"))).unwrap();
         assert_eq!(read(&source, "a.yaml").await, format!("{number}\n"));
+        cut_off += count(&server.requests(), "fetch");
         assert_eq!(read(&source, "big.yaml").await, big);
         repository::git_in(&generation(&bench), &["fsck"]);
     }
+    assert!(cut_off > 0, "none was killed before its fetch was done");
 }

@@ -100,6 +100,29 @@ async fn a_plain_folder_works_as_a_worktree_and_says_what_to_do_otherwise() {
 }
 
 #[tokio::test]
+async fn a_folder_inside_a_repository_keeps_its_rules_unless_it_is_ignored_itself() {
+    let repository = one_commit();
+    repository.write(".gitignore", "*.log\nbuild\n");
+    for folder in ["apps", "build"] {
+        repository.write(&format!("{folder}/a.yaml"), "a\n");
+        repository.write(&format!("{folder}/a.log"), "noise\n");
+    }
+    let bench = Bench::new();
+    for (folder, expected) in [("apps", &["a.yaml"][..]), ("build", &["a.log", "a.yaml"])] {
+        let mut spec = spec(path_text(&repository.path().join(folder)), Reference::Head);
+        spec.worktree = true;
+        let source = bench.cache.open(spec.clone()).unwrap();
+        let commit = source.fetch(&source.poll().await.unwrap()).await.unwrap();
+        let names: Vec<String> = commit.tree.list("").unwrap().into_iter().map(|(name, _)| name).collect();
+        assert_eq!(names, expected, "{folder}");
+        spec.worktree = false;
+        let error = bench.cache.open(spec).unwrap().poll().await.unwrap_err();
+        let root = repository.path().canonicalize().unwrap();
+        assert!(error.to_string().contains(&format!("its repository is {}", root.display())), "{error}");
+    }
+}
+
+#[tokio::test]
 async fn a_link_that_leaves_the_tree_is_an_error_and_one_inside_is_followed() {
     let repository = one_commit();
     std::os::unix::fs::symlink("base", repository.path().join("inside")).unwrap();
