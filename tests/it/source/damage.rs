@@ -179,24 +179,7 @@ async fn a_process_killed_in_the_middle_of_a_fetch_leaves_a_mirror_that_works() 
         tokio::time::sleep(Duration::from_millis(8 * (number + 1))).await;
         child.kill().unwrap();
         child.wait().unwrap();
-        eprint!("XX {:?}", server.requests());
-        let mirror = only(&bench.cache_folder().join("git"));
-        for e in std::fs::read_dir(mirror).unwrap() {
-            let e = e.unwrap().path();
-            eprint!(" {}", e.file_name().unwrap().display());
-            if let Ok(p) = std::fs::read_dir(e.join("objects/pack")) {
-                for f in p {
-                    eprint!(
-                        ":{}",
-                        f.unwrap()
-                            .path()
-                            .extension()
-                            .map(|e| e.to_string_lossy().into_owned())
-                            .unwrap_or("tmp".into())
-                    );
-                }
-            }
-        }
+        server.requests();
         let restarted = Cache::new(&bench.cache_folder()).unwrap();
         let source = restarted.open(spec(&server.url(), branch("main"))).unwrap();
         assert_eq!(read(&source, "a.yaml").await, format!("{number}\n"));
