@@ -234,3 +234,42 @@ async fn a_saved_file_in_a_watched_worktree_is_told_of_at_once() {
         assert_eq!(read(&source, path).await, content);
     }
 }
+
+#[tokio::test]
+async fn a_push_into_a_bare_repository_and_a_commit_in_a_linked_working_tree_are_told_of() {
+    let repository = one_commit();
+    let bare = repository.parent().join("bare.git");
+    repository.git(&["clone", "-q", "--bare", ".", path_text(&bare)]);
+    let linked = repository.parent().join("linked");
+    repository.git(&["worktree", "add", "-q", "-b", "side", path_text(&linked)]);
+    let bench = Bench::new();
+    let pushed = bench.source(&format!("file://{}", bare.display()), branch("main"));
+    let beside = bench.source(path_text(&linked), Reference::Head);
+    let mut watches = [pushed.watch().unwrap().unwrap(), beside.watch().unwrap().unwrap()];
+
+    repository.write("a.yaml", "two\n");
+    repository.commit("Second");
+    repository.git(&["push", "-q", path_text(&bare), "main"]);
+    tokio::time::timeout(Duration::from_secs(5), watches[0].changed()).await.unwrap();
+    assert_eq!(read(&pushed, "a.yaml").await, "two\n");
+
+    assert_eq!(read(&beside, "a.yaml").await, "one\n");
+    std::fs::write(linked.join("a.yaml"), "beside\n").unwrap();
+    repository::git_in(&linked, &["commit", "-q", "-a", "-m", "Beside"]);
+    tokio::time::timeout(Duration::from_secs(5), watches[1].changed()).await.unwrap();
+    assert_eq!(read(&beside, "a.yaml").await, "beside\n");
+    assert_eq!(beside.poll().await.unwrap().reference, "refs/heads/side");
+}
+
+#[tokio::test]
+async fn a_repository_that_is_made_anew_at_the_same_place_is_followed() {
+    let repository = one_commit();
+    let bench = Bench::new();
+    let source = bench.source(path_text(&repository.path()), Reference::Head);
+    assert_eq!(read(&source, "a.yaml").await, "one\n");
+    std::fs::remove_dir_all(repository.path().join(".git")).unwrap();
+    repository.git(&["init", "-q", "-b", "other"]);
+    repository.write("a.yaml", "anew\n");
+    repository.commit("Anew");
+    assert_eq!(read(&source, "a.yaml").await, "anew\n");
+}
