@@ -55,7 +55,11 @@ pub(super) fn lock(folder: &Path) -> Result<File> {
             let mut holder = String::new();
             // Only a courtesy to the reader of the message: an unreadable number is left out.
             let _ = file.read_to_string(&mut holder);
-            let holder = if holder.trim().is_empty() { String::new() } else { format!(" (process {})", holder.trim()) };
+            let holder = if holder.trim().is_empty() {
+                String::new()
+            } else {
+                format!(" (process {})", holder.trim())
+            };
             bail!(
                 "{}: another trueup{holder} works with this state folder; stop it, or give this one another --state",
                 folder.display()
@@ -95,7 +99,8 @@ pub(super) fn open_or_begin(folder: &Path, now: Timestamp) -> Result<Connection>
                 %error,
                 "the store is damaged: it was moved aside and a new one begun; history before now is in the old file"
             );
-            let connection = open_whole(&path).with_context(|| format!("{}: cannot be made", path.display()))?;
+            let connection =
+                open_whole(&path).with_context(|| format!("{}: cannot be made", path.display()))?;
             migrate(connection, &path)
         }
         Err(error) => Err(error).with_context(|| format!("{}: cannot be opened", path.display())),
@@ -183,5 +188,7 @@ fn migrate(mut connection: Connection, path: &Path) -> Result<Connection> {
 }
 
 fn version(connection: &Connection) -> rusqlite::Result<usize> {
-    connection.query_row("PRAGMA user_version", [], |row| row.get::<_, u32>(0)).map(|version| version as usize)
+    connection
+        .query_row("PRAGMA user_version", [], |row| row.get::<_, u32>(0))
+        .map(|version| version as usize)
 }

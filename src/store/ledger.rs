@@ -17,6 +17,9 @@ impl LedgerChange {
     pub fn between(old: &Ledger, new: &Ledger) -> Self {
         let known = new.iter().filter(|(id, known)| old.get(id) != Some(known));
         let forgotten = old.keys().filter(|id| !new.contains_key(id));
-        Self { known: known.map(|(id, known)| (id.clone(), *known)).collect(), forgotten: forgotten.cloned().collect() }
+        Self {
+            known: known.map(|(id, known)| (id.clone(), *known)).collect(),
+            forgotten: forgotten.cloned().collect(),
+        }
     }
 }

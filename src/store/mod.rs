@@ -115,8 +115,7 @@ impl Store {
         question: impl FnOnce(&Reader) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let reader = self.reader.clone();
-        let answer =
-            move || question(&reader.lock().unwrap_or_else(PoisonError::into_inner));
+        let answer = move || question(&reader.lock().unwrap_or_else(PoisonError::into_inner));
         tokio::task::spawn_blocking(answer).await.context("reading the store")?
     }
 }

@@ -77,7 +77,8 @@ fn append(transaction: &Transaction<'_>, entry: &HistoryEntry, retention: Retent
                (SELECT id FROM history WHERE target = ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2)",
         )?
         .execute(params![entry.target, i64::try_from(retention.entries).unwrap_or(i64::MAX)])?;
-    let oldest = entry.ended.as_millisecond().saturating_sub(retention.age.as_millis().try_into().unwrap_or(i64::MAX));
+    let oldest =
+        entry.ended.as_millisecond().saturating_sub(retention.age.as_millis().try_into().unwrap_or(i64::MAX));
     transaction.prepare_cached("DELETE FROM history WHERE ended < ?1")?.execute([oldest])?;
     Ok(())
 }
@@ -87,7 +88,14 @@ fn change_ledger(transaction: &Transaction<'_>, target: &str, change: &LedgerCha
         "INSERT OR REPLACE INTO ledger (target, api_group, kind, namespace, name, known) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
     )?;
     for (id, known) in &change.known {
-        put.execute(params![target, id.group, id.kind, id.namespace, id.name, serde_json::to_string(known)?])?;
+        put.execute(params![
+            target,
+            id.group,
+            id.kind,
+            id.namespace,
+            id.name,
+            serde_json::to_string(known)?
+        ])?;
     }
     let mut remove = transaction.prepare_cached(
         "DELETE FROM ledger WHERE target = ?1 AND api_group = ?2 AND kind = ?3 AND namespace = ?4 AND name = ?5",

@@ -19,7 +19,12 @@ pub async fn plans(config: &Path, targets: &[String], options: &PlanOptions) -> 
 }
 
 /// Syncs `targets` (all of them if there are none named) once and gives how they stand.
-pub async fn sync(config: &Path, state: &Path, targets: &[String], until: Until) -> Result<Vec<TargetStatus>> {
+pub async fn sync(
+    config: &Path,
+    state: &Path,
+    targets: &[String],
+    until: Until,
+) -> Result<Vec<TargetStatus>> {
     let _ = (state, targets, until);
     bail!("{}: targets cannot be synced yet", config.display())
 }
@@ -58,4 +63,9 @@ pub struct RunOptions {
 /// Reconciles until a signal ends it.
 pub async fn run(options: RunOptions) -> Result<()> {
     bail!("{}: cannot be run yet", options.config.display())
+}
+
+/// The JSON schema of the configuration.
+pub fn schema() -> Result<trueup_model::Value> {
+    bail!("there is no schema yet")
 }

@@ -11,6 +11,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{mpsc, oneshot, watch};
+use trueup_merge::compare::without_server_fields;
+use trueup_merge::secrets::{MaskKey, mask};
 use trueup_model::{ObjectId, Origin, Value};
 use trueup_plan::planning::{Action, Reason, Step};
 use trueup_plan::record::TargetStatus;
@@ -50,8 +52,16 @@ pub struct PreviewStep {
 }
 
 impl PreviewStep {
-    /// A step as it is shown, with both sides of its object.
-    pub fn new(step: &Step, live: Option<Value>, wanted: Option<Value>) -> Self {
+    /// A step as it is shown, with both sides of its object: values of Secrets become hashes under `key`, and what the
+    /// server keeps for itself goes.
+    pub fn new(step: &Step, live: Option<Value>, wanted: Option<Value>, key: &MaskKey) -> Self {
+        let shown = |object: Option<Value>| {
+            object.map(|mut object| {
+                mask(&mut object, key);
+                without_server_fields(object)
+            })
+        };
+        let (live, wanted) = (shown(live), shown(wanted));
         Self {
             object: step.id.clone(),
             action: step.action,

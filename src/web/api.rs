@@ -101,7 +101,10 @@ async fn targets(State(sources): State<Sources>) -> Json<Targets> {
     Json(Targets { targets: sources.handle.statuses() })
 }
 
-async fn one(State(sources): State<Sources>, Path(target): Path<String>) -> Result<Json<TargetStatus>, Refusal> {
+async fn one(
+    State(sources): State<Sources>,
+    Path(target): Path<String>,
+) -> Result<Json<TargetStatus>, Refusal> {
     find(&sources, &target).map(Json)
 }
 
@@ -149,6 +152,11 @@ fn find(sources: &Sources, target: &str) -> Result<TargetStatus, Refusal> {
     found.ok_or_else(|| Refusal::new(StatusCode::NOT_FOUND, format!("there is no target {target}")))
 }
 
+/// Refuses a target that is not there; while not all are known, the reconciler is left to say.
+fn exists(sources: &Sources, target: &str) -> Result<(), Refusal> {
+    if sources.handle.ready().is_ready() { find(sources, target).map(|_| ()) } else { Ok(()) }
+}
+
 async fn history(
     sources: &Sources,
     target: &str,
@@ -170,7 +178,7 @@ async fn plan(
     query: Result<Query<PlanQuery>, QueryRejection>,
 ) -> Result<Json<Preview>, Refusal> {
     let Query(query) = query.map_err(|error| Refusal::new(StatusCode::BAD_REQUEST, error))?;
-    find(sources, target)?;
+    exists(sources, target)?;
     let options = PlanOptions { revision: query.revision, local: None };
     let preview = sources.handle.plan(target, options).await.map_err(|error| Refusal::internal(&error))?;
     Ok(Json(preview))
@@ -182,7 +190,7 @@ async fn sync(
 ) -> Result<(StatusCode, Json<SyncAnswer>), Refusal> {
     let Json(request) = body.map_err(|error| Refusal::new(StatusCode::BAD_REQUEST, error.body_text()))?;
     for target in &request.targets {
-        find(&sources, target)?;
+        exists(&sources, target)?;
     }
     let (wait, code) =
         if request.wait { (Wait::Turn, StatusCode::OK) } else { (Wait::Queued, StatusCode::ACCEPTED) };

@@ -255,7 +255,8 @@ fn as_prometheus(text: &str) -> String {
             continue;
         }
         let counter = |line: &str| line.starts_with("# TYPE ") && line.ends_with(" counter");
-        let describes_counter = counter(line) || line.starts_with("# HELP ") && lines.peek().is_some_and(|next| counter(next));
+        let describes_counter =
+            counter(line) || line.starts_with("# HELP ") && lines.peek().is_some_and(|next| counter(next));
         let mut words = line.splitn(4, ' ');
         match (words.next(), words.next(), words.next(), words.next()) {
             (Some(hash), Some(what), Some(name), Some(rest)) if describes_counter => {

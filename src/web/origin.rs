@@ -30,7 +30,8 @@ fn refusal(method: &Method, headers: &HeaderMap) -> Option<Refusal> {
         return Some(Refusal::new(StatusCode::FORBIDDEN, "this may not be asked for from another site"));
     }
     // Other sites' forms can send text, but not JSON without asking first.
-    let json = text(CONTENT_TYPE).and_then(|kind| kind.split(';').next()).map(str::trim) == Some("application/json");
+    let json =
+        text(CONTENT_TYPE).and_then(|kind| kind.split(';').next()).map(str::trim) == Some("application/json");
     let why = "the body must be application/json";
     (!json).then(|| Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, why))
 }

@@ -48,16 +48,36 @@ impl Collector for Targets {
         let statuses = self.statuses.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let mut gauge = |name, help, series: Vec<Series>| family(&mut encoder, name, help, series);
         gauge("target_info", "How a target stands; always 1", statuses.iter().map(info).collect())?;
-        gauge("objects", "Objects of the target in Git", each(&statuses, |status| Some(count(status.objects))))?;
-        gauge("drifted_objects", "Objects that others changed", each(&statuses, |status| Some(count(status.drifted))))?;
-        gauge("drift_since_timestamp_seconds", "Since when the target has drifted", each(&statuses, drift_since))?;
-        gauge("last_success_timestamp_seconds", "When the target was last synced in full", each(&statuses, last_success))?;
+        gauge(
+            "objects",
+            "Objects of the target in Git",
+            each(&statuses, |status| Some(count(status.objects))),
+        )?;
+        gauge(
+            "drifted_objects",
+            "Objects that others changed",
+            each(&statuses, |status| Some(count(status.drifted))),
+        )?;
+        gauge(
+            "drift_since_timestamp_seconds",
+            "Since when the target has drifted",
+            each(&statuses, drift_since),
+        )?;
+        gauge(
+            "last_success_timestamp_seconds",
+            "When the target was last synced in full",
+            each(&statuses, last_success),
+        )?;
         gauge(
             "prune_pending",
             "Objects that left Git and are still in the cluster",
             each(&statuses, |status| Some(count(status.prune_pending.len()))),
         )?;
-        gauge("blocked", "What keeps the target from being synced; 1 for each reason", statuses.iter().flat_map(blocked).collect())
+        gauge(
+            "blocked",
+            "What keeps the target from being synced; 1 for each reason",
+            statuses.iter().flat_map(blocked).collect(),
+        )
     }
 }
 
@@ -81,7 +101,8 @@ fn family(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, series: V
 }
 
 fn each(statuses: &[TargetStatus], value: impl Fn(&TargetStatus) -> Option<f64>) -> Vec<Series> {
-    let series = |status| Some(Series { target: TargetLabels::of(status), more: Vec::new(), value: value(status)? });
+    let series =
+        |status| Some(Series { target: TargetLabels::of(status), more: Vec::new(), value: value(status)? });
     statuses.iter().filter_map(series).collect()
 }
 
@@ -106,12 +127,17 @@ fn blocked(status: &TargetStatus) -> Vec<Series> {
     ];
     let holds = reasons.into_iter().filter(|(_, holds)| *holds);
     holds
-        .map(|(reason, _)| Series { target: TargetLabels::of(status), more: vec![("reason", reason.to_owned())], value: 1.0 })
+        .map(|(reason, _)| Series {
+            target: TargetLabels::of(status),
+            more: vec![("reason", reason.to_owned())],
+            value: 1.0,
+        })
         .collect()
 }
 
 fn drift_since(status: &TargetStatus) -> Option<f64> {
-    let times = status.drift.iter().filter_map(|drift| drift.since.as_deref()?.parse::<jiff::Timestamp>().ok());
+    let times =
+        status.drift.iter().filter_map(|drift| drift.since.as_deref()?.parse::<jiff::Timestamp>().ok());
     times.min().map(seconds)
 }
 
