@@ -41,6 +41,8 @@ struct Arguments {
     command: Command,
 }
 
+const SERVER_HELP: &str = "Where a running trueup answers [default: http://127.0.0.1:8321]";
+const STATE_HELP: &str = "The state folder [default: trueup below $XDG_STATE_HOME or ~/.local/state]";
 const EXIT_CODES: &str = "Exit codes: 0 fine or no difference, 1 a difference or not converged, 2 an error.";
 
 /// What every command understands.
@@ -50,11 +52,10 @@ struct Global {
     /// The configuration: a file or a folder [default: ./trueup.yaml]
     #[arg(long, short, global = true, env = "TRUEUP_CONFIG", value_name = "PATH")]
     config: Option<PathBuf>,
-    /// Where a running trueup answers [default: http://127.0.0.1:8321]
-    #[arg(long, global = true, env = "TRUEUP_SERVER", value_name = "URL")]
+    // Not clap's default value: whether a server was named decides what happens when it does not answer.
+    #[arg(long, global = true, env = "TRUEUP_SERVER", value_name = "URL", help = SERVER_HELP)]
     server: Option<String>,
-    /// The state folder [default: trueup below $XDG_STATE_HOME or ~/.local/state]
-    #[arg(long, global = true, env = "TRUEUP_STATE", value_name = "DIR")]
+    #[arg(long, global = true, env = "TRUEUP_STATE", value_name = "DIR", help = STATE_HELP)]
     state: Option<PathBuf>,
     /// How results are written
     #[arg(long, short, global = true, value_enum, default_value_t)]

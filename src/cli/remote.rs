@@ -13,7 +13,7 @@ const CONNECT: Duration = Duration::from_secs(2);
 /// How long an answer from memory may take.
 const ANSWER: Duration = Duration::from_secs(15);
 /// How long a plan may take, which asks clusters.
-const PLAN: Duration = Duration::from_secs(300);
+const PLAN: Duration = Duration::from_mins(5);
 
 /// A server, which may or may not be there.
 #[derive(Debug)]

@@ -114,9 +114,9 @@ pub(super) fn select(statuses: Vec<TargetStatus>, names: &[String]) -> Result<Ve
             bail!("there is no target {name}; {known}");
         }
     }
-    let named =
+    let wanted =
         |status: &TargetStatus| names.is_empty() || names.iter().any(|name| is_meant(&status.target, name));
-    Ok(statuses.into_iter().filter(named).collect())
+    Ok(statuses.into_iter().filter(wanted).collect())
 }
 
 /// Whether `name` is the target, or a whole part at its beginning.

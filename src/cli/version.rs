@@ -27,13 +27,13 @@ pub(super) struct Version {}
 struct Build {
     version: &'static str,
     commit: &'static str,
-    build_date: &'static str,
+    built: &'static str,
 }
 
 const BUILD: Build = Build {
     version: env!("CARGO_PKG_VERSION"),
     commit: env!("TRUEUP_COMMIT"),
-    build_date: env!("TRUEUP_BUILD_DATE"),
+    built: env!("TRUEUP_BUILD_DATE"),
 };
 
 impl Version {

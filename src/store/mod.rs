@@ -62,10 +62,10 @@ impl Store {
         let reader =
             Reader::open(folder)?.with_context(|| format!("{}: the store is gone", folder.display()))?;
         let (writes, requests) = mpsc::channel(QUEUE);
-        let writer = Writer { connection, retention, lock };
+        let thread = Writer { connection, retention, lock };
         std::thread::Builder::new()
             .name("store".to_owned())
-            .spawn(move || writer.run(requests))
+            .spawn(move || thread.run(requests))
             .context("starting the store's thread")?;
         Ok(Self { writes, reader: Arc::new(Mutex::new(reader)) })
     }

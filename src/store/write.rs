@@ -39,11 +39,19 @@ impl Writer {
             }
         };
         drop(requests);
-        let closed = self.connection.close().map_err(|(_, error)| error.into());
-        drop(self.lock);
+        let closed = self.close();
         if let Some(answer) = closing {
             let _ = answer.send(closed);
         }
+    }
+
+    /// Brings the log into the file, which SQLite by itself leaves undone while a reader looks on, and gives the folder
+    /// back.
+    fn close(self) -> Result<()> {
+        self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+        self.connection.close().map_err(|(_, error)| error)?;
+        drop(self.lock);
+        Ok(())
     }
 
     fn save(&mut self, record: &Record, change: &LedgerChange) -> Result<()> {

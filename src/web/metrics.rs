@@ -260,7 +260,7 @@ fn as_prometheus(text: &str) -> String {
         let mut words = line.splitn(4, ' ');
         match (words.next(), words.next(), words.next(), words.next()) {
             (Some(hash), Some(what), Some(name), Some(rest)) if describes_counter => {
-                result.push_str(&format!("{hash} {what} {name}_total {rest}"));
+                result.extend([hash, " ", what, " ", name, "_total ", rest]);
             }
             (_, _, _, _) => result.push_str(line),
         }

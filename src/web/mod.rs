@@ -52,6 +52,9 @@ fn router(sources: Sources) -> Router {
         .route("/readyz", get(ready))
         .route("/metrics", get(scrape))
         .nest("/api/v1", api::router())
+        .method_not_allowed_fallback(async || {
+            api::Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "this address is not asked in this way")
+        })
         .fallback(async || api::Refusal::new(StatusCode::NOT_FOUND, "there is nothing at this address"))
         .layer(axum::middleware::from_fn(origin::guard))
         .with_state(sources)
