@@ -6,7 +6,7 @@
 use crate::desired::{Desired, Want};
 use crate::observed::{Known, Ledger, Live, Observed, Seen, SetOwner, Stranger, Verdict};
 use crate::order::{Stage, stage};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use trueup_merge::compare::Change;
 use trueup_model::{ObjectId, Origin};
@@ -72,7 +72,7 @@ pub enum Empty {
 }
 
 /// What a step does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Action {
     /// Apply an object that is not there.
