@@ -2,6 +2,7 @@ use std::time::{Duration, Instant};
 
 use trueup::source::{ErrorClass, Reference, Secret, SourceError};
 use trueup_model::tree::read_text;
+use trueup_testkit::{Access, GitRepo, GitServer, Transport};
 
 use super::server::{Mood, Server};
 use super::*;
@@ -324,11 +325,13 @@ async fn whoever_stops_waiting_also_ends_the_work() {
 
 #[tokio::test]
 async fn a_wrong_password_is_refused_and_never_shown() {
-    let repository = one_commit();
-    let server = Server::start(repository.parent()).await;
-    server.set(Mood::Wants("Basic bWU6c2VzYW1l".into()));
+    let repository = GitRepo::create().unwrap();
+    repository.commit(&[("a.yaml", "one\n")], "First").unwrap();
+    let access = Access::Basic { user: "me".into(), password: "sesame".into() };
+    let server = GitServer::start(&repository.served_path(), access, Transport::Plain).unwrap();
+    let url = server.url("config.git");
     let bench = Bench::new();
-    let mut with = spec(&server.url(), branch("main"));
+    let mut with = spec(&url, branch("main"));
     with.credentials = basic("me", "sesame");
     assert_eq!(read(&bench.cache.open(with.clone()).unwrap(), "a.yaml").await, "one\n");
     with.credentials = basic("me", "wrong-hush");
@@ -336,23 +339,25 @@ async fn a_wrong_password_is_refused_and_never_shown() {
     let error = source.poll().await.unwrap_err();
     assert_eq!(error.class(), ErrorClass::Authentication);
     assert!(!format!("{error} {error:?} {:?}", source.spec()).contains("hush"));
-    let in_url = server.url().replace("http://", "http://me:wrong-hush@");
+    let in_url = url.replace("http://", "http://me:wrong-hush@");
     let error = bench.source(&in_url, branch("main")).poll().await.unwrap_err();
     assert!(!format!("{error} {error:?}").contains("hush"), "{error:?}");
-    let right = server.url().replace("http://", "http://me:sesame@");
+    let right = url.replace("http://", "http://me:sesame@");
     assert_eq!(read(&bench.source(&right, branch("main")), "a.yaml").await, "one\n");
 }
 
 #[tokio::test]
 async fn a_bearer_token_lets_in() {
-    let repository = one_commit();
-    let server = Server::start(repository.parent()).await;
-    server.set(Mood::Wants("Bearer token-1".into()));
+    let repository = GitRepo::create().unwrap();
+    repository.commit(&[("a.yaml", "one\n")], "First").unwrap();
+    let access = Access::Bearer { token: "token-1".into() };
+    let server = GitServer::start(&repository.served_path(), access, Transport::Plain).unwrap();
     let bench = Bench::new();
-    let mut with = spec(&server.url(), branch("main"));
+    let mut with = spec(&server.url("config.git"), branch("main"));
+    // Tokens from files end with a newline more often than not.
     with.credentials.bearer_token = Some(Secret::new("token-1\n"));
     assert_eq!(read(&bench.cache.open(with).unwrap(), "a.yaml").await, "one\n");
-    let error = bench.source(&server.url(), branch("main")).poll().await.unwrap_err();
+    let error = bench.source(&server.url("config.git"), branch("main")).poll().await.unwrap_err();
     assert_eq!(error.class(), ErrorClass::Authentication, "{error}");
 }
 
@@ -385,10 +390,12 @@ async fn a_redirect_is_followed_and_credentials_stay_with_the_host_they_were_giv
 
 #[tokio::test]
 async fn a_certificate_counts_when_its_authority_is_given() {
-    let repository = one_commit();
-    let (server, authority) = Server::start_tls(repository.parent()).await;
+    let repository = GitRepo::create().unwrap();
+    repository.commit(&[("a.yaml", "one\n")], "First").unwrap();
+    let server = GitServer::start(&repository.served_path(), Access::Anyone, Transport::Tls).unwrap();
+    let authority = server.authority().unwrap().to_owned();
     let bench = Bench::new();
-    let mut with = spec(&server.url(), branch("main"));
+    let mut with = spec(&server.url("config.git"), branch("main"));
     let error = bench.cache.open(with.clone()).unwrap().poll().await.unwrap_err();
     assert_eq!(error.class(), ErrorClass::TlsCa, "{error}");
     assert!(error.to_string().contains("ca.crt"), "{error}");
