@@ -43,6 +43,8 @@ impl Want {
 /// The objects of a target at a revision.
 #[derive(Clone, Debug, Default)]
 pub struct Desired {
+    /// The target's name: `web@production`.
+    pub target: String,
     /// The commit they were rendered from, 40 or 64 hex digits.
     pub revision: String,
     /// The objects by identity.

@@ -11,6 +11,7 @@ pub mod desired;
 pub mod health;
 pub mod observed;
 pub mod order;
+pub mod place;
 pub mod planning;
 pub mod record;
 

@@ -38,8 +38,6 @@ pub struct Stranger {
 /// Who the `ApplySet` of a stranger belongs to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SetOwner {
-    /// Another configured target, which wants the object too.
-    Claimant(String),
     /// Another configured target, which does not want it (any more): the object moved.
     Former(String),
     /// A target that is no longer configured, of the same repository.
@@ -59,6 +57,8 @@ pub enum Verdict {
     Refused(String),
     /// The server refuses to change these fields of the object, ever.
     Immutable(Vec<String>),
+    /// An apply would change these fields, as several did before: somebody changes them back each time.
+    Contested(Vec<Change>),
 }
 
 /// What is known of one object.
@@ -85,8 +85,8 @@ pub struct Observed {
     pub unknown: BTreeMap<GroupKind, String>,
     /// What dry runs said, for objects whose tokens prove nothing.
     pub verdicts: BTreeMap<ObjectId, Verdict>,
-    /// Members that another configured target wants: who.
-    pub moved: BTreeMap<ObjectId, String>,
+    /// Objects that another configured target of the same cluster wants: which.
+    pub claims: BTreeMap<ObjectId, String>,
 }
 
 impl Observed {

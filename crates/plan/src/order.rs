@@ -32,7 +32,15 @@ pub fn stage(group: &str, kind: &str) -> Stage {
         | ("gateway.networking.k8s.io", "GatewayClass")
         | ("node.k8s.io", "RuntimeClass") => Stage::Classes,
         ("", "ServiceAccount") | ("rbac.authorization.k8s.io", _) => Stage::Access,
-        ("", "ConfigMap" | "Secret" | "ResourceQuota" | "LimitRange" | "PersistentVolume" | "PersistentVolumeClaim")
+        (
+            "",
+            "ConfigMap"
+            | "Secret"
+            | "ResourceQuota"
+            | "LimitRange"
+            | "PersistentVolume"
+            | "PersistentVolumeClaim",
+        )
         | ("networking.k8s.io", "NetworkPolicy") => Stage::Configuration,
         ("", "Service" | "Endpoints") => Stage::Services,
         ("", "Pod" | "ReplicationController") | ("apps" | "batch", _) => Stage::Workloads,

@@ -6,7 +6,7 @@
 use crate::desired::{Desired, Want};
 use crate::observed::{Known, Ledger, Live, Observed, Seen, SetOwner, Stranger, Verdict};
 use crate::order::{Stage, stage};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use trueup_merge::compare::Change;
 use trueup_model::{ObjectId, Origin};
@@ -72,7 +72,7 @@ pub enum Empty {
 }
 
 /// What a step does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Action {
     /// Apply an object that is not there.
@@ -115,6 +115,8 @@ pub enum Reason {
     ChangedInGit,
     /// Fields that we own were changed by others.
     Drifted(Vec<Change>),
+    /// Fields that we own are changed by others each time they are repaired.
+    Contested(Vec<Change>),
     /// Nothing is known of an earlier apply, and these fields differ.
     Differs(Vec<Change>),
     /// Nothing is known of an earlier apply.
@@ -123,8 +125,8 @@ pub enum Reason {
     OwnedBy(Vec<String>),
     /// It belonged to a target that does not hold it any more.
     MovedFrom(String),
-    /// Another target wants this object as well.
-    ClaimedBy(String),
+    /// Two targets want this object: both names.
+    ClaimedBy(String, String),
     /// It belongs to the `ApplySet` of somebody else.
     ForeignSet(String),
     /// Another target wants this member now.
@@ -154,15 +156,19 @@ impl fmt::Display for Reason {
             Self::ChangedInGit => f.write_str("changed in Git"),
             Self::Drifted(changes) if changes.is_empty() => f.write_str("changed in the cluster"),
             Self::Drifted(changes) => write!(f, "changed in the cluster: {}", list(changes)),
+            Self::Contested(changes) => write!(
+                f,
+                "changed back after each of several repairs, so repairs are spaced out now: {}; make the other writer stop, or take the field out of Git",
+                list(changes)
+            ),
             Self::Differs(changes) => write!(f, "differs: {}", list(changes)),
             Self::Unproven => f.write_str("not known to be as in Git"),
             Self::OwnedBy(managers) if managers.is_empty() => f.write_str("exists already"),
             Self::OwnedBy(managers) => write!(f, "exists already, written by {}", managers.join(", ")),
             Self::MovedFrom(target) => write!(f, "moved here from {target}"),
-            Self::ClaimedBy(target) => write!(
-                f,
-                "{target} wants this object too, and has it; take it out of one of the two targets"
-            ),
+            Self::ClaimedBy(this, other) => {
+                write!(f, "both {this} and {other} want this object; take it out of one of the two")
+            }
             Self::ForeignSet(id) => write!(f, "belongs to {id}, which is not a set of this trueup"),
             Self::MovedTo(target) => write!(f, "not in Git here any more, and wanted by {target}: it will take it over"),
             Self::NotInGit => f.write_str("not in Git any more"),
@@ -238,7 +244,7 @@ impl Plan {
 
     /// The steps in groups whose members may be carried out at once.
     pub fn phases(&self) -> impl Iterator<Item = &[Step]> {
-        self.steps.chunk_by(|a, b| a.phase == b.phase && a.deletes() == b.deletes())
+        self.steps.chunk_by(|a, b| a.phase == b.phase && a.prunes() == b.prunes())
     }
 }
 
@@ -252,8 +258,54 @@ impl Step {
     }
 
     /// Whether the step is about an object that is no longer in Git.
-    pub fn deletes(&self) -> bool {
-        self.origin.path.is_empty() && self.action != Action::Create
+    pub fn prunes(&self) -> bool {
+        match self.reason {
+            Reason::NotInGit
+            | Reason::PruneOff
+            | Reason::Kept
+            | Reason::NothingRendered
+            | Reason::MovedTo(_) => true,
+            Reason::Missing
+            | Reason::ChangedInGit
+            | Reason::Drifted(_)
+            | Reason::Contested(_)
+            | Reason::Differs(_)
+            | Reason::Unproven
+            | Reason::OwnedBy(_)
+            | Reason::MovedFrom(_)
+            | Reason::ClaimedBy(_, _)
+            | Reason::ForeignSet(_)
+            | Reason::Immutable(_)
+            | Reason::Unknown(_)
+            | Reason::Refused(_)
+            | Reason::BeingDeleted => false,
+        }
+    }
+
+    /// Whether the step holds an object that is in Git and that cannot be as Git says before a person has acted.
+    pub fn is_problem(&self) -> bool {
+        self.action == Action::Hold
+            && match self.reason {
+                Reason::ClaimedBy(_, _)
+                | Reason::ForeignSet(_)
+                | Reason::Immutable(_)
+                | Reason::Unknown(_)
+                | Reason::Refused(_) => true,
+                Reason::NotInGit
+                | Reason::PruneOff
+                | Reason::Kept
+                | Reason::NothingRendered
+                | Reason::MovedTo(_)
+                | Reason::Missing
+                | Reason::ChangedInGit
+                | Reason::Drifted(_)
+                | Reason::Contested(_)
+                | Reason::Differs(_)
+                | Reason::Unproven
+                | Reason::OwnedBy(_)
+                | Reason::MovedFrom(_)
+                | Reason::BeingDeleted => false,
+            }
     }
 }
 
@@ -262,7 +314,8 @@ pub fn plan(desired: &Desired, observed: &Observed, ledger: &Ledger, policy: &Po
     let mut writes = Vec::new();
     let mut unchanged = 0;
     for want in desired.objects.values() {
-        match wanted(want, observed, ledger.get(&want.id), policy) {
+        let claimed = claimed(want, desired, observed);
+        match claimed.or_else(|| wanted(want, observed, ledger.get(&want.id), policy)) {
             Some((action, reason, precondition)) => {
                 writes.push(Step {
                     id: want.id.clone(),
@@ -289,7 +342,7 @@ pub fn plan(desired: &Desired, observed: &Observed, ledger: &Ledger, policy: &Po
     let mut prunes: Vec<Step> = observed
         .members
         .iter()
-        .filter(|(id, _)| !desired.objects.contains_key(id) && !desired.refused.contains_key(id))
+        .filter(|(id, _)| !desired.objects.contains_key(id) && !is_refused(id, desired))
         .filter_map(|(id, live)| prune(id, live, desired, observed, policy))
         .collect();
     prunes.sort_by(|a, b| (b.phase, &b.id).cmp(&(a.phase, &a.id)));
@@ -299,8 +352,22 @@ pub fn plan(desired: &Desired, observed: &Observed, ledger: &Ledger, policy: &Po
 
 type Decision = Option<(Action, Reason, Option<Precondition>)>;
 
+// An object that two targets want stays with the one that has it; where neither has it, neither gets it.
+fn claimed(want: &Want, desired: &Desired, observed: &Observed) -> Decision {
+    let other = observed.claims.get(&want.id)?;
+    match observed.seen(&want.id) {
+        Seen::Live(_) | Seen::Unknown(_) => None,
+        Seen::Stranger(_) | Seen::Absent => {
+            Some((Action::Hold, Reason::ClaimedBy(desired.target.clone(), other.clone()), None))
+        }
+    }
+}
+
 fn wanted(want: &Want, observed: &Observed, known: Option<&Known>, policy: &Policy) -> Decision {
     let verdict = observed.verdicts.get(&want.id);
+    if let Some(Verdict::Refused(why)) = verdict {
+        return Some((Action::Hold, Reason::Refused(why.clone()), None));
+    }
     match observed.seen(&want.id) {
         Seen::Unknown(why) => Some((Action::Hold, Reason::Unknown(why.to_owned()), None)),
         Seen::Stranger(stranger) => Some(adopt(stranger, policy)),
@@ -313,7 +380,6 @@ fn wanted(want: &Want, observed: &Observed, known: Option<&Known>, policy: &Poli
 fn adopt(stranger: &Stranger, policy: &Policy) -> (Action, Reason, Option<Precondition>) {
     let owned_by = || Reason::OwnedBy(stranger.managers.clone());
     let (action, reason) = match (&stranger.part_of, policy.take_over) {
-        (Some(SetOwner::Claimant(target)), _) => (Action::Hold, Reason::ClaimedBy(target.clone())),
         (Some(SetOwner::Foreign(id)), _) => (Action::Hold, Reason::ForeignSet(id.clone())),
         (Some(SetOwner::Former(target) | SetOwner::Removed(target)), _) => {
             (Action::TakeOver, Reason::MovedFrom(target.clone()))
@@ -324,15 +390,24 @@ fn adopt(stranger: &Stranger, policy: &Policy) -> (Action, Reason, Option<Precon
     (action, reason, None)
 }
 
-fn update(want: &Want, live: &Live, known: Option<&Known>, verdict: Option<&Verdict>, policy: &Policy) -> Decision {
+fn update(
+    want: &Want,
+    live: &Live,
+    known: Option<&Known>,
+    verdict: Option<&Verdict>,
+    policy: &Policy,
+) -> Decision {
     let changed_in_git = known.is_some_and(|known| known.digest != want.digest);
     let proven = known.is_some_and(|known| known.digest == want.digest && live.token == Some(known.token));
     match verdict {
         Some(Verdict::Same) => None,
         Some(Verdict::Refused(why)) => Some((Action::Hold, Reason::Refused(why.clone()), None)),
+        Some(Verdict::Contested(changes)) => Some((Action::Hold, Reason::Contested(changes.clone()), None)),
         Some(Verdict::Immutable(fields)) => Some(immutable(want, live, fields, policy)),
         None if proven => None,
-        Some(Verdict::Differs(_)) | None if changed_in_git => Some((Action::Update, Reason::ChangedInGit, None)),
+        Some(Verdict::Differs(_)) | None if changed_in_git => {
+            Some((Action::Update, Reason::ChangedInGit, None))
+        }
         Some(Verdict::Differs(changes)) if known.is_none() => {
             Some((Action::Update, Reason::Differs(changes.clone()), None))
         }
@@ -349,7 +424,12 @@ fn on_drift(policy: &Policy) -> Action {
     }
 }
 
-fn immutable(want: &Want, live: &Live, fields: &[String], policy: &Policy) -> (Action, Reason, Option<Precondition>) {
+fn immutable(
+    want: &Want,
+    live: &Live,
+    fields: &[String],
+    policy: &Policy,
+) -> (Action, Reason, Option<Precondition>) {
     let allowed = want.recreate || policy.recreate == Recreate::Allow;
     let action = if allowed { Action::Recreate } else { Action::Hold };
     (action, Reason::Immutable(fields.to_vec()), Some(exactly(live)))
@@ -359,13 +439,29 @@ fn exactly(live: &Live) -> Precondition {
     Precondition { uid: live.uid.clone(), resource_version: live.resource_version.clone() }
 }
 
-fn prune(id: &ObjectId, live: &Live, desired: &Desired, observed: &Observed, policy: &Policy) -> Option<Step> {
+// A refused object may lack the namespace that it would have had: any object of its kind and name is taken for it.
+fn is_refused(id: &ObjectId, desired: &Desired) -> bool {
+    desired.refused.keys().any(|refused| {
+        refused.name == id.name
+            && refused.kind == id.kind
+            && refused.group == id.group
+            && (refused.namespace == id.namespace || refused.namespace.is_empty())
+    })
+}
+
+fn prune(
+    id: &ObjectId,
+    live: &Live,
+    desired: &Desired,
+    observed: &Observed,
+    policy: &Policy,
+) -> Option<Step> {
     let empty = desired.objects.is_empty() && policy.empty == Empty::Refuse;
     let (action, reason) = if let Some(why) = observed.unknown.get(&id.group_kind()) {
         (Action::Hold, Reason::Unknown(why.clone()))
     } else if live.deleting {
         (Action::Wait, Reason::NotInGit)
-    } else if let Some(target) = observed.moved.get(id) {
+    } else if let Some(target) = observed.claims.get(id) {
         (Action::Wait, Reason::MovedTo(target.clone()))
     } else if live.keep {
         (Action::Hold, Reason::Kept)

@@ -67,7 +67,13 @@ pub struct Outcome {
 
 impl Outcome {
     /// An outcome of `action` on an object.
-    pub fn new(id: &ObjectId, action: Action, result: OutcomeResult, message: String, origin: &Origin) -> Self {
+    pub fn new(
+        id: &ObjectId,
+        action: Action,
+        result: OutcomeResult,
+        message: String,
+        origin: &Origin,
+    ) -> Self {
         Self { id: id.clone(), action: action.to_string(), result, message, origin: origin.clone() }
     }
 }
