@@ -183,6 +183,15 @@ impl Source {
         self.obtain(revision, None).await
     }
 
+    /// Whether a tree of this source was found damaged. Then [`Self::fetch`] is worth calling although the
+    /// reference has not moved: it clones anew.
+    pub fn is_damaged(&self) -> bool {
+        match &self.kind {
+            Kind::Local(local) => local.is_damaged(),
+            Kind::Mirrored(_, mirror) => mirror.is_damaged(),
+        }
+    }
+
     /// Tells of changes to a local folder as they happen; nothing for repositories elsewhere.
     ///
     /// # Errors

@@ -65,6 +65,12 @@ impl Mirror {
         })
     }
 
+    /// Whether the generation that counts was found damaged, and not replaced yet.
+    pub(super) fn is_damaged(&self) -> bool {
+        let current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        current.as_ref().is_some_and(|objects| objects.is_damaged())
+    }
+
     /// The commit, if all of it is here and whole.
     pub(super) fn present(&self, id: gix::ObjectId) -> Option<Commit> {
         let objects = self.current()?;
