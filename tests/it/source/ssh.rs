@@ -1,4 +1,9 @@
+use std::collections::BTreeSet;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use trueup::source::{ErrorClass, Secret};
 use trueup_testkit::SshServer;
@@ -69,30 +74,36 @@ async fn a_key_is_written_for_its_owner_only_and_is_gone_afterwards() {
     let bench = Bench::new();
     let known = text(&server.known_hosts_path());
     let source = ssh_source(&bench, &server.url(&repository.path()), &server.key_path(), &known);
-    let watching = std::thread::spawn(|| {
-        let mut modes = std::collections::BTreeSet::new();
-        for _ in 0..400 {
-            for folder in key_folders() {
-                for name in ["key", "known_hosts"] {
-                    if let Ok(metadata) = std::fs::metadata(folder.join(name)) {
-                        modes
-                            .insert(std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o777);
-                    }
-                }
+    let key = text(&server.key_path());
+    let done = Arc::new(AtomicBool::new(false));
+    let watching = std::thread::spawn({
+        let (key, done) = (key.clone(), done.clone());
+        move || {
+            let mut modes = BTreeSet::new();
+            while !done.load(Ordering::Relaxed) {
+                modes.extend(modes_of(&key));
+                std::thread::sleep(Duration::from_millis(1));
             }
-            std::thread::sleep(std::time::Duration::from_millis(2));
+            modes
         }
-        modes
     });
     for _ in 0..3 {
         source.poll().await.unwrap();
     }
-    let modes = watching.join().unwrap();
-    assert_eq!(modes.into_iter().collect::<Vec<_>>(), [0o600]);
+    done.store(true, Ordering::Relaxed);
+    assert_eq!(watching.join().unwrap().into_iter().collect::<Vec<_>>(), [(0o700, 0o600)]);
+    assert_eq!(modes_of(&key), [], "it is gone with the connection");
 }
 
-fn key_folders() -> Vec<std::path::PathBuf> {
+/// The permissions of each folder and file that holds `key` for ssh.
+fn modes_of(key: &str) -> Vec<(u32, u32)> {
     let entries = std::fs::read_dir(std::env::temp_dir()).unwrap();
-    let entries = entries.filter_map(Result::ok).map(|entry| entry.path());
-    entries.filter(|path| path.file_name().unwrap().to_string_lossy().starts_with("trueup-ssh-")).collect()
+    let folders = entries.filter_map(|entry| Some(entry.ok()?.path()));
+    let holding = |folder: std::path::PathBuf| {
+        let file = folder.join("key");
+        let mode = |path: &Path| Some(std::fs::metadata(path).ok()?.permissions().mode() & 0o777);
+        let held = std::fs::read_to_string(&file).ok()?;
+        (held.trim() == key.trim()).then_some((mode(&folder)?, mode(&file)?))
+    };
+    folders.filter_map(holding).collect()
 }
