@@ -98,6 +98,33 @@ impl Cache {
         Ok(Source { spec: Arc::new(spec), permits: self.permits.clone(), kind })
     }
 
+    /// Removes the mirrors that no source has asked for since `unused` ago. What is open, here or in
+    /// another process, stays.
+    ///
+    /// # Errors
+    /// The cache folder cannot be read.
+    pub fn remove_unused(&self, unused: Duration) -> Result<(), SourceError> {
+        let folder = self.folder.join("git");
+        let entries = match std::fs::read_dir(&folder) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(SourceError::io("read", &folder, error)),
+        };
+        // Held, so that nobody opens a mirror that is on its way out.
+        let mirrors = self.mirrors.lock().unwrap_or_else(PoisonError::into_inner);
+        for entry in entries.filter_map(Result::ok) {
+            let open = entry
+                .file_name()
+                .to_str()
+                .and_then(|key| mirrors.get(key))
+                .is_some_and(|mirror| mirror.strong_count() > 0);
+            if !open {
+                mirror::remove_if_unused(&entry.path(), unused);
+            }
+        }
+        Ok(())
+    }
+
     fn mirror(&self, scope: &str, location: &str) -> Result<Arc<Mirror>, SourceError> {
         let key = mirror::key(scope, location);
         let mut mirrors = self.mirrors.lock().unwrap_or_else(PoisonError::into_inner);

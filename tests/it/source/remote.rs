@@ -360,6 +360,7 @@ async fn a_bearer_token_lets_in() {
     assert_eq!(read(&bench.cache.open(with).unwrap(), "a.yaml").await, "one\n");
     let error = bench.source(&server.url("config.git"), branch("main")).poll().await.unwrap_err();
     assert_eq!(error.class(), ErrorClass::Authentication, "{error}");
+    assert!(error.to_string().contains("none are given"), "{error}");
 }
 
 #[tokio::test]
@@ -450,6 +451,29 @@ async fn sources_of_different_scopes_never_share_a_mirror() {
         read(&bench.cache.open(spec).unwrap(), "a.yaml").await;
     }
     assert_eq!(std::fs::read_dir(bench.cache_folder().join("git")).unwrap().count(), 2);
+}
+
+#[tokio::test]
+async fn mirrors_that_nobody_uses_any_more_are_removed_and_those_in_use_are_not() {
+    let repository = one_commit();
+    let server = Server::start(repository.parent()).await;
+    let bench = Bench::new();
+    let source = bench.source(&server.url(), branch("main"));
+    let commit = source.fetch(&source.poll().await.unwrap()).await.unwrap();
+    let process = Cache::new(&bench.cache_folder()).unwrap();
+    let mirrors = || std::fs::read_dir(bench.cache_folder().join("git")).unwrap().count();
+    bench.cache.remove_unused(Duration::ZERO).unwrap();
+    process.remove_unused(Duration::ZERO).unwrap();
+    assert_eq!(mirrors(), 1, "it is open here");
+    drop(source);
+    bench.cache.remove_unused(Duration::ZERO).unwrap();
+    assert_eq!(mirrors(), 1, "a tree of it is held");
+    drop(commit);
+    process.remove_unused(Duration::from_hours(1)).unwrap();
+    assert_eq!(mirrors(), 1, "it was open a moment ago");
+    process.remove_unused(Duration::ZERO).unwrap();
+    assert_eq!(mirrors(), 0);
+    assert_eq!(read(&bench.source(&server.url(), branch("main")), "a.yaml").await, "one\n");
 }
 
 #[tokio::test]
