@@ -167,10 +167,14 @@ impl Source {
                 answer => return answer,
             }
         }
-        let found = match &self.kind {
-            Kind::Local(local) => local.resolve(revision),
-            Kind::Mirrored(_, mirror) => mirror.resolve(revision),
+        let (kind, digits) = (self.kind.clone(), revision.to_owned());
+        let look = move |_: &Limits| {
+            Ok(match &kind {
+                Kind::Local(local) => local.resolve(&digits),
+                Kind::Mirrored(_, mirror) => mirror.resolve(&digits),
+            })
         };
+        let found = self.blocking(self.spec.timeout, look).await?;
         found.map(|id| fixed(&id.to_string())).ok_or_else(|| SourceError::RefMissing {
             location: self.spec.location.to_string(),
             wanted: format!("branch, tag or commit {revision}"),
