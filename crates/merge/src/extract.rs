@@ -203,13 +203,13 @@ mod tests {
         );
         check(
             |_, live| {
-                live["spec"]["template"]["spec"]["volumes"][0]["emptyDir"] = json!({"medium": "Memory"})
+                live["spec"]["template"]["spec"]["volumes"][0]["emptyDir"] = json!({"medium": "Memory"});
             },
             false,
         );
         check(
             |desired, _| {
-                desired["spec"]["template"]["spec"]["containers"][0]["ports"][0]["protocol"] = json!("TCP")
+                desired["spec"]["template"]["spec"]["containers"][0]["ports"][0]["protocol"] = json!("TCP");
             },
             false,
         );

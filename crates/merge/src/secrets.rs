@@ -82,7 +82,7 @@ pub fn scrubbed(text: &str, secret: &Value, key: &MaskKey) -> String {
         for value in secret.get(field).and_then(Value::as_object).into_iter().flat_map(Map::values) {
             let written = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
             let plain = STANDARD.decode(&written).ok().and_then(|bytes| String::from_utf8(bytes).ok());
-            values.extend(plain.filter(|_| field == "data"));
+            values.extend(plain.filter(|_| field == "data").map(|plain| plain.trim().to_owned()));
             values.push(written);
         }
     }
