@@ -13,7 +13,10 @@ use trueup_model::Value;
 /// The name that `kubectl apply` writes under unless it is given another.
 const CLIENT_SIDE_MANAGER: &str = "kubectl-client-side-apply";
 
-/// The annotation in which client-side apply keeps its last manifest, as fieldsV1 writes its path.
+/// The annotation in which client-side apply keeps its last manifest.
+const ANNOTATION: &str = "kubectl.kubernetes.io/last-applied-configuration";
+
+/// Its path, as fieldsV1 writes it.
 const LAST_APPLIED: [&str; 3] =
     ["f:metadata", "f:annotations", "f:kubectl.kubernetes.io/last-applied-configuration"];
 
@@ -51,9 +54,11 @@ pub fn patch(object: &Value, manager: &str) -> Option<Value> {
         json!({"op": "replace", "path": "/metadata/resourceVersion", "value": version}),
         json!({"op": "replace", "path": "/metadata/managedFields", "value": entries}),
     ];
-    let annotation = "/metadata/annotations/kubectl.kubernetes.io~1last-applied-configuration";
-    if object.pointer(annotation).is_some() {
-        operations.push(json!({"op": "remove", "path": annotation}));
+    let annotations = object.pointer("/metadata/annotations").and_then(Value::as_object);
+    if let Some(mut annotations) = annotations.filter(|all| all.contains_key(ANNOTATION)).cloned() {
+        annotations.remove(ANNOTATION);
+        // Not `remove`: that fails with 422 where the annotation is gone, before the resource version is looked at.
+        operations.push(json!({"op": "add", "path": "/metadata/annotations", "value": annotations}));
     }
     Some(Value::Array(operations))
 }
@@ -87,14 +92,12 @@ fn text<'e>(entry: &'e Value, field: &str) -> &'e str {
 mod tests {
     use super::*;
 
-    const ANNOTATION: &str = "kubectl.kubernetes.io/last-applied-configuration";
-
     fn entry(manager: &str, operation: &str, version: &str, fields: &Value) -> Value {
         json!({"manager": manager, "operation": operation, "apiVersion": version, "fieldsType": "FieldsV1", "fieldsV1": fields})
     }
 
     fn object(entries: &[Value]) -> Value {
-        json!({"metadata": {"resourceVersion": "5", "annotations": {ANNOTATION: "{}"}, "managedFields": entries}})
+        json!({"metadata": {"resourceVersion": "5", "annotations": {ANNOTATION: "{}", "a": "b"}, "managedFields": entries}})
     }
 
     fn last_applied() -> Value {
@@ -106,7 +109,7 @@ mod tests {
         let patch = patch(&object(before), "trueup").unwrap();
         assert_eq!(patch[1]["value"], Value::from(after));
         assert_eq!(patch[0], json!({"op": "replace", "path": "/metadata/resourceVersion", "value": "5"}));
-        assert_eq!(patch[2]["op"], "remove");
+        assert_eq!(patch[2], json!({"op": "add", "path": "/metadata/annotations", "value": {"a": "b"}}));
         assert!(!needed(&object(after)), "what was migrated needs no migration");
     }
 

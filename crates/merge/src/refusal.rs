@@ -24,30 +24,36 @@ const NEVER: [&str; 13] = [
 ];
 
 /// The immutable fields that a `Status` complains of, sorted; empty where it is about something else.
+///
+/// Empty as well where it complains of anything else besides: such an object could not be created anew either, so to delete
+/// it for the sake of the immutable field would lose it.
 pub fn immutable_fields(status: &Value) -> Vec<String> {
-    let mut fields: Vec<String> = complaints(status).map(|(field, _)| field.to_owned()).collect();
-    fields.sort();
-    fields.dedup();
-    fields
+    sorted(complaints(status).into_iter().map(|(field, _)| field.to_owned()).collect())
 }
 
 /// The same, where the server only says which part of the object may not change: then the fields in that part in which
 /// what is wanted differs from what lives. `StatefulSet`, `Pod`, PVC: "updates to spec for fields other than … are forbidden".
 pub fn immutable_fields_between(status: &Value, live: &Value, wanted: &Value) -> Vec<String> {
-    let mut fields: Vec<String> =
-        complaints(status).flat_map(|(field, detail)| narrowed(field, detail, live, wanted)).collect();
+    let narrow = |(field, detail)| narrowed(field, detail, live, wanted);
+    sorted(complaints(status).into_iter().flat_map(narrow).collect())
+}
+
+fn sorted(mut fields: Vec<String>) -> Vec<String> {
     fields.sort();
     fields.dedup();
     fields
 }
 
-// The field and the reason of each complaint about a field that never changes.
-fn complaints(status: &Value) -> impl Iterator<Item = (&str, &str)> {
+// The field and the reason of each complaint, if all of them are about fields that never change.
+fn complaints(status: &Value) -> Vec<(&str, &str)> {
     let causes = causes(status);
-    let all = causes.iter().map(|cause| (text(cause, "field"), detail(text(cause, "message"))));
-    // Without causes (aggregated servers, webhooks) only the whole message is left to read.
-    let whole = causes.is_empty().then(|| ("spec", text(status, "message")));
-    all.chain(whole).filter(|(_, detail)| says_never(detail))
+    let all: Vec<_> = if causes.is_empty() {
+        // Without causes (aggregated servers, webhooks) only the whole message is left to read.
+        vec![("spec", text(status, "message"))]
+    } else {
+        causes.iter().map(|cause| (text(cause, "field"), detail(text(cause, "message")))).collect()
+    };
+    if all.iter().all(|(_, detail)| says_never(detail)) { all } else { Vec::new() }
 }
 
 // What is wrong, without the value that it is wrong with: that may say anything. `Invalid value: "…": field is immutable`.
@@ -77,7 +83,7 @@ fn narrowed(field: &str, detail: &str, live: &Value, wanted: &Value) -> Vec<Stri
     // What may change is listed in the message: 'replicas', `spec.tolerations`.
     let may_change = |name: &str| {
         let quoted =
-            [format!("'{name}'"), format!("`{field}.{name}"), format!(" {name}."), format!(" {name} ")];
+            [format!("'{name}'"), format!("`{field}.{name}`"), format!(" {name}."), format!(" {name} ")];
         quoted.iter().any(|quoted| detail.contains(quoted))
     };
     let differs = |(name, value): &(&String, &Value)| !may_change(name) && !agrees(live.get(*name), value);
@@ -96,8 +102,14 @@ fn agrees(live: Option<&Value>, wanted: &Value) -> bool {
             live.len() == wanted.len()
                 && live.iter().zip(wanted).all(|(live, wanted)| agrees(Some(live), wanted))
         }
-        (live, Value::Null) => live.is_none(),
-        (live, wanted) => live == Some(wanted),
+        // The server leaves out what has no content.
+        (None, Value::Null) => true,
+        (None, Value::Bool(flag)) => !flag,
+        (None, Value::String(text)) => text.is_empty(),
+        (None, Value::Number(number)) => number.as_f64() == Some(0.0),
+        (None, Value::Array(items)) => items.is_empty(),
+        (None, Value::Object(fields)) => fields.values().all(|wanted| agrees(None, wanted)),
+        (Some(live), wanted) => live == wanted,
     }
 }
 
@@ -205,6 +217,25 @@ mod tests {
         check("slow", "b", &["spec.serviceName"]);
         check("fast", "b", &["spec.serviceName", "spec.volumeClaimTemplates"]);
         check("slow", "a", &["spec"]);
+    }
+
+    #[test]
+    fn what_the_server_leaves_out_does_not_differ() {
+        let status = json!({"details": {"causes": [{"field": "spec", "message":
+            "Forbidden: pod updates may not change fields other than `spec.containers[*].image`,`spec.tolerations`\n@@ -5,7"}]}});
+        let live = json!({"spec": {"containers": [{"name": "c", "image": "i"}]}});
+        let wanted = json!({"spec": {"containers": [{"name": "c", "image": "i", "command": ["x"]}], "hostNetwork": false,
+            "priority": 0, "securityContext": {}, "tolerations": [{"key": "a"}]}});
+        assert_eq!(immutable_fields_between(&status, &live, &wanted), ["spec.containers"]);
+    }
+
+    #[test]
+    fn an_object_that_is_wrong_in_other_ways_as_well_is_not_one_to_create_anew() {
+        // What kube-apiserver 1.36 says of a Deployment whose new selector does not match its pods.
+        let status = json!({"details": {"causes": [
+            {"field": "spec.template.metadata.labels", "message": "Invalid value: {\"a\":\"b\"}: `selector` does not match template `labels`"},
+            {"field": "spec.selector", "message": "Invalid value: {\"matchLabels\":{\"a\":\"c\"}}: field is immutable"}]}});
+        assert_eq!(immutable_fields(&status), [""; 0]);
     }
 
     #[test]
