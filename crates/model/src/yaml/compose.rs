@@ -1,0 +1,334 @@
+//! From the parser's events to nodes: aliases are expanded, merge keys merged, scalars resolved.
+
+use super::resolve::{self, Resolved, ScalarTag};
+use super::{Content, MAX_DEPTH, Node, Position, YamlError};
+use granit_parser::{Event, Marker, Parser, ScalarStyle, Span, StrInput, Tag};
+use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
+
+/// Mappings up to this size are searched for a duplicate key, larger ones are hashed.
+const SEARCHED_KEYS: usize = 12;
+
+/// How much text aliases of one document may repeat, in bytes.
+const MAX_REPEATED_TEXT: usize = 32 << 20;
+
+pub(super) fn compose(text: &str) -> Result<Vec<Node>, YamlError> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    check_separators(text)?;
+    let mut options = granit_parser::Options::default();
+    options.set_emit_comments(false);
+    options.disallow_directives = true;
+    let mut composer = Composer {
+        events: Parser::new_from_str_with_options(text, options),
+        anchors: HashMap::new(),
+        decoded: 0,
+        repeated: 0,
+        repeated_text: 0,
+    };
+    let mut documents = Vec::new();
+    while let Some((event, span)) = composer.next()? {
+        if let Event::DocumentStart(..) = event {
+            composer.start_document();
+        } else if event.is_node() {
+            let node = composer.node(event, &span, 0)?.into_node()?;
+            if !node.is_null() {
+                documents.push(node);
+            }
+        }
+    }
+    Ok(documents)
+}
+
+/// Kubernetes allows nothing but a comment behind a document's `---`, wherever a line starts with it.
+fn check_separators(text: &str) -> Result<(), YamlError> {
+    let starts = text.starts_with("---").then_some(0);
+    for start in starts.into_iter().chain(text.match_indices("\n---").map(|(at, _)| at + 1)) {
+        let behind = text[start + 3..].lines().next().unwrap_or_default().trim();
+        if !behind.is_empty() && !behind.starts_with('#') {
+            let line = text[..start].matches('\n').count() + 1;
+            return Err(YamlError {
+                at: Position { line, column: 4 },
+                message: "nothing but a comment may follow `---` on its line".to_owned(),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// What the composer makes of one node: scalars stay undecided, because a key reads them otherwise than a value.
+enum Composed<'t> {
+    Scalar { at: Position, resolved: Resolved<'t>, merge: bool },
+    Node(Node),
+}
+
+/// An anchored node, with what it costs to repeat it.
+struct Anchored {
+    node: Node,
+    size: Size,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Size {
+    nodes: usize,
+    text: usize,
+    depth: usize,
+}
+
+struct Composer<'t> {
+    events: Parser<'t, StrInput<'t>>,
+    /// By the parser's number; missing while the anchored node is still being read.
+    anchors: HashMap<usize, Anchored>,
+    /// Nodes of this document so far, repeated ones included.
+    decoded: usize,
+    repeated: usize,
+    repeated_text: usize,
+}
+
+impl<'t> Composer<'t> {
+    fn start_document(&mut self) {
+        self.anchors.clear();
+        (self.decoded, self.repeated, self.repeated_text) = (1, 0, 0);
+    }
+
+    fn next(&mut self) -> Result<Option<(Event<'t>, Span)>, YamlError> {
+        let next = self.events.next_event().transpose();
+        next.map_err(|error| YamlError { at: position(error.marker()), message: error.info() })
+    }
+
+    /// The next event inside a list or mapping.
+    fn inner(&mut self, parent: Position) -> Result<(Event<'t>, Span), YamlError> {
+        self.next()?.ok_or_else(|| refuse(parent, "the text ends inside of this"))
+    }
+
+    fn node(&mut self, event: Event<'t>, span: &Span, depth: usize) -> Result<Composed<'t>, YamlError> {
+        let at = position(&span.start);
+        if depth > MAX_DEPTH {
+            return Err(refuse(at, format!("nested more than {MAX_DEPTH} levels deep")));
+        }
+        self.decoded += 1;
+        let (node, anchor) = match event {
+            Event::Alias(anchor) => return self.alias(anchor, at, depth).map(Composed::Node),
+            Event::Scalar(text, style, 0, tag) => return scalar(at, text, style, tag.as_deref()),
+            Event::Scalar(text, style, anchor, tag) => {
+                (scalar(at, text, style, tag.as_deref())?.into_node()?, anchor)
+            }
+            Event::SequenceStart(_, anchor, _) => (self.list(at, depth)?, anchor),
+            Event::MappingStart(_, anchor, _) => (self.map(at, depth)?, anchor),
+            other => return Err(refuse(at, format!("unexpected {other:?}"))),
+        };
+        if anchor != 0 {
+            let size = measure(&node);
+            self.anchors.insert(anchor, Anchored { node: node.clone(), size });
+        }
+        Ok(Composed::Node(node))
+    }
+
+    fn alias(&mut self, anchor: usize, at: Position, depth: usize) -> Result<Node, YamlError> {
+        let Some(Anchored { node, size }) = self.anchors.get(&anchor) else {
+            return Err(refuse(at, "this alias stands inside of what it repeats"));
+        };
+        self.decoded += size.nodes;
+        self.repeated += size.nodes;
+        self.repeated_text += size.text;
+        if is_excessive(self.repeated, self.decoded) || self.repeated_text > MAX_REPEATED_TEXT {
+            return Err(refuse(at, "the document repeats too much through aliases"));
+        }
+        if depth + size.depth > MAX_DEPTH {
+            return Err(refuse(at, format!("nested more than {MAX_DEPTH} levels deep through aliases")));
+        }
+        Ok(node.clone())
+    }
+
+    fn list(&mut self, at: Position, depth: usize) -> Result<Node, YamlError> {
+        let mut items = Vec::new();
+        loop {
+            let (event, span) = self.inner(at)?;
+            if event == Event::SequenceEnd {
+                return Ok(Node { at, content: Content::List(items) });
+            }
+            items.push(self.node(event, &span, depth + 1)?.into_node()?);
+        }
+    }
+
+    fn map(&mut self, at: Position, depth: usize) -> Result<Node, YamlError> {
+        let mut entries = Entries::default();
+        loop {
+            let (event, span) = self.inner(at)?;
+            if event == Event::MappingEnd {
+                return Ok(Node { at, content: Content::Map(entries.list) });
+            }
+            let key = self.node(event, &span, depth + 1)?;
+            let (event, span) = self.inner(at)?;
+            if let Composed::Scalar { merge: true, .. } = key {
+                let merged = self.node(event, &span, depth)?.into_node()?;
+                entries.merge(merged)?;
+                continue;
+            }
+            let (key, key_at) = key.into_key()?;
+            let value = self.node(event, &span, depth + 1)?.into_node()?;
+            entries.write(key, key_at, value)?;
+        }
+    }
+}
+
+/// go-yaml's measure of an alias bomb: 99 % of a small document may come from aliases, 10 % of a large one.
+fn is_excessive(repeated: usize, decoded: usize) -> bool {
+    const SMALL: f64 = 400_000.0;
+    const LARGE: f64 = 4_000_000.0;
+    #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
+    let (share, total) = (repeated as f64 / decoded as f64, decoded as f64);
+    let allowed = 0.99 - 0.89 * ((total - SMALL) / (LARGE - SMALL)).clamp(0.0, 1.0);
+    repeated > 100 && decoded > 1000 && share > allowed
+}
+
+/// The entries of a mapping while it is read.
+#[derive(Default)]
+struct Entries {
+    list: Vec<(String, Position, Node)>,
+    /// The keys that are written in the mapping itself, once there are many.
+    written: HashSet<String>,
+    /// The keys that only a merge brought so far.
+    merged: HashSet<String>,
+}
+
+impl Entries {
+    fn write(&mut self, key: String, at: Position, value: Node) -> Result<(), YamlError> {
+        if self.merged.remove(&key) {
+            if self.list.len() > SEARCHED_KEYS {
+                self.written.insert(key.clone());
+            }
+            self.replace(key, at, value);
+            return Ok(());
+        }
+        if self.is_written(&key) {
+            return Err(refuse(at, format!("the key {key:?} is already set in this mapping")));
+        }
+        if self.list.len() >= SEARCHED_KEYS {
+            if self.written.is_empty() {
+                let merged = &self.merged;
+                let keys = self.list.iter().map(|(key, ..)| key).filter(|key| !merged.contains(*key));
+                self.written = keys.cloned().collect();
+            }
+            self.written.insert(key.clone());
+        }
+        self.list.push((key, at, value));
+        Ok(())
+    }
+
+    fn is_written(&self, key: &str) -> bool {
+        if self.written.is_empty() {
+            self.list.iter().any(|(name, ..)| name == key)
+        } else {
+            self.written.contains(key)
+        }
+    }
+
+    /// Takes over what `<<` names; of a list, what stands first wins. As in go-yaml, a merge also
+    /// overrides the keys that are written above it.
+    fn merge(&mut self, merged: Node) -> Result<(), YamlError> {
+        let at = merged.at;
+        match merged.content {
+            Content::Map(entries) => {
+                for (key, at, value) in entries {
+                    if self.list.iter().any(|(name, ..)| *name == key) {
+                        self.replace(key, at, value);
+                    } else {
+                        self.merged.insert(key.clone());
+                        self.list.push((key, at, value));
+                    }
+                }
+                Ok(())
+            }
+            Content::List(items) => items.into_iter().rev().try_for_each(|item| match item.content {
+                Content::Map(_) => self.merge(item),
+                Content::List(_) | Content::Scalar(_) => Err(refuse_merge(item.at)),
+            }),
+            Content::Scalar(_) => Err(refuse_merge(at)),
+        }
+    }
+
+    fn replace(&mut self, key: String, at: Position, value: Node) {
+        if let Some(entry) = self.list.iter_mut().find(|(name, ..)| *name == key) {
+            *entry = (key, at, value);
+        }
+    }
+}
+
+fn refuse_merge(at: Position) -> YamlError {
+    refuse(at, "a merge key needs a mapping or a list of mappings")
+}
+
+fn scalar<'t>(
+    at: Position,
+    text: Cow<'t, str>,
+    style: ScalarStyle,
+    tag: Option<&Tag>,
+) -> Result<Composed<'t>, YamlError> {
+    // The tag `!` alone asks libyaml to read quoted text as if it had no quotes.
+    let bare = tag.is_some_and(|tag| tag.handle().is_empty() && tag.suffix() == "!");
+    let plain = bare || (tag.is_none() && style == ScalarStyle::Plain);
+    let core = tag.and_then(Tag::core_suffix);
+    let merge = text == "<<" && (plain || core == Some("merge"));
+    let resolved = if plain {
+        resolve::plain(text)
+    } else {
+        match core.and_then(ScalarTag::from_suffix) {
+            Some(tag) => resolve::tagged(tag, text).map_err(|message| refuse(at, message))?,
+            None => Resolved::Text(text),
+        }
+    };
+    Ok(Composed::Scalar { at, resolved, merge })
+}
+
+impl Composed<'_> {
+    fn into_node(self) -> Result<Node, YamlError> {
+        match self {
+            Self::Node(node) => Ok(node),
+            Self::Scalar { at, resolved, .. } => {
+                let value = resolved.into_value().map_err(|message| refuse(at, message))?;
+                Ok(Node { at, content: Content::Scalar(value) })
+            }
+        }
+    }
+
+    fn into_key(self) -> Result<(String, Position), YamlError> {
+        match self {
+            Self::Scalar { at, resolved, .. } => {
+                let key = resolved.into_key().map_err(|message| refuse(at, message))?;
+                Ok((key, at))
+            }
+            Self::Node(Node { at, content: Content::Scalar(value) }) => match value {
+                crate::Value::String(text) => Ok((text, at)),
+                crate::Value::Null => Err(refuse(at, "null cannot be a key, put it in quotes")),
+                other => Ok((other.to_string(), at)),
+            },
+            Self::Node(Node { at, .. }) => Err(refuse(at, "a list or a mapping cannot be a key")),
+        }
+    }
+}
+
+fn measure(node: &Node) -> Size {
+    let add = |sum: Size, size: Size| Size {
+        nodes: sum.nodes + size.nodes,
+        text: sum.text + size.text,
+        depth: sum.depth.max(size.depth + 1),
+    };
+    let one = Size { nodes: 1, ..Size::default() };
+    match &node.content {
+        Content::Scalar(value) => Size { text: value.as_str().map_or(0, str::len), ..one },
+        Content::List(items) => items.iter().map(measure).fold(one, add),
+        Content::Map(entries) => entries
+            .iter()
+            .map(|(key, _, node)| (key.len(), measure(node)))
+            .map(|(key, size)| Size { nodes: size.nodes + 1, text: size.text + key, ..size })
+            .fold(one, add),
+    }
+}
+
+fn position(mark: &Marker) -> Position {
+    Position { line: mark.line(), column: mark.col() + 1 }
+}
+
+fn refuse(at: Position, message: impl Into<String>) -> YamlError {
+    YamlError { at, message: message.into() }
+}

@@ -1,0 +1,153 @@
+//! YAML as Kubernetes reads it, with positions, and as `kustomize build` prints it.
+//!
+//! In comes text; out come [`Node`]s that know where they stand, or JSON values. The rules are those of
+//! sigs.k8s.io/yaml 1.6 (YAML 1.1 scalars as go-yaml v2 resolves them) and of the `YAMLReader` of
+//! k8s.io/apimachinery (documents end at a line `---`, directives are refused). Three things are
+//! stricter or kinder than there: a key that is written twice is refused (unless a merge key brought the
+//! first one), documents behind a `...` line are read and not dropped, and nesting is bounded by
+//! [`MAX_DEPTH`].
+//!
+//! Absent on purpose: comments, styles and the order of a mapping's keys in what is printed.
+
+mod compose;
+mod emit;
+mod resolve;
+mod timestamp;
+
+use crate::Value;
+
+/// How deep lists and mappings may stand in each other, aliases expanded. Real manifests stay below 60.
+pub const MAX_DEPTH: usize = 256;
+
+/// Where a node stands in its text; both count from 1.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Position {
+    /// Line, from 1.
+    pub line: usize,
+    /// Column in characters, from 1.
+    pub column: usize,
+}
+
+/// What is wrong with a text, and where.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("line {}, column {}: {message}", at.line, at.column)]
+pub struct YamlError {
+    /// Where.
+    pub at: Position,
+    /// What, in a sentence without a period.
+    pub message: String,
+}
+
+/// A value that knows where it was written.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Node {
+    /// Where the value starts.
+    pub at: Position,
+    /// The value.
+    pub content: Content,
+}
+
+/// What a [`Node`] holds.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Content {
+    /// null, a boolean, a number or a string.
+    Scalar(Value),
+    /// A list.
+    List(Vec<Node>),
+    /// A mapping in the order it was written: key, where the key stands, value.
+    Map(Vec<(String, Position, Node)>),
+}
+
+/// One document of a text.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Document {
+    /// Its value.
+    pub value: Value,
+    /// The line its first key stands on, from 1.
+    pub line: usize,
+}
+
+/// All documents of a text; the ones that are empty, null or only comments are left out.
+///
+/// # Errors
+/// The first thing in the text that Kubernetes would not read, with its position.
+pub fn parse(text: &str) -> Result<Vec<Node>, YamlError> {
+    compose::compose(text)
+}
+
+/// All documents of a text as values; the ones that are empty, null or only comments are left out.
+///
+/// # Errors
+/// The first thing in the text that Kubernetes would not read, with its position.
+pub fn documents(text: &str) -> Result<Vec<Document>, YamlError> {
+    let documents =
+        parse(text)?.into_iter().map(|node| Document { line: node.at.line, value: node.into_value() });
+    Ok(documents.collect())
+}
+
+/// The value in the layout of `kustomize build`: keys in natural order, two spaces a level, list items
+/// below their key without further indent, strings quoted and lines wrapped where go-yaml v2 does.
+pub fn to_yaml(value: &Value) -> String {
+    emit::emit(value)
+}
+
+impl Node {
+    /// The value without positions; the node stays.
+    pub fn to_value(&self) -> Value {
+        match &self.content {
+            Content::Scalar(value) => value.clone(),
+            Content::List(items) => Value::Array(items.iter().map(Self::to_value).collect()),
+            Content::Map(entries) => {
+                Value::Object(entries.iter().map(|(key, _, node)| (key.clone(), node.to_value())).collect())
+            }
+        }
+    }
+
+    /// The value without positions; nothing is copied.
+    pub fn into_value(self) -> Value {
+        match self.content {
+            Content::Scalar(value) => value,
+            Content::List(items) => Value::Array(items.into_iter().map(Self::into_value).collect()),
+            Content::Map(entries) => {
+                Value::Object(entries.into_iter().map(|(key, _, node)| (key, node.into_value())).collect())
+            }
+        }
+    }
+
+    /// The value of a mapping's key; `None` where there is no such key or no mapping.
+    pub fn get(&self, key: &str) -> Option<&Self> {
+        self.as_map()?.iter().find(|(name, ..)| name == key).map(|(.., node)| node)
+    }
+
+    /// The entries of a mapping in the order they were written.
+    pub fn as_map(&self) -> Option<&[(String, Position, Self)]> {
+        match &self.content {
+            Content::Map(entries) => Some(entries),
+            Content::Scalar(_) | Content::List(_) => None,
+        }
+    }
+
+    /// The items of a list.
+    pub fn as_list(&self) -> Option<&[Self]> {
+        match &self.content {
+            Content::List(items) => Some(items),
+            Content::Scalar(_) | Content::Map(_) => None,
+        }
+    }
+
+    /// The text of a string.
+    pub fn as_str(&self) -> Option<&str> {
+        match &self.content {
+            Content::Scalar(value) => value.as_str(),
+            Content::List(_) | Content::Map(_) => None,
+        }
+    }
+
+    /// Whether this is null, written or left out.
+    pub fn is_null(&self) -> bool {
+        matches!(self.content, Content::Scalar(Value::Null))
+    }
+}
+
+#[cfg(test)]
+mod tests;
