@@ -26,7 +26,8 @@ fn encoded(resource: &Resource, kind: &str, kind_field: Option<&str>, optional: 
     let value = &resource.value;
     let mut object = Map::new();
     object.insert("kind".to_owned(), kind.into());
-    object.insert("name".to_owned(), resource.name().into());
+    // kustomize looks for the name where it is not, so that it never counts.
+    object.insert("name".to_owned(), "".into());
     object.insert("data".to_owned(), scalar_or_map(value.get("data")));
     if let Some(field) = kind_field {
         object.insert(field.to_owned(), scalar_or_map(value.get(field)));

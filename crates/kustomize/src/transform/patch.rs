@@ -194,7 +194,8 @@ impl Patch {
         if self.allow_name_change || self.allow_kind_change {
             resource.remember();
         }
-        if Merge { schema }.object(&mut resource.value, patch)? == Outcome::Goes {
+        let merge = Merge { schema };
+        if merge.object(&mut resource.value, patch)? == Outcome::Goes {
             resource.value = Value::Null;
             return Ok(Outcome::Goes);
         }
