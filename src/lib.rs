@@ -1,1 +1,3 @@
 //! trueup
+
+pub mod config;

@@ -1,8 +1,8 @@
 //! Values as go-yaml v2 prints them, byte for byte.
 //!
 //! Source: `emitterc.go`, `encode.go` and `sorter.go` of go.yaml.in/yaml/v2 2.4, behind `JSONToYAML`
-//! of sigs.k8s.io/yaml. One deviation: text with U+2028 or U+2029 is always put in double quotes,
-//! because go-yaml's other styles for it are read back differently by YAML 1.2 readers.
+//! of sigs.k8s.io/yaml. Two deviations, so that what is printed is read back: text with U+2028 or U+2029
+//! is always put in double quotes, and so is a key `<<`, which go-yaml prints as a merge key.
 
 use super::resolve::{go_float, is_plain_string};
 use crate::Value;
@@ -84,9 +84,7 @@ impl Emitter {
 
     fn map(&mut self, entries: &Map<String, Value>, indent: Option<usize>) {
         let indent = indent.map_or(0, |indent| indent + 2);
-        let mut sorted: Vec<(&String, &Value)> = entries.iter().collect();
-        sorted.sort_by(|(a, _), (b, _)| natural_order(a, b));
-        for (key, value) in sorted {
+        for (key, value) in sorted(entries) {
             self.end_line(indent);
             let analysis = Analysis::of(key);
             if analysis.multiline || key.len() > 128 {
@@ -259,6 +257,7 @@ impl Emitter {
 }
 
 /// What a text's characters allow.
+#[expect(clippy::struct_excessive_bools, reason = "four independent findings about a text")]
 struct Analysis {
     multiline: bool,
     plain: bool,
@@ -314,7 +313,7 @@ impl Analysis {
 
     /// A key on one line.
     fn key_style(&self, text: &str) -> Style {
-        self.line_style(text)
+        if text == "<<" { Style::Double } else { self.line_style(text) }
     }
 
     fn line_style(&self, text: &str) -> Style {
@@ -371,6 +370,19 @@ fn format_number(number: &Number) -> String {
         }
     }
     go_float(&format!("{float:e}"))
+}
+
+/// The entries in go-yaml's order of keys.
+///
+/// That order is no total one (`07x` < `0o7` < `2x` < `07x`), which a sort of the standard library may answer with
+/// a panic. Keys come in the order of their bytes, so that nearly all are put at the end.
+fn sorted(entries: &Map<String, Value>) -> Vec<(&String, &Value)> {
+    let mut sorted: Vec<(&String, &Value)> = Vec::with_capacity(entries.len());
+    for (key, value) in entries {
+        let at = sorted.partition_point(|(before, _)| natural_order(before, key) != Ordering::Greater);
+        sorted.insert(at, (key, value));
+    }
+    sorted
 }
 
 /// go-yaml's order of keys: letters behind all else, runs of digits by their number.
