@@ -1,1 +1,13 @@
-//! Not written yet.
+//! Server-side apply's bookkeeping, read and compared: who owns which field ([`managed`], [`fields`]), what
+//! the live values of owned fields hash to ([`token`]), how two versions of an object differ and who made them differ
+//! ([`compare`]), which refusals mean what ([`refusal`]), and what may be shown of a Secret ([`secrets`]).
+//!
+//! Pure: values in, values out. Deliberately absent so far: the merge itself, which the API server does.
+
+pub mod compare;
+pub mod fields;
+pub mod managed;
+pub mod migrate;
+pub mod refusal;
+pub mod secrets;
+pub mod token;

@@ -1,0 +1,37 @@
+# What people run. CI runs the same: see .ci/run.
+#
+#   make demo                 a control plane, a repository, commits, drift: trueup at work, in a few minutes
+#   make demo CONTEXT=kind    the same in a cluster of yours, reached by that context of your kubeconfig
+#   make test                 all tests, on a control plane that is built once
+#   make lint                 formatting, clippy, documentation, licences
+#   make bench                what docs/measurements.md is made of
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.PHONY: demo test lint bench setup control-plane
+
+CONTEXT ?=
+CARGO ?= cargo
+
+demo:
+	@CONTEXT="$(CONTEXT)" scripts/demo.sh
+
+setup:
+	@scripts/setup.sh
+
+# Tests that are given a cluster need none built.
+control-plane:
+	@[[ -n "$${TRUEUP_TEST_KUBECONFIG:-}" ]] || tests/cluster/build.sh
+
+test: setup control-plane
+	$(CARGO) test --workspace --locked --no-fail-fast
+
+lint:
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked
+	scripts/deny.sh
+
+bench: control-plane
+	$(CARGO) bench --locked --bench reconcile

@@ -1,0 +1,54 @@
+//! What Git says: the rendered objects of a target, placed, labelled and hashed.
+
+use crate::order::{Stage, stage};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use trueup_merge::token::Digest;
+use trueup_model::{ObjectId, Origin};
+
+/// On an object: `"false"` keeps it when it leaves Git.
+pub const PRUNE_ANNOTATION: &str = "trueup.dev/prune";
+/// On an object: `"true"` allows deleting and creating it where an immutable field changed.
+pub const RECREATE_ANNOTATION: &str = "trueup.dev/recreate";
+
+/// One object that should exist.
+#[derive(Clone, Debug)]
+pub struct Want {
+    /// Its identity, with its namespace filled in.
+    pub id: ObjectId,
+    /// The version it is written in: `apps/v1`.
+    pub api_version: String,
+    /// The object as compact JSON with sorted keys, membership label included.
+    pub body: Arc<[u8]>,
+    /// Hash of the body and of all else that decides what an apply of it means.
+    pub digest: Digest,
+    /// The file that it came from.
+    pub origin: Origin,
+    /// `argocd.argoproj.io/sync-wave`, 0 where it has none.
+    pub wave: i32,
+    /// Whether it may be deleted and created again for an immutable field.
+    pub recreate: bool,
+    /// Objects of the same target that must have been applied before this one can be: its namespace, its CRD, what
+    /// `config.kubernetes.io/depends-on` names.
+    pub needs: Vec<ObjectId>,
+}
+
+impl Want {
+    /// The stage that the object's kind belongs to.
+    pub fn stage(&self) -> Stage {
+        stage(&self.id.group, &self.id.kind)
+    }
+}
+
+/// The objects of a target at a revision.
+#[derive(Clone, Debug, Default)]
+pub struct Desired {
+    /// The target's name: `web@production`.
+    pub target: String,
+    /// The commit they were rendered from, 40 or 64 hex digits.
+    pub revision: String,
+    /// The objects by identity.
+    pub objects: BTreeMap<ObjectId, Want>,
+    /// Objects that cannot be applied whatever the cluster holds: identity and why.
+    pub refused: BTreeMap<ObjectId, (Origin, String)>,
+}

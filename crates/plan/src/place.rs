@@ -1,0 +1,297 @@
+//! From rendered manifests to [`Desired`]: each object gets its namespace, its membership label and its hash.
+//!
+//! What cannot be placed (an unknown kind, no namespace, an object that is there twice) is refused with its reason and never
+//! stops the others.
+
+use crate::apply_set;
+use crate::desired::{Desired, RECREATE_ANNOTATION, Want};
+use std::collections::BTreeMap;
+use trueup_merge::token::digest;
+use trueup_model::{GroupKind, Manifest, ObjectId, Value};
+
+/// Whether a kind's objects live in namespaces.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// They do.
+    Namespaced,
+    /// They belong to the cluster.
+    Cluster,
+}
+
+/// What is known of a kind in a version.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Served {
+    /// The cluster serves it.
+    Yes(Scope),
+    /// The cluster serves the kind in other versions only.
+    Otherwise(Vec<String>),
+    /// The cluster does not know the kind.
+    No,
+    /// The cluster could not say: why.
+    Unknown(String),
+}
+
+/// Where the objects of a target go.
+pub struct Placement<'a> {
+    /// `web@production`.
+    pub target: &'a str,
+    /// The commit that was rendered.
+    pub revision: &'a str,
+    /// The namespace of objects that name none; empty where the environment has none.
+    pub namespace: &'a str,
+    /// The id of the target's `ApplySet`.
+    pub set: &'a str,
+    /// The field manager that applies.
+    pub manager: &'a str,
+    /// Says whether a group, version and kind is served.
+    pub served: &'a dyn Fn(&str, &str, &str) -> Served,
+}
+
+/// Places the manifests of a target.
+pub fn place(manifests: Vec<Manifest>, placement: &Placement<'_>) -> Desired {
+    let definitions = definitions(&manifests);
+    let mut desired = Desired {
+        target: placement.target.to_owned(),
+        revision: placement.revision.to_owned(),
+        ..Desired::default()
+    };
+    for mut manifest in manifests {
+        match locate(&mut manifest, placement, &definitions) {
+            Ok(id) => add(&mut desired, id, manifest, placement),
+            Err(why) => {
+                desired.refused.insert(manifest.id(), (manifest.origin, why));
+            }
+        }
+    }
+    connect(&mut desired, &definitions);
+    desired
+}
+
+/// A CRD of the same target: its own identity, the scope of its objects, and its versions.
+struct Definition {
+    id: ObjectId,
+    scope: Scope,
+    versions: Vec<String>,
+}
+
+fn definitions(manifests: &[Manifest]) -> BTreeMap<GroupKind, Definition> {
+    manifests
+        .iter()
+        .filter(|manifest| manifest.kind() == "CustomResourceDefinition")
+        .filter_map(|manifest| {
+            let spec = manifest.value.get("spec")?;
+            let group = spec.get("group")?.as_str()?;
+            let kind = spec.pointer("/names/kind")?.as_str()?;
+            let scope = match spec.get("scope")?.as_str()? {
+                "Cluster" => Scope::Cluster,
+                _ => Scope::Namespaced,
+            };
+            let versions = spec.get("versions")?.as_array()?;
+            let versions =
+                versions.iter().filter_map(|v| v.get("name")?.as_str().map(str::to_owned)).collect();
+            let id = ObjectId { namespace: String::new(), ..manifest.id() };
+            Some((GroupKind::new(group, kind), Definition { id, scope, versions }))
+        })
+        .collect()
+}
+
+fn locate(
+    manifest: &mut Manifest,
+    placement: &Placement<'_>,
+    definitions: &BTreeMap<GroupKind, Definition>,
+) -> Result<ObjectId, String> {
+    let api_version = manifest.api_version();
+    let version = api_version.rsplit_once('/').map_or(api_version, |(_, version)| version).to_owned();
+    let kind = GroupKind::new(manifest.group(), manifest.kind());
+    let scope = match (placement.served)(&kind.group, &version, &kind.kind) {
+        Served::Yes(scope) => scope,
+        other => match (definitions.get(&kind), other) {
+            (Some(definition), _) if definition.versions.contains(&version) => definition.scope,
+            (Some(definition), _) => {
+                return Err(format!(
+                    "{kind} has no version {version}; its CRD has {}",
+                    definition.versions.join(", ")
+                ));
+            }
+            (None, Served::Otherwise(versions)) => {
+                return Err(format!(
+                    "the cluster does not serve {kind} in version {version}; it has {}",
+                    versions.join(", ")
+                ));
+            }
+            (None, Served::Unknown(why)) => return Err(why),
+            (None, Served::No | Served::Yes(_)) => {
+                return Err(format!(
+                    "the cluster does not know the kind {kind} ({api_version}); is its CRD installed?"
+                ));
+            }
+        },
+    };
+    let mut id = manifest.id();
+    match scope {
+        Scope::Cluster => {
+            id.namespace.clear();
+            if let Some(metadata) = manifest.value.get_mut("metadata").and_then(Value::as_object_mut) {
+                metadata.remove("namespace");
+            }
+        }
+        Scope::Namespaced if id.namespace.is_empty() && placement.namespace.is_empty() => {
+            return Err("it names no namespace, and its environment has none".to_owned());
+        }
+        Scope::Namespaced if id.namespace.is_empty() => {
+            placement.namespace.clone_into(&mut id.namespace);
+            manifest.value["metadata"]["namespace"] = placement.namespace.into();
+        }
+        Scope::Namespaced => {}
+    }
+    Ok(id)
+}
+
+fn add(desired: &mut Desired, id: ObjectId, mut manifest: Manifest, placement: &Placement<'_>) {
+    if let Some(first) = desired.objects.get(&id) {
+        let why = format!("the object is there twice: in {} and in {}", first.origin, manifest.origin);
+        desired.refused.insert(id, (manifest.origin, why));
+        return;
+    }
+    let recreate = manifest.annotation(RECREATE_ANNOTATION) == Some("true")
+        || manifest
+            .annotation("argocd.argoproj.io/sync-options")
+            .is_some_and(|options| options.contains("Replace=true"));
+    let wave =
+        manifest.annotation("argocd.argoproj.io/sync-wave").and_then(|wave| wave.parse().ok()).unwrap_or(0);
+    let needs = manifest.annotation("config.kubernetes.io/depends-on").map(depends_on).unwrap_or_default();
+    if !manifest.value["metadata"]["labels"].is_object() {
+        manifest.value["metadata"]["labels"] = Value::Object(serde_json::Map::new());
+    }
+    manifest.value["metadata"]["labels"][apply_set::PART_OF] = placement.set.into();
+    let body: Vec<u8> = manifest.value.to_string().into_bytes();
+    let want = Want {
+        api_version: manifest.api_version().to_owned(),
+        digest: digest(&body, placement.manager, "", 0),
+        body: body.into(),
+        origin: manifest.origin,
+        wave,
+        recreate,
+        needs,
+        id: id.clone(),
+    };
+    desired.objects.insert(id, want);
+}
+
+/// Reads `group/namespaces/namespace/Kind/name, group/Kind/name`.
+///
+/// Source: `config.kubernetes.io/depends-on` of sigs.k8s.io/cli-utils.
+fn depends_on(text: &str) -> Vec<ObjectId> {
+    text.split(',')
+        .filter_map(|reference| {
+            let (group, namespace, kind, name) = match reference.trim().split('/').collect::<Vec<_>>()[..] {
+                [group, "namespaces", namespace, kind, name] => (group, namespace, kind, name),
+                [group, kind, name] => (group, "", kind, name),
+                _ => return None,
+            };
+            Some(ObjectId {
+                group: group.into(),
+                kind: kind.into(),
+                namespace: namespace.into(),
+                name: name.into(),
+            })
+        })
+        .collect()
+}
+
+// An object needs the namespace and the CRD that come with it: without them it can only fail.
+fn connect(desired: &mut Desired, definitions: &BTreeMap<GroupKind, Definition>) {
+    let namespaces: Vec<ObjectId> = desired
+        .objects
+        .keys()
+        .chain(desired.refused.keys())
+        .filter(|id| id.kind == "Namespace" && id.group.is_empty())
+        .cloned()
+        .collect();
+    for want in desired.objects.values_mut() {
+        want.needs.extend(namespaces.iter().find(|namespace| namespace.name == want.id.namespace).cloned());
+        want.needs.extend(definitions.get(&want.id.group_kind()).map(|definition| definition.id.clone()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+    use trueup_model::Origin;
+
+    fn placed(objects: &[Value], namespace: &str) -> Desired {
+        let manifests = objects
+            .iter()
+            .enumerate()
+            .map(|(i, value)| Manifest {
+                value: value.clone(),
+                origin: Origin { path: format!("{i}.yaml"), line: 1 },
+            })
+            .collect();
+        let served = |group: &str, version: &str, kind: &str| match (group, kind) {
+            ("", "ConfigMap") if version == "v1" => Served::Yes(Scope::Namespaced),
+            ("", "ConfigMap") => Served::Otherwise(vec!["v1".into()]),
+            ("", "Namespace") | ("apiextensions.k8s.io", _) => Served::Yes(Scope::Cluster),
+            (_, _) => Served::No,
+        };
+        let placement = Placement {
+            target: "web@staging",
+            revision: "abc",
+            namespace,
+            set: "applyset-x-v1",
+            manager: "trueup",
+            served: &served,
+        };
+        place(manifests, &placement)
+    }
+
+    fn config_map(name: &str) -> Value {
+        json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}})
+    }
+
+    fn refusals(desired: &Desired) -> Vec<String> {
+        desired.refused.iter().map(|(id, (_, why))| format!("{id}: {why}")).collect()
+    }
+
+    #[test]
+    fn an_object_gets_the_namespace_and_the_label_of_its_target() {
+        let desired = placed(&[config_map("a")], "shop");
+        let (id, want) = desired.objects.first_key_value().unwrap();
+        assert_eq!(id.to_string(), "ConfigMap shop/a");
+        let body: Value = serde_json::from_slice(&want.body).unwrap();
+        assert_eq!(body["metadata"]["namespace"], "shop");
+        assert_eq!(body["metadata"]["labels"][apply_set::PART_OF], "applyset-x-v1");
+    }
+
+    #[test]
+    fn what_cannot_be_placed_is_refused_and_the_rest_is_placed() {
+        let widget = json!({"apiVersion": "example.com/v1", "kind": "Widget", "metadata": {"name": "w"}});
+        let old = json!({"apiVersion": "v2", "kind": "ConfigMap", "metadata": {"name": "old"}});
+        let desired = placed(&[config_map("a"), config_map("a"), widget, old], "shop");
+        assert_eq!(desired.objects.len(), 1);
+        let refused = refusals(&desired).join("\n");
+        assert!(
+            refused.contains("ConfigMap shop/a: the object is there twice: in 0.yaml:1 and in 1.yaml:1"),
+            "{refused}"
+        );
+        assert!(refused.contains("does not know the kind Widget.example.com"), "{refused}");
+        assert!(refused.contains("does not serve ConfigMap in version v2; it has v1"), "{refused}");
+        assert!(refusals(&placed(&[config_map("a")], "")).join("").contains("names no namespace"));
+    }
+
+    #[test]
+    fn an_object_needs_its_namespace_and_its_crd() {
+        let crd = json!({"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": {"name": "widgets.example.com"},
+            "spec": {"group": "example.com", "scope": "Namespaced", "names": {"kind": "Widget"}, "versions": [{"name": "v1"}]}});
+        let widget = json!({"apiVersion": "example.com/v1", "kind": "Widget", "metadata": {"name": "w"}});
+        let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}});
+        let desired = placed(&[widget, crd, namespace], "shop");
+        let want = desired.objects.values().find(|want| want.id.kind == "Widget").unwrap();
+        let needs: Vec<String> = want.needs.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            needs,
+            ["Namespace shop", "CustomResourceDefinition.apiextensions.k8s.io widgets.example.com"]
+        );
+    }
+}

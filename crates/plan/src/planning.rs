@@ -1,0 +1,484 @@
+//! The decision: desired against observed, one step an object that is not as it should be.
+//!
+//! Equal inputs give an equal plan, in the same order. Nothing is decided about an object or kind that could not be
+//! looked at, other than to hold it.
+
+use crate::desired::{Desired, Want};
+use crate::observed::{Known, Ledger, Live, Observed, Seen, SetOwner, Stranger, Verdict};
+use crate::order::{Stage, stage};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use trueup_merge::compare::Change;
+use trueup_model::{ObjectId, Origin};
+
+/// What the target's owner allows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Policy {
+    /// Objects that left Git are deleted.
+    pub prune: Prune,
+    /// What is done about fields of ours that others changed.
+    pub drift: Drift,
+    /// What is done about objects that other managers own.
+    pub take_over: TakeOver,
+    /// Whether immutable fields may be changed by deleting and creating.
+    pub recreate: Recreate,
+    /// Whether a target that renders to nothing may delete all that it had.
+    pub empty: Empty,
+}
+
+/// What happens to members that are no longer in Git.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Prune {
+    /// They are deleted.
+    Delete,
+    /// They stay, and are reported.
+    Keep,
+}
+
+/// What happens to drift.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Drift {
+    /// It is repaired at once.
+    Repair,
+    /// It is reported.
+    Report,
+}
+
+/// What happens to objects of other managers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TakeOver {
+    /// The fields in Git become ours.
+    Force,
+    /// The object is held until a person decides.
+    Hold,
+}
+
+/// What happens when an immutable field changes in Git.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Recreate {
+    /// The object is deleted and created anew.
+    Allow,
+    /// The change is refused, unless the object's own annotation allows it.
+    Refuse,
+}
+
+/// What happens when a target with members renders to no object at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Empty {
+    /// The members are pruned like any others.
+    Allow,
+    /// Nothing is pruned: an empty result is more often a mistake.
+    Refuse,
+}
+
+/// What a step does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Action {
+    /// Apply an object that is not there.
+    Create,
+    /// Apply an object that differs.
+    Update,
+    /// Apply an object that other managers own.
+    TakeOver,
+    /// Delete the object, so that the next turn can create it.
+    Recreate,
+    /// Delete an object that is no longer in Git.
+    Delete,
+    /// Do nothing, and say why: a person or another event must act first.
+    Hold,
+    /// Do nothing yet: what is waited for comes by itself.
+    Wait,
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Create => "create",
+            Self::Update => "update",
+            Self::TakeOver => "take over",
+            Self::Recreate => "recreate",
+            Self::Delete => "delete",
+            Self::Hold => "hold",
+            Self::Wait => "wait",
+        })
+    }
+}
+
+/// Why a step is there.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase", tag = "why", content = "detail")]
+pub enum Reason {
+    /// It is in Git and not in the cluster.
+    Missing,
+    /// Git changed it since the last apply.
+    ChangedInGit,
+    /// Fields that we own were changed by others.
+    Drifted(Vec<Change>),
+    /// Fields that we own are changed by others each time they are repaired.
+    Contested(Vec<Change>),
+    /// Nothing is known of an earlier apply, and these fields differ.
+    Differs(Vec<Change>),
+    /// Nothing is known of an earlier apply.
+    Unproven,
+    /// These field managers own it now.
+    OwnedBy(Vec<String>),
+    /// It belonged to a target that does not hold it any more.
+    MovedFrom(String),
+    /// Two targets want this object: both names.
+    ClaimedBy(String, String),
+    /// It belongs to the `ApplySet` of somebody else.
+    ForeignSet(String),
+    /// Another target wants this member now.
+    MovedTo(String),
+    /// It is a member and not in Git.
+    NotInGit,
+    /// It is not in Git, and pruning is off for the target.
+    PruneOff,
+    /// It is not in Git, and its annotation keeps it.
+    Kept,
+    /// The target rendered to nothing.
+    NothingRendered,
+    /// These fields cannot be changed.
+    Immutable(Vec<String>),
+    /// It, or its kind, could not be looked at.
+    Unknown(String),
+    /// The server, or trueup, refuses the object as written.
+    Refused(String),
+    /// It is being deleted.
+    BeingDeleted,
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Missing => f.write_str("not in the cluster"),
+            Self::ChangedInGit => f.write_str("changed in Git"),
+            Self::Drifted(changes) if changes.is_empty() => f.write_str("changed in the cluster"),
+            Self::Drifted(changes) => write!(f, "changed in the cluster: {}", list(changes)),
+            Self::Contested(changes) => write!(
+                f,
+                "changed back after each of several repairs, so repairs are spaced out now: {}; make the other writer stop, or take the field out of Git",
+                list(changes)
+            ),
+            Self::Differs(changes) => write!(f, "differs: {}", list(changes)),
+            Self::Unproven => f.write_str("not known to be as in Git"),
+            Self::OwnedBy(managers) if managers.is_empty() => f.write_str("exists already"),
+            Self::OwnedBy(managers) => write!(f, "exists already, written by {}", managers.join(", ")),
+            Self::MovedFrom(target) => write!(f, "moved here from {target}"),
+            Self::ClaimedBy(this, other) => {
+                write!(f, "both {this} and {other} want this object; take it out of one of the two")
+            }
+            Self::ForeignSet(id) => write!(f, "belongs to {id}, which is not a set of this trueup"),
+            Self::MovedTo(target) => write!(f, "not in Git here any more, and wanted by {target}: it will take it over"),
+            Self::NotInGit => f.write_str("not in Git any more"),
+            Self::PruneOff => f.write_str("not in Git any more; pruning is off for this target"),
+            Self::Kept => f.write_str("not in Git any more; its annotation keeps it"),
+            Self::NothingRendered => {
+                f.write_str("the target rendered to no object at all, which deletes nothing; set sync.allowEmpty if that is meant")
+            }
+            Self::Immutable(fields) => write!(
+                f,
+                "immutable: {}; annotate the object with trueup.dev/recreate: \"true\", or set recreate on the App, to delete and create it",
+                fields.join(", ")
+            ),
+            Self::Unknown(why) | Self::Refused(why) => f.write_str(why),
+            Self::BeingDeleted => f.write_str("is being deleted; it is applied again when it is gone"),
+        }
+    }
+}
+
+fn list(changes: &[Change]) -> String {
+    const SHOWN: usize = 3;
+    let mut text = changes.iter().take(SHOWN).map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    if changes.len() > SHOWN {
+        text.push_str(&format!(" and {} more", changes.len() - SHOWN));
+    }
+    text
+}
+
+/// One thing to do about one object, and why.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Step {
+    /// The object.
+    pub id: ObjectId,
+    /// What to do.
+    pub action: Action,
+    /// Why.
+    pub reason: Reason,
+    /// The wave and stage that it belongs to; equal ones may go at once.
+    pub phase: (i32, Stage),
+    /// The uid and resource version that a deletion is bound to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub precondition: Option<Precondition>,
+    /// The file that the object came from; empty for one that is no longer in Git.
+    pub origin: Origin,
+}
+
+/// The exact object that a deletion was decided for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Precondition {
+    /// `metadata.uid`.
+    pub uid: String,
+    /// `metadata.resourceVersion`; empty where any version of the object will do.
+    pub resource_version: String,
+}
+
+/// An immutable, ordered list of steps. Writes come first, by wave and stage; deletions after them, in reverse.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Plan {
+    /// The steps, in order.
+    pub steps: Vec<Step>,
+    /// How many wanted objects need no step.
+    pub unchanged: usize,
+}
+
+impl Plan {
+    /// The steps that change the cluster.
+    pub fn writes(&self) -> impl Iterator<Item = &Step> {
+        self.steps.iter().filter(|step| step.writes())
+    }
+
+    /// The steps in groups whose members may be carried out at once.
+    pub fn phases(&self) -> impl Iterator<Item = &[Step]> {
+        self.steps.chunk_by(|a, b| a.phase == b.phase && a.prunes() == b.prunes())
+    }
+}
+
+impl Step {
+    /// Whether the step changes the cluster.
+    pub fn writes(&self) -> bool {
+        match self.action {
+            Action::Create | Action::Update | Action::TakeOver | Action::Recreate | Action::Delete => true,
+            Action::Hold | Action::Wait => false,
+        }
+    }
+
+    /// Whether the step is about an object that is no longer in Git.
+    pub fn prunes(&self) -> bool {
+        match self.reason {
+            Reason::NotInGit
+            | Reason::PruneOff
+            | Reason::Kept
+            | Reason::NothingRendered
+            | Reason::MovedTo(_) => true,
+            Reason::Missing
+            | Reason::ChangedInGit
+            | Reason::Drifted(_)
+            | Reason::Contested(_)
+            | Reason::Differs(_)
+            | Reason::Unproven
+            | Reason::OwnedBy(_)
+            | Reason::MovedFrom(_)
+            | Reason::ClaimedBy(_, _)
+            | Reason::ForeignSet(_)
+            | Reason::Immutable(_)
+            | Reason::Unknown(_)
+            | Reason::Refused(_)
+            | Reason::BeingDeleted => false,
+        }
+    }
+
+    /// Whether the step holds an object that is in Git and that cannot be as Git says before a person has acted.
+    pub fn is_problem(&self) -> bool {
+        self.action == Action::Hold
+            && match self.reason {
+                Reason::ClaimedBy(_, _)
+                | Reason::ForeignSet(_)
+                | Reason::Immutable(_)
+                | Reason::Unknown(_)
+                | Reason::Refused(_) => true,
+                Reason::NotInGit
+                | Reason::PruneOff
+                | Reason::Kept
+                | Reason::NothingRendered
+                | Reason::MovedTo(_)
+                | Reason::Missing
+                | Reason::ChangedInGit
+                | Reason::Drifted(_)
+                | Reason::Contested(_)
+                | Reason::Differs(_)
+                | Reason::Unproven
+                | Reason::OwnedBy(_)
+                | Reason::MovedFrom(_)
+                | Reason::BeingDeleted => false,
+            }
+    }
+}
+
+/// Decides what to change; touches nothing.
+pub fn plan(desired: &Desired, observed: &Observed, ledger: &Ledger, policy: &Policy) -> Plan {
+    let mut writes = Vec::new();
+    let mut unchanged = 0;
+    for want in desired.objects.values() {
+        let claimed = claimed(want, desired, observed);
+        match claimed.or_else(|| wanted(want, observed, ledger.get(&want.id), policy)) {
+            Some((action, reason, precondition)) => {
+                writes.push(Step {
+                    id: want.id.clone(),
+                    action,
+                    reason,
+                    phase: (want.wave, want.stage()),
+                    precondition,
+                    origin: want.origin.clone(),
+                });
+            }
+            None => unchanged += 1,
+        }
+    }
+    writes.extend(desired.refused.iter().map(|(id, (origin, why))| Step {
+        id: id.clone(),
+        action: Action::Hold,
+        reason: Reason::Refused(why.clone()),
+        phase: (0, stage(&id.group, &id.kind)),
+        precondition: None,
+        origin: origin.clone(),
+    }));
+    writes.sort_by(|a, b| (a.phase, &a.id).cmp(&(b.phase, &b.id)));
+
+    let mut prunes: Vec<Step> = observed
+        .members
+        .iter()
+        .filter(|(id, _)| !desired.objects.contains_key(id) && !is_refused(id, desired))
+        .filter_map(|(id, live)| prune(id, live, desired, observed, policy))
+        .collect();
+    prunes.sort_by(|a, b| (b.phase, &b.id).cmp(&(a.phase, &a.id)));
+    writes.extend(prunes);
+    Plan { steps: writes, unchanged }
+}
+
+type Decision = Option<(Action, Reason, Option<Precondition>)>;
+
+// An object that two targets want stays with the one that has it; where neither has it, neither gets it.
+fn claimed(want: &Want, desired: &Desired, observed: &Observed) -> Decision {
+    let other = observed.claims.get(&want.id)?;
+    match observed.seen(&want.id) {
+        Seen::Live(_) | Seen::Unknown(_) => None,
+        Seen::Stranger(_) | Seen::Absent => {
+            Some((Action::Hold, Reason::ClaimedBy(desired.target.clone(), other.clone()), None))
+        }
+    }
+}
+
+fn wanted(want: &Want, observed: &Observed, known: Option<&Known>, policy: &Policy) -> Decision {
+    let verdict = observed.verdicts.get(&want.id);
+    if let Some(Verdict::Refused(why)) = verdict {
+        return Some((Action::Hold, Reason::Refused(why.clone()), None));
+    }
+    match observed.seen(&want.id) {
+        Seen::Unknown(why) => Some((Action::Hold, Reason::Unknown(why.to_owned()), None)),
+        Seen::Stranger(stranger) => Some(adopt(stranger, policy)),
+        Seen::Live(live) if live.deleting => Some((Action::Wait, Reason::BeingDeleted, None)),
+        Seen::Live(live) => update(want, live, known, verdict, policy),
+        Seen::Absent => Some((Action::Create, Reason::Missing, None)),
+    }
+}
+
+fn adopt(stranger: &Stranger, policy: &Policy) -> (Action, Reason, Option<Precondition>) {
+    let owned_by = || Reason::OwnedBy(stranger.managers.clone());
+    let (action, reason) = match (&stranger.part_of, policy.take_over) {
+        (Some(SetOwner::Foreign(id)), _) => (Action::Hold, Reason::ForeignSet(id.clone())),
+        (Some(SetOwner::Former(target) | SetOwner::Removed(target)), _) => {
+            (Action::TakeOver, Reason::MovedFrom(target.clone()))
+        }
+        (None, TakeOver::Force) => (Action::TakeOver, owned_by()),
+        (None, TakeOver::Hold) => (Action::Hold, owned_by()),
+    };
+    (action, reason, None)
+}
+
+fn update(
+    want: &Want,
+    live: &Live,
+    known: Option<&Known>,
+    verdict: Option<&Verdict>,
+    policy: &Policy,
+) -> Decision {
+    let changed_in_git = known.is_some_and(|known| known.digest != want.digest);
+    let proven = known.is_some_and(|known| known.digest == want.digest && live.token == Some(known.token));
+    match verdict {
+        Some(Verdict::Same) => None,
+        Some(Verdict::Refused(why)) => Some((Action::Hold, Reason::Refused(why.clone()), None)),
+        Some(Verdict::Contested(changes)) => Some((Action::Hold, Reason::Contested(changes.clone()), None)),
+        Some(Verdict::Immutable(fields)) => Some(immutable(want, live, fields, policy)),
+        None if proven => None,
+        Some(Verdict::Differs(_)) | None if changed_in_git => {
+            Some((Action::Update, Reason::ChangedInGit, None))
+        }
+        Some(Verdict::Differs(changes)) if known.is_none() => {
+            Some((Action::Update, Reason::Differs(changes.clone()), None))
+        }
+        None if known.is_none() => Some((Action::Update, Reason::Unproven, None)),
+        Some(Verdict::Differs(changes)) => Some((on_drift(policy), Reason::Drifted(changes.clone()), None)),
+        None => Some((on_drift(policy), Reason::Drifted(Vec::new()), None)),
+    }
+}
+
+fn on_drift(policy: &Policy) -> Action {
+    match policy.drift {
+        Drift::Repair => Action::Update,
+        Drift::Report => Action::Hold,
+    }
+}
+
+fn immutable(
+    want: &Want,
+    live: &Live,
+    fields: &[String],
+    policy: &Policy,
+) -> (Action, Reason, Option<Precondition>) {
+    let allowed = want.recreate || policy.recreate == Recreate::Allow;
+    let action = if allowed { Action::Recreate } else { Action::Hold };
+    (action, Reason::Immutable(fields.to_vec()), Some(exactly(live)))
+}
+
+fn exactly(live: &Live) -> Precondition {
+    Precondition { uid: live.uid.clone(), resource_version: live.resource_version.clone() }
+}
+
+// A refused object may lack the namespace that it would have had: any object of its kind and name is taken for it.
+fn is_refused(id: &ObjectId, desired: &Desired) -> bool {
+    desired.refused.keys().any(|refused| {
+        refused.name == id.name
+            && refused.kind == id.kind
+            && refused.group == id.group
+            && (refused.namespace == id.namespace || refused.namespace.is_empty())
+    })
+}
+
+fn prune(
+    id: &ObjectId,
+    live: &Live,
+    desired: &Desired,
+    observed: &Observed,
+    policy: &Policy,
+) -> Option<Step> {
+    let empty = desired.objects.is_empty() && policy.empty == Empty::Refuse;
+    let (action, reason) = if let Some(why) = observed.unknown.get(&id.group_kind()) {
+        (Action::Hold, Reason::Unknown(why.clone()))
+    } else if live.deleting {
+        (Action::Wait, Reason::NotInGit)
+    } else if let Some(target) = observed.claims.get(id) {
+        (Action::Wait, Reason::MovedTo(target.clone()))
+    } else if live.keep {
+        (Action::Hold, Reason::Kept)
+    } else if empty {
+        (Action::Hold, Reason::NothingRendered)
+    } else {
+        match policy.prune {
+            Prune::Delete => (Action::Delete, Reason::NotInGit),
+            Prune::Keep => (Action::Hold, Reason::PruneOff),
+        }
+    };
+    Some(Step {
+        id: id.clone(),
+        action,
+        reason,
+        phase: (0, stage(&id.group, &id.kind)),
+        precondition: Some(exactly(live)),
+        origin: Origin::default(),
+    })
+}

@@ -1,0 +1,220 @@
+//! What is kept of a turn: the target's status, an entry of its history, the next ledger.
+
+use crate::health::{Health, HealthStatus};
+use crate::planning::Action;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use trueup_model::{ObjectId, Origin};
+
+/// How a target stands to Git. The words are Argo CD's.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum SyncStatus {
+    /// All that Git says is in the cluster, and nothing else of the target.
+    Synced,
+    /// It is not, and nobody is at it.
+    OutOfSync,
+    /// It is being made so.
+    Syncing,
+    /// The last attempt failed, in whole or in part.
+    Failed,
+    /// Git or the cluster could not be asked.
+    #[default]
+    Unknown,
+}
+
+impl fmt::Display for SyncStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Synced => "Synced",
+            Self::OutOfSync => "OutOfSync",
+            Self::Syncing => "Syncing",
+            Self::Failed => "Failed",
+            Self::Unknown => "Unknown",
+        })
+    }
+}
+
+/// What became of a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum OutcomeResult {
+    /// It was carried out.
+    Done,
+    /// The server or the network refused it.
+    Failed,
+    /// It was not tried, because something that it needs failed or the turn was ended.
+    Skipped,
+    /// The plan said not to act.
+    Held,
+}
+
+/// One result a step.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Outcome {
+    /// The object.
+    pub id: ObjectId,
+    /// What was to be done: `create`, `update`, ….
+    pub action: String,
+    /// What became of it.
+    pub result: OutcomeResult,
+    /// Why, in the server's words or ours; the plan's reason where it was carried out.
+    pub message: String,
+    /// The file that the object came from.
+    pub origin: Origin,
+}
+
+impl Outcome {
+    /// An outcome of `action` on an object.
+    pub fn new(
+        id: &ObjectId,
+        action: Action,
+        result: OutcomeResult,
+        message: String,
+        origin: &Origin,
+    ) -> Self {
+        Self { id: id.clone(), action: action.to_string(), result, message, origin: origin.clone() }
+    }
+}
+
+impl fmt::Display for Outcome {
+    /// `ConfigMap shop/web (apps/web/config.yaml:3): update failed: …`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.id)?;
+        if !self.origin.path.is_empty() {
+            write!(f, " ({})", self.origin)?;
+        }
+        match self.result {
+            OutcomeResult::Done => write!(f, ": {}: {}", self.action, self.message),
+            OutcomeResult::Failed => write!(f, ": {} failed: {}", self.action, self.message),
+            OutcomeResult::Skipped => write!(f, ": {} waits: {}", self.action, self.message),
+            OutcomeResult::Held => write!(f, ": {}", self.message),
+        }
+    }
+}
+
+/// A field of ours that somebody else changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DriftedField {
+    /// The object.
+    pub object: ObjectId,
+    /// The field's path, as people write it; empty where only the object is known.
+    pub field: String,
+    /// The manager that wrote it last, if known.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub manager: Option<String>,
+    /// Since when, as far as managedFields tell.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub since: Option<String>,
+}
+
+/// One object of a target and how it is doing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ObjectStatus {
+    /// The object.
+    #[serde(flatten)]
+    pub id: ObjectId,
+    /// Its health.
+    #[serde(flatten)]
+    pub health: Health,
+}
+
+/// How a target stands: what `trueup status` shows.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct TargetStatus {
+    /// `web@staging`, or `web@staging/eu-1`.
+    pub target: String,
+    /// The app's name.
+    pub app: String,
+    /// The environment's name.
+    pub environment: String,
+    /// The cluster's name.
+    pub cluster: String,
+    /// The commit that the target was last applied at; empty before the first.
+    pub revision: String,
+    /// The commit that it should be at, where that is another one.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub wanted_revision: String,
+    /// How it stands to Git.
+    pub sync: SyncStatus,
+    /// How its objects are doing.
+    pub health: HealthStatus,
+    /// How many objects it has in Git.
+    pub objects: usize,
+    /// How many of them have drifted.
+    pub drifted: usize,
+    /// When it was last synced in full.
+    pub last_sync: Option<Timestamp>,
+    /// Why it is not Synced and Healthy; empty when it is.
+    pub message: String,
+    /// Whether trueup leaves it alone for now.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub suspended: bool,
+    /// All that went wrong in the last turn, with object and file.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub errors: Vec<String>,
+    /// Fields that others changed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub drift: Vec<DriftedField>,
+    /// Objects that should be deleted and are not: held, or waiting.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub prune_pending: Vec<ObjectId>,
+    /// Objects that are not healthy, and why.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unhealthy: Vec<ObjectStatus>,
+}
+
+/// What made a turn happen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Trigger {
+    /// A person asked.
+    Manual,
+    /// A live object changed.
+    Drift,
+    /// The repository moved.
+    Commit,
+    /// The configuration changed, or trueup started.
+    Configuration,
+    /// An earlier turn failed.
+    Retry,
+    /// Time passed.
+    Timer,
+}
+
+/// One turn that changed something or tried to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HistoryEntry {
+    /// The target.
+    pub target: String,
+    /// The commit.
+    pub revision: String,
+    /// Its author's name.
+    pub author: String,
+    /// Its first line.
+    pub subject: String,
+    /// What made the turn happen.
+    pub trigger: Trigger,
+    /// When it started.
+    pub started: Timestamp,
+    /// When it ended.
+    pub ended: Timestamp,
+    /// `Synced` or `Failed`.
+    pub result: SyncStatus,
+    /// What became of each step.
+    pub outcomes: Vec<Outcome>,
+}
+
+/// What a turn leaves behind.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Record {
+    /// How the target stands now.
+    pub status: TargetStatus,
+    /// An entry for the history, where the turn wrote or failed to.
+    pub history: Option<HistoryEntry>,
+}
