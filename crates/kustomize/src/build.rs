@@ -9,14 +9,14 @@ use crate::generate;
 use crate::kustomization::{Kind, Kustomization};
 use crate::load::{Folder, Found, documents, join_note};
 use crate::merge::schema::{BUILTIN_VERSION, Schema};
-use crate::model::{Selector, Variable};
+use crate::model::Variable;
 use crate::order;
 use crate::resmap::ResMap;
 use crate::resource::{Behavior, Resource};
 use crate::steps::Step;
 use crate::trace::{self, TraceNote, Wanted};
 use crate::transform::metadata;
-use crate::{Options, Reorder, crds, names, plugins, steps, text, variables};
+use crate::{Options, Reorder, crds, names, plugins, steps, variables};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -54,7 +54,9 @@ impl Target<'_> {
 
     /// The note of a generator or transformer that a field of this kustomization stands for.
     pub(crate) fn builtin_note(&self, kind: &str) -> Option<Rc<TraceNote>> {
-        self.note.as_ref().map(|folder| Rc::new(TraceNote::builtin(join_note(folder, self.file_name()), kind)))
+        self.note
+            .as_ref()
+            .map(|folder| Rc::new(TraceNote::builtin(join_note(folder, self.file_name()), kind)))
     }
 
     fn file_name(&self) -> &str {
@@ -63,6 +65,7 @@ impl Target<'_> {
 }
 
 /// The schema of strategic merges; the first kustomization that names one decides.
+#[derive(Default)]
 pub(crate) struct SchemaChoice {
     chosen: bool,
     /// The compiled schema was needed before another one was named.
@@ -71,8 +74,8 @@ pub(crate) struct SchemaChoice {
 }
 
 /// The state of one build.
-pub(crate) struct Build<'b> {
-    tree: &'b dyn Tree,
+#[derive(Default)]
+pub(crate) struct Build {
     pub(crate) errors: Vec<Error>,
     schema: SchemaChoice,
 }
@@ -80,10 +83,11 @@ pub(crate) struct Build<'b> {
 /// Builds the folder `root`.
 pub(crate) fn build(tree: &dyn Tree, root: &str, options: &Options) -> Result<Vec<Manifest>, Errors> {
     let folder = Folder::top(tree, root, options.load_restrictions)?;
-    let schema = SchemaChoice { chosen: false, builtin_used: false, schema: Arc::new(Schema::default()) };
-    let mut build = Build { tree, errors: Vec::new(), schema };
+    let mut build = Build::default();
     match build.run(&folder, options) {
-        Some(resources) if build.errors.is_empty() => Ok(resources.into_list().into_iter().map(manifest).collect()),
+        Some(resources) if build.errors.is_empty() => {
+            Ok(resources.into_list().into_iter().map(manifest).collect())
+        }
         Some(_) | None => {
             let mut errors = build.errors;
             errors.dedup();
@@ -96,7 +100,7 @@ fn manifest(resource: Resource) -> Manifest {
     Manifest { value: resource.value, origin: resource.origin }
 }
 
-impl<'b> Build<'b> {
+impl Build {
     /// The compiled schema, or the one that a kustomization names.
     pub(crate) fn schema(&mut self) -> Arc<Schema> {
         self.schema.builtin_used |= !self.schema.chosen;
@@ -155,7 +159,9 @@ impl<'b> Build<'b> {
         let kustomization = &target.kustomization;
         match (&kustomization.sort_options, options.reorder) {
             (Some(options), _) => {
-                if let Err(error) = order::sort(&mut all.resources, options, &kustomization.place("sortOptions")) {
+                if let Err(error) =
+                    order::sort(&mut all.resources, options, &kustomization.place("sortOptions"))
+                {
                     self.errors.push(error);
                 }
             }
@@ -229,7 +235,11 @@ impl<'b> Build<'b> {
             let same = before.len() == into.resources.len()
                 && before.iter().zip(into.resources.iter()).all(|(before, after)| *before == after.value);
             if !same {
-                self.errors.push(Error::new(&validator.place, "validators", "a validator must not change resources"));
+                self.errors.push(Error::new(
+                    &validator.place,
+                    "validators",
+                    "a validator must not change resources",
+                ));
             }
         }
     }
@@ -241,10 +251,13 @@ impl<'b> Build<'b> {
             let place = target.at(path.line);
             let Some((file, text)) = self.text_of(target, path, "configurations") else { continue };
             match yaml::parse(&text) {
-                Err(error) => self.errors.push(Error::new(&Place::new(file, error.at.line), "", error.message)),
+                Err(error) => {
+                    self.errors.push(Error::new(&Place::new(file, error.at.line), "", error.message))
+                }
                 Ok(nodes) => {
                     let read = nodes.first().map(|node| Config::read(&file, node, &mut self.errors));
-                    let merged = config::merge_shared(&mut config, &Arc::new(read.unwrap_or_default()), &place);
+                    let merged =
+                        config::merge_shared(&mut config, &Arc::new(read.unwrap_or_default()), &place);
                     self.errors.extend(merged.err());
                 }
             }
@@ -255,7 +268,8 @@ impl<'b> Build<'b> {
             let Some((file, text)) = self.text_of(target, path, "crds") else { continue };
             match crds::read(&file, &text) {
                 Ok(config) => {
-                    let merged = config::merge_shared(&mut into.config, &Arc::new(config), &target.at(path.line));
+                    let merged =
+                        config::merge_shared(&mut into.config, &Arc::new(config), &target.at(path.line));
                     self.errors.extend(merged.err());
                 }
                 Err(error) => self.errors.push(error),
@@ -264,17 +278,24 @@ impl<'b> Build<'b> {
     }
 
     /// The real path and text of a file named in the kustomization.
-    pub(crate) fn text_of(&mut self, target: &Target<'_>, path: &Text, field: &str) -> Option<(String, String)> {
-        let read = target.folder.file(&path.value).and_then(|file| Ok((file.clone(), target.folder.text(&file)?)));
+    pub(crate) fn text_of(
+        &mut self,
+        target: &Target<'_>,
+        path: &Text,
+        field: &str,
+    ) -> Option<(String, String)> {
+        let read =
+            target.folder.file(&path.value).and_then(|file| Ok((file.clone(), target.folder.text(&file)?)));
         read.map_err(|message| self.errors.push(Error::new(&target.at(path.line), field, message))).ok()
     }
 
     fn generate(&mut self, into: &mut Accumulator, target: &Target<'_>) {
         let kustomization = &target.kustomization;
         let mut generated = Vec::new();
-        for (generators, kind) in
-            [(&kustomization.config_map_generator, "ConfigMapGenerator"), (&kustomization.secret_generator, "SecretGenerator")]
-        {
+        for (generators, kind) in [
+            (&kustomization.config_map_generator, "ConfigMapGenerator"),
+            (&kustomization.secret_generator, "SecretGenerator"),
+        ] {
             for generator in generators {
                 match generate::generate(generator, target.folder, &kustomization.file) {
                     Ok(mut resource) => {
@@ -342,7 +363,8 @@ impl<'b> Build<'b> {
                     None => self.add_folder(into, target, path, root, field),
                 },
                 Ok(Found::File(file)) => {
-                    let text = target.folder.allowed(file).and_then(|file| Ok((target.folder.text(&file)?, file)));
+                    let text =
+                        target.folder.allowed(file).and_then(|file| Ok((target.folder.text(&file)?, file)));
                     match text {
                         Err(message) => self.errors.push(fail(message)),
                         Ok((text, file)) => self.add_file(into, target, &path.value, &text, file),
@@ -352,7 +374,14 @@ impl<'b> Build<'b> {
         }
     }
 
-    fn add_file(&mut self, into: &mut Accumulator, target: &Target<'_>, written: &str, text: &str, file: String) {
+    fn add_file(
+        &mut self,
+        into: &mut Accumulator,
+        target: &Target<'_>,
+        written: &str,
+        text: &str,
+        file: String,
+    ) {
         match documents::resources(text, &Place::new(file, 0)) {
             Err(errors) => self.errors.extend(errors),
             Ok(resources) => {
@@ -367,7 +396,14 @@ impl<'b> Build<'b> {
     }
 
     /// Adds a base.
-    fn add_folder(&mut self, into: &mut Accumulator, target: &Target<'_>, path: &Text, root: String, field: &str) {
+    fn add_folder(
+        &mut self,
+        into: &mut Accumulator,
+        target: &Target<'_>,
+        path: &Text,
+        root: String,
+        field: &str,
+    ) {
         let Some(base) = self.enter(target, path, root, field, Kind::Kustomization) else { return };
         let (folder, kustomization) = base;
         let before = self.errors.len();
@@ -475,9 +511,8 @@ impl<'b> Build<'b> {
                 "version and path exclude each other; keep one of them",
             )),
             (Some((_, document)), None) => {
-                let own = Schema::from_openapi(&document);
-                let schema = if self.schema.builtin_used { Schema::builtin().with(&own) } else { own };
-                self.schema.schema = Arc::new(schema);
+                let base = self.schema.builtin_used.then(Schema::builtin);
+                self.schema.schema = Arc::new(Schema::from_openapi(&document, base));
                 self.schema.chosen = true;
             }
             (None, Some(version)) if version.value.is_empty() => {}
@@ -520,11 +555,6 @@ impl<'b> Build<'b> {
         self.add_resources(&mut all, target, &paths, field);
         all.resources.into_list()
     }
-
-    /// The tree that is built from.
-    pub(crate) fn tree(&self) -> &'b dyn Tree {
-        self.tree
-    }
 }
 
 /// Resources that carry this annotation are for the build only.
@@ -547,15 +577,4 @@ fn is_builtin(resource: &Resource) -> bool {
 fn hidden_entries(path: &str) -> Option<String> {
     let hidden = path.split('/').any(|part| part != ".." && part.contains(".."));
     hidden.then(|| format!("{path:?} looks like two entries in one; check the indentation of the list"))
-}
-
-/// A selector's text for messages.
-pub(crate) fn describe_selector(selector: &Selector) -> String {
-    let name = if selector.name.is_empty() { "any name" } else { &selector.name };
-    format!("{} {name}", selector.gvk)
-}
-
-/// The text of a field of a plugin's configuration.
-pub(crate) fn text_field<'v>(value: &'v Value, field: &str) -> std::borrow::Cow<'v, str> {
-    text::or_empty(value.get(field))
 }

@@ -11,8 +11,8 @@ use trueup_model::yaml;
 
 /// Reads the definitions of a file.
 pub(crate) fn read(file: &str, text: &str) -> Result<Config, Error> {
-    let documents =
-        yaml::documents(text).map_err(|error| Error::new(&Place::new(file, error.at.line), "", error.message))?;
+    let documents = yaml::documents(text)
+        .map_err(|error| Error::new(&Place::new(file, error.at.line), "", error.message))?;
     let definitions = documents.into_iter().next().map_or(Value::Null, |document| document.value);
     let mut config = Config::default();
     for (name, definition) in definitions.as_object().into_iter().flatten() {
@@ -35,8 +35,9 @@ fn properties(definition: &Value) -> Option<&serde_json::Map<String, Value>> {
 }
 
 fn is_kubernetes_type(definition: &Value) -> bool {
-    properties(definition)
-        .is_some_and(|properties| ["kind", "apiVersion", "metadata"].iter().all(|field| properties.contains_key(*field)))
+    properties(definition).is_some_and(|properties| {
+        ["kind", "apiVersion", "metadata"].iter().all(|field| properties.contains_key(*field))
+    })
 }
 
 struct Walk<'w> {

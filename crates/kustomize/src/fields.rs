@@ -53,7 +53,12 @@ impl Reader<'_> {
     }
 
     /// The entries of a mapping whose keys are all in `known`; null is an empty mapping.
-    pub(crate) fn object<'n>(&mut self, node: &'n Node, field: &str, known: &'static [&'static str]) -> Object<'n> {
+    pub(crate) fn object<'n>(
+        &mut self,
+        node: &'n Node,
+        field: &str,
+        known: &'static [&'static str],
+    ) -> Object<'n> {
         let entries: &[(String, Position, Node)] = match &node.content {
             Content::Map(entries) => entries,
             Content::Scalar(Value::Null) => &[],
@@ -64,7 +69,10 @@ impl Reader<'_> {
         };
         let mut found = Vec::with_capacity(entries.len());
         for (key, at, value) in entries {
-            match known.iter().find(|name| **name == key).or_else(|| known.iter().find(|name| name.eq_ignore_ascii_case(key)))
+            match known
+                .iter()
+                .find(|name| **name == key)
+                .or_else(|| known.iter().find(|name| name.eq_ignore_ascii_case(key)))
             {
                 Some(name) => found.push((*name, at.line, value)),
                 None => self.refuse_unknown(key, *at, field, known),
@@ -201,9 +209,9 @@ pub(crate) fn node_of(value: &Value, line: usize) -> Node {
     let at = Position { line, column: 1 };
     let content = match value {
         Value::Array(items) => Content::List(items.iter().map(|item| node_of(item, line)).collect()),
-        Value::Object(entries) => Content::Map(
-            entries.iter().map(|(key, value)| (key.clone(), at, node_of(value, line))).collect(),
-        ),
+        Value::Object(entries) => {
+            Content::Map(entries.iter().map(|(key, value)| (key.clone(), at, node_of(value, line))).collect())
+        }
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Content::Scalar(value.clone()),
     };
     Node { at, content }

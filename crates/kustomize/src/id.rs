@@ -82,10 +82,6 @@ impl Id<'_> {
         self.hash(&mut hasher);
         hasher.finish()
     }
-
-    pub(crate) fn is_cluster_scoped(&self) -> bool {
-        self.namespace == NO_NAMESPACE
-    }
 }
 
 impl fmt::Display for Id<'_> {

@@ -107,7 +107,7 @@ const HEADER: &[&str] = &["apiVersion", "kind"];
 impl Kustomization {
     /// Reads the text of a kustomization file. Complaints go to `errors`; `None` when nothing can be made of it.
     pub(crate) fn parse(file: &str, text: &str, errors: &mut Vec<Error>) -> Option<Self> {
-        let node = match yaml::parse(text) {
+        let node = match yaml::parse_lenient(text) {
             Ok(documents) => documents.into_iter().next(),
             Err(error) => {
                 errors.push(Error::new(&Place::new(file, error.at.line), "", error.message));
@@ -136,8 +136,9 @@ fn read(reader: &mut Reader<'_>, node: &Node) -> Kustomization {
     let object = reader.object(node, "", FIELDS);
     let kind = kind(reader, &object);
     refuse_helm(reader, &object);
-    let says_something =
-        FIELDS.iter().any(|field| !HEADER.contains(field) && object.get(field).is_some_and(|node| !is_nothing(node)));
+    let says_something = FIELDS
+        .iter()
+        .any(|field| !HEADER.contains(field) && object.get(field).is_some_and(|node| !is_nothing(node)));
     if !says_something {
         reader.complain(object.line, "", EMPTY);
     }
@@ -174,7 +175,11 @@ fn kind(reader: &mut Reader<'_>, object: &Object<'_>) -> Kind {
     };
     let version = reader.text(object.get("apiVersion"), "apiVersion");
     if !version.value.is_empty() && version.value != wanted {
-        reader.complain(version.line, "apiVersion", format!("{:?} must be {wanted} for this kind", version.value));
+        reader.complain(
+            version.line,
+            "apiVersion",
+            format!("{:?} must be {wanted} for this kind", version.value),
+        );
     }
     kind
 }
@@ -243,7 +248,11 @@ pub(crate) fn replacement_entry(reader: &mut Reader<'_>, node: &Node, field: &st
         return ReplacementEntry::Inline(Replacement::read(reader, &object, field));
     }
     if object.get("source").is_some() || object.get("targets").is_some() {
-        reader.complain(object.line, field, "path and an inline replacement exclude each other; keep one of them");
+        reader.complain(
+            object.line,
+            field,
+            "path and an inline replacement exclude each other; keep one of them",
+        );
     }
     ReplacementEntry::File(path)
 }

@@ -86,7 +86,8 @@ pub fn build(tree: &dyn Tree, root: &str, options: &Options) -> Result<Vec<Manif
 /// The tree cannot be read there.
 pub fn is_kustomization(tree: &dyn Tree, path: &str) -> Result<Option<String>, TreeError> {
     for name in load::FILE_NAMES {
-        if let Some((_, Entry { kind: EntryKind::File, .. })) = tree::resolve(tree, &tree::join(path, name)?)? {
+        if let Some((_, Entry { kind: EntryKind::File, .. })) = tree::resolve(tree, &tree::join(path, name)?)?
+        {
             return Ok(Some(name.to_owned()));
         }
     }

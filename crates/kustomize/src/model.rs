@@ -65,7 +65,12 @@ impl PatchEntry {
     }
 
     /// As above, with another name for the field that holds the patch itself.
-    pub(crate) fn from_fields(reader: &mut Reader<'_>, object: &Object<'_>, field: &str, patch: &str) -> Self {
+    pub(crate) fn from_fields(
+        reader: &mut Reader<'_>,
+        object: &Object<'_>,
+        field: &str,
+        patch: &str,
+    ) -> Self {
         let mut entry = Self {
             path: reader.text(object.get("path"), field),
             patch: reader.text(object.get(patch), field),
@@ -246,8 +251,11 @@ impl MapGenerator {
         &["name", "namespace", "behavior", "literals", "files", "envs", "env", "options", "type", "metadata"];
 
     pub(crate) fn read_config_map(reader: &mut Reader<'_>, node: &Node, field: &str) -> Self {
-        let object =
-            reader.object(node, field, &["name", "namespace", "behavior", "literals", "files", "envs", "env", "options"]);
+        let object = reader.object(
+            node,
+            field,
+            &["name", "namespace", "behavior", "literals", "files", "envs", "env", "options"],
+        );
         Self::from_fields(reader, &object, field, MapKind::ConfigMap)
     }
 
@@ -304,9 +312,10 @@ impl MapGenerator {
 
     /// Adds what `generatorOptions` says; what the generator says itself stays.
     pub(crate) fn inherit(&mut self, options: &GeneratorOptions) {
-        for (own, general) in
-            [(&mut self.options.labels, &options.labels), (&mut self.options.annotations, &options.annotations)]
-        {
+        for (own, general) in [
+            (&mut self.options.labels, &options.labels),
+            (&mut self.options.annotations, &options.annotations),
+        ] {
             for (key, value) in general {
                 own.entry(key.clone()).or_insert_with(|| value.clone());
             }
@@ -375,7 +384,9 @@ impl Replacement {
             (Some(source), None) => source,
             (None, Some(value)) => ReplacementSource::Value(value),
             (None, None) => ReplacementSource::Invalid("needs a source and at least one target"),
-            (Some(_), Some(_)) => ReplacementSource::Invalid("source and sourceValue exclude each other; keep one"),
+            (Some(_), Some(_)) => {
+                ReplacementSource::Invalid("source and sourceValue exclude each other; keep one")
+            }
         };
         if object.get("targets").is_none_or(Node::is_null) {
             source = ReplacementSource::Invalid("needs a source and at least one target");
@@ -392,8 +403,11 @@ impl Replacement {
 }
 
 fn source(reader: &mut Reader<'_>, node: &Node, field: &str) -> ReplacementSource {
-    let object =
-        reader.object(node, field, &["group", "version", "kind", "name", "namespace", "fieldPath", "options"]);
+    let object = reader.object(
+        node,
+        field,
+        &["group", "version", "kind", "name", "namespace", "fieldPath", "options"],
+    );
     let selector = Selector {
         gvk: gvk(reader, &object, field),
         name: reader.string(object.get("name"), field),

@@ -68,9 +68,7 @@ pub(crate) fn sort(resources: &mut ResMap, options: &SortOptions, place: &Place)
             sort_default(resources);
             Ok(())
         }
-        (other, _) => {
-            Err(Error::new(&at, "sortOptions.order", format!("{other:?} must be fifo or legacy")))
-        }
+        (other, _) => Err(Error::new(&at, "sortOptions.order", format!("{other:?} must be fifo or legacy"))),
     }
 }
 
@@ -93,7 +91,11 @@ fn compare(a: &Resource, b: &Resource, legacy: &LegacyOrder) -> Ordering {
     place(one).cmp(&place(two)).then_with(|| {
         let by_name = kind_name(one).cmp(&kind_name(two));
         let both_namespaces = one.kind == "Namespace" && two.kind == "Namespace";
-        if both_namespaces && (one.group.is_empty() || two.group.is_empty()) { by_name.reverse() } else { by_name }
+        if both_namespaces && (one.group.is_empty() || two.group.is_empty()) {
+            by_name.reverse()
+        } else {
+            by_name
+        }
     })
 }
 

@@ -24,7 +24,7 @@ use trueup_model::Value;
 use trueup_model::yaml::{self, Node};
 
 /// Runs the generators.
-pub(crate) fn generate(build: &mut Build<'_>, target: &Target<'_>, configs: Vec<Resource>) -> Vec<Resource> {
+pub(crate) fn generate(build: &mut Build, target: &Target<'_>, configs: Vec<Resource>) -> Vec<Resource> {
     let mut generated = Vec::new();
     for config in configs {
         let place = place_of(&config);
@@ -35,7 +35,8 @@ pub(crate) fn generate(build: &mut Build<'_>, target: &Target<'_>, configs: Vec<
         let node = node_of(&config.value, config.origin.line);
         let made = match config.kind() {
             kind @ ("ConfigMapGenerator" | "SecretGenerator") => {
-                let generator = read(build, &place.file, |reader| MapGenerator::read_plugin(reader, &node, kind));
+                let generator =
+                    read(build, &place.file, |reader| MapGenerator::read_plugin(reader, &node, kind));
                 generate::generate(&generator, target.folder, &place.file)
             }
             "IAMPolicyGenerator" => iam_policy(build, &node, &config).map_err(|error| vec![error]),
@@ -58,7 +59,7 @@ pub(crate) fn generate(build: &mut Build<'_>, target: &Target<'_>, configs: Vec<
 }
 
 /// Configures the transformers or validators.
-pub(crate) fn transformers(build: &mut Build<'_>, target: &Target<'_>, configs: Vec<Resource>) -> Vec<Step> {
+pub(crate) fn transformers(build: &mut Build, target: &Target<'_>, configs: Vec<Resource>) -> Vec<Step> {
     let mut all = Vec::new();
     for config in configs {
         let place = place_of(&config);
@@ -112,12 +113,12 @@ fn demand_builtin(config: &Resource, place: &Place) -> Result<(), Error> {
     ))
 }
 
-fn read<T>(build: &mut Build<'_>, file: &str, read: impl FnOnce(&mut Reader<'_>) -> T) -> T {
+fn read<T>(build: &mut Build, file: &str, read: impl FnOnce(&mut Reader<'_>) -> T) -> T {
     read(&mut Reader { file, unknown: Unknown::PassOver, errors: &mut build.errors })
 }
 
 /// What a transformer's configuration asks for; several steps only for patches.
-fn works(build: &mut Build<'_>, target: &Target<'_>, config: &Resource, place: &Place) -> Vec<Work> {
+fn works(build: &mut Build, target: &Target<'_>, config: &Resource, place: &Place) -> Vec<Work> {
     let node = node_of(&config.value, config.origin.line);
     let node = &node;
     let file = place.file.as_str();
@@ -207,7 +208,7 @@ fn images(reader: &mut Reader<'_>, node: &Node) -> Work {
     Work::Images { images: image.into_iter().collect(), fields: fields(reader, &object) }
 }
 
-fn patch(build: &mut Build<'_>, target: &Target<'_>, node: &Node, file: &str, via: Via) -> Vec<Work> {
+fn patch(build: &mut Build, target: &Target<'_>, node: &Node, file: &str, via: Via) -> Vec<Work> {
     let entry = read(build, file, |reader| {
         let object = reader.object(node, "", &["path", "patch", "jsonOp", "target", "options"]);
         PatchEntry::from_fields(reader, &object, "", if via == Via::Json6902 { "jsonOp" } else { "patch" })
@@ -215,7 +216,7 @@ fn patch(build: &mut Build<'_>, target: &Target<'_>, node: &Node, file: &str, vi
     steps::patch(build, target, &entry, via).map(|step| step.work).into_iter().collect()
 }
 
-fn strategic_merges(build: &mut Build<'_>, target: &Target<'_>, node: &Node, place: &Place) -> Vec<Work> {
+fn strategic_merges(build: &mut Build, target: &Target<'_>, node: &Node, place: &Place) -> Vec<Work> {
     let (mut entries, patches) = read(build, &place.file, |reader| {
         let object = reader.object(node, "", &["paths", "patches"]);
         (reader.texts(object.get("paths"), "paths"), reader.text(object.get("patches"), "patches"))
@@ -232,7 +233,7 @@ fn strategic_merges(build: &mut Build<'_>, target: &Target<'_>, node: &Node, pla
     works
 }
 
-fn value_add(build: &mut Build<'_>, target: &Target<'_>, node: &Node, place: &Place) -> Vec<Work> {
+fn value_add(build: &mut Build, target: &Target<'_>, node: &Node, place: &Place) -> Vec<Work> {
     let (value, path, mut targets) = read(build, &place.file, |reader| {
         let object = reader.object(node, "", &["value", "targets", "targetFilePath"]);
         let value = reader.string(object.get("value"), "value").trim().to_owned();
@@ -245,7 +246,8 @@ fn value_add(build: &mut Build<'_>, target: &Target<'_>, node: &Node, place: &Pl
         match yaml::parse(&text) {
             Err(error) => build.errors.push(Error::new(&Place::new(file, error.at.line), "", error.message)),
             Ok(nodes) => {
-                let mut reader = Reader { file: &file, unknown: Unknown::PassOver, errors: &mut build.errors };
+                let mut reader =
+                    Reader { file: &file, unknown: Unknown::PassOver, errors: &mut build.errors };
                 for node in nodes.iter().take(1) {
                     let object = reader.object(node, "", &["targets"]);
                     targets.extend(reader.each(object.get("targets"), "targets", value_target));
@@ -273,7 +275,9 @@ fn value_add(build: &mut Build<'_>, target: &Target<'_>, node: &Node, place: &Pl
         match usize::try_from(position) {
             Ok(position) if !path.is_empty() => ready.push(value_add::Target { select, path, position }),
             Ok(_) => build.errors.push(Error::new(&place.at(line), "fieldPath", "is missing")),
-            Err(_) => build.errors.push(Error::new(&place.at(line), "filePathPosition", "must not be negative")),
+            Err(_) => {
+                build.errors.push(Error::new(&place.at(line), "filePathPosition", "must not be negative"))
+            }
         }
     }
     vec![Work::ValueAdd { value, targets: ready }]
@@ -297,7 +301,7 @@ fn value_target(reader: &mut Reader<'_>, node: &Node, field: &str) -> ValueTarge
 }
 
 /// The service account that a workload identity of Google Cloud is bound to.
-fn iam_policy(build: &mut Build<'_>, node: &Node, config: &Resource) -> Result<Resource, Error> {
+fn iam_policy(build: &mut Build, node: &Node, config: &Resource) -> Result<Resource, Error> {
     let place = place_of(config);
     let (cloud, name, namespace, account, project) = read(build, &place.file, |reader| {
         let object = reader.object(node, "", &["cloud", "kubernetesService", "serviceAccount"]);
@@ -305,8 +309,9 @@ fn iam_policy(build: &mut Build<'_>, node: &Node, config: &Resource) -> Result<R
         let service = object
             .get("kubernetesService")
             .map(|node| reader.object(node, "kubernetesService", &["name", "namespace"]));
-        let account =
-            object.get("serviceAccount").map(|node| reader.object(node, "serviceAccount", &["name", "projectId"]));
+        let account = object
+            .get("serviceAccount")
+            .map(|node| reader.object(node, "serviceAccount", &["name", "projectId"]));
         let service = |field: &str| service.as_ref().and_then(|service| service.get(field));
         let account = |field: &str| account.as_ref().and_then(|account| account.get(field));
         (

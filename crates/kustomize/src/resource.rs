@@ -148,7 +148,8 @@ impl Resource {
 
     /// `metadata`, made when it is missing.
     pub(crate) fn metadata_mut(&mut self) -> Option<&mut Map<String, Value>> {
-        let metadata = self.value.as_object_mut()?.entry("metadata").or_insert_with(|| Value::Object(Map::new()));
+        let metadata =
+            self.value.as_object_mut()?.entry("metadata").or_insert_with(|| Value::Object(Map::new()));
         if metadata.is_null() {
             *metadata = Value::Object(Map::new());
         }

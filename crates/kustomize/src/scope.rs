@@ -48,7 +48,9 @@ const CLUSTER_SCOPED: &[&str] = &[
 pub(crate) fn is_cluster_scoped(group: &str, version: &str, kind: &str) -> bool {
     let separator = if group.is_empty() { "" } else { "/" };
     let wanted = [group, separator, version, " ", kind];
-    CLUSTER_SCOPED.binary_search_by(|known| known.bytes().cmp(wanted.iter().flat_map(|part| part.bytes()))).is_ok()
+    CLUSTER_SCOPED
+        .binary_search_by(|known| known.bytes().cmp(wanted.iter().flat_map(|part| part.bytes())))
+        .is_ok()
 }
 
 #[cfg(test)]

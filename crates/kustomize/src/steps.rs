@@ -7,7 +7,7 @@ use crate::fields::{Reader, Text, Unknown};
 use crate::generate::hash;
 use crate::kustomization::ReplacementEntry;
 use crate::merge::schema::Schema;
-use crate::model::{ImageChange, LabelSet, PatchEntry, ReplicaCount, Replacement};
+use crate::model::{ImageChange, LabelSet, PatchEntry, Replacement, ReplicaCount};
 use crate::resmap::ResMap;
 use crate::trace::TraceNote;
 use crate::transform::namespace::{NamespaceChange, Subjects};
@@ -53,7 +53,9 @@ impl Step {
             Work::Patch(patch) => patch.apply(resources, schema, errors),
             Work::Namespace(change) => namespace::set(resources, change, place, errors),
             Work::Affix { affix, fields } => prefix::add_affix(resources, affix, fields, place, errors),
-            Work::Entries { entries, fields } => metadata::add_entries(resources, entries, fields, place, errors),
+            Work::Entries { entries, fields } => {
+                metadata::add_entries(resources, entries, fields, place, errors)
+            }
             Work::Replicas { counts, fields } => replicas::set(resources, counts, fields, place, errors),
             Work::Images { images, fields } => images::change(resources, images, fields, place, errors),
             Work::Replacements(replacements) => replacement::replace(resources, replacements, place, errors),
@@ -98,7 +100,7 @@ pub(crate) fn add_hashes(resources: &mut ResMap, errors: &mut Vec<Error>) {
 }
 
 /// The steps of a kustomization's own fields.
-pub(crate) fn configure(build: &mut Build<'_>, target: &Target<'_>, config: &Config) -> Vec<Step> {
+pub(crate) fn configure(build: &mut Build, target: &Target<'_>, config: &Config) -> Vec<Step> {
     let mut steps = Vec::new();
     let kustomization = &target.kustomization;
     let step = |work: Work, field: &str, kind: &str, times: usize| Step {
@@ -156,7 +158,7 @@ pub(crate) fn configure(build: &mut Build<'_>, target: &Target<'_>, config: &Con
     steps
 }
 
-fn labels(build: &mut Build<'_>, target: &Target<'_>, config: &Config, steps: &mut Vec<Step>) {
+fn labels(build: &mut Build, target: &Target<'_>, config: &Config, steps: &mut Vec<Step>) {
     let kustomization = &target.kustomization;
     if kustomization.labels.is_empty() && kustomization.common_labels.is_empty() {
         return;
@@ -198,7 +200,7 @@ fn label_fields(labels: &LabelSet, config: &Config) -> Result<Vec<FieldSpec>, Co
 }
 
 /// `patchesStrategicMerge`: one transformer for all of them.
-fn strategic_merges(build: &mut Build<'_>, target: &Target<'_>, steps: &mut Vec<Step>) {
+fn strategic_merges(build: &mut Build, target: &Target<'_>, steps: &mut Vec<Step>) {
     let entries = &target.kustomization.patches_strategic_merge;
     let first = steps.len();
     let failed = build.errors.len();
@@ -223,7 +225,7 @@ fn strategic_merges(build: &mut Build<'_>, target: &Target<'_>, steps: &mut Vec<
 }
 
 /// One entry of `patchesStrategicMerge`: a patch, or the path of one.
-pub(crate) fn strategic_merge(build: &mut Build<'_>, target: &Target<'_>, entry: &Text) -> Option<Step> {
+pub(crate) fn strategic_merge(build: &mut Build, target: &Target<'_>, entry: &Text) -> Option<Step> {
     let place = target.at(entry.line);
     let inline = entry.value.contains([':', '\n']);
     let (text, at) = if inline {
@@ -248,7 +250,7 @@ pub(crate) fn strategic_merge(build: &mut Build<'_>, target: &Target<'_>, entry:
 }
 
 /// One entry of `patches` or `patchesJson6902`.
-pub(crate) fn patch(build: &mut Build<'_>, target: &Target<'_>, entry: &PatchEntry, via: Via) -> Option<Step> {
+pub(crate) fn patch(build: &mut Build, target: &Target<'_>, entry: &PatchEntry, via: Via) -> Option<Step> {
     let place = target.at(entry.line);
     let (field, kind) = match via {
         Via::Json6902 => ("patchesJson6902", "PatchJson6902Transformer"),
@@ -290,7 +292,7 @@ pub(crate) fn patch(build: &mut Build<'_>, target: &Target<'_>, entry: &PatchEnt
 
 /// The replacements of a list, those in files read.
 pub(crate) fn replacements(
-    build: &mut Build<'_>,
+    build: &mut Build,
     target: &Target<'_>,
     entries: &[ReplacementEntry],
 ) -> Vec<Replacement> {
@@ -310,11 +312,19 @@ pub(crate) fn replacements(
                         for node in nodes.iter().take(1) {
                             match &node.content {
                                 Content::List(_) => {
-                                    all.extend(reader.each(Some(node), "replacements", Replacement::read_node));
+                                    all.extend(reader.each(
+                                        Some(node),
+                                        "replacements",
+                                        Replacement::read_node,
+                                    ));
                                 }
                                 Content::Map(_) => all.push(Replacement::read_node(&mut reader, node, "")),
                                 Content::Scalar(_) => {
-                                    reader.complain(node.at.line, "", "must be a replacement or a list of them");
+                                    reader.complain(
+                                        node.at.line,
+                                        "",
+                                        "must be a replacement or a list of them",
+                                    );
                                 }
                             }
                         }

@@ -5,7 +5,10 @@ use trueup_model::yaml::{self, Content, Node};
 
 /// Edits the document in `text`. `change` gives the number of fields that it set; `None` when that is none, when
 /// the text is no document, or when the change cannot be written back.
-pub(crate) fn edit(text: &str, change: &mut dyn FnMut(&mut Value) -> Result<usize, String>) -> Option<String> {
+pub(crate) fn edit(
+    text: &str,
+    change: &mut dyn FnMut(&mut Value) -> Result<usize, String>,
+) -> Option<String> {
     let node = yaml::parse(text).ok()?.into_iter().next()?;
     let before = node.to_value();
     let mut after = before.clone();
@@ -53,7 +56,8 @@ fn scalar_edits(node: &Node, after: &Value, edits: &mut Vec<Edit>) -> bool {
             true
         }
         (Content::List(items), Value::Array(after)) => {
-            items.len() == after.len() && items.iter().zip(after).all(|(item, after)| scalar_edits(item, after, edits))
+            items.len() == after.len()
+                && items.iter().zip(after).all(|(item, after)| scalar_edits(item, after, edits))
         }
         (Content::Map(entries), Value::Object(after)) => {
             entries.len() == after.len()

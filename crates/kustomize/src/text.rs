@@ -75,7 +75,11 @@ fn number(text: &str) -> Option<Number> {
 }
 
 /// A float as Kubernetes' JSON writes it: without a fraction when it has none.
-#[expect(clippy::cast_possible_truncation, clippy::float_cmp, reason = "only taken when the value is whole and exact")]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::float_cmp,
+    reason = "only taken when the value is whole and exact"
+)]
 fn whole_or_float(float: f64) -> Option<Number> {
     if float.trunc() == float && float.abs() < 9_007_199_254_740_992.0 {
         return Some(Number::from(float as i64));

@@ -28,7 +28,8 @@ pub(crate) fn declare(into: &mut Accumulator, kustomization: &Kustomization, err
                 resource.previous_ids().chain([now]).any(|id| {
                     id.name == variable.object
                         && id.gvk == variable.gvk.as_ref()
-                        && (variable.namespace.is_empty() || id.namespace == id::or_default(&variable.namespace))
+                        && (variable.namespace.is_empty()
+                            || id.namespace == id::or_default(&variable.namespace))
                 })
             })
             .collect();
@@ -36,7 +37,8 @@ pub(crate) fn declare(into: &mut Accumulator, kustomization: &Kustomization, err
             [] => {}
             [position] => into.resources.content_mut(*position).variables.push(variable.name.clone()),
             several => {
-                let names: Vec<String> = several.iter().map(|at| into.resources.get(*at).id().to_string()).collect();
+                let names: Vec<String> =
+                    several.iter().map(|at| into.resources.get(*at).id().to_string()).collect();
                 errors.push(Error::new(
                     &place(variable),
                     format!("vars {}", variable.name),
@@ -95,10 +97,16 @@ pub(crate) fn resolve(all: &mut Accumulator, errors: &mut Vec<Error>) {
 
 fn value_of(all: &Accumulator, variable: &Variable) -> Result<Value, String> {
     let resource =
-        all.resources.iter().find(|resource| resource.variables.contains(&variable.name)).ok_or_else(|| {
-            let namespace = if variable.namespace.is_empty() { DEFAULT_NAMESPACE } else { &variable.namespace };
-            format!("there is no {} {} in the namespace {namespace}; compare kind and apiVersion", variable.gvk, variable.object)
-        })?;
+        all.resources.iter().find(|resource| resource.variables.contains(&variable.name)).ok_or_else(
+            || {
+                let namespace =
+                    if variable.namespace.is_empty() { DEFAULT_NAMESPACE } else { &variable.namespace };
+                format!(
+                    "there is no {} {} in the namespace {namespace}; compare kind and apiVersion",
+                    variable.gvk, variable.object
+                )
+            },
+        )?;
     let path = indices_apart(&variable.path);
     lookup(&resource.value, &path)
         .ok()
@@ -172,7 +180,8 @@ fn expand(written: &str, values: &BTreeMap<String, Value>) -> Value {
             text.push('$');
             rest = &after[1..];
         } else if let Some((name, tail)) = after.strip_prefix('(').and_then(|inner| inner.split_once(')')) {
-            let value = values.get(name).filter(|value| !value.is_object() && !value.is_array() && !value.is_null());
+            let value =
+                values.get(name).filter(|value| !value.is_object() && !value.is_array() && !value.is_null());
             match value {
                 Some(value) if written.len() == name.len() + 3 => return value.clone(),
                 Some(value) => text.push_str(&text::or_empty(Some(value))),

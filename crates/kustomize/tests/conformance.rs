@@ -29,7 +29,8 @@ fn cases_folder() -> PathBuf {
 
 /// `None` when the case holds, otherwise what is wrong.
 fn check(case: &Case) -> Option<String> {
-    let tree: MemoryTree = case.files.iter().map(|(path, text)| (path.trim_start_matches('/'), text)).collect();
+    let tree: MemoryTree =
+        case.files.iter().map(|(path, text)| (path.trim_start_matches('/'), text)).collect();
     let options = Options {
         load_restrictions: match case.load_restrictions.as_str() {
             "LoadRestrictionsNone" => LoadRestrictions::None,
@@ -44,7 +45,8 @@ fn check(case: &Case) -> Option<String> {
     let root = trueup_model::tree::join("", case.root.trim_start_matches('/')).unwrap();
     match (build(&tree, &root, &options), &case.output, &case.error) {
         (Ok(manifests), Some(wanted), _) => {
-            let printed: Vec<String> = manifests.iter().map(|manifest| yaml::to_yaml(&manifest.value)).collect();
+            let printed: Vec<String> =
+                manifests.iter().map(|manifest| yaml::to_yaml(&manifest.value)).collect();
             let printed = printed.join("---\n");
             (printed.trim() != wanted.trim()).then(|| {
                 format!("the output differs\n--- wanted\n{}\n--- got\n{}", wanted.trim(), printed.trim())

@@ -234,7 +234,8 @@ pub(crate) fn merge_shared(into: &mut Arc<Config>, other: &Arc<Config>, place: &
     if Arc::ptr_eq(into, other) {
         return Ok(());
     }
-    if **into == Config::default() {
+    if **into == Config::default() && Arc::ptr_eq(other, &defaults()) {
+        // Merging them into nothing gives themselves; merging others does not, for a general field covers a special one.
         *into = Arc::clone(other);
         return Ok(());
     }

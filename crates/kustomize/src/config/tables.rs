@@ -35,7 +35,9 @@ fn read() -> Config {
         let mut parts = section.split(' ').map(any);
         let mut next = || parts.next().unwrap_or_default();
         let target = Gvk { group: next(), version: next(), kind: next() };
-        config.names.push(NameReference { target, fields: lines.into_iter().filter_map(field_spec).collect() });
+        config
+            .names
+            .push(NameReference { target, fields: lines.into_iter().filter_map(field_spec).collect() });
     }
     config.sort();
     config
@@ -87,8 +89,11 @@ mod tests {
     }
 
     #[test]
-    fn merging_the_defaults_with_themselves_changes_nothing() {
+    fn merging_the_defaults_with_themselves_or_with_nothing_changes_nothing() {
         let mut merged = Config::clone(&defaults());
+        merged.merge(&defaults()).unwrap();
+        assert_eq!(merged, *defaults());
+        let mut merged = Config::default();
         merged.merge(&defaults()).unwrap();
         assert_eq!(merged, *defaults());
     }

@@ -17,7 +17,11 @@ use trueup_model::{Origin, Value};
 const LINE: usize = 70;
 
 /// Makes the object that the generator describes.
-pub(crate) fn generate(generator: &MapGenerator, folder: &Folder<'_>, file: &str) -> Result<Resource, Vec<Error>> {
+pub(crate) fn generate(
+    generator: &MapGenerator,
+    folder: &Folder<'_>,
+    file: &str,
+) -> Result<Resource, Vec<Error>> {
     let place = Place::new(file, generator.line);
     let what = match generator.kind {
         MapKind::ConfigMap => "configMapGenerator",
@@ -120,7 +124,8 @@ pub(crate) fn absorb(old: &Resource, mut new: Resource) -> Result<Resource, Stri
 /// Labels and annotations of both, the new ones on top; name, namespace and what it was called from the old.
 fn merge_metadata(old: &Resource, new: &mut Resource) {
     for field in ["labels", "annotations"] {
-        let entries = old.value.get("metadata").and_then(|m| m.get(field)).and_then(Value::as_object).cloned();
+        let entries =
+            old.value.get("metadata").and_then(|m| m.get(field)).and_then(Value::as_object).cloned();
         let Some(metadata) = new.metadata_mut() else { continue };
         let mut entries = entries.unwrap_or_default();
         if let Some(Value::Object(own)) = metadata.remove(field) {

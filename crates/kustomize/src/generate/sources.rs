@@ -78,7 +78,9 @@ impl Pairs<'_> {
             Some((key, value)) if !key.is_empty() => {
                 self.add(key, unquoted(value).as_bytes().to_vec(), literal.line);
             }
-            Some(_) | None => self.complain(literal.line, format!("the literal {:?} must be key=value", literal.value)),
+            Some(_) | None => {
+                self.complain(literal.line, format!("the literal {:?} must be key=value", literal.value))
+            }
         }
     }
 
@@ -105,7 +107,9 @@ impl Pairs<'_> {
 fn unquoted(value: &str) -> &str {
     let bytes = value.as_bytes();
     match (bytes.first(), bytes.last()) {
-        (Some(first @ (b'"' | b'\'')), Some(last)) if bytes.len() >= 2 && first == last => &value[1..value.len() - 1],
+        (Some(first @ (b'"' | b'\'')), Some(last)) if bytes.len() >= 2 && first == last => {
+            &value[1..value.len() - 1]
+        }
         _ => value,
     }
 }

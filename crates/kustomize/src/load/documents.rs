@@ -57,7 +57,9 @@ fn is_empty(value: &Value) -> bool {
 /// Every object has a kind and, lists aside, a name.
 pub(crate) fn check(value: &Value) -> Result<(), String> {
     if !value.is_object() {
-        return Err("is not a Kubernetes object: a mapping with apiVersion, kind and metadata is wanted".to_owned());
+        return Err(
+            "is not a Kubernetes object: a mapping with apiVersion, kind and metadata is wanted".to_owned()
+        );
     }
     let kind = text::or_empty(value.get("kind"));
     if kind.is_empty() {

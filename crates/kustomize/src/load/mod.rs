@@ -124,7 +124,8 @@ impl<'b> Folder<'b> {
 
 /// True when `path` is `folder` or stands below it.
 fn is_within(path: &str, folder: &str) -> bool {
-    folder.is_empty() || path.strip_prefix(folder).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    folder.is_empty()
+        || path.strip_prefix(folder).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 /// What is wrong with a path that leads nowhere: perhaps it was meant for another repository.
@@ -141,7 +142,9 @@ fn is_remote(written: &str) -> bool {
     written.contains("://")
         || written.contains("?ref=")
         || written.contains(".git//")
-        || ["git@", "git::", "gh:", "github.com/", "github.com:"].iter().any(|start| written.starts_with(start))
+        || ["git@", "git::", "gh:", "github.com/", "github.com:"]
+            .iter()
+            .any(|start| written.starts_with(start))
 }
 
 /// `folder` and `path` joined as an origin note shows them: `..` above the start stays.

@@ -153,7 +153,9 @@ fn remove(object: &mut Value, path: &str) -> Result<Value, String> {
     match container {
         Value::Object(fields) => fields.remove(&key).ok_or_else(|| format!("there is no {key}")),
         Value::Array(items) => Ok(items.remove(index_in(&key, items.len())?)),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Err(format!("there is no {key}")),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {
+            Err(format!("there is no {key}"))
+        }
     }
 }
 
@@ -208,11 +210,23 @@ mod tests {
 
     #[test]
     fn each_operation_does_what_the_rfc_says() {
-        check(json!([{"op": "add", "path": "/a/-", "value": 3}]), Ok(json!({"a": [1, 2, 3], "b": {"c/d": "x"}})));
-        check(json!([{"op": "add", "path": "/a/2", "value": 3}]), Ok(json!({"a": [1, 2, 3], "b": {"c/d": "x"}})));
+        check(
+            json!([{"op": "add", "path": "/a/-", "value": 3}]),
+            Ok(json!({"a": [1, 2, 3], "b": {"c/d": "x"}})),
+        );
+        check(
+            json!([{"op": "add", "path": "/a/2", "value": 3}]),
+            Ok(json!({"a": [1, 2, 3], "b": {"c/d": "x"}})),
+        );
         check(json!([{"op": "remove", "path": "/a/-1"}]), Ok(json!({"a": [1], "b": {"c/d": "x"}})));
-        check(json!([{"op": "replace", "path": "/b/c~1d", "value": "y"}]), Ok(json!({"a": [1, 2], "b": {"c/d": "y"}})));
-        check(json!([{"op": "move", "from": "/b", "path": "/c"}]), Ok(json!({"a": [1, 2], "c": {"c/d": "x"}})));
+        check(
+            json!([{"op": "replace", "path": "/b/c~1d", "value": "y"}]),
+            Ok(json!({"a": [1, 2], "b": {"c/d": "y"}})),
+        );
+        check(
+            json!([{"op": "move", "from": "/b", "path": "/c"}]),
+            Ok(json!({"a": [1, 2], "c": {"c/d": "x"}})),
+        );
         check(
             json!([{"op": "copy", "from": "/a/0", "path": "/c"}, {"op": "test", "path": "/c", "value": 1}]),
             Ok(json!({"a": [1, 2], "b": {"c/d": "x"}, "c": 1})),

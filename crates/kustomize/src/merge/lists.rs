@@ -30,7 +30,8 @@ pub(crate) fn merge(
         by_key(merge, items, changes, keys, element)?;
         return Ok(Outcome::Stays);
     };
-    let rest: Vec<Value> = changes.iter().filter(|change| !is_empty(change) && !says(change, whole)).cloned().collect();
+    let rest: Vec<Value> =
+        changes.iter().filter(|change| !is_empty(change) && !says(change, whole)).cloned().collect();
     match whole {
         Directive::Delete => return Ok(Outcome::Goes),
         Directive::Replace => *items = fresh(merge, &rest, keys, element)?,
@@ -105,7 +106,8 @@ fn by_key(
     if changes.is_empty() {
         return items.iter_mut().try_for_each(|item| merge.settle(item, element));
     }
-    let places: HashMap<&[String], usize> = old.iter().enumerate().map(|(at, tuple)| (&tuple[..], at)).collect();
+    let places: HashMap<&[String], usize> =
+        old.iter().enumerate().map(|(at, tuple)| (&tuple[..], at)).collect();
     let mut old: Vec<Option<Value>> = std::mem::take(items).into_iter().map(Some).collect();
     let mut touched: Vec<Option<usize>> = Vec::with_capacity(changes.len());
     let mut added: Vec<Option<Value>> = Vec::with_capacity(changes.len());
@@ -117,7 +119,9 @@ fn by_key(
         match place.and_then(|place| old[place].as_mut().map(|item| (place, item))) {
             Some((place, item)) => {
                 is_touched[place] = true;
-                if merge_item(merge, item, change, element).map_err(|m| m.below(&tuple.join(",")))? == Outcome::Goes {
+                if merge_item(merge, item, change, element).map_err(|m| m.below(&tuple.join(",")))?
+                    == Outcome::Goes
+                {
                     old[place] = None;
                 }
             }
@@ -289,7 +293,8 @@ impl LongWay<'_, '_> {
     fn merged_item(&mut self, keys: &[&str], values: &[&str]) -> Result<Option<usize>, Mismatch> {
         let given: Vec<(&str, &str)> =
             keys.iter().copied().zip(values.iter().copied()).filter(|(_, value)| !value.is_empty()).collect();
-        let wanted = if given.is_empty() { keys.iter().copied().zip(values.iter().copied()).collect() } else { given };
+        let wanted =
+            if given.is_empty() { keys.iter().copied().zip(values.iter().copied()).collect() } else { given };
         let fits = |item: &Value| {
             wanted.iter().all(|(key, value)| {
                 item.get(key).is_some_and(|found| text::of(found).is_some_and(|text| text == *value))
@@ -340,7 +345,8 @@ impl LongWay<'_, '_> {
 /// Puts `element` in the place of each item that has the values, or at the end; without one, removes them.
 /// An empty value stands for any; where values are missing altogether nothing but `element` is kept.
 fn set_element(store: &[Value], list: &mut Numbers, keys: &[&str], values: &[&str], element: Option<usize>) {
-    let by_key = keys.first().is_some_and(|key| !key.is_empty()) && values.first().is_some_and(|v| !v.is_empty());
+    let by_key =
+        keys.first().is_some_and(|key| !key.is_empty()) && values.first().is_some_and(|v| !v.is_empty());
     let mut kept = Numbers::with_capacity(list.len() + 1);
     let mut found = false;
     for number in list.iter().copied() {
@@ -371,9 +377,9 @@ fn has(item: &Value, keys: &[&str], values: &[&str]) -> bool {
     let mut last = false;
     for (index, key) in keys.iter().enumerate() {
         if let Some(value) = values.get(index) {
-            last = item.get(key).is_some_and(|found| {
-                value.is_empty() || text::of(found).is_some_and(|text| text == *value)
-            });
+            last = item
+                .get(key)
+                .is_some_and(|found| value.is_empty() || text::of(found).is_some_and(|text| text == *value));
         }
         if !last {
             return false;

@@ -28,6 +28,8 @@ pub(crate) struct Schema {
     shapes: Vec<Shape>,
     /// By `apiVersion kind`.
     kinds: HashMap<String, ShapeId>,
+    /// By the name of the definition, such as `io.k8s.api.core.v1.PodSpec`.
+    definitions: HashMap<String, ShapeId>,
 }
 
 /// The Kubernetes API that kustomize carries; the only one that `openapi.version` may name.
@@ -57,24 +59,11 @@ impl Schema {
         Some((shape.merge_keys.as_deref()?, shape.items))
     }
 
-    /// Reads an OpenAPI document (`definitions` with Kubernetes' extensions).
-    pub(crate) fn from_openapi(document: &Value) -> Self {
-        OpenApi { definitions: document.get("definitions"), known: HashMap::new(), schema: Self::default() }.read()
-    }
-
-    /// This schema with the kinds of `other` added; those of `other` win.
-    pub(crate) fn with(&self, other: &Self) -> Self {
-        let mut both = self.clone();
-        let offset = both.shapes.len();
-        let moved = |id: &ShapeId| id + offset;
-        both.shapes.extend(other.shapes.iter().map(|shape| Shape {
-            fields: shape.fields.iter().map(|(name, id)| (name.clone(), moved(id))).collect(),
-            values: shape.values.as_ref().map(moved),
-            items: shape.items.as_ref().map(moved),
-            merge_keys: shape.merge_keys.clone(),
-        }));
-        both.kinds.extend(other.kinds.iter().map(|(kind, id)| (kind.clone(), moved(id))));
-        both
+    /// Reads an OpenAPI document (`definitions` with Kubernetes' extensions). What it does not define itself it
+    /// may take from `base`.
+    pub(crate) fn from_openapi(document: &Value, base: Option<&Self>) -> Self {
+        let schema = base.cloned().unwrap_or_default();
+        OpenApi { definitions: document.get("definitions"), known: HashMap::new(), schema }.read()
     }
 
     fn add(&mut self, shape: Shape) -> ShapeId {
@@ -107,6 +96,10 @@ impl<'t> Table<'t> {
                     for (api_version, kind) in words.filter_map(|word| word.rsplit_once(':')) {
                         self.schema.kinds.insert(format!("{api_version} {kind}"), id);
                     }
+                }
+                (Some("name"), Some(name)) => {
+                    let id = self.named(name);
+                    self.schema.definitions.extend(words.map(|definition| (definition.to_owned(), id)));
                 }
                 _ => {}
             }
@@ -162,17 +155,22 @@ impl<'d> OpenApi<'d> {
         if let Some(id) = self.known.get(name) {
             return *id;
         }
+        let own = self.definitions.and_then(|definitions| definitions.get(name));
+        let Some(own) = own else {
+            return match self.schema.definitions.get(name) {
+                Some(id) => *id,
+                None => self.schema.add(Shape::default()),
+            };
+        };
         let id = self.schema.add(Shape::default());
         self.known.insert(name, id);
-        if let Some(definition) = self.definitions.and_then(|definitions| definitions.get(name)) {
-            match reference(definition) {
-                // A definition that is another one's name; a chain of them ends because each is read once.
-                Some(other) => {
-                    let other = self.definition(other);
-                    self.schema.shapes[id] = self.schema.shapes[other].clone();
-                }
-                None => self.fill(id, definition),
+        match reference(own) {
+            // A definition that is another one's name; a chain of them ends because each is read once.
+            Some(other) => {
+                let other = self.definition(other);
+                self.schema.shapes[id] = self.schema.shapes[other].clone();
             }
+            None => self.fill(id, own),
         }
         id
     }

@@ -41,7 +41,9 @@ impl Merge<'_> {
     /// # Errors
     /// The patch has another type than the object somewhere, or an unknown directive; in words, with the field.
     pub(crate) fn object(self, object: &mut Value, patch: &Value) -> Result<Outcome, String> {
-        let part = |field: &str| object.get(field).or_else(|| patch.get(field)).and_then(Value::as_str).unwrap_or_default();
+        let part = |field: &str| {
+            object.get(field).or_else(|| patch.get(field)).and_then(Value::as_str).unwrap_or_default()
+        };
         let shape = self.schema.root(part("apiVersion"), part("kind"));
         self.merge(object, patch, shape).map_err(|Mismatch { path, message }| {
             let path: Vec<String> = path.into_iter().rev().collect();
@@ -50,7 +52,12 @@ impl Merge<'_> {
     }
 
     /// Patches a value that is there.
-    pub(crate) fn merge(self, value: &mut Value, patch: &Value, shape: Option<ShapeId>) -> Result<Outcome, Mismatch> {
+    pub(crate) fn merge(
+        self,
+        value: &mut Value,
+        patch: &Value,
+        shape: Option<ShapeId>,
+    ) -> Result<Outcome, Mismatch> {
         match (&mut *value, patch) {
             (_, Value::Null) => Ok(Outcome::Goes),
             (Value::Null, _) => match self.fresh(patch, shape)? {

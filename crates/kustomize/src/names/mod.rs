@@ -108,11 +108,14 @@ struct Index {
 
 impl Index {
     fn new(resources: &ResMap) -> Self {
-        let mut index = Self { known: HashMap::new(), by_name: HashMap::new(), by_first_namespace: HashMap::new() };
+        let mut index =
+            Self { known: HashMap::new(), by_name: HashMap::new(), by_first_namespace: HashMap::new() };
         for (position, resource) in resources.iter().enumerate() {
             let first = resource.original_id().namespace;
             if !index.by_first_namespace.get(first).is_some_and(|present| {
-                present.iter().any(|(counts, written)| counts == resource.id().namespace && written == resource.namespace())
+                present.iter().any(|(counts, written)| {
+                    counts == resource.id().namespace && written == resource.namespace()
+                })
             }) {
                 let present = (resource.id().namespace.to_owned(), resource.namespace().to_owned());
                 index.by_first_namespace.entry(first.to_owned()).or_default().insert(present);
@@ -193,7 +196,9 @@ impl<'r> Referrer<'r> {
                 let name = reference.get("name").ok_or("the reference has no name")?;
                 let old = text::or_empty(Some(name)).into_owned();
                 let namespace = reference.get("namespace").map(|namespace| text::or_empty(Some(namespace)));
-                let Some(found) = self.find(&old, target, field, namespace.as_deref(), Same::NameAndNamespace)? else {
+                let Some(found) =
+                    self.find(&old, target, field, namespace.as_deref(), Same::NameAndNamespace)?
+                else {
                     return Ok(());
                 };
                 reference.insert("name".to_owned(), found.name.clone().into());
@@ -253,8 +258,10 @@ impl<'r> Referrer<'r> {
         if agree {
             return Ok(Some(first));
         }
-        let names: Vec<String> =
-            candidates.iter().map(|(_, known)| format!("{} {}/{}", known.kind, known.namespace, known.name)).collect();
+        let names: Vec<String> = candidates
+            .iter()
+            .map(|(_, known)| format!("{} {}/{}", known.kind, known.namespace, known.name))
+            .collect();
         Err(format!("{old:?} may mean each of {}; name them differently", names.join(", ")))
     }
 
@@ -278,7 +285,8 @@ impl<'r> Referrer<'r> {
     fn has_from(&self, namespace: &str) -> bool {
         namespace != NO_NAMESPACE
             && self.index.by_first_namespace.get(namespace).is_some_and(|present| {
-                self.is_cluster_scoped() || present.iter().any(|(counts, written)| self.reaches(counts, written))
+                self.is_cluster_scoped()
+                    || present.iter().any(|(counts, written)| self.reaches(counts, written))
             })
     }
 }
@@ -286,7 +294,8 @@ impl<'r> Referrer<'r> {
 /// True when the resource was at first, or where none was, is now in the namespace.
 fn is_from(resource: &Resource, known: &Known, (namespace, by_first): (&str, bool)) -> bool {
     let present = known.namespace.as_str();
-    let from = if by_first { resource.previous.first().map_or(present, |was| &was.namespace) } else { present };
+    let from =
+        if by_first { resource.previous.first().map_or(present, |was| &was.namespace) } else { present };
     from == namespace && from != NO_NAMESPACE
 }
 
@@ -305,7 +314,11 @@ fn subject_namespaces(value: &Value) -> Result<BTreeSet<String>, String> {
             Some(Value::String(namespace)) => {
                 namespaces.insert(namespace.clone());
             }
-            Some(_) => return Err(format!("the namespace of a subject is blank; write it or leave the field out, {DEFAULT_NAMESPACE} is meant then")),
+            Some(_) => {
+                return Err(format!(
+                    "the namespace of a subject is blank; write it or leave the field out, {DEFAULT_NAMESPACE} is meant then"
+                ));
+            }
         }
     }
     Ok(namespaces)

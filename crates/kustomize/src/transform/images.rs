@@ -27,7 +27,8 @@ const TAIL: &str = r"(:[a-zA-Z0-9_.{}-]*)?(@[a-zA-Z0-9]+([.+_-][a-zA-Z0-9]+)*:[a
 
 impl<'c> Change<'c> {
     fn new(change: &'c ImageChange) -> Self {
-        let simple = change.name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'/' | b'-' | b'_' | b':'));
+        let simple =
+            change.name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'/' | b'-' | b'_' | b':'));
         let matcher = if simple {
             Some(Matcher::Name(&change.name))
         } else {
@@ -76,7 +77,9 @@ impl<'c> Change<'c> {
 
 /// True for nothing, `:tag`, `@algorithm:digest` or both.
 fn is_tail(text: &str) -> bool {
-    let word = |text: &str| text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'{' | b'}' | b'-'));
+    let word = |text: &str| {
+        text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'{' | b'}' | b'-'))
+    };
     let (tag, digest) = match text.split_once('@') {
         Some((tag, digest)) => (tag, Some(digest)),
         None => (text, None),

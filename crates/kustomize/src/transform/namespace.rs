@@ -87,7 +87,8 @@ fn set_one(
 }
 
 fn write(value: &mut Value, change: &NamespaceChange) -> Result<(), String> {
-    let written = text::of(value).ok_or_else(|| "a namespace must be a text, not a list or a mapping".to_owned())?;
+    let written =
+        text::of(value).ok_or_else(|| "a namespace must be a text, not a list or a mapping".to_owned())?;
     if change.unset_only && !value.is_null() && !written.is_empty() {
         return Ok(());
     }

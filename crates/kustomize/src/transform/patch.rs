@@ -60,7 +60,8 @@ impl Patch {
             Via::StrategicMerge => "patchesStrategicMerge",
             Via::Json6902 => "patchesJson6902",
         };
-        let target = target.map(|selector| Matcher::new(selector, &source.place)).transpose().map_err(|e| vec![e])?;
+        let target =
+            target.map(|selector| Matcher::new(selector, &source.place)).transpose().map_err(|e| vec![e])?;
         let content = read_content(source, via).map_err(|errors| errors.into_iter().collect::<Vec<_>>())?;
         let patch = Self {
             content,
@@ -134,7 +135,10 @@ impl Patch {
             [] => {
                 let near = resources.with_name(patch.name());
                 let hint = near.first().map_or_else(String::new, |position| {
-                    format!("; there is {}, compare apiVersion, kind and namespace", resources.get(*position).id())
+                    format!(
+                        "; there is {}, compare apiVersion, kind and namespace",
+                        resources.get(*position).id()
+                    )
                 });
                 Err(self.complain_of(patch, format!("no resource is called {id}{hint}")))
             }
@@ -142,7 +146,11 @@ impl Patch {
                 let names: Vec<String> = several.iter().map(|p| resources.get(*p).id().to_string()).collect();
                 Err(self.complain_of(
                     patch,
-                    format!("{} resources are or were called {id}: {}; use a target", several.len(), names.join(", ")),
+                    format!(
+                        "{} resources are or were called {id}: {}; use a target",
+                        several.len(),
+                        names.join(", ")
+                    ),
                 ))
             }
         }
@@ -267,9 +275,15 @@ fn read_content(source: &Source<'_>, via: Via) -> Result<Content, Vec<Error>> {
     })?;
     if let Some(Value::Array(items)) = first.first().map(|document| &document.value) {
         if via == Via::StrategicMerge {
-            return Err(vec![Error::new(&source.at, "", "a JSON patch belongs in patches, not in patchesStrategicMerge")]);
+            return Err(vec![Error::new(
+                &source.at,
+                "",
+                "a JSON patch belongs in patches, not in patchesStrategicMerge",
+            )]);
         }
-        return json6902::operations(items).map(Content::Json).map_err(|message| vec![Error::new(&source.at, "", message)]);
+        return json6902::operations(items)
+            .map(Content::Json)
+            .map_err(|message| vec![Error::new(&source.at, "", message)]);
     }
     if via == Via::Json6902 {
         return Err(vec![Error::new(&source.at, "", "a JSON patch is a list of operations")]);

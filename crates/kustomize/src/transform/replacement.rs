@@ -16,7 +16,12 @@ use crate::transform::select_path::{Create, lookup, visit};
 use trueup_model::Value;
 
 /// Makes the replacements one after the other.
-pub(crate) fn replace(resources: &mut ResMap, replacements: &[Replacement], place: &Place, errors: &mut Vec<Error>) {
+pub(crate) fn replace(
+    resources: &mut ResMap,
+    replacements: &[Replacement],
+    place: &Place,
+    errors: &mut Vec<Error>,
+) {
     for replacement in replacements {
         let place = &place.at(replacement.line);
         let value = match source_value(resources, replacement, place) {
@@ -27,7 +32,9 @@ pub(crate) fn replace(resources: &mut ResMap, replacements: &[Replacement], plac
             }
         };
         for target in &replacement.targets {
-            if let Err(error) = Target::new(target, place).and_then(|target| target.write(resources, &value, place)) {
+            if let Err(error) =
+                Target::new(target, place).and_then(|target| target.write(resources, &value, place))
+            {
                 errors.push(error);
             }
         }
@@ -89,7 +96,11 @@ fn source_value(resources: &mut ResMap, replacement: &Replacement, place: &Place
     let text = text::or_empty(Some(value));
     let parts: Vec<&str> = text.split(&options.delimiter).collect();
     let part = usize::try_from(options.index).ok().and_then(|index| parts.get(index)).ok_or_else(|| {
-        complain(place, resource, format!("{text:?} has {} parts, there is no index {}", parts.len(), options.index))
+        complain(
+            place,
+            resource,
+            format!("{text:?} has {} parts, there is no index {}", parts.len(), options.index),
+        )
     })?;
     Ok(Carried::Value(if value.is_string() { Value::from(*part) } else { text::plain(part) }))
 }
@@ -104,8 +115,11 @@ fn is_nothing(value: &Value) -> bool {
 }
 
 fn source_resource(resources: &mut ResMap, selector: &Selector) -> Result<usize, String> {
-    let candidates =
-        if selector.name.is_empty() { (0..resources.len()).collect() } else { resources.with_name(&selector.name) };
+    let candidates = if selector.name.is_empty() {
+        (0..resources.len()).collect()
+    } else {
+        resources.with_name(&selector.name)
+    };
     let mut found = candidates.into_iter().filter(|position| is_source(resources.get(*position), selector));
     let named = || {
         let name = if selector.name.is_empty() { "any name" } else { &selector.name };
@@ -146,7 +160,11 @@ struct Target<'t> {
 impl<'t> Target<'t> {
     fn new(target: &'t ReplacementTarget, place: &Place) -> Result<Self, Error> {
         let selector = target.select.as_ref().ok_or_else(|| {
-            Error::new(place, "replacements.targets", "a target needs a select that says which resources are meant")
+            Error::new(
+                place,
+                "replacements.targets",
+                "a target needs a select that says which resources are meant",
+            )
         })?;
         let reject = target.reject.iter().map(|selector| Ok((selector, Matcher::new(selector, place)?)));
         Ok(Self {
@@ -177,7 +195,8 @@ impl<'t> Target<'t> {
 
     fn means(&self, resource: &Resource) -> bool {
         let rejected_by_metadata = self.reject.iter().any(|(selector, matcher)| {
-            (!selector.labels.is_empty() || !selector.annotations.is_empty()) && matcher.matches_metadata(resource)
+            (!selector.labels.is_empty() || !selector.annotations.is_empty())
+                && matcher.matches_metadata(resource)
         });
         let rejected_by_identity = self
             .reject
@@ -193,7 +212,9 @@ impl<'t> Target<'t> {
 
 fn names_something(selector: &Selector) -> bool {
     let gvk = &selector.gvk;
-    [&gvk.group, &gvk.version, &gvk.kind, &selector.name, &selector.namespace].iter().any(|part| !part.is_empty())
+    [&gvk.group, &gvk.version, &gvk.kind, &selector.name, &selector.namespace]
+        .iter()
+        .any(|part| !part.is_empty())
 }
 
 fn was_ever(resource: &Resource, matcher: &Matcher) -> bool {
@@ -201,7 +222,12 @@ fn was_ever(resource: &Resource, matcher: &Matcher) -> bool {
         || resource.previous_ids().any(|id| matcher.matches_identity(id.gvk, id.name, id.namespace))
 }
 
-fn set_path(object: &mut Value, path: &[String], value: &Carried, options: &FieldOptions) -> Result<(), String> {
+fn set_path(
+    object: &mut Value,
+    path: &[String],
+    value: &Carried,
+    options: &FieldOptions,
+) -> Result<(), String> {
     if set_inside_text(object, path, value, options) {
         return Ok(());
     }
@@ -209,7 +235,10 @@ fn set_path(object: &mut Value, path: &[String], value: &Carried, options: &Fiel
     let written = visit(object, path, value.create(options), &mut set)
         .map_err(|message| format!("the field {} cannot be replaced: {message}", path.join(".")))?;
     if written == 0 {
-        return Err(format!("there is no field {} to replace; add options.create to make it", path.join(".")));
+        return Err(format!(
+            "there is no field {} to replace; add options.create to make it",
+            path.join(".")
+        ));
     }
     Ok(())
 }

@@ -35,9 +35,10 @@ pub(crate) fn set(
         for spec in specs {
             for position in by_name.get(&count.name).into_iter().flatten() {
                 let resource = resources.content_mut(*position);
-                let named = resource.previous_ids().chain([resource.id()]).any(|id| {
-                    id.name == count.name && spec.gvk.selects(id.gvk)
-                });
+                let named = resource
+                    .previous_ids()
+                    .chain([resource.id()])
+                    .any(|id| id.name == count.name && spec.gvk.selects(id.gvk));
                 if !named {
                     continue;
                 }

@@ -173,13 +173,16 @@ fn requirement(part: &str) -> Result<Requirement, String> {
         return read(key, Holds::Absent);
     }
     if let Some(open) = text.find('(') {
-        let values = text[open + 1..].strip_suffix(')').ok_or_else(|| format!("{part:?} has no closing )"))?;
+        let values =
+            text[open + 1..].strip_suffix(')').ok_or_else(|| format!("{part:?} has no closing )"))?;
         let values = values.split(',').map(|value| value.trim().to_owned()).collect();
         let head = text[..open].trim_end();
         if let Some(key) = head.strip_suffix(" notin") {
             return read(key, Holds::NotIn(values));
         }
-        let key = head.strip_suffix(" in").ok_or_else(|| format!("{part:?} needs in or notin before its values"))?;
+        let key = head
+            .strip_suffix(" in")
+            .ok_or_else(|| format!("{part:?} needs in or notin before its values"))?;
         return read(key, Holds::In(values));
     }
     if let Some((key, value)) = text.split_once("!=") {
@@ -188,7 +191,9 @@ fn requirement(part: &str) -> Result<Requirement, String> {
     if let Some((key, value)) = text.split_once("==").or_else(|| text.split_once('=')) {
         return read(key, Holds::In(one(value)));
     }
-    let limit = |value: &str| value.trim().parse().map_err(|_| format!("{part:?} compares with something that is no whole number"));
+    let limit = |value: &str| {
+        value.trim().parse().map_err(|_| format!("{part:?} compares with something that is no whole number"))
+    };
     if let Some((key, value)) = text.split_once('>') {
         return read(key, Holds::Above(limit(value)?));
     }

@@ -42,7 +42,8 @@ fn item<'v>(items: &'v [Value], part: &str) -> Result<Option<&'v Value>, String>
     if let Ok(index) = part.parse::<usize>() {
         return Ok(items.get(index));
     }
-    let (key, wanted) = list_key(part).ok_or_else(|| format!("{part} does not say which item of the list is meant"))?;
+    let (key, wanted) =
+        list_key(part).ok_or_else(|| format!("{part} does not say which item of the list is meant"))?;
     let fits = |item: &&Value| {
         let found = if key.is_empty() { Some(*item) } else { item.get(key) };
         found.is_some_and(|found| text::of(found).is_some_and(|text| text == wanted))
@@ -79,7 +80,9 @@ fn walk(
             return walk(&mut items[index], rest, create, true, set);
         }
         let count = items.len();
-        let item = items.get_mut(index).ok_or_else(|| format!("the list has {count} items, there is no index {index}"))?;
+        let item = items
+            .get_mut(index)
+            .ok_or_else(|| format!("the list has {count} items, there is no index {index}"))?;
         return walk(item, rest, create, made, set);
     }
     if part == "*" {
@@ -119,7 +122,11 @@ fn keyed(
         if !found.and_then(text::of).is_some_and(|text| expression.is_match(text.trim())) {
             continue;
         }
-        count += if key.is_empty() { walk(item, &[], create, false, set)? } else { walk(item, rest, create, false, set)? };
+        count += if key.is_empty() {
+            walk(item, &[], create, false, set)?
+        } else {
+            walk(item, rest, create, false, set)?
+        };
     }
     if count > 0 || create == Create::Never {
         return Ok(count);

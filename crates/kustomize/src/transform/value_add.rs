@@ -20,7 +20,13 @@ pub(crate) struct Target {
 }
 
 /// Writes `value` to each target.
-pub(crate) fn add(resources: &mut ResMap, value: &str, targets: &[Target], place: &Place, errors: &mut Vec<Error>) {
+pub(crate) fn add(
+    resources: &mut ResMap,
+    value: &str,
+    targets: &[Target],
+    place: &Place,
+    errors: &mut Vec<Error>,
+) {
     for target in targets {
         let positions = match &target.select {
             Some(matcher) => matcher.select(resources),
@@ -52,7 +58,9 @@ fn write(object: &mut Value, path: &[String], value: &str, position: usize) -> R
         if field.is_null() {
             *field = Value::Object(Map::new());
         }
-        let Value::Object(fields) = field else { return Err(format!("there is no mapping for {part} to stand in")) };
+        let Value::Object(fields) = field else {
+            return Err(format!("there is no mapping for {part} to stand in"));
+        };
         field = fields.entry(part.clone()).or_insert(Value::Null);
     }
     let old = text::or_empty(Some(field)).into_owned();

@@ -54,7 +54,12 @@ fn step(
 }
 
 /// The field that a step leads to; made when it is missing and may be made, null made what it should be.
-fn field<'v>(object: &'v mut Map<String, Value>, step: &Step, last: bool, make: Make) -> Option<&'v mut Value> {
+fn field<'v>(
+    object: &'v mut Map<String, Value>,
+    step: &Step,
+    last: bool,
+    make: Make,
+) -> Option<&'v mut Value> {
     let empty = match make {
         Make::Nothing => None,
         Make::Scalar if last => Some(Value::String(String::new())),

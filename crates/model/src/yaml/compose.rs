@@ -15,11 +15,18 @@ const MAX_REPEATED_TEXT: usize = 32 << 20;
 /// How many lines of quoted text may stand further left than YAML 1.2 wants them.
 const MAX_OUTDENTED: usize = 100;
 
-pub(super) fn compose(text: &str) -> Result<Vec<Node>, YamlError> {
+/// What becomes of a key that is written twice in one mapping.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Doubled {
+    Refused,
+    LastCounts,
+}
+
+pub(super) fn compose(text: &str, doubled: Doubled) -> Result<Vec<Node>, YamlError> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut text = normalize_separators(text)?;
     for _ in 0..MAX_OUTDENTED {
-        let mut composer = Composer::new(&text);
+        let mut composer = Composer::new(&text, doubled);
         let error = match composer.documents() {
             Ok(documents) => return Ok(documents),
             Err(error) => error,
@@ -28,7 +35,7 @@ pub(super) fn compose(text: &str) -> Result<Vec<Node>, YamlError> {
         // YAML 1.1 lets quoted text go on at any column, and spaces at the start of a line do not count in it.
         text.to_mut().insert_str(at, &" ".repeat(MAX_DEPTH));
     }
-    Composer::new(&text).documents()
+    Composer::new(&text, doubled).documents()
 }
 
 /// Kubernetes allows nothing but a comment behind a document's `---`, wherever a line starts with it, but lets
@@ -92,10 +99,11 @@ struct Composer<'t> {
     repeated_text: usize,
     /// Where reading stopped because quoted text stands too far left, in bytes.
     outdented: Option<usize>,
+    doubled: Doubled,
 }
 
 impl<'t> Composer<'t> {
-    fn new(text: &'t str) -> Self {
+    fn new(text: &'t str, doubled: Doubled) -> Self {
         let mut options = granit_parser::Options::default();
         options.set_emit_comments(false);
         options.disallow_directives = true;
@@ -106,6 +114,7 @@ impl<'t> Composer<'t> {
             repeated: 0,
             repeated_text: 0,
             outdented: None,
+            doubled,
         }
     }
 
@@ -209,7 +218,7 @@ impl<'t> Composer<'t> {
             }
             let (key, key_at) = key.into_key()?;
             let value = self.node(event, &span, depth + 1)?.into_node()?;
-            entries.write(key, key_at, value)?;
+            entries.write(key, key_at, value, self.doubled)?;
         }
     }
 }
@@ -235,7 +244,7 @@ struct Entries {
 }
 
 impl Entries {
-    fn write(&mut self, key: String, at: Position, value: Node) -> Result<(), YamlError> {
+    fn write(&mut self, key: String, at: Position, value: Node, doubled: Doubled) -> Result<(), YamlError> {
         if self.merged.remove(&key) {
             if self.list.len() > SEARCHED_KEYS {
                 self.written.insert(key.clone());
@@ -244,6 +253,10 @@ impl Entries {
             return Ok(());
         }
         if self.is_written(&key) {
+            if doubled == Doubled::LastCounts {
+                self.replace(key, at, value);
+                return Ok(());
+            }
             return Err(refuse(at, format!("the key {key:?} is already set in this mapping")));
         }
         if self.list.len() >= SEARCHED_KEYS {

@@ -72,7 +72,16 @@ pub struct Document {
 /// # Errors
 /// The first thing in the text that Kubernetes would not read, with its position.
 pub fn parse(text: &str) -> Result<Vec<Node>, YamlError> {
-    compose::compose(text)
+    compose::compose(text, compose::Doubled::Refused)
+}
+
+/// As [`parse`], but of a key that is written twice in a mapping the last one counts: how the tools around
+/// Kubernetes read their own configuration.
+///
+/// # Errors
+/// The first thing in the text that cannot be read, with its position.
+pub fn parse_lenient(text: &str) -> Result<Vec<Node>, YamlError> {
+    compose::compose(text, compose::Doubled::LastCounts)
 }
 
 /// All documents of a text as values; the ones that are empty, null or only comments are left out.
