@@ -81,7 +81,7 @@ pub(crate) struct Build {
 }
 
 /// Builds the folder `root`.
-pub(crate) fn build(tree: &dyn Tree, root: &str, options: &Options) -> Result<Vec<Manifest>, Errors> {
+pub(crate) fn build(tree: &dyn Tree, root: &str, options: Options) -> Result<Vec<Manifest>, Errors> {
     let folder = Folder::top(tree, root, options.load_restrictions)?;
     let mut build = Build::default();
     match build.run(&folder, options) {
@@ -107,7 +107,7 @@ impl Build {
         if self.schema.chosen { Arc::clone(&self.schema.schema) } else { shared_builtin() }
     }
 
-    fn run(&mut self, folder: &Folder<'_>, options: &Options) -> Option<ResMap> {
+    fn run(&mut self, folder: &Folder<'_>, options: Options) -> Option<ResMap> {
         let file = folder.kustomization().map_err(|error| self.errors.push(error)).ok()?;
         let kustomization = self.read(folder, &file)?;
         self.choose_schema(folder, &kustomization);
@@ -151,7 +151,7 @@ impl Build {
     }
 
     /// What is done once, over the resources of all folders.
-    fn finish(&mut self, all: &mut Accumulator, target: &Target<'_>, options: &Options, wanted: Wanted) {
+    fn finish(&mut self, all: &mut Accumulator, target: &Target<'_>, options: Options, wanted: Wanted) {
         steps::add_hashes(&mut all.resources, &mut self.errors);
         names::update(&mut all.resources, &all.config, &mut self.errors);
         variables::resolve(all, &mut self.errors);
@@ -252,7 +252,7 @@ impl Build {
             let Some((file, text)) = self.text_of(target, path, "configurations") else { continue };
             match yaml::parse(&text) {
                 Err(error) => {
-                    self.errors.push(Error::new(&Place::new(file, error.at.line), "", error.message))
+                    self.errors.push(Error::new(&Place::new(file, error.at.line), "", error.message));
                 }
                 Ok(nodes) => {
                     let read = nodes.first().map(|node| Config::read(&file, node, &mut self.errors));

@@ -23,7 +23,7 @@ pub(crate) enum Kind {
 /// An entry of `replacements`: written out, or in a file of its own.
 #[derive(Clone, Debug)]
 pub(crate) enum ReplacementEntry {
-    Inline(Replacement),
+    Inline(Box<Replacement>),
     File(Text),
 }
 
@@ -240,12 +240,12 @@ fn transformers(reader: &mut Reader<'_>, object: &Object<'_>, read: &mut Kustomi
     read.sort_options = reader.optional(object.get("sortOptions"), "sortOptions", SortOptions::read);
 }
 
-/// An entry of `replacements`, in a kustomization or in a ReplacementTransformer.
+/// An entry of `replacements`, in a kustomization or in a `ReplacementTransformer`.
 pub(crate) fn replacement_entry(reader: &mut Reader<'_>, node: &Node, field: &str) -> ReplacementEntry {
     let object = reader.object(node, field, &["path", "source", "targets", "sourceValue"]);
     let path = reader.text(object.get("path"), field);
     if path.value.is_empty() {
-        return ReplacementEntry::Inline(Replacement::read(reader, &object, field));
+        return ReplacementEntry::Inline(Box::new(Replacement::read(reader, &object, field)));
     }
     if object.get("source").is_some() || object.get("targets").is_some() {
         reader.complain(

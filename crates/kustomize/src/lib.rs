@@ -77,7 +77,7 @@ pub struct Options {
 /// # Errors
 /// All problems that could be found in one go.
 pub fn build(tree: &dyn Tree, root: &str, options: &Options) -> Result<Vec<Manifest>, Errors> {
-    build::build(tree, root, options)
+    build::build(tree, root, *options)
 }
 
 /// The name of the kustomization file in the folder `path`, if it has one.

@@ -350,7 +350,7 @@ impl FieldOptions {
 #[derive(Clone, Debug)]
 pub(crate) enum ReplacementSource {
     /// A field of a resource.
-    Field { selector: Selector, path: Vec<String>, options: FieldOptions },
+    Field { selector: Box<Selector>, path: Vec<String>, options: FieldOptions },
     /// Written in the replacement itself.
     Value(String),
     /// Not given, or both ways at once.
@@ -408,13 +408,13 @@ fn source(reader: &mut Reader<'_>, node: &Node, field: &str) -> ReplacementSourc
         field,
         &["group", "version", "kind", "name", "namespace", "fieldPath", "options"],
     );
-    let selector = Selector {
+    let selector = Box::new(Selector {
         gvk: gvk(reader, &object, field),
         name: reader.string(object.get("name"), field),
         namespace: reader.string(object.get("namespace"), field),
         line: object.line,
         ..Selector::default()
-    };
+    });
     let path = reader.string(object.get("fieldPath"), field);
     let path = path::split_fields(if path.is_empty() { DEFAULT_PATH } else { &path });
     let options = reader.optional(object.get("options"), field, FieldOptions::read).unwrap_or_default();

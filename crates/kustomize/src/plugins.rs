@@ -90,8 +90,7 @@ fn place_of(config: &Resource) -> Place {
 fn note_of(config: &Resource) -> Option<Rc<TraceNote>> {
     let source = config.source.as_ref()?;
     let file = match source.as_ref() {
-        TraceNote::File(file) => file.clone(),
-        TraceNote::Configured { file, .. } => file.clone(),
+        TraceNote::File(file) | TraceNote::Configured { file, .. } => file.clone(),
     };
     Some(Rc::new(TraceNote::Configured {
         file,
@@ -276,7 +275,7 @@ fn value_add(build: &mut Build, target: &Target<'_>, node: &Node, place: &Place)
             Ok(position) if !path.is_empty() => ready.push(value_add::Target { select, path, position }),
             Ok(_) => build.errors.push(Error::new(&place.at(line), "fieldPath", "is missing")),
             Err(_) => {
-                build.errors.push(Error::new(&place.at(line), "filePathPosition", "must not be negative"))
+                build.errors.push(Error::new(&place.at(line), "filePathPosition", "must not be negative"));
             }
         }
     }

@@ -20,7 +20,7 @@ use trueup_model::yaml::{self, Content};
 
 /// What one step does.
 pub(crate) enum Work {
-    Patch(Patch),
+    Patch(Box<Patch>),
     Namespace(NamespaceChange),
     Affix { affix: Affix, fields: Vec<FieldSpec> },
     Entries { entries: BTreeMap<String, String>, fields: Vec<FieldSpec> },
@@ -54,7 +54,7 @@ impl Step {
             Work::Namespace(change) => namespace::set(resources, change, place, errors),
             Work::Affix { affix, fields } => prefix::add_affix(resources, affix, fields, place, errors),
             Work::Entries { entries, fields } => {
-                metadata::add_entries(resources, entries, fields, place, errors)
+                metadata::add_entries(resources, entries, fields, place, errors);
             }
             Work::Replicas { counts, fields } => replicas::set(resources, counts, fields, place, errors),
             Work::Images { images, fields } => images::change(resources, images, fields, place, errors),
@@ -237,7 +237,7 @@ pub(crate) fn strategic_merge(build: &mut Build, target: &Target<'_>, entry: &Te
     let source = Source { text: &text, at, place: place.clone() };
     match Patch::read(&source, None, Via::StrategicMerge) {
         Ok(patch) => Some(Step {
-            work: Work::Patch(patch),
+            work: Work::Patch(Box::new(patch)),
             place,
             note: target.builtin_note("PatchStrategicMergeTransformer"),
             times: 1,
@@ -281,7 +281,12 @@ pub(crate) fn patch(build: &mut Build, target: &Target<'_>, entry: &PatchEntry, 
     match Patch::read(&source, entry.target.as_ref(), via) {
         Ok(patch) => {
             let patch = patch.allow(entry.allow_name_change, entry.allow_kind_change);
-            Some(Step { work: Work::Patch(patch), place, note: target.builtin_note(kind), times: 1 })
+            Some(Step {
+                work: Work::Patch(Box::new(patch)),
+                place,
+                note: target.builtin_note(kind),
+                times: 1,
+            })
         }
         Err(errors) => {
             build.errors.extend(errors);
@@ -299,7 +304,7 @@ pub(crate) fn replacements(
     let mut all = Vec::new();
     for entry in entries {
         match entry {
-            ReplacementEntry::Inline(replacement) => all.push(replacement.clone()),
+            ReplacementEntry::Inline(replacement) => all.push(Replacement::clone(replacement)),
             ReplacementEntry::File(path) => {
                 let Some((file, text)) = build.text_of(target, path, "replacements") else { continue };
                 match yaml::parse(&text) {

@@ -17,7 +17,7 @@ pub(crate) fn edit(
     }
     match text.trim_start().chars().next()? {
         '{' | '[' => Some(as_json(&after, text)),
-        _ => as_yaml(text, &node, &after),
+        _ => Some(as_yaml(text, &node, &after)),
     }
 }
 
@@ -32,17 +32,17 @@ fn as_json(value: &Value, before: &str) -> String {
 }
 
 /// YAML with the changed scalars replaced where they stand; printed anew when more than scalars changed.
-fn as_yaml(text: &str, node: &Node, after: &Value) -> Option<String> {
+fn as_yaml(text: &str, node: &Node, after: &Value) -> String {
     let mut edits = Vec::new();
     let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
     if scalar_edits(node, after, &mut edits) {
         // From the end, so that earlier positions hold.
         edits.sort_by_key(|(line, column, ..)| std::cmp::Reverse((*line, *column)));
         if edits.iter().all(|(line, column, old, new)| replace_scalar(&mut lines, *line, *column, old, new)) {
-            return Some(lines.join("\n").trim().to_owned());
+            return lines.join("\n").trim().to_owned();
         }
     }
-    Some(yaml::to_yaml(after).trim().to_owned())
+    yaml::to_yaml(after).trim().to_owned()
 }
 
 type Edit = (usize, usize, Value, Value);

@@ -42,7 +42,10 @@ fn check(case: &Case) -> Option<String> {
             _ => Reorder::Unspecified,
         },
     };
-    let root = trueup_model::tree::join("", case.root.trim_start_matches('/')).unwrap();
+    let root = match trueup_model::tree::join("", case.root.trim_start_matches('/')) {
+        Ok(root) => root,
+        Err(error) => return Some(format!("the case's root cannot be read: {error}")),
+    };
     match (build(&tree, &root, &options), &case.output, &case.error) {
         (Ok(manifests), Some(wanted), _) => {
             let printed: Vec<String> =

@@ -94,12 +94,11 @@ impl Config {
 
     /// Adds the fields that name objects of a kind.
     pub(crate) fn add_reference(&mut self, reference: &NameReference) -> Result<(), Conflict> {
-        match self.names.iter_mut().find(|known| known.target == reference.target) {
-            Some(known) => merge_fields(&mut known.fields, &reference.fields),
-            None => {
-                self.names.push(reference.clone());
-                Ok(())
-            }
+        if let Some(known) = self.names.iter_mut().find(|known| known.target == reference.target) {
+            merge_fields(&mut known.fields, &reference.fields)
+        } else {
+            self.names.push(reference.clone());
+            Ok(())
         }
     }
 

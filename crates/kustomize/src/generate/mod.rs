@@ -1,4 +1,4 @@
-//! ConfigMaps and Secrets from literals, files and environment files.
+//! `ConfigMaps` and Secrets from literals, files and environment files.
 
 pub(crate) mod hash;
 mod sources;

@@ -13,7 +13,7 @@ pub(crate) fn read(
     place: &Place,
     subject: &str,
 ) -> Result<BTreeMap<String, Vec<u8>>, Vec<Error>> {
-    let mut pairs = Pairs { pairs: BTreeMap::new(), errors: Vec::new(), place, subject };
+    let mut pairs = Pairs { read: BTreeMap::new(), errors: Vec::new(), place, subject };
     for env in &sources.envs {
         match content(folder, &env.value) {
             Ok((path, bytes)) => pairs.add_env_file(&path, &bytes, env.line),
@@ -29,7 +29,7 @@ pub(crate) fn read(
             Err(message) => pairs.complain(file.line, message),
         }
     }
-    if pairs.errors.is_empty() { Ok(pairs.pairs) } else { Err(pairs.errors) }
+    if pairs.errors.is_empty() { Ok(pairs.read) } else { Err(pairs.errors) }
 }
 
 fn content(folder: &Folder<'_>, written: &str) -> Result<(String, Vec<u8>), String> {
@@ -55,7 +55,7 @@ fn key_and_path(source: &str) -> Result<(&str, &str), String> {
 }
 
 struct Pairs<'p> {
-    pairs: BTreeMap<String, Vec<u8>>,
+    read: BTreeMap<String, Vec<u8>>,
     errors: Vec<Error>,
     place: &'p Place,
     subject: &'p str,
@@ -68,7 +68,7 @@ impl Pairs<'_> {
     }
 
     fn add(&mut self, key: &str, value: Vec<u8>, line: usize) {
-        if self.pairs.insert(key.to_owned(), value).is_some() {
+        if self.read.insert(key.to_owned(), value).is_some() {
             self.complain(line, format!("the key {key} is given twice; keep one"));
         }
     }
@@ -79,7 +79,7 @@ impl Pairs<'_> {
                 self.add(key, unquoted(value).as_bytes().to_vec(), literal.line);
             }
             Some(_) | None => {
-                self.complain(literal.line, format!("the literal {:?} must be key=value", literal.value))
+                self.complain(literal.line, format!("the literal {:?} must be key=value", literal.value));
             }
         }
     }

@@ -43,7 +43,7 @@ impl<'b> Folder<'b> {
     }
 
     /// The folder of a base or component. Its root must not hold any folder that led to it.
-    pub(crate) fn enter<'n>(&'n self, root: String) -> Result<Folder<'n>, String> {
+    pub(crate) fn enter(&self, root: String) -> Result<Folder<'_>, String> {
         let mut chain = vec![self.root.as_str()];
         let mut above = Some(self);
         while let Some(folder) = above {

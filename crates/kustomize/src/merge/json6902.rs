@@ -198,7 +198,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn check(patch: Value, wanted: Result<Value, &str>) {
+    fn check(patch: &Value, wanted: Result<Value, &str>) {
         let mut object = json!({"a": [1, 2], "b": {"c/d": "x"}});
         let operations = operations(patch.as_array().unwrap()).unwrap();
         match (apply(&mut object, &operations), wanted) {
@@ -218,7 +218,7 @@ mod tests {
             json!([{"op": "add", "path": "/a/2", "value": 3}]),
             Ok(json!({"a": [1, 2, 3], "b": {"c/d": "x"}})),
         );
-        check(json!([{"op": "remove", "path": "/a/-1"}]), Ok(json!({"a": [1], "b": {"c/d": "x"}})));
+        check(&json!([{"op": "remove", "path": "/a/-1"}]), Ok(json!({"a": [1], "b": {"c/d": "x"}})));
         check(
             json!([{"op": "replace", "path": "/b/c~1d", "value": "y"}]),
             Ok(json!({"a": [1, 2], "b": {"c/d": "y"}})),
@@ -228,13 +228,13 @@ mod tests {
             Ok(json!({"a": [1, 2], "c": {"c/d": "x"}})),
         );
         check(
-            json!([{"op": "copy", "from": "/a/0", "path": "/c"}, {"op": "test", "path": "/c", "value": 1}]),
+            &json!([{"op": "copy", "from": "/a/0", "path": "/c"}, {"op": "test", "path": "/c", "value": 1}]),
             Ok(json!({"a": [1, 2], "b": {"c/d": "x"}, "c": 1})),
         );
-        check(json!([{"op": "remove", "path": "/x"}]), Err("there is no x"));
-        check(json!([{"op": "add", "path": "/x/y", "value": 1}]), Err("there is no x to go into"));
-        check(json!([{"op": "add", "path": "/a/7", "value": 1}]), Err("no index 7"));
-        check(json!([{"op": "test", "path": "/a/0", "value": 2}]), Err("it is 1, not 2"));
-        check(json!([{"op": "set", "path": "/a"}]), Err("is no operation"));
+        check(&json!([{"op": "remove", "path": "/x"}]), Err("there is no x"));
+        check(&json!([{"op": "add", "path": "/x/y", "value": 1}]), Err("there is no x to go into"));
+        check(&json!([{"op": "add", "path": "/a/7", "value": 1}]), Err("no index 7"));
+        check(&json!([{"op": "test", "path": "/a/0", "value": 2}]), Err("it is 1, not 2"));
+        check(&json!([{"op": "set", "path": "/a"}]), Err("is no operation"));
     }
 }

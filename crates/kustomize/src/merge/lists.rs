@@ -116,20 +116,17 @@ fn by_key(
         let place = places.get(&tuple[..]).copied();
         touched.push(place);
         added.push(None);
-        match place.and_then(|place| old[place].as_mut().map(|item| (place, item))) {
-            Some((place, item)) => {
-                is_touched[place] = true;
-                if merge_item(merge, item, change, element).map_err(|m| m.below(&tuple.join(",")))?
-                    == Outcome::Goes
-                {
-                    old[place] = None;
-                }
+        if let Some((place, item)) = place.and_then(|place| old[place].as_mut().map(|item| (place, item))) {
+            is_touched[place] = true;
+            if merge_item(merge, item, change, element).map_err(|m| m.below(&tuple.join(",")))?
+                == Outcome::Goes
+            {
+                old[place] = None;
             }
-            None => {
-                let item = merge.fresh(change, element)?.filter(|item| !is_empty(item));
-                if let Some(last) = added.last_mut() {
-                    *last = item;
-                }
+        } else {
+            let item = merge.fresh(change, element)?.filter(|item| !is_empty(item));
+            if let Some(last) = added.last_mut() {
+                *last = item;
             }
         }
     }

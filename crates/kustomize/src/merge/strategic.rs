@@ -46,8 +46,8 @@ impl Merge<'_> {
         };
         let shape = self.schema.root(part("apiVersion"), part("kind"));
         self.merge(object, patch, shape).map_err(|Mismatch { path, message }| {
-            let path: Vec<String> = path.into_iter().rev().collect();
-            format!("the patch does not fit at {}: {message}", path.join("."))
+            let from_root: Vec<String> = path.into_iter().rev().collect();
+            format!("the patch does not fit at {}: {message}", from_root.join("."))
         })
     }
 
@@ -79,13 +79,14 @@ impl Merge<'_> {
                     Ok(Outcome::Stays)
                 }
             },
-            (Value::Array(items), Value::Array(changes)) => match self.schema.merge_list(shape) {
-                Some((keys, element)) => lists::merge(self, items, changes, keys, element),
-                None => {
+            (Value::Array(items), Value::Array(changes)) => {
+                if let Some((keys, element)) = self.schema.merge_list(shape) {
+                    lists::merge(self, items, changes, keys, element)
+                } else {
                     items.clone_from(changes);
                     Ok(Outcome::Stays)
                 }
-            },
+            }
             (
                 Value::Bool(_) | Value::Number(_) | Value::String(_),
                 Value::Bool(_) | Value::Number(_) | Value::String(_),

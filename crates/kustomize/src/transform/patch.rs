@@ -24,11 +24,11 @@ enum Content {
 /// Where the patch was configured, which decides some details.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Via {
-    /// `patches`, or a PatchTransformer.
+    /// `patches`, or a `PatchTransformer`.
     Patches,
-    /// `patchesStrategicMerge`, or a PatchStrategicMergeTransformer.
+    /// `patchesStrategicMerge`, or a `PatchStrategicMergeTransformer`.
     StrategicMerge,
-    /// `patchesJson6902`, or a PatchJson6902Transformer.
+    /// `patchesJson6902`, or a `PatchJson6902Transformer`.
     Json6902,
 }
 
