@@ -211,20 +211,20 @@ mod tests {
     #[test]
     fn each_operation_does_what_the_rfc_says() {
         check(
-            json!([{"op": "add", "path": "/a/-", "value": 3}]),
+            &json!([{"op": "add", "path": "/a/-", "value": 3}]),
             Ok(json!({"a": [1, 2, 3], "b": {"c/d": "x"}})),
         );
         check(
-            json!([{"op": "add", "path": "/a/2", "value": 3}]),
+            &json!([{"op": "add", "path": "/a/2", "value": 3}]),
             Ok(json!({"a": [1, 2, 3], "b": {"c/d": "x"}})),
         );
         check(&json!([{"op": "remove", "path": "/a/-1"}]), Ok(json!({"a": [1], "b": {"c/d": "x"}})));
         check(
-            json!([{"op": "replace", "path": "/b/c~1d", "value": "y"}]),
+            &json!([{"op": "replace", "path": "/b/c~1d", "value": "y"}]),
             Ok(json!({"a": [1, 2], "b": {"c/d": "y"}})),
         );
         check(
-            json!([{"op": "move", "from": "/b", "path": "/c"}]),
+            &json!([{"op": "move", "from": "/b", "path": "/c"}]),
             Ok(json!({"a": [1, 2], "c": {"c/d": "x"}})),
         );
         check(
