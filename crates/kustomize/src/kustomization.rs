@@ -5,6 +5,7 @@
 
 use crate::error::{Error, Place};
 use crate::fields::{Object, Reader, Text, Unknown};
+use crate::load::documents::OWN_FILES;
 use crate::model::{
     GeneratorOptions, ImageChange, KeyValueSources, LabelSet, MapGenerator, PatchEntry, Replacement,
     ReplicaCount, SortOptions, Variable,
@@ -107,7 +108,7 @@ const HEADER: &[&str] = &["apiVersion", "kind"];
 impl Kustomization {
     /// Reads the text of a kustomization file. Complaints go to `errors`; `None` when nothing can be made of it.
     pub(crate) fn parse(file: &str, text: &str, errors: &mut Vec<Error>) -> Option<Self> {
-        let node = match yaml::parse_lenient(text) {
+        let node = match yaml::parse_as(text, OWN_FILES) {
             Ok(documents) => documents.into_iter().next(),
             Err(error) => {
                 errors.push(Error::new(&Place::new(file, error.at.line), "", error.message));

@@ -4,12 +4,17 @@ use crate::error::{Error, Place};
 use crate::resource::Resource;
 use crate::text;
 use std::collections::VecDeque;
-use trueup_model::yaml::{self, Document};
+use trueup_model::yaml::{self, Document, Doubled, Reading, Words};
 use trueup_model::{Origin, Value};
+
+/// How kustomize reads its own files.
+pub(crate) const OWN_FILES: Reading = Reading { doubled: Doubled::LastCounts, words: Words::Yaml11 };
+/// How kustomize reads resources and patches.
+pub(crate) const RESOURCES: Reading = Reading { doubled: Doubled::Refused, words: Words::TrueAndFalse };
 
 /// Reads the resources of a file's text; `at` is the file and, for a text inside of it, its first line.
 pub(crate) fn resources(text: &str, at: &Place) -> Result<Vec<Resource>, Vec<Error>> {
-    let documents = yaml::documents(text).map_err(|error| {
+    let documents = yaml::documents_as(text, RESOURCES).map_err(|error| {
         let line = error.at.line + at.line.saturating_sub(1);
         vec![Error::new(&at.at(line), "", error.message)]
     })?;

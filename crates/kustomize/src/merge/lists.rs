@@ -4,7 +4,7 @@
 //! way that kustomize goes for all of them, with the same results for missing and doubled keys.
 
 use super::schema::ShapeId;
-use super::strategic::{DIRECTIVE, Directive, Merge, Mismatch, Outcome, directive};
+use super::strategic::{DIRECTIVE, Directive, Level, Merge, Mismatch, Outcome, directive};
 use crate::text;
 use std::collections::{HashMap, HashSet};
 use trueup_model::Value;
@@ -17,31 +17,56 @@ pub(crate) fn merge(
     keys: &[String],
     element: Option<ShapeId>,
 ) -> Result<Outcome, Mismatch> {
-    let whole = changes.iter().find_map(|change| {
-        let fields = change.as_object()?;
-        fields.contains_key(DIRECTIVE).then_some(fields)
-    });
-    let whole = match whole {
-        // A directive with other fields beside it is about that item.
-        Some(fields) if fields.len() == 1 => directive(fields)?,
-        Some(_) | None => None,
-    };
-    let Some(whole) = whole else {
+    let Some(whole) = whole_directive(changes)? else {
         by_key(merge, items, changes, keys, element)?;
         return Ok(Outcome::Stays);
     };
-    let rest: Vec<Value> =
-        changes.iter().filter(|change| !is_empty(change) && !says(change, whole)).cloned().collect();
+    let rest = without(changes, whole);
     match whole {
         Directive::Delete => return Ok(Outcome::Goes),
-        Directive::Replace => *items = fresh(merge, &rest, keys, element)?,
+        Directive::Replace => *items = fresh_items(merge, &rest, keys, element)?,
         Directive::Merge => by_key(merge, items, &rest, keys, element)?,
     }
     Ok(Outcome::Stays)
 }
 
-/// A list that was not there before.
+/// The directive that stands alone in an item and is about the whole list.
+fn whole_directive(changes: &[Value]) -> Result<Option<Directive>, Mismatch> {
+    let first =
+        changes.iter().find_map(|change| change.as_object().filter(|fields| fields.contains_key(DIRECTIVE)));
+    match first {
+        // A directive with other fields beside it is about that item.
+        Some(fields) if fields.len() == 1 => directive(fields),
+        Some(_) | None => Ok(None),
+    }
+}
+
+fn without(changes: &[Value], whole: Directive) -> Vec<Value> {
+    changes.iter().filter(|change| !is_empty(change) && !says(change, whole)).cloned().collect()
+}
+
+/// A list that was not there before; `None` when the patch deletes it.
 pub(crate) fn fresh(
+    merge: Merge<'_>,
+    changes: &[Value],
+    keys: &[String],
+    element: Option<ShapeId>,
+    level: Level,
+) -> Result<Option<Vec<Value>>, Mismatch> {
+    let whole = match level {
+        Level::Outer => None,
+        Level::Inner => whole_directive(changes)?,
+    };
+    match whole {
+        None => fresh_items(merge, changes, keys, element).map(Some),
+        Some(Directive::Delete) => Ok(None),
+        Some(whole @ (Directive::Replace | Directive::Merge)) => {
+            fresh_items(merge, &without(changes, whole), keys, element).map(Some)
+        }
+    }
+}
+
+fn fresh_items(
     merge: Merge<'_>,
     changes: &[Value],
     keys: &[String],
@@ -54,7 +79,7 @@ pub(crate) fn fresh(
             if keys.is_empty() && !seen.insert(text::or_empty(Some(change))) {
                 continue;
             }
-            if let Some(item) = merge.fresh(change, element)?
+            if let Some(item) = merge.fresh(change, element, Level::Inner)?
                 && !is_empty(&item)
             {
                 list.push(item);
@@ -124,7 +149,7 @@ fn by_key(
                 old[place] = None;
             }
         } else {
-            let item = merge.fresh(change, element)?.filter(|item| !is_empty(item));
+            let item = merge.fresh(change, element, Level::Inner)?.filter(|item| !is_empty(item));
             if let Some(last) = added.last_mut() {
                 *last = item;
             }
@@ -312,7 +337,9 @@ impl LongWay<'_, '_> {
                 number
             }
             (None, Some(change)) => {
-                let Some(fresh) = self.merge.fresh(change, self.element)? else { return Ok(None) };
+                let Some(fresh) = self.merge.fresh(change, self.element, Level::Inner)? else {
+                    return Ok(None);
+                };
                 self.store.push(fresh);
                 self.store.len() - 1
             }

@@ -27,6 +27,14 @@ pub(crate) enum Directive {
     Delete,
 }
 
+/// Whether a value is the first that was missing, or stands in one that was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Level {
+    /// Directives for a whole list are not looked for.
+    Outer,
+    Inner,
+}
+
 pub(crate) const DIRECTIVE: &str = "$patch";
 
 /// Merges with the help of one schema.
@@ -60,7 +68,7 @@ impl Merge<'_> {
     ) -> Result<Outcome, Mismatch> {
         match (&mut *value, patch) {
             (_, Value::Null) => Ok(Outcome::Goes),
-            (Value::Null, _) => match self.fresh(patch, shape)? {
+            (Value::Null, _) => match self.fresh(patch, shape, Level::Outer)? {
                 Some(fresh) => {
                     *value = fresh;
                     Ok(Outcome::Stays)
@@ -115,7 +123,7 @@ impl Merge<'_> {
                     }
                 }
                 None => {
-                    if let Some(fresh) = self.fresh(change, shape).map_err(|m| m.below(name))? {
+                    if let Some(fresh) = self.fresh(change, shape, Level::Outer).map_err(|m| m.below(name))? {
                         fields.insert(name.clone(), fresh);
                     }
                 }
@@ -130,14 +138,19 @@ impl Merge<'_> {
     }
 
     /// What a patch leaves when there was nothing: itself without directives and nulls.
-    pub(crate) fn fresh(self, patch: &Value, shape: Option<ShapeId>) -> Result<Option<Value>, Mismatch> {
+    pub(crate) fn fresh(
+        self,
+        patch: &Value,
+        shape: Option<ShapeId>,
+        level: Level,
+    ) -> Result<Option<Value>, Mismatch> {
         Ok(match patch {
             Value::Null => None,
             Value::Bool(_) | Value::Number(_) | Value::String(_) => Some(patch.clone()),
-            Value::Array(items) => Some(match self.schema.merge_list(shape) {
-                Some((keys, element)) => Value::Array(lists::fresh(self, items, keys, element)?),
-                None => patch.clone(),
-            }),
+            Value::Array(items) => match self.schema.merge_list(shape) {
+                None => Some(patch.clone()),
+                Some((keys, element)) => lists::fresh(self, items, keys, element, level)?.map(Value::Array),
+            },
             Value::Object(fields) => match directive(fields)? {
                 Some(Directive::Delete) => None,
                 Some(Directive::Replace | Directive::Merge) | None => {
@@ -154,7 +167,9 @@ impl Merge<'_> {
     ) -> Result<Map<String, Value>, Mismatch> {
         let mut fields = Map::new();
         for (name, change) in changes.iter().filter(|(name, _)| *name != DIRECTIVE) {
-            let fresh = self.fresh(change, self.schema.field(shape, name)).map_err(|m| m.below(name))?;
+            let fresh = self
+                .fresh(change, self.schema.field(shape, name), Level::Inner)
+                .map_err(|m| m.below(name))?;
             if let Some(fresh) = fresh {
                 fields.insert(name.clone(), fresh);
             }

@@ -13,6 +13,7 @@ use crate::resource::Resource;
 use crate::text;
 use serde_json::Map;
 use trueup_model::Value;
+use trueup_model::yaml::{self, Document, Reading};
 
 /// What a patch is written as.
 enum Content {
@@ -269,24 +270,28 @@ fn as_kustomize_copies(patch: &Value) -> Value {
 }
 
 fn read_content(source: &Source<'_>, via: Via) -> Result<Content, Vec<Error>> {
-    let first = trueup_model::yaml::documents(source.text).map_err(|error| {
+    let first = read_documents(source, documents::RESOURCES)?;
+    if !matches!(first.first(), Some(Document { value: Value::Array(_), .. })) {
+        if via == Via::Json6902 {
+            return Err(vec![Error::new(&source.at, "", "a JSON patch is a list of operations")]);
+        }
+        return documents::resources_of(first, &source.at).map(Content::Strategic);
+    }
+    if via == Via::StrategicMerge {
+        let message = "a JSON patch belongs in patches, not in patchesStrategicMerge";
+        return Err(vec![Error::new(&source.at, "", message)]);
+    }
+    // Operations are read as kustomize reads its own files, other words being booleans there.
+    let operations =
+        read_documents(source, documents::OWN_FILES)?.into_iter().next().map(|document| document.value);
+    json6902::operations(operations.as_ref().and_then(Value::as_array).map_or(&[][..], Vec::as_slice))
+        .map(Content::Json)
+        .map_err(|message| vec![Error::new(&source.at, "", message)])
+}
+
+fn read_documents(source: &Source<'_>, reading: Reading) -> Result<Vec<Document>, Vec<Error>> {
+    yaml::documents_as(source.text, reading).map_err(|error| {
         let line = error.at.line + source.at.line.saturating_sub(1);
         vec![Error::new(&source.at.at(line), "", error.message)]
-    })?;
-    if let Some(Value::Array(items)) = first.first().map(|document| &document.value) {
-        if via == Via::StrategicMerge {
-            return Err(vec![Error::new(
-                &source.at,
-                "",
-                "a JSON patch belongs in patches, not in patchesStrategicMerge",
-            )]);
-        }
-        return json6902::operations(items)
-            .map(Content::Json)
-            .map_err(|message| vec![Error::new(&source.at, "", message)]);
-    }
-    if via == Via::Json6902 {
-        return Err(vec![Error::new(&source.at, "", "a JSON patch is a list of operations")]);
-    }
-    documents::resources_of(first, &source.at).map(Content::Strategic)
+    })
 }

@@ -1,7 +1,7 @@
 //! From the parser's events to nodes: aliases are expanded, merge keys merged, scalars resolved.
 
 use super::resolve::{self, Resolved, ScalarTag};
-use super::{Content, MAX_DEPTH, Node, Position, YamlError};
+use super::{Content, Doubled, MAX_DEPTH, Node, Position, Reading, Words, YamlError};
 use granit_parser::{ErrorKind, Event, Marker, Parser, ScalarStyle, Span, StrInput, Tag};
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
@@ -15,18 +15,11 @@ const MAX_REPEATED_TEXT: usize = 32 << 20;
 /// How many lines of quoted text may stand further left than YAML 1.2 wants them.
 const MAX_OUTDENTED: usize = 100;
 
-/// What becomes of a key that is written twice in one mapping.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Doubled {
-    Refused,
-    LastCounts,
-}
-
-pub(super) fn compose(text: &str, doubled: Doubled) -> Result<Vec<Node>, YamlError> {
+pub(super) fn compose(text: &str, reading: Reading) -> Result<Vec<Node>, YamlError> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut text = normalize_separators(text)?;
     for _ in 0..MAX_OUTDENTED {
-        let mut composer = Composer::new(&text, doubled);
+        let mut composer = Composer::new(&text, reading);
         let error = match composer.documents() {
             Ok(documents) => return Ok(documents),
             Err(error) => error,
@@ -35,7 +28,7 @@ pub(super) fn compose(text: &str, doubled: Doubled) -> Result<Vec<Node>, YamlErr
         // YAML 1.1 lets quoted text go on at any column, and spaces at the start of a line do not count in it.
         text.to_mut().insert_str(at, &" ".repeat(MAX_DEPTH));
     }
-    Composer::new(&text, doubled).documents()
+    Composer::new(&text, reading).documents()
 }
 
 /// Kubernetes allows nothing but a comment behind a document's `---`, wherever a line starts with it, but lets
@@ -99,11 +92,11 @@ struct Composer<'t> {
     repeated_text: usize,
     /// Where reading stopped because quoted text stands too far left, in bytes.
     outdented: Option<usize>,
-    doubled: Doubled,
+    reading: Reading,
 }
 
 impl<'t> Composer<'t> {
-    fn new(text: &'t str, doubled: Doubled) -> Self {
+    fn new(text: &'t str, reading: Reading) -> Self {
         let mut options = granit_parser::Options::default();
         options.set_emit_comments(false);
         options.disallow_directives = true;
@@ -114,7 +107,7 @@ impl<'t> Composer<'t> {
             repeated: 0,
             repeated_text: 0,
             outdented: None,
-            doubled,
+            reading,
         }
     }
 
@@ -160,9 +153,11 @@ impl<'t> Composer<'t> {
         self.decoded += 1;
         let (node, anchor) = match event {
             Event::Alias(anchor) => return self.alias(anchor, at, depth).map(Composed::Node),
-            Event::Scalar(text, style, 0, tag) => return scalar(at, text, style, tag.as_deref()),
+            Event::Scalar(text, style, 0, tag) => {
+                return scalar(at, text, style, tag.as_deref(), self.reading.words);
+            }
             Event::Scalar(text, style, anchor, tag) => {
-                (scalar(at, text, style, tag.as_deref())?.into_node()?, anchor)
+                (scalar(at, text, style, tag.as_deref(), self.reading.words)?.into_node()?, anchor)
             }
             Event::SequenceStart(_, anchor, _) => (self.list(at, depth)?, anchor),
             Event::MappingStart(_, anchor, _) => (self.map(at, depth)?, anchor),
@@ -218,7 +213,7 @@ impl<'t> Composer<'t> {
             }
             let (key, key_at) = key.into_key()?;
             let value = self.node(event, &span, depth + 1)?.into_node()?;
-            entries.write(key, key_at, value, self.doubled)?;
+            entries.write(key, key_at, value, self.reading.doubled)?;
         }
     }
 }
@@ -319,11 +314,14 @@ fn scalar<'t>(
     text: Cow<'t, str>,
     style: ScalarStyle,
     tag: Option<&Tag>,
+    words: Words,
 ) -> Result<Composed<'t>, YamlError> {
     let plain = tag.is_none() && style == ScalarStyle::Plain;
     let core = tag.and_then(|tag| tag.suffix_in_namespace("tag:yaml.org,2002:"));
     let merge = text == "<<" && (plain || core.as_deref() == Some("merge"));
-    let resolved = if plain {
+    let resolved = if plain && words == Words::TrueAndFalse && resolve::is_old_boolean(&text) {
+        Resolved::Text(text)
+    } else if plain {
         resolve::plain(text)
     } else {
         match core.as_deref().and_then(ScalarTag::from_suffix) {
