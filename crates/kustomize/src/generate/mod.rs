@@ -143,6 +143,7 @@ fn merge_metadata(old: &Resource, new: &mut Resource) {
     new.suffixes.clone_from(&old.suffixes);
     new.behavior = old.behavior;
     new.variables.clone_from(&old.variables);
+    new.transformations.clone_from(&old.transformations);
     new.needs_hash &= old.needs_hash;
 }
 
