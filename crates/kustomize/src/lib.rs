@@ -5,9 +5,9 @@
 //! no environment. Equal trees give equal results. Absent on purpose: remote bases and files, plugins that
 //! run programs or containers, and charts; each is refused with its name, file and line.
 //!
-//! The way of a build: [`kustomization`] reads what a folder's file says; [`build`] collects resources and
-//! bases, runs [`generate`] and the [`transform`]ers, and at the end brings [`names`] in line, sorts
-//! ([`order`]) and writes the notes that were asked for ([`trace`]).
+//! The way of a build: `kustomization` reads what a folder's file says; `build` collects resources and
+//! bases, runs `generate` and the `transform`ers, and at the end brings `names` in line, sorts
+//! (`order`) and writes the notes that were asked for (`trace`).
 
 mod build;
 mod config;
@@ -38,6 +38,10 @@ pub use error::{Error, Errors};
 
 use trueup_model::tree::{self, Entry, EntryKind};
 use trueup_model::{Manifest, Tree, TreeError};
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
 
 /// Which files a kustomization may read besides bases.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

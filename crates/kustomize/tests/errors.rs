@@ -70,7 +70,7 @@ kind: ConfigMap
 apiVersion: v1
 metadata: {name: a}
 ",
-        &expect![[r#"
+        &expect![[r"
             base/nameless.yaml:1: ConfigMap has no metadata.name; every object needs one
             base/nameless.yaml:4: has no kind; every object needs one
             overlay/kustomization.yaml:3: resources: there is no file or folder overlay/missing.yaml
@@ -78,7 +78,7 @@ metadata: {name: a}
             overlay/kustomization.yaml:5: resources: https://example.com/app.yaml is in another repository; remote bases and files are not read yet, copy it into this one
             overlay/kustomization.yaml:8: configMapGenerator settings: there is no file or folder overlay/none.txt
             overlay/kustomization.yaml:10: patches: there is no file or folder overlay/nowhere.yaml
-        "#]],
+        "]],
     );
 }
 
@@ -104,9 +104,9 @@ transformers:
   kind: Runner
   metadata: {name: run}
 ",
-        &expect![[r#"
+        &expect![[r"
             kustomization.yaml:3: Runner.example.com run: is a plugin that runs a program or container; only those of apiVersion builtin are allowed
-        "#]],
+        "]],
     );
 }
 
@@ -186,11 +186,11 @@ kind: Deployment
 metadata: {name: web}
 spec: {replicas: 1}
 ",
-        &expect![[r#"
+        &expect![[r"
             kustomization.yaml:4: patches: no resource is called StatefulSet.apps web; there is Deployment.apps web, compare apiVersion, kind and namespace
             kustomization.yaml:8: Deployment.apps web (web.yaml:1): the patch does not fit at spec.replicas: the object has a single value, the patch a mapping
             kustomization.yaml:12: Deployment.apps web (web.yaml:1): operation 0 (remove /spec/paused) does not apply: there is no paused
-        "#]],
+        "]],
     );
 }
 
@@ -213,11 +213,11 @@ apiVersion: v1
 kind: ConfigMap
 metadata: {name: b}
 ",
-        &expect![[r#"
+        &expect![[r"
             all.yaml:2 ConfigMap a
             all.yaml:6 ConfigMap b
             kustomization.yaml:3 Secret login-k695gkmbtk
-        "#]],
+        "]],
     );
 }
 
