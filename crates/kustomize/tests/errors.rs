@@ -8,11 +8,14 @@ use trueup_model::MemoryTree;
 fn run(root: &str, files: &str) -> String {
     let mut tree = MemoryTree::new();
     for file in files.split("=== ").skip(1) {
-        let (path, text) = file.split_once('\n').expect("a path on a line of its own");
+        let (path, text) = file.split_once('\n').unwrap_or((file, ""));
         tree.insert(path.trim(), text);
     }
     match build(&tree, root, &Options::default()) {
-        Ok(manifests) => manifests.iter().map(|m| format!("{} {}\n", m.origin, m.id())).collect(),
+        Ok(manifests) => {
+            let lines: Vec<String> = manifests.iter().map(|m| format!("{} {}", m.origin, m.id())).collect();
+            lines.join("\n") + "\n"
+        }
         Err(errors) => format!("{errors}\n"),
     }
 }

@@ -274,6 +274,7 @@ fn set_inside_text(object: &mut Value, path: &[String], value: &Carried, options
 /// Puts the value into a field: a scalar keeps its type, everything else is replaced.
 fn set_field(field: &mut Value, made: bool, value: &Carried, options: &FieldOptions) -> Result<(), String> {
     let is_scalar = !field.is_object() && !field.is_array();
+    // A null that is written keeps its type as every other value does, so that nothing can take its place.
     let text = if options.delimiter.is_empty() {
         value.text()
     } else {
@@ -292,8 +293,8 @@ fn set_field(field: &mut Value, made: bool, value: &Carried, options: &FieldOpti
     }
     let new = match field {
         Value::String(_) if !made => Value::String(text),
-        Value::Null | Value::String(_) => text::plain(&text),
-        Value::Bool(_) | Value::Number(_) => {
+        Value::String(_) => text::plain(&text),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {
             let new = text::plain(&text);
             if std::mem::discriminant(&new) != std::mem::discriminant(field) {
                 return Err(format!("{text:?} cannot take the place of {field}, which is of another type"));
