@@ -76,6 +76,8 @@ pub(crate) struct SchemaChoice {
 /// The state of one build.
 #[derive(Default)]
 pub(crate) struct Build {
+    /// How many bases and components were entered.
+    entered: usize,
     pub(crate) errors: Vec<Error>,
     schema: SchemaChoice,
 }
@@ -455,6 +457,16 @@ impl Build {
         wanted: Kind,
     ) -> Option<(Folder<'t>, Kustomization)> {
         let place = target.at(path.line);
+        self.entered += 1;
+        if self.entered > MAX_ENTERED {
+            if self.entered == MAX_ENTERED + 1 {
+                let message = format!(
+                    "the build enters more than {MAX_ENTERED} folders; bases that name bases twice double at each level"
+                );
+                self.errors.push(Error::new(&place, field, message));
+            }
+            return None;
+        }
         let folder = match target.folder.enter(root) {
             Ok(folder) => folder,
             Err(message) => {
@@ -556,6 +568,9 @@ impl Build {
         all.resources.into_list()
     }
 }
+
+/// How often a build enters a folder at most; each base counts as often as it is named.
+const MAX_ENTERED: usize = 100_000;
 
 /// Resources that carry this annotation are for the build only.
 const LOCAL: &str = "config.kubernetes.io/local-config";

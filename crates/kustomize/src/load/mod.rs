@@ -11,6 +11,9 @@ use trueup_model::tree::{self, Entry, EntryKind, Tree};
 /// The names that a kustomization file may have.
 pub(crate) const FILE_NAMES: [&str; 3] = ["kustomization.yaml", "kustomization.yml", "Kustomization"];
 
+/// How many folders may lead to one.
+const MAX_DEPTH: usize = 100;
+
 /// A folder with a kustomization, and the folders whose kustomizations led to it.
 #[derive(Clone)]
 pub(crate) struct Folder<'b> {
@@ -56,6 +59,9 @@ impl<'b> Folder<'b> {
             if let Some(folder) = above {
                 chain.push(&folder.root);
             }
+        }
+        if chain.len() > MAX_DEPTH {
+            return Err(format!("more than {MAX_DEPTH} folders lead to {root}"));
         }
         Ok(Folder { tree: self.tree, root, restrictions: self.restrictions, parent: Some(self) })
     }
