@@ -1,7 +1,7 @@
 //! From the parser's events to nodes: aliases are expanded, merge keys merged, scalars resolved.
 
 use super::resolve::{self, Resolved, ScalarTag};
-use super::{Content, MAX_DEPTH, Node, Position, YamlError};
+use super::{Content, Doubled, MAX_DEPTH, Node, Position, Reading, Words, YamlError};
 use granit_parser::{ErrorKind, Event, Marker, Parser, ScalarStyle, Span, StrInput, Tag};
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
@@ -15,11 +15,11 @@ const MAX_REPEATED_TEXT: usize = 32 << 20;
 /// How many lines of quoted text may stand further left than YAML 1.2 wants them.
 const MAX_OUTDENTED: usize = 100;
 
-pub(super) fn compose(text: &str) -> Result<Vec<Node>, YamlError> {
+pub(super) fn compose(text: &str, reading: Reading) -> Result<Vec<Node>, YamlError> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut text = normalize_separators(text)?;
     for _ in 0..MAX_OUTDENTED {
-        let mut composer = Composer::new(&text);
+        let mut composer = Composer::new(&text, reading);
         let error = match composer.documents() {
             Ok(documents) => return Ok(documents),
             Err(error) => error,
@@ -28,7 +28,7 @@ pub(super) fn compose(text: &str) -> Result<Vec<Node>, YamlError> {
         // YAML 1.1 lets quoted text go on at any column, and spaces at the start of a line do not count in it.
         text.to_mut().insert_str(at, &" ".repeat(MAX_DEPTH));
     }
-    Composer::new(&text).documents()
+    Composer::new(&text, reading).documents()
 }
 
 /// Kubernetes allows nothing but a comment behind a document's `---`, wherever a line starts with it, but lets
@@ -92,10 +92,11 @@ struct Composer<'t> {
     repeated_text: usize,
     /// Where reading stopped because quoted text stands too far left, in bytes.
     outdented: Option<usize>,
+    reading: Reading,
 }
 
 impl<'t> Composer<'t> {
-    fn new(text: &'t str) -> Self {
+    fn new(text: &'t str, reading: Reading) -> Self {
         let mut options = granit_parser::Options::default();
         options.set_emit_comments(false);
         options.disallow_directives = true;
@@ -106,6 +107,7 @@ impl<'t> Composer<'t> {
             repeated: 0,
             repeated_text: 0,
             outdented: None,
+            reading,
         }
     }
 
@@ -151,9 +153,11 @@ impl<'t> Composer<'t> {
         self.decoded += 1;
         let (node, anchor) = match event {
             Event::Alias(anchor) => return self.alias(anchor, at, depth).map(Composed::Node),
-            Event::Scalar(text, style, 0, tag) => return scalar(at, text, style, tag.as_deref()),
+            Event::Scalar(text, style, 0, tag) => {
+                return scalar(at, text, style, tag.as_deref(), self.reading.words);
+            }
             Event::Scalar(text, style, anchor, tag) => {
-                (scalar(at, text, style, tag.as_deref())?.into_node()?, anchor)
+                (scalar(at, text, style, tag.as_deref(), self.reading.words)?.into_node()?, anchor)
             }
             Event::SequenceStart(_, anchor, _) => (self.list(at, depth)?, anchor),
             Event::MappingStart(_, anchor, _) => (self.map(at, depth)?, anchor),
@@ -209,7 +213,7 @@ impl<'t> Composer<'t> {
             }
             let (key, key_at) = key.into_key()?;
             let value = self.node(event, &span, depth + 1)?.into_node()?;
-            entries.write(key, key_at, value)?;
+            entries.write(key, key_at, value, self.reading.doubled)?;
         }
     }
 }
@@ -235,7 +239,7 @@ struct Entries {
 }
 
 impl Entries {
-    fn write(&mut self, key: String, at: Position, value: Node) -> Result<(), YamlError> {
+    fn write(&mut self, key: String, at: Position, value: Node, doubled: Doubled) -> Result<(), YamlError> {
         if self.merged.remove(&key) {
             if self.list.len() > SEARCHED_KEYS {
                 self.written.insert(key.clone());
@@ -244,6 +248,10 @@ impl Entries {
             return Ok(());
         }
         if self.is_written(&key) {
+            if doubled == Doubled::LastCounts {
+                self.replace(key, at, value);
+                return Ok(());
+            }
             return Err(refuse(at, format!("the key {key:?} is already set in this mapping")));
         }
         if self.list.len() >= SEARCHED_KEYS {
@@ -306,11 +314,14 @@ fn scalar<'t>(
     text: Cow<'t, str>,
     style: ScalarStyle,
     tag: Option<&Tag>,
+    words: Words,
 ) -> Result<Composed<'t>, YamlError> {
     let plain = tag.is_none() && style == ScalarStyle::Plain;
     let core = tag.and_then(|tag| tag.suffix_in_namespace("tag:yaml.org,2002:"));
     let merge = text == "<<" && (plain || core.as_deref() == Some("merge"));
-    let resolved = if plain {
+    let resolved = if plain && words == Words::TrueAndFalse && resolve::is_old_boolean(&text) {
+        Resolved::Text(text)
+    } else if plain {
         resolve::plain(text)
     } else {
         match core.as_deref().and_then(ScalarTag::from_suffix) {
