@@ -10,7 +10,7 @@ pub mod api;
 pub mod metrics;
 mod origin;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use crate::store::Store;
 use crate::sync::{Handle, Readiness};
