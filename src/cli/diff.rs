@@ -142,7 +142,8 @@ fn summary(preview: &Preview) -> String {
 
 fn write_step(out: &mut dyn Write, step: &PreviewStep) -> Result<()> {
     let origin = if step.origin.path.is_empty() { String::new() } else { format!(" ({})", step.origin) };
-    writeln!(out, "{} {}{origin}: {}", step.action, step.object, step.reason)?;
+    let reason = output::harmless(&step.reason);
+    writeln!(out, "{} {}{origin}: {reason}", step.action, step.object)?;
     for line in unified(step).lines() {
         let style = match line.as_bytes().first() {
             _ if line.starts_with("+++ ") || line.starts_with("--- ") => Style::new().bold(),

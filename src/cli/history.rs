@@ -70,7 +70,9 @@ pub(super) fn write(
         Format::Wide => {
             for entry in entries {
                 table(out, std::slice::from_ref(entry), now)?;
-                entry.outcomes.iter().try_for_each(|outcome| writeln!(out, "  {outcome}"))?;
+                for outcome in &entry.outcomes {
+                    writeln!(out, "  {}", output::harmless(&outcome.to_string()))?;
+                }
             }
             Ok(())
         }
