@@ -30,7 +30,7 @@ const AT_ONCE: usize = 8;
 /// an error.
 #[derive(Debug, Args)]
 pub(super) struct Diff {
-    /// Targets: `web@production/eu-1`, all clusters of `web@production`, or all of `web`
+    /// Targets: web@production/eu-1, all clusters of web@production, or all of web
     #[arg(value_name = "TARGET")]
     targets: Vec<String>,
     /// A branch, tag or commit instead of the configured one

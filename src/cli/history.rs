@@ -18,7 +18,7 @@ use trueup_plan::record::{HistoryEntry, SyncStatus, Trigger};
 /// Asks the running trueup; without one, reads the state folder. With -o wide, each object's outcome stands below.
 #[derive(Debug, Args)]
 pub(super) struct History {
-    /// The target: `web@production`, `web@production/eu-1`
+    /// The target: web@production, web@production/eu-1
     #[arg(value_name = "TARGET")]
     target: String,
     /// How many entries

@@ -24,7 +24,7 @@ const QUEUE: Duration = Duration::from_secs(15);
 /// the targets are not Synced (with --wait: and Healthy).
 #[derive(Debug, Args)]
 pub(super) struct Sync {
-    /// Targets: `web@production/eu-1`, all clusters of `web@production`, or all of `web`; all targets where none is named
+    /// Targets: web@production/eu-1, all clusters of web@production, or all of web; all targets where none is named
     #[arg(value_name = "TARGET")]
     targets: Vec<String>,
     /// Wait until the targets are Synced and Healthy
