@@ -1,1 +1,5 @@
-fn main() {}
+//! The `trueup` program.
+
+fn main() -> std::process::ExitCode {
+    trueup::cli::main()
+}

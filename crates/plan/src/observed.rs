@@ -57,6 +57,8 @@ pub enum Verdict {
     Refused(String),
     /// The server refuses to change these fields of the object, ever.
     Immutable(Vec<String>),
+    /// An apply would change these fields, as several did before: somebody changes them back each time.
+    Contested(Vec<Change>),
 }
 
 /// What is known of one object.

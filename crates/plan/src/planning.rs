@@ -6,7 +6,7 @@
 use crate::desired::{Desired, Want};
 use crate::observed::{Known, Ledger, Live, Observed, Seen, SetOwner, Stranger, Verdict};
 use crate::order::{Stage, stage};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use trueup_merge::compare::Change;
 use trueup_model::{ObjectId, Origin};
@@ -72,7 +72,7 @@ pub enum Empty {
 }
 
 /// What a step does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Action {
     /// Apply an object that is not there.
@@ -115,6 +115,8 @@ pub enum Reason {
     ChangedInGit,
     /// Fields that we own were changed by others.
     Drifted(Vec<Change>),
+    /// Fields that we own are changed by others each time they are repaired.
+    Contested(Vec<Change>),
     /// Nothing is known of an earlier apply, and these fields differ.
     Differs(Vec<Change>),
     /// Nothing is known of an earlier apply.
@@ -154,6 +156,11 @@ impl fmt::Display for Reason {
             Self::ChangedInGit => f.write_str("changed in Git"),
             Self::Drifted(changes) if changes.is_empty() => f.write_str("changed in the cluster"),
             Self::Drifted(changes) => write!(f, "changed in the cluster: {}", list(changes)),
+            Self::Contested(changes) => write!(
+                f,
+                "changed back after each of several repairs, so repairs are spaced out now: {}; make the other writer stop, or take the field out of Git",
+                list(changes)
+            ),
             Self::Differs(changes) => write!(f, "differs: {}", list(changes)),
             Self::Unproven => f.write_str("not known to be as in Git"),
             Self::OwnedBy(managers) if managers.is_empty() => f.write_str("exists already"),
@@ -261,6 +268,7 @@ impl Step {
             Reason::Missing
             | Reason::ChangedInGit
             | Reason::Drifted(_)
+            | Reason::Contested(_)
             | Reason::Differs(_)
             | Reason::Unproven
             | Reason::OwnedBy(_)
@@ -272,6 +280,32 @@ impl Step {
             | Reason::Refused(_)
             | Reason::BeingDeleted => false,
         }
+    }
+
+    /// Whether the step holds an object that is in Git and that cannot be as Git says before a person has acted.
+    pub fn is_problem(&self) -> bool {
+        self.action == Action::Hold
+            && match self.reason {
+                Reason::ClaimedBy(_, _)
+                | Reason::ForeignSet(_)
+                | Reason::Immutable(_)
+                | Reason::Unknown(_)
+                | Reason::Refused(_) => true,
+                Reason::NotInGit
+                | Reason::PruneOff
+                | Reason::Kept
+                | Reason::NothingRendered
+                | Reason::MovedTo(_)
+                | Reason::Missing
+                | Reason::ChangedInGit
+                | Reason::Drifted(_)
+                | Reason::Contested(_)
+                | Reason::Differs(_)
+                | Reason::Unproven
+                | Reason::OwnedBy(_)
+                | Reason::MovedFrom(_)
+                | Reason::BeingDeleted => false,
+            }
     }
 }
 
@@ -308,7 +342,7 @@ pub fn plan(desired: &Desired, observed: &Observed, ledger: &Ledger, policy: &Po
     let mut prunes: Vec<Step> = observed
         .members
         .iter()
-        .filter(|(id, _)| !desired.objects.contains_key(id) && !desired.refused.contains_key(id))
+        .filter(|(id, _)| !desired.objects.contains_key(id) && !is_refused(id, desired))
         .filter_map(|(id, live)| prune(id, live, desired, observed, policy))
         .collect();
     prunes.sort_by(|a, b| (b.phase, &b.id).cmp(&(a.phase, &a.id)));
@@ -331,6 +365,9 @@ fn claimed(want: &Want, desired: &Desired, observed: &Observed) -> Decision {
 
 fn wanted(want: &Want, observed: &Observed, known: Option<&Known>, policy: &Policy) -> Decision {
     let verdict = observed.verdicts.get(&want.id);
+    if let Some(Verdict::Refused(why)) = verdict {
+        return Some((Action::Hold, Reason::Refused(why.clone()), None));
+    }
     match observed.seen(&want.id) {
         Seen::Unknown(why) => Some((Action::Hold, Reason::Unknown(why.to_owned()), None)),
         Seen::Stranger(stranger) => Some(adopt(stranger, policy)),
@@ -365,6 +402,7 @@ fn update(
     match verdict {
         Some(Verdict::Same) => None,
         Some(Verdict::Refused(why)) => Some((Action::Hold, Reason::Refused(why.clone()), None)),
+        Some(Verdict::Contested(changes)) => Some((Action::Hold, Reason::Contested(changes.clone()), None)),
         Some(Verdict::Immutable(fields)) => Some(immutable(want, live, fields, policy)),
         None if proven => None,
         Some(Verdict::Differs(_)) | None if changed_in_git => {
@@ -399,6 +437,16 @@ fn immutable(
 
 fn exactly(live: &Live) -> Precondition {
     Precondition { uid: live.uid.clone(), resource_version: live.resource_version.clone() }
+}
+
+// A refused object may lack the namespace that it would have had: any object of its kind and name is taken for it.
+fn is_refused(id: &ObjectId, desired: &Desired) -> bool {
+    desired.refused.keys().any(|refused| {
+        refused.name == id.name
+            && refused.kind == id.kind
+            && refused.group == id.group
+            && (refused.namespace == id.namespace || refused.namespace.is_empty())
+    })
 }
 
 fn prune(

@@ -264,15 +264,13 @@ fn scalar<'t>(
     style: ScalarStyle,
     tag: Option<&Tag>,
 ) -> Result<Composed<'t>, YamlError> {
-    // The tag `!` alone asks libyaml to read quoted text as if it had no quotes.
-    let bare = tag.is_some_and(|tag| tag.handle().is_empty() && tag.suffix() == "!");
-    let plain = bare || (tag.is_none() && style == ScalarStyle::Plain);
-    let core = tag.and_then(Tag::core_suffix);
-    let merge = text == "<<" && (plain || core == Some("merge"));
+    let plain = tag.is_none() && style == ScalarStyle::Plain;
+    let core = tag.and_then(|tag| tag.suffix_in_namespace("tag:yaml.org,2002:"));
+    let merge = text == "<<" && (plain || core.as_deref() == Some("merge"));
     let resolved = if plain {
         resolve::plain(text)
     } else {
-        match core.and_then(ScalarTag::from_suffix) {
+        match core.as_deref().and_then(ScalarTag::from_suffix) {
             Some(tag) => resolve::tagged(tag, text).map_err(|message| refuse(at, message))?,
             None => Resolved::Text(text),
         }

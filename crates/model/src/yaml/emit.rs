@@ -1,8 +1,8 @@
 //! Values as go-yaml v2 prints them, byte for byte.
 //!
 //! Source: `emitterc.go`, `encode.go` and `sorter.go` of go.yaml.in/yaml/v2 2.4, behind `JSONToYAML`
-//! of sigs.k8s.io/yaml. One deviation: text with U+2028 or U+2029 is always put in double quotes,
-//! because go-yaml's other styles for it are read back differently by YAML 1.2 readers.
+//! of sigs.k8s.io/yaml. Two deviations, so that what is printed is read back: text with U+2028 or U+2029
+//! is always put in double quotes, and so is a key `<<`, which go-yaml prints as a merge key.
 
 use super::resolve::{go_float, is_plain_string};
 use crate::Value;
@@ -259,6 +259,7 @@ impl Emitter {
 }
 
 /// What a text's characters allow.
+#[expect(clippy::struct_excessive_bools, reason = "four independent findings about a text")]
 struct Analysis {
     multiline: bool,
     plain: bool,
@@ -314,7 +315,7 @@ impl Analysis {
 
     /// A key on one line.
     fn key_style(&self, text: &str) -> Style {
-        self.line_style(text)
+        if text == "<<" { Style::Double } else { self.line_style(text) }
     }
 
     fn line_style(&self, text: &str) -> Style {

@@ -101,7 +101,7 @@ fn untagged(text: &str) -> Option<Resolved<'static>> {
         b'.' => match text {
             ".nan" | ".NaN" | ".NAN" => Some(Resolved::Float(f64::NAN)),
             ".inf" | ".Inf" | ".INF" => Some(Resolved::Float(f64::INFINITY)),
-            _ => float(text),
+            _ => float(&digits_joined(text)?),
         },
         b'+' | b'-' => match text {
             "+.inf" | "+.Inf" | "+.INF" => Some(Resolved::Float(f64::INFINITY)),
@@ -162,6 +162,17 @@ fn integer(text: &str) -> Option<Resolved<'static>> {
         Err(_) if signed => None,
         Err(_) => Some(Resolved::Uint(magnitude)),
     }
+}
+
+/// Without underscores, as Go's `ParseFloat` allows them: one at a time, between digits.
+fn digits_joined(text: &str) -> Option<Cow<'_, str>> {
+    if !text.contains('_') {
+        return Some(Cow::Borrowed(text));
+    }
+    let between =
+        |window: &[u8]| window[1] != b'_' || (window[0].is_ascii_digit() && window[2].is_ascii_digit());
+    let joined = !text.ends_with('_') && text.as_bytes().windows(3).all(between);
+    joined.then(|| Cow::Owned(text.replace('_', "")))
 }
 
 /// `[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?`, if it fits a double.

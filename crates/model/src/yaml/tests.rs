@@ -1,5 +1,7 @@
 use super::*;
 use expect_test::{Expect, expect};
+use proptest::prelude::*;
+use serde_json::json;
 use std::path::PathBuf;
 
 fn conformance() -> PathBuf {
@@ -50,7 +52,7 @@ fn judge(case: &Case) -> Option<String> {
     }
 }
 
-fn refuses(text: &str, expected: Expect) {
+fn refuses(text: &str, expected: &Expect) {
     expected.assert_eq(&parse(text).unwrap_err().to_string());
 }
 
@@ -58,13 +60,209 @@ fn refuses(text: &str, expected: Expect) {
 fn an_error_says_where_and_what() {
     refuses(
         "a: 1\nb:\n  c: 1\n  c: 2\n",
-        expect![[r#"line 4, column 3: the key "c" is already set in this mapping"#]],
+        &expect![[r#"line 4, column 3: the key "c" is already set in this mapping"#]],
     );
-    refuses("a: .inf\n", expect!["line 1, column 4: .inf cannot be written as JSON, put it in quotes"]);
-    refuses("a: !!int x\n", expect![[r#"line 1, column 10: "x" is not a !!int"#]]);
-    refuses("? [a]\n: b\n", expect!["line 1, column 3: a list or a mapping cannot be a key"]);
-    refuses("a: 1\n--- b\n", expect!["line 2, column 4: nothing but a comment may follow `---` on its line"]);
-    refuses("a: &a [*a]\n", expect!["line 1, column 8: this alias stands inside of what it repeats"]);
-    refuses("a: *b\n", expect!["line 1, column 4: while parsing node, found unknown anchor"]);
-    refuses("<<: 1\n", expect!["line 1, column 5: a merge key needs a mapping or a list of mappings"]);
+    refuses("a: .inf\n", &expect!["line 1, column 4: .inf cannot be written as JSON, put it in quotes"]);
+    refuses("a: !!int x\n", &expect![[r#"line 1, column 10: "x" is not a !!int"#]]);
+    refuses("? [a]\n: b\n", &expect!["line 1, column 3: a list or a mapping cannot be a key"]);
+    refuses(
+        "a: 1\n--- b\n",
+        &expect!["line 2, column 4: nothing but a comment may follow `---` on its line"],
+    );
+    refuses("a: &a [*a]\n", &expect!["line 1, column 8: this alias stands inside of what it repeats"]);
+    refuses("a: *b\n", &expect!["line 1, column 4: while parsing node, found unknown anchor"]);
+    refuses("<<: 1\n", &expect!["line 1, column 5: a merge key needs a mapping or a list of mappings"]);
+}
+
+/// Text that is likely to be printed wrongly.
+fn text() -> impl Strategy<Value = String> {
+    let telling = prop::sample::select(vec![
+        "",
+        " ",
+        "\n",
+        "\n\n",
+        "-",
+        "- a",
+        "?",
+        ": ",
+        "a: b",
+        "#",
+        " #",
+        "yes",
+        "n",
+        "~",
+        "null",
+        "<<",
+        "=",
+        "0777",
+        "0o7",
+        "1_000",
+        "1e3",
+        ".5",
+        "0x1F",
+        "-0",
+        "12:30:45",
+        "2024-01-01",
+        ".inf",
+        "---",
+        "...",
+        "'",
+        "\"",
+        "\\",
+        "\t",
+        "\r",
+        "\u{85}",
+        "\u{2028}",
+        "\u{feff}",
+        "\u{1f600}",
+        "é",
+        "{",
+        "[]",
+        "&a",
+        "*a",
+        "!x",
+        "|",
+        ">",
+        "%",
+        "@",
+        "`",
+        "word",
+        "words that fill the line until it has to be broken",
+    ]);
+    prop_oneof![prop::collection::vec(telling, 0..5).prop_map(|parts| parts.concat()), any::<String>(),]
+}
+
+fn json() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<u64>().prop_map(Value::from),
+        // A whole float is an integer in Kubernetes' JSON: no value of its own.
+        any::<f64>().prop_filter("not whole", |f| f.fract() != 0.0).prop_map(Value::from),
+        text().prop_map(Value::from),
+    ];
+    leaf.prop_recursive(5, 48, 6, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..6).prop_map(Value::from),
+            prop::collection::btree_map(text(), inner, 0..6)
+                .prop_map(|map| Value::Object(map.into_iter().collect())),
+        ]
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1500))]
+
+    #[test]
+    fn what_is_printed_is_read_back_as_the_same_value(value in json()) {
+        let printed = to_yaml(&value);
+        let read: Vec<Value> = documents(&printed).unwrap().into_iter().map(|d| d.value).collect();
+        let expected: Vec<Value> = Some(value).into_iter().filter(|v| !v.is_null()).collect();
+        prop_assert_eq!(read, expected, "{}", printed);
+    }
+}
+
+fn prints(value: &Value, expected: &Expect) {
+    expected.assert_eq(&to_yaml(value));
+}
+
+#[test]
+fn a_value_is_printed_as_go_yaml_prints_it() {
+    prints(
+        &json!({
+            "a10": ["x", {"b": 1, "a": [[1], {}, []]}], "a2": null, "Z": true, "9": 1.5, "é": "é",
+            "text": "one\ntwo\n", "strip": "one\ntwo", "keep": "one\n\n", "indent": "  one\ntwo",
+        }),
+        &expect![[r#"
+            "9": 1.5
+            Z: true
+            a2: null
+            a10:
+            - x
+            - a:
+              - - 1
+              - {}
+              - []
+              b: 1
+            indent: |2-
+                one
+              two
+            keep: |+
+              one
+
+            strip: |-
+              one
+              two
+            text: |
+              one
+              two
+            é: é
+        "#]],
+    );
+    prints(
+        &json!({
+            "bool": "yes", "time": "12:30:45", "day": "2024-01-01", "number": "0777", "null": "~", "empty": "",
+            "tab": "a\tb", "colon": "a: b", "dash": "- a", "hash": "a #b", "plain": "a:b#c", "face": "\u{1f600}",
+            "small": 0.000_01, "large": 1e21, "million": 1_234_567.5, "whole": 1e6,
+            "long": "a sentence that is longer than eighty columns is broken at the first space behind them",
+        }),
+        &expect![[r#"
+            bool: "yes"
+            colon: 'a: b'
+            dash: '- a'
+            day: "2024-01-01"
+            empty: ""
+            face: "\U0001F600"
+            hash: 'a #b'
+            large: 1e+21
+            long: a sentence that is longer than eighty columns is broken at the first space behind
+              them
+            million: 1.2345675e+06
+            "null": "~"
+            number: "0777"
+            plain: a:b#c
+            small: 1e-05
+            tab: "a\tb"
+            time: "12:30:45"
+            whole: 1000000
+        "#]],
+    );
+}
+
+#[test]
+fn a_document_is_known_by_the_line_of_its_first_key() {
+    let lines: Vec<usize> =
+        documents("# a\n---\n\na: 1\n---\n# none\n---\nb: 1\n").unwrap().iter().map(|d| d.line).collect();
+    assert_eq!(lines, [4, 8]);
+}
+
+#[test]
+fn nesting_is_bounded_with_and_without_aliases() {
+    let nested = |levels: usize| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
+    assert!(parse(&nested(200)).is_ok());
+    assert!(parse(&nested(100_000)).is_err());
+    assert!(parse(&"- ".repeat(100_000)).is_err());
+    let through_aliases = format!("a: &a {}\nb: &b {}\n", nested(150), nested(150).replacen("[]", "[*a]", 1));
+    assert!(parse(&through_aliases).unwrap_err().message.contains("through aliases"));
+}
+
+#[test]
+fn the_same_key_is_refused_in_large_mappings_too() {
+    let keys = (0..100).fold(String::new(), |keys, n| keys + &format!("key{n}: {n}\n"));
+    assert!(parse(&keys).is_ok());
+    refuses(
+        &format!("{keys}key7: 1\n"),
+        &expect![[r#"line 101, column 1: the key "key7" is already set in this mapping"#]],
+    );
+    let merged = format!("base: &base\n  key7: a\nall:\n  <<: *base\n{}", indent(&keys));
+    assert_eq!(documents(&merged).unwrap()[0].value["all"]["key7"], json!(7));
+    refuses(
+        &format!("{merged}  key7: 1\n"),
+        &expect![[r#"line 105, column 3: the key "key7" is already set in this mapping"#]],
+    );
+}
+
+fn indent(text: &str) -> String {
+    format!("  {}\n", text.trim_end().replace('\n', "\n  "))
 }

@@ -1,0 +1,112 @@
+//! What an API server was asked, read from its audit log: the truth that request budgets are measured against.
+
+use std::fs::File;
+use std::io::{Read as _, Seek as _, SeekFrom};
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
+use serde_json::Value;
+
+use crate::api::USER_AGENT;
+
+/// Logs each request once: at its end, or for a watch at its start (a watch that never ends would never be seen).
+pub(crate) const POLICY: &str = "apiVersion: audit.k8s.io/v1
+kind: Policy
+omitStages: [RequestReceived]
+rules:
+  - level: Metadata
+";
+
+/// A moment between two requests.
+#[derive(Debug, Clone, Copy)]
+pub struct Mark {
+    pub(crate) offset: u64,
+}
+
+/// One request that an API server answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    /// The Kubernetes verb: `get`, `list`, `watch`, `create`, `update`, `patch`, `delete`, `deletecollection`; for paths that are
+    /// no resources the HTTP method in lower case.
+    pub verb: String,
+    /// `configmaps`, `deployments/status`; empty for paths that are no resources (discovery, OpenAPI).
+    pub resource: String,
+    /// The object's namespace, or empty.
+    pub namespace: String,
+    /// The object's name, or empty.
+    pub name: String,
+    /// The user who asked.
+    pub user: String,
+    /// The client that asked.
+    pub user_agent: String,
+    /// Path and query as asked.
+    pub uri: String,
+    /// The HTTP status of the answer.
+    pub status: u16,
+}
+
+impl Request {
+    /// Whether it asked for a change that was to stay.
+    pub fn is_write(&self) -> bool {
+        let changes =
+            matches!(self.verb.as_str(), "create" | "update" | "patch" | "delete" | "deletecollection");
+        changes && !self.uri.contains("dryRun=")
+    }
+}
+
+/// The log's length now.
+pub(crate) fn end_of(log: &Path) -> Result<Mark> {
+    let offset = log.metadata().with_context(|| format!("cannot read {}", log.display()))?.len();
+    Ok(Mark { offset })
+}
+
+/// The text of the log after `mark`.
+pub(crate) fn text_since(log: &Path, mark: Mark) -> Result<String> {
+    let mut file = File::open(log).with_context(|| format!("cannot read {}", log.display()))?;
+    file.seek(SeekFrom::Start(mark.offset))?;
+    let mut text = String::new();
+    file.read_to_string(&mut text)?;
+    Ok(text)
+}
+
+/// The requests in a piece of log, without those of this crate's own client.
+pub(crate) fn requests(text: &str) -> Result<Vec<Request>> {
+    let mut found = Vec::new();
+    for line in text.lines() {
+        let event: Value =
+            serde_json::from_str(line).with_context(|| format!("not an audit event: {line}"))?;
+        let request = request(&event);
+        let watch = request.verb == "watch";
+        let counted = match event["stage"].as_str() {
+            Some("ResponseComplete") => !watch,
+            Some("ResponseStarted") => watch,
+            _ => false,
+        };
+        if counted && !request.user_agent.starts_with(USER_AGENT) {
+            found.push(request);
+        }
+    }
+    Ok(found)
+}
+
+fn request(event: &Value) -> Request {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let target = &event["objectRef"];
+    let mut resource = text(&target["resource"]);
+    if let Some(subresource) = target["subresource"].as_str() {
+        resource = format!("{resource}/{subresource}");
+    }
+    Request {
+        verb: text(&event["verb"]),
+        resource,
+        namespace: text(&target["namespace"]),
+        name: text(&target["name"]),
+        user: text(&event["user"]["username"]),
+        user_agent: text(&event["userAgent"]),
+        uri: text(&event["requestURI"]),
+        status: event["responseStatus"]["code"]
+            .as_u64()
+            .and_then(|code| u16::try_from(code).ok())
+            .unwrap_or_default(),
+    }
+}

@@ -1,0 +1,146 @@
+//! Processes that do not outlive their owner.
+//!
+//! Each server runs under a small shell that holds the read end of a pipe. The pipe closes when the owner drops its end and
+//! also when the owner's process ends in any way, SIGKILL included; then the shell kills the server and waits for it. That
+//! is the portable way without `unsafe` (PR_SET_PDEATHSIG would need it).
+
+use std::fs::{self, File};
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+
+const RUN: &str = r#"
+exec 3<&0 </dev/null
+"$@" 3<&- &
+server=$!
+( while read -r _ <&3; do :; done; kill -KILL "$server" ) 2>/dev/null &
+watch=$!
+exec 3<&-
+wait "$server"
+status=$?
+kill "$watch" 2>/dev/null
+exit "$status"
+"#;
+
+/// The servers of a folder are killed at the same moment as this runs, so the folder may be written to for an instant longer.
+const REMOVE: &str = r#"
+while read -r _; do :; done
+for attempt in 1 2 3 4 5 6 7 8 9 10; do
+    rm -rf -- "$1" 2>/dev/null && exit 0
+    sleep 0.3
+done
+"#;
+
+/// A server process and the pipe that keeps it alive.
+#[derive(Debug)]
+pub(crate) struct Supervised {
+    name: String,
+    shell: Child,
+    alive: Option<ChildStdin>,
+    log: PathBuf,
+}
+
+impl Supervised {
+    /// Starts `program`; what it prints goes to `<folder>/<name>.log`.
+    pub(crate) fn spawn(name: &str, program: &Path, arguments: &[String], folder: &Path) -> Result<Self> {
+        let log = folder.join(format!("{name}.log"));
+        let output = File::options()
+            .create(true)
+            .append(true)
+            .open(&log)
+            .with_context(|| format!("cannot write {}", log.display()))?;
+        let mut shell = shell(RUN)
+            .arg(program)
+            .args(arguments)
+            .current_dir(folder)
+            .stdin(Stdio::piped())
+            .stdout(output.try_clone()?)
+            .stderr(output)
+            .spawn()
+            .with_context(|| format!("cannot start {name} through sh"))?;
+        let alive = shell.stdin.take();
+        Ok(Self { name: name.to_owned(), shell, alive, log })
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// How the server ended, if it did.
+    pub(crate) fn ended(&mut self) -> Result<Option<ExitStatus>> {
+        self.shell.try_wait().with_context(|| format!("cannot ask for the state of {}", self.name))
+    }
+
+    /// The last lines that the server printed, for error messages.
+    pub(crate) fn last_words(&self) -> String {
+        let text =
+            fs::read(&self.log).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
+        let lines: Vec<&str> = text.lines().collect();
+        lines[lines.len().saturating_sub(12)..].join("\n")
+    }
+
+    /// Kills the server and returns when it is gone.
+    pub(crate) fn stop(&mut self) {
+        drop(self.alive.take());
+        // The shell ends on its own; an error here could only mean that it was waited for already.
+        let _ = self.shell.wait();
+    }
+}
+
+impl Drop for Supervised {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// A temporary folder that is removed when its owner is gone, in whatever way.
+#[derive(Debug)]
+pub(crate) struct Folder {
+    path: PathBuf,
+    remover: Child,
+}
+
+impl Folder {
+    pub(crate) fn create(kind: &str) -> Result<Self> {
+        let path = tempfile::Builder::new()
+            .prefix(&format!("trueup-{kind}-"))
+            .tempdir()
+            .context("cannot create a temporary folder")?
+            .keep();
+        let remover = shell(REMOVE)
+            .arg(&path)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .context("cannot start sh")?;
+        Ok(Self { path, remover })
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        drop(self.remover.stdin.take());
+        for _ in 0..100 {
+            if !matches!(self.remover.try_wait(), Ok(None)) {
+                return;
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+}
+
+/// A shell in a process group of its own, so that Ctrl-C in a terminal reaches the owner first and only.
+fn shell(script: &str) -> Command {
+    let mut command = Command::new("sh");
+    command.arg("-c").arg(script).arg("supervise").process_group(0);
+    command
+}

@@ -1,0 +1,4 @@
+//! The servers that other tests rely on do what they are said to do.
+
+mod control_plane;
+mod git;

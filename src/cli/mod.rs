@@ -1,0 +1,159 @@
+//! The command line: one file a command.
+//!
+//! A command asks a running trueup, or reads the state folder, or asks [`crate::sync`] to work from the configuration; it
+//! never calls Git or a cluster by itself. Exit codes: 0 fine or no difference, 1 a difference or not converged, 2 an error.
+
+#![allow(clippy::print_stdout, clippy::print_stderr)] // This is where trueup speaks.
+
+mod completions;
+mod diff;
+mod history;
+mod output;
+mod progress;
+mod remote;
+mod render;
+mod run;
+mod schema;
+mod session;
+mod status;
+mod sync;
+#[cfg(test)]
+mod tests;
+mod trace;
+mod version;
+
+use anyhow::{Context as _, Result};
+use clap::{ArgAction, Args, Parser, Subcommand};
+use output::{ColorWhen, Format};
+use session::Session;
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use trace::LogFormat;
+
+/// Keeps Kubernetes clusters true to Git
+#[derive(Debug, Parser)]
+#[command(name = "trueup", version = version::LINE, propagate_version = true, max_term_width = 110, after_help = EXIT_CODES)]
+struct Arguments {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const SERVER_HELP: &str = "Where a running trueup answers [default: http://127.0.0.1:8321]";
+const STATE_HELP: &str = "The state folder [default: trueup below $XDG_STATE_HOME or ~/.local/state]";
+const EXIT_CODES: &str = "Exit codes: 0 fine or no difference, 1 a difference or not converged, 2 an error.";
+
+/// What every command understands.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Global options")]
+struct Global {
+    /// The configuration: a file or a folder [default: ./trueup.yaml]
+    #[arg(long, short, global = true, env = "TRUEUP_CONFIG", value_name = "PATH")]
+    config: Option<PathBuf>,
+    // Not clap's default value: whether a server was named decides what happens when it does not answer.
+    #[arg(long, global = true, env = "TRUEUP_SERVER", value_name = "URL", help = SERVER_HELP)]
+    server: Option<String>,
+    #[arg(long, global = true, env = "TRUEUP_STATE", value_name = "DIR", help = STATE_HELP)]
+    state: Option<PathBuf>,
+    /// How results are written
+    #[arg(long, short, global = true, value_enum, default_value_t)]
+    output: Format,
+    /// Exit with 0 instead of 1 where there is a difference
+    #[arg(long, global = true)]
+    exit_zero: bool,
+    /// When to use colours
+    #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN")]
+    color: ColorWhen,
+    /// Log more; twice for everything
+    #[arg(long, short, global = true, action = ArgAction::Count)]
+    verbose: u8,
+    /// Log only errors, and show no progress
+    #[arg(long, short, global = true, conflicts_with = "verbose")]
+    quiet: bool,
+    /// How the log is written
+    #[arg(long, global = true, value_enum, default_value_t, value_name = "FORMAT")]
+    log_format: LogFormat,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Run(run::Run),
+    Status(status::Status),
+    Diff(diff::Diff),
+    Render(render::Render),
+    Sync(sync::Sync),
+    History(history::History),
+    Schema(schema::Schema),
+    Version(version::Version),
+    Completions(completions::Completions),
+}
+
+/// How a command ended, when it ended well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verdict {
+    /// All is as it should be.
+    Fine,
+    /// There is a difference, or something has not converged.
+    Difference,
+}
+
+impl Verdict {
+    fn fine_if(fine: bool) -> Self {
+        if fine { Self::Fine } else { Self::Difference }
+    }
+}
+
+const ERROR: u8 = 2;
+
+/// Reads the arguments, does what they say and gives the exit code.
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let global = arguments.global.clone();
+    global.color.apply();
+    match execute(arguments) {
+        Ok(Verdict::Fine) => ExitCode::SUCCESS,
+        Ok(Verdict::Difference) if global.exit_zero => ExitCode::SUCCESS,
+        Ok(Verdict::Difference) => ExitCode::from(1),
+        Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            anstream::eprintln!("{}: {error:#}", output::bad("error"));
+            ExitCode::from(ERROR)
+        }
+    }
+}
+
+/// Whoever reads the output, `head` for one, has had enough: that is no error.
+fn is_closed_pipe(error: &anyhow::Error) -> bool {
+    let io = error.chain().filter_map(|cause| cause.downcast_ref::<io::Error>());
+    io.map(io::Error::kind).any(|kind| kind == io::ErrorKind::BrokenPipe)
+}
+
+fn execute(arguments: Arguments) -> Result<Verdict> {
+    let Arguments { global, command } = arguments;
+    let usual = if matches!(command, Command::Run(_)) { trace::Usual::Info } else { trace::Usual::Warnings };
+    trace::start(&global, usual);
+    let session = Session::new(&global)?;
+    let runtime = tokio::runtime::Runtime::new().context("starting the runtime")?;
+    let mut out = anstream::stdout().lock();
+    let verdict = runtime.block_on(command.run(&session, &mut out))?;
+    out.flush()?;
+    Ok(verdict)
+}
+
+impl Command {
+    async fn run(&self, session: &Session, out: &mut dyn Write) -> Result<Verdict> {
+        match self {
+            Self::Run(run) => run.run(session, out).await,
+            Self::Status(status) => status.run(session, out).await,
+            Self::Diff(diff) => diff.run(session, out).await,
+            Self::Render(render) => render.run(session, out).await,
+            Self::Sync(sync) => sync.run(session, out).await,
+            Self::History(history) => history.run(session, out).await,
+            Self::Schema(schema) => schema.run(out),
+            Self::Version(version) => version.run(session, out),
+            Self::Completions(completions) => completions.run(out),
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! `trueup render`: the manifests of a target or a folder.
+
+use super::Verdict;
+use super::output::{self, Format};
+use super::session::Session;
+use crate::sync::offline;
+use anyhow::{Result, bail};
+use clap::Args;
+use serde_json::json;
+use std::io::Write;
+use std::path::Path;
+use trueup_model::yaml::to_yaml;
+use trueup_model::{Manifest, Value};
+
+/// Print manifests as they would be applied
+///
+/// Of a folder (plain manifests or a kustomization; no configuration, no cluster), or of a target of the configuration.
+/// Values of Secrets are printed as they are.
+#[derive(Debug, Args)]
+pub(super) struct Render {
+    /// A folder, or a target
+    #[arg(value_name = "TARGET|DIR")]
+    what: String,
+    /// A branch, tag or commit instead of the configured one
+    #[arg(long, value_name = "REV")]
+    revision: Option<String>,
+}
+
+impl Render {
+    pub(super) async fn run(&self, session: &Session, out: &mut dyn Write) -> Result<Verdict> {
+        let folder = Path::new(&self.what);
+        let manifests = if folder.is_dir() {
+            if self.revision.is_some() {
+                bail!("--revision is for targets; {} is a folder", self.what);
+            }
+            offline::render_folder(folder).await?
+        } else if self.what.contains('@') {
+            offline::render(&session.config, &self.what, self.revision.as_deref()).await?
+        } else {
+            bail!("{}: neither a folder nor a target (app@environment)", self.what);
+        };
+        write(out, session.output, &manifests)?;
+        Ok(Verdict::Fine)
+    }
+}
+
+pub(super) fn write(out: &mut dyn Write, format: Format, manifests: &[Manifest]) -> Result<()> {
+    match format {
+        Format::Table | Format::Wide | Format::Yaml => {
+            for (index, manifest) in manifests.iter().enumerate() {
+                let separator = if index == 0 { "" } else { "---\n" };
+                write!(out, "{separator}{}", to_yaml(&manifest.value))?;
+            }
+            Ok(())
+        }
+        Format::Json => {
+            let items: Vec<&Value> = manifests.iter().map(|manifest| &manifest.value).collect();
+            output::json(out, &json!({"apiVersion": "v1", "kind": "List", "items": items}))
+        }
+        Format::Name => Ok(manifests.iter().try_for_each(|manifest| writeln!(out, "{}", manifest.id()))?),
+    }
+}

@@ -1,0 +1,53 @@
+//! `trueup run`: reconcile.
+
+use super::Verdict;
+use super::progress::Progress;
+use super::session::Session;
+use super::status::{self, is_settled};
+use crate::sync::offline::{self, RunOptions, Until};
+use anyhow::{Result, bail};
+use clap::Args;
+use jiff::Timestamp;
+use std::io::Write;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// Keep the clusters of the configuration true to Git
+///
+/// Runs until it is told to stop (SIGTERM, SIGINT); SIGHUP makes it look at everything again. With --once, syncs all
+/// targets, waits until they are healthy, and exits with 0 if they are, with 1 if they are not.
+#[derive(Debug, Args)]
+pub(super) struct Run {
+    /// Sync all targets once, wait for their health, and end
+    #[arg(long)]
+    once: bool,
+    /// How long to wait for health with --once
+    #[arg(long, default_value = "5m", value_name = "TIME", value_parser = humantime::parse_duration, requires = "once")]
+    timeout: Duration,
+    /// Where HTTP is answered: probes, metrics and the command line
+    #[arg(long, default_value = "127.0.0.1:8321", env = "TRUEUP_LISTEN", value_name = "ADDRESS")]
+    listen: SocketAddr,
+}
+
+impl Run {
+    pub(super) async fn run(&self, session: &Session, out: &mut dyn Write) -> Result<Verdict> {
+        if !session.config.exists() {
+            bail!("there is no configuration at {} (--config)", session.config.display());
+        }
+        if self.once {
+            return self.once(session, out).await;
+        }
+        let (config, state) = (session.config.clone(), session.state.clone());
+        offline::run(RunOptions { config, state, listen: self.listen }).await?;
+        Ok(Verdict::Fine)
+    }
+
+    async fn once(&self, session: &Session, out: &mut dyn Write) -> Result<Verdict> {
+        let progress = Progress::start(session, "syncing");
+        let until = Until::Healthy(self.timeout);
+        let statuses = offline::sync(&session.config, &session.state, &[], until).await?;
+        drop(progress);
+        status::write(out, session.output, &statuses, Timestamp::now())?;
+        Ok(Verdict::fine_if(statuses.iter().all(is_settled)))
+    }
+}

@@ -1,0 +1,210 @@
+//! `trueup status`: how each target stands.
+
+use super::Verdict;
+use super::output::{self, BAD, Cell, Format, GOOD, UNSURE};
+use super::remote::Reached;
+use super::session::Session;
+use crate::store::Reader;
+use crate::sync::offline;
+use crate::web::api::Targets;
+use anyhow::{Result, bail};
+use clap::Args;
+use clap::builder::styling::Style;
+use jiff::Timestamp;
+use std::io::{IsTerminal as _, Write};
+use std::time::Duration;
+use trueup_plan::HealthStatus;
+use trueup_plan::record::{SyncStatus, TargetStatus};
+
+const WATCH_EVERY: Duration = Duration::from_secs(1);
+const CLEAR: &str = "\x1b[H\x1b[2J";
+
+/// Show how targets stand: to Git, and by their health
+///
+/// Asks the running trueup; without one, shows what it last wrote to the state folder, or what the cluster says.
+/// Exits with 0 if all are Synced and Healthy, with 1 otherwise.
+#[derive(Debug, Args)]
+pub(super) struct Status {
+    /// Targets: `web@production/eu-1`, all clusters of `web@production`, or all of `web`
+    #[arg(value_name = "TARGET")]
+    targets: Vec<String>,
+    /// Show changes as they come, until interrupted
+    #[arg(long, short)]
+    watch: bool,
+}
+
+impl Status {
+    pub(super) async fn run(&self, session: &Session, out: &mut dyn Write) -> Result<Verdict> {
+        if self.watch {
+            return self.watch(session, out).await;
+        }
+        let (statuses, source) = read(session).await?;
+        if let Some(note) = source.note(session) {
+            anstream::eprintln!("{note}");
+        }
+        let statuses = select(statuses, &self.targets)?;
+        write(out, session.output, &statuses, Timestamp::now())?;
+        Ok(Verdict::fine_if(statuses.iter().all(is_settled)))
+    }
+
+    async fn watch(&self, session: &Session, out: &mut dyn Write) -> Result<Verdict> {
+        let clear = std::io::stdout().is_terminal();
+        let mut shown = None;
+        loop {
+            let statuses = select(read(session).await?.0, &self.targets)?;
+            // On a terminal the ages move as well; elsewhere only changes are news.
+            if clear || shown.as_ref() != Some(&statuses) {
+                if clear {
+                    write!(out, "{CLEAR}")?;
+                }
+                write(out, session.output, &statuses, Timestamp::now())?;
+                out.flush()?;
+                shown = Some(statuses);
+            }
+            tokio::time::sleep(WATCH_EVERY).await;
+        }
+    }
+}
+
+/// Where statuses come from.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Source {
+    Server,
+    State(String),
+    Cluster(String),
+}
+
+impl Source {
+    fn note(&self, session: &Session) -> Option<String> {
+        match self {
+            Self::Server => None,
+            Self::State(why) => {
+                Some(format!("{why}; this is what it last wrote to {}", session.state.display()))
+            }
+            Self::Cluster(why) => {
+                Some(format!("{why}; this is what the clusters of {} say", session.config.display()))
+            }
+        }
+    }
+}
+
+/// The statuses of all targets, from the best source that there is.
+pub(super) async fn read(session: &Session) -> Result<(Vec<TargetStatus>, Source)> {
+    let alone = match session.remote.statuses().await? {
+        Reached::Yes(statuses) => return Ok((statuses, Source::Server)),
+        Reached::No(why) => session.alone(why)?,
+    };
+    if let Some(reader) = Reader::open(&session.state)? {
+        return Ok((reader.statuses()?, Source::State(alone.why)));
+    }
+    let config = session.config_or(&alone)?;
+    Ok((offline::statuses(config).await?, Source::Cluster(alone.why)))
+}
+
+/// The named ones of all statuses, in their order; all where none is named.
+pub(super) fn select(statuses: Vec<TargetStatus>, names: &[String]) -> Result<Vec<TargetStatus>> {
+    for name in names {
+        if !statuses.iter().any(|status| is_meant(&status.target, name)) {
+            let known: Vec<&str> = statuses.iter().map(|status| status.target.as_str()).collect();
+            let known = if known.is_empty() {
+                "there are none".to_owned()
+            } else {
+                format!("there are: {}", known.join(", "))
+            };
+            bail!("there is no target {name}; {known}");
+        }
+    }
+    let wanted =
+        |status: &TargetStatus| names.is_empty() || names.iter().any(|name| is_meant(&status.target, name));
+    Ok(statuses.into_iter().filter(wanted).collect())
+}
+
+/// Whether `name` is the target, or a whole part at its beginning.
+fn is_meant(target: &str, name: &str) -> bool {
+    let rest = target.strip_prefix(name);
+    rest.is_some_and(|rest| {
+        rest.is_empty() || rest.starts_with('/') || rest.starts_with('@') && !name.contains('@')
+    })
+}
+
+/// Whether nothing is left to do or to wait for.
+pub(super) fn is_settled(status: &TargetStatus) -> bool {
+    status.sync == SyncStatus::Synced && status.health == HealthStatus::Healthy
+}
+
+/// Writes statuses as `format` says.
+pub(super) fn write(
+    out: &mut dyn Write,
+    format: Format,
+    statuses: &[TargetStatus],
+    now: Timestamp,
+) -> Result<()> {
+    match format {
+        Format::Json => output::json(out, &Targets { targets: statuses.to_vec() }),
+        Format::Yaml => output::yaml(out, &Targets { targets: statuses.to_vec() }),
+        Format::Name => Ok(statuses.iter().try_for_each(|status| writeln!(out, "{}", status.target))?),
+        Format::Table => {
+            let header =
+                ["TARGET", "SYNC", "HEALTH", "REVISION", "OBJECTS", "DRIFTED", "LAST SYNC", "MESSAGE"];
+            let rows: Vec<_> = statuses.iter().map(|status| row(status, now, &[])).collect();
+            output::table(out, &header, &rows)
+        }
+        Format::Wide => {
+            let header = [
+                "TARGET",
+                "SYNC",
+                "HEALTH",
+                "REVISION",
+                "OBJECTS",
+                "DRIFTED",
+                "LAST SYNC",
+                "APP",
+                "ENVIRONMENT",
+                "CLUSTER",
+                "MESSAGE",
+            ];
+            let wide = |status: &TargetStatus| {
+                row(status, now, &[&status.app, &status.environment, &status.cluster])
+            };
+            output::table(out, &header, &statuses.iter().map(wide).collect::<Vec<_>>())
+        }
+    }
+}
+
+fn row(status: &TargetStatus, now: Timestamp, more: &[&str]) -> Vec<Cell> {
+    let last =
+        status.last_sync.map_or_else(|| "never".to_owned(), |time| output::age(now.duration_since(time)));
+    let sync =
+        if status.suspended { format!("{} (suspended)", status.sync) } else { status.sync.to_string() };
+    let mut cells = vec![
+        Cell::new(&status.target),
+        Cell::styled(sync, sync_style(status.sync)),
+        Cell::styled(status.health, health_style(status.health)),
+        Cell::new(output::short(&status.revision)),
+        Cell::new(status.objects),
+        Cell::styled(status.drifted, if status.drifted == 0 { Style::new() } else { UNSURE }),
+        Cell::new(last),
+    ];
+    cells.extend(more.iter().map(Cell::new));
+    cells.push(Cell::new(status.message.lines().next().unwrap_or_default()));
+    cells
+}
+
+fn sync_style(sync: SyncStatus) -> Style {
+    match sync {
+        SyncStatus::Synced => GOOD,
+        SyncStatus::OutOfSync | SyncStatus::Syncing | SyncStatus::Unknown => UNSURE,
+        SyncStatus::Failed => BAD,
+    }
+}
+
+fn health_style(health: HealthStatus) -> Style {
+    match health {
+        HealthStatus::Healthy => GOOD,
+        HealthStatus::Progressing
+        | HealthStatus::Suspended
+        | HealthStatus::Missing
+        | HealthStatus::Unknown => UNSURE,
+        HealthStatus::Degraded => BAD,
+    }
+}

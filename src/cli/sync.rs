@@ -1,0 +1,98 @@
+//! `trueup sync`: look at targets now.
+
+use super::Verdict;
+use super::progress::Progress;
+use super::remote::Reached;
+use super::session::Session;
+use super::status::{self, is_settled, select};
+use crate::sync::offline::{self, Until};
+use crate::web::api::SyncRequest;
+use anyhow::{Result, bail};
+use clap::Args;
+use jiff::Timestamp;
+use std::io::Write;
+use std::time::{Duration, Instant};
+use trueup_plan::record::{SyncStatus, TargetStatus};
+
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// How long it may take to put targets into the queue.
+const QUEUE: Duration = Duration::from_secs(15);
+
+/// Sync targets now, without waiting for the next commit or interval
+///
+/// Asks the running trueup; without one, syncs from the configuration by itself. Exits with 0 if all is well, with 1 if
+/// the targets are not Synced (with --wait: and Healthy).
+#[derive(Debug, Args)]
+pub(super) struct Sync {
+    /// Targets: `web@production/eu-1`, all clusters of `web@production`, or all of `web`; all targets where none is named
+    #[arg(value_name = "TARGET")]
+    targets: Vec<String>,
+    /// Wait until the targets are Synced and Healthy
+    #[arg(long, short)]
+    wait: bool,
+    /// How long to wait
+    #[arg(long, default_value = "5m", value_name = "TIME", value_parser = humantime::parse_duration)]
+    timeout: Duration,
+}
+
+impl Sync {
+    pub(super) async fn run(&self, session: &Session, out: &mut dyn Write) -> Result<Verdict> {
+        let known = match session.remote.statuses().await? {
+            Reached::Yes(known) => known,
+            Reached::No(why) => {
+                let alone = session.alone(why)?;
+                session.config_or(&alone)?;
+                return self.alone(session, out).await;
+            }
+        };
+        let targets: Vec<String> =
+            select(known, &self.targets)?.into_iter().map(|status| status.target).collect();
+        if self.wait {
+            return self.wait(session, out, targets).await;
+        }
+        let request = SyncRequest { targets, wait: false };
+        for target in reached(session.remote.sync(&request, QUEUE).await?)? {
+            writeln!(out, "{target} queued")?;
+        }
+        Ok(Verdict::Fine)
+    }
+
+    async fn alone(&self, session: &Session, out: &mut dyn Write) -> Result<Verdict> {
+        let until = if self.wait { Until::Healthy(self.timeout) } else { Until::Applied };
+        let progress = Progress::start(session, "syncing");
+        let statuses = offline::sync(&session.config, &session.state, &self.targets, until).await?;
+        drop(progress);
+        status::write(out, session.output, &statuses, Timestamp::now())?;
+        let well = |status: &TargetStatus| match until {
+            Until::Applied => status.sync == SyncStatus::Synced,
+            Until::Healthy(_) => is_settled(status),
+        };
+        Ok(Verdict::fine_if(statuses.iter().all(well)))
+    }
+
+    async fn wait(&self, session: &Session, out: &mut dyn Write, targets: Vec<String>) -> Result<Verdict> {
+        let progress = Progress::start(session, "syncing");
+        let end = Instant::now() + self.timeout;
+        let request = SyncRequest { targets: targets.clone(), wait: true };
+        reached(session.remote.sync(&request, self.timeout).await?)?;
+        let statuses = loop {
+            let statuses = select(reached(session.remote.statuses().await?)?, &targets)?;
+            progress.targets(&statuses);
+            let failed = statuses.iter().any(|status| status.sync == SyncStatus::Failed);
+            if failed || statuses.iter().all(is_settled) || Instant::now() >= end {
+                break statuses;
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        };
+        drop(progress);
+        status::write(out, session.output, &statuses, Timestamp::now())?;
+        Ok(Verdict::fine_if(statuses.iter().all(is_settled)))
+    }
+}
+
+fn reached<T>(answer: Reached<T>) -> Result<T> {
+    match answer {
+        Reached::Yes(value) => Ok(value),
+        Reached::No(why) => bail!(why),
+    }
+}

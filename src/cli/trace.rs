@@ -1,0 +1,50 @@
+//! Where the log goes: standard error, as text or as JSON, one line an event.
+
+use super::Global;
+use clap::ValueEnum;
+use std::io::IsTerminal as _;
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
+
+/// How the log is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(super) enum LogFormat {
+    /// For people
+    #[default]
+    Text,
+    /// One JSON object a line
+    Json,
+}
+
+/// What a command logs when nobody says anything else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Usual {
+    /// What happens: for a service.
+    Info,
+    /// What is wrong: for a question.
+    Warnings,
+}
+
+/// Starts the log. `RUST_LOG` says more exactly than the options what is wanted.
+pub(super) fn start(global: &Global, usual: Usual) {
+    let level = match (global.quiet, global.verbose, usual) {
+        (true, _, _) => LevelFilter::ERROR,
+        (false, 0, Usual::Warnings) => LevelFilter::WARN,
+        (false, 0, Usual::Info) | (false, 1, Usual::Warnings) => LevelFilter::INFO,
+        (false, 1, Usual::Info) | (false, 2, Usual::Warnings) => LevelFilter::DEBUG,
+        (false, _, _) => LevelFilter::TRACE,
+    };
+    // What libraries say in detail is only wanted by those who ask for it by name.
+    let default = format!("{},trueup={level}", level.min(LevelFilter::WARN));
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // A second start, in tests, leaves the first one's log in place.
+    let _ = match global.log_format {
+        LogFormat::Text => {
+            let colours =
+                std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
+            log.with_ansi(colours).with_target(false).try_init()
+        }
+        LogFormat::Json => log.json().flatten_event(true).try_init(),
+    };
+}

@@ -1,0 +1,153 @@
+//! `kind: Environment`: where things run.
+
+use super::duration;
+use super::problem::{Findings, Place};
+use super::resource::{Kind, Spec};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+use trueup_model::Value;
+
+/// Where things run: one cluster or several, a namespace, and what differs from other environments.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct EnvironmentSpec {
+    /// The name of the Cluster. Either this or `clusters`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<String>,
+    /// Several Clusters, by name or by label. Either this or `cluster`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clusters: Option<ClusterSelection>,
+    /// The namespace for objects that name none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
+    /// Values for the placeholders of Apps, `{values.domain}`, and for substitution.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub values: BTreeMap<String, Value>,
+    /// What trueup does by itself here; an App may say otherwise.
+    #[serde(default)]
+    pub sync: SyncSpec,
+}
+
+/// Which Clusters an Environment has: those that are named, and those that carry all the labels.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ClusterSelection {
+    /// Names of Clusters.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub names: Vec<String>,
+    /// Labels that a Cluster has to carry.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub selector: Option<LabelSelector>,
+}
+
+/// Selects by labels.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct LabelSelector {
+    /// Labels with their values; all of them have to fit.
+    pub match_labels: BTreeMap<String, String>,
+}
+
+/// What trueup does by itself. What is left out is taken from the Environment, and at last from the defaults,
+/// which keep the cluster true to Git: everything on.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SyncSpec {
+    /// Applies new commits without being asked. Default true.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub automatic: Option<bool>,
+    /// Deletes what is no longer in Git. Only ever objects that trueup itself applied. Default true.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prune: Option<bool>,
+    /// Puts back fields that somebody else changed; otherwise they are only reported. Default true.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub self_heal: Option<bool>,
+    /// Takes over fields that another manager owns; otherwise a conflict holds the object. Default true.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub force: Option<bool>,
+    /// How often a target is looked at even though nothing seems to have changed. Default 10m.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "duration::optional")]
+    #[schemars(schema_with = "duration::optional::schema")]
+    pub interval: Option<Duration>,
+}
+
+/// What trueup does by itself with a target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[expect(clippy::struct_excessive_bools, reason = "four independent switches that users set one by one")]
+pub struct SyncPolicy {
+    /// Applies new commits without being asked.
+    pub automatic: bool,
+    /// Deletes what is no longer in Git.
+    pub prune: bool,
+    /// Puts back fields that somebody else changed.
+    pub self_heal: bool,
+    /// Takes over fields that another manager owns.
+    pub force: bool,
+    /// How often a target is looked at without a reason.
+    #[serde(with = "duration")]
+    pub interval: Duration,
+}
+
+impl Default for SyncPolicy {
+    /// What the product promises: the cluster is what Git says. Each part can be switched off.
+    fn default() -> Self {
+        Self { automatic: true, prune: true, self_heal: true, force: true, interval: Duration::from_mins(10) }
+    }
+}
+
+impl SyncPolicy {
+    /// This policy with what `spec` says otherwise.
+    #[must_use]
+    pub fn with(self, spec: &SyncSpec) -> Self {
+        Self {
+            automatic: spec.automatic.unwrap_or(self.automatic),
+            prune: spec.prune.unwrap_or(self.prune),
+            self_heal: spec.self_heal.unwrap_or(self.self_heal),
+            force: spec.force.unwrap_or(self.force),
+            interval: spec.interval.unwrap_or(self.interval),
+        }
+    }
+}
+
+impl Spec for EnvironmentSpec {
+    const KIND: Kind = Kind::Environment;
+
+    fn check(&self, findings: &mut Findings) {
+        match (&self.cluster, &self.clusters) {
+            (Some(_), None) => {}
+            (None, Some(selection)) => {
+                if selection.names.is_empty() && selection.selector.is_none() {
+                    findings.add(Place::spec("clusters"), "needs `names` or a `selector`");
+                }
+            }
+            (Some(_), Some(_)) => {
+                let message = "an environment has `cluster` or `clusters`, not both";
+                findings.add(Place::spec("clusters"), message);
+            }
+            (None, None) => findings.add(Place::root("spec"), "an environment needs `cluster` or `clusters`"),
+        }
+        if let Some(namespace) = &self.namespace {
+            check_namespace(namespace, Place::spec("namespace"), findings);
+        }
+    }
+
+    fn resolve_paths(&mut self, _folder: &Path) {}
+}
+
+/// A namespace is an RFC 1123 label.
+pub(super) fn check_namespace(name: &str, place: Place, findings: &mut Findings) {
+    let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    let fits = (1..=63).contains(&name.len())
+        && name.chars().all(inner)
+        && !name.starts_with('-')
+        && !name.ends_with('-');
+    if !fits {
+        let message =
+            format!("{name:?} cannot be a namespace: at most 63 lower-case letters, digits and `-`");
+        findings.add(place, message);
+    }
+}

@@ -1,0 +1,117 @@
+//! What trueup is asked to do: Repositories, Clusters, Environments and Apps, from files or custom resources.
+//!
+//! [`load`] reads files and gives a [`Config`] in which everything fits together, or [`Problems`] that name
+//! everything that does not, with file, line and column. [`watch`] loads again when a file changes. [`schema`] is
+//! what editors check against. Targets come with their placeholders filled in and their policy decided, so that
+//! nobody downstream needs to know the rules of precedence.
+//!
+//! Absent here: reading Secrets, reaching clusters, anything of Git.
+
+mod app;
+mod check;
+mod cluster;
+mod duration;
+mod environment;
+mod nearest;
+mod problem;
+mod read;
+mod repository;
+mod resolve;
+mod resource;
+mod schema;
+mod template;
+mod watch;
+
+pub use app::{AppSpec, BackoffSpec, KustomizeSpec, LoadRestrictions, RetrySpec, Substitute};
+pub use cluster::{Access, ClusterSpec, Kubeconfig, KubeconfigSecret};
+pub use environment::{ClusterSelection, EnvironmentSpec, LabelSelector, SyncPolicy, SyncSpec};
+pub use problem::{Finding, Findings, Place, Problem, Problems, Step};
+pub use read::load;
+pub use repository::{Credentials, Location, Reference, RepositorySpec, Secret, Setting};
+pub use resolve::Declarations;
+pub use resource::{API_VERSION, Declared, Kind, Metadata, SecretRef, Spec};
+pub use schema::schema;
+pub use watch::{Watch, watch};
+
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+use trueup_model::Value;
+
+/// A configuration in which every reference leads somewhere.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Config {
+    /// By name.
+    pub repositories: BTreeMap<String, Declared<RepositorySpec>>,
+    /// By name.
+    pub clusters: BTreeMap<String, Declared<ClusterSpec>>,
+    /// By name.
+    pub environments: BTreeMap<String, Declared<EnvironmentSpec>>,
+    /// By name.
+    pub apps: BTreeMap<String, Declared<AppSpec>>,
+    /// By name.
+    #[serde(skip)]
+    targets: Vec<Target>,
+}
+
+/// One App in one Environment on one Cluster: the unit of reconciliation.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Target {
+    /// `web@production`, or `web@production/eu-1` where the environment says `clusters`.
+    pub name: String,
+    /// Name of the App.
+    pub app: String,
+    /// Name of the Environment.
+    pub environment: String,
+    /// Name of the Cluster.
+    pub cluster: String,
+    /// Name of the Repository.
+    pub repository: String,
+    /// The folder below the repository's root, without `.` and `..`; empty for the root.
+    pub path: String,
+    /// The namespace for objects that name none.
+    pub namespace: Option<String>,
+    /// Targets of this environment and cluster that come first.
+    pub depends_on: Vec<String>,
+    /// The environment's values.
+    pub values: BTreeMap<String, Value>,
+    /// What happens by itself.
+    pub sync: SyncPolicy,
+    /// Whether `${name}` is replaced.
+    pub substitute: Substitute,
+    /// Whether sub-folders of plain manifests are read.
+    pub recurse: bool,
+    /// Whether an object may be deleted and created anew.
+    pub recreate: bool,
+    /// Which files a kustomization may load.
+    pub load_restrictions: LoadRestrictions,
+    /// How a failed sync is tried again.
+    pub retry: RetrySpec,
+    /// Whether syncing is stopped.
+    pub suspend: bool,
+}
+
+impl Config {
+    /// All targets, by name.
+    pub fn targets(&self) -> &[Target] {
+        &self.targets
+    }
+
+    /// The target of this name.
+    pub fn target(&self, name: &str) -> Option<&Target> {
+        self.targets.iter().find(|target| target.name == name)
+    }
+
+    /// Changes when, and only when, something in the configuration changes; where it is written does not matter.
+    pub fn fingerprint(&self) -> String {
+        // Maps are sorted and every type has one form, so equal configurations are equal bytes.
+        let bytes = serde_json::to_vec(self).unwrap_or_default();
+        let hash = Sha256::digest(bytes);
+        hash.iter().take(16).fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,79 @@
+//! Which known word somebody meant.
+
+/// The known words that are nearest to what was written, if any is near enough for a typo.
+pub(super) fn nearest<'k>(written: &str, known: impl IntoIterator<Item = &'k str>) -> Vec<&'k str> {
+    let lower = written.to_lowercase();
+    let allowed = 1 + written.chars().count() / 5;
+    let mut best = allowed + 1;
+    let mut words = Vec::new();
+    for word in known {
+        let distance = distance(&lower, &word.to_lowercase());
+        if distance < best {
+            best = distance;
+            words.clear();
+        }
+        if distance == best && best <= allowed {
+            words.push(word);
+        }
+    }
+    words
+}
+
+/// The end of a sentence: which word was probably meant, or all that are known.
+pub(super) fn suggestion<'k>(
+    written: &str,
+    known: impl IntoIterator<Item = &'k str> + Clone,
+    none: &str,
+) -> String {
+    let quote = |words: &[&str], last: &str| {
+        let quoted: Vec<String> = words.iter().map(|word| format!("`{word}`")).collect();
+        match quoted.split_last() {
+            Some((end, rest)) if !rest.is_empty() => format!("{}{last}{end}", rest.join(", ")),
+            _ => quoted.concat(),
+        }
+    };
+    let near = nearest(written, known.clone());
+    let all: Vec<&str> = known.into_iter().collect();
+    if !near.is_empty() {
+        format!(", did you mean {}?", quote(&near, " or "))
+    } else if all.is_empty() {
+        format!(", {none}")
+    } else {
+        format!(", known: {}", quote(&all, ", "))
+    }
+}
+
+/// How many letters have to be put, taken, changed or swapped with their neighbour.
+fn distance(a: &str, b: &str) -> usize {
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
+    let mut before: Vec<usize> = Vec::new();
+    let mut above: Vec<usize> = (0..=b.len()).collect();
+    for i in 1..=a.len() {
+        let mut row = vec![i];
+        for j in 1..=b.len() {
+            let changed = above[j - 1] + usize::from(a[i - 1] != b[j - 1]);
+            let mut cost = changed.min(above[j] + 1).min(row[j - 1] + 1);
+            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
+                cost = cost.min(before[j - 2] + 1);
+            }
+            row.push(cost);
+        }
+        before = std::mem::replace(&mut above, row);
+    }
+    above[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_typo_names_what_is_near_and_else_what_is_known() {
+        let known = ["interval", "url", "timeout", "labels", "label"];
+        assert_eq!(suggestion("intervall", known, ""), ", did you mean `interval`?");
+        assert_eq!(suggestion("ulr", known, ""), ", did you mean `url`?");
+        assert_eq!(suggestion("labelz", known, ""), ", did you mean `labels` or `label`?");
+        assert_eq!(suggestion("xyzzy", ["a", "b"], ""), ", known: `a`, `b`");
+        assert_eq!(suggestion("x", [], "there is none"), ", there is none");
+    }
+}

@@ -1,0 +1,360 @@
+//! From declared objects to a configuration: references are followed, placeholders filled in, targets laid out.
+//!
+//! Pure: no file is read, and objects may as well be custom resources.
+
+use super::app::AppSpec;
+use super::cluster::ClusterSpec;
+use super::environment::{EnvironmentSpec, SyncPolicy, check_namespace};
+use super::nearest::suggestion;
+use super::problem::{Finding, Findings, Place};
+use super::read::Declare;
+use super::repository::RepositorySpec;
+use super::resource::{Declared, Kind, Spec};
+use super::template::{TemplateError, expand};
+use super::{Config, Target};
+use std::collections::{BTreeMap, BTreeSet};
+use trueup_model::{Value, tree};
+
+/// What was declared, before anything is known to fit together.
+#[derive(Clone, Debug, Default)]
+pub struct Declarations {
+    /// By name.
+    pub repositories: BTreeMap<String, Declared<RepositorySpec>>,
+    /// By name.
+    pub clusters: BTreeMap<String, Declared<ClusterSpec>>,
+    /// By name.
+    pub environments: BTreeMap<String, Declared<EnvironmentSpec>>,
+    /// By name.
+    pub apps: BTreeMap<String, Declared<AppSpec>>,
+    /// Names of objects that exist but are broken, so that references to them are no second problem.
+    pub known: BTreeSet<(Kind, String)>,
+    /// Whether there are objects that are not even known by name; then a missing name proves nothing.
+    pub incomplete: bool,
+}
+
+impl Declare<RepositorySpec> for Declarations {
+    fn declare(&mut self, declared: Declared<RepositorySpec>) {
+        self.repositories.insert(declared.metadata.name.clone(), declared);
+    }
+}
+
+impl Declare<ClusterSpec> for Declarations {
+    fn declare(&mut self, declared: Declared<ClusterSpec>) {
+        self.clusters.insert(declared.metadata.name.clone(), declared);
+    }
+}
+
+impl Declare<EnvironmentSpec> for Declarations {
+    fn declare(&mut self, declared: Declared<EnvironmentSpec>) {
+        self.environments.insert(declared.metadata.name.clone(), declared);
+    }
+}
+
+impl Declare<AppSpec> for Declarations {
+    fn declare(&mut self, declared: Declared<AppSpec>) {
+        self.apps.insert(declared.metadata.name.clone(), declared);
+    }
+}
+
+impl Declarations {
+    /// The configuration that these objects make together.
+    ///
+    /// # Errors
+    /// All that does not fit together.
+    pub fn resolve(self) -> Result<Config, Vec<Finding>> {
+        let mut resolver = Resolver { declared: &self, findings: Vec::new() };
+        let clusters: BTreeMap<&str, Vec<&str>> = self
+            .environments
+            .iter()
+            .map(|(name, environment)| (name.as_str(), resolver.clusters(environment)))
+            .collect();
+        let mut targets = Vec::new();
+        for app in self.apps.values() {
+            resolver.references(app);
+            targets.extend(resolver.targets(app, &clusters));
+        }
+        resolver.cycles();
+        let findings = resolver.findings;
+        if !findings.is_empty() {
+            return Err(findings);
+        }
+        targets.sort_by(|a, b| a.name.cmp(&b.name));
+        let Self { repositories, clusters, environments, apps, known: _, incomplete: _ } = self;
+        Ok(Config { repositories, clusters, environments, apps, targets })
+    }
+}
+
+struct Resolver<'d> {
+    declared: &'d Declarations,
+    findings: Vec<Finding>,
+}
+
+impl<'d> Resolver<'d> {
+    fn add<S: Spec>(&mut self, object: &Declared<S>, place: Place, message: impl Into<String>) {
+        let name = object.metadata.name.clone();
+        let finding = Finding { kind: S::KIND, name, place, message: message.into() };
+        if !self.findings.contains(&finding) {
+            self.findings.push(finding);
+        }
+    }
+
+    /// Notes a reference to something that does not exist.
+    fn reference<S: Spec>(&mut self, from: &Declared<S>, place: Place, kind: Kind, name: &str) {
+        let declared = self.declared;
+        let keys: Vec<&str> = match kind {
+            Kind::Repository => declared.repositories.keys().map(String::as_str).collect(),
+            Kind::Cluster => declared.clusters.keys().map(String::as_str).collect(),
+            Kind::Environment => declared.environments.keys().map(String::as_str).collect(),
+            Kind::App => declared.apps.keys().map(String::as_str).collect(),
+        };
+        let broken = declared.known.contains(&(kind, name.to_owned()));
+        if keys.contains(&name) || broken || declared.incomplete {
+            return;
+        }
+        let near = suggestion(name, keys.iter().copied(), "none is declared");
+        self.add(from, place, format!("there is no {kind} `{name}`{near}"));
+    }
+
+    /// Whether there are clusters whose labels are not known.
+    fn has_broken_clusters(&self) -> bool {
+        let known = self.declared.known.iter().filter(|(kind, _)| *kind == Kind::Cluster);
+        known.into_iter().any(|(_, name)| !self.declared.clusters.contains_key(name))
+    }
+
+    /// The clusters of an environment that exist.
+    fn clusters(&mut self, environment: &'d Declared<EnvironmentSpec>) -> Vec<&'d str> {
+        let mut names: BTreeSet<&str> = BTreeSet::new();
+        if let Some(name) = &environment.spec.cluster {
+            self.reference(environment, Place::spec("cluster"), Kind::Cluster, name);
+            names.insert(name);
+        }
+        if let Some(selection) = &environment.spec.clusters {
+            for (index, name) in selection.names.iter().enumerate() {
+                let place = Place::spec("clusters").field("names").item(index);
+                self.reference(environment, place, Kind::Cluster, name);
+                names.insert(name);
+            }
+            if let Some(selector) = &selection.selector {
+                let fits = |cluster: &&Declared<ClusterSpec>| {
+                    selector
+                        .match_labels
+                        .iter()
+                        .all(|(key, value)| cluster.metadata.labels.get(key) == Some(value))
+                };
+                names.extend(self.declared.clusters.values().filter(fits).map(|c| c.metadata.name.as_str()));
+                if names.is_empty() && !self.declared.incomplete && !self.has_broken_clusters() {
+                    let place = Place::spec("clusters").field("selector");
+                    self.add(environment, place, "no Cluster carries these labels");
+                }
+            }
+        }
+        names.into_iter().filter(|name| self.declared.clusters.contains_key(*name)).collect()
+    }
+
+    fn references(&mut self, app: &Declared<AppSpec>) {
+        for (index, name) in app.spec.environments.iter().enumerate() {
+            self.reference(app, Place::spec("environments").item(index), Kind::Environment, name);
+        }
+        for (index, name) in app.spec.depends_on.iter().enumerate() {
+            self.reference(app, Place::spec("dependsOn").item(index), Kind::App, name);
+        }
+    }
+
+    fn targets(
+        &mut self,
+        app: &'d Declared<AppSpec>,
+        clusters: &BTreeMap<&str, Vec<&'d str>>,
+    ) -> Vec<Target> {
+        let declared = self.declared;
+        let mut targets = Vec::new();
+        for name in &app.spec.environments {
+            let Some(environment) = declared.environments.get(name) else { continue };
+            let clusters = clusters.get(name.as_str()).map_or(&[][..], Vec::as_slice);
+            for cluster in clusters {
+                targets.extend(self.target(app, environment, cluster));
+            }
+        }
+        targets
+    }
+
+    fn target(
+        &mut self,
+        app: &Declared<AppSpec>,
+        environment: &Declared<EnvironmentSpec>,
+        cluster: &str,
+    ) -> Option<Target> {
+        let scope = |namespace| Scope { app, environment, cluster, namespace };
+        let outer = environment.spec.namespace.as_deref();
+        let namespace = match &app.spec.namespace {
+            Some(template) => {
+                let name = self.expand(app, "namespace", template, &scope(outer))?;
+                let mut findings = Findings::default();
+                check_namespace(&name, Place::spec("namespace"), &mut findings);
+                if let Some((place, message)) = findings.0.pop() {
+                    self.add(app, place, message);
+                }
+                Some(name)
+            }
+            None => outer.map(str::to_owned),
+        };
+        let scope = scope(namespace.as_deref());
+        let repository = self.expand(app, "repository", &app.spec.repository, &scope);
+        if let Some(repository) = &repository {
+            self.reference(app, Place::spec("repository"), Kind::Repository, repository);
+        }
+        let path = self.expand(app, "path", &app.spec.path, &scope)?;
+        let Ok(path) = tree::join("", &path) else {
+            let message = if path.starts_with('/') {
+                format!(
+                    "`{path}` is absolute: write the path from the repository's root, without the first `/`"
+                )
+            } else {
+                format!("`{path}` leaves the repository")
+            };
+            self.add(app, Place::spec("path"), message);
+            return None;
+        };
+        let id = |app: &str| target_name(app, environment, cluster);
+        let goes_there = |name: &&String| {
+            let app = self.declared.apps.get(*name);
+            app.is_some_and(|app| app.spec.environments.contains(&environment.metadata.name))
+        };
+        let spec = &app.spec;
+        let mut sync = SyncPolicy::default().with(&environment.spec.sync).with(&spec.sync);
+        sync.prune = spec.prune.unwrap_or(sync.prune);
+        Some(Target {
+            name: id(&app.metadata.name),
+            app: app.metadata.name.clone(),
+            environment: environment.metadata.name.clone(),
+            cluster: cluster.to_owned(),
+            repository: repository?,
+            depends_on: spec.depends_on.iter().filter(goes_there).map(|name| id(name)).collect(),
+            path,
+            namespace,
+            values: environment.spec.values.clone(),
+            sync,
+            substitute: spec.substitute,
+            recurse: spec.recurse,
+            recreate: spec.recreate,
+            load_restrictions: spec.kustomize.load_restrictions,
+            retry: spec.retry,
+            suspend: spec.suspend,
+        })
+    }
+
+    /// Fills in the placeholders of a field of an app.
+    fn expand(
+        &mut self,
+        app: &Declared<AppSpec>,
+        field: &str,
+        text: &str,
+        scope: &Scope<'_>,
+    ) -> Option<String> {
+        let error = match expand(text, |name| scope.value(name)) {
+            Ok(filled) => return Some(filled),
+            Err(error) => error,
+        };
+        let message = match error {
+            TemplateError::Unknown(name) => {
+                let known = scope.known();
+                let near = suggestion(&name, known.iter().map(String::as_str), "");
+                format!(
+                    "unknown placeholder `{{{name}}}` in environment {}{near}",
+                    scope.environment.metadata.name
+                )
+            }
+            TemplateError::Open => "a `{` without its `}`: write `{{` for the brace itself".to_owned(),
+            TemplateError::Close => "a `}` without its `{`: write `}}` for the brace itself".to_owned(),
+        };
+        self.add(app, Place::spec(field), message);
+        None
+    }
+
+    /// Apps that wait for each other in a circle, each circle once.
+    fn cycles(&mut self) {
+        let declared = self.declared;
+        let mut done: BTreeSet<&str> = BTreeSet::new();
+        for start in declared.apps.keys() {
+            let mut path: Vec<&str> = Vec::new();
+            self.visit(start, &mut path, &mut done);
+        }
+    }
+
+    fn visit(&mut self, name: &'d str, path: &mut Vec<&'d str>, done: &mut BTreeSet<&'d str>) {
+        let Some(app) = self.declared.apps.get(name) else { return };
+        if done.contains(name) {
+            return;
+        }
+        path.push(name);
+        for (index, next) in app.spec.depends_on.iter().enumerate() {
+            if let Some(from) = path.iter().position(|seen| *seen == next.as_str()) {
+                let circle = [&path[from..], &[next.as_str()]].concat().join(" -> ");
+                let message = format!("apps wait for each other in a circle: {circle}");
+                self.add(app, Place::spec("dependsOn").item(index), message);
+            } else {
+                self.visit(next, path, done);
+            }
+        }
+        path.pop();
+        done.insert(name);
+    }
+}
+
+/// `web@production`, or `web@production/eu-1` where the environment can have several clusters.
+fn target_name(app: &str, environment: &Declared<EnvironmentSpec>, cluster: &str) -> String {
+    let environment_name = &environment.metadata.name;
+    match environment.spec.clusters {
+        Some(_) => format!("{app}@{environment_name}/{cluster}"),
+        None => format!("{app}@{environment_name}"),
+    }
+}
+
+/// What placeholders of an app can name.
+struct Scope<'a> {
+    app: &'a Declared<AppSpec>,
+    environment: &'a Declared<EnvironmentSpec>,
+    cluster: &'a str,
+    namespace: Option<&'a str>,
+}
+
+impl Scope<'_> {
+    fn value(&self, name: &str) -> Option<String> {
+        match name {
+            "app" => Some(self.app.metadata.name.clone()),
+            "environment" => Some(self.environment.metadata.name.clone()),
+            "cluster" => Some(self.cluster.to_owned()),
+            "namespace" => self.namespace.map(str::to_owned),
+            _ => {
+                let mut parts = name.strip_prefix("values.")?.split('.');
+                let first = self.environment.spec.values.get(parts.next()?)?;
+                scalar(parts.try_fold(first, |value, part| value.get(part))?)
+            }
+        }
+    }
+
+    /// All names that have a value.
+    fn known(&self) -> Vec<String> {
+        let mut names: Vec<String> = ["app", "cluster", "environment"].map(str::to_owned).into();
+        names.extend(self.namespace.map(|_| "namespace".to_owned()));
+        for (key, value) in &self.environment.spec.values {
+            scalars(&format!("values.{key}"), value, &mut names);
+        }
+        names
+    }
+}
+
+fn scalar(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(_) | Value::Bool(_) => Some(value.to_string()),
+        Value::Null | Value::Array(_) | Value::Object(_) => None,
+    }
+}
+
+fn scalars(name: &str, value: &Value, names: &mut Vec<String>) {
+    if let Value::Object(fields) = value {
+        fields.iter().for_each(|(key, value)| scalars(&format!("{name}.{key}"), value, names));
+    } else if scalar(value).is_some() {
+        names.push(name.to_owned());
+    }
+}

@@ -1,0 +1,270 @@
+//! Sources and what they share: the cache folder, mirrors of the same repository, and threads.
+
+use std::collections::HashMap;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+
+use super::http::Clients;
+use super::limits::Limits;
+use super::local::{Local, View};
+use super::mirror::{self, Mirror, Want};
+use super::reference;
+use super::watch::{self, Watch};
+use super::wire::Remote;
+use super::{Commit, Head, Location, Reference, SourceError, Spec};
+
+/// Questions and fetches that run at once. Each has a thread; most of it waits for the network.
+const AT_ONCE: usize = 16;
+/// A fetch may take this many times as long as a question.
+const FETCH_FACTOR: u32 = 10;
+
+/// The folder of mirrors, and the sources' shared bound on threads.
+#[derive(Clone)]
+pub struct Cache {
+    folder: PathBuf,
+    permits: Arc<Semaphore>,
+    mirrors: Arc<Mutex<HashMap<String, Weak<Mirror>>>>,
+    clients: Clients,
+}
+
+/// One repository and reference that is followed. Cheap to clone; clones are the same source.
+#[derive(Clone)]
+pub struct Source {
+    spec: Arc<Spec>,
+    permits: Arc<Semaphore>,
+    kind: Kind,
+}
+
+#[derive(Clone)]
+enum Kind {
+    Local(Arc<Local>),
+    Mirrored(Arc<Remote>, Arc<Mirror>),
+}
+
+impl Cache {
+    /// A cache below `folder`, which comes to be, readable by this user only.
+    ///
+    /// # Errors
+    /// The folder cannot be created.
+    pub fn new(folder: &Path) -> Result<Self, SourceError> {
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(folder)
+            .map_err(|error| SourceError::io("create", folder, error))?;
+        Ok(Self {
+            folder: folder.to_owned(),
+            permits: Arc::new(Semaphore::new(AT_ONCE)),
+            mirrors: Arc::default(),
+            clients: Clients::default(),
+        })
+    }
+
+    /// Makes a source of `spec`. Asks nobody yet.
+    ///
+    /// # Errors
+    /// A spec that cannot work: an abbreviated commit, `worktree` of a remote repository or together with
+    /// a reference, a mirror folder that cannot be made.
+    pub fn open(&self, spec: Spec) -> Result<Source, SourceError> {
+        let location = spec.location.to_string();
+        let invalid = |cause: &str| SourceError::Invalid { location: location.clone(), cause: cause.into() };
+        if let Reference::Commit(id) = &spec.reference
+            && gix::ObjectId::from_hex(id.as_bytes()).is_err()
+        {
+            return Err(invalid("a fixed commit must be written in full (40 hex digits)"));
+        }
+        let kind = match &spec.location {
+            Location::Folder(path) if spec.worktree => {
+                if spec.reference != Reference::Head {
+                    return Err(invalid(
+                        "`worktree: true` takes the files as they are; remove the reference",
+                    ));
+                }
+                Kind::Local(Arc::new(Local::new(path.clone(), View::Worktree)))
+            }
+            Location::Folder(path) => Kind::Local(Arc::new(Local::new(path.clone(), View::Commits))),
+            Location::Http(_) | Location::Ssh(_) if spec.worktree => {
+                return Err(invalid("`worktree: true` needs a local folder"));
+            }
+            Location::Http(_) | Location::Ssh(_) => Kind::Mirrored(
+                Arc::new(Remote::new(&spec, &self.clients)),
+                self.mirror(&spec.scope, &location)?,
+            ),
+        };
+        Ok(Source { spec: Arc::new(spec), permits: self.permits.clone(), kind })
+    }
+
+    fn mirror(&self, scope: &str, location: &str) -> Result<Arc<Mirror>, SourceError> {
+        let key = mirror::key(scope, location);
+        let mut mirrors = self.mirrors.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(mirror) = mirrors.get(&key).and_then(Weak::upgrade) {
+            return Ok(mirror);
+        }
+        mirrors.retain(|_, mirror| mirror.strong_count() > 0);
+        let mirror = Arc::new(Mirror::open(self.folder.join("git").join(&key), location)?);
+        mirrors.insert(key, Arc::downgrade(&mirror));
+        Ok(mirror)
+    }
+}
+
+impl Source {
+    /// What this source follows.
+    pub fn spec(&self) -> &Spec {
+        &self.spec
+    }
+
+    /// Asks what the reference names now. Transfers no objects; for a fixed commit nobody is asked.
+    ///
+    /// # Errors
+    /// See [`SourceError`].
+    pub async fn poll(&self) -> Result<Head, SourceError> {
+        self.ask(self.spec.reference.clone()).await
+    }
+
+    /// What `revision` names, as a person writes it: a commit in full, a branch, a tag, or the first
+    /// digits of a commit that has been fetched before. A local repository knows all that Git does.
+    ///
+    /// # Errors
+    /// See [`SourceError`].
+    pub async fn resolve(&self, revision: &str) -> Result<Head, SourceError> {
+        if gix::ObjectId::from_hex(revision.as_bytes()).is_ok() {
+            return Ok(fixed(revision));
+        }
+        for reference in [Reference::Branch(revision.to_owned()), Reference::Tag(revision.to_owned())] {
+            match self.ask(reference).await {
+                Err(SourceError::RefMissing { .. }) => {}
+                answer => return answer,
+            }
+        }
+        let found = match &self.kind {
+            Kind::Local(local) => local.resolve(revision),
+            Kind::Mirrored(_, mirror) => mirror.resolve(revision),
+        };
+        found.map(|id| fixed(&id.to_string())).ok_or_else(|| SourceError::RefMissing {
+            location: self.spec.location.to_string(),
+            wanted: format!("branch, tag or commit {revision}"),
+            near: Vec::new(),
+        })
+    }
+
+    async fn ask(&self, reference: Reference) -> Result<Head, SourceError> {
+        match &self.kind {
+            Kind::Local(local) => {
+                let local = local.clone();
+                self.blocking(self.spec.timeout, move |_| local.poll(&reference)).await
+            }
+            Kind::Mirrored(remote, _) => {
+                if let Reference::Commit(id) = &reference {
+                    return Ok(fixed(id));
+                }
+                let remote = remote.clone();
+                self.blocking(self.spec.timeout, move |limits| ask(&remote, &reference, limits)).await
+            }
+        }
+    }
+
+    /// The commit that `head` names: from the mirror if it is there, otherwise from the server.
+    ///
+    /// # Errors
+    /// See [`SourceError`].
+    pub async fn fetch(&self, head: &Head) -> Result<Commit, SourceError> {
+        self.obtain(&head.revision, head.advertised).await
+    }
+
+    /// Any commit of the repository by its full id, such as the one before.
+    ///
+    /// # Errors
+    /// See [`SourceError`].
+    pub async fn commit_at(&self, revision: &str) -> Result<Commit, SourceError> {
+        self.obtain(revision, None).await
+    }
+
+    /// Tells of changes to a local folder as they happen; nothing for repositories elsewhere.
+    ///
+    /// # Errors
+    /// The folder is missing, or the system has no watches left: then asking at an interval is what remains.
+    pub fn watch(&self) -> Result<Option<Watch>, SourceError> {
+        match (&self.spec.location, self.spec.worktree) {
+            (Location::Folder(path), true) => watch::worktree(path).map(Some),
+            (Location::Folder(path), false) => watch::references(path).map(Some),
+            (Location::Http(_) | Location::Ssh(_), _) => Ok(None),
+        }
+    }
+
+    async fn obtain(&self, revision: &str, advertised: Option<gix::ObjectId>) -> Result<Commit, SourceError> {
+        let revision = revision.to_owned();
+        let location = self.spec.location.to_string();
+        match &self.kind {
+            Kind::Local(local) => {
+                let local = local.clone();
+                self.blocking(self.spec.timeout, move |_| local.fetch(&revision)).await
+            }
+            Kind::Mirrored(remote, mirror) => {
+                let commit = gix::ObjectId::from_hex(revision.as_bytes()).map_err(|_| {
+                    let cause = format!("{revision} is not a full commit id (40 hex digits)");
+                    SourceError::Invalid { location, cause }
+                })?;
+                let want = Want { commit, advertised };
+                let there = mirror.clone();
+                if let Some(found) =
+                    self.blocking(self.spec.timeout, move |_| Ok(there.present(commit))).await?
+                {
+                    return Ok(found);
+                }
+                let _turn = mirror.turn.lock().await;
+                let (remote, mirror) = (remote.clone(), mirror.clone());
+                let bound = self.spec.timeout * FETCH_FACTOR;
+                self.blocking(bound, move |limits| mirror.fetch(&remote, want, limits)).await
+            }
+        }
+    }
+
+    /// Runs `work` on one of the threads for it. When the caller goes away, work that waits ends.
+    async fn blocking<T: Send + 'static>(
+        &self,
+        bound: Duration,
+        work: impl FnOnce(&Limits) -> Result<T, SourceError> + Send + 'static,
+    ) -> Result<T, SourceError> {
+        let failed = |cause: String| SourceError::Damaged { location: self.spec.location.to_string(), cause };
+        let permit = self.permits.clone().acquire_owned().await;
+        let permit = permit.map_err(|error| failed(error.to_string()))?;
+        let (limits, guard) = Limits::new(bound);
+        let done = tokio::task::spawn_blocking(move || {
+            let _permit = permit;
+            work(&limits)
+        });
+        let result = done.await;
+        drop(guard);
+        // A panic can only come out of reading objects that are not what they should be.
+        result.unwrap_or_else(|error| Err(failed(error.to_string())))
+    }
+}
+
+/// A head that needs no asking.
+fn fixed(id: &str) -> Head {
+    Head { revision: id.to_owned(), reference: id.to_owned(), advertised: None }
+}
+
+fn ask(remote: &Remote, reference: &Reference, limits: &Limits) -> Result<Head, SourceError> {
+    let mut session = remote.connect(limits)?;
+    let listed = session.list(&reference::prefix(reference))?;
+    let Some(found) = reference::pick(reference, &listed) else {
+        let all = session.list(reference::wide_prefix(reference))?;
+        session.end();
+        return Err(SourceError::RefMissing {
+            location: remote.location(),
+            wanted: reference.to_string(),
+            near: reference::near(reference, &all),
+        });
+    };
+    session.end();
+    Ok(Head {
+        revision: found.commit.to_string(),
+        reference: found.target.clone().unwrap_or_else(|| found.name.clone()),
+        advertised: Some(found.advertised),
+    })
+}

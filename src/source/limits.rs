@@ -1,0 +1,110 @@
+//! The bound of one network action: a deadline, and a way to give up early.
+//!
+//! Everything that waits in here runs on a thread for blocking work and waits for asynchronous
+//! readers and writers through [`Limits::wait`], so no action outlives its deadline or its asker.
+
+use std::future::Future;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+/// How long an action may take, and whether anybody still wants its result.
+#[derive(Clone)]
+pub(super) struct Limits {
+    runtime: tokio::runtime::Handle,
+    deadline: Instant,
+    /// The bound that the deadline came from, for the text of errors.
+    pub(super) after: Duration,
+    gone: watch::Receiver<()>,
+}
+
+/// Why waiting ended without a result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum GaveUp {
+    #[error("the time is up")]
+    TimedOut,
+    #[error("nobody waits for the result any more")]
+    Abandoned,
+}
+
+impl Limits {
+    /// Limits that end after `after`, or when the returned guard is dropped.
+    pub(super) fn new(after: Duration) -> (Self, Arc<watch::Sender<()>>) {
+        let (guard, gone) = watch::channel(());
+        let limits = Self {
+            runtime: tokio::runtime::Handle::current(),
+            deadline: Instant::now() + after,
+            after,
+            gone,
+        };
+        (limits, Arc::new(guard))
+    }
+
+    /// Waits for `work` within the limits. Call it from threads for blocking work only.
+    pub(super) fn wait<T>(&self, work: impl Future<Output = T>) -> Result<T, GaveUp> {
+        let mut gone = self.gone.clone();
+        self.runtime.block_on(async {
+            tokio::select! {
+                biased;
+                done = tokio::time::timeout_at(self.deadline, work) => done.map_err(|_| GaveUp::TimedOut),
+                // An error says that the guard is gone; values are never sent.
+                _ = gone.changed() => Err(GaveUp::Abandoned),
+            }
+        })
+    }
+
+    /// Whether there is no time left.
+    pub(super) fn ended(&self) -> Option<GaveUp> {
+        if Instant::now() >= self.deadline {
+            Some(GaveUp::TimedOut)
+        } else if self.gone.has_changed().is_err() {
+            Some(GaveUp::Abandoned)
+        } else {
+            None
+        }
+    }
+
+    /// Enters the runtime, for what must be created within it.
+    pub(super) fn enter(&self) -> tokio::runtime::EnterGuard<'_> {
+        self.runtime.enter()
+    }
+}
+
+/// An asynchronous stream that is read and written by a thread for blocking work, within limits.
+pub(super) struct Blocking<S> {
+    stream: S,
+    limits: Limits,
+}
+
+impl<S> Blocking<S> {
+    pub(super) fn new(stream: S, limits: Limits) -> Self {
+        Self { stream, limits }
+    }
+}
+
+fn as_io(gave_up: GaveUp) -> io::Error {
+    match gave_up {
+        GaveUp::TimedOut => io::Error::new(io::ErrorKind::TimedOut, gave_up),
+        GaveUp::Abandoned => io::Error::other(gave_up),
+    }
+}
+
+impl<S: AsyncRead + Unpin> io::Read for Blocking<S> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        self.limits.wait(self.stream.read(buf)).map_err(as_io)?
+    }
+}
+
+impl<S: AsyncWrite + Unpin> io::Write for Blocking<S> {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        self.limits.wait(self.stream.write(buf)).map_err(as_io)?
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.limits.wait(self.stream.flush()).map_err(as_io)?
+    }
+}

@@ -1,0 +1,361 @@
+//! Bare mirrors of remote repositories, below the cache folder.
+//!
+//! `git/<key>/g<N>` is a bare repository; the highest N counts. `refs/trueup/<commit>` says that all
+//! objects of the commit have arrived, so what was cut off half-way is never taken for whole. A mirror
+//! that is damaged, or has gathered too many packs, is cloned anew into the next generation; the one
+//! before goes away when no tree of it is held any more, by this or another process.
+
+use std::collections::HashSet;
+use std::fs::{File, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use sha2::{Digest, Sha256};
+
+use super::limits::Limits;
+use super::objects::{self, Objects, ReadError};
+use super::wire::{Depth, FetchError, Remote, Session};
+use super::{Commit, SourceError};
+
+/// Every fetch adds a pack, and every pack makes looking for an object slower.
+const MAX_PACKS: usize = 50;
+/// Commits that the server is told of; the newest are the likeliest to be shared.
+const MAX_HAVES: usize = 16;
+const FETCHED: &str = "refs/trueup";
+
+/// The mirror of one repository, shared by all sources with its URL and scope.
+pub(super) struct Mirror {
+    folder: PathBuf,
+    /// Whoever fetches holds it, so that others of this process wait without a thread.
+    pub(super) turn: tokio::sync::Mutex<()>,
+    current: Mutex<Option<Arc<Objects>>>,
+    verified: Mutex<HashSet<gix::ObjectId>>,
+}
+
+/// The commit that is wanted.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Want {
+    pub(super) commit: gix::ObjectId,
+    /// What the server offers for it; nothing for a commit that is only known by its id.
+    pub(super) advertised: Option<gix::ObjectId>,
+}
+
+/// The folder name of a mirror.
+pub(super) fn key(scope: &str, location: &str) -> String {
+    let mut hash = Sha256::new();
+    hash.update(scope.as_bytes());
+    hash.update([0]);
+    hash.update(location.as_bytes());
+    hash.finalize().iter().take(16).fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
+}
+
+impl Mirror {
+    pub(super) fn open(folder: PathBuf, location: &str) -> Result<Self, SourceError> {
+        std::fs::create_dir_all(&folder).map_err(|error| SourceError::io("create", &folder, error))?;
+        let note = folder.join("url");
+        std::fs::write(&note, format!("{location}\n"))
+            .map_err(|error| SourceError::io("write", &note, error))?;
+        Ok(Self {
+            folder,
+            turn: tokio::sync::Mutex::default(),
+            current: Mutex::default(),
+            verified: Mutex::default(),
+        })
+    }
+
+    /// The commit, if all of it is here and whole.
+    pub(super) fn present(&self, id: gix::ObjectId) -> Option<Commit> {
+        let objects = self.current()?;
+        if !objects.git_dir().join(FETCHED).join(id.to_string()).exists() {
+            return None;
+        }
+        self.checked(&objects, id).ok()
+    }
+
+    /// The only commit here whose id starts with `digits`.
+    pub(super) fn resolve(&self, digits: &str) -> Option<gix::ObjectId> {
+        let objects = self.current()?;
+        let starts = |id: &gix::ObjectId| digits.len() >= 4 && id.to_string().starts_with(digits);
+        let mut found = fetched(objects.git_dir()).into_iter().filter(starts);
+        let first = found.next();
+        if found.next().is_some() { None } else { first }
+    }
+
+    /// Fetches the wanted commit, or finds it here.
+    pub(super) fn fetch(&self, remote: &Remote, want: Want, limits: &Limits) -> Result<Commit, SourceError> {
+        let _lock = self.lock(remote, limits)?;
+        if let Some(commit) = self.present(want.commit) {
+            return Ok(commit);
+        }
+        let mut session = remote.connect(limits)?;
+        if let Some(objects) = self.current().filter(|objects| pack_count(objects.git_dir()) < MAX_PACKS) {
+            match self.extend(&objects, &mut session, want) {
+                Ok(commit) => return Ok(commit),
+                Err(FetchError::Source(error)) => return Err(error),
+                Err(FetchError::NotOffered) if want.advertised.is_some() => {
+                    return Err(missing(remote, want));
+                }
+                Err(FetchError::NotOffered) => return self.clone_all(remote, want, limits),
+                Err(FetchError::Unusable(cause)) => {
+                    tracing::warn!(repository = remote.location(), cause, "mirror is damaged, cloning anew");
+                    objects.mark_damaged();
+                    session = remote.connect(limits)?;
+                }
+            }
+        }
+        let wants = vec![want.advertised.unwrap_or(want.commit)];
+        let depth = if session.can_be_shallow() { Depth::One } else { Depth::All };
+        match self.clone_anew(&mut session, wants, depth, want) {
+            Ok(commit) => Ok(commit),
+            Err(FetchError::Source(error)) => Err(error),
+            Err(FetchError::NotOffered) if want.advertised.is_some() => Err(missing(remote, want)),
+            Err(FetchError::NotOffered) => self.clone_all(remote, want, limits),
+            Err(FetchError::Unusable(cause)) => {
+                Err(SourceError::Damaged { location: remote.location(), cause })
+            }
+        }
+    }
+
+    /// For servers that give out nothing but their references: all of those, with their history.
+    fn clone_all(&self, remote: &Remote, want: Want, limits: &Limits) -> Result<Commit, SourceError> {
+        let mut session = remote.connect(limits)?;
+        let mut wants = Vec::new();
+        for prefix in ["refs/heads/", "refs/tags/"] {
+            wants.extend(session.list(prefix)?.into_iter().map(|listed| listed.advertised));
+        }
+        wants.sort_unstable();
+        wants.dedup();
+        match self.clone_anew(&mut session, wants, Depth::All, want) {
+            Ok(commit) => Ok(commit),
+            Err(FetchError::Source(error)) => Err(error),
+            Err(FetchError::NotOffered) => Err(missing(remote, want)),
+            Err(FetchError::Unusable(cause)) => {
+                Err(SourceError::Damaged { location: remote.location(), cause })
+            }
+        }
+    }
+
+    /// Adds the wanted commit to the mirror as it is.
+    fn extend(
+        &self,
+        objects: &Arc<Objects>,
+        session: &mut Session,
+        want: Want,
+    ) -> Result<Commit, FetchError> {
+        let git_dir = objects.git_dir().to_owned();
+        tidy(&git_dir);
+        let mut haves = fetched(&git_dir);
+        haves.truncate(MAX_HAVES);
+        let depth = if git_dir.join("shallow").exists() { Depth::One } else { Depth::All };
+        let wants = vec![want.advertised.unwrap_or(want.commit)];
+        objects.with(|repository| session.fetch(repository, wants, haves, depth))?;
+        let commit = self.checked(objects, want.commit).map_err(|error| unusable(session, &error))?;
+        mark(&git_dir, want.commit)?;
+        Ok(commit)
+    }
+
+    /// Clones into the next generation and makes it the one that counts.
+    fn clone_anew(
+        &self,
+        session: &mut Session,
+        wants: Vec<gix::ObjectId>,
+        depth: Depth,
+        want: Want,
+    ) -> Result<Commit, FetchError> {
+        self.sweep();
+        let building = self.folder.join("building");
+        let failed = |error: gix::Error| FetchError::Unusable(objects::text(&error));
+        {
+            let create = gix::create::Options {
+                object_hash: (session.hash() == gix::hash::Kind::Sha256).then_some(gix::hash::Kind::Sha256),
+                ..gix::create::Options::default()
+            };
+            let kind = gix::create::Kind::Bare;
+            let repository =
+                gix::ThreadSafeRepository::init_opts(&building, kind, create, objects::options())
+                    .map_err(|error| {
+                        SourceError::io("create", &building, io::Error::other(objects::text(&error)))
+                    })?
+                    .to_thread_local();
+            session.fetch(&repository, wants, Vec::new(), depth)?;
+            match repository.try_find_header(want.commit) {
+                Ok(Some(found)) if found.kind() == gix::objs::Kind::Commit => {}
+                Ok(Some(found)) => return Err(not_a_commit(session, want.commit, found.kind())),
+                Ok(None) => return Err(FetchError::NotOffered),
+                Err(error) => return Err(failed(error)),
+            }
+        }
+        mark(&building, want.commit)?;
+        let next = self.generations().last().map_or(1, |(number, _)| number + 1);
+        let place = self.folder.join(format!("g{next}"));
+        std::fs::rename(&building, &place).map_err(|error| SourceError::io("rename", &building, error))?;
+        *self.current.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.verified.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        let objects =
+            self.current().ok_or_else(|| FetchError::Unusable("the new mirror cannot be opened".into()))?;
+        let commit = self.checked(&objects, want.commit).map_err(|error| unusable(session, &error))?;
+        self.sweep();
+        Ok(commit)
+    }
+
+    /// The commit, after all of its tree was found to be there once.
+    fn checked(&self, objects: &Arc<Objects>, id: gix::ObjectId) -> Result<Commit, ReadError> {
+        let commit = objects::commit(objects, id)?;
+        let known = self.verified.lock().unwrap_or_else(PoisonError::into_inner).contains(&id);
+        if !known {
+            objects::verify(objects, id)?;
+            self.verified.lock().unwrap_or_else(PoisonError::into_inner).insert(id);
+        }
+        Ok(commit)
+    }
+
+    /// The generation that counts, unless it is damaged or there is none.
+    fn current(&self) -> Option<Arc<Objects>> {
+        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        let (number, place) = self.generations().pop()?;
+        match &*current {
+            Some(objects) if objects.git_dir() == place => {}
+            Some(_) | None => {
+                let lease = lease(&place).ok()?;
+                let opened = Objects::open(&place, Some(lease)).inspect_err(|error| {
+                    let cause = objects::text(error);
+                    tracing::warn!(generation = number, cause, "mirror cannot be opened, cloning anew");
+                });
+                let objects = opened.ok()?;
+                *current = Some(Arc::new(objects));
+                self.verified.lock().unwrap_or_else(PoisonError::into_inner).clear();
+            }
+        }
+        current.clone().filter(|objects| !objects.is_damaged())
+    }
+
+    /// The generations by number.
+    fn generations(&self) -> Vec<(u64, PathBuf)> {
+        let Ok(entries) = std::fs::read_dir(&self.folder) else { return Vec::new() };
+        let mut found: Vec<_> = entries
+            .filter_map(|entry| {
+                let entry = entry.ok()?;
+                let number = entry.file_name().to_str()?.strip_prefix('g')?.parse().ok()?;
+                Some((number, entry.path()))
+            })
+            .collect();
+        found.sort_unstable();
+        found
+    }
+
+    /// Removes what was left half-built and the generations that nobody reads. The lock must be held.
+    fn sweep(&self) {
+        let mut old = self.generations();
+        old.pop();
+        for (number, place) in old {
+            // Without a lease file nobody can be using it.
+            let unused = File::open(place.join("lease")).map_or(true, |lease| lease.try_lock().is_ok());
+            // First out of the way, then gone: nobody opens what is half removed.
+            let doomed = self.folder.join(format!("removed-{number}"));
+            if unused && std::fs::rename(&place, &doomed).is_ok() {
+                let _ = std::fs::remove_dir_all(&doomed);
+            }
+        }
+        let Ok(entries) = std::fs::read_dir(&self.folder) else { return };
+        for entry in entries.filter_map(Result::ok) {
+            let name = entry.file_name();
+            if name == "building" || name.to_string_lossy().starts_with("removed-") {
+                let _ = std::fs::remove_dir_all(entry.path());
+            }
+        }
+    }
+
+    /// Waits for its turn among processes. The lock goes with the process, however that ends.
+    fn lock(&self, remote: &Remote, limits: &Limits) -> Result<File, SourceError> {
+        let path = self.folder.join("lock");
+        let failed = |error| SourceError::io("lock", &path, error);
+        let file = File::options().create(true).append(true).open(&path).map_err(failed)?;
+        loop {
+            match file.try_lock() {
+                Ok(()) => return Ok(file),
+                Err(TryLockError::Error(error)) => return Err(failed(error)),
+                Err(TryLockError::WouldBlock) => {
+                    if limits.wait(tokio::time::sleep(Duration::from_millis(20))).is_err() {
+                        return Err(SourceError::Timeout {
+                            location: remote.location(),
+                            doing: "waiting for another process that fetches",
+                            after: limits.after,
+                        });
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn missing(remote: &Remote, want: Want) -> SourceError {
+    SourceError::CommitMissing { location: remote.location(), revision: want.commit.to_string() }
+}
+
+fn not_a_commit(session: &Session, id: gix::ObjectId, kind: gix::objs::Kind) -> FetchError {
+    let cause = format!("{id} is a {kind}, not a commit");
+    SourceError::Invalid { location: session.location().to_owned(), cause }.into()
+}
+
+fn unusable(session: &Session, error: &ReadError) -> FetchError {
+    match error {
+        ReadError::OtherKind { id, found, .. } => not_a_commit(session, *id, *found),
+        ReadError::Missing(_) | ReadError::Broken { .. } => FetchError::Unusable(error.to_string()),
+    }
+}
+
+/// Takes part in the use of a generation.
+fn lease(place: &Path) -> io::Result<File> {
+    let path = place.join("lease");
+    let file = File::options().create(true).append(true).open(&path)?;
+    file.try_lock_shared().map_err(|error| match error {
+        TryLockError::Error(error) => error,
+        TryLockError::WouldBlock => io::ErrorKind::ResourceBusy.into(),
+    })?;
+    // Between opening and locking somebody may have moved it away to remove it.
+    if path.exists() { Ok(file) } else { Err(io::ErrorKind::NotFound.into()) }
+}
+
+/// Notes that all of a commit is here.
+fn mark(git_dir: &Path, id: gix::ObjectId) -> Result<(), SourceError> {
+    let folder = git_dir.join(FETCHED);
+    let (path, draft) = (folder.join(id.to_string()), folder.join(format!("{id}.lock")));
+    std::fs::create_dir_all(&folder)
+        .and_then(|()| std::fs::write(&draft, format!("{id}\n")))
+        .and_then(|()| std::fs::rename(&draft, &path))
+        .map_err(|error| SourceError::io("write", &path, error))
+}
+
+/// The commits that have arrived in full, newest first.
+fn fetched(git_dir: &Path) -> Vec<gix::ObjectId> {
+    let Ok(entries) = std::fs::read_dir(git_dir.join(FETCHED)) else { return Vec::new() };
+    let mut found: Vec<_> = entries
+        .filter_map(|entry| {
+            let entry = entry.ok()?;
+            let id = gix::ObjectId::from_hex(entry.file_name().to_str()?.as_bytes()).ok()?;
+            Some((entry.metadata().ok()?.modified().ok()?, id))
+        })
+        .collect();
+    found.sort_unstable();
+    found.into_iter().rev().map(|(_, id)| id).collect()
+}
+
+/// Removes what a fetch that was cut off has left. The lock must be held.
+fn tidy(git_dir: &Path) {
+    let _ = std::fs::remove_file(git_dir.join("shallow.lock"));
+    let Ok(entries) = std::fs::read_dir(git_dir.join("objects/pack")) else { return };
+    for entry in entries.filter_map(Result::ok) {
+        let path = entry.path();
+        let whole = ["pack", "idx"].iter().any(|part| path.extension() == Some(part.as_ref()));
+        if !whole || !path.with_extension("pack").exists() {
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+fn pack_count(git_dir: &Path) -> usize {
+    let Ok(entries) = std::fs::read_dir(git_dir.join("objects/pack")) else { return 0 };
+    entries.filter_map(Result::ok).filter(|entry| entry.path().extension() == Some("idx".as_ref())).count()
+}

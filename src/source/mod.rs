@@ -1,0 +1,73 @@
+//! Sources: from a Repository to a commit and its tree.
+//!
+//! What enters: a [`Spec`] of plain values (secrets read, variables replaced). What leaves: the [`Head`]
+//! that a reference names now, and the [`Commit`] with its tree, read from the object database of a bare
+//! mirror, of a local repository, or from a folder.
+//!
+//! Deliberately absent: when to ask (triggers are `sync`'s), what is in the files, retries and backoff.
+//! Git itself is gix, and nothing outside this module sees it; only ssh is a program that is started.
+//!
+//! Every action is bounded in time, runs on a bounded number of threads, and its errors say what to do
+//! and never hold a credential.
+
+mod cache;
+mod error;
+mod folder;
+mod http;
+mod limits;
+mod local;
+mod mirror;
+mod objects;
+mod reference;
+mod spec;
+mod ssh;
+mod watch;
+mod wire;
+
+use std::fmt;
+use std::sync::Arc;
+
+use trueup_model::Tree;
+
+pub use cache::{Cache, Source};
+pub use error::{ErrorClass, SourceError};
+pub use spec::{Credentials, HttpUrl, Location, Reference, Secret, Spec, SshUrl};
+pub use watch::{Watch, watch};
+
+/// What a reference names at the moment of asking.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Head {
+    /// The commit as 40 (or 64) hex digits, or `worktree-<12 hex digits>` of a folder's content.
+    pub revision: String,
+    /// The name of the reference, such as `refs/heads/main` or `refs/tags/v1.2.0`.
+    pub reference: String,
+    /// The object that the server offers under the reference: the commit, or a tag of it.
+    advertised: Option<gix::ObjectId>,
+}
+
+/// A commit whose tree can be read.
+#[derive(Clone)]
+pub struct Commit {
+    /// As in [`Head::revision`].
+    pub revision: String,
+    /// The author's name.
+    pub author: String,
+    /// The author's address, if there is one.
+    pub email: Option<String>,
+    /// When it was committed; for a folder, when its newest file was written.
+    pub time: jiff::Timestamp,
+    /// The first line of the message.
+    pub subject: String,
+    /// The files.
+    pub tree: Arc<dyn Tree>,
+}
+
+impl fmt::Debug for Commit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Commit")
+            .field("revision", &self.revision)
+            .field("author", &self.author)
+            .field("subject", &self.subject)
+            .finish_non_exhaustive()
+    }
+}

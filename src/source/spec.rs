@@ -1,0 +1,315 @@
+//! What a source is asked to follow: plain values, resolved (no file names of secrets, no variables).
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::SourceError;
+
+/// One repository and reference to follow.
+#[derive(Clone, Debug)]
+pub struct Spec {
+    /// Where the repository is.
+    pub location: Location,
+    /// What to follow in it.
+    pub reference: Reference,
+    /// How to be let in.
+    pub credentials: Credentials,
+    /// For a local folder: the files as they are, not the last commit.
+    pub worktree: bool,
+    /// Sends credentials over plain `http` to hosts other than this one. Anyone on the way can read them.
+    pub insecure: bool,
+    /// The bound of one question to the server; a fetch may take ten times as long.
+    pub timeout: Duration,
+    /// Who may share a mirror: sources of different scopes never do, whatever their URL. The
+    /// namespace of a custom resource; empty for configuration from files.
+    pub scope: String,
+}
+
+impl Spec {
+    /// The default branch of the repository at `location`, without credentials, 60 seconds to answer.
+    pub fn new(location: Location) -> Self {
+        Self {
+            location,
+            reference: Reference::Head,
+            credentials: Credentials::default(),
+            worktree: false,
+            insecure: false,
+            timeout: Duration::from_mins(1),
+            scope: String::new(),
+        }
+    }
+}
+
+/// What to follow.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reference {
+    /// The repository's default branch; for a local repository the commit that is checked out.
+    Head,
+    /// A branch, without `refs/heads/`.
+    Branch(String),
+    /// A tag, without `refs/tags/`.
+    Tag(String),
+    /// The highest tag in the range. Tags may start with `v`; pre-releases count only when the range has one.
+    Semver(semver::VersionReq),
+    /// A fixed commit, in full.
+    Commit(String),
+}
+
+impl fmt::Display for Reference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Head => f.write_str("default branch"),
+            Self::Branch(name) => write!(f, "branch {name}"),
+            Self::Tag(name) => write!(f, "tag {name}"),
+            Self::Semver(range) => write!(f, "tag in the range {range}"),
+            Self::Commit(id) => write!(f, "commit {id}"),
+        }
+    }
+}
+
+/// A value that is never printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Hides `value`.
+    pub fn new(value: impl Into<String>) -> Self {
+        Self(value.into())
+    }
+
+    /// The value itself; for use, not for print.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+/// How to be let in. What does not fit the location's scheme is left alone.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Credentials {
+    /// For http basic.
+    pub username: Option<String>,
+    /// For http basic: a password or token.
+    pub password: Option<Secret>,
+    /// For http: `Authorization: Bearer`.
+    pub bearer_token: Option<Secret>,
+    /// PEM certificates of authorities that are trusted besides the system's.
+    pub ca_pem: Option<String>,
+    /// An OpenSSH private key without passphrase.
+    pub ssh_key: Option<Secret>,
+    /// The host keys that are trusted, in the form of `known_hosts`. Without it, the files of the user and system count.
+    pub known_hosts: Option<String>,
+}
+
+/// Where a repository is. Prints itself without user information.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Location {
+    /// `http://` or `https://`.
+    Http(HttpUrl),
+    /// `ssh://user@host:port/path` or `user@host:path`.
+    Ssh(SshUrl),
+    /// A folder, also written `file://`.
+    Folder(PathBuf),
+}
+
+/// An http(s) URL without user information, query and fragment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HttpUrl {
+    pub(super) url: reqwest::Url,
+}
+
+/// The parts of an ssh address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SshUrl {
+    pub(super) user: Option<String>,
+    pub(super) host: String,
+    pub(super) port: Option<u16>,
+    pub(super) path: String,
+}
+
+impl Location {
+    /// Reads an address as Git would, and takes the user and password out of an http URL.
+    ///
+    /// # Errors
+    /// An unknown scheme, a host that looks like an option, or no path.
+    pub fn parse(text: &str) -> Result<(Self, Credentials), SourceError> {
+        let none = Credentials::default();
+        if let Some(path) = text.strip_prefix("file://") {
+            let path = path.strip_prefix("localhost").unwrap_or(path);
+            return Ok((Self::Folder(path.into()), none));
+        }
+        match text.split_once("://") {
+            Some(("http" | "https", _)) => http(text),
+            Some(("ssh" | "git+ssh" | "ssh+git", rest)) => Ok((Self::Ssh(ssh_url(rest)?), none)),
+            Some((scheme, _)) => Err(SourceError::Invalid {
+                location: format!("{scheme}://…"),
+                cause: "the scheme is not known; use https, http, ssh, file or a folder".into(),
+            }),
+            None => match text.split_once(':') {
+                Some((host, path)) if !host.contains('/') && !host.is_empty() => {
+                    Ok((Self::Ssh(ssh_parts(host, None, path)?), none))
+                }
+                Some(_) | None => Ok((Self::Folder(text.into()), none)),
+            },
+        }
+    }
+}
+
+fn http(text: &str) -> Result<(Location, Credentials), SourceError> {
+    let mut url = reqwest::Url::parse(text).map_err(|error| SourceError::Invalid {
+        location: "the repository's URL".into(),
+        cause: format!("is not a URL: {error}"),
+    })?;
+    let decoded = |part: &str| percent_decoded(part);
+    let credentials = Credentials {
+        username: (!url.username().is_empty()).then(|| decoded(url.username())),
+        password: url.password().map(|password| Secret::new(decoded(password))),
+        ..Credentials::default()
+    };
+    // These fail only for URLs without a host, which http URLs have.
+    let _ = url.set_username("");
+    let _ = url.set_password(None);
+    url.set_query(None);
+    url.set_fragment(None);
+    Ok((Location::Http(HttpUrl { url }), credentials))
+}
+
+fn percent_decoded(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let [first, tail @ ..] = rest {
+        let hex = tail.get(..2).and_then(|hex| std::str::from_utf8(hex).ok());
+        match (first, hex.and_then(|hex| u8::from_str_radix(hex, 16).ok())) {
+            (b'%', Some(byte)) => {
+                bytes.push(byte);
+                rest = &tail[2..];
+            }
+            (byte, _) => {
+                bytes.push(*byte);
+                rest = tail;
+            }
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+fn ssh_url(rest: &str) -> Result<SshUrl, SourceError> {
+    let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+    let bracketed = authority.rfind(']').unwrap_or(0);
+    let (host, port) = match authority[bracketed..].rfind(':') {
+        Some(colon) => {
+            let (host, port) = authority.split_at(bracketed + colon);
+            let port = port[1..].parse().map_err(|_| invalid_ssh(host, "the port is not a number"))?;
+            (host, Some(port))
+        }
+        None => (authority, None),
+    };
+    // `ssh://host/~user/repo` is relative to a home, anything else is absolute.
+    let path = if path.starts_with('~') { path.to_owned() } else { format!("/{path}") };
+    ssh_parts(host, port, &path)
+}
+
+fn ssh_parts(host: &str, port: Option<u16>, path: &str) -> Result<SshUrl, SourceError> {
+    let (user, host) = match host.rsplit_once('@') {
+        // A password in an ssh URL is of no use; it is dropped so that it cannot be printed.
+        Some((user, host)) => (Some(user.split(':').next().unwrap_or(user).to_owned()), host),
+        None => (None, host),
+    };
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    if host.is_empty() || host.starts_with('-') || user.as_deref().is_some_and(|user| user.starts_with('-')) {
+        return Err(invalid_ssh(host, "the host is missing or looks like an option"));
+    }
+    if path.is_empty() || path == "/" || path.starts_with('-') {
+        return Err(invalid_ssh(host, "the path of the repository is missing or looks like an option"));
+    }
+    Ok(SshUrl { user, host: host.to_owned(), port, path: path.to_owned() })
+}
+
+fn invalid_ssh(host: &str, cause: &str) -> SourceError {
+    let host = host.rsplit('@').next().unwrap_or(host);
+    SourceError::Invalid { location: format!("ssh://{host}"), cause: cause.into() }
+}
+
+impl fmt::Display for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Http(http) => write!(f, "{}", http.url),
+            Self::Ssh(ssh) => {
+                let SshUrl { user: _, host, port, path } = ssh;
+                let slash = if path.starts_with('/') { "" } else { "/" };
+                match port {
+                    Some(port) => write!(f, "ssh://{host}:{port}{slash}{path}"),
+                    None => write!(f, "ssh://{host}{slash}{path}"),
+                }
+            }
+            Self::Folder(path) => write!(f, "{}", path.display()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(text: &str) -> String {
+        match Location::parse(text) {
+            Ok((location, credentials)) => {
+                let kind = match &location {
+                    Location::Http(_) => "http",
+                    Location::Ssh(_) => "ssh",
+                    Location::Folder(_) => "folder",
+                };
+                let user = credentials.username.map(|user| format!(" as {user}")).unwrap_or_default();
+                format!("{kind} {location}{user}")
+            }
+            Err(error) => format!("error: {error}"),
+        }
+    }
+
+    #[test]
+    fn an_address_is_read_as_git_reads_it_and_printed_without_the_password() {
+        for (text, expected) in [
+            ("https://git.example.com/a/b.git", "http https://git.example.com/a/b.git"),
+            ("https://me:p%40ss@git.example.com/a.git", "http https://git.example.com/a.git as me"),
+            ("http://127.0.0.1:8080/a.git?token=x", "http http://127.0.0.1:8080/a.git"),
+            ("git@example.com:team/a.git", "ssh ssh://example.com/team/a.git"),
+            ("ssh://git:secret@example.com:2222/a.git", "ssh ssh://example.com:2222/a.git"),
+            ("ssh://[::1]:22/a.git", "ssh ssh://::1:22/a.git"),
+            ("file:///srv/a.git", "folder /srv/a.git"),
+            ("/srv/a", "folder /srv/a"),
+            ("./a:b", "folder ./a:b"),
+            ("../config", "folder ../config"),
+        ] {
+            assert_eq!(shown(text), expected, "{text}");
+        }
+        let (_, credentials) = Location::parse("https://me:p%40ss@h/a").unwrap();
+        assert_eq!(credentials.password.unwrap().expose(), "p@ss");
+    }
+
+    #[test]
+    fn an_address_that_could_be_taken_for_an_option_is_refused() {
+        for text in ["ssh://-oProxyCommand=x/a", "-oProxyCommand=x:a", "git@h:-a", "svn://h/a", "ssh://h"] {
+            assert!(shown(text).starts_with("error"), "{text}: {}", shown(text));
+        }
+    }
+
+    #[test]
+    fn credentials_never_print_their_values() {
+        let all = Credentials {
+            username: Some("me".into()),
+            password: Some(Secret::new("hush")),
+            bearer_token: Some(Secret::new("hush")),
+            ssh_key: Some(Secret::new("hush")),
+            ..Credentials::default()
+        };
+        let mut spec = Spec::new(Location::parse("https://a:hush@h/a").unwrap().0);
+        spec.credentials = all;
+        assert!(!format!("{spec:?}").contains("hush"));
+    }
+}

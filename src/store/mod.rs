@@ -1,0 +1,121 @@
+//! What trueup remembers: the status of each target, its history, and the ledger of what was applied.
+//!
+//! One SQLite file in the state folder, written by one thread, read by any number of processes. Each write is one
+//! transaction, so a process that is killed leaves the last complete one. Losing the file loses history and time, nothing
+//! else: what is to be done is found in Git and in the cluster.
+//!
+//! Deliberately absent: anything that a secret's value could stand in, and any decision.
+
+mod file;
+mod ledger;
+mod read;
+#[cfg(test)]
+mod tests;
+mod write;
+
+use anyhow::{Context as _, Result, anyhow};
+use jiff::{SignedDuration, Timestamp};
+pub use ledger::LedgerChange;
+pub use read::Reader;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::{mpsc, oneshot};
+use trueup_plan::observed::Ledger;
+use trueup_plan::record::{HistoryEntry, Record, TargetStatus};
+use write::{Request, Writer};
+
+/// Writes that wait at once; whoever brings more waits for a place.
+const QUEUE: usize = 256;
+
+/// How much history is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retention {
+    /// Entries a target.
+    pub entries: usize,
+    /// How old an entry may become.
+    pub age: SignedDuration,
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self { entries: 100, age: SignedDuration::from_hours(90 * 24) }
+    }
+}
+
+/// The store of the one trueup that writes a state folder.
+#[derive(Clone, Debug)]
+pub struct Store {
+    writes: mpsc::Sender<Request>,
+    reader: Arc<Mutex<Reader>>,
+}
+
+impl Store {
+    /// Takes the state folder and opens the store in it, making both as needed; blocks while it looks the file over.
+    ///
+    /// A damaged file is moved aside and a new one begun, which the log says.
+    ///
+    /// # Errors
+    /// The folder belongs to another running trueup, cannot be written, or was written by a newer version.
+    pub fn open(folder: &Path, retention: Retention, now: Timestamp) -> Result<Self> {
+        let lock = file::lock(folder)?;
+        let connection = file::open_or_begin(folder, now)?;
+        let reader =
+            Reader::open(folder)?.with_context(|| format!("{}: the store is gone", folder.display()))?;
+        let (writes, requests) = mpsc::channel(QUEUE);
+        let thread = Writer { connection, retention, lock };
+        std::thread::Builder::new()
+            .name("store".to_owned())
+            .spawn(move || thread.run(requests))
+            .context("starting the store's thread")?;
+        Ok(Self { writes, reader: Arc::new(Mutex::new(reader)) })
+    }
+
+    /// Keeps what a turn left behind, and what it changed of the target's ledger, in one transaction.
+    pub async fn save(&self, record: Record, ledger: LedgerChange) -> Result<()> {
+        self.write(|answer| Request::Save { record: Box::new(record), ledger, answer }).await
+    }
+
+    /// Forgets status and ledger of a target that is no longer configured; its history ages out.
+    pub async fn forget(&self, target: &str) -> Result<()> {
+        let target = target.to_owned();
+        self.write(|answer| Request::Forget { target, answer }).await
+    }
+
+    /// Finishes all writes, closes the file and leaves the state folder to others.
+    pub async fn close(&self) -> Result<()> {
+        self.write(|answer| Request::Close { answer }).await
+    }
+
+    /// The last known status of each target, sorted by name.
+    pub async fn statuses(&self) -> Result<Vec<TargetStatus>> {
+        self.read(Reader::statuses).await
+    }
+
+    /// The last `limit` entries of a target's history, newest first.
+    pub async fn history(&self, target: &str, limit: usize) -> Result<Vec<HistoryEntry>> {
+        let target = target.to_owned();
+        self.read(move |reader| reader.history(&target, limit)).await
+    }
+
+    /// What was last known of the target's objects.
+    pub async fn ledger(&self, target: &str) -> Result<Ledger> {
+        let target = target.to_owned();
+        self.read(move |reader| reader.ledger(&target)).await
+    }
+
+    async fn write(&self, request: impl FnOnce(oneshot::Sender<Result<()>>) -> Request) -> Result<()> {
+        let (answer, answered) = oneshot::channel();
+        let closed = || anyhow!("the store is closed");
+        self.writes.send(request(answer)).await.map_err(|_| closed())?;
+        answered.await.map_err(|_| closed())?
+    }
+
+    async fn read<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&Reader) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let reader = self.reader.clone();
+        let answer = move || question(&reader.lock().unwrap_or_else(PoisonError::into_inner));
+        tokio::task::spawn_blocking(answer).await.context("reading the store")?
+    }
+}

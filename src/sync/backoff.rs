@@ -1,0 +1,104 @@
+//! When to try again what failed, and when to stop fighting over a field.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+use tokio::time::Instant;
+use trueup_merge::token::Digest;
+use trueup_model::ObjectId;
+
+/// How long to wait before attempt number `attempt` (1 is the first retry): doubling from one second, at most five
+/// minutes, then spread over three quarters to five quarters by `random` (0 to 1) so that targets do not retry in step.
+pub fn delay(attempt: u32, random: f64) -> Duration {
+    const FIRST: f64 = 1.0;
+    const LONGEST: f64 = 300.0;
+    let seconds = (FIRST * 2f64.powi(i32::try_from(attempt.saturating_sub(1)).unwrap_or(i32::MAX))).min(LONGEST);
+    Duration::from_secs_f64(seconds * (0.75 + random / 2.0))
+}
+
+/// A number from 0 to 1 that differs from call to call; good enough to spread retries.
+pub fn jitter() -> f64 {
+    use std::hash::{BuildHasher, RandomState};
+    let bits = RandomState::new().hash_one(0u8) >> 11;
+    #[expect(clippy::cast_precision_loss, reason = "53 bits fit a double exactly")]
+    let fraction = bits as f64 / (1u64 << 53) as f64;
+    fraction
+}
+
+/// An object that the server refused, and when it is worth another try.
+#[derive(Clone, Debug)]
+pub struct Refusal {
+    /// What was refused: another digest is another object.
+    pub digest: Digest,
+    /// How often in a row.
+    pub attempts: u32,
+    /// Not before this.
+    pub again: Instant,
+    /// In the server's words.
+    pub message: String,
+}
+
+/// The repairs of one object's drift.
+#[derive(Clone, Copy, Debug)]
+struct Repairs {
+    in_a_row: u32,
+    last: Instant,
+}
+
+/// Notices objects that somebody changes back again and again.
+#[derive(Debug, Default)]
+pub struct Fights(BTreeMap<ObjectId, Repairs>);
+
+/// Repairs in a row that are taken for coincidence.
+const COINCIDENCE: u32 = 5;
+/// A repair that held for this long ends a row.
+const PEACE: Duration = Duration::from_mins(1);
+
+impl Fights {
+    /// How long a repair of the object should wait; `None` where it may go at once.
+    pub fn wait(&self, id: &ObjectId, now: Instant) -> Option<Duration> {
+        let repairs = self.0.get(id)?;
+        let over = repairs.in_a_row.checked_sub(COINCIDENCE)?;
+        let due = repairs.last + delay(over + 4, 0.5);
+        due.checked_duration_since(now).filter(|wait| !wait.is_zero())
+    }
+
+    /// Notes a repair.
+    pub fn repaired(&mut self, id: &ObjectId, now: Instant) {
+        let repairs = self.0.entry(id.clone()).or_insert(Repairs { in_a_row: 0, last: now });
+        let quiet = PEACE.max(delay(repairs.in_a_row.saturating_sub(COINCIDENCE) + 5, 0.5));
+        let fresh = now.duration_since(repairs.last) > quiet;
+        repairs.in_a_row = if fresh { 1 } else { repairs.in_a_row + 1 };
+        repairs.last = now;
+        if self.0.len() > 1000 {
+            self.0.retain(|_, repairs| now.duration_since(repairs.last) <= PEACE * 10);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn delays_double_and_are_bounded() {
+        let seconds: Vec<f64> = (1..12).map(|n| delay(n, 0.5).as_secs_f64()).collect();
+        assert_eq!(seconds, [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 300.0, 300.0]);
+        assert!(delay(400, 1.0) <= Duration::from_secs(375));
+    }
+
+    #[test]
+    fn the_sixth_repair_in_a_row_waits_and_peace_ends_the_row() {
+        let id = ObjectId { group: String::new(), kind: "ConfigMap".into(), namespace: "a".into(), name: "b".into() };
+        let mut fights = Fights::default();
+        let start = Instant::now();
+        for _ in 0..COINCIDENCE {
+            assert_eq!(fights.wait(&id, start), None);
+            fights.repaired(&id, start);
+        }
+        assert!(fights.wait(&id, start).is_some());
+        let later = start + Duration::from_mins(10);
+        assert_eq!(fights.wait(&id, later), None);
+        fights.repaired(&id, later);
+        assert_eq!(fights.wait(&id, later), None);
+    }
+}

@@ -1,0 +1,182 @@
+//! Carries a plan out, phase by phase; makes no choices.
+//!
+//! Enters: the plan, the bodies of its objects, a cluster. Leaves: one outcome a step, and what is now known of the
+//! objects that were applied. A step whose needs failed is skipped; deletions wait for a turn in which every apply went through.
+
+use crate::cluster::{Apply, ApiErrorClass, Cluster, Deletion, Force, Mode};
+use futures::StreamExt as _;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+use trueup_model::ObjectId;
+use trueup_plan::desired::{Desired, Want};
+use trueup_plan::observed::Known;
+use trueup_plan::planning::{Action, Plan, Step};
+use trueup_plan::record::{Outcome, OutcomeResult};
+
+/// Steps of one phase that are under way at once. The cluster's own limit may be lower.
+const IN_FLIGHT: usize = 64;
+/// How long the objects of a new kind may wait for the API server to serve it.
+const ESTABLISHED: Duration = Duration::from_secs(20);
+
+/// What came of a plan.
+#[derive(Debug, Default)]
+pub struct Carried {
+    /// One outcome a step, in the plan's order.
+    pub outcomes: Vec<Outcome>,
+    /// Digest and token of each object that was applied.
+    pub known: Vec<(ObjectId, Known)>,
+    /// Objects that the server will never change as asked: their immutable fields.
+    pub immutable: BTreeMap<ObjectId, Vec<String>>,
+}
+
+/// Who may overrule whom, and who may end the turn early.
+pub struct Orders<'a> {
+    /// Whether conflicts with other managers are forced.
+    pub force: Force,
+    /// Objects that other client-side managers own and that are handed over first.
+    pub migrate: &'a BTreeSet<ObjectId>,
+    /// Ends the turn between two steps.
+    pub stop: &'a CancellationToken,
+}
+
+/// Carries the plan out.
+pub async fn carry(cluster: &Cluster, desired: &Desired, plan: &Plan, orders: &Orders<'_>) -> Carried {
+    let mut carried = Carried::default();
+    let mut failed: BTreeSet<ObjectId> = BTreeSet::new();
+    for phase in plan.phases() {
+        let results: Vec<Finished> = futures::stream::iter(phase)
+            .map(|step| finish(cluster, desired, step, orders, &failed))
+            .buffered(IN_FLIGHT)
+            .collect()
+            .await;
+        for (step, finished) in phase.iter().zip(results) {
+            match finished.outcome.result {
+                OutcomeResult::Failed | OutcomeResult::Skipped => drop(failed.insert(step.id.clone())),
+                OutcomeResult::Held if step.is_problem() => drop(failed.insert(step.id.clone())),
+                OutcomeResult::Held | OutcomeResult::Done => {}
+            }
+            carried.known.extend(finished.known.map(|known| (finished.outcome.id.clone(), known)));
+            if let Some(fields) = finished.immutable {
+                carried.immutable.insert(finished.outcome.id.clone(), fields);
+            }
+            carried.outcomes.push(finished.outcome);
+        }
+        if phase.iter().any(|step| step.id.kind == "CustomResourceDefinition" && step.writes()) {
+            await_kinds(cluster, desired, &failed).await;
+        }
+    }
+    carried
+}
+
+struct Finished {
+    outcome: Outcome,
+    known: Option<Known>,
+    immutable: Option<Vec<String>>,
+}
+
+async fn finish(
+    cluster: &Cluster,
+    desired: &Desired,
+    step: &Step,
+    orders: &Orders<'_>,
+    failed: &BTreeSet<ObjectId>,
+) -> Finished {
+    let ended = |result, message: String| Finished {
+        outcome: Outcome::new(&step.id, step.action, result, message, &step.origin),
+        known: None,
+        immutable: None,
+    };
+    if !step.writes() {
+        return ended(OutcomeResult::Held, step.reason.to_string());
+    }
+    if orders.stop.is_cancelled() {
+        return ended(OutcomeResult::Skipped, "the turn was ended by something newer".to_owned());
+    }
+    if step.prunes() {
+        if !failed.is_empty() {
+            return ended(OutcomeResult::Skipped, "nothing is deleted until every apply goes through".to_owned());
+        }
+        return ended_deletion(cluster, step).await;
+    }
+    let Some(want) = desired.objects.get(&step.id) else {
+        return ended(OutcomeResult::Skipped, "it is no longer wanted".to_owned());
+    };
+    if let Some(need) = want.needs.iter().find(|need| failed.contains(need)) {
+        return ended(OutcomeResult::Skipped, format!("it needs {need}, which failed"));
+    }
+    if step.action == Action::Recreate {
+        return ended_deletion(cluster, step).await;
+    }
+    write(cluster, want, step, orders).await
+}
+
+async fn write(cluster: &Cluster, want: &Want, step: &Step, orders: &Orders<'_>) -> Finished {
+    let outcome = |result, message| Outcome::new(&step.id, step.action, result, message, &step.origin);
+    if orders.migrate.contains(&step.id)
+        && let Err(error) = cluster.migrate(&step.id).await
+    {
+        let message = format!("its client-side ownership could not be taken over: {error}");
+        return Finished { outcome: outcome(OutcomeResult::Failed, message), known: None, immutable: None };
+    }
+    let request = Apply {
+        id: &want.id,
+        api_version: &want.api_version,
+        body: &want.body,
+        mode: Mode::Write,
+        force: orders.force,
+    };
+    match cluster.apply(&request).await {
+        Ok(applied) => Finished {
+            outcome: outcome(OutcomeResult::Done, step.reason.to_string()),
+            known: applied.live.token.map(|token| Known { digest: want.digest, token }),
+            immutable: None,
+        },
+        Err(error) => {
+            let immutable = match &error.class {
+                ApiErrorClass::Immutable(fields) => Some(fields.clone()),
+                _ => None,
+            };
+            Finished { outcome: outcome(OutcomeResult::Failed, error.to_string()), known: None, immutable }
+        }
+    }
+}
+
+async fn ended_deletion(cluster: &Cluster, step: &Step) -> Finished {
+    let (uid, version) = step
+        .precondition
+        .as_ref()
+        .map_or(("", None), |precondition| (precondition.uid.as_str(), Some(precondition.resource_version.as_str())));
+    let (result, message) = match cluster.delete(&step.id, uid, version).await {
+        Ok(Deletion::Gone | Deletion::Started) => (OutcomeResult::Done, step.reason.to_string()),
+        Ok(Deletion::Changed) => {
+            (OutcomeResult::Skipped, "it changed after the decision to delete it; it is looked at again".to_owned())
+        }
+        Err(error) => (OutcomeResult::Failed, error.to_string()),
+    };
+    Finished {
+        outcome: Outcome::new(&step.id, step.action, result, message, &step.origin),
+        known: None,
+        immutable: None,
+    }
+}
+
+// The objects of a new kind cannot be applied before the API server serves it, and it says so only when asked.
+async fn await_kinds(cluster: &Cluster, desired: &Desired, failed: &BTreeSet<ObjectId>) {
+    let deadline = tokio::time::Instant::now() + ESTABLISHED;
+    let mut pause = Duration::from_millis(50);
+    loop {
+        let _ = cluster.discover().await;
+        let catalog = cluster.catalog();
+        let missing = desired.objects.values().any(|want| {
+            let version = want.api_version.rsplit_once('/').map_or(&*want.api_version, |(_, version)| version);
+            catalog.resource(&want.id.group, version, &want.id.kind).is_none()
+                && !want.needs.iter().any(|need| failed.contains(need))
+        });
+        if !missing || tokio::time::Instant::now() >= deadline {
+            return;
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(Duration::from_secs(1));
+    }
+}

@@ -1,0 +1,179 @@
+//! The parent of a target's `ApplySet`: it grows before objects are applied and shrinks after they are gone, and keeps the last
+//! record, so that what was applied can be answered from the cluster alone.
+
+use super::target::{TargetSpec, TargetState};
+use crate::cluster::{ApiErrorClass, Apply, Cluster, Force, Mode, Parent};
+use std::collections::{BTreeMap, BTreeSet};
+use trueup_model::{GroupKind, ObjectId};
+use trueup_plan::desired::Desired;
+use trueup_plan::observed::{Known, Live};
+use trueup_plan::record::TargetStatus;
+
+/// The parent's data field with the target's name.
+pub const TARGET: &str = "target";
+/// The parent's data field with the repository's address.
+pub const REPOSITORY: &str = "repository";
+/// The parent's data field with the last status, as `status -o json` shows it.
+pub const STATUS: &str = "status";
+
+/// The kinds that a target has or had: what has to be watched.
+pub fn kinds(desired: &Desired, state: &TargetState) -> BTreeSet<GroupKind> {
+    let mut kinds: BTreeSet<GroupKind> = desired.objects.keys().map(ObjectId::group_kind).collect();
+    for parent in state.parent.iter().chain(&state.former) {
+        kinds.extend(parent.kinds.iter().cloned());
+    }
+    kinds
+}
+
+/// The namespaces that a target has or had objects in, its parent's own included.
+pub fn namespaces(spec: &TargetSpec, desired: &Desired, state: &TargetState) -> BTreeSet<String> {
+    let mut namespaces: BTreeSet<String> = desired.objects.keys().map(|id| id.namespace.clone()).collect();
+    for parent in state.parent.iter().chain(&state.former) {
+        namespaces.extend(parent.namespaces.iter().cloned());
+        namespaces.insert(parent.namespace.clone());
+    }
+    namespaces.insert(spec.parent_namespace().to_owned());
+    namespaces.remove("");
+    namespaces
+}
+
+/// Makes sure that the parent names all kinds and namespaces that are about to be applied.
+pub async fn grow(
+    cluster: &Cluster,
+    spec: &TargetSpec,
+    state: &mut TargetState,
+    desired: &Desired,
+) -> Result<(), String> {
+    let kinds = kinds(desired, state);
+    let namespaces = namespaces(spec, desired, state);
+    let known = state.parent.as_ref();
+    if known.is_some_and(|parent| kinds.is_subset(&parent.kinds) && namespaces.is_subset(&parent.namespaces)) {
+        return Ok(());
+    }
+    let mut data = known.map(|parent| parent.data.clone()).unwrap_or_default();
+    data.extend(identity(spec));
+    let parent = Parent {
+        name: spec.parent_name(),
+        namespace: spec.parent_namespace().to_owned(),
+        id: spec.set(),
+        kinds,
+        namespaces,
+        data,
+        uid: known.map(|parent| parent.uid.clone()).unwrap_or_default(),
+    };
+    let written = match cluster.write_parent(&parent).await {
+        Err(error) if matches!(error.class, ApiErrorClass::NotFound) => {
+            create_namespace(cluster, &parent.namespace, state, desired).await?;
+            cluster.write_parent(&parent).await
+        }
+        result => result,
+    };
+    match written {
+        Ok(uid) => {
+            state.parent = Some(Parent { uid, ..parent });
+            Ok(())
+        }
+        Err(error) => Err(format!("the target's record {}/{} could not be written: {error}", parent.namespace, parent.name)),
+    }
+}
+
+fn identity(spec: &TargetSpec) -> [(String, String); 5] {
+    [
+        (TARGET, &spec.name),
+        ("app", &spec.app),
+        ("environment", &spec.environment),
+        (REPOSITORY, &spec.repository_url),
+        ("path", &spec.request.path),
+    ]
+    .map(|(key, value)| (key.to_owned(), value.clone()))
+}
+
+// The record lives in the target's namespace, so that comes first: as Git has it, if it does.
+async fn create_namespace(
+    cluster: &Cluster,
+    name: &str,
+    state: &mut TargetState,
+    desired: &Desired,
+) -> Result<(), String> {
+    let id = ObjectId {
+        group: String::new(),
+        kind: "Namespace".to_owned(),
+        namespace: String::new(),
+        name: name.to_owned(),
+    };
+    let want = desired.objects.get(&id);
+    let bare = serde_json::json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}).to_string();
+    let body = want.map_or(bare.as_bytes(), |want| &want.body);
+    let request = Apply { id: &id, api_version: "v1", body, mode: Mode::Write, force: Force::No };
+    let applied = cluster
+        .apply(&request)
+        .await
+        .map_err(|error| format!("namespace {name} does not exist and could not be created: {error}"))?;
+    tracing::info!(namespace = name, "created the namespace of a target");
+    if let (Some(want), Some(token)) = (want, applied.live.token) {
+        state.ledger.insert(id, Known { digest: want.digest, token });
+    }
+    Ok(())
+}
+
+/// Whether the parent's record tells another story than the status.
+pub fn is_behind(state: &TargetState, desired: &Desired, status: &TargetStatus) -> bool {
+    let Some(parent) = &state.parent else { return !desired.objects.is_empty() && !status.revision.is_empty() };
+    let recorded = parent.data.get(STATUS).and_then(|text| serde_json::from_str::<TargetStatus>(text).ok());
+    !state.former.is_empty()
+        || recorded.is_none_or(|recorded| {
+            (&recorded.revision, recorded.sync, recorded.objects) != (&status.revision, status.sync, status.objects)
+        })
+}
+
+/// Writes the record, takes kinds and namespaces out that no member is in any more, and lets go of parents that the
+/// target moved away from once they are empty. What fails is tried again at the next turn that has something to record.
+pub async fn settle(
+    cluster: &Cluster,
+    spec: &TargetSpec,
+    state: &mut TargetState,
+    desired: &Desired,
+    members: &BTreeMap<ObjectId, Live>,
+    status: &TargetStatus,
+) {
+    let mut kinds: BTreeSet<GroupKind> = desired.objects.keys().map(ObjectId::group_kind).collect();
+    kinds.extend(members.keys().map(ObjectId::group_kind));
+    let mut namespaces: BTreeSet<String> =
+        desired.objects.keys().chain(members.keys()).map(|id| id.namespace.clone()).collect();
+    namespaces.insert(spec.parent_namespace().to_owned());
+    namespaces.remove("");
+    // A kind or namespace that could not be looked at may still hold members.
+    let unknown = cluster.members(&[spec.set()]).unknown;
+    if let Some(parent) = &state.parent {
+        kinds.extend(parent.kinds.iter().filter(|kind| unknown.contains_key(kind)).cloned());
+        if !unknown.is_empty() {
+            namespaces.extend(parent.namespaces.iter().cloned());
+        }
+    }
+    let mut data: BTreeMap<String, String> = identity(spec).into();
+    let recorded = TargetStatus { unhealthy: Vec::new(), ..status.clone() };
+    data.insert(STATUS.to_owned(), serde_json::to_string(&recorded).unwrap_or_default());
+    data.insert("revision".to_owned(), status.revision.clone());
+    let parent = Parent {
+        name: spec.parent_name(),
+        namespace: spec.parent_namespace().to_owned(),
+        id: spec.set(),
+        kinds,
+        namespaces,
+        data,
+        uid: state.parent.as_ref().map(|parent| parent.uid.clone()).unwrap_or_default(),
+    };
+    match cluster.write_parent(&parent).await {
+        Ok(uid) => state.parent = Some(Parent { uid, ..parent }),
+        Err(error) => tracing::warn!(target = spec.name, %error, "the target's record could not be written"),
+    }
+    let mut kept = Vec::new();
+    for former in std::mem::take(&mut state.former) {
+        let left = cluster.members(std::slice::from_ref(&former.id));
+        if left.members.is_empty() && left.unknown.is_empty() && cluster.delete_parent(&former).await.is_ok() {
+            continue;
+        }
+        kept.push(former);
+    }
+    state.former = kept;
+}

@@ -1,0 +1,6 @@
+//! The reconciler.
+
+pub mod offline;
+pub mod view;
+
+pub use view::{Handle, PlanOptions, Preview, PreviewStep, Readiness, Wait};

@@ -1,0 +1,203 @@
+//! Follows the repositories: one task a repository and reference, whatever the number of targets.
+
+use crate::source::{Commit, Source, SourceError};
+use crate::web::metrics::{Ended, Metrics, Stage};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+/// What is known of a repository.
+#[derive(Clone, Default)]
+pub struct Known {
+    /// The last commit that could be fetched.
+    pub commit: Option<Arc<Commit>>,
+    /// Why the last look failed, if it did.
+    pub trouble: Option<String>,
+}
+
+/// What is known of all repositories, and the tasks that find it out.
+pub struct Repositories {
+    known: Arc<Mutex<BTreeMap<String, Known>>>,
+    tasks: BTreeMap<String, Task>,
+    metrics: Metrics,
+    moved: Arc<dyn Fn(&str) + Send + Sync>,
+}
+
+struct Task {
+    source: Source,
+    settings: String,
+    poke: Arc<Notify>,
+    stop: CancellationToken,
+}
+
+/// A repository to follow.
+pub struct Follow {
+    /// The Repository's name.
+    pub name: String,
+    /// Where it is.
+    pub source: Source,
+    /// All that the source was made from, as text: a task whose settings did not change goes on.
+    pub settings: String,
+    /// How often to ask.
+    pub interval: Duration,
+}
+
+impl Repositories {
+    /// Follows nothing yet; `moved` is called with a repository's name when it has a new commit or new trouble.
+    pub fn new(metrics: Metrics, moved: Arc<dyn Fn(&str) + Send + Sync>) -> Self {
+        Self { known: Arc::default(), tasks: BTreeMap::new(), metrics, moved }
+    }
+
+    /// What is known of a repository.
+    pub fn known(&self, name: &str) -> Known {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned().unwrap_or_default()
+    }
+
+    /// The source of a repository.
+    pub fn source(&self, name: &str) -> Option<Source> {
+        self.tasks.get(name).map(|task| task.source.clone())
+    }
+
+    /// Follows these repositories and no others; what did not change is not disturbed.
+    pub fn follow(&mut self, repositories: Vec<Follow>) {
+        let names: Vec<String> = repositories.iter().map(|follow| follow.name.clone()).collect();
+        self.tasks.retain(|name, task| {
+            let keep = names.contains(name);
+            if !keep {
+                task.stop.cancel();
+            }
+            keep
+        });
+        for follow in repositories {
+            if self.tasks.get(&follow.name).is_some_and(|task| task.settings == follow.settings) {
+                continue;
+            }
+            if let Some(old) = self.tasks.remove(&follow.name) {
+                old.stop.cancel();
+                self.known.lock().unwrap_or_else(PoisonError::into_inner).remove(&follow.name);
+            }
+            self.start(follow);
+        }
+    }
+
+    /// Looks at all repositories now.
+    pub fn poke(&self) {
+        self.tasks.values().for_each(|task| task.poke.notify_one());
+    }
+
+    /// Ends all tasks.
+    pub fn stop(&self) {
+        self.tasks.values().for_each(|task| task.stop.cancel());
+    }
+
+    fn start(&mut self, follow: Follow) {
+        let (poke, stop) = (Arc::new(Notify::new()), CancellationToken::new());
+        let follower = Follower {
+            name: follow.name.clone(),
+            source: follow.source.clone(),
+            interval: follow.interval,
+            known: self.known.clone(),
+            metrics: self.metrics.clone(),
+            moved: self.moved.clone(),
+        };
+        tokio::spawn(follower.run(poke.clone(), stop.clone()));
+        let task = Task { source: follow.source, settings: follow.settings, poke, stop };
+        self.tasks.insert(follow.name, task);
+    }
+}
+
+struct Follower {
+    name: String,
+    source: Source,
+    interval: Duration,
+    known: Arc<Mutex<BTreeMap<String, Known>>>,
+    metrics: Metrics,
+    moved: Arc<dyn Fn(&str) + Send + Sync>,
+}
+
+impl Follower {
+    async fn run(self, poke: Arc<Notify>, stop: CancellationToken) {
+        let mut watch = match self.source.watch() {
+            Ok(watch) => watch,
+            Err(error) => {
+                tracing::warn!(repository = self.name, %error, "the folder cannot be watched; it is polled instead");
+                None
+            }
+        };
+        let mut failures = 0;
+        loop {
+            failures = if self.look().await { 0 } else { failures + 1 };
+            // A server that is gone is asked sooner than a quiet one, but not in step with all others.
+            let pause = match failures {
+                0 => self.interval,
+                n => super::backoff::delay(n, super::backoff::jitter()).min(self.interval.max(Duration::from_secs(1))),
+            };
+            let changed = async {
+                match &mut watch {
+                    Some(watch) => watch.changed().await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = poke.notified() => {}
+                () = changed => {}
+                () = tokio::time::sleep(pause) => {}
+            }
+        }
+    }
+
+    async fn look(&self) -> bool {
+        let clock = Instant::now();
+        let before = self.known.lock().unwrap_or_else(PoisonError::into_inner).get(&self.name).cloned().unwrap_or_default();
+        let result = self.latest(before.commit.as_ref()).await;
+        self.metrics.git_request(if result.is_ok() { Ended::Success } else { Ended::Failure });
+        let (known, ok) = match result {
+            Ok(None) => (Known { trouble: None, ..before.clone() }, true),
+            Ok(Some(commit)) => {
+                self.metrics.stage(Stage::Fetch, clock.elapsed());
+                tracing::info!(repository = self.name, revision = commit.revision, "a new commit");
+                (Known { commit: Some(Arc::new(commit)), trouble: None }, true)
+            }
+            Err(error) => {
+                let trouble = format!("repository {}: {}", self.name, chain(&error));
+                if before.trouble.as_ref() != Some(&trouble) {
+                    tracing::warn!(repository = self.name, error = chain(&error), "the repository could not be read");
+                }
+                (Known { trouble: Some(trouble), ..before.clone() }, false)
+            }
+        };
+        let revision = |known: &Known| known.commit.as_ref().map(|commit| commit.revision.clone());
+        let changed = revision(&before) != revision(&known) || before.trouble != known.trouble;
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).insert(self.name.clone(), known);
+        if changed {
+            (self.moved)(&self.name);
+        }
+        ok
+    }
+
+    async fn latest(&self, before: Option<&Arc<Commit>>) -> Result<Option<Commit>, SourceError> {
+        let head = self.source.poll().await?;
+        if before.is_some_and(|commit| commit.revision == head.revision) {
+            return Ok(None);
+        }
+        self.source.fetch(&head).await.map(Some)
+    }
+}
+
+/// An error and its causes in one line.
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let more = error.to_string();
+        if !text.contains(&more) {
+            text.push_str(": ");
+            text.push_str(&more);
+        }
+        cause = error.source();
+    }
+    text
+}

@@ -1,0 +1,113 @@
+//! A target: what the configuration says of it, and what is remembered of it between turns.
+
+use super::backoff::{Fights, Refusal};
+use crate::cluster::{Catalog, Force, Parent};
+use crate::render::{Request, Trace};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+use trueup_merge::token::Digest;
+use trueup_model::ObjectId;
+use trueup_plan::apply_set;
+use trueup_plan::desired::Desired;
+use trueup_plan::observed::Ledger;
+use trueup_plan::planning::Policy;
+use trueup_plan::record::TargetStatus;
+
+/// What the configuration says of a target, with placeholders filled in.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TargetSpec {
+    /// `web@production`, or `web@production/eu-1`.
+    pub name: String,
+    /// The app's name.
+    pub app: String,
+    /// The environment's name.
+    pub environment: String,
+    /// The cluster's name.
+    pub cluster: String,
+    /// The name of the Repository.
+    pub repository: String,
+    /// The address of the Repository, without credentials: recorded, so that a renamed target is recognised.
+    pub repository_url: String,
+    /// What to render and how.
+    pub request: Request,
+    /// The namespace of objects that name none; empty where there is none.
+    pub namespace: String,
+    /// What is allowed.
+    pub policy: Policy,
+    /// Whether new commits are applied without being asked for.
+    pub mode: Mode,
+    /// Whether conflicts are forced.
+    pub force: Force,
+    /// Targets that must be Synced and Healthy first.
+    pub depends_on: Vec<String>,
+    /// How often to look without a reason.
+    pub interval: Duration,
+}
+
+/// What makes a target change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Commits and drift, by themselves.
+    Automatic,
+    /// A person's `sync` only.
+    Manual,
+    /// Nothing: it is suspended.
+    Suspended,
+}
+
+impl TargetSpec {
+    /// The namespace that the target's parent object lives in.
+    pub fn parent_namespace(&self) -> &str {
+        if self.namespace.is_empty() { apply_set::SYSTEM_NAMESPACE } else { &self.namespace }
+    }
+
+    /// The name of the target's parent object.
+    pub fn parent_name(&self) -> String {
+        apply_set::parent_name(&self.app, &self.environment)
+    }
+
+    /// The id of the target's `ApplySet`.
+    pub fn set(&self) -> String {
+        apply_set::id(&self.parent_name(), self.parent_namespace())
+    }
+}
+
+/// What is remembered of a target between turns. All of it can be lost: Git and the cluster tell it again.
+#[derive(Default)]
+pub struct TargetState {
+    /// What earlier applies left behind.
+    pub ledger: Ledger,
+    /// The last rendering that went well.
+    pub rendering: Option<Rendering>,
+    /// The last rendering that did not, and why.
+    pub broken: Option<(String, String)>,
+    /// Objects that the server refused, until they change or it is time again.
+    pub refusals: BTreeMap<ObjectId, Refusal>,
+    /// Objects whose immutable fields Git changes.
+    pub immutable: BTreeMap<ObjectId, (Digest, Vec<String>)>,
+    /// Who changes things back.
+    pub fights: Fights,
+    /// Failed turns in a row.
+    pub attempts: u32,
+    /// The parent object as the cluster has it.
+    pub parent: Option<Parent>,
+    /// Parents of the same target elsewhere: it moved from there.
+    pub former: Vec<Parent>,
+    /// How it stood after the last turn.
+    pub status: TargetStatus,
+}
+
+/// A rendering, and what makes it still valid.
+pub struct Rendering {
+    /// The commit that it is known to hold for.
+    pub revision: String,
+    /// What was asked.
+    pub request: Request,
+    /// The kinds of the cluster that it was placed by.
+    pub catalog: Arc<Catalog>,
+    /// What was looked at.
+    pub trace: Trace,
+    /// The result.
+    pub desired: Arc<Desired>,
+}

@@ -1,0 +1,474 @@
+//! One turn of one target: the stages in order, and nothing else that orders them.
+//!
+//! Enters: the target, what is remembered of it, the commit that it should be at. Leaves: how it stands, what to remember,
+//! and when to look again. Every error ends in the status; nothing that could not be read is taken for absent.
+
+use super::backoff::{Refusal, delay, jitter};
+use super::carry::{Carried, Orders, carry};
+use super::directory::Directory;
+use super::judge::{Judgement, judge};
+use super::membership;
+use super::status::{Standing, health, standing};
+use super::target::{Mode, Rendering, TargetSpec, TargetState};
+use crate::cluster::{Cluster, MANAGER, Resource, Scope as ResourceScope};
+use crate::render;
+use crate::source::Commit;
+use crate::web::metrics::{Metrics, Stage};
+use jiff::Timestamp;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio_util::sync::CancellationToken;
+use trueup_model::{GroupKind, ObjectId};
+use trueup_plan::desired::Desired;
+use trueup_plan::health::{HealthStatus, cause_from_pods};
+use trueup_plan::observed::{Live, Observed, Stranger};
+use trueup_plan::place::{Placement, Scope, Served, place};
+use trueup_plan::planning::{Action, Plan, Reason, plan};
+use trueup_plan::record::{HistoryEntry, Outcome, OutcomeResult, Record, SyncStatus, TargetStatus, Trigger};
+
+/// How long a turn waits for the first list of a kind.
+const FIRST_LIST: Duration = Duration::from_secs(15);
+/// Unhealthy workloads whose pods are asked for the cause.
+const EXPLAINED: usize = 3;
+
+/// What a turn needs besides the target itself.
+pub struct Context<'a> {
+    /// The target's cluster.
+    pub cluster: &'a Cluster,
+    /// The commit, or why there is none.
+    pub commit: Result<Arc<Commit>, String>,
+    /// What is wrong with the repository, if a commit is known all the same.
+    pub repository_trouble: Option<String>,
+    /// What other targets want and own.
+    pub directory: &'a Directory,
+    /// The target that this one waits for, if any.
+    pub waits_for: Option<String>,
+    /// Where durations are counted.
+    pub metrics: &'a Metrics,
+    /// Ends the turn early.
+    pub stop: &'a CancellationToken,
+    /// Shows a status while the turn goes on.
+    pub show: &'a (dyn Fn(TargetStatus) + Send + Sync),
+}
+
+/// What a turn leaves.
+pub struct Turned {
+    /// Status and history.
+    pub record: Record,
+    /// When to look again without any other reason.
+    pub again: Duration,
+}
+
+/// Runs one turn.
+pub async fn turn(context: &Context<'_>, spec: &TargetSpec, state: &mut TargetState, trigger: Trigger) -> Turned {
+    let started = Timestamp::now();
+    let result = stages(context, spec, state, trigger).await;
+    let (mut status, outcomes, again) = match result {
+        Ok(done) => (done.status, done.outcomes, done.again),
+        Err(trouble) => {
+            state.attempts += 1;
+            let mut status = base_status(spec, state);
+            status.sync = trouble.sync;
+            status.message.clone_from(&trouble.message);
+            status.errors = vec![trouble.message];
+            (status, Vec::new(), Some(delay(state.attempts, jitter())))
+        }
+    };
+    if status.message.is_empty()
+        && let Some(trouble) = &context.repository_trouble
+    {
+        status.message.clone_from(trouble);
+    }
+    let history = history_entry(context, spec, &status, outcomes, trigger, started);
+    if history.as_ref().is_some_and(|entry| entry.result == SyncStatus::Synced) || status.sync == SyncStatus::Synced {
+        state.attempts = 0;
+    }
+    state.status = status.clone();
+    Turned { record: Record { status, history }, again: again.unwrap_or(spec.interval).min(spec.interval) }
+}
+
+/// Why a turn ended before it could plan.
+struct Trouble {
+    sync: SyncStatus,
+    message: String,
+}
+
+struct Done {
+    status: TargetStatus,
+    outcomes: Vec<Outcome>,
+    again: Option<Duration>,
+}
+
+async fn stages(
+    context: &Context<'_>,
+    spec: &TargetSpec,
+    state: &mut TargetState,
+    trigger: Trigger,
+) -> Result<Done, Trouble> {
+    let unknown = |message: String| Trouble { sync: SyncStatus::Unknown, message };
+    if spec.mode == Mode::Suspended {
+        let status = TargetStatus { suspended: true, message: "suspended".to_owned(), ..base_status(spec, state) };
+        return Ok(Done { status, outcomes: Vec::new(), again: None });
+    }
+    let commit = context.commit.clone().map_err(unknown)?;
+    let (desired, broken) = desire(context, spec, state, &commit).await?;
+    context.directory.claim(&spec.name, &spec.cluster, &desired);
+
+    let clock = Instant::now();
+    let mut observed = observe(context, spec, state, &desired).await?;
+    context.metrics.stage(Stage::Observe, clock.elapsed());
+
+    let judgement = judge(context.cluster, spec, state, &desired, &observed.0, trigger).await;
+    let again = judgement.again;
+    learn(state, &mut observed.0, judgement);
+    let clock = Instant::now();
+    let plan = plan(&desired, &observed.0, &state.ledger, &spec.policy);
+    context.metrics.stage(Stage::Plan, clock.elapsed());
+
+    let revision = desired_revision(state, &commit, broken.as_ref());
+    let may_write = match spec.mode {
+        Mode::Automatic => true,
+        Mode::Manual => trigger == Trigger::Manual,
+        Mode::Suspended => false,
+    };
+    let blocked = context.waits_for.as_ref().filter(|_| state.status.revision != revision);
+    let mut outcomes = Vec::new();
+    if may_write && blocked.is_none() && plan.writes().next().is_some() {
+        outcomes = write(context, spec, state, &desired, &observed, &plan, &revision).await?;
+    }
+    let mut done = conclude(context, spec, state, &desired, &plan, outcomes, &revision).await;
+    if let Some(message) = broken {
+        done.status.sync = SyncStatus::Failed;
+        done.status.errors.insert(0, message.clone());
+        done.status.message = message;
+        done.status.wanted_revision.clone_from(&commit.revision);
+    } else if let Some(other) = blocked {
+        done.status.sync = SyncStatus::OutOfSync;
+        done.status.message = format!("waits until {other} is Synced and Healthy");
+        done.again = Some(Duration::from_secs(5));
+    }
+    done.again = [done.again, again].into_iter().flatten().min();
+    Ok(done)
+}
+
+fn desired_revision(state: &TargetState, commit: &Commit, broken: Option<&String>) -> String {
+    match (&state.rendering, broken) {
+        (Some(rendering), Some(_)) => rendering.revision.clone(),
+        (_, _) => commit.revision.clone(),
+    }
+}
+
+/// The status as it was, with the target's names: what a turn starts from.
+pub(super) fn base_status(spec: &TargetSpec, state: &TargetState) -> TargetStatus {
+    TargetStatus {
+        target: spec.name.clone(),
+        app: spec.app.clone(),
+        environment: spec.environment.clone(),
+        cluster: spec.cluster.clone(),
+        errors: Vec::new(),
+        message: String::new(),
+        suspended: false,
+        ..state.status.clone()
+    }
+}
+
+/// Renders, or proves that the last rendering still holds. A commit that does not render leaves the last good one in
+/// force, with the reason beside it.
+async fn desire(
+    context: &Context<'_>,
+    spec: &TargetSpec,
+    state: &mut TargetState,
+    commit: &Arc<Commit>,
+) -> Result<(Arc<Desired>, Option<String>), Trouble> {
+    let catalog = catalog(context).await?;
+    if let Some(rendering) = &mut state.rendering
+        && rendering.request == spec.request
+        && Arc::ptr_eq(&rendering.catalog, &catalog)
+        && (rendering.revision == commit.revision || rendering.trace.holds_in(&*commit.tree))
+    {
+        rendering.revision.clone_from(&commit.revision);
+        state.broken = None;
+        return Ok((rendering.desired.clone(), None));
+    }
+    let clock = Instant::now();
+    let (tree, request) = (commit.tree.clone(), spec.request.clone());
+    let rendered = tokio::task::spawn_blocking(move || render::build(tree, &request)).await;
+    context.metrics.stage(Stage::Render, clock.elapsed());
+    let problem = match rendered {
+        Ok(Ok(rendered)) => {
+            let set = spec.set();
+            let served = |group: &str, version: &str, kind: &str| served(&catalog, group, version, kind);
+            let placement = Placement {
+                target: &spec.name,
+                revision: &commit.revision,
+                namespace: &spec.namespace,
+                set: &set,
+                manager: MANAGER,
+                served: &served,
+            };
+            let desired = Arc::new(place(rendered.manifests, &placement));
+            state.broken = None;
+            state.rendering = Some(Rendering {
+                revision: commit.revision.clone(),
+                request: spec.request.clone(),
+                catalog: catalog.clone(),
+                trace: rendered.trace,
+                desired: desired.clone(),
+            });
+            return Ok((desired, None));
+        }
+        Ok(Err(error)) => error.to_string(),
+        Err(panic) => format!("rendering ended unexpectedly: {panic}"),
+    };
+    let message = format!("{} at {}: {problem}", spec.request.path, short(&commit.revision));
+    state.broken = Some((commit.revision.clone(), message.clone()));
+    match &state.rendering {
+        Some(rendering) if rendering.request == spec.request => Ok((rendering.desired.clone(), Some(message))),
+        Some(_) | None => Err(Trouble { sync: SyncStatus::Failed, message }),
+    }
+}
+
+/// The first eight digits of a revision.
+pub(super) fn short(revision: &str) -> &str {
+    revision.get(..8).unwrap_or(revision)
+}
+
+async fn catalog(context: &Context<'_>) -> Result<Arc<crate::cluster::Catalog>, Trouble> {
+    let catalog = context.cluster.catalog();
+    if !catalog.is_empty() {
+        return Ok(catalog);
+    }
+    context.cluster.discover().await.map_err(|error| Trouble {
+        sync: SyncStatus::Unknown,
+        message: format!("cluster {}: {error}", context.cluster.name()),
+    })
+}
+
+pub(super) fn served(catalog: &crate::cluster::Catalog, group: &str, version: &str, kind: &str) -> Served {
+    let scope = |resource: &Resource| match resource.scope {
+        ResourceScope::Namespaced => Scope::Namespaced,
+        ResourceScope::Cluster => Scope::Cluster,
+    };
+    if let Some(resource) = catalog.resource(group, version, kind) {
+        return Served::Yes(scope(resource));
+    }
+    if let Some(why) = catalog.unknown_group(group) {
+        return Served::Unknown(why.to_owned());
+    }
+    match catalog.versions(&GroupKind::new(group, kind)) {
+        versions if versions.is_empty() => Served::No,
+        versions => Served::Otherwise(versions),
+    }
+}
+
+/// What the cluster holds of the target, and which strangers' client-side ownership has to be handed over.
+async fn observe(
+    context: &Context<'_>,
+    spec: &TargetSpec,
+    state: &mut TargetState,
+    desired: &Desired,
+) -> Result<(Observed, BTreeSet<ObjectId>), Trouble> {
+    let cluster = context.cluster;
+    let kinds = membership::kinds(desired, state);
+    cluster.scope(&membership::namespaces(spec, desired, state));
+    cluster.watch(&kinds);
+    cluster.settled(&kinds, FIRST_LIST).await;
+    let sets: Vec<String> =
+        std::iter::once(spec.set()).chain(state.former.iter().map(|parent| parent.id.clone())).collect();
+    let found = cluster.members(&sets);
+    if !found.unknown.is_empty() && found.unknown.len() >= kinds.len() && !kinds.is_empty() {
+        let why = found.unknown.values().next().cloned().unwrap_or_default();
+        return Err(Trouble { sync: SyncStatus::Unknown, message: format!("cluster {}: {why}", cluster.name()) });
+    }
+    let mut observed = Observed { members: found.members, unknown: found.unknown, ..Observed::default() };
+    let missing: Vec<ObjectId> = desired
+        .objects
+        .keys()
+        .filter(|id| !observed.members.contains_key(id) && !observed.unknown.contains_key(&id.group_kind()))
+        .cloned()
+        .collect();
+    let mut migrate = BTreeSet::new();
+    if !missing.is_empty() {
+        let strangers = cluster.strangers(&missing).await;
+        for (kind, error) in strangers.failed {
+            observed.unknown.insert(kind, error.to_string());
+        }
+        for (id, found) in strangers.found {
+            if found.migrate {
+                migrate.insert(id.clone());
+            }
+            let part_of = found.part_of.filter(|set| !sets.contains(set)).map(|set| context.directory.owner(&set));
+            observed.strangers.insert(id, Stranger { uid: found.uid, managers: found.managers, part_of });
+        }
+    }
+    let claimed = desired.objects.keys().chain(observed.members.keys());
+    observed.claims = claimed
+        .filter_map(|id| Some((id.clone(), context.directory.other_claim(&spec.name, &spec.cluster, id)?)))
+        .collect();
+    Ok((observed, migrate))
+}
+
+fn learn(state: &mut TargetState, observed: &mut Observed, judgement: Judgement) {
+    observed.verdicts = judgement.verdicts;
+    state.ledger.extend(judgement.proven);
+}
+
+async fn write(
+    context: &Context<'_>,
+    spec: &TargetSpec,
+    state: &mut TargetState,
+    desired: &Desired,
+    observed: &(Observed, BTreeSet<ObjectId>),
+    plan: &Plan,
+    revision: &str,
+) -> Result<Vec<Outcome>, Trouble> {
+    let failed = |message: String| Trouble { sync: SyncStatus::Failed, message };
+    (context.show)(TargetStatus {
+        sync: SyncStatus::Syncing,
+        wanted_revision: revision.to_owned(),
+        objects: desired.objects.len(),
+        ..base_status(spec, state)
+    });
+    membership::grow(context.cluster, spec, state, desired).await.map_err(failed)?;
+    let clock = Instant::now();
+    let orders = Orders { force: spec.force, migrate: &observed.1, stop: context.stop };
+    let carried = carry(context.cluster, desired, plan, &orders).await;
+    context.metrics.stage(Stage::Apply, clock.elapsed());
+    remember(state, desired, plan, &carried);
+    Ok(carried.outcomes)
+}
+
+fn remember(state: &mut TargetState, desired: &Desired, plan: &Plan, carried: &Carried) {
+    let now = tokio::time::Instant::now();
+    for (step, outcome) in plan.steps.iter().zip(&carried.outcomes) {
+        let digest = desired.objects.get(&step.id).map(|want| want.digest);
+        match (outcome.result, digest) {
+            (OutcomeResult::Failed, Some(digest)) if !carried.immutable.contains_key(&step.id) => {
+                let attempts = state.refusals.get(&step.id).filter(|r| r.digest == digest).map_or(0, |r| r.attempts) + 1;
+                let again = now + delay(attempts, jitter());
+                let message = outcome.message.clone();
+                state.refusals.insert(step.id.clone(), Refusal { digest, attempts, again, message });
+            }
+            (OutcomeResult::Done, _) => {
+                state.refusals.remove(&step.id);
+                state.immutable.remove(&step.id);
+                if matches!(step.reason, Reason::Drifted(_)) {
+                    state.fights.repaired(&step.id, now);
+                }
+                if matches!(step.action, Action::Delete | Action::Recreate) {
+                    state.ledger.remove(&step.id);
+                }
+            }
+            (_, _) => {}
+        }
+    }
+    state.ledger.extend(carried.known.iter().cloned());
+    for (id, fields) in &carried.immutable {
+        if let Some(want) = desired.objects.get(id) {
+            state.immutable.insert(id.clone(), (want.digest, fields.clone()));
+        }
+    }
+}
+
+async fn conclude(
+    context: &Context<'_>,
+    spec: &TargetSpec,
+    state: &mut TargetState,
+    desired: &Desired,
+    plan: &Plan,
+    outcomes: Vec<Outcome>,
+    revision: &str,
+) -> Done {
+    let clock = Instant::now();
+    let Standing { sync, message, errors, drift, drifted, prune_pending } = standing(plan, &outcomes);
+    let sets = [spec.set()];
+    let members = context.cluster.members(&sets).members;
+    state.ledger.retain(|id, _| desired.objects.contains_key(id));
+    let (health, mut unhealthy) = health(desired, &members);
+    explain(context.cluster, &members, &mut unhealthy).await;
+    let mut status = base_status(spec, state);
+    if sync == SyncStatus::Synced {
+        if status.revision != revision || !outcomes.is_empty() || status.last_sync.is_none() {
+            status.last_sync = Some(Timestamp::now());
+        }
+        revision.clone_into(&mut status.revision);
+        status.wanted_revision.clear();
+    } else {
+        status.wanted_revision = if status.revision == revision { String::new() } else { revision.to_owned() };
+    }
+    let unwell = unhealthy.first().filter(|_| message.is_empty());
+    status.message = unwell.map_or(message, |object| format!("{}: {}", object.id, object.health.message));
+    status.sync = sync;
+    status.errors = errors;
+    status.drift = drift;
+    status.drifted = drifted;
+    status.prune_pending = prune_pending;
+    status.health = health;
+    status.objects = desired.objects.len();
+    status.unhealthy = unhealthy;
+    context.metrics.stage(Stage::Health, clock.elapsed());
+    if !outcomes.is_empty() || membership::is_behind(state, desired, &status) {
+        membership::settle(context.cluster, spec, state, desired, &members, &status).await;
+    }
+    let failed = outcomes.iter().any(|outcome| matches!(outcome.result, OutcomeResult::Failed | OutcomeResult::Skipped));
+    let again = if failed {
+        state.attempts += 1;
+        Some(delay(state.attempts, jitter()))
+    } else if plan.steps.iter().any(|step| step.action == Action::Wait) || recreated(plan, &outcomes) {
+        Some(Duration::from_secs(1))
+    } else {
+        None
+    };
+    Done { status, outcomes, again }
+}
+
+fn recreated(plan: &Plan, outcomes: &[Outcome]) -> bool {
+    plan.steps.iter().any(|step| step.action == Action::Recreate && !outcomes.is_empty())
+}
+
+// A workload says how many pods are missing, its pods say why.
+async fn explain(
+    cluster: &Cluster,
+    members: &BTreeMap<ObjectId, Live>,
+    unhealthy: &mut [trueup_plan::record::ObjectStatus],
+) {
+    let workloads = unhealthy.iter_mut().filter(|object| {
+        matches!((object.id.group.as_str(), object.id.kind.as_str()), ("apps", _) | ("batch", "Job"))
+            && matches!(object.health.status, HealthStatus::Progressing | HealthStatus::Degraded)
+            && members.contains_key(&object.id)
+    });
+    for object in workloads.take(EXPLAINED) {
+        if let Ok(pods) = cluster.pods_of(&object.id).await
+            && let Some(cause) = cause_from_pods(&pods)
+        {
+            object.health.message = format!("{}; {cause}", object.health.message);
+        }
+    }
+}
+
+fn history_entry(
+    context: &Context<'_>,
+    spec: &TargetSpec,
+    status: &TargetStatus,
+    outcomes: Vec<Outcome>,
+    trigger: Trigger,
+    started: Timestamp,
+) -> Option<HistoryEntry> {
+    if !outcomes.iter().any(|outcome| outcome.result != OutcomeResult::Held) {
+        return None;
+    }
+    let commit = context.commit.as_ref().ok()?;
+    let result = if status.sync == SyncStatus::Failed { SyncStatus::Failed } else { SyncStatus::Synced };
+    Some(HistoryEntry {
+        target: spec.name.clone(),
+        revision: commit.revision.clone(),
+        author: commit.author.clone(),
+        subject: commit.subject.clone(),
+        trigger,
+        started,
+        ended: Timestamp::now(),
+        result,
+        outcomes,
+    })
+}

@@ -1,0 +1,200 @@
+//! `/api/v1`: what the command line asks of a running trueup. All answers are JSON; errors are `{"error": "…"}`.
+//!
+//! A target's name is one part of a path when its `/` is written `%2F`; two parts are understood as well.
+
+use super::Sources;
+use crate::sync::{PlanOptions, Preview, Wait};
+use axum::extract::rejection::{JsonRejection, QueryRejection};
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use serde::{Deserialize, Serialize};
+use std::fmt::Display;
+use trueup_plan::record::{HistoryEntry, TargetStatus};
+
+/// Entries of history where nobody says how many.
+const HISTORY: usize = 20;
+
+/// `GET /api/v1/targets`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Targets {
+    /// All targets, sorted by name.
+    pub targets: Vec<TargetStatus>,
+}
+
+/// `GET /api/v1/targets/{target}/history`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct History {
+    /// The entries, newest first.
+    pub history: Vec<HistoryEntry>,
+}
+
+/// `POST /api/v1/sync`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SyncRequest {
+    /// The targets to look at; all where none is named.
+    #[serde(default)]
+    pub targets: Vec<String>,
+    /// Whether to answer only when the turn of each is over.
+    #[serde(default)]
+    pub wait: bool,
+}
+
+/// The answer to a [`SyncRequest`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SyncAnswer {
+    /// The targets that were meant.
+    pub targets: Vec<String>,
+}
+
+/// Why a request gets nothing.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Refusal {
+    #[serde(skip)]
+    code: StatusCode,
+    /// In words.
+    pub error: String,
+}
+
+impl Refusal {
+    pub(super) fn new(code: StatusCode, error: impl Display) -> Self {
+        Self { code, error: error.to_string() }
+    }
+
+    fn internal(error: &anyhow::Error) -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, format!("{error:#}"))
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        (self.code, Json(self)).into_response()
+    }
+}
+
+#[derive(Debug, Deserialize)]
+struct HistoryQuery {
+    limit: Option<usize>,
+}
+
+#[derive(Debug, Deserialize)]
+struct PlanQuery {
+    revision: Option<String>,
+}
+
+pub(super) fn router() -> Router<Sources> {
+    Router::new()
+        .route("/targets", get(targets))
+        .route("/targets/{target}", get(one))
+        .route("/targets/{target}/history", get(one_history))
+        .route("/targets/{target}/plan", get(one_plan))
+        .route("/targets/{target}/{cluster}", get(split))
+        .route("/targets/{target}/{cluster}/history", get(split_history))
+        .route("/targets/{target}/{cluster}/plan", get(split_plan))
+        .route("/sync", post(sync))
+}
+
+async fn targets(State(sources): State<Sources>) -> Json<Targets> {
+    Json(Targets { targets: sources.handle.statuses() })
+}
+
+async fn one(
+    State(sources): State<Sources>,
+    Path(target): Path<String>,
+) -> Result<Json<TargetStatus>, Refusal> {
+    find(&sources, &target).map(Json)
+}
+
+async fn split(
+    State(sources): State<Sources>,
+    Path((target, cluster)): Path<(String, String)>,
+) -> Result<Json<TargetStatus>, Refusal> {
+    find(&sources, &format!("{target}/{cluster}")).map(Json)
+}
+
+async fn one_history(
+    State(sources): State<Sources>,
+    Path(target): Path<String>,
+    query: Result<Query<HistoryQuery>, QueryRejection>,
+) -> Result<Json<History>, Refusal> {
+    history(&sources, &target, query).await
+}
+
+async fn split_history(
+    State(sources): State<Sources>,
+    Path((target, cluster)): Path<(String, String)>,
+    query: Result<Query<HistoryQuery>, QueryRejection>,
+) -> Result<Json<History>, Refusal> {
+    history(&sources, &format!("{target}/{cluster}"), query).await
+}
+
+async fn one_plan(
+    State(sources): State<Sources>,
+    Path(target): Path<String>,
+    query: Result<Query<PlanQuery>, QueryRejection>,
+) -> Result<Json<Preview>, Refusal> {
+    plan(&sources, &target, query).await
+}
+
+async fn split_plan(
+    State(sources): State<Sources>,
+    Path((target, cluster)): Path<(String, String)>,
+    query: Result<Query<PlanQuery>, QueryRejection>,
+) -> Result<Json<Preview>, Refusal> {
+    plan(&sources, &format!("{target}/{cluster}"), query).await
+}
+
+fn find(sources: &Sources, target: &str) -> Result<TargetStatus, Refusal> {
+    let found = sources.handle.statuses().into_iter().find(|status| status.target == target);
+    found.ok_or_else(|| Refusal::new(StatusCode::NOT_FOUND, format!("there is no target {target}")))
+}
+
+/// Refuses a target that is not there; while not all are known, the reconciler is left to say.
+fn exists(sources: &Sources, target: &str) -> Result<(), Refusal> {
+    if sources.handle.ready().is_ready() { find(sources, target).map(|_| ()) } else { Ok(()) }
+}
+
+async fn history(
+    sources: &Sources,
+    target: &str,
+    query: Result<Query<HistoryQuery>, QueryRejection>,
+) -> Result<Json<History>, Refusal> {
+    let Query(query) = query.map_err(|error| Refusal::new(StatusCode::BAD_REQUEST, error))?;
+    let limit = query.limit.unwrap_or(HISTORY);
+    let history = sources.store.history(target, limit).await.map_err(|error| Refusal::internal(&error))?;
+    if history.is_empty() {
+        // A target that is no longer configured may have left history; one that has none must at least be known.
+        find(sources, target)?;
+    }
+    Ok(Json(History { history }))
+}
+
+async fn plan(
+    sources: &Sources,
+    target: &str,
+    query: Result<Query<PlanQuery>, QueryRejection>,
+) -> Result<Json<Preview>, Refusal> {
+    let Query(query) = query.map_err(|error| Refusal::new(StatusCode::BAD_REQUEST, error))?;
+    exists(sources, target)?;
+    let options = PlanOptions { revision: query.revision, local: None };
+    let preview = sources.handle.plan(target, options).await.map_err(|error| Refusal::internal(&error))?;
+    Ok(Json(preview))
+}
+
+async fn sync(
+    State(sources): State<Sources>,
+    body: Result<Json<SyncRequest>, JsonRejection>,
+) -> Result<(StatusCode, Json<SyncAnswer>), Refusal> {
+    let Json(request) = body.map_err(|error| Refusal::new(StatusCode::BAD_REQUEST, error.body_text()))?;
+    for target in &request.targets {
+        exists(&sources, target)?;
+    }
+    let (wait, code) =
+        if request.wait { (Wait::Turn, StatusCode::OK) } else { (Wait::Queued, StatusCode::ACCEPTED) };
+    let answer = sources.handle.sync(request.targets, wait).await;
+    let targets = answer.map_err(|error| Refusal::new(StatusCode::SERVICE_UNAVAILABLE, error))?;
+    Ok((code, Json(SyncAnswer { targets })))
+}

@@ -1,0 +1,77 @@
+//! HTTP on one address: probes, metrics and the interface of the command line.
+//!
+//! A request enters, a reading of the [`Handle`] and the [`Store`] leaves. Nothing here decides, and nothing here calls
+//! Git or a cluster.
+//!
+//! Deliberately absent: authentication and TLS. The default address is the machine's own; whoever opens it to others puts
+//! a proxy before it. What a browser of another site could send is refused.
+
+pub mod api;
+pub mod metrics;
+mod origin;
+#[cfg(test)]
+mod tests;
+
+use crate::store::Store;
+use crate::sync::{Handle, Readiness};
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use metrics::{Format, Metrics};
+use std::future::Future;
+use tokio::net::TcpListener;
+
+/// What answers are made from.
+#[derive(Clone, Debug)]
+pub struct Sources {
+    /// The reconciler.
+    pub handle: Handle,
+    /// The history.
+    pub store: Store,
+    /// The measurements.
+    pub metrics: Metrics,
+}
+
+/// Answers until `stop` comes, then finishes what was begun.
+///
+/// # Errors
+/// The listener fails.
+pub async fn serve(
+    listener: TcpListener,
+    sources: Sources,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> std::io::Result<()> {
+    axum::serve(listener, router(sources)).with_graceful_shutdown(stop).await
+}
+
+fn router(sources: Sources) -> Router {
+    Router::new()
+        .route("/healthz", get(async || "ok\n"))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(scrape))
+        .nest("/api/v1", api::router())
+        .method_not_allowed_fallback(async || {
+            api::Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "this address is not asked in this way")
+        })
+        .fallback(async || api::Refusal::new(StatusCode::NOT_FOUND, "there is nothing at this address"))
+        .layer(axum::middleware::from_fn(origin::guard))
+        .with_state(sources)
+}
+
+async fn ready(State(sources): State<Sources>) -> (StatusCode, Json<Readiness>) {
+    let readiness = sources.handle.ready();
+    let code = if readiness.is_ready() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (code, Json(readiness))
+}
+
+async fn scrape(State(sources): State<Sources>, headers: HeaderMap) -> Response {
+    sources.metrics.statuses(&sources.handle.statuses());
+    let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let format = Format::accepted(accept);
+    match sources.metrics.scrape(format) {
+        Ok(text) => ([(header::CONTENT_TYPE, format.content_type())], text).into_response(),
+        Err(error) => api::Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, error).into_response(),
+    }
+}
