@@ -64,7 +64,8 @@ pub(crate) fn peak_memory(process: u32) -> Option<u64> {
 
 /// Makes sure that the cluster holds what the app says: a contender that left objects out was not fast.
 pub(crate) fn check(api: &Api, app: &App) -> Result<()> {
-    let list = api.get(&format!("/api/v1/namespaces/{}/configmaps?labelSelector=bench%3Dreconcile", app.namespace))?;
+    let list =
+        api.get(&format!("/api/v1/namespaces/{}/configmaps?labelSelector=bench%3Dreconcile", app.namespace))?;
     let found = list["items"].as_array().context("not a list")?.len();
     ensure!(found == app.objects, "{} of {} objects are there", found, app.objects);
     Ok(())

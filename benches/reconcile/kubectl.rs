@@ -36,7 +36,8 @@ pub(crate) fn measure(plane: &ControlPlane, extent: Extent) -> Result<Option<Con
     fs::write(folder.path().join(workload::file(0)), workload::text(0, 1))?;
     let mark = plane.mark()?;
     let (change, memory) = apply(plane, folder.path())?;
-    let writes = made_by(&plane.requests_since(mark)?, AGENT).iter().filter(|request| request.is_write()).count();
+    let writes =
+        made_by(&plane.requests_since(mark)?, AGENT).iter().filter(|request| request.is_write()).count();
     peak = peak.max(memory);
 
     let mark = plane.mark()?;

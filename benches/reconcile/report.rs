@@ -37,7 +37,9 @@ pub(crate) fn table(contenders: &[Contender], extent: Extent) -> String {
 fn quiet(quiet: &Quiet) -> String {
     match quiet {
         Quiet::Run(took, requests) => format!("{} and {requests} requests each time", seconds(*took)),
-        Quiet::During(time, requests) => format!("{requests} requests in {}", humantime::format_duration(*time)),
+        Quiet::During(time, requests) => {
+            format!("{requests} requests in {}", humantime::format_duration(*time))
+        }
     }
 }
 

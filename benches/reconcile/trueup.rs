@@ -119,7 +119,10 @@ impl Running {
             if self.process.0.try_wait()?.is_some() || Instant::now() > end {
                 let log = fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
                 let tail: Vec<&str> = log.lines().rev().take(20).collect();
-                bail!("trueup did not sync; {status:?}\n{}", tail.into_iter().rev().collect::<Vec<_>>().join("\n"));
+                bail!(
+                    "trueup did not sync; {status:?}\n{}",
+                    tail.into_iter().rev().collect::<Vec<_>>().join("\n")
+                );
             }
             thread::sleep(Duration::from_millis(5));
         }
@@ -141,7 +144,8 @@ impl Running {
         let mut took = Vec::new();
         let mark = plane.mark()?;
         for index in 0..count {
-            self.repository.write(&format!("app/{}", workload::file(index)), workload::text(index, 1).as_bytes())?;
+            self.repository
+                .write(&format!("app/{}", workload::file(index)), workload::text(index, 1).as_bytes())?;
             self.repository.git(&["commit", "--quiet", "--all", "-m", &format!("Change {index}")])?;
             let start = Instant::now();
             self.repository.git(&["push", "--quiet", "origin", "HEAD"])?;
