@@ -1,4 +1,4 @@
-//! The ceiling: the same objects, rendered already, as bare server-side-apply PATCHes over one client, 32 in flight.
+//! The ceiling: the same objects, rendered already, as bare server-side-apply requests over one client, 32 in flight.
 
 use std::time::{Duration, Instant};
 

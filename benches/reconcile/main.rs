@@ -1,4 +1,4 @@
-//! One app of 1,000 ConfigMaps, rendered by kustomize, on a real API server: what is possible at all, what kubectl takes, and
+//! One app of 1,000 `ConfigMaps`, rendered by kustomize, on a real API server: what is possible at all, what kubectl takes, and
 //! what trueup takes. All in one run, one after the other, since only then the numbers can be compared.
 //!
 //!     cargo bench --bench reconcile                      # prints a table

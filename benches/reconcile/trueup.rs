@@ -17,7 +17,7 @@ use crate::contender::{Contender, Quiet, Spread, check, made_by, peak_memory};
 use crate::workload::{self, App};
 
 const AGENT: &str = "trueup/";
-const PATIENCE: Duration = Duration::from_secs(300);
+const PATIENCE: Duration = Duration::from_mins(5);
 
 pub(crate) fn measure(plane: &ControlPlane, extent: Extent) -> Result<Contender> {
     let mut first = Vec::new();
@@ -29,7 +29,7 @@ pub(crate) fn measure(plane: &ControlPlane, extent: Extent) -> Result<Contender>
     let first_requests = running.first_requests;
     let (change, writes) = running.change(plane, extent.changes)?;
     eprintln!("  nothing changes");
-    let quiet = running.quiet(plane, extent.idle)?;
+    let quiet = quiet(plane, extent.idle)?;
     eprintln!("  drift");
     let drift = running.drift(plane, extent.changes)?;
     Ok(Contender {
@@ -171,14 +171,6 @@ impl Running {
         Ok(took)
     }
 
-    fn quiet(&self, plane: &ControlPlane, idle: Duration) -> Result<Quiet> {
-        // What follows on the last change is not part of the quiet.
-        thread::sleep(Duration::from_secs(3));
-        let mark = plane.mark()?;
-        thread::sleep(idle);
-        Ok(Quiet::During(idle, made_by(&plane.requests_since(mark)?, AGENT).len()))
-    }
-
     fn until(&self, plane: &ControlPlane, index: usize, version: &str) -> Result<()> {
         let end = Instant::now() + PATIENCE;
         while plane.api().get(&self.app.path(index))?["data"]["version"] != version {
@@ -188,6 +180,14 @@ impl Running {
         }
         Ok(())
     }
+}
+
+fn quiet(plane: &ControlPlane, idle: Duration) -> Result<Quiet> {
+    // What follows on the last change is not part of the quiet.
+    thread::sleep(Duration::from_secs(3));
+    let mark = plane.mark()?;
+    thread::sleep(idle);
+    Ok(Quiet::During(idle, made_by(&plane.requests_since(mark)?, AGENT).len()))
 }
 
 /// The parent's record aside, which is written after a turn.

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-/// A kustomization of ConfigMaps, a file each.
+/// A kustomization of `ConfigMaps`, a file each.
 #[derive(Clone, Debug)]
 pub(crate) struct App {
     pub(crate) namespace: String,
