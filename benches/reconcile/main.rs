@@ -25,7 +25,7 @@ use contender::Contender;
 /// Measures first sync, a commit that changes one object, a quiet minute, drift repair and memory.
 #[derive(Debug, Parser)]
 struct Arguments {
-    /// How many ConfigMaps the app has.
+    /// How many objects the app has.
     #[arg(long, default_value_t = 1000)]
     objects: usize,
     /// How often a first sync is measured, each in a namespace of its own; the median counts.
