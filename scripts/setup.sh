@@ -18,8 +18,8 @@ for pair in "${wanted[@]}"; do
 done
 
 policy=/usr/sbin/policy-rc.d
+root=()
 install_packages() {
-    local root=()
     if [[ $EUID -ne 0 ]]; then
         if ! has sudo; then
             say "not root and no sudo: install it yourself with: apt-get install ${missing_packages[*]}"
@@ -29,9 +29,9 @@ install_packages() {
     fi
     say "installing ${missing_packages[*]} for ${missing_tools[*]}"
     # The tests start what they need by themselves, on free ports; Debian would start these as services of the machine.
-    local quiet=no
     if [[ ! -e $policy ]]; then
-        quiet=yes
+        # Also when this is interrupted: left behind, it would keep every later service from starting.
+        trap '${root[@]+"${root[@]}"} rm -f "$policy"' EXIT
         printf '#!/bin/sh\nexit 101\n' | ${root[@]+"${root[@]}"} tee "$policy" >/dev/null
         ${root[@]+"${root[@]}"} chmod +x "$policy"
     fi
@@ -39,7 +39,6 @@ install_packages() {
     { ${root[@]+"${root[@]}"} apt-get update -q &&
         ${root[@]+"${root[@]}"} env DEBIAN_FRONTEND=noninteractive \
             apt-get install -q -y --no-install-recommends "${missing_packages[@]}"; } >&2 || result=1
-    [[ $quiet == no ]] || ${root[@]+"${root[@]}"} rm -f "$policy"
     return "$result"
 }
 
