@@ -46,7 +46,9 @@ pub(super) async fn client(access: &Access) -> Result<Client> {
     let mut config = match &access.via {
         Via::Kubeconfig { path, context } => {
             let kubeconfig = match path {
-                Some(path) => Kubeconfig::read_from(path).with_context(|| format!("kubeconfig {}", path.display()))?,
+                Some(path) => {
+                    Kubeconfig::read_from(path).with_context(|| format!("kubeconfig {}", path.display()))?
+                }
                 None => Kubeconfig::read().context("kubeconfig (KUBECONFIG or ~/.kube/config)")?,
             };
             from(kubeconfig, context.clone()).await

@@ -170,7 +170,9 @@ impl Index {
 
     /// Why a kind is unknown, where it is.
     fn unknown(&self, kind: &GroupKind) -> Option<String> {
-        let Some(parts) = self.watches.get(kind) else { return Some(format!("{kind} has not been listed yet")) };
+        let Some(parts) = self.watches.get(kind) else {
+            return Some(format!("{kind} has not been listed yet"));
+        };
         parts.values().find_map(|progress| match progress {
             Progress::Following => None,
             Progress::Starting => Some(format!("{kind} has not been listed yet")),
@@ -183,7 +185,8 @@ impl Index {
     pub(super) fn members(&self, sets: &[String]) -> Members {
         let ids = sets.iter().filter_map(|set| self.sets.get(set)).flatten();
         let members = ids.filter_map(|id| Some((id.clone(), self.objects.get(id)?.1.clone()))).collect();
-        let unknown = self.watches.keys().filter_map(|kind| Some((kind.clone(), self.unknown(kind)?))).collect();
+        let unknown =
+            self.watches.keys().filter_map(|kind| Some((kind.clone(), self.unknown(kind)?))).collect();
         Members { members, unknown }
     }
 }

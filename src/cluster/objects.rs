@@ -8,7 +8,8 @@ use super::error::{ApiError, ApiErrorClass};
 use super::index::slim;
 use super::rest::{Ask, encode};
 use super::{Cluster, MANAGER};
-use futures::StreamExt as _;
+use crate::bounded::in_order;
+use futures::FutureExt as _;
 use http::Method;
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -18,6 +19,8 @@ use trueup_model::{GroupKind, ObjectId, Value};
 use trueup_plan::apply_set::PART_OF;
 use trueup_plan::observed::Live;
 
+/// Lists of strangers under way at once.
+const LOOKS: usize = 8;
 /// Tries of a write that fails for a passing reason.
 const TRIES: u32 = 4;
 /// From this many objects of a kind and namespace on, one list is cheaper than a look at each.
@@ -156,8 +159,9 @@ impl Cluster {
     /// The live object, whole, in the version that the server prefers.
     pub async fn get(&self, id: &ObjectId) -> Result<Option<Value>, ApiError> {
         let catalog = self.catalog();
-        let resource =
-            catalog.preferred(&id.group_kind()).ok_or_else(|| ApiError::no_such_kind(&id.group_kind().to_string()))?;
+        let resource = catalog
+            .preferred(&id.group_kind())
+            .ok_or_else(|| ApiError::no_such_kind(&id.group_kind().to_string()))?;
         self.read(id, resource, None).await
     }
 
@@ -167,7 +171,12 @@ impl Cluster {
         self.read(id, &resource, None).await
     }
 
-    async fn read(&self, id: &ObjectId, resource: &Resource, accept: Option<&'static str>) -> Result<Option<Value>, ApiError> {
+    async fn read(
+        &self,
+        id: &ObjectId,
+        resource: &Resource,
+        accept: Option<&'static str>,
+    ) -> Result<Option<Value>, ApiError> {
         let mut ask = Ask::get("get", id, resource.object(id));
         ask.accept = accept;
         match self.0.rest.json(ask).await {
@@ -227,16 +236,16 @@ impl Cluster {
         for id in ids {
             groups.entry((id.group_kind(), &id.namespace)).or_default().push(id);
         }
-        let looks = groups.into_iter().map(|((kind, namespace), ids)| async move {
-            let found = self.strangers_of(&kind, namespace, &ids).await;
-            (kind, found)
-        });
+        let looks = groups
+            .iter()
+            .map(|((kind, namespace), ids)| self.strangers_of(kind, namespace, ids).boxed())
+            .collect();
         let mut strangers = Strangers::default();
-        for (kind, found) in futures::stream::iter(looks).buffered(8).collect::<Vec<_>>().await {
+        for ((kind, _), found) in groups.keys().zip(in_order(looks, LOOKS).await) {
             match found {
                 Ok(found) => strangers.found.extend(found),
                 Err(error) if error.class == ApiErrorClass::NotFound => {}
-                Err(error) => drop(strangers.failed.insert(kind, error)),
+                Err(error) => drop(strangers.failed.insert(kind.clone(), error)),
             }
         }
         strangers
@@ -286,7 +295,8 @@ impl Cluster {
             let Some(object) = self.get(id).await? else { return Ok(()) };
             let Some(patch) = migrate::patch(&object, MANAGER) else { return Ok(()) };
             let catalog = self.catalog();
-            let resource = catalog.preferred(&id.group_kind()).ok_or_else(|| ApiError::no_such_kind(&id.kind))?;
+            let resource =
+                catalog.preferred(&id.group_kind()).ok_or_else(|| ApiError::no_such_kind(&id.kind))?;
             let ask = Ask {
                 verb: "patch",
                 what: id,
@@ -299,7 +309,9 @@ impl Cluster {
             match self.0.rest.json(ask).await {
                 Ok(_) => return Ok(()),
                 // The object changed between the read and the patch.
-                Err(error) if tries < TRIES && matches!(error.class, ApiErrorClass::Conflict | ApiErrorClass::Invalid) => {}
+                Err(error)
+                    if tries < TRIES
+                        && matches!(error.class, ApiErrorClass::Conflict | ApiErrorClass::Invalid) => {}
                 Err(error) => return Err(error),
             }
         }

@@ -102,10 +102,20 @@ impl Cluster {
     }
 
     /// Posts an Event about a target, on its parent.
-    pub async fn event(&self, parent: &Parent, kind: EventKind, reason: &str, message: &str) -> Result<(), ApiError> {
+    pub async fn event(
+        &self,
+        parent: &Parent,
+        kind: EventKind,
+        reason: &str,
+        message: &str,
+    ) -> Result<(), ApiError> {
         let now = Timestamp::now();
         let note: String = message.chars().take(LONGEST_NOTE).collect();
-        let note: String = note.char_indices().take_while(|(at, c)| at + c.len_utf8() <= LONGEST_NOTE).map(|(_, c)| c).collect();
+        let note: String = note
+            .char_indices()
+            .take_while(|(at, c)| at + c.len_utf8() <= LONGEST_NOTE)
+            .map(|(_, c)| c)
+            .collect();
         let event = json!({
             "apiVersion": "events.k8s.io/v1", "kind": "Event",
             "metadata": {"generateName": format!("{}.", parent.name), "namespace": parent.namespace},
@@ -134,8 +144,11 @@ impl Cluster {
         let secret = self.0.rest.json(Ask::get("get", &what, uri)).await?;
         let data = secret.get("data").and_then(Value::as_object).into_iter().flatten();
         data.map(|(key, value)| {
-            let decoded = base64::engine::general_purpose::STANDARD.decode(value.as_str().unwrap_or_default());
-            let wrong = |_| ApiError::new(ApiErrorClass::Invalid, format!("{what}: the value of {key} is not base64"));
+            let decoded =
+                base64::engine::general_purpose::STANDARD.decode(value.as_str().unwrap_or_default());
+            let wrong = |_| {
+                ApiError::new(ApiErrorClass::Invalid, format!("{what}: the value of {key} is not base64"))
+            };
             decoded.map(|bytes| (key.clone(), bytes)).map_err(wrong)
         })
         .collect()
@@ -157,8 +170,12 @@ fn path(parent: &Parent) -> String {
 }
 
 fn body(parent: &Parent, kinds: &str) -> Value {
-    let others: Vec<&str> =
-        parent.namespaces.iter().map(String::as_str).filter(|namespace| *namespace != parent.namespace).collect();
+    let others: Vec<&str> = parent
+        .namespaces
+        .iter()
+        .map(String::as_str)
+        .filter(|namespace| *namespace != parent.namespace)
+        .collect();
     json!({
         "apiVersion": "v1", "kind": "ConfigMap",
         "metadata": {
@@ -178,7 +195,8 @@ fn read(object: &Value) -> Option<Parent> {
     if !annotation(TOOLING).starts_with("trueup/") {
         return None;
     }
-    let names = |text: &str| text.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect::<Vec<_>>();
+    let names =
+        |text: &str| text.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect::<Vec<_>>();
     let mut namespaces: BTreeSet<String> = names(annotation(NAMESPACES)).into_iter().collect();
     namespaces.insert(text("namespace"));
     Some(Parent {
@@ -187,7 +205,10 @@ fn read(object: &Value) -> Option<Parent> {
         id: metadata.get("labels")?.get(ID)?.as_str()?.to_owned(),
         kinds: names(annotation(GROUP_KINDS))
             .iter()
-            .map(|name| name.split_once('.').map_or(GroupKind::new("", name), |(kind, group)| GroupKind::new(group, kind)))
+            .map(|name| {
+                name.split_once('.')
+                    .map_or(GroupKind::new("", name), |(kind, group)| GroupKind::new(group, kind))
+            })
             .collect(),
         namespaces,
         data: object

@@ -176,9 +176,11 @@ async fn list(
     let mut uri = base.clone();
     loop {
         let mut page = cluster.rest.json(Ask::get("list", &what, uri)).await?;
-        let text = |pointer: &str| page.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let text =
+            |pointer: &str| page.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
         let (version, more) = (text("/metadata/resourceVersion"), text("/metadata/continue"));
-        let items = page.get_mut("items").and_then(Value::as_array_mut).map(std::mem::take).unwrap_or_default();
+        let items =
+            page.get_mut("items").and_then(Value::as_array_mut).map(std::mem::take).unwrap_or_default();
         let mut changed = Changed::new();
         for mut item in items {
             if let Some((set, id, live)) = slim(&mut item, resource) {
@@ -272,7 +274,8 @@ pub(super) async fn follow_kinds(cluster: Arc<Inner>) {
     let mut pause = FIRST_PAUSE;
     let mut was_down = false;
     loop {
-        let mut ask = Ask::get("list", &"customresourcedefinitions.apiextensions.k8s.io", format!("{path}?limit=1"));
+        let mut ask =
+            Ask::get("list", &"customresourcedefinitions.apiextensions.k8s.io", format!("{path}?limit=1"));
         ask.accept = Some(METADATA);
         let version = match cluster.rest.json(ask).await {
             Ok(list) => list.pointer("/metadata/resourceVersion").and_then(Value::as_str).map(str::to_owned),
@@ -286,7 +289,8 @@ pub(super) async fn follow_kinds(cluster: Arc<Inner>) {
         was_down = !refreshed;
         let wait = match version {
             Some(version) if refreshed => {
-                let uri = format!("{path}?watch=true&resourceVersion={version}&timeoutSeconds={WATCH_SECONDS}");
+                let uri =
+                    format!("{path}?watch=true&resourceVersion={version}&timeoutSeconds={WATCH_SECONDS}");
                 let mut ask = Ask::get("watch", &"customresourcedefinitions.apiextensions.k8s.io", uri);
                 ask.accept = Some("application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1");
                 if let Ok(mut body) = cluster.rest.stream(ask).await {

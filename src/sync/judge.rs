@@ -1,8 +1,9 @@
 //! Asks the cluster about the objects of which nothing is proven, and only about them.
 
 use super::target::{TargetSpec, TargetState};
-use crate::cluster::{Apply, ApiErrorClass, Cluster, MANAGER, Mode};
-use futures::StreamExt as _;
+use crate::bounded::in_order;
+use crate::cluster::{ApiErrorClass, Apply, Cluster, MANAGER, Mode};
+use futures::FutureExt as _;
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -42,18 +43,17 @@ pub async fn judge(
     let doubts: Vec<Doubt<'_>> = desired
         .objects
         .values()
-        .filter(|want| !judgement.verdicts.contains_key(&want.id) && !observed.unknown.contains_key(&want.id.group_kind()))
+        .filter(|want| {
+            !judgement.verdicts.contains_key(&want.id)
+                && !observed.unknown.contains_key(&want.id.group_kind())
+        })
         .filter_map(|want| doubt(want, observed.members.get(&want.id)?, state))
         .collect();
     let drifted = doubts.iter().filter(|doubt| doubt.is_drift).count();
     let repaired_unseen = drifted > ATTRIBUTED && spec.policy.drift == Drift::Repair;
-    let answers: Vec<(&Doubt<'_>, Option<Answer>)> = futures::stream::iter(&doubts)
-        .filter(|doubt| std::future::ready(!(doubt.is_drift && repaired_unseen)))
-        .map(|doubt| async move { (doubt, ask(cluster, spec, doubt).await) })
-        .buffered(IN_FLIGHT)
-        .collect()
-        .await;
-    for (doubt, answer) in answers {
+    let asked: Vec<&Doubt<'_>> = doubts.iter().filter(|doubt| !(doubt.is_drift && repaired_unseen)).collect();
+    let questions = asked.iter().map(|doubt| ask(cluster, spec, doubt).boxed()).collect();
+    for (doubt, answer) in asked.iter().zip(in_order(questions, IN_FLIGHT).await) {
         let id = &doubt.want.id;
         match answer {
             Some(Answer::Same(known)) => {
@@ -139,7 +139,8 @@ async fn ask(cluster: &Cluster, spec: &TargetSpec, doubt: &Doubt<'_>) -> Option<
                 {
                     return Some(Answer::Same(Known { digest: want.digest, token: seen }));
                 }
-                let found = applied.object.map(|predicted| changes(&live, &predicted, MANAGER)).unwrap_or_default();
+                let found =
+                    applied.object.map(|predicted| changes(&live, &predicted, MANAGER)).unwrap_or_default();
                 Some(Answer::Verdict(Verdict::Differs(found)))
             }
         },

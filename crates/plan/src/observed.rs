@@ -40,7 +40,9 @@ impl Live {
             keep: annotation("trueup.dev/prune") == "false"
                 || annotation("kustomize.toolkit.fluxcd.io/prune") == "disabled"
                 || annotation("helm.sh/resource-policy") == "keep"
-                || annotation("argocd.argoproj.io/sync-options").split(',').any(|option| option.trim() == "Prune=false"),
+                || annotation("argocd.argoproj.io/sync-options")
+                    .split(',')
+                    .any(|option| option.trim() == "Prune=false"),
         }
     }
 }
