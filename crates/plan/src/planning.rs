@@ -190,11 +190,11 @@ impl fmt::Display for Reason {
 
 fn list(changes: &[Change]) -> String {
     const SHOWN: usize = 3;
-    let mut text = changes.iter().take(SHOWN).map(ToString::to_string).collect::<Vec<_>>().join(", ");
-    if changes.len() > SHOWN {
-        text.push_str(&format!(" and {} more", changes.len() - SHOWN));
+    let shown = changes.iter().take(SHOWN).map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    match changes.len().saturating_sub(SHOWN) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
     }
-    text
 }
 
 /// One thing to do about one object, and why.
@@ -315,7 +315,7 @@ pub fn plan(desired: &Desired, observed: &Observed, ledger: &Ledger, policy: &Po
     let mut unchanged = 0;
     for want in desired.objects.values() {
         let claimed = claimed(want, desired, observed);
-        match claimed.or_else(|| wanted(want, observed, ledger.get(&want.id), policy)) {
+        match claimed.or_else(|| wanted(want, observed, ledger.get(&want.id), *policy)) {
             Some((action, reason, precondition)) => {
                 writes.push(Step {
                     id: want.id.clone(),
@@ -343,7 +343,7 @@ pub fn plan(desired: &Desired, observed: &Observed, ledger: &Ledger, policy: &Po
         .members
         .iter()
         .filter(|(id, _)| !desired.objects.contains_key(id) && !is_refused(id, desired))
-        .filter_map(|(id, live)| prune(id, live, desired, observed, policy))
+        .map(|(id, live)| prune(id, live, desired, observed, *policy))
         .collect();
     prunes.sort_by(|a, b| (b.phase, &b.id).cmp(&(a.phase, &a.id)));
     writes.extend(prunes);
@@ -363,7 +363,7 @@ fn claimed(want: &Want, desired: &Desired, observed: &Observed) -> Decision {
     }
 }
 
-fn wanted(want: &Want, observed: &Observed, known: Option<&Known>, policy: &Policy) -> Decision {
+fn wanted(want: &Want, observed: &Observed, known: Option<&Known>, policy: Policy) -> Decision {
     let verdict = observed.verdicts.get(&want.id);
     if let Some(Verdict::Refused(why)) = verdict {
         return Some((Action::Hold, Reason::Refused(why.clone()), None));
@@ -377,7 +377,7 @@ fn wanted(want: &Want, observed: &Observed, known: Option<&Known>, policy: &Poli
     }
 }
 
-fn adopt(stranger: &Stranger, policy: &Policy) -> (Action, Reason, Option<Precondition>) {
+fn adopt(stranger: &Stranger, policy: Policy) -> (Action, Reason, Option<Precondition>) {
     let owned_by = || Reason::OwnedBy(stranger.managers.clone());
     let (action, reason) = match (&stranger.part_of, policy.take_over) {
         (Some(SetOwner::Foreign(id)), _) => (Action::Hold, Reason::ForeignSet(id.clone())),
@@ -395,7 +395,7 @@ fn update(
     live: &Live,
     known: Option<&Known>,
     verdict: Option<&Verdict>,
-    policy: &Policy,
+    policy: Policy,
 ) -> Decision {
     let changed_in_git = known.is_some_and(|known| known.digest != want.digest);
     let proven = known.is_some_and(|known| known.digest == want.digest && live.token == Some(known.token));
@@ -404,7 +404,7 @@ fn update(
         Some(Verdict::Refused(why)) => Some((Action::Hold, Reason::Refused(why.clone()), None)),
         Some(Verdict::Contested(changes)) => Some((Action::Hold, Reason::Contested(changes.clone()), None)),
         Some(Verdict::Immutable(fields)) => Some(immutable(want, live, fields, policy)),
-        None if proven => None,
+        None if proven || (known.is_none() && want.proof(live).is_some()) => None,
         Some(Verdict::Differs(_)) | None if changed_in_git => {
             Some((Action::Update, Reason::ChangedInGit, None))
         }
@@ -417,7 +417,7 @@ fn update(
     }
 }
 
-fn on_drift(policy: &Policy) -> Action {
+fn on_drift(policy: Policy) -> Action {
     match policy.drift {
         Drift::Repair => Action::Update,
         Drift::Report => Action::Hold,
@@ -428,7 +428,7 @@ fn immutable(
     want: &Want,
     live: &Live,
     fields: &[String],
-    policy: &Policy,
+    policy: Policy,
 ) -> (Action, Reason, Option<Precondition>) {
     let allowed = want.recreate || policy.recreate == Recreate::Allow;
     let action = if allowed { Action::Recreate } else { Action::Hold };
@@ -449,13 +449,7 @@ fn is_refused(id: &ObjectId, desired: &Desired) -> bool {
     })
 }
 
-fn prune(
-    id: &ObjectId,
-    live: &Live,
-    desired: &Desired,
-    observed: &Observed,
-    policy: &Policy,
-) -> Option<Step> {
+fn prune(id: &ObjectId, live: &Live, desired: &Desired, observed: &Observed, policy: Policy) -> Step {
     let empty = desired.objects.is_empty() && policy.empty == Empty::Refuse;
     let (action, reason) = if let Some(why) = observed.unknown.get(&id.group_kind()) {
         (Action::Hold, Reason::Unknown(why.clone()))
@@ -473,12 +467,15 @@ fn prune(
             Prune::Keep => (Action::Hold, Reason::PruneOff),
         }
     };
-    Some(Step {
+    Step {
         id: id.clone(),
         action,
         reason,
         phase: (0, stage(&id.group, &id.kind)),
         precondition: Some(exactly(live)),
         origin: Origin::default(),
-    })
+    }
 }
+
+#[cfg(test)]
+mod tests;
