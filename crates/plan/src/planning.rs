@@ -139,8 +139,12 @@ pub enum Reason {
     Kept,
     /// The target rendered to nothing.
     NothingRendered,
-    /// These fields cannot be changed.
+    /// It is not in Git, but its deletion would take this object with it, which stays.
+    StillHolds(ObjectId),
+    /// These fields cannot be changed, and nobody allowed to do it by deleting.
     Immutable(Vec<String>),
+    /// These fields cannot be changed in place.
+    Replaced(Vec<String>),
     /// It, or its kind, could not be looked at.
     Unknown(String),
     /// The server, or trueup, refuses the object as written.
@@ -182,6 +186,8 @@ impl fmt::Display for Reason {
                 "immutable: {}; annotate the object with trueup.dev/recreate: \"true\", or set recreate on the App, to delete and create it",
                 fields.join(", ")
             ),
+            Self::StillHolds(object) => write!(f, "not in Git any more, but {object} would go with it"),
+            Self::Replaced(fields) => write!(f, "immutable: {}", fields.join(", ")),
             Self::Unknown(why) | Self::Refused(why) => f.write_str(why),
             Self::BeingDeleted => f.write_str("is being deleted; it is applied again when it is gone"),
         }
@@ -264,6 +270,7 @@ impl Step {
             | Reason::PruneOff
             | Reason::Kept
             | Reason::NothingRendered
+            | Reason::StillHolds(_)
             | Reason::MovedTo(_) => true,
             Reason::Missing
             | Reason::ChangedInGit
@@ -276,6 +283,7 @@ impl Step {
             | Reason::ClaimedBy(_, _)
             | Reason::ForeignSet(_)
             | Reason::Immutable(_)
+            | Reason::Replaced(_)
             | Reason::Unknown(_)
             | Reason::Refused(_)
             | Reason::BeingDeleted => false,
@@ -295,6 +303,7 @@ impl Step {
                 | Reason::PruneOff
                 | Reason::Kept
                 | Reason::NothingRendered
+                | Reason::StillHolds(_)
                 | Reason::MovedTo(_)
                 | Reason::Missing
                 | Reason::ChangedInGit
@@ -304,6 +313,7 @@ impl Step {
                 | Reason::Unproven
                 | Reason::OwnedBy(_)
                 | Reason::MovedFrom(_)
+                | Reason::Replaced(_)
                 | Reason::BeingDeleted => false,
             }
     }
@@ -430,9 +440,12 @@ fn immutable(
     fields: &[String],
     policy: Policy,
 ) -> (Action, Reason, Option<Precondition>) {
-    let allowed = want.recreate || policy.recreate == Recreate::Allow;
-    let action = if allowed { Action::Recreate } else { Action::Hold };
-    (action, Reason::Immutable(fields.to_vec()), Some(exactly(live)))
+    let (action, reason) = if want.recreate || policy.recreate == Recreate::Allow {
+        (Action::Recreate, Reason::Replaced(fields.to_vec()))
+    } else {
+        (Action::Hold, Reason::Immutable(fields.to_vec()))
+    };
+    (action, reason, Some(exactly(live)))
 }
 
 fn exactly(live: &Live) -> Precondition {
@@ -449,6 +462,32 @@ fn is_refused(id: &ObjectId, desired: &Desired) -> bool {
     })
 }
 
+// An object that the deletion of a namespace or a CRD would take along, and that is not to be deleted itself.
+fn contents<'o>(id: &ObjectId, desired: &'o Desired, observed: &'o Observed) -> Option<&'o ObjectId> {
+    let within = |object: &&ObjectId| match (id.group.as_str(), id.kind.as_str()) {
+        ("", "Namespace") => object.namespace == id.name,
+        ("apiextensions.k8s.io", "CustomResourceDefinition") => defines(&id.name, object),
+        (_, _) => false,
+    };
+    let stays = |(object, live): &(&ObjectId, &Live)| {
+        live.keep
+            || observed.claims.contains_key(object)
+            || observed.unknown.contains_key(&object.group_kind())
+    };
+    let staying = observed.members.iter().filter(stays).map(|(object, _)| object);
+    desired.objects.keys().chain(desired.refused.keys()).chain(staying).find(within)
+}
+
+// A CRD is named by its plural, which starts as its kind does; where that errs, a CRD stays that could have gone.
+fn defines(definition: &str, object: &ObjectId) -> bool {
+    let kind = object.kind.to_lowercase();
+    let mut stem = kind.chars();
+    stem.next_back();
+    definition
+        .split_once('.')
+        .is_some_and(|(plural, group)| group == object.group && plural.starts_with(stem.as_str()))
+}
+
 fn prune(id: &ObjectId, live: &Live, desired: &Desired, observed: &Observed, policy: Policy) -> Step {
     let empty = desired.objects.is_empty() && policy.empty == Empty::Refuse;
     let (action, reason) = if let Some(why) = observed.unknown.get(&id.group_kind()) {
@@ -462,9 +501,10 @@ fn prune(id: &ObjectId, live: &Live, desired: &Desired, observed: &Observed, pol
     } else if empty {
         (Action::Hold, Reason::NothingRendered)
     } else {
-        match policy.prune {
-            Prune::Delete => (Action::Delete, Reason::NotInGit),
-            Prune::Keep => (Action::Hold, Reason::PruneOff),
+        match (policy.prune, contents(id, desired, observed)) {
+            (Prune::Keep, _) => (Action::Hold, Reason::PruneOff),
+            (Prune::Delete, Some(object)) => (Action::Hold, Reason::StillHolds(object.clone())),
+            (Prune::Delete, None) => (Action::Delete, Reason::NotInGit),
         }
     };
     Step {

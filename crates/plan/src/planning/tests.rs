@@ -429,15 +429,15 @@ fn an_object_is_recreated_for_an_immutable_field_where_it_or_its_target_allows_i
     check(
         "in git: cm/a(recreate) cm/b | member: cm/a cm/b | dry run: cm/a(immutable=data) cm/b(immutable=data)",
         expect![[r#"
-            recreate  cm/a (immutable: data; annotate the object with trueup.dev/recreate: "true", or set recreate on the App, to delete and create it)
+            recreate  cm/a (immutable: data)
             hold      cm/b (immutable: data; annotate the object with trueup.dev/recreate: "true", or set recreate on the App, to delete and create it)
         "#]],
     );
     check(
         "in git: cm/a | member: cm/a | dry run: cm/a(immutable=data) | policy: recreate",
         expect![[r#"
-        recreate  cm/a (immutable: data; annotate the object with trueup.dev/recreate: "true", or set recreate on the App, to delete and create it)
-    "#]],
+            recreate  cm/a (immutable: data)
+        "#]],
     );
 }
 
@@ -479,6 +479,49 @@ fn an_object_whose_annotation_keeps_it_is_not_pruned() {
         hold      cm/b (not in Git any more; its annotation keeps it)
         unchanged: 1
     "#]],
+    );
+}
+
+#[test]
+fn a_namespace_is_not_pruned_while_it_holds_what_stays() {
+    check("in git: cm/a | member: ns/shop cm/a | applied: cm/a", expect![[r#"
+        hold      ns/shop (not in Git any more, but ConfigMap shop/a would go with it)
+        unchanged: 1
+    "#]]);
+    check("in git: ns/other | member: ns/shop ns/other svc/b(keep) cm/a | applied: ns/other", expect![[r#"
+        hold      svc/b (not in Git any more; its annotation keeps it)
+        --
+        delete    cm/a (not in Git any more)
+        --
+        hold      ns/shop (not in Git any more, but Service shop/b would go with it)
+        unchanged: 1
+    "#]]);
+    check(
+        "in git: ns/other | member: ns/shop ns/other widget/b | applied: ns/other | cannot list: widget",
+        expect![[r#"
+            hold      widget/b (widget cannot be listed)
+            --
+            hold      ns/shop (not in Git any more, but Widget.example.com shop/b would go with it)
+            unchanged: 1
+        "#]],
+    );
+    check("in git: ns/other | member: ns/shop ns/other cm/a | applied: ns/other", expect![[r#"
+        delete    cm/a (not in Git any more)
+        --
+        delete    ns/shop (not in Git any more)
+        unchanged: 1
+    "#]]);
+}
+
+#[test]
+fn a_crd_is_not_pruned_while_its_objects_stay() {
+    check(
+        "in git: widget/a | member: crd/widgets.example.com crd/gadgets.example.com widget/a | applied: widget/a",
+        expect![[r#"
+            hold      crd/widgets.example.com (not in Git any more, but Widget.example.com shop/a would go with it)
+            delete    crd/gadgets.example.com (not in Git any more)
+            unchanged: 1
+        "#]],
     );
 }
 
@@ -667,6 +710,8 @@ proptest! {
             let live = situation.observed.members.get(&step.id).unwrap();
             prop_assert!(!live.keep && !live.deleting && situation.policy.prune == Prune::Delete);
             prop_assert_eq!(step.precondition.clone(), Some(exactly(live)));
+            let within = |id: &&ObjectId| step.id.kind == "Namespace" && id.namespace == step.id.name;
+            prop_assert_eq!(situation.desired.objects.keys().find(within), None, "would go with {}", step.id);
         }
     }
 
