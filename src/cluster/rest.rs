@@ -27,7 +27,7 @@ pub(super) struct Ask<'a> {
     /// In Kubernetes' words: `get`, `list`, `watch`, `create`, `patch`, `delete`.
     pub verb: &'static str,
     /// What it is about, for errors: `ConfigMap shop/web`.
-    pub what: &'a dyn std::fmt::Display,
+    pub what: &'a (dyn std::fmt::Display + Sync),
     pub method: Method,
     /// Path and query.
     pub uri: String,
@@ -38,7 +38,7 @@ pub(super) struct Ask<'a> {
 }
 
 impl<'a> Ask<'a> {
-    pub(super) fn get(verb: &'static str, what: &'a dyn std::fmt::Display, uri: String) -> Self {
+    pub(super) fn get(verb: &'static str, what: &'a (dyn std::fmt::Display + Sync), uri: String) -> Self {
         Self { verb, what, method: Method::GET, uri, content_type: None, accept: None, body: Vec::new() }
     }
 }

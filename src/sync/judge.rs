@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::time::Instant;
 use trueup_merge::compare::{Change, changes};
+use trueup_merge::token::token;
 use trueup_model::ObjectId;
 use trueup_plan::desired::{Desired, Want};
 use trueup_plan::observed::{Known, Live, Observed, Verdict};
@@ -144,7 +145,13 @@ async fn ask(cluster: &Cluster, spec: &TargetSpec, doubt: &Doubt<'_>) -> Option<
                 Some(Answer::Same(Known { digest: want.digest, token: live }))
             }
             (_, _) => {
-                let live = cluster.get(&want.id).await.ok().flatten()?;
+                // In the version that the object is written in: two readings can only be compared in one version.
+                let live = cluster.get_in(&want.id, &want.api_version).await.ok().flatten()?;
+                if let (Some(predicted), Some(seen)) = (applied.live.token, doubt.live.token)
+                    && token(&live, MANAGER) == Some(predicted)
+                {
+                    return Some(Answer::Same(Known { digest: want.digest, token: seen }));
+                }
                 let found = applied.object.map(|predicted| changes(&live, &predicted, MANAGER)).unwrap_or_default();
                 Some(Answer::Verdict(Verdict::Differs(found)))
             }

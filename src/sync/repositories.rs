@@ -180,7 +180,7 @@ impl Follower {
 
     async fn latest(&self, before: Option<&Arc<Commit>>) -> Result<Option<Commit>, SourceError> {
         let head = self.source.poll().await?;
-        if before.is_some_and(|commit| commit.revision == head.revision) {
+        if before.is_some_and(|commit| commit.revision == head.revision) && !self.source.is_damaged() {
             return Ok(None);
         }
         self.source.fetch(&head).await.map(Some)
