@@ -3,7 +3,7 @@
 //! As Flux has it: `${name}`, `${name:=default}`, `${name:-default}` (also without the colon), `$${name}` for a literal
 //! `${name}`; an object annotated or labelled `kustomize.toolkit.fluxcd.io/substitute: disabled` is left alone. A text that is
 //! one expression and nothing else takes the type that YAML gives the value (`replicas: ${replicas}` is a number), except
-//! where only text is allowed: labels, annotations, data of ConfigMaps and Secrets, environment variables, arguments.
+//! where only text is allowed: labels, annotations, the data of a `ConfigMap` or `Secret`, environment variables, arguments.
 
 use super::RenderError;
 use std::collections::BTreeMap;
@@ -195,17 +195,17 @@ mod tests {
         )
     }
 
-    fn check(value: Value, wanted: Value) {
+    fn check(value: Value, wanted: &Value) {
         let mut manifests = [Manifest { value, origin: Origin::default() }];
         apply(&mut manifests, &variables(), &MemoryTree::new()).unwrap();
-        assert_eq!(manifests[0].value, wanted);
+        assert_eq!(&manifests[0].value, wanted);
     }
 
     #[test]
     fn names_defaults_and_escapes_are_replaced_as_in_flux() {
         check(
             json!({"host": "www.${domain}", "a": "${none:=x}", "b": "${empty:-y}", "c": "${empty=z}", "d": "$${domain}", "e": "$domain"}),
-            json!({"host": "www.shop.example.com", "a": "x", "b": "y", "c": "", "d": "${domain}", "e": "$domain"}),
+            &json!({"host": "www.shop.example.com", "a": "x", "b": "y", "c": "", "d": "${domain}", "e": "$domain"}),
         );
     }
 
@@ -214,7 +214,7 @@ mod tests {
         check(
             json!({"spec": {"replicas": "${replicas}", "on": "${none:=true}"}, "metadata": {"labels": {"n": "${replicas}"}},
                 "env": [{"name": "N", "value": "${replicas}"}]}),
-            json!({"spec": {"replicas": 4, "on": true}, "metadata": {"labels": {"n": "4"}}, "env": [{"name": "N", "value": "4"}]}),
+            &json!({"spec": {"replicas": 4, "on": true}, "metadata": {"labels": {"n": "4"}}, "env": [{"name": "N", "value": "4"}]}),
         );
     }
 
@@ -234,6 +234,6 @@ mod tests {
     #[test]
     fn an_object_can_be_left_alone() {
         let object = json!({"metadata": {"annotations": {DISABLED: "disabled"}}, "a": "${none}"});
-        check(object.clone(), object);
+        check(object.clone(), &object);
     }
 }

@@ -26,7 +26,7 @@ use trueup_plan::health::HealthStatus;
 use trueup_plan::record::{SyncStatus, TargetStatus};
 
 /// How long a one-off look waits for a repository to be read for the first time.
-const FIRST_READ: Duration = Duration::from_secs(60);
+const FIRST_READ: Duration = Duration::from_mins(1);
 
 fn load(path: &Path) -> Result<Config> {
     config::load(path).map_err(|problems| anyhow!("{problems}"))

@@ -484,18 +484,24 @@ fn an_object_whose_annotation_keeps_it_is_not_pruned() {
 
 #[test]
 fn a_namespace_is_not_pruned_while_it_holds_what_stays() {
-    check("in git: cm/a | member: ns/shop cm/a | applied: cm/a", expect![[r#"
+    check(
+        "in git: cm/a | member: ns/shop cm/a | applied: cm/a",
+        expect![[r#"
         hold      ns/shop (not in Git any more, but ConfigMap shop/a would go with it)
         unchanged: 1
-    "#]]);
-    check("in git: ns/other | member: ns/shop ns/other svc/b(keep) cm/a | applied: ns/other", expect![[r#"
+    "#]],
+    );
+    check(
+        "in git: ns/other | member: ns/shop ns/other svc/b(keep) cm/a | applied: ns/other",
+        expect![[r#"
         hold      svc/b (not in Git any more; its annotation keeps it)
         --
         delete    cm/a (not in Git any more)
         --
         hold      ns/shop (not in Git any more, but Service shop/b would go with it)
         unchanged: 1
-    "#]]);
+    "#]],
+    );
     check(
         "in git: ns/other | member: ns/shop ns/other widget/b | applied: ns/other | cannot list: widget",
         expect![[r#"
@@ -505,12 +511,15 @@ fn a_namespace_is_not_pruned_while_it_holds_what_stays() {
             unchanged: 1
         "#]],
     );
-    check("in git: ns/other | member: ns/shop ns/other cm/a | applied: ns/other", expect![[r#"
+    check(
+        "in git: ns/other | member: ns/shop ns/other cm/a | applied: ns/other",
+        expect![[r#"
         delete    cm/a (not in Git any more)
         --
         delete    ns/shop (not in Git any more)
         unchanged: 1
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
