@@ -1,6 +1,6 @@
 //! A reconciler for the length of one command, and the one that runs until it is stopped.
 
-use super::engine::{Engine, Parts, is_settled};
+use super::engine::{Chosen, Engine, Parts, is_settled};
 use super::membership;
 use super::repositories::chain;
 use super::topology::{self, Secrets};
@@ -14,7 +14,7 @@ use crate::web;
 use crate::web::metrics::Metrics;
 use anyhow::{Context as _, Result, anyhow, bail};
 use jiff::Timestamp;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -90,7 +90,7 @@ struct Once {
 }
 
 impl Once {
-    async fn begin(config: &Config, state: Option<&Path>) -> Result<Self> {
+    async fn begin(config: &Config, state: Option<&Path>, chosen: Chosen) -> Result<Self> {
         let folder = match state {
             Some(_) => None,
             None => Some(tempfile::tempdir().context("a folder for the time being")?),
@@ -99,7 +99,7 @@ impl Once {
         let path = path.context("no state folder")?;
         let store = Store::open(&path, Retention::default(), Timestamp::now())?;
         let (_, board, _) = view::open();
-        let parts = Parts { board, metrics: Metrics::new(), store: store.clone() };
+        let parts = Parts { board, metrics: Metrics::new(), store: store.clone(), chosen };
         let engine = Engine::new(parts, &path).await?;
         engine.configure(config).await?;
         Ok(Self { engine, store, _folder: folder })
@@ -115,7 +115,8 @@ impl Once {
 /// Plans `targets` (all of them if there are none named); touches nothing.
 pub async fn plans(config: &Path, targets: &[String], options: &PlanOptions) -> Result<Vec<Preview>> {
     let config = load(config)?;
-    let once = Once::begin(&config, None).await?;
+    // A preview needs no turns.
+    let once = Once::begin(&config, None, Chosen::Only(BTreeSet::new())).await?;
     let names = once.engine.select(targets).map_err(anyhow::Error::msg)?;
     let mut previews = Vec::new();
     for name in names {
@@ -142,8 +143,10 @@ pub async fn sync(
     until: Until,
 ) -> Result<Vec<TargetStatus>> {
     let config = load(config)?;
-    let once = Once::begin(&config, Some(state)).await?;
-    let names = once.engine.select(targets).map_err(anyhow::Error::msg)?;
+    let names = topology::select(config.targets().iter().map(|target| target.name.as_str()), targets);
+    let names = names.map_err(anyhow::Error::msg)?;
+    let chosen = Chosen::Only(names.iter().cloned().collect());
+    let once = Once::begin(&config, Some(state), chosen).await?;
     let worker = tokio::spawn({
         let engine = once.engine.clone();
         async move { engine.work().await }
@@ -250,7 +253,7 @@ pub async fn run(options: RunOptions) -> Result<()> {
     let sources = web::Sources { handle, store: store.clone(), metrics: metrics.clone() };
     tracing::info!(address = %listener.local_addr()?, "listening");
     let server = tokio::spawn(web::serve(listener, sources, stop.clone().cancelled_owned()));
-    let engine = Engine::new(Parts { board, metrics, store: store.clone() }, &options.state).await?;
+    let engine = Engine::new(Parts { board, metrics, store: store.clone(), chosen: Chosen::All }, &options.state).await?;
     engine.configure(&first).await?;
     let worker = tokio::spawn({
         let engine = engine.clone();

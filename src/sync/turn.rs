@@ -318,7 +318,7 @@ pub(super) async fn observe(
                 migrate.insert(id.clone());
             }
             let part_of =
-                found.part_of.filter(|set| !sets.contains(set)).map(|set| context.directory.owner(&set));
+                found.part_of.filter(|set| !sets.contains(set)).map(|set| context.directory.owner(&spec.cluster, &set));
             observed.strangers.insert(id, Stranger { uid: found.uid, managers: found.managers, part_of });
         }
     }
