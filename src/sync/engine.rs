@@ -679,10 +679,10 @@ impl Core {
         };
         match ended {
             Ended::Success => {
-                tracing::info!(target = spec.name, revision = entry.revision, trigger = ?entry.trigger, written = done, "synced")
+                tracing::info!(target = spec.name, revision = entry.revision, trigger = ?entry.trigger, written = done, "synced");
             }
             Ended::Failure => {
-                tracing::warn!(target = spec.name, revision = entry.revision, trigger = ?entry.trigger, written = done, error = status.message, "sync failed")
+                tracing::warn!(target = spec.name, revision = entry.revision, trigger = ?entry.trigger, written = done, error = status.message, "sync failed");
             }
         }
         if let Some(parent) = parent

@@ -27,7 +27,7 @@ use trueup_plan::health::HealthStatus;
 use trueup_plan::record::{SyncStatus, TargetStatus};
 
 /// How long a one-off look waits for a repository to be read for the first time.
-const FIRST_READ: Duration = Duration::from_secs(60);
+const FIRST_READ: Duration = Duration::from_mins(1);
 /// How often a one-off sync looks how its targets stand, and how often it asks for another turn.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 const ASK_EVERY: Duration = Duration::from_secs(3);

@@ -484,7 +484,8 @@ fn history_entry(
     trigger: Trigger,
     started: Timestamp,
 ) -> Option<HistoryEntry> {
-    if !outcomes.iter().any(|outcome| outcome.result != OutcomeResult::Held) {
+    // A turn that something newer ended before it wrote anything has no story of its own.
+    if !outcomes.iter().any(|outcome| matches!(outcome.result, OutcomeResult::Done | OutcomeResult::Failed)) {
         return None;
     }
     let commit = context.commit.as_ref().ok()?;
