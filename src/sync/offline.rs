@@ -4,6 +4,7 @@ use super::engine::{Chosen, Engine, Parts, is_settled};
 use super::membership;
 use super::repositories::chain;
 use super::topology::{self, Secrets};
+use super::turn;
 use super::view::{self, PlanOptions, Preview};
 use crate::cluster::Cluster;
 use crate::config::{self, Config};
@@ -27,6 +28,9 @@ use trueup_plan::record::{SyncStatus, TargetStatus};
 
 /// How long a one-off look waits for a repository to be read for the first time.
 const FIRST_READ: Duration = Duration::from_mins(1);
+/// How often a one-off sync looks how its targets stand, and how often it asks for another turn.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+const ASK_EVERY: Duration = Duration::from_secs(3);
 
 fn load(path: &Path) -> Result<Config> {
     config::load(path).map_err(|problems| anyhow!("{problems}"))
@@ -155,20 +159,7 @@ pub async fn sync(
         Until::Applied => FIRST_READ,
         Until::Healthy(limit) => limit,
     };
-    let wait = async {
-        loop {
-            for turn in once.engine.ask_for_turns(&names) {
-                let _ = turn.await;
-            }
-            let statuses = once.engine.statuses();
-            let over = |name: &String| statuses.get(name).is_some_and(|status| is_over(status, until));
-            if names.iter().all(over) {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(200)).await;
-        }
-    };
-    let _ = tokio::time::timeout(limit, wait).await;
+    let _ = tokio::time::timeout(limit, wait(&once.engine, &names, until)).await;
     let mut statuses = once.engine.statuses();
     once.engine.stop();
     let _ = worker.await;
@@ -176,9 +167,40 @@ pub async fn sync(
     Ok(names.iter().filter_map(|name| statuses.remove(name)).collect())
 }
 
-fn is_over(status: &TargetStatus, until: Until) -> bool {
+/// Asks for turns until all targets are done with. A turn before the repository is read says nothing yet, so those are asked
+/// for again at once.
+async fn wait(engine: &Engine, names: &[String], until: Until) {
+    let mut open = names.to_vec();
+    while !open.is_empty() {
+        for turn in engine.ask_for_turns(&open) {
+            // A target without a further turn is judged by its last.
+            let _ = turn.await;
+        }
+        let asked = tokio::time::Instant::now();
+        loop {
+            let statuses = engine.statuses();
+            let is_over = |name: &String| statuses.get(name).is_some_and(|status| is_over(status, names, until));
+            let is_unread =
+                |name: &String| statuses.get(name).is_none_or(|status| status.sync == SyncStatus::Unknown);
+            open = names.iter().filter(|name| !is_over(name)).cloned().collect();
+            if open.is_empty() {
+                return;
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+            if open.iter().any(is_unread) || asked.elapsed() >= ASK_EVERY {
+                break;
+            }
+        }
+    }
+}
+
+fn is_over(status: &TargetStatus, names: &[String], until: Until) -> bool {
     match until {
-        Until::Applied => !matches!(status.sync, SyncStatus::Unknown | SyncStatus::Syncing),
+        Until::Applied => match status.sync {
+            SyncStatus::Unknown | SyncStatus::Syncing => false,
+            SyncStatus::Synced | SyncStatus::Failed => true,
+            SyncStatus::OutOfSync => !names.iter().any(|name| status.message == turn::waits_until(name)),
+        },
         Until::Healthy(_) => is_settled(status),
     }
 }

@@ -159,7 +159,7 @@ async fn stages(
         done.status.wanted_revision.clone_from(&commit.revision);
     } else if let Some(other) = blocked {
         done.status.sync = SyncStatus::OutOfSync;
-        done.status.message = format!("waits until {other} is Synced and Healthy");
+        done.status.message = waits_until(other);
         done.again = Some(Duration::from_secs(5));
     }
     done.again = [done.again, again].into_iter().flatten().min();
@@ -243,6 +243,11 @@ pub(super) async fn desire(
         }
         Some(_) | None => Err(Trouble { sync: SyncStatus::Failed, message }),
     }
+}
+
+/// What a target says that waits for another.
+pub(super) fn waits_until(other: &str) -> String {
+    format!("waits until {other} is Synced and Healthy")
 }
 
 /// The first eight digits of a revision.
@@ -479,7 +484,8 @@ fn history_entry(
     trigger: Trigger,
     started: Timestamp,
 ) -> Option<HistoryEntry> {
-    if !outcomes.iter().any(|outcome| outcome.result != OutcomeResult::Held) {
+    // A turn that something newer ended before it wrote anything has no story of its own.
+    if !outcomes.iter().any(|outcome| matches!(outcome.result, OutcomeResult::Done | OutcomeResult::Failed)) {
         return None;
     }
     let commit = context.commit.as_ref().ok()?;
