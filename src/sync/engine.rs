@@ -308,7 +308,10 @@ impl Core {
         let place = |spec: &Arc<TargetSpec>| (spec.cluster.clone(), spec.set());
         // A target that moved is looked for again: what it left behind is found by its parent.
         lock(&self.states).retain(|target, _| {
-            setup.targets.get(target).is_some_and(|new| old.targets.get(target).map(place) == Some(place(new)))
+            setup
+                .targets
+                .get(target)
+                .is_some_and(|new| old.targets.get(target).map(place) == Some(place(new)))
         });
         self.board.configure(setup.targets.keys().cloned());
         self.forget(&setup).await;

@@ -179,7 +179,8 @@ async fn wait(engine: &Engine, names: &[String], until: Until) {
         let asked = tokio::time::Instant::now();
         loop {
             let statuses = engine.statuses();
-            let is_over = |name: &String| statuses.get(name).is_some_and(|status| is_over(status, names, until));
+            let is_over =
+                |name: &String| statuses.get(name).is_some_and(|status| is_over(status, names, until));
             let is_unread =
                 |name: &String| statuses.get(name).is_none_or(|status| status.sync == SyncStatus::Unknown);
             open = names.iter().filter(|name| !is_over(name)).cloned().collect();
@@ -275,7 +276,9 @@ pub async fn run(options: RunOptions) -> Result<()> {
     let sources = web::Sources { handle, store: store.clone(), metrics: metrics.clone() };
     tracing::info!(address = %listener.local_addr()?, "listening");
     let server = tokio::spawn(web::serve(listener, sources, stop.clone().cancelled_owned()));
-    let engine = Engine::new(Parts { board, metrics, store: store.clone(), chosen: Chosen::All }, &options.state).await?;
+    let engine =
+        Engine::new(Parts { board, metrics, store: store.clone(), chosen: Chosen::All }, &options.state)
+            .await?;
     engine.configure(&first).await?;
     let worker = tokio::spawn({
         let engine = engine.clone();

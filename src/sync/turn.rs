@@ -322,8 +322,10 @@ pub(super) async fn observe(
             if found.migrate {
                 migrate.insert(id.clone());
             }
-            let part_of =
-                found.part_of.filter(|set| !sets.contains(set)).map(|set| context.directory.owner(&spec.cluster, &set));
+            let part_of = found
+                .part_of
+                .filter(|set| !sets.contains(set))
+                .map(|set| context.directory.owner(&spec.cluster, &set));
             observed.strangers.insert(id, Stranger { uid: found.uid, managers: found.managers, part_of });
         }
     }
