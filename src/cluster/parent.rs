@@ -118,7 +118,7 @@ impl Cluster {
             .collect();
         let event = json!({
             "apiVersion": "events.k8s.io/v1", "kind": "Event",
-            "metadata": {"generateName": format!("{}.", parent.name), "namespace": parent.namespace},
+            "metadata": {"generateName": format!("{}-", parent.name), "namespace": parent.namespace},
             "eventTime": format!("{now:.6}"),
             "type": match kind { EventKind::Normal => "Normal", EventKind::Warning => "Warning" },
             "reason": reason, "action": "Sync", "note": note,

@@ -1,0 +1,187 @@
+//! A trueup that runs beside the test: the real program, a real repository, a real control plane.
+
+use serde_json::Value;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
+use trueup_testkit::{Api, ControlPlane, GitRepo, Namespace, Port, wait_until};
+
+/// How long anything may take on a busy machine.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A namespace, a repository whose folder `app` is the target `app@test`, and the files that trueup is given.
+pub(crate) struct World {
+    pub(crate) repo: GitRepo,
+    pub(crate) namespace: Namespace,
+    pub(crate) api: Api,
+    kubeconfig: PathBuf,
+    folder: tempfile::TempDir,
+    port: Port,
+    running: Option<Child>,
+}
+
+impl World {
+    /// A world in a namespace of its own on the shared control plane.
+    pub(crate) fn new(hint: &str) -> Self {
+        Self::on(trueup_testkit::shared().expect("a control plane"), hint)
+    }
+
+    pub(crate) fn on(plane: &ControlPlane, hint: &str) -> Self {
+        let world = Self {
+            repo: GitRepo::create().unwrap(),
+            namespace: plane.namespace(hint).unwrap(),
+            api: plane.api().clone(),
+            kubeconfig: plane.kubeconfig().to_owned(),
+            folder: tempfile::tempdir().unwrap(),
+            port: Port::claim().unwrap(),
+            running: None,
+        };
+        world.configure("");
+        world
+    }
+
+    /// Reaches the cluster with another kubeconfig from now on.
+    pub(crate) fn as_user(mut self, kubeconfig: PathBuf) -> Self {
+        self.kubeconfig = kubeconfig;
+        self.configure("");
+        self
+    }
+
+    /// Writes the configuration of `app@test`, with more in its `sync`, or in the App after a line break.
+    pub(crate) fn configure(&self, sync: &str) {
+        let namespace = self.namespace.name().to_owned();
+        self.write_configuration(&self.configuration(sync, &namespace));
+    }
+
+    pub(crate) fn configuration(&self, sync: &str, namespace: &str) -> String {
+        format!(
+            "apiVersion: trueup.dev/v1alpha1\nkind: Repository\nmetadata: {{name: config}}\nspec: {{url: '{}', interval: 200ms}}\n---\n\
+             apiVersion: trueup.dev/v1alpha1\nkind: Cluster\nmetadata: {{name: here}}\nspec: {{kubeconfig: {{path: '{}'}}}}\n---\n\
+             apiVersion: trueup.dev/v1alpha1\nkind: Environment\nmetadata: {{name: test}}\nspec: {{cluster: here, namespace: {namespace}, sync: {{{sync}}}}}\n---\n\
+             apiVersion: trueup.dev/v1alpha1\nkind: App\nmetadata: {{name: app}}\nspec: {{repository: config, path: app, environments: [test]}}\n",
+            self.repo.file_url(),
+            self.kubeconfig.display(),
+        )
+    }
+
+    pub(crate) fn write_configuration(&self, text: &str) {
+        fs::write(self.folder.path().join("trueup.yaml"), text).unwrap();
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn program(&self) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_trueup"));
+        command.env_remove("TRUEUP_SERVER").arg("--config").arg(self.path("trueup.yaml"));
+        command.arg("--state").arg(self.path("state"));
+        command
+    }
+
+    /// Starts `trueup run`.
+    pub(crate) fn start(&mut self) {
+        let log = fs::File::options().create(true).append(true).open(self.path("log")).unwrap();
+        let mut command = self.program();
+        command.args(["run", "--listen", &self.address()]);
+        let child =
+            command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap();
+        self.running = Some(child);
+    }
+
+    fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port.number())
+    }
+
+    /// Kills the running trueup, as a crash would.
+    pub(crate) fn kill(&mut self) {
+        if let Some(mut child) = self.running.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+
+    /// Asks the running trueup to end; gives its exit code.
+    pub(crate) fn terminate(&mut self) -> Option<i32> {
+        let mut child = self.running.take()?;
+        let pid = child.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        child.wait().unwrap().code()
+    }
+
+    /// Runs a command of trueup against the running one.
+    pub(crate) fn trueup(&self, arguments: &[&str]) -> Output {
+        self.program()
+            .env("TRUEUP_SERVER", format!("http://{}", self.address()))
+            .args(arguments)
+            .output()
+            .unwrap()
+    }
+
+    /// Runs a command of trueup that has no running one to ask.
+    pub(crate) fn alone(&self, arguments: &[&str]) -> Output {
+        self.program().args(arguments).output().unwrap()
+    }
+
+    /// How a target stands.
+    pub(crate) fn status(&self, target: &str) -> Option<Value> {
+        let output = self.trueup(&["status", "-o", "json"]);
+        let all: Value = serde_json::from_slice(&output.stdout).ok()?;
+        all["targets"].as_array()?.iter().find(|status| status["target"] == target).cloned()
+    }
+
+    /// Waits until a target's status is as wanted; the last one is shown where it never is.
+    pub(crate) fn until(&self, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+        let mut last = None;
+        let found = wait_until(what, PATIENCE, || {
+            last = self.status("app@test");
+            Ok(last.clone().filter(&wanted))
+        });
+        found.unwrap_or_else(|error| {
+            let log = fs::read_to_string(self.path("log")).unwrap_or_default();
+            let tail: Vec<&str> = log.lines().rev().take(30).collect();
+            panic!("{error:#}\nlast status: {last:#?}\nlog, newest first:\n{}", tail.join("\n"))
+        })
+    }
+
+    /// Waits until the target is Synced and Healthy at a commit.
+    pub(crate) fn synced(&self, revision: &str) -> Value {
+        self.until(&format!("Synced and Healthy at {revision}"), |status| {
+            status["revision"] == revision && status["sync"] == "Synced" && status["health"] == "Healthy"
+        })
+    }
+
+    /// The path of a ConfigMap of the namespace.
+    pub(crate) fn config_map(&self, name: &str) -> String {
+        format!("/api/v1/namespaces/{}/configmaps/{name}", self.namespace.name())
+    }
+
+    /// Waits until something holds.
+    pub(crate) fn holds(&self, what: &str, check: impl Fn(&Self) -> bool) {
+        wait_until(what, PATIENCE, || Ok(check(self).then_some(()))).unwrap_or_else(|error| {
+            let log = fs::read_to_string(self.path("log")).unwrap_or_default();
+            panic!("{error:#}\nstatus: {:#?}\nlog:\n{log}", self.status("app@test"))
+        });
+    }
+
+    pub(crate) fn state(&self) -> PathBuf {
+        self.path("state")
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// A ConfigMap as YAML.
+pub(crate) fn config_map(name: &str, value: &str) -> String {
+    format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}}}\ndata: {{value: '{value}'}}\n")
+}
+
+/// Takes a folder away.
+pub(crate) fn forget(folder: &Path) {
+    let _ = fs::remove_dir_all(folder);
+}
