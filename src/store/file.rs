@@ -10,6 +10,7 @@ use std::time::Duration;
 
 const NAME: &str = "trueup.db";
 const LOCK: &str = "trueup.lock";
+const INSTALLATION: &str = "installation";
 /// How long a connection waits for another one.
 const BUSY: Duration = Duration::from_secs(10);
 
@@ -37,6 +38,32 @@ const MIGRATIONS: &[&str] = &["
         PRIMARY KEY (target, api_group, kind, namespace, name)
     ) WITHOUT ROWID;
 "];
+
+/// The name of this installation of trueup: random, made once a state folder. What another installation left in a cluster is
+/// told apart by it.
+///
+/// # Errors
+/// The folder cannot be written, or there is no source of random numbers.
+pub fn installation(folder: &Path) -> Result<String> {
+    let path = folder.join(INSTALLATION);
+    if let Ok(name) = std::fs::read_to_string(&path)
+        && !name.trim().is_empty()
+    {
+        return Ok(name.trim().to_owned());
+    }
+    make_folder(folder).with_context(|| format!("{}: cannot be made", folder.display()))?;
+    let mut random = [0; 8];
+    File::open("/dev/urandom")
+        .and_then(|mut source| source.read_exact(&mut random))
+        .context("random numbers")?;
+    let name = format!("{:016x}", u64::from_be_bytes(random));
+    // Written aside and renamed, so that a crash leaves no half of a name.
+    let aside = folder.join(format!("{INSTALLATION}.new"));
+    std::fs::write(&aside, &name)
+        .and_then(|()| std::fs::rename(&aside, &path))
+        .with_context(|| path.display().to_string())?;
+    Ok(name)
+}
 
 /// Makes the folder where it is missing, and takes it for this process; it is given back when the file closes.
 pub(super) fn lock(folder: &Path) -> Result<File> {

@@ -14,6 +14,7 @@ mod tests;
 mod write;
 
 use anyhow::{Context as _, Result, anyhow};
+pub use file::installation;
 use jiff::{SignedDuration, Timestamp};
 pub use ledger::LedgerChange;
 pub use read::Reader;

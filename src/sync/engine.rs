@@ -14,7 +14,7 @@ use super::view::{Board, Request, Wait};
 use crate::cluster::{Access, Cluster, ClusterEvent, EventKind, Parent, Via};
 use crate::config::Config;
 use crate::source::{self, Source};
-use crate::store::{LedgerChange, Store};
+use crate::store::{LedgerChange, Store, installation};
 use crate::web::metrics::{Ended, Metrics};
 use anyhow::{Context as _, Result};
 use std::collections::{BTreeMap, BTreeSet};
@@ -46,6 +46,7 @@ struct Core {
     store: Store,
     directory: Directory,
     cache: source::Cache,
+    installation: String,
     repositories: Mutex<Repositories>,
     setup: RwLock<Arc<Setup>>,
     states: Mutex<BTreeMap<String, Arc<tokio::sync::Mutex<Memory>>>>,
@@ -97,6 +98,7 @@ impl Engine {
     /// A reconciler with nothing to do yet. Mirrors of repositories go below `state`.
     pub async fn new(parts: Parts, state: &Path) -> Result<Self> {
         let cache = source::Cache::new(state).context("the folder of repository mirrors")?;
+        let installation = installation(state)?;
         let statuses = parts.store.statuses().await?;
         let engine = Arc::new_cyclic(|core: &std::sync::Weak<Core>| {
             let core = core.clone();
@@ -113,6 +115,7 @@ impl Engine {
                 store: parts.store,
                 directory: Directory::default(),
                 cache,
+                installation,
                 setup: RwLock::default(),
                 states: Mutex::default(),
                 statuses: Mutex::new(
@@ -596,15 +599,26 @@ impl Core {
         let parents =
             cluster.parents().await.map_err(|error| format!("cluster {}: {error}", cluster.name()))?;
         let setup = self.setup();
+        state.installation.clone_from(&self.installation);
         for parent in parents {
-            let target = parent.data.get(membership::TARGET).cloned().unwrap_or_default();
+            let data = |field: &str| parent.data.get(field).map(String::as_str).unwrap_or_default();
+            let target = data(membership::TARGET).to_owned();
+            // What another installation keeps is never taken for a place that a target of ours moved away from.
+            let ours = data(membership::INSTALLATION) == self.installation;
+            let same_repository = data(membership::REPOSITORY) == spec.repository_url;
             if parent.id == spec.set() {
+                if !ours && !same_repository {
+                    return Err(format!(
+                        "{}/{} is the record of another trueup, for the repository {}; rename the App, or delete the record to take its objects over",
+                        parent.namespace,
+                        parent.name,
+                        data(membership::REPOSITORY)
+                    ));
+                }
                 state.parent = Some(parent);
-            } else if target == spec.name {
+            } else if ours && target == spec.name {
                 state.former.push(parent);
-            } else if !setup.targets.contains_key(&target)
-                && parent.data.get(membership::REPOSITORY) == Some(&spec.repository_url)
-            {
+            } else if ours && same_repository && !setup.targets.contains_key(&target) {
                 self.directory.note_removed(cluster.name(), &parent.id, &target);
             }
         }

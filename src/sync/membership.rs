@@ -13,6 +13,8 @@ use trueup_plan::record::TargetStatus;
 pub const TARGET: &str = "target";
 /// The parent's data field with the repository's address.
 pub const REPOSITORY: &str = "repository";
+/// The parent's data field with the name of the installation of trueup that keeps it.
+pub const INSTALLATION: &str = "installation";
 /// The parent's data field with the last status, as `status -o json` shows it.
 pub const STATUS: &str = "status";
 
@@ -52,7 +54,7 @@ pub async fn grow(
         return Ok(());
     }
     let mut data = known.map(|parent| parent.data.clone()).unwrap_or_default();
-    data.extend(identity(spec));
+    data.extend(identity(spec, state));
     let parent = Parent {
         name: spec.parent_name(),
         namespace: spec.parent_namespace().to_owned(),
@@ -81,9 +83,10 @@ pub async fn grow(
     }
 }
 
-fn identity(spec: &TargetSpec) -> [(String, String); 5] {
+fn identity(spec: &TargetSpec, state: &TargetState) -> [(String, String); 6] {
     [
         (TARGET, &spec.name),
+        (INSTALLATION, &state.installation),
         ("app", &spec.app),
         ("environment", &spec.environment),
         (REPOSITORY, &spec.repository_url),
@@ -158,7 +161,7 @@ pub async fn settle(
             namespaces.extend(parent.namespaces.iter().cloned());
         }
     }
-    let mut data: BTreeMap<String, String> = identity(spec).into();
+    let mut data: BTreeMap<String, String> = identity(spec, state).into();
     let recorded = TargetStatus { unhealthy: Vec::new(), ..status.clone() };
     data.insert(STATUS.to_owned(), serde_json::to_string(&recorded).unwrap_or_default());
     data.insert("revision".to_owned(), status.revision.clone());

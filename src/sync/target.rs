@@ -76,6 +76,8 @@ impl TargetSpec {
 /// What is remembered of a target between turns. All of it can be lost: Git and the cluster tell it again.
 #[derive(Default)]
 pub struct TargetState {
+    /// The installation of trueup that keeps the target.
+    pub installation: String,
     /// What earlier applies left behind.
     pub ledger: Ledger,
     /// The last rendering that went well.

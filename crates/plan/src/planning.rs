@@ -151,6 +151,8 @@ pub enum Reason {
     Refused(String),
     /// It is being deleted.
     BeingDeleted,
+    /// It is not in Git any more and on its way out: what it waits for.
+    Leaving(String),
 }
 
 impl fmt::Display for Reason {
@@ -189,6 +191,7 @@ impl fmt::Display for Reason {
             Self::StillHolds(object) => write!(f, "not in Git any more, but {object} would go with it"),
             Self::Replaced(fields) => write!(f, "immutable: {}", fields.join(", ")),
             Self::Unknown(why) | Self::Refused(why) => f.write_str(why),
+            Self::Leaving(why) => write!(f, "not in Git any more; {why}"),
             Self::BeingDeleted => f.write_str("is being deleted; it is applied again when it is gone"),
         }
     }
@@ -267,6 +270,7 @@ impl Step {
     pub fn prunes(&self) -> bool {
         match self.reason {
             Reason::NotInGit
+            | Reason::Leaving(_)
             | Reason::PruneOff
             | Reason::Kept
             | Reason::NothingRendered
@@ -300,6 +304,7 @@ impl Step {
                 | Reason::Unknown(_)
                 | Reason::Refused(_) => true,
                 Reason::NotInGit
+                | Reason::Leaving(_)
                 | Reason::PruneOff
                 | Reason::Kept
                 | Reason::NothingRendered
@@ -488,12 +493,17 @@ fn defines(definition: &str, object: &ObjectId) -> bool {
         .is_some_and(|(plural, group)| group == object.group && plural.starts_with(stem.as_str()))
 }
 
+fn leaving(live: &Live) -> String {
+    let told = &live.health.message;
+    if told.is_empty() { "is being deleted".to_owned() } else { told.clone() }
+}
+
 fn prune(id: &ObjectId, live: &Live, desired: &Desired, observed: &Observed, policy: Policy) -> Step {
     let empty = desired.objects.is_empty() && policy.empty == Empty::Refuse;
     let (action, reason) = if let Some(why) = observed.unknown.get(&id.group_kind()) {
         (Action::Hold, Reason::Unknown(why.clone()))
     } else if live.deleting {
-        (Action::Wait, Reason::NotInGit)
+        (Action::Wait, Reason::Leaving(leaving(live)))
     } else if let Some(target) = observed.claims.get(id) {
         (Action::Wait, Reason::MovedTo(target.clone()))
     } else if live.keep {

@@ -32,7 +32,7 @@ fn one_bad_object_among_a_hundred_stops_only_itself() {
     let mut world = World::new("hundred");
     let mut all = String::new();
     for index in 0..100 {
-        write!(all, "{}---\n", config_map(&format!("c{index}"), "1")).unwrap();
+        writeln!(all, "{}---", config_map(&format!("c{index}"), "1")).unwrap();
     }
     let bad = "apiVersion: v1\nkind: Service\nmetadata: {name: bad}\nspec: {ports: [{port: 99999}]}\n";
     let large = config_map("large", &"x".repeat(1_100_000));
@@ -105,14 +105,14 @@ fn a_killed_trueup_goes_on_where_it_was_and_a_lost_store_is_no_loss() {
     forget(&world.state());
     world.start();
     world.synced(&last);
-    let list = world
+    let members = world
         .api
         .get(&format!(
             "/api/v1/namespaces/{}/configmaps?labelSelector=applyset.kubernetes.io/part-of",
             world.namespace.name()
         ))
         .unwrap();
-    assert_eq!(list["items"].as_array().unwrap().len(), 60);
+    assert_eq!(members["items"].as_array().unwrap().len(), 60);
     assert_eq!(world.api.get(&world.config_map("c7")).unwrap()["metadata"]["uid"], uid);
     assert_eq!(world.terminate(), Some(0));
 }
@@ -153,7 +153,7 @@ fn missing_rights_are_named_by_verb_and_kind_and_stop_nothing_else() {
         "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "limited"}]});
     world.api.create(&format!("{rbac}/roles"), &role).unwrap();
     world.api.create(&format!("{rbac}/rolebindings"), &binding).unwrap();
-    let mut world = world.as_user(plane.kubeconfig_for("limited").unwrap());
+    let mut world = world.reached_with(plane.kubeconfig_for("limited").unwrap());
     let secret = "apiVersion: v1\nkind: Secret\nmetadata: {name: s}\n";
     world.repo.commit(&[("app/a.yaml", &config_map("a", "1")), ("app/s.yaml", secret)], "first").unwrap();
     world.start();
@@ -175,8 +175,12 @@ fn a_finalizer_that_hangs_is_named_and_holds_up_nothing() {
     world.synced(&first);
     world.repo.remove(&["app/held.yaml"], "away").unwrap();
     world.repo.commit(&[("app/a.yaml", &config_map("a", "2"))], "and more").unwrap();
-    let status = world.until("the wait is told", |status| status["sync"] == "Syncing");
-    assert!(status["message"].as_str().unwrap().contains("held"), "{status}");
+    world.until("the wait is told", |status| {
+        status["sync"] == "Syncing"
+            && status["message"]
+                .as_str()
+                .is_some_and(|m| m.contains("waiting for finalizer example.com/hold"))
+    });
     world.holds("the rest goes on", |world| {
         world.api.get(&world.config_map("a")).unwrap()["data"]["value"] == "2"
     });

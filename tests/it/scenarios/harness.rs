@@ -8,7 +8,7 @@ use std::time::Duration;
 use trueup_testkit::{Api, ControlPlane, GitRepo, Namespace, Port, wait_until};
 
 /// How long anything may take on a busy machine.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(2);
 
 /// A namespace, a repository whose folder `app` is the target `app@test`, and the files that trueup is given.
 pub(crate) struct World {
@@ -42,7 +42,7 @@ impl World {
     }
 
     /// Reaches the cluster with another kubeconfig from now on.
-    pub(crate) fn as_user(mut self, kubeconfig: PathBuf) -> Self {
+    pub(crate) fn reached_with(mut self, kubeconfig: PathBuf) -> Self {
         self.kubeconfig = kubeconfig;
         self.configure("");
         self

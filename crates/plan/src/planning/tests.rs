@@ -334,7 +334,7 @@ fn an_object_that_is_being_deleted_is_waited_for() {
     check(
         "in git: cm/a | member: cm/a cm/b(deleting) | applied: cm/a",
         expect![[r#"
-        wait      cm/b (not in Git any more)
+        wait      cm/b (not in Git any more; is being deleted)
         unchanged: 1
     "#]],
     );
