@@ -10,6 +10,7 @@ use crate::sync::{PlanOptions, Preview, PreviewStep, offline};
 use anyhow::{Result, bail};
 use clap::Args;
 use clap::builder::styling::Style;
+use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use serde::Serialize;
 use similar::TextDiff;
 use std::io::Write;
@@ -17,7 +18,10 @@ use std::path::PathBuf;
 use trueup_model::yaml::to_yaml;
 use trueup_model::{ObjectId, Value};
 
+/// Lines around a change.
 const CONTEXT: usize = 3;
+/// Plans that are asked for at once.
+const AT_ONCE: usize = 8;
 
 /// Show what a sync would change, object by object
 ///
@@ -26,7 +30,7 @@ const CONTEXT: usize = 3;
 /// an error.
 #[derive(Debug, Args)]
 pub(super) struct Diff {
-    /// Targets: `web@production/eu-1`, all clusters of `web@production`, or all of `web`
+    /// Targets: web@production/eu-1, all clusters of web@production, or all of web
     #[arg(value_name = "TARGET")]
     targets: Vec<String>,
     /// A branch, tag or commit instead of the configured one
@@ -69,20 +73,17 @@ impl Diff {
                 return offline::plans(session.config_or(&alone)?, &self.targets, &options).await;
             }
         };
-        let mut previews = Vec::new();
-        for status in statuses {
-            match session.remote.plan(&status.target, &options).await {
-                Ok(Reached::Yes(preview)) => previews.push(preview),
-                Ok(Reached::No(why)) => bail!(why),
-                // One target that cannot be planned is no reason to say nothing of the others.
-                Err(error) => previews.push(Preview {
-                    target: status.target,
-                    errors: vec![format!("{error:#}")],
-                    ..Preview::default()
-                }),
-            }
-        }
-        Ok(previews)
+        let previews = statuses.into_iter().map(|status| plan(session, status.target, &options));
+        stream::iter(previews).buffered(AT_ONCE).try_collect().await
+    }
+}
+
+/// One target's plan from the server. That it cannot be planned is no reason to say nothing of the others.
+async fn plan(session: &Session, target: String, options: &PlanOptions) -> Result<Preview> {
+    match session.remote.plan(&target, options).await {
+        Ok(Reached::Yes(preview)) => Ok(preview),
+        Ok(Reached::No(why)) => bail!(why),
+        Err(error) => Ok(Preview { target, errors: vec![format!("{error:#}")], ..Preview::default() }),
     }
 }
 
@@ -141,7 +142,8 @@ fn summary(preview: &Preview) -> String {
 
 fn write_step(out: &mut dyn Write, step: &PreviewStep) -> Result<()> {
     let origin = if step.origin.path.is_empty() { String::new() } else { format!(" ({})", step.origin) };
-    writeln!(out, "{} {}{origin}: {}", step.action, step.object, step.reason)?;
+    let reason = output::harmless(&step.reason);
+    writeln!(out, "{} {}{origin}: {reason}", step.action, step.object)?;
     for line in unified(step).lines() {
         let style = match line.as_bytes().first() {
             _ if line.starts_with("+++ ") || line.starts_with("--- ") => Style::new().bold(),

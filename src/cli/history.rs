@@ -18,7 +18,7 @@ use trueup_plan::record::{HistoryEntry, SyncStatus, Trigger};
 /// Asks the running trueup; without one, reads the state folder. With -o wide, each object's outcome stands below.
 #[derive(Debug, Args)]
 pub(super) struct History {
-    /// The target: `web@production`, `web@production/eu-1`
+    /// The target: web@production, web@production/eu-1
     #[arg(value_name = "TARGET")]
     target: String,
     /// How many entries
@@ -70,7 +70,9 @@ pub(super) fn write(
         Format::Wide => {
             for entry in entries {
                 table(out, std::slice::from_ref(entry), now)?;
-                entry.outcomes.iter().try_for_each(|outcome| writeln!(out, "  {outcome}"))?;
+                for outcome in &entry.outcomes {
+                    writeln!(out, "  {}", output::harmless(&outcome.to_string()))?;
+                }
             }
             Ok(())
         }

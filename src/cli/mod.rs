@@ -105,6 +105,8 @@ impl Verdict {
     }
 }
 
+const FINE: u8 = 0;
+const DIFFERENCE: u8 = 1;
 const ERROR: u8 = 2;
 
 /// Reads the arguments, does what they say and gives the exit code.
@@ -112,15 +114,21 @@ pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let global = arguments.global.clone();
     global.color.apply();
-    match execute(arguments) {
-        Ok(Verdict::Fine) => ExitCode::SUCCESS,
-        Ok(Verdict::Difference) if global.exit_zero => ExitCode::SUCCESS,
-        Ok(Verdict::Difference) => ExitCode::from(1),
-        Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
-        Err(error) => {
-            anstream::eprintln!("{}: {error:#}", output::bad("error"));
-            ExitCode::from(ERROR)
-        }
+    let result = execute(arguments);
+    let code = exit_code(&result, &global);
+    if let (Err(error), ERROR) = (&result, code) {
+        anstream::eprintln!("{}: {error:#}", output::bad("error"));
+    }
+    ExitCode::from(code)
+}
+
+fn exit_code(result: &Result<Verdict>, global: &Global) -> u8 {
+    match result {
+        Ok(Verdict::Fine) => FINE,
+        Ok(Verdict::Difference) if global.exit_zero => FINE,
+        Ok(Verdict::Difference) => DIFFERENCE,
+        Err(error) if is_closed_pipe(error) => FINE,
+        Err(_) => ERROR,
     }
 }
 

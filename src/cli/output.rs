@@ -67,11 +67,11 @@ pub(super) struct Cell {
 
 impl Cell {
     pub(super) fn new(text: impl Display) -> Self {
-        Self { text: text.to_string(), style: Style::new() }
+        Self::styled(text, Style::new())
     }
 
     pub(super) fn styled(text: impl Display, style: Style) -> Self {
-        Self { text: text.to_string(), style }
+        Self { text: harmless(&text.to_string()), style }
     }
 }
 
@@ -96,6 +96,12 @@ pub(super) fn table(out: &mut dyn Write, header: &[&str], rows: &[Vec<Cell>]) ->
         writeln!(out)?;
     }
     Ok(())
+}
+
+/// The text without characters that would steer a terminal: commits and servers may say anything.
+pub(super) fn harmless(text: &str) -> String {
+    let replaced = |letter: char| if letter.is_control() { char::REPLACEMENT_CHARACTER } else { letter };
+    text.chars().map(replaced).collect()
 }
 
 pub(super) const GOOD: Style = AnsiColor::Green.on_default();

@@ -10,7 +10,7 @@ use std::io::Write;
 /// Print the JSON schema of the configuration
 ///
 /// An editor that knows YAML language servers uses it when the first line of a file says
-/// `# yaml-language-server: $schema=PATH`.
+/// "# yaml-language-server: $schema=PATH".
 #[derive(Debug, Args)]
 pub(super) struct Schema {}
 

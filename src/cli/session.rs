@@ -40,6 +40,12 @@ impl Session {
         })
     }
 
+    /// A session whose server stands at an address that nobody named.
+    #[cfg(test)]
+    pub(super) fn unnamed(global: &Global, server: &str) -> Result<Self> {
+        Ok(Self { remote: Remote::new(server)?, server_named: false, ..Self::new(global)? })
+    }
+
     /// Says why the command has to do without a server.
     ///
     /// # Errors

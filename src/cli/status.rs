@@ -25,7 +25,7 @@ const CLEAR: &str = "\x1b[H\x1b[2J";
 /// Exits with 0 if all are Synced and Healthy, with 1 otherwise.
 #[derive(Debug, Args)]
 pub(super) struct Status {
-    /// Targets: `web@production/eu-1`, all clusters of `web@production`, or all of `web`
+    /// Targets: web@production/eu-1, all clusters of web@production, or all of web
     #[arg(value_name = "TARGET")]
     targets: Vec<String>,
     /// Show changes as they come, until interrupted

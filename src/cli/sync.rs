@@ -24,7 +24,7 @@ const QUEUE: Duration = Duration::from_secs(15);
 /// the targets are not Synced (with --wait: and Healthy).
 #[derive(Debug, Args)]
 pub(super) struct Sync {
-    /// Targets: `web@production/eu-1`, all clusters of `web@production`, or all of `web`; all targets where none is named
+    /// Targets: web@production/eu-1, all clusters of web@production, or all of web; all targets where none is named
     #[arg(value_name = "TARGET")]
     targets: Vec<String>,
     /// Wait until the targets are Synced and Healthy
@@ -74,7 +74,11 @@ impl Sync {
         let progress = Progress::start(session, "syncing");
         let end = Instant::now() + self.timeout;
         let request = SyncRequest { targets: targets.clone(), wait: true };
-        reached(session.remote.sync(&request, self.timeout).await?)?;
+        // The limit of the request itself is out of the way: time that runs out is not an error but a result.
+        let turn = session.remote.sync(&request, self.timeout + QUEUE);
+        if let Ok(answer) = tokio::time::timeout(self.timeout, turn).await {
+            reached(answer?)?;
+        }
         let statuses = loop {
             let statuses = select(reached(session.remote.statuses().await?)?, &targets)?;
             progress.targets(&statuses);

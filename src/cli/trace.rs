@@ -2,7 +2,6 @@
 
 use super::Global;
 use clap::ValueEnum;
-use std::io::IsTerminal as _;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
@@ -41,9 +40,8 @@ pub(super) fn start(global: &Global, usual: Usual) {
     // A second start, in tests, leaves the first one's log in place.
     let _ = match global.log_format {
         LogFormat::Text => {
-            let colours =
-                std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
-            log.with_ansi(colours).with_target(false).try_init()
+            let choice = anstream::AutoStream::choice(&std::io::stderr());
+            log.with_ansi(choice != anstream::ColorChoice::Never).with_target(false).try_init()
         }
         LogFormat::Json => log.json().flatten_event(true).try_init(),
     };

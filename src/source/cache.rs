@@ -98,6 +98,33 @@ impl Cache {
         Ok(Source { spec: Arc::new(spec), permits: self.permits.clone(), kind })
     }
 
+    /// Removes the mirrors that no source has asked for since `unused` ago. What is open, here or in
+    /// another process, stays.
+    ///
+    /// # Errors
+    /// The cache folder cannot be read.
+    pub fn remove_unused(&self, unused: Duration) -> Result<(), SourceError> {
+        let folder = self.folder.join("git");
+        let entries = match std::fs::read_dir(&folder) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(SourceError::io("read", &folder, error)),
+        };
+        // Held, so that nobody opens a mirror that is on its way out.
+        let mirrors = self.mirrors.lock().unwrap_or_else(PoisonError::into_inner);
+        for entry in entries.filter_map(Result::ok) {
+            let open = entry
+                .file_name()
+                .to_str()
+                .and_then(|key| mirrors.get(key))
+                .is_some_and(|mirror| mirror.strong_count() > 0);
+            if !open {
+                mirror::remove_if_unused(&entry.path(), unused);
+            }
+        }
+        Ok(())
+    }
+
     fn mirror(&self, scope: &str, location: &str) -> Result<Arc<Mirror>, SourceError> {
         let key = mirror::key(scope, location);
         let mut mirrors = self.mirrors.lock().unwrap_or_else(PoisonError::into_inner);
@@ -140,10 +167,14 @@ impl Source {
                 answer => return answer,
             }
         }
-        let found = match &self.kind {
-            Kind::Local(local) => local.resolve(revision),
-            Kind::Mirrored(_, mirror) => mirror.resolve(revision),
+        let (kind, digits) = (self.kind.clone(), revision.to_owned());
+        let look = move |_: &Limits| {
+            Ok(match &kind {
+                Kind::Local(local) => local.resolve(&digits),
+                Kind::Mirrored(_, mirror) => mirror.resolve(&digits),
+            })
         };
+        let found = self.blocking(self.spec.timeout, look).await?;
         found.map(|id| fixed(&id.to_string())).ok_or_else(|| SourceError::RefMissing {
             location: self.spec.location.to_string(),
             wanted: format!("branch, tag or commit {revision}"),
@@ -181,6 +212,15 @@ impl Source {
     /// See [`SourceError`].
     pub async fn commit_at(&self, revision: &str) -> Result<Commit, SourceError> {
         self.obtain(revision, None).await
+    }
+
+    /// Whether a tree of this source was found damaged. Then [`Self::fetch`] is worth calling although the
+    /// reference has not moved: it clones anew.
+    pub fn is_damaged(&self) -> bool {
+        match &self.kind {
+            Kind::Local(local) => local.is_damaged(),
+            Kind::Mirrored(_, mirror) => mirror.is_damaged(),
+        }
     }
 
     /// Tells of changes to a local folder as they happen; nothing for repositories elsewhere.

@@ -184,7 +184,10 @@ impl Exchange {
             request = request.body(std::mem::take(&mut self.body));
         }
         match wire.limits.wait(request.send()) {
-            Ok(Ok(response)) => refused(&location, response.status()).map_or(Ok(response), Err),
+            Ok(Ok(response)) => {
+                let given = if wire.authorization.is_some() { Given::Some } else { Given::None };
+                refused(&location, response.status(), given).map_or(Ok(response), Err)
+            }
             Ok(Err(error)) => Err(network(&location, error)),
             Err(gave_up) => Err(unreachable(&gave_up.to_string())),
         }
@@ -234,14 +237,25 @@ impl Wire {
     }
 }
 
+/// Whether the source has credentials for http.
+#[derive(Clone, Copy)]
+enum Given {
+    Some,
+    None,
+}
+
 /// The error that an http status stands for.
-fn refused(location: &str, status: StatusCode) -> Option<SourceError> {
+fn refused(location: &str, status: StatusCode, credentials: Given) -> Option<SourceError> {
     let location = location.to_owned();
     let answered = format!("the server answered {status}");
     match status {
         status if status.is_success() => None,
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
-            Some(SourceError::Authentication { location, cause: answered })
+            let cause = match credentials {
+                Given::Some => answered,
+                Given::None => format!("{answered}, and none are given"),
+            };
+            Some(SourceError::Authentication { location, cause })
         }
         StatusCode::NOT_FOUND | StatusCode::GONE => Some(SourceError::NotFound {
             location,

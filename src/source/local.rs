@@ -55,6 +55,12 @@ impl Local {
         }
     }
 
+    /// Whether objects were found missing or broken since the repository was opened.
+    pub(super) fn is_damaged(&self) -> bool {
+        let objects = self.objects.lock().unwrap_or_else(PoisonError::into_inner);
+        objects.as_ref().is_some_and(|objects| objects.is_damaged())
+    }
+
     /// The commit that Git knows as `revision`.
     pub(super) fn resolve(&self, revision: &str) -> Option<gix::ObjectId> {
         let repository = open(&self.path).ok()?;
@@ -73,7 +79,7 @@ impl Local {
     fn commit(&self, revision: &str) -> Result<Commit, SourceError> {
         let id = gix::ObjectId::from_hex(revision.as_bytes()).map_err(|_| self.missing(revision))?;
         let opened = self.objects.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if let Some(objects) = opened
+        if let Some(objects) = opened.filter(|objects| !objects.is_damaged())
             && let Ok(commit) = objects::commit(&objects, id)
         {
             return Ok(commit);

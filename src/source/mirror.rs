@@ -65,6 +65,12 @@ impl Mirror {
         })
     }
 
+    /// Whether the generation that counts was found damaged, and not replaced yet.
+    pub(super) fn is_damaged(&self) -> bool {
+        let current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        current.as_ref().is_some_and(|objects| objects.is_damaged())
+    }
+
     /// The commit, if all of it is here and whole.
     pub(super) fn present(&self, id: gix::ObjectId) -> Option<Commit> {
         let objects = self.current()?;
@@ -188,7 +194,7 @@ impl Mirror {
             }
         }
         mark(&building, want.commit)?;
-        let next = self.generations().last().map_or(1, |(number, _)| number + 1);
+        let next = generations(&self.folder).last().map_or(1, |(number, _)| number + 1);
         let place = self.folder.join(format!("g{next}"));
         std::fs::rename(&building, &place).map_err(|error| SourceError::io("rename", &building, error))?;
         *self.current.lock().unwrap_or_else(PoisonError::into_inner) = None;
@@ -214,7 +220,7 @@ impl Mirror {
     /// The generation that counts, unless it is damaged or there is none.
     fn current(&self) -> Option<Arc<Objects>> {
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
-        let (number, place) = self.generations().pop()?;
+        let (number, place) = generations(&self.folder).pop()?;
         match &*current {
             Some(objects) if objects.git_dir() == place => {}
             Some(_) | None => {
@@ -231,30 +237,14 @@ impl Mirror {
         current.clone().filter(|objects| !objects.is_damaged())
     }
 
-    /// The generations by number.
-    fn generations(&self) -> Vec<(u64, PathBuf)> {
-        let Ok(entries) = std::fs::read_dir(&self.folder) else { return Vec::new() };
-        let mut found: Vec<_> = entries
-            .filter_map(|entry| {
-                let entry = entry.ok()?;
-                let number = entry.file_name().to_str()?.strip_prefix('g')?.parse().ok()?;
-                Some((number, entry.path()))
-            })
-            .collect();
-        found.sort_unstable();
-        found
-    }
-
     /// Removes what was left half-built and the generations that nobody reads. The lock must be held.
     fn sweep(&self) {
-        let mut old = self.generations();
+        let mut old = generations(&self.folder);
         old.pop();
         for (number, place) in old {
-            // Without a lease file nobody can be using it.
-            let unused = File::open(place.join("lease")).map_or(true, |lease| lease.try_lock().is_ok());
             // First out of the way, then gone: nobody opens what is half removed.
             let doomed = self.folder.join(format!("removed-{number}"));
-            if unused && std::fs::rename(&place, &doomed).is_ok() {
+            if !is_read(&place) && std::fs::rename(&place, &doomed).is_ok() {
                 let _ = std::fs::remove_dir_all(&doomed);
             }
         }
@@ -271,6 +261,8 @@ impl Mirror {
     fn lock(&self, remote: &Remote, limits: &Limits) -> Result<File, SourceError> {
         let path = self.folder.join("lock");
         let failed = |error| SourceError::io("lock", &path, error);
+        // Another process may have found the mirror unused, and removed it, a moment ago.
+        std::fs::create_dir_all(&self.folder).map_err(failed)?;
         let file = File::options().create(true).append(true).open(&path).map_err(failed)?;
         loop {
             match file.try_lock() {
@@ -288,6 +280,39 @@ impl Mirror {
             }
         }
     }
+}
+
+/// Removes the mirror in `folder` when it was opened longer ago than `unused` and nobody reads it.
+pub(super) fn remove_if_unused(folder: &Path, unused: Duration) {
+    let opened = std::fs::metadata(folder.join("url")).and_then(|metadata| metadata.modified());
+    let recent = opened.is_ok_and(|opened| opened.elapsed().is_ok_and(|age| age < unused));
+    let Ok(lock) = File::options().create(true).append(true).open(folder.join("lock")) else { return };
+    if recent || lock.try_lock().is_err() || generations(folder).iter().any(|(_, place)| is_read(place)) {
+        return;
+    }
+    let doomed = folder.with_extension("removed");
+    if std::fs::rename(folder, &doomed).is_ok() {
+        let _ = std::fs::remove_dir_all(&doomed);
+    }
+}
+
+/// The generations of a mirror by number.
+fn generations(folder: &Path) -> Vec<(u64, PathBuf)> {
+    let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
+    let mut found: Vec<_> = entries
+        .filter_map(|entry| {
+            let entry = entry.ok()?;
+            let number = entry.file_name().to_str()?.strip_prefix('g')?.parse().ok()?;
+            Some((number, entry.path()))
+        })
+        .collect();
+    found.sort_unstable();
+    found
+}
+
+/// Whether somebody has a lease of a generation. Without a lease file nobody can.
+fn is_read(place: &Path) -> bool {
+    File::open(place.join("lease")).is_ok_and(|lease| lease.try_lock().is_err())
 }
 
 fn missing(remote: &Remote, want: Want) -> SourceError {

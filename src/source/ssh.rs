@@ -5,7 +5,7 @@
 
 use std::fs::OpenOptions;
 use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -44,6 +44,7 @@ pub(super) fn start(
 ) -> Result<(Process, Pipes), SourceError> {
     let private = tempfile::Builder::new()
         .prefix("trueup-ssh-")
+        .permissions(std::fs::Permissions::from_mode(0o700))
         .tempdir()
         .map_err(|error| SourceError::io("create", &std::env::temp_dir(), error))?;
     let mut command = Command::new("ssh");

@@ -1,5 +1,7 @@
 //! What the command line does without a running trueup. PLACEHOLDER: to be replaced by the reconciler's own.
 
+#![allow(clippy::unused_async)]
+
 use super::{PlanOptions, Preview};
 use anyhow::{Result, bail};
 use std::path::{Path, PathBuf};

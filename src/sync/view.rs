@@ -245,3 +245,57 @@ impl Handle {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use trueup_plan::record::SyncStatus;
+
+    fn status(target: &str, sync: SyncStatus) -> TargetStatus {
+        TargetStatus { target: target.into(), sync, ..TargetStatus::default() }
+    }
+
+    #[test]
+    fn the_generation_moves_only_when_something_else_is_shown() {
+        let (handle, board, _requests) = open();
+        let mut generation = handle.subscribe();
+        board.show(status("web@staging", SyncStatus::Syncing));
+        assert!(generation.has_changed().unwrap());
+        generation.mark_unchanged();
+        board.show(status("web@staging", SyncStatus::Syncing));
+        assert!(!generation.has_changed().unwrap());
+        board.show(status("web@staging", SyncStatus::Synced));
+        assert!(generation.has_changed().unwrap());
+    }
+
+    #[test]
+    fn a_target_that_is_not_configured_any_more_is_forgotten() {
+        let (handle, board, _requests) = open();
+        for target in ["web@staging", "db@staging"] {
+            board.show(status(target, SyncStatus::Synced));
+        }
+        board.configure(["web@staging".to_owned(), "api@staging".to_owned()]);
+        assert_eq!(handle.statuses(), [status("web@staging", SyncStatus::Synced)]);
+        assert_eq!(handle.ready().missing, ["the status of api@staging is not known yet"]);
+    }
+
+    #[tokio::test]
+    async fn more_requests_than_the_inbox_holds_are_told_to_come_back() {
+        let (handle, _board, requests) = open();
+        let waiting: Vec<_> = (0..INBOX)
+            .map(|_| {
+                let handle = handle.clone();
+                tokio::spawn(async move { handle.sync(Vec::new(), Wait::Queued).await })
+            })
+            .collect();
+        while requests.len() < INBOX {
+            tokio::task::yield_now().await;
+        }
+        let error = handle.plan("web@staging", PlanOptions::default()).await.unwrap_err().to_string();
+        assert!(error.contains("too many requests"), "{error}");
+        drop(requests);
+        for answer in waiting {
+            assert_eq!(answer.await.unwrap(), Err("trueup is stopping".to_owned()));
+        }
+    }
+}

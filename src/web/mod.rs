@@ -10,7 +10,7 @@ pub mod api;
 pub mod metrics;
 mod origin;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use crate::store::Store;
 use crate::sync::{Handle, Readiness};
@@ -20,8 +20,10 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use metrics::{Format, Metrics};
-use std::future::Future;
+use std::future::{Future, IntoFuture as _};
+use std::time::Duration;
 use tokio::net::TcpListener;
+use tokio::sync::oneshot;
 
 /// What answers are made from.
 #[derive(Clone, Debug)]
@@ -34,7 +36,11 @@ pub struct Sources {
     pub metrics: Metrics,
 }
 
-/// Answers until `stop` comes, then finishes what was begun.
+/// How long answers that were begun may take when trueup stops.
+const GRACE: Duration = Duration::from_secs(3);
+
+/// Answers until `stop` comes, then finishes what was begun, if that does not take long: somebody may be waiting for a
+/// turn that does not come any more.
 ///
 /// # Errors
 /// The listener fails.
@@ -43,7 +49,22 @@ pub async fn serve(
     sources: Sources,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
-    axum::serve(listener, router(sources)).with_graceful_shutdown(stop).await
+    let (stopping, stopped) = oneshot::channel();
+    let server = axum::serve(listener, router(sources)).with_graceful_shutdown(async {
+        stop.await;
+        // Nobody waits for this when the server has failed already.
+        let _ = stopping.send(());
+    });
+    let grace = async {
+        match stopped.await {
+            Ok(()) => tokio::time::sleep(GRACE).await,
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        ended = server.into_future() => ended,
+        () = grace => Ok(()),
+    }
 }
 
 fn router(sources: Sources) -> Router {

@@ -1,1 +1,99 @@
-//! Not written yet.
+//! Kustomize (v5.8) as a library: a folder of a [`Tree`] goes in, manifests come out in the order and
+//! with the values that `kustomize build` prints.
+//!
+//! Everything is read through the tree and nothing else is touched: no file system, no network, no clock,
+//! no environment. Equal trees give equal results. Absent on purpose: remote bases and files, plugins that
+//! run programs or containers, and charts; each is refused with its name, file and line.
+//!
+//! The way of a build: `kustomization` reads what a folder's file says; `build` collects resources and
+//! bases, runs `generate` and the `transform`ers, and at the end brings `names` in line, sorts
+//! (`order`) and writes the notes that were asked for (`trace`).
+
+mod build;
+mod config;
+mod crds;
+mod error;
+mod fields;
+mod generate;
+mod id;
+mod kustomization;
+mod load;
+mod merge;
+mod model;
+mod names;
+mod order;
+mod path;
+mod plugins;
+mod resmap;
+mod resource;
+mod scope;
+mod steps;
+mod structured;
+mod text;
+mod trace;
+mod transform;
+mod variables;
+
+pub use error::{Error, Errors};
+
+use trueup_model::tree::{self, Entry, EntryKind};
+use trueup_model::{Manifest, Tree, TreeError};
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
+/// Which files a kustomization may read besides bases.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LoadRestrictions {
+    /// Only files in or below its own folder.
+    #[default]
+    RootOnly,
+    /// Every file of the tree.
+    None,
+}
+
+/// The order of the output where the kustomization does not set `sortOptions`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Reorder {
+    /// As the files name the resources.
+    None,
+    /// By kind: namespaces and definitions first, webhooks last.
+    Legacy,
+    /// As `kustomize build` does when it is not told: by kind.
+    #[default]
+    Unspecified,
+}
+
+/// How to build.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// Which files may be read.
+    pub load_restrictions: LoadRestrictions,
+    /// The order of the output.
+    pub reorder: Reorder,
+}
+
+/// Builds the folder `root` of the tree, as `kustomize build root` does.
+///
+/// Each manifest carries the file and line that it came from; a generated one those of its generator.
+///
+/// # Errors
+/// All problems that could be found in one go.
+pub fn build(tree: &dyn Tree, root: &str, options: &Options) -> Result<Vec<Manifest>, Errors> {
+    build::build(tree, root, *options)
+}
+
+/// The name of the kustomization file in the folder `path`, if it has one.
+///
+/// # Errors
+/// The tree cannot be read there.
+pub fn is_kustomization(tree: &dyn Tree, path: &str) -> Result<Option<String>, TreeError> {
+    for name in load::FILE_NAMES {
+        if let Some((_, Entry { kind: EntryKind::File, .. })) = tree::resolve(tree, &tree::join(path, name)?)?
+        {
+            return Ok(Some(name.to_owned()));
+        }
+    }
+    Ok(None)
+}

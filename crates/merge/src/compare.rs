@@ -1,6 +1,8 @@
 //! How two versions of one object differ, field by field, and who made them differ.
 
+use crate::fields::FieldSet;
 use crate::managed::{ManagedEntry, entries, owner_of};
+use crate::secrets::{HIDDEN, is_confidential, is_secret};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -43,8 +45,10 @@ const SERVER_OWNED: [&str; 6] =
     ["managedFields", "resourceVersion", "generation", "uid", "creationTimestamp", "selfLink"];
 
 /// The fields in which a live object differs from what a dry run of our apply predicts, in the order of their paths.
+/// What a Secret holds is told apart, but its values are left out.
 pub fn changes(live: &Value, predicted: &Value, own_manager: &str) -> Vec<Change> {
-    let comparison = Comparison { entries: entries(live), own: own_manager };
+    let secret = is_secret(live) || is_secret(predicted);
+    let comparison = Comparison { entries: entries(live), own: own_manager, secret };
     let mut found = Vec::new();
     comparison.fields(&FieldPath::default(), live, predicted, &mut found);
     found
@@ -67,7 +71,11 @@ pub fn without_server_fields(mut object: Value) -> Value {
 struct Comparison<'a> {
     entries: Vec<ManagedEntry>,
     own: &'a str,
+    secret: bool,
 }
+
+// What a list item is told apart by, and the item in the live list and in the predicted one.
+type Items<'v> = BTreeMap<String, (Segment, Option<&'v Value>, Option<&'v Value>)>;
 
 impl Comparison<'_> {
     fn fields(&self, at: &FieldPath, live: &Value, predicted: &Value, found: &mut Vec<Change>) {
@@ -102,38 +110,36 @@ impl Comparison<'_> {
     }
 
     fn lists(&self, at: &FieldPath, from: &[Value], to: &[Value], found: &mut Vec<Change>) {
-        let Some(names) = key_names(from, to) else {
-            if from != to {
-                found.push(self.change(at, Some(&Value::from(from)), Some(&Value::from(to))));
-            }
-            return;
-        };
-        let mut items: BTreeMap<String, (BTreeMap<String, Value>, Option<&Value>, Option<&Value>)> =
-            BTreeMap::new();
-        for (side, list) in [from, to].into_iter().enumerate() {
-            for item in list {
-                let keys: BTreeMap<String, Value> =
-                    names.iter().filter_map(|n| Some(((*n).to_owned(), item.get(n)?.clone()))).collect();
-                let text = format!("{keys:?}");
-                let entry = items.entry(text).or_insert((keys, None, None));
-                if side == 0 { entry.1 = Some(item) } else { entry.2 = Some(item) }
-            }
-        }
         let before = found.len();
-        for (keys, from, to) in items.into_values() {
-            self.pair(&at.child(Segment::Key(keys)), from, to, found);
+        for (step, from, to) in self.matched(at, from, to).into_iter().flat_map(BTreeMap::into_values) {
+            self.pair(&at.child(step), from, to, found);
         }
+        // Items that nothing tells apart, or that stand in another order.
         if found.len() == before && from != to {
             found.push(self.change(at, Some(&Value::from(from)), Some(&Value::from(to))));
         }
     }
 
+    // Pairs the items of both lists by what the server tells them apart by, or else by what the API usually does; `None`
+    // where that is not unique.
+    fn matched<'v>(&self, at: &FieldPath, from: &'v [Value], to: &'v [Value]) -> Option<Items<'v>> {
+        let sets = || self.entries.iter().filter_map(|entry| entry.fields.at(&at.0));
+        if sets().any(FieldSet::is_value_set) {
+            return pairs(from, to, |item| Some(Segment::Value(item.clone())));
+        }
+        let recorded = sets().map(FieldSet::key_names).find(|names| !names.is_empty());
+        let usual = KEYS.iter().map(|names| names.iter().map(ToString::to_string).collect::<Vec<_>>());
+        recorded.into_iter().chain(usual).find_map(|names| pairs(from, to, |item| by_keys(item, &names)))
+    }
+
     fn change(&self, at: &FieldPath, from: Option<&Value>, to: Option<&Value>) -> Change {
         let owner = owner_of(&self.entries, self.own, &at.0);
+        let hidden = self.secret && is_confidential(&at.0);
+        let shown = |value: &Value| if hidden { Value::from(HIDDEN) } else { value.clone() };
         Change {
             field: at.to_string(),
-            from: from.cloned(),
-            to: to.cloned(),
+            from: from.map(shown),
+            to: to.map(shown),
             manager: owner.map(|entry| entry.manager.clone()),
             since: owner.and_then(|entry| entry.time.clone()),
         }
@@ -148,8 +154,7 @@ fn ignored(at: &FieldPath, name: &str) -> bool {
     }
 }
 
-// The keys of the associative lists of the API, in the order of how telling they are. An item list that no candidate
-// tells apart is compared as a whole.
+// The keys of the associative lists of the API, for lists that nobody owns items of. In the order of how telling they are.
 const KEYS: [&[&str]; 8] = [
     &["name"],
     &["containerPort", "protocol"],
@@ -161,18 +166,30 @@ const KEYS: [&[&str]; 8] = [
     &["ip"],
 ];
 
-fn key_names(from: &[Value], to: &[Value]) -> Option<&'static [&'static str]> {
-    KEYS.into_iter().find(|names| {
-        [from, to].into_iter().all(|list| {
-            let mut seen: Vec<Vec<Option<&Value>>> = Vec::with_capacity(list.len());
-            list.iter().all(|item| {
-                let keys: Vec<Option<&Value>> = names.iter().map(|name| item.get(name)).collect();
-                let fresh = keys[0].is_some() && !seen.contains(&keys);
-                seen.push(keys);
-                fresh
-            })
-        }) && !(from.is_empty() && to.is_empty())
-    })
+fn pairs<'v>(
+    from: &'v [Value],
+    to: &'v [Value],
+    step: impl Fn(&Value) -> Option<Segment>,
+) -> Option<Items<'v>> {
+    let mut items = Items::new();
+    for item in from {
+        let step = step(item)?;
+        let twice = items.insert(format!("{step:?}"), (step, Some(item), None));
+        twice.is_none().then_some(())?;
+    }
+    for item in to {
+        let step = step(item)?;
+        let pair = items.entry(format!("{step:?}")).or_insert((step, None, None));
+        pair.2.replace(item).is_none().then_some(())?;
+    }
+    Some(items)
+}
+
+// The first key must be there; the others have defaults (a port's protocol).
+fn by_keys(item: &Value, names: &[String]) -> Option<Segment> {
+    item.get(names.first()?)?;
+    let keys = names.iter().filter_map(|name| Some((name.clone(), item.get(name)?.clone())));
+    Some(Segment::Key(keys.collect()))
 }
 
 #[cfg(test)]
@@ -209,5 +226,55 @@ mod tests {
         let reordered = json!({"spec": {"args": ["b", "a"], "env": [{"name": "B"}, {"name": "A"}]}});
         let found: Vec<String> = changes(&live, &reordered, "trueup").into_iter().map(|c| c.field).collect();
         assert_eq!(found, ["spec.args", "spec.env"]);
+    }
+
+    #[test]
+    fn list_items_are_matched_by_what_the_server_tells_them_apart_by() {
+        let entry = |manager: &str, fields: Value| json!({"manager": manager, "operation": "Update", "fieldsV1": fields});
+        let port = "k:{\"containerPort\":80,\"protocol\":\"TCP\"}";
+        let live = json!({"metadata": {"finalizers": ["a/a", "b/b"], "managedFields": [
+                entry("trueup", json!({"f:metadata": {"f:finalizers": {"v:\"a/a\"": {}}}, "f:ports": {port: {"f:name": {}}}})),
+                entry("other", json!({"f:metadata": {"f:finalizers": {"v:\"b/b\"": {}}}})),
+                entry("renamer", json!({"f:ports": {port: {"f:name": {}}}}))]},
+            "ports": [{"name": "web", "containerPort": 80, "protocol": "TCP"}, {"name": "web", "containerPort": 80, "protocol": "UDP"}]});
+        let mut predicted = live.clone();
+        predicted["metadata"]["finalizers"] = json!(["a/a"]);
+        predicted["ports"][0]["name"] = json!("http");
+        let found: Vec<String> =
+            changes(&live, &predicted, "trueup").iter().map(ToString::to_string).collect();
+        assert_eq!(
+            found,
+            [
+                "metadata.finalizers[=b/b] (by other)",
+                "ports[containerPort=80,protocol=TCP].name (by renamer)"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_list_whose_items_nothing_tells_apart_differs_as_a_whole() {
+        let (live, predicted) =
+            (json!({"rules": [{"a": 1}, {"a": 2}]}), json!({"rules": [{"a": 1}, {"a": 3}]}));
+        let found = changes(&live, &predicted, "trueup");
+        assert_eq!(found.len(), 1);
+        assert_eq!((found[0].field.as_str(), &found[0].from), ("rules", &Some(json!([{"a": 1}, {"a": 2}]))));
+    }
+
+    #[test]
+    fn what_a_secret_holds_never_leaves() {
+        let live = json!({"apiVersion": "v1", "kind": "Secret", "type": "Opaque", "data": {"password": "aHVudGVyMg=="},
+            "metadata": {"labels": {"a": "b"}, "annotations": {"kubectl.kubernetes.io/last-applied-configuration": "aHVudGVyMg=="}}});
+        let mut predicted = live.clone();
+        predicted["data"] = json!({"password": "czNjcjN0", "token": "czNjcjN0"});
+        predicted["metadata"] = json!({"labels": {"a": "c"}});
+        let found = changes(&live, &predicted, "trueup");
+        let fields: Vec<&str> = found.iter().map(|change| change.field.as_str()).collect();
+        assert_eq!(fields, ["data.password", "data.token", "metadata.annotations", "metadata.labels.a"]);
+        let text = serde_json::to_string(&found).unwrap();
+        assert!(!text.contains("aHVudGVyMg") && !text.contains("czNjcjN0"), "{text}");
+        assert_eq!(found[3].to, Some(json!("c")), "what is no secret is shown");
+        predicted.as_object_mut().unwrap().remove("data");
+        let text = serde_json::to_string(&changes(&live, &predicted, "trueup")).unwrap();
+        assert!(!text.contains("aHVudGVyMg"), "{text}");
     }
 }

@@ -90,6 +90,20 @@ impl FieldSet {
         Self { member: self.member && !other.member, children }
     }
 
+    /// The paths that are in both sets.
+    #[must_use]
+    pub fn intersection(&self, other: &Self) -> Self {
+        let children = self
+            .children
+            .iter()
+            .filter_map(|(element, below)| {
+                let both = below.intersection(other.children.get(element)?);
+                (!both.is_empty()).then(|| (element.clone(), both))
+            })
+            .collect();
+        Self { member: self.member && other.member, children }
+    }
+
     /// Takes the path with these elements, and all below it, out of the set.
     pub fn remove(&mut self, elements: &[&str]) {
         match elements {
@@ -105,14 +119,43 @@ impl FieldSet {
         }
     }
 
+    /// The part of the set below a path.
+    pub fn at(&self, path: &[Segment]) -> Option<&Self> {
+        path.iter().try_fold(self, |set, step| set.child(step))
+    }
+
+    /// Whether exactly this path is a member.
+    pub fn contains(&self, path: &[Segment]) -> bool {
+        self.at(path).is_some_and(|set| set.member)
+    }
+
     /// Whether the path, or a path above it that is taken whole, or one below it, is in the set.
     pub fn touches(&self, path: &[Segment]) -> bool {
         let Some((first, rest)) = path.split_first() else { return !self.is_empty() };
-        let below = self.children.iter().find(|(element, _)| segment(element).is_ok_and(|s| s == *first));
-        match below {
-            Some((_, below)) => (below.member && below.children.is_empty()) || below.touches(rest),
-            None => false,
-        }
+        self.child(first)
+            .is_some_and(|below| (below.member && below.children.is_empty()) || below.touches(rest))
+    }
+
+    fn child(&self, step: &Segment) -> Option<&Self> {
+        // The server may write an element in other words (escapes) than we do: then they are compared by meaning.
+        self.children.get(&element(step)).or_else(|| match step {
+            Segment::Field(_) | Segment::Index(_) => None,
+            Segment::Key(_) | Segment::Value(_) => self
+                .children
+                .iter()
+                .find(|(other, _)| segment(other).as_ref() == Ok(step))
+                .map(|(_, set)| set),
+        })
+    }
+
+    /// The names of the keys that tell the items of an associative list apart; empty where this is none.
+    pub fn key_names(&self) -> Vec<String> {
+        self.children.keys().find_map(|element| key_names(element)).unwrap_or_default()
+    }
+
+    /// Whether the children are members of a set of values, such as `finalizers`.
+    pub fn is_value_set(&self) -> bool {
+        self.children.keys().any(|element| element.starts_with("v:"))
     }
 
     /// The members that have no members below them.
@@ -147,13 +190,21 @@ pub fn segment(element: &str) -> Result<Segment, FieldsError> {
     }
 }
 
-/// The value that a path element leads to, inside `value`; for a set's member, the member itself.
-pub fn step<'v>(value: &'v Value, element: &Segment) -> Option<&'v Value> {
-    match element {
-        Segment::Field(name) => value.get(name),
-        Segment::Key(keys) => value.as_array()?.iter().find(|item| has_keys(item, keys)),
-        Segment::Value(wanted) => value.as_array()?.iter().find(|item| *item == wanted),
-        Segment::Index(index) => value.get(index),
+/// The names in a `k:` element; `None` for any other element.
+pub(crate) fn key_names(element: &str) -> Option<Vec<String>> {
+    let keys: BTreeMap<String, Value> = serde_json::from_str(element.strip_prefix("k:")?).ok()?;
+    Some(keys.into_keys().collect())
+}
+
+/// Writes one path element as fieldsV1 has it.
+pub fn element(segment: &Segment) -> String {
+    match segment {
+        Segment::Field(name) => format!("f:{name}"),
+        Segment::Key(keys) => {
+            format!("k:{}", keys.iter().map(|(k, v)| (k.clone(), v.clone())).collect::<Value>())
+        }
+        Segment::Value(value) => format!("v:{value}"),
+        Segment::Index(index) => format!("i:{index}"),
     }
 }
 
@@ -167,6 +218,7 @@ pub fn has_keys(item: &Value, keys: &BTreeMap<String, Value>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
     use serde_json::json;
 
     fn set(json: &Value) -> FieldSet {
@@ -198,6 +250,52 @@ mod tests {
         assert!(path(&[field("spec"), field("selector"), field("app")]));
         assert!(path(&[field("spec"), field("ports")]));
         assert!(!path(&[field("spec"), field("replicas")]));
+    }
+
+    #[test]
+    fn a_path_is_found_however_its_element_is_escaped() {
+        let owned =
+            set(&json!({"f:env": {"k:{\"name\":\"a\\u003cb\"}": {".": {}, "f:value": {}}, "f:x": {}}}));
+        let keys = Segment::Key(BTreeMap::from([("name".to_owned(), json!("a<b"))]));
+        let path = [Segment::Field("env".into()), keys];
+        assert!(owned.contains(&path));
+        assert!(!owned.contains(&path[..1]), "a parent is no member because its child is one");
+        assert_eq!(owned.at(&path[..1]).map(FieldSet::key_names), Some(vec!["name".to_owned()]));
+    }
+
+    fn any_set() -> impl Strategy<Value = FieldSet> {
+        let element = prop_oneof![
+            "[a-c]".prop_map(|name| format!("f:{name}")),
+            "[a-c]"
+                .prop_map(|name| element(&Segment::Key(BTreeMap::from([("name".to_owned(), json!(name))])))),
+            (0..3_u8).prop_map(|number| format!("v:{number}")),
+        ];
+        let leaf = Just(FieldSet { member: true, children: BTreeMap::new() });
+        let tree = leaf.prop_recursive(4, 24, 4, move |inner| {
+            (any::<bool>(), proptest::collection::btree_map(element.clone(), inner, 1..4))
+                .prop_map(|(member, children)| FieldSet { member, children })
+        });
+        tree.prop_map(|set| FieldSet { member: false, children: set.children })
+    }
+
+    proptest! {
+        #[test]
+        fn any_set_is_written_as_it_was_read(set in any_set()) {
+            prop_assert_eq!(FieldSet::parse(&set.to_json()), Ok(set));
+        }
+
+        #[test]
+        fn sets_obey_the_laws_of_sets(a in any_set(), b in any_set()) {
+            let (both, either) = (a.intersection(&b), a.union(&b));
+            prop_assert_eq!(&either, &b.union(&a));
+            prop_assert_eq!(&both, &b.intersection(&a));
+            prop_assert_eq!(a.difference(&b).union(&both), a.clone());
+            prop_assert!(a.difference(&b).intersection(&b).is_empty());
+            for path in a.leaves() {
+                prop_assert!(either.contains(&path.0));
+                prop_assert_eq!(both.contains(&path.0), b.contains(&path.0));
+            }
+        }
     }
 
     #[test]

@@ -1,10 +1,12 @@
-//! Server-side apply's bookkeeping, read and compared: who owns which field ([`managed`], [`fields`]), what
-//! the live values of owned fields hash to ([`token`]), how two versions of an object differ and who made them differ
-//! ([`compare`]), which refusals mean what ([`refusal`]), and what may be shown of a Secret ([`secrets`]).
+//! Server-side apply's bookkeeping, read and compared: who owns which field ([`managed`], [`fields`]), what the live
+//! values of owned fields hash to ([`token`]), whether an apply would change anything ([`extract`]), how two versions of an
+//! object differ and who made them differ ([`compare`]), how client-side apply's fields are taken over ([`migrate`]), which
+//! refusals mean what ([`refusal`]), and what may be shown of a Secret ([`secrets`]).
 //!
 //! Pure: values in, values out. Deliberately absent so far: the merge itself, which the API server does.
 
 pub mod compare;
+pub mod extract;
 pub mod fields;
 pub mod managed;
 pub mod migrate;

@@ -1,7 +1,10 @@
 //! What may be shown of a Secret: which values are equal and which are not, and nothing else.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::Map;
 use sha2::{Digest, Sha256};
-use trueup_model::Value;
+use trueup_model::{Segment, Value};
 
 /// A key for the hashes of one showing. Never stored: hashes of two showings must not be comparable.
 pub type MaskKey = [u8; 32];
@@ -12,6 +15,29 @@ const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 pub fn is_secret(object: &Value) -> bool {
     object.get("kind").and_then(Value::as_str) == Some("Secret")
         && object.get("apiVersion").and_then(Value::as_str) == Some("v1")
+}
+
+/// Stands for a value where no key is at hand to hash it with.
+pub const HIDDEN: &str = "<hidden>";
+
+/// Whether a field of a Secret holds, or may hold, what must not be shown. Annotations do: client-side apply keeps the whole
+/// manifest in one.
+pub fn is_confidential(path: &[Segment]) -> bool {
+    let names: Vec<Option<&str>> = path
+        .iter()
+        .map(|segment| match segment {
+            Segment::Field(name) => Some(name.as_str()),
+            Segment::Key(_) | Segment::Value(_) | Segment::Index(_) => None,
+        })
+        .collect();
+    match names.as_slice() {
+        [Some("data" | "stringData"), ..]
+        | []
+        | [Some("metadata")]
+        | [Some("metadata"), Some("annotations")] => true,
+        [Some("metadata"), Some("annotations"), annotation, ..] => *annotation == Some(LAST_APPLIED),
+        _ => false,
+    }
 }
 
 /// Replaces each value of a Secret's `data` and `stringData`, and its last-applied annotation, by a short keyed hash.
@@ -40,9 +66,44 @@ pub fn mask(object: &mut Value, key: &MaskKey) {
 /// What is shown instead of a value: `<hash 1f2e3d4c>`; equal values show equal hashes under one key.
 pub fn masked(value: &Value, key: &MaskKey) -> String {
     let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    // Keyed on both ends, so that no extension of a value has a hash that follows from its own.
-    let hash = Sha256::new().chain_update(key).chain_update(text.as_bytes()).chain_update(key).finalize();
+    let hash = hmac(key, text.as_bytes());
     format!("<hash {:02x}{:02x}{:02x}{:02x}>", hash[0], hash[1], hash[2], hash[3])
+}
+
+/// A text, such as the message of a refusal, without the values of the Secret that it is about, both as they are written and
+/// decoded. Values that are too short to be told from ordinary words stay.
+pub fn scrubbed(text: &str, secret: &Value, key: &MaskKey) -> String {
+    const SHORTEST: usize = 4;
+    if !is_secret(secret) {
+        return text.to_owned();
+    }
+    let mut values: Vec<String> = Vec::new();
+    for field in ["data", "stringData"] {
+        for value in secret.get(field).and_then(Value::as_object).into_iter().flat_map(Map::values) {
+            let written = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            let plain = STANDARD.decode(&written).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+            values.extend(plain.filter(|_| field == "data").map(|plain| plain.trim().to_owned()));
+            values.push(written);
+        }
+    }
+    values.retain(|value| value.len() >= SHORTEST);
+    // The longest first: one value may be a part of another.
+    values.sort_by_key(|value| std::cmp::Reverse(value.len()));
+    values
+        .iter()
+        .fold(text.to_owned(), |text, value| text.replace(value, &masked(&Value::from(value.as_str()), key)))
+}
+
+// HMAC (RFC 2104) over SHA-256; the key is shorter than a block, so it is only padded.
+fn hmac(key: &MaskKey, text: &[u8]) -> [u8; 32] {
+    const BLOCK: usize = 64;
+    let padded = |pad: u8| {
+        let mut block = [pad; BLOCK];
+        block.iter_mut().zip(key).for_each(|(byte, key)| *byte ^= key);
+        block
+    };
+    let inner = Sha256::new().chain_update(padded(0x36)).chain_update(text).finalize();
+    Sha256::new().chain_update(padded(0x5c)).chain_update(inner).finalize().into()
 }
 
 #[cfg(test)]
@@ -66,5 +127,24 @@ mod tests {
     #[test]
     fn hashes_of_two_keys_cannot_be_compared() {
         assert_ne!(masked(&json!("x"), &[1; 32]), masked(&json!("x"), &[2; 32]));
+    }
+
+    #[test]
+    fn the_keyed_hash_is_hmac() {
+        // Test case 1 of RFC 4231: a key of 20 bytes is the same as one padded with zeros.
+        let mut key = [0; 32];
+        key[..20].fill(0x0b);
+        let hash = hmac(&key, b"Hi There");
+        assert_eq!(hash[..8], [0xb0, 0x34, 0x4c, 0x61, 0xd8, 0xdb, 0x38, 0x53]);
+    }
+
+    #[test]
+    fn a_message_about_a_secret_does_not_quote_it() {
+        let secret = json!({"apiVersion": "v1", "kind": "Secret", "data": {"a": "aHVudGVyMg=="}, "stringData": {"b": "swordfish", "c": "x"}});
+        let text = scrubbed(".data: expected map, got [aHVudGVyMg==, hunter2, swordfish]", &secret, &[1; 32]);
+        assert!(text.starts_with(".data: expected map, got [<hash "), "{text}");
+        for value in ["aHVudGVyMg", "hunter2", "swordfish"] {
+            assert!(!text.contains(value), "{text}");
+        }
     }
 }

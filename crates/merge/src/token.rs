@@ -3,12 +3,12 @@
 //! [`Digest`] stands for what we want of an object, [`Token`] for what the server holds of it under our name. While both are
 //! as they were after our last apply, another apply would change nothing.
 
-use crate::fields::segment;
+use crate::extract::project;
 use crate::managed::applied_by;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest as _, Sha256};
 use std::fmt;
-use trueup_model::{Segment, Value};
+use trueup_model::Value;
 
 /// 128 bits of SHA-256.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -18,15 +18,6 @@ pub struct Hash128([u8; 16]);
 pub type Digest = Hash128;
 /// Hash of what a field manager owns of a live object: uid, its managedFields entry, the values at the paths that it lists.
 pub type Token = Hash128;
-
-impl Hash128 {
-    fn finish(hash: Sha256) -> Self {
-        let full = hash.finalize();
-        let mut half = [0; 16];
-        half.copy_from_slice(&full[..16]);
-        Self(half)
-    }
-}
 
 impl fmt::Display for Hash128 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -44,7 +35,9 @@ impl std::str::FromStr for Hash128 {
     type Err = std::num::ParseIntError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        u128::from_str_radix(text, 16).map(|number| Self(number.to_be_bytes()))
+        // Exactly what `Display` writes: an empty text stands for a wrong length and is refused as such.
+        let digits = if text.len() == 32 && !text.starts_with('+') { text } else { "" };
+        u128::from_str_radix(digits, 16).map(|number| Self(number.to_be_bytes()))
     }
 }
 
@@ -64,93 +57,83 @@ impl<'de> Deserialize<'de> for Hash128 {
 /// The digest of an object as it will be sent: its bytes, who sends it, whether conflicts are forced, and the schema epoch
 /// of the cluster that it goes to.
 pub fn digest(body: &[u8], manager: &str, force: &str, epoch: u64) -> Digest {
-    let mut hash = Sha256::new();
+    let mut hash = Hasher::default();
     for part in [body, manager.as_bytes(), force.as_bytes(), &epoch.to_be_bytes()] {
-        hash.update((part.len() as u64).to_be_bytes());
-        hash.update(part);
+        hash.bytes(part);
     }
-    Hash128::finish(hash)
+    hash.finish()
 }
 
 /// The token of a live object for a field manager; `None` where the manager has applied nothing to it.
+///
+/// Two tokens can only be compared when both objects were read in the same version of the API.
 pub fn token(live: &Value, manager: &str) -> Option<Token> {
     let entry = applied_by(live, manager)?;
-    let mut hash = Sha256::new();
-    text(&mut hash, live.pointer("/metadata/uid").and_then(Value::as_str).unwrap_or_default());
-    text(&mut hash, entry.get("apiVersion").and_then(Value::as_str).unwrap_or_default());
-    owned(&mut hash, Some(live), entry.get("fieldsV1")?);
-    Some(Hash128::finish(hash))
+    let fields = entry.get("fieldsV1")?;
+    let mut hash = Hasher::default();
+    hash.text(live.pointer("/metadata/uid").and_then(Value::as_str).unwrap_or_default());
+    hash.text(entry.get("apiVersion").and_then(Value::as_str).unwrap_or_default());
+    hash.value(fields);
+    project(&mut hash, Some(live), fields.as_object()?);
+    Some(hash.finish())
 }
 
-// The fieldsV1 tree and the live value are walked together, so that no part of either is copied.
-fn owned(hash: &mut Sha256, live: Option<&Value>, fields: &Value) {
-    let Some(children) = fields.as_object() else { return };
-    if children.keys().all(|element| element == ".") {
-        match live {
-            Some(value) => whole(hash, value),
-            None => hash.update([0]),
-        }
-        return;
-    }
-    for (element, below) in children {
-        text(hash, element);
-        if element == "." {
-            continue;
-        }
-        let child = segment(element).ok().and_then(|s| live.and_then(|value| crate::fields::step(value, &s)));
-        owned(hash, child, below);
-    }
-    if let Some(items) = live.and_then(Value::as_array) {
-        order(hash, items, children.keys());
-    }
-}
+/// Hashes JSON so that different values never give the same bytes: each part says what it is and where it ends.
+#[derive(Default)]
+pub(crate) struct Hasher(Sha256);
 
-// Order matters in associative lists (containers, env): the order in which the owned items stand is part of the token.
-fn order<'k>(hash: &mut Sha256, items: &[Value], elements: impl Iterator<Item = &'k String>) {
-    let owned: Vec<Segment> = elements.filter_map(|element| segment(element).ok()).collect();
-    for item in items {
-        let place = owned.iter().position(|element| match element {
-            Segment::Key(keys) => crate::fields::has_keys(item, keys),
-            Segment::Value(value) => item == value,
-            Segment::Field(_) | Segment::Index(_) => false,
-        });
-        if let Some(place) = place {
-            hash.update((place as u64).to_be_bytes());
-        }
+impl Hasher {
+    pub(crate) fn finish(self) -> Hash128 {
+        let full = self.0.finalize();
+        let mut half = [0; 16];
+        half.copy_from_slice(&full[..16]);
+        Hash128(half)
     }
-}
 
-fn whole(hash: &mut Sha256, value: &Value) {
-    match value {
-        Value::Null => hash.update([1]),
-        Value::Bool(value) => hash.update([2, u8::from(*value)]),
-        Value::Number(number) => {
-            hash.update([3]);
-            text(hash, &number.to_string());
-        }
-        Value::String(value) => {
-            hash.update([4]);
-            text(hash, value);
-        }
-        Value::Array(items) => {
-            hash.update([5]);
-            hash.update((items.len() as u64).to_be_bytes());
-            items.iter().for_each(|item| whole(hash, item));
-        }
-        Value::Object(fields) => {
-            hash.update([6]);
-            hash.update((fields.len() as u64).to_be_bytes());
-            for (name, value) in fields {
-                text(hash, name);
-                whole(hash, value);
+    pub(crate) fn bytes(&mut self, bytes: &[u8]) {
+        self.0.update((bytes.len() as u64).to_be_bytes());
+        self.0.update(bytes);
+    }
+
+    pub(crate) fn text(&mut self, text: &str) {
+        self.bytes(text.as_bytes());
+    }
+
+    pub(crate) fn object(&mut self, fields: impl FnOnce(&mut Self)) {
+        self.0.update([5]);
+        fields(self);
+        self.0.update([6]);
+    }
+
+    pub(crate) fn array(&mut self, items: impl FnOnce(&mut Self)) {
+        self.0.update([7]);
+        items(self);
+        self.0.update([8]);
+    }
+
+    pub(crate) fn field(&mut self, name: &str, value: &Value) {
+        self.text(name);
+        self.value(value);
+    }
+
+    pub(crate) fn value(&mut self, value: &Value) {
+        match value {
+            Value::Null => self.0.update([0]),
+            Value::Bool(value) => self.0.update([1, u8::from(*value)]),
+            Value::Number(number) => {
+                self.0.update([3]);
+                self.text(&number.to_string());
+            }
+            Value::String(value) => {
+                self.0.update([4]);
+                self.text(value);
+            }
+            Value::Array(items) => self.array(|hash| items.iter().for_each(|item| hash.value(item))),
+            Value::Object(fields) => {
+                self.object(|hash| fields.iter().for_each(|(name, value)| hash.field(name, value)));
             }
         }
     }
-}
-
-fn text(hash: &mut Sha256, text: &str) {
-    hash.update((text.len() as u64).to_be_bytes());
-    hash.update(text.as_bytes());
 }
 
 #[cfg(test)]
@@ -191,6 +174,26 @@ mod tests {
             |live| live["metadata"]["managedFields"][0]["fieldsV1"]["f:data"] = json!({"f:a": {}, "f:b": {}}),
             false,
         );
+    }
+
+    #[test]
+    fn a_hash_is_read_as_it_is_written_and_nothing_else_is() {
+        let hash = digest(b"x", "trueup", "force", 1);
+        assert_eq!(serde_json::from_value::<Hash128>(serde_json::to_value(hash).unwrap()).unwrap(), hash);
+        for wrong in ["", "1", "+0000000000000000000000000000000", &format!("{hash}0")] {
+            assert!(wrong.parse::<Hash128>().is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn an_item_of_a_list_that_is_there_twice_counts_twice() {
+        let mut twice = live();
+        let again = twice["list"][0].clone();
+        twice["list"].as_array_mut().unwrap().push(again);
+        let before = token(&twice, "trueup");
+        assert_ne!(before, token(&live(), "trueup"));
+        twice["list"][3]["v"] = json!(7);
+        assert_ne!(before, token(&twice, "trueup"));
     }
 
     #[test]

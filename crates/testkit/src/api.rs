@@ -108,13 +108,13 @@ impl Api {
     }
 
     /// Patches by JSON merge patch (RFC 7396).
-    pub fn merge(&self, path: &str, patch: &Value) -> Result<Value> {
-        self.accepted(&Method::PATCH, path, "application/merge-patch+json", Some(patch))
+    pub fn merge(&self, path: &str, change: &Value) -> Result<Value> {
+        self.accepted(&Method::PATCH, path, "application/merge-patch+json", Some(change))
     }
 
     /// Patches by JSON patch (RFC 6902).
-    pub fn json_patch(&self, path: &str, patch: &Value) -> Result<Value> {
-        self.accepted(&Method::PATCH, path, "application/json-patch+json", Some(patch))
+    pub fn json_patch(&self, path: &str, change: &Value) -> Result<Value> {
+        self.accepted(&Method::PATCH, path, "application/json-patch+json", Some(change))
     }
 
     /// Deletes an object; a missing one is an error.
@@ -152,12 +152,11 @@ impl Reply {
 /// Runs a future to its end from any thread, also from one that is a runtime's worker itself.
 fn run<T: Send + 'static>(future: impl Future<Output = T> + Send + 'static) -> Result<T> {
     static RUNTIME: OnceLock<Runtime> = OnceLock::new();
-    let runtime = match RUNTIME.get() {
-        Some(runtime) => runtime,
-        None => {
-            let made = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-            RUNTIME.get_or_init(|| made)
-        }
+    let runtime = if let Some(runtime) = RUNTIME.get() {
+        runtime
+    } else {
+        let made = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+        RUNTIME.get_or_init(|| made)
     };
     let (answer, answered) = mpsc::channel();
     runtime.spawn(async move {

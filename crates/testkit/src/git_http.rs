@@ -136,9 +136,10 @@ impl Outgoing {
     pub(crate) fn write(&self, stream: &mut impl Write) -> Result<()> {
         let mut head = format!("HTTP/1.1 {} Answer\r\n", self.status);
         for (name, value) in &self.headers {
-            head.push_str(&format!("{name}: {value}\r\n"));
+            head.extend([name, ": ", value, "\r\n"]);
         }
-        head.push_str(&format!("Content-Length: {}\r\nConnection: close\r\n\r\n", self.body.len()));
+        let length = self.body.len().to_string();
+        head.extend(["Content-Length: ", &length, "\r\nConnection: close\r\n\r\n"]);
         stream.write_all(head.as_bytes())?;
         stream.write_all(&self.body)?;
         stream.flush()?;

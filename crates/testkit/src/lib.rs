@@ -3,7 +3,7 @@
 //! Enters: nothing but the programs of `tests/cluster` (built when they are missing) and `git`. Leaves: Kubernetes control
 //! planes, Git servers over HTTP and SSH, and the few calls a test needs to look at them. Everything listens on loopback
 //! ports that are claimed for as long as they are used, writes to a fresh temporary folder, and is gone when its owner is,
-//! whether the owner returned, panicked or was killed (see [`supervise`](crate::ControlPlane#how-it-ends)).
+//! whether the owner returned, panicked or was killed (see [`ControlPlane`](crate::ControlPlane#how-it-ends)).
 //!
 //! Deliberately absent: doubles. What is spoken to here is what trueup speaks to in production, except for the nodes,
 //! which kwok plays.

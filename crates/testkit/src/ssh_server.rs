@@ -25,6 +25,11 @@ pub struct SshServer {
 }
 
 impl SshServer {
+    /// Whether there is an `sshd` to start: it is not part of a toolchain, so a test may have to do without, and say so.
+    pub fn is_installed() -> bool {
+        program().is_ok()
+    }
+
     /// Starts `sshd` with a new host key and one key that it lets in.
     pub fn start() -> Result<Self> {
         let program = program()?;
@@ -58,7 +63,7 @@ impl SshServer {
         self.folder.path().join("user")
     }
 
-    /// A known_hosts file with the server's host key.
+    /// A `known_hosts` file with the server's host key.
     pub fn known_hosts_path(&self) -> PathBuf {
         self.folder.path().join("known_hosts")
     }
@@ -72,7 +77,7 @@ impl SshServer {
         Ok(path)
     }
 
-    /// Writes a known_hosts file in which the server has another host key, as after an attack.
+    /// Writes a `known_hosts` file in which the server has another host key, as after an attack.
     pub fn wrong_known_hosts(&self) -> Result<PathBuf> {
         let stranger = self.strange_key()?.with_extension("pub");
         let path = self.folder.path().join("wrong_known_hosts");

@@ -2,7 +2,7 @@
 //!
 //! Each server runs under a small shell that holds the read end of a pipe. The pipe closes when the owner drops its end and
 //! also when the owner's process ends in any way, SIGKILL included; then the shell kills the server and waits for it. That
-//! is the portable way without `unsafe` (PR_SET_PDEATHSIG would need it).
+//! is the portable way without `unsafe` (`PR_SET_PDEATHSIG` would need it).
 
 use std::fs::{self, File};
 use std::os::unix::process::CommandExt as _;

@@ -101,7 +101,9 @@ async fn content_that_does_not_fit_its_id_is_never_given_out() {
     let commit = source.fetch(&head).await.unwrap();
     let read = read_text(&*commit.tree, "noise.yaml");
     assert!(matches!(read, Err(TreeError::Store { .. })), "{read:?}");
+    assert!(source.is_damaged(), "the next fetch is worth it although nothing moved");
     let commit = source.fetch(&head).await.unwrap();
+    assert!(!source.is_damaged());
     assert_eq!(read_text(&*commit.tree, "noise.yaml").unwrap(), noise);
 }
 

@@ -273,3 +273,22 @@ async fn a_repository_that_is_made_anew_at_the_same_place_is_followed() {
     repository.commit("Anew");
     assert_eq!(read(&source, "a.yaml").await, "anew\n");
 }
+
+#[tokio::test]
+async fn a_damaged_local_repository_is_left_alone_and_read_again_once_it_was_repaired() {
+    let repository = one_commit();
+    let blob = repository.git(&["rev-parse", "HEAD:a.yaml"]);
+    let object = repository.path().join(".git/objects").join(&blob[..2]).join(&blob[2..]);
+    let whole = std::fs::read(&object).unwrap();
+    std::fs::remove_file(&object).unwrap();
+    let bench = Bench::new();
+    let source = bench.source(path_text(&repository.path()), Reference::Head);
+    let head = source.poll().await.unwrap();
+    let commit = source.fetch(&head).await.unwrap();
+    assert!(matches!(read_text(&*commit.tree, "a.yaml"), Err(TreeError::Store { .. })));
+    assert!(source.is_damaged());
+    assert!(!object.exists());
+    std::fs::write(&object, whole).unwrap();
+    assert_eq!(read(&source, "a.yaml").await, "one\n");
+    assert!(!source.is_damaged());
+}

@@ -6,8 +6,6 @@ mod remote;
 mod repository;
 mod server;
 mod ssh;
-mod ssh_server;
-mod tls;
 
 use std::path::Path;
 

@@ -1,4 +1,5 @@
-//! `git http-backend` behind a small HTTP server that counts, refuses, breaks and hangs on demand.
+//! `git http-backend` behind a small HTTP server that counts what is asked and misbehaves on demand.
+//! For servers that behave, see the testkit's.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -11,15 +12,11 @@ use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use tokio::io::AsyncWriteExt;
 
-use super::tls::TlsListener;
-
 /// How the server behaves.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) enum Mood {
     #[default]
     Serves,
-    /// Asks for this `Authorization` header.
-    Wants(String),
     /// Takes requests and never answers.
     Hangs,
     /// Answers everything with this status.
@@ -43,7 +40,6 @@ struct Shared {
 /// A running server of all repositories below a folder.
 pub(crate) struct Server {
     address: SocketAddr,
-    scheme: &'static str,
     shared: Arc<Shared>,
     task: tokio::task::JoinHandle<()>,
 }
@@ -51,20 +47,6 @@ pub(crate) struct Server {
 impl Server {
     pub(crate) async fn start(root: &Path) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        Self::on(listener, "http", root)
-    }
-
-    /// A server with a certificate, and the PEM of its authority.
-    pub(crate) async fn start_tls(root: &Path) -> (Self, String) {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let (listener, authority) = TlsListener::new(listener);
-        (Self::on(listener, "https", root), authority)
-    }
-
-    fn on<L>(listener: L, scheme: &'static str, root: &Path) -> Self
-    where
-        L: axum::serve::Listener<Addr = SocketAddr>,
-    {
         let shared = Arc::new(Shared {
             root: root.to_owned(),
             mood: Mutex::default(),
@@ -75,12 +57,12 @@ impl Server {
         let address = listener.local_addr().unwrap();
         let router = axum::Router::new().fallback(serve).with_state(shared.clone());
         let task = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
-        Self { address, scheme, shared, task }
+        Self { address, shared, task }
     }
 
     /// The address of the repository in the folder `config`.
     pub(crate) fn url(&self) -> String {
-        format!("{}://{}/config/.git", self.scheme, self.address)
+        format!("http://{}/config/.git", self.address)
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
@@ -129,9 +111,6 @@ async fn serve(
     shared.authorizations.lock().unwrap().push(authorization.clone());
     let mood = shared.mood.lock().unwrap().clone();
     match mood {
-        Mood::Wants(wanted) if authorization.as_ref() != Some(&wanted) => {
-            return (StatusCode::UNAUTHORIZED, [("www-authenticate", "Basic realm=\"git\"")]).into_response();
-        }
         Mood::Hangs => std::future::pending().await,
         Mood::Answers(status) => return StatusCode::from_u16(status).unwrap().into_response(),
         Mood::Redirects(to) => {
@@ -153,7 +132,7 @@ async fn serve(
             let (status, headers, content) = backend(&shared, &method, &uri, &headers, &body).await;
             return (status, headers, content.slice(..content.len() / 2)).into_response();
         }
-        Mood::Serves | Mood::Wants(_) | Mood::Stalls | Mood::CutsOff => {}
+        Mood::Serves | Mood::Stalls | Mood::CutsOff => {}
     }
     backend(&shared, &method, &uri, &headers, &body).await.into_response()
 }

@@ -1,46 +1,67 @@
-use trueup::source::{ErrorClass, Secret};
+use std::collections::BTreeSet;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
-use super::ssh_server::SshServer;
+use trueup::source::{ErrorClass, Secret};
+use trueup_testkit::SshServer;
+
 use super::*;
 
-fn ssh_source(bench: &Bench, url: &str, key: &str, known_hosts: Option<String>) -> Source {
+/// An sshd, or a word on why this machine has none.
+fn sshd() -> Option<SshServer> {
+    match SshServer::start() {
+        Ok(server) => Some(server),
+        Err(error) if error.to_string().contains("there is no sshd") => {
+            println!("SKIPPED: {error}");
+            None
+        }
+        Err(error) => panic!("{error:#}"),
+    }
+}
+
+fn ssh_source(bench: &Bench, url: &str, key: &Path, known_hosts: &str) -> Source {
     let mut spec = spec(url, branch("main"));
-    spec.credentials.ssh_key = Some(Secret::new(key));
-    spec.credentials.known_hosts = known_hosts;
+    // Secrets lose the newline at the end more often than not; ssh insists on it.
+    spec.credentials.ssh_key = Some(Secret::new(text(key).trim_end()));
+    spec.credentials.known_hosts = Some(known_hosts.to_owned());
     bench.cache.open(spec).unwrap()
+}
+
+fn text(path: &Path) -> String {
+    std::fs::read_to_string(path).unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn over_ssh_the_key_lets_in_and_the_host_key_must_be_the_known_one() {
-    let Some(mut server) = SshServer::start() else { return };
+    let Some(server) = sshd() else { return };
     let repository = one_commit();
     let bench = Bench::new();
     let url = server.url(&repository.path());
+    let (key, known) = (server.key_path(), text(&server.known_hosts_path()));
 
-    let source = ssh_source(&bench, &url, server.client_key().trim_end(), Some(server.known_hosts()));
+    let source = ssh_source(&bench, &url, &key, &known);
     assert_eq!(read(&source, "a.yaml").await, "one\n");
     repository.write("a.yaml", "two\n");
     repository.commit("Second");
     assert_eq!(read(&source, "a.yaml").await, "two\n");
 
-    let stranger = ssh_source(&bench, &url, &server.other_key(), Some(server.known_hosts()));
-    let error = stranger.poll().await.unwrap_err();
-    assert_eq!(error.class(), ErrorClass::Authentication, "{error}");
-
-    let unknown = ssh_source(&bench, &url, &server.client_key(), Some(String::new()));
-    let error = unknown.poll().await.unwrap_err();
-    assert_eq!(error.class(), ErrorClass::HostKey, "{error}");
-    assert!(error.to_string().contains("known_hosts does not have it"), "{error}");
-
-    let gone = ssh_source(&bench, &format!("{url}x"), &server.client_key(), Some(server.known_hosts()));
-    let error = gone.poll().await.unwrap_err();
-    assert_eq!(error.class(), ErrorClass::NotFound, "{error}");
-
-    server.change_host_key();
-    let error = source.poll().await.unwrap_err();
-    assert_eq!(error.class(), ErrorClass::HostKey, "{error}");
-    assert!(error.to_string().contains("not the one in known_hosts"), "{error}");
-    assert!(!error.to_string().contains("PRIVATE"), "{error}");
+    let changed = text(&server.wrong_known_hosts().unwrap());
+    let stranger = server.strange_key().unwrap();
+    let nowhere = format!("{url}x");
+    for (url, key, known, class, told) in [
+        (&url, &stranger, known.as_str(), ErrorClass::Authentication, "Permission denied"),
+        (&url, &key, "", ErrorClass::HostKey, "known_hosts does not have it"),
+        (&url, &key, &changed, ErrorClass::HostKey, "not the one in known_hosts"),
+        (&nowhere, &key, &known, ErrorClass::NotFound, "does not appear to be a git repository"),
+    ] {
+        let error = ssh_source(&bench, url, key, known).poll().await.unwrap_err();
+        assert_eq!(error.class(), class, "{error}");
+        assert!(error.to_string().contains(told), "{error}");
+        assert!(!error.to_string().contains("PRIVATE"), "{error}");
+    }
     drop(server);
     let error = source.poll().await.unwrap_err();
     assert_eq!(error.class(), ErrorClass::Unreachable, "{error}");
@@ -48,35 +69,41 @@ async fn over_ssh_the_key_lets_in_and_the_host_key_must_be_the_known_one() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_is_written_for_its_owner_only_and_is_gone_afterwards() {
-    let Some(server) = SshServer::start() else { return };
+    let Some(server) = sshd() else { return };
     let repository = one_commit();
     let bench = Bench::new();
-    let source =
-        ssh_source(&bench, &server.url(&repository.path()), &server.client_key(), Some(server.known_hosts()));
-    let watching = std::thread::spawn(|| {
-        let mut modes = std::collections::BTreeSet::new();
-        for _ in 0..400 {
-            for folder in key_folders() {
-                for name in ["key", "known_hosts"] {
-                    if let Ok(metadata) = std::fs::metadata(folder.join(name)) {
-                        modes
-                            .insert(std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o777);
-                    }
-                }
+    let known = text(&server.known_hosts_path());
+    let source = ssh_source(&bench, &server.url(&repository.path()), &server.key_path(), &known);
+    let key = text(&server.key_path());
+    let done = Arc::new(AtomicBool::new(false));
+    let watching = std::thread::spawn({
+        let (key, done) = (key.clone(), done.clone());
+        move || {
+            let mut modes = BTreeSet::new();
+            while !done.load(Ordering::Relaxed) {
+                modes.extend(modes_of(&key));
+                std::thread::sleep(Duration::from_millis(1));
             }
-            std::thread::sleep(std::time::Duration::from_millis(2));
+            modes
         }
-        modes
     });
     for _ in 0..3 {
         source.poll().await.unwrap();
     }
-    let modes = watching.join().unwrap();
-    assert_eq!(modes.into_iter().collect::<Vec<_>>(), [0o600]);
+    done.store(true, Ordering::Relaxed);
+    assert_eq!(watching.join().unwrap().into_iter().collect::<Vec<_>>(), [(0o700, 0o600)]);
+    assert_eq!(modes_of(&key), [], "it is gone with the connection");
 }
 
-fn key_folders() -> Vec<std::path::PathBuf> {
+/// The permissions of each folder and file that holds `key` for ssh.
+fn modes_of(key: &str) -> Vec<(u32, u32)> {
     let entries = std::fs::read_dir(std::env::temp_dir()).unwrap();
-    let entries = entries.filter_map(Result::ok).map(|entry| entry.path());
-    entries.filter(|path| path.file_name().unwrap().to_string_lossy().starts_with("trueup-ssh-")).collect()
+    let folders = entries.filter_map(|entry| Some(entry.ok()?.path()));
+    let holding = |folder: std::path::PathBuf| {
+        let file = folder.join("key");
+        let mode = |path: &Path| Some(std::fs::metadata(path).ok()?.permissions().mode() & 0o777);
+        let held = std::fs::read_to_string(&file).ok()?;
+        (held.trim() == key.trim()).then_some((mode(&folder)?, mode(&file)?))
+    };
+    folders.filter_map(holding).collect()
 }

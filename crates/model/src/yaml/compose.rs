@@ -1,8 +1,8 @@
 //! From the parser's events to nodes: aliases are expanded, merge keys merged, scalars resolved.
 
 use super::resolve::{self, Resolved, ScalarTag};
-use super::{Content, MAX_DEPTH, Node, Position, YamlError};
-use granit_parser::{Event, Marker, Parser, ScalarStyle, Span, StrInput, Tag};
+use super::{Content, Doubled, MAX_DEPTH, Node, Position, Reading, Words, YamlError};
+use granit_parser::{ErrorKind, Event, Marker, Parser, ScalarStyle, Span, StrInput, Tag};
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
@@ -12,47 +12,55 @@ const SEARCHED_KEYS: usize = 12;
 /// How much text aliases of one document may repeat, in bytes.
 const MAX_REPEATED_TEXT: usize = 32 << 20;
 
-pub(super) fn compose(text: &str) -> Result<Vec<Node>, YamlError> {
+/// How many lines of quoted text may stand further left than YAML 1.2 wants them.
+const MAX_OUTDENTED: usize = 100;
+
+pub(super) fn compose(text: &str, reading: Reading) -> Result<Vec<Node>, YamlError> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    check_separators(text)?;
-    let mut options = granit_parser::Options::default();
-    options.set_emit_comments(false);
-    options.disallow_directives = true;
-    let mut composer = Composer {
-        events: Parser::new_from_str_with_options(text, options),
-        anchors: HashMap::new(),
-        decoded: 0,
-        repeated: 0,
-        repeated_text: 0,
-    };
-    let mut documents = Vec::new();
-    while let Some((event, span)) = composer.next()? {
-        if let Event::DocumentStart(..) = event {
-            composer.start_document();
-        } else if event.is_node() {
-            let node = composer.node(event, &span, 0)?.into_node()?;
-            if !node.is_null() {
-                documents.push(node);
-            }
-        }
+    let mut text = normalize_separators(text)?;
+    for _ in 0..MAX_OUTDENTED {
+        let mut composer = Composer::new(&text, reading);
+        let error = match composer.documents() {
+            Ok(documents) => return Ok(documents),
+            Err(error) => error,
+        };
+        let Some(at) = composer.outdented else { return Err(error) };
+        // YAML 1.1 lets quoted text go on at any column, and spaces at the start of a line do not count in it.
+        text.to_mut().insert_str(at, &" ".repeat(MAX_DEPTH));
     }
-    Ok(documents)
+    Composer::new(&text, reading).documents()
 }
 
-/// Kubernetes allows nothing but a comment behind a document's `---`, wherever a line starts with it.
-fn check_separators(text: &str) -> Result<(), YamlError> {
-    let starts = text.starts_with("---").then_some(0);
-    for start in starts.into_iter().chain(text.match_indices("\n---").map(|(at, _)| at + 1)) {
-        let behind = text[start + 3..].lines().next().unwrap_or_default().trim();
-        if !behind.is_empty() && !behind.starts_with('#') {
+/// Kubernetes allows nothing but a comment behind a document's `---`, wherever a line starts with it, but lets
+/// that comment follow at once; YAML wants a space between them.
+fn normalize_separators(text: &str) -> Result<Cow<'_, str>, YamlError> {
+    let first = text.starts_with("---").then_some(0);
+    let starts = first.into_iter().chain(text.match_indices("\n---").map(|(at, _)| at + 1));
+    let mut glued = Vec::new();
+    for start in starts {
+        let behind = text[start + 3..].lines().next().unwrap_or_default();
+        if behind.starts_with('#') {
+            glued.push(start + 3);
+        } else if !behind.trim().is_empty() && !behind.trim_start().starts_with('#') {
             let line = text[..start].matches('\n').count() + 1;
-            return Err(YamlError {
-                at: Position { line, column: 4 },
-                message: "nothing but a comment may follow `---` on its line".to_owned(),
-            });
+            return Err(refuse(
+                Position { line, column: 4 },
+                "nothing but a comment may follow `---` on its line",
+            ));
         }
     }
-    Ok(())
+    if glued.is_empty() {
+        return Ok(Cow::Borrowed(text));
+    }
+    let mut spaced = String::with_capacity(text.len() + glued.len());
+    let mut done = 0;
+    for at in glued {
+        spaced.push_str(&text[done..at]);
+        spaced.push(' ');
+        done = at;
+    }
+    spaced.push_str(&text[done..]);
+    Ok(Cow::Owned(spaced))
 }
 
 /// What the composer makes of one node: scalars stay undecided, because a key reads them otherwise than a value.
@@ -82,17 +90,54 @@ struct Composer<'t> {
     decoded: usize,
     repeated: usize,
     repeated_text: usize,
+    /// Where reading stopped because quoted text stands too far left, in bytes.
+    outdented: Option<usize>,
+    reading: Reading,
 }
 
 impl<'t> Composer<'t> {
+    fn new(text: &'t str, reading: Reading) -> Self {
+        let mut options = granit_parser::Options::default();
+        options.set_emit_comments(false);
+        options.disallow_directives = true;
+        Self {
+            events: Parser::new_from_str_with_options(text, options),
+            anchors: HashMap::new(),
+            decoded: 0,
+            repeated: 0,
+            repeated_text: 0,
+            outdented: None,
+            reading,
+        }
+    }
+
+    fn documents(&mut self) -> Result<Vec<Node>, YamlError> {
+        let mut documents = Vec::new();
+        while let Some((event, span)) = self.next()? {
+            if let Event::DocumentStart(..) = event {
+                self.start_document();
+            } else if event.is_node() {
+                let node = self.node(event, &span, 0)?.into_node()?;
+                if !node.is_null() {
+                    documents.push(node);
+                }
+            }
+        }
+        Ok(documents)
+    }
+
     fn start_document(&mut self) {
         self.anchors.clear();
         (self.decoded, self.repeated, self.repeated_text) = (1, 0, 0);
     }
 
     fn next(&mut self) -> Result<Option<(Event<'t>, Span)>, YamlError> {
-        let next = self.events.next_event().transpose();
-        next.map_err(|error| YamlError { at: position(error.marker()), message: error.info() })
+        self.events.next_event().transpose().map_err(|error| {
+            if *error.kind() == ErrorKind::InvalidQuotedScalarIndent {
+                self.outdented = error.marker().byte_offset();
+            }
+            YamlError { at: position(error.marker()), message: error.info() }
+        })
     }
 
     /// The next event inside a list or mapping.
@@ -108,9 +153,11 @@ impl<'t> Composer<'t> {
         self.decoded += 1;
         let (node, anchor) = match event {
             Event::Alias(anchor) => return self.alias(anchor, at, depth).map(Composed::Node),
-            Event::Scalar(text, style, 0, tag) => return scalar(at, text, style, tag.as_deref()),
+            Event::Scalar(text, style, 0, tag) => {
+                return scalar(at, text, style, tag.as_deref(), self.reading.words);
+            }
             Event::Scalar(text, style, anchor, tag) => {
-                (scalar(at, text, style, tag.as_deref())?.into_node()?, anchor)
+                (scalar(at, text, style, tag.as_deref(), self.reading.words)?.into_node()?, anchor)
             }
             Event::SequenceStart(_, anchor, _) => (self.list(at, depth)?, anchor),
             Event::MappingStart(_, anchor, _) => (self.map(at, depth)?, anchor),
@@ -166,7 +213,7 @@ impl<'t> Composer<'t> {
             }
             let (key, key_at) = key.into_key()?;
             let value = self.node(event, &span, depth + 1)?.into_node()?;
-            entries.write(key, key_at, value)?;
+            entries.write(key, key_at, value, self.reading.doubled)?;
         }
     }
 }
@@ -192,7 +239,7 @@ struct Entries {
 }
 
 impl Entries {
-    fn write(&mut self, key: String, at: Position, value: Node) -> Result<(), YamlError> {
+    fn write(&mut self, key: String, at: Position, value: Node, doubled: Doubled) -> Result<(), YamlError> {
         if self.merged.remove(&key) {
             if self.list.len() > SEARCHED_KEYS {
                 self.written.insert(key.clone());
@@ -201,6 +248,10 @@ impl Entries {
             return Ok(());
         }
         if self.is_written(&key) {
+            if doubled == Doubled::LastCounts {
+                self.replace(key, at, value);
+                return Ok(());
+            }
             return Err(refuse(at, format!("the key {key:?} is already set in this mapping")));
         }
         if self.list.len() >= SEARCHED_KEYS {
@@ -263,11 +314,14 @@ fn scalar<'t>(
     text: Cow<'t, str>,
     style: ScalarStyle,
     tag: Option<&Tag>,
+    words: Words,
 ) -> Result<Composed<'t>, YamlError> {
     let plain = tag.is_none() && style == ScalarStyle::Plain;
     let core = tag.and_then(|tag| tag.suffix_in_namespace("tag:yaml.org,2002:"));
     let merge = text == "<<" && (plain || core.as_deref() == Some("merge"));
-    let resolved = if plain {
+    let resolved = if plain && words == Words::TrueAndFalse && resolve::is_old_boolean(&text) {
+        Resolved::Text(text)
+    } else if plain {
         resolve::plain(text)
     } else {
         match core.as_deref().and_then(ScalarTag::from_suffix) {

@@ -84,9 +84,7 @@ impl Emitter {
 
     fn map(&mut self, entries: &Map<String, Value>, indent: Option<usize>) {
         let indent = indent.map_or(0, |indent| indent + 2);
-        let mut sorted: Vec<(&String, &Value)> = entries.iter().collect();
-        sorted.sort_by(|(a, _), (b, _)| natural_order(a, b));
-        for (key, value) in sorted {
+        for (key, value) in sorted(entries) {
             self.end_line(indent);
             let analysis = Analysis::of(key);
             if analysis.multiline || key.len() > 128 {
@@ -372,6 +370,19 @@ fn format_number(number: &Number) -> String {
         }
     }
     go_float(&format!("{float:e}"))
+}
+
+/// The entries in go-yaml's order of keys.
+///
+/// That order is no total one (`07x` < `0o7` < `2x` < `07x`), which a sort of the standard library may answer with
+/// a panic. Keys come in the order of their bytes, so that nearly all are put at the end.
+fn sorted(entries: &Map<String, Value>) -> Vec<(&String, &Value)> {
+    let mut sorted: Vec<(&String, &Value)> = Vec::with_capacity(entries.len());
+    for (key, value) in entries {
+        let at = sorted.partition_point(|(before, _)| natural_order(before, key) != Ordering::Greater);
+        sorted.insert(at, (key, value));
+    }
+    sorted
 }
 
 /// go-yaml's order of keys: letters behind all else, runs of digits by their number.

@@ -58,6 +58,35 @@ pub enum Content {
     Map(Vec<(String, Position, Node)>),
 }
 
+/// What becomes of a key that is written twice in one mapping.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Doubled {
+    /// The text is refused.
+    #[default]
+    Refused,
+    /// The last one counts, as where tools read their own configuration.
+    LastCounts,
+}
+
+/// Which plain words are booleans.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Words {
+    /// Those of YAML 1.1, `yes`, `no`, `on`, `off`, `y` and `n` among them, as Kubernetes has it.
+    #[default]
+    Yaml11,
+    /// `true` and `false`, as go-yaml 3 and with it kustomize has it.
+    TrueAndFalse,
+}
+
+/// How a text is read where readers differ; the default is how Kubernetes does it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reading {
+    /// What becomes of a doubled key.
+    pub doubled: Doubled,
+    /// Which words are booleans.
+    pub words: Words,
+}
+
 /// One document of a text.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Document {
@@ -72,7 +101,15 @@ pub struct Document {
 /// # Errors
 /// The first thing in the text that Kubernetes would not read, with its position.
 pub fn parse(text: &str) -> Result<Vec<Node>, YamlError> {
-    compose::compose(text)
+    compose::compose(text, Reading::default())
+}
+
+/// As [`parse`], with the freedoms that other readers of the same files take.
+///
+/// # Errors
+/// The first thing in the text that cannot be read, with its position.
+pub fn parse_as(text: &str, reading: Reading) -> Result<Vec<Node>, YamlError> {
+    compose::compose(text, reading)
 }
 
 /// All documents of a text as values; the ones that are empty, null or only comments are left out.
@@ -80,9 +117,16 @@ pub fn parse(text: &str) -> Result<Vec<Node>, YamlError> {
 /// # Errors
 /// The first thing in the text that Kubernetes would not read, with its position.
 pub fn documents(text: &str) -> Result<Vec<Document>, YamlError> {
-    let documents =
-        parse(text)?.into_iter().map(|node| Document { line: node.at.line, value: node.into_value() });
-    Ok(documents.collect())
+    documents_as(text, Reading::default())
+}
+
+/// As [`documents`], with the freedoms that other readers of the same files take.
+///
+/// # Errors
+/// The first thing in the text that cannot be read, with its position.
+pub fn documents_as(text: &str, reading: Reading) -> Result<Vec<Document>, YamlError> {
+    let nodes = parse_as(text, reading)?.into_iter();
+    Ok(nodes.map(|node| Document { line: node.at.line, value: node.into_value() }).collect())
 }
 
 /// The value in the layout of `kustomize build`: keys in natural order, two spaces a level, list items

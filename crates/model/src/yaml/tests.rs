@@ -266,3 +266,10 @@ fn the_same_key_is_refused_in_large_mappings_too() {
 fn indent(text: &str) -> String {
     format!("  {}\n", text.trim_end().replace('\n', "\n  "))
 }
+
+#[test]
+fn texts_that_only_kubernetes_reads_are_read() {
+    let read = |text: &str| documents(text).unwrap().into_iter().map(|d| d.value).collect::<Vec<_>>();
+    assert_eq!(read("---# one\na: 1\n---# two\nb: 2\n"), [json!({"a": 1}), json!({"b": 2})]);
+    assert_eq!(read("a:\n  b: \"x\ny\nz\"\n  c: 'x\n\ny'\n"), [json!({"a": {"b": "x y z", "c": "x\ny"}})]);
+}

@@ -23,35 +23,57 @@ pub(super) fn because(reason: &str, message: &str) -> String {
     }
 }
 
-/// Any kind by the standard conditions: Stalled and Reconciling of kstatus, Ready and its usual relatives.
-pub(super) fn custom(object: &Value) -> Health {
-    for bad in ["Stalled", "Failed", "Degraded"] {
-        if let Some(("True", reason, message)) = condition(object, bad) {
-            return Health::degraded(because(reason, message));
-        }
+/// The conditions that kstatus asks controllers of all kinds to set; they go before any rule for a kind.
+pub(super) fn standard(object: &Value) -> Option<Health> {
+    if let Some(("True", reason, message)) = condition(object, "Stalled") {
+        return Some(Health::degraded(or(&because(reason, message), "its controller is stalled")));
     }
-    for moving in ["Reconciling", "Progressing"] {
-        if let Some(("True", reason, message)) = condition(object, moving)
-            && !is_true(object, "Ready")
-            && !is_true(object, "Available")
-        {
-            return Health::progressing(because(reason, message));
+    match condition(object, "Reconciling") {
+        Some(("True", reason, message)) => {
+            Some(Health::progressing(or(&because(reason, message), "its controller is at work")))
+        }
+        _ => None,
+    }
+}
+
+/// Any kind by the conditions that are common: kstatus knows Ready, its usual relatives are read in the same way.
+pub(super) fn custom(object: &Value) -> Health {
+    for bad in ["Failed", "Degraded"] {
+        if let Some(("True", reason, message)) = condition(object, bad) {
+            return Health::degraded(or(&because(reason, message), &format!("its condition {bad} is True")));
         }
     }
     for good in ["Ready", "Available"] {
         match condition(object, good) {
+            Some(("True", _, _)) if is_stale(object, good) => return Health::progressing(UNSEEN),
             Some(("True", _, _)) => return Health::healthy(),
             // Ready=False means "not yet" in some projects and "failed" in others: kstatus takes it for "not yet".
             Some((_, reason, message)) => {
                 return Health::progressing(or(
                     &because(reason, message),
-                    &format!("{good} is not True yet"),
+                    &format!("its condition {good} is not True yet"),
                 ));
             }
             None => {}
         }
     }
-    Health::healthy()
+    match condition(object, "Progressing") {
+        Some(("True", reason, message)) => {
+            Health::progressing(or(&because(reason, message), "its controller is at work"))
+        }
+        _ => Health::healthy(),
+    }
+}
+
+pub(super) const UNSEEN: &str = "its controller has not seen the latest change yet";
+
+// Many controllers note the generation in the condition only.
+fn is_stale(object: &Value, kind: &str) -> bool {
+    let conditions = object.pointer("/status/conditions").and_then(Value::as_array);
+    let found = conditions.and_then(|list| list.iter().find(|condition| text(condition, "/type") == kind));
+    let seen = found.and_then(|condition| condition.get("observedGeneration")).and_then(Value::as_i64);
+    let wanted = object.pointer("/metadata/generation").and_then(Value::as_i64);
+    matches!((seen, wanted), (Some(seen), Some(wanted)) if seen < wanted)
 }
 
 pub(super) fn or(text: &str, otherwise: &str) -> String {

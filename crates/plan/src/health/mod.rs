@@ -1,17 +1,17 @@
 //! How a live object is doing: one pure function a kind.
 //!
 //! The rules are those of kstatus (sigs.k8s.io/cli-utils/pkg/kstatus), the words those of Argo CD. Enters: the live object.
-//! Leaves: a status and a message that names the cause. Absent: waiting, and any look at other objects, except for the
-//! pods that [`cause_from_pods`] is given.
+//! Leaves: a status and a message that names the cause. Where we are stricter than kstatus the function says why. Absent:
+//! waiting, a clock, and any look at other objects, except for those that [`cause_from_pods`] and [`cause_from_events`] get.
 
 mod builtin;
 mod conditions;
 mod pods;
 mod workloads;
 
-pub use pods::cause_from_pods;
+pub use pods::{cause_from_events, cause_from_pods};
 
-use conditions::{condition, custom, is_true};
+use conditions::{condition, custom, is_true, standard};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use trueup_model::Value;
@@ -89,8 +89,8 @@ pub fn health(object: &Value) -> Health {
     }
     let api_version = text(object, "/apiVersion");
     let group = api_version.rsplit_once('/').map_or("", |(group, _)| group);
-    if let Some(lag) = generation_lag(object) {
-        return lag;
+    if let Some(health) = generation_lag(object).or_else(|| standard(object)) {
+        return health;
     }
     match (group, text(object, "/kind")) {
         ("apps", "Deployment") => workloads::deployment(object),
@@ -116,7 +116,7 @@ pub fn health(object: &Value) -> Health {
 fn generation_lag(object: &Value) -> Option<Health> {
     let wanted = object.pointer("/metadata/generation")?.as_i64()?;
     let seen = object.pointer("/status/observedGeneration")?.as_i64()?;
-    (seen < wanted).then(|| Health::progressing("its controller has not seen the latest change yet"))
+    (seen < wanted).then(|| Health::progressing(conditions::UNSEEN))
 }
 
 fn deleting(object: &Value) -> String {
@@ -125,10 +125,18 @@ fn deleting(object: &Value) -> String {
         .and_then(Value::as_array)
         .map(|list| list.iter().filter_map(Value::as_str).collect())
         .unwrap_or_default();
-    if finalizers.is_empty() {
-        "is being deleted".to_owned()
-    } else {
-        format!("is being deleted, waiting for finalizer {}", finalizers.join(", "))
+    // A namespace says itself what is left in it.
+    let remains =
+        ["NamespaceFinalizersRemaining", "NamespaceContentRemaining", "NamespaceDeletionContentFailure"]
+            .into_iter()
+            .find_map(|kind| {
+                condition(object, kind)
+                    .filter(|(status, _, message)| *status == "True" && !message.is_empty())
+            });
+    match (remains, finalizers.as_slice()) {
+        (Some((_, _, message)), _) => format!("is being deleted: {message}"),
+        (None, []) => "is being deleted".to_owned(),
+        (None, names) => format!("is being deleted, waiting for finalizer {}", names.join(", ")),
     }
 }
 

@@ -5,7 +5,7 @@ use super::{Health, HealthStatus, condition, text};
 use trueup_model::Value;
 
 // Reasons that a container waits for which time alone does not help.
-const STUCK: [&str; 8] = [
+const STUCK: [&str; 11] = [
     "ImagePullBackOff",
     "ErrImagePull",
     "InvalidImageName",
@@ -14,6 +14,9 @@ const STUCK: [&str; 8] = [
     "CreateContainerError",
     "RunContainerError",
     "ErrImageNeverPull",
+    "ImageInspectError",
+    "RegistryUnavailable",
+    "PreCreateHookError",
 ];
 
 pub(super) fn pod(object: &Value) -> Health {
@@ -38,6 +41,25 @@ pub fn cause_from_pods(pods: &[Value]) -> Option<String> {
     bad(HealthStatus::Degraded).or_else(|| bad(HealthStatus::Progressing))
 }
 
+/// The latest warning about a workload that says why it has no pods: `FailedCreate: … exceeded quota …`. `StatefulSet`, `DaemonSet`
+/// and Job tell that in events only.
+pub fn cause_from_events(events: &[Value]) -> Option<String> {
+    const TELLING: [&str; 3] = ["FailedCreate", "FailedScheduling", "FailedMount"];
+    let when = |event: &Value| {
+        ["/series/lastObservedTime", "/lastTimestamp", "/eventTime", "/metadata/creationTimestamp"]
+            .into_iter()
+            .map(|pointer| text(event, pointer))
+            .find(|time| !time.is_empty())
+            .unwrap_or_default()
+            .to_owned()
+    };
+    events
+        .iter()
+        .filter(|event| text(event, "/type") == "Warning" && TELLING.contains(&text(event, "/reason")))
+        .max_by_key(|event| when(event))
+        .map(|event| because(text(event, "/reason"), text(event, "/message")))
+}
+
 fn not_ready(object: &Value) -> Health {
     if let Some(("False", reason @ "Unschedulable", message)) = condition(object, "PodScheduled") {
         return Health::progressing(because(reason, message));
@@ -45,7 +67,11 @@ fn not_ready(object: &Value) -> Health {
     for status in containers(object) {
         let waiting = text(status, "/state/waiting/reason");
         if STUCK.contains(&waiting) {
-            return Health::degraded(because(waiting, text(status, "/state/waiting/message")));
+            let message = because(waiting, text(status, "/state/waiting/message"));
+            return Health::degraded(match status.pointer("/lastState/terminated") {
+                Some(ended) => format!("{message}; it ended with {}", ending(ended)),
+                None => message,
+            });
         }
     }
     for status in containers(object) {
@@ -73,16 +99,19 @@ fn failure(object: &Value) -> String {
     containers(object)
         .find_map(|status| {
             let ended = status.pointer("/state/terminated")?;
-            let code = ended.get("exitCode")?.as_i64()?;
-            (code != 0).then(|| {
-                format!(
-                    "container {} ended with code {code} ({})",
-                    text(status, "/name"),
-                    text(ended, "/reason")
-                )
-            })
+            (ended.get("exitCode")?.as_i64()? != 0)
+                .then(|| format!("container {} ended with {}", text(status, "/name"), ending(ended)))
         })
         .unwrap_or_else(|| "the pod failed".to_owned())
+}
+
+// `code 137 (OOMKilled)`. Its last words stay where they are: they may be a log, and logs hold secrets.
+fn ending(ended: &Value) -> String {
+    let code = ended.get("exitCode").and_then(Value::as_i64).unwrap_or_default();
+    match text(ended, "/reason") {
+        "" => format!("code {code}"),
+        reason => format!("code {code} ({reason})"),
+    }
 }
 
 fn containers(object: &Value) -> impl Iterator<Item = &Value> {

@@ -1,6 +1,6 @@
 //! What runs pods.
 
-use super::conditions::{because, or};
+use super::conditions::{because, is_true};
 use super::{Health, condition, number, text};
 use trueup_model::Value;
 
@@ -26,6 +26,8 @@ pub(super) fn deployment(object: &Value) -> Health {
     if object.pointer("/spec/paused").and_then(Value::as_bool) == Some(true) {
         return Health::suspended("its rollout is paused");
     }
+    // A ReplicaSet that cannot create pods (quota, admission) is stricter than kstatus: it waits ten minutes for the
+    // deadline, and then names only the deadline.
     if let Some(health) = not_seen_yet(object).or_else(|| replica_failure(object)) {
         return health;
     }
@@ -41,12 +43,33 @@ pub(super) fn deployment(object: &Value) -> Health {
         Health::progressing(format!("{updated} of {wanted} pods are of the new version"))
     } else if total > updated {
         Health::progressing(format!("{} pods of the old version are still there", total - updated))
+    } else if total > wanted {
+        Health::progressing(format!("{} pods beyond the wanted number are still there", total - wanted))
     } else if available < updated {
         Health::progressing(format!("{available} of {updated} pods are available"))
     } else if ready < wanted {
         Health::progressing(format!("{ready} of {wanted} pods are ready"))
     } else {
-        Health::healthy()
+        rollout(object)
+    }
+}
+
+// All pods are there: whether the controller calls the rollout done. Without a deadline it does not report progress.
+fn rollout(object: &Value) -> Health {
+    let has_deadline = object
+        .pointer("/spec/progressDeadlineSeconds")
+        .and_then(Value::as_i64)
+        .is_some_and(|seconds| seconds < i64::from(i32::MAX));
+    match (condition(object, "Progressing"), condition(object, "Available")) {
+        (Some((status, reason, _)), _)
+            if has_deadline && (status, reason) != ("True", "NewReplicaSetAvailable") =>
+        {
+            Health::progressing("its controller has not called the rollout done yet")
+        }
+        (_, Some((status, reason, message))) if status != "True" => {
+            Health::progressing(because(reason, message))
+        }
+        (_, _) => Health::healthy(),
     }
 }
 
@@ -56,6 +79,8 @@ pub(super) fn stateful_set(object: &Value) -> Health {
     }
     let wanted = replicas_wanted(object);
     let ready = number(object, "/status/readyReplicas");
+    // For kstatus a set with `OnDelete` is current whatever its pods do. Which version they are of is left to the user there;
+    // whether they run is not.
     if ready < wanted {
         return Health::progressing(format!("{ready} of {wanted} pods are ready"));
     }
@@ -87,12 +112,18 @@ pub(super) fn daemon_set(object: &Value) -> Health {
         return health;
     }
     let wanted = number(object, "/status/desiredNumberScheduled");
+    let scheduled = number(object, "/status/currentNumberScheduled");
     let updated = number(object, "/status/updatedNumberScheduled");
     let available = number(object, "/status/numberAvailable");
-    if updated < wanted && text(object, "/spec/updateStrategy/type") != "OnDelete" {
+    let ready = number(object, "/status/numberReady");
+    if scheduled < wanted {
+        Health::progressing(format!("{scheduled} of {wanted} pods are scheduled"))
+    } else if updated < wanted && text(object, "/spec/updateStrategy/type") != "OnDelete" {
         Health::progressing(format!("{updated} of {wanted} pods are of the new version"))
     } else if available < wanted {
         Health::progressing(format!("{available} of {wanted} pods are available"))
+    } else if ready < wanted {
+        Health::progressing(format!("{ready} of {wanted} pods are ready"))
     } else {
         Health::healthy()
     }
@@ -103,9 +134,20 @@ pub(super) fn replica_set(object: &Value) -> Health {
         return health;
     }
     let wanted = replicas_wanted(object);
-    let available = number(object, "/status/availableReplicas");
-    if available < wanted {
-        Health::progressing(format!("{available} of {wanted} pods are available"))
+    let counts = [
+        ("labelled", "fullyLabeledReplicas"),
+        ("available", "availableReplicas"),
+        ("ready", "readyReplicas"),
+    ];
+    for (word, field) in counts {
+        let count = number(object, &format!("/status/{field}"));
+        if count < wanted {
+            return Health::progressing(format!("{count} of {wanted} pods are {word}"));
+        }
+    }
+    let total = number(object, "/status/replicas");
+    if total > wanted {
+        Health::progressing(format!("{} pods beyond the wanted number are still there", total - wanted))
     } else {
         Health::healthy()
     }
@@ -117,13 +159,21 @@ pub(super) fn job(object: &Value) -> Health {
             return Health::degraded(because(reason, message));
         }
     }
-    match (condition(object, "Complete"), condition(object, "Suspended")) {
-        (Some(("True", _, _)), _) => Health::healthy(),
-        (_, Some(("True", _, message))) => Health::suspended(or(message, "the job is suspended")),
-        (_, _) if object.pointer("/status/startTime").is_none() => {
-            Health::progressing("the job has not started yet")
-        }
-        (_, _) => Health::progressing(format!("{} pods are running", number(object, "/status/active"))),
+    if is_true(object, "Complete") {
+        return Health::healthy();
+    }
+    if object.pointer("/spec/suspend").and_then(Value::as_bool) == Some(true) {
+        return Health::suspended("the job is suspended");
+    }
+    // For kstatus a job that runs is current; for us it is on its way, as it is for Argo CD: who waits for a migration
+    // waits for its end.
+    if object.pointer("/status/startTime").is_none() {
+        return Health::progressing("the job has not started yet");
+    }
+    let active = number(object, "/status/active");
+    match number(object, "/status/failed") {
+        0 => Health::progressing(format!("{active} pods are running")),
+        failed => Health::progressing(format!("{active} pods are running, {failed} failed")),
     }
 }
 

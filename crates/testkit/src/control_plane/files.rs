@@ -70,10 +70,9 @@ impl Files {
 
     /// The form of `--token-auth-file`: token, user, uid, groups.
     fn tokens(&self) -> String {
-        self.users
-            .iter()
-            .map(|user| format!("{},{},{},\"{}\"\n", user.token, user.name, user.name, user.groups.join(",")))
-            .collect()
+        let line =
+            |user: &User| format!("{},{},{},\"{}\"", user.token, user.name, user.name, user.groups.join(","));
+        self.users.iter().map(line).collect::<Vec<_>>().join("\n")
     }
 
     /// JSON, which is YAML.

@@ -7,7 +7,6 @@ mod programs;
 use std::env;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
-use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, bail};
@@ -57,7 +56,7 @@ struct Started {
     programs: PathBuf,
     api_port: Port,
     etcd_port: Port,
-    _peer_port: Port,
+    peer_port: Port,
     folder: Folder,
 }
 
@@ -100,10 +99,10 @@ impl ControlPlane {
             programs,
             api_port,
             etcd_port,
-            _peer_port: peer_port,
+            peer_port,
             folder,
         };
-        started.start_etcd(started._peer_port.number())?;
+        started.start_etcd()?;
         started.start_api_server(&api)?;
         match started.options.components {
             Components::Full => started.start_controllers(&api)?,
@@ -162,7 +161,7 @@ impl ControlPlane {
         started.start_api_server(&self.api)
     }
 
-    /// The process ids of the shells that hold the components, for tests of their end.
+    /// The folder of its data, keys and logs (`kube-apiserver.log` and so on), which goes when the control plane does.
     pub fn folder(&self) -> Result<&Path> {
         Ok(self.started("show its folder")?.folder.path())
     }
@@ -214,8 +213,9 @@ impl ControlPlane {
 }
 
 impl Started {
-    fn start_etcd(&self, peer_port: u16) -> Result<()> {
-        let flags = programs::etcd(&self.folder.path().join("etcd"), self.etcd_port.number(), peer_port);
+    fn start_etcd(&self) -> Result<()> {
+        let data = self.folder.path().join("etcd");
+        let flags = programs::etcd(&data, self.etcd_port.number(), self.peer_port.number());
         self.running().etcd = Some(self.spawn("etcd", &flags)?);
         Ok(())
     }
@@ -265,22 +265,15 @@ impl Started {
 
     /// Waits, but not for a component that has ended.
     fn wait(&self, what: &str, mut probe: impl FnMut() -> Result<Option<()>>) -> Result<()> {
-        let end = std::time::Instant::now() + START;
-        loop {
-            let last = match probe() {
-                Ok(Some(())) => return Ok(()),
-                Ok(None) => None,
-                Err(error) => Some(error),
-            };
+        let ended = wait_until(what, START, || {
             if let Some(dead) = self.running().first_dead()? {
-                bail!("{} ended before {what}; its last words:\n{}", dead.name(), dead.last_words());
+                return Ok(Some(Err(anyhow!("{} ended before {what}:\n{}", dead.name(), dead.last_words()))));
             }
-            if std::time::Instant::now() >= end {
-                let seen = last.map_or_else(String::new, |error| format!(": {error:#}"));
-                bail!("waited {START:?} until {what}, in vain{seen}\n{}", self.running().all_last_words());
-            }
-            thread::sleep(Duration::from_millis(50));
-        }
+            Ok(probe()?.map(Ok))
+        });
+        ended.with_context(|| {
+            format!("the control plane does not start:\n{}", self.running().all_last_words())
+        })?
     }
 
     fn running(&self) -> MutexGuard<'_, Running> {
@@ -300,7 +293,8 @@ impl Running {
     }
 
     fn all_last_words(&mut self) -> String {
-        self.all().map(|process| format!("--- {}\n{}\n", process.name(), process.last_words())).collect()
+        let words = |process: &mut Supervised| format!("--- {}\n{}", process.name(), process.last_words());
+        self.all().map(words).collect::<Vec<_>>().join("\n")
     }
 
     fn all(&mut self) -> impl Iterator<Item = &mut Supervised> {

@@ -19,7 +19,8 @@ pub enum Components {
     /// All of them, with two nodes that kwok plays: workloads roll out, jobs complete, namespaces go.
     #[default]
     Full,
-    /// etcd and kube-apiserver. Cheaper; but nothing rolls out, and a deleted namespace stays in `Terminating`.
+    /// etcd and kube-apiserver. Cheaper; but nothing rolls out, a deleted namespace stays in `Terminating`, nothing is garbage
+    /// collected, and the aggregated roles (`view`, `edit`, `admin`) are empty.
     ApiOnly,
 }
 

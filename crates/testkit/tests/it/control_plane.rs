@@ -1,14 +1,15 @@
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
 use std::time::Duration;
 use std::{env, fs};
 
 use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
-use trueup_testkit::{Api, Components, ControlPlane, Options, User, shared, wait_until};
+use trueup_testkit::{Api, Audit, Components, ControlPlane, Options, Request, User, shared, wait_until};
 
-const LONG: Duration = Duration::from_secs(60);
+const LONG: Duration = Duration::from_mins(1);
 
 #[test]
 fn two_control_planes_run_side_by_side_and_know_nothing_of_each_other() -> Result<()> {
@@ -23,7 +24,7 @@ fn two_control_planes_run_side_by_side_and_know_nothing_of_each_other() -> Resul
 
 #[test]
 fn a_deployment_rolls_out_and_a_job_completes() -> Result<()> {
-    let plane = shared()?;
+    let plane = played()?;
     let space = plane.namespace("rollout")?;
     let deployments = format!("/apis/apps/v1/namespaces/{}/deployments", space.name());
     let jobs = format!("/apis/batch/v1/namespaces/{}/jobs", space.name());
@@ -35,7 +36,7 @@ fn a_deployment_rolls_out_and_a_job_completes() -> Result<()> {
 
 #[test]
 fn a_pod_meets_the_fate_that_it_is_labelled_with() -> Result<()> {
-    let plane = shared()?;
+    let plane = played()?;
     let space = plane.namespace("fates")?;
     let deployments = format!("/apis/apps/v1/namespaces/{}/deployments", space.name());
     let fates =
@@ -45,8 +46,8 @@ fn a_pod_meets_the_fate_that_it_is_labelled_with() -> Result<()> {
     }
     for (fate, reason) in fates {
         let pods = format!("/api/v1/namespaces/{}/pods?labelSelector=app%3D{fate}", space.name());
-        let place = "/items/0/status/containerStatuses/0/state/waiting/reason";
-        reaches(plane.api(), &pods, place, &json!(reason))?;
+        let reason_of = "/items/0/status/containerStatuses/0/state/waiting/reason";
+        reaches(plane.api(), &pods, reason_of, &json!(reason))?;
     }
     let jobs = format!("/apis/batch/v1/namespaces/{}/jobs", space.name());
     plane.api().create(&jobs, &job("broken", Some("fail")))?;
@@ -55,7 +56,7 @@ fn a_pod_meets_the_fate_that_it_is_labelled_with() -> Result<()> {
 
 #[test]
 fn load_balancers_and_ingresses_get_an_address_and_autoscalers_a_status() -> Result<()> {
-    let plane = shared()?;
+    let plane = played()?;
     let space = plane.namespace("addresses")?;
     let services = format!("/api/v1/namespaces/{}/services", space.name());
     let spec = json!({"type": "LoadBalancer", "selector": {"app": "web"}, "ports": [{"port": 80}]});
@@ -98,6 +99,16 @@ fn an_api_server_comes_back_on_its_port_with_its_data() -> Result<()> {
 }
 
 #[test]
+fn the_controllers_go_on_when_the_api_server_has_come_back() -> Result<()> {
+    let plane = ControlPlane::start(Options::default())?;
+    plane.stop_api_server()?;
+    plane.start_api_server()?;
+    let deployments = "/apis/apps/v1/namespaces/default/deployments";
+    plane.api().create(deployments, &deployment("web", None))?;
+    reaches(plane.api(), &format!("{deployments}/web"), "/status/readyReplicas", &json!(2))
+}
+
+#[test]
 fn a_further_user_has_no_rights_until_they_are_bound() -> Result<()> {
     let users = vec![User::named("deployer")];
     let plane =
@@ -105,9 +116,15 @@ fn a_further_user_has_no_rights_until_they_are_bound() -> Result<()> {
     let deployer = Api::from_kubeconfig(&plane.kubeconfig_for("deployer")?)?;
     let refused = deployer.get("/api/v1/namespaces/default/configmaps").err().context("it was allowed")?;
     assert!(refused.to_string().contains("deployer"), "{refused}");
+    // The aggregated roles (view, edit, admin) are filled by the controller manager, which does not run here.
+    let rights = json!({
+        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": "deployer"},
+        "rules": [{"apiGroups": [""], "resources": ["configmaps"], "verbs": ["list"]}],
+    });
+    plane.api().create("/apis/rbac.authorization.k8s.io/v1/clusterroles", &rights)?;
     let binding = json!({
         "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": {"name": "deployer"},
-        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "view"},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "deployer"},
         "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "deployer"}],
     });
     plane.api().create("/apis/rbac.authorization.k8s.io/v1/clusterrolebindings", &binding)?;
@@ -119,7 +136,7 @@ fn a_further_user_has_no_rights_until_they_are_bound() -> Result<()> {
 
 #[test]
 fn requests_are_counted_but_for_our_own() -> Result<()> {
-    let plane = shared()?;
+    let plane = played()?;
     let space = plane.namespace("counted")?;
     let path = format!("/api/v1/namespaces/{}/configmaps", space.name());
     let mark = plane.mark()?;
@@ -131,7 +148,7 @@ fn requests_are_counted_but_for_our_own() -> Result<()> {
         .requests_since(mark)?
         .into_iter()
         .filter(|request| request.namespace == space.name() && request.user == "admin")
-        .filter(|request| request.is_write())
+        .filter(Request::is_write)
         .map(|request| format!("{} {} {} {}", request.verb, request.resource, request.name, request.status))
         .collect();
     seen.sort();
@@ -196,6 +213,18 @@ fn a_given_cluster_is_used_but_never_stopped() -> Result<()> {
     let refused = given.stop_api_server().err().context("it was stopped")?;
     assert!(refused.to_string().contains("TRUEUP_TEST_KUBECONFIG"), "{refused}");
     Ok(())
+}
+
+/// The shared control plane, unless that is a user's cluster, where kwok plays no nodes and requests are not counted.
+fn played() -> Result<&'static ControlPlane> {
+    static OWN: OnceLock<Result<ControlPlane, String>> = OnceLock::new();
+    if env::var_os("TRUEUP_TEST_KUBECONFIG").is_none() {
+        return shared();
+    }
+    let start = || ControlPlane::start(Options { audit: Audit::Requests, ..Options::default() });
+    OWN.get_or_init(|| start().map_err(|error| format!("{error:#}")))
+        .as_ref()
+        .map_err(|error| anyhow::anyhow!("{error}"))
 }
 
 /// Waits until the value at a JSON pointer is `expected`.

@@ -1,0 +1,595 @@
+//! One build: from the top folder through its bases and components to the list that is printed.
+//!
+//! Errors are collected, not thrown: what can still be read is read, so that all problems of a tree are
+//! reported together. Transformers run only over what was read without a problem.
+
+use crate::config::{self, Config};
+use crate::error::{Error, Errors, Place};
+use crate::generate;
+use crate::kustomization::{Kind, Kustomization};
+use crate::load::{Folder, Found, documents, join_note};
+use crate::merge::schema::{BUILTIN_VERSION, Schema};
+use crate::model::Variable;
+use crate::order;
+use crate::resmap::ResMap;
+use crate::resource::{Behavior, Resource};
+use crate::steps::Step;
+use crate::trace::{self, TraceNote, Wanted};
+use crate::transform::metadata;
+use crate::{Options, Reorder, crds, names, plugins, steps, variables};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use trueup_model::yaml;
+use trueup_model::{Manifest, Tree, Value};
+
+use crate::fields::Text;
+
+/// What a folder and everything below it amounts to.
+#[derive(Default)]
+pub(crate) struct Accumulator {
+    pub(crate) resources: ResMap,
+    pub(crate) config: Arc<Config>,
+    pub(crate) variables: BTreeMap<String, Variable>,
+}
+
+/// A folder whose kustomization is being carried out.
+pub(crate) struct Target<'t> {
+    pub(crate) folder: &'t Folder<'t>,
+    pub(crate) kustomization: Kustomization,
+    /// The folder as origin notes show it; `None` when no notes are wanted.
+    pub(crate) note: Option<String>,
+}
+
+impl Target<'_> {
+    /// A place in the kustomization file.
+    pub(crate) fn at(&self, line: usize) -> Place {
+        Place::new(self.kustomization.file.clone(), line)
+    }
+
+    /// The note of a file that is named in this kustomization.
+    fn file_note(&self, written: &str) -> Option<Rc<TraceNote>> {
+        self.note.as_ref().map(|folder| Rc::new(TraceNote::File(join_note(folder, written))))
+    }
+
+    /// The note of a generator or transformer that a field of this kustomization stands for.
+    pub(crate) fn builtin_note(&self, kind: &str) -> Option<Rc<TraceNote>> {
+        self.note
+            .as_ref()
+            .map(|folder| Rc::new(TraceNote::builtin(join_note(folder, self.file_name()), kind)))
+    }
+
+    fn file_name(&self) -> &str {
+        self.kustomization.file.rsplit('/').next().unwrap_or_default()
+    }
+}
+
+/// The schema of strategic merges; the first kustomization that names one decides.
+#[derive(Default)]
+pub(crate) struct SchemaChoice {
+    chosen: bool,
+    /// The compiled schema was needed before another one was named.
+    builtin_used: bool,
+    schema: Arc<Schema>,
+}
+
+/// The state of one build.
+#[derive(Default)]
+pub(crate) struct Build {
+    /// How many bases and components were entered.
+    entered: usize,
+    pub(crate) errors: Vec<Error>,
+    schema: SchemaChoice,
+}
+
+/// Builds the folder `root`.
+pub(crate) fn build(tree: &dyn Tree, root: &str, options: Options) -> Result<Vec<Manifest>, Errors> {
+    let folder = Folder::top(tree, root, options.load_restrictions)?;
+    let mut build = Build::default();
+    match build.run(&folder, options) {
+        Some(resources) if build.errors.is_empty() => {
+            Ok(resources.into_list().into_iter().map(manifest).collect())
+        }
+        Some(_) | None => {
+            let mut errors = build.errors;
+            errors.dedup();
+            Err(Errors(errors))
+        }
+    }
+}
+
+fn manifest(resource: Resource) -> Manifest {
+    Manifest { value: resource.value, origin: resource.origin }
+}
+
+impl Build {
+    /// The compiled schema, or the one that a kustomization names.
+    pub(crate) fn schema(&mut self) -> Arc<Schema> {
+        self.schema.builtin_used |= !self.schema.chosen;
+        if self.schema.chosen { Arc::clone(&self.schema.schema) } else { shared_builtin() }
+    }
+
+    fn run(&mut self, folder: &Folder<'_>, options: Options) -> Option<ResMap> {
+        let file = folder.kustomization().map_err(|error| self.errors.push(error)).ok()?;
+        let kustomization = self.read(folder, &file)?;
+        self.choose_schema(folder, &kustomization);
+        let wanted = self.wanted(&kustomization);
+        let note = (!kustomization.build_metadata.is_empty()).then(String::new);
+        let target = Target { folder, kustomization, note };
+        let mut all = Accumulator::default();
+        self.accumulate(&mut all, &target);
+        if !self.errors.is_empty() {
+            return None;
+        }
+        self.finish(&mut all, &target, options, wanted);
+        Some(all.resources)
+    }
+
+    fn read(&mut self, folder: &Folder<'_>, file: &str) -> Option<Kustomization> {
+        match folder.text(file) {
+            Ok(text) => Kustomization::parse(file, &text, &mut self.errors),
+            Err(message) => {
+                self.errors.push(Error::new(&Place::new(file, 0), "", message));
+                None
+            }
+        }
+    }
+
+    fn wanted(&mut self, kustomization: &Kustomization) -> Wanted {
+        let mut wanted = Wanted::default();
+        for option in &kustomization.build_metadata {
+            match option.value.as_str() {
+                "originAnnotations" => wanted.origins = true,
+                "transformerAnnotations" => wanted.transformations = true,
+                "managedByLabel" => {}
+                other => self.errors.push(Error::new(
+                    &Place::new(kustomization.file.clone(), option.line),
+                    "buildMetadata",
+                    format!("{other:?} must be originAnnotations, transformerAnnotations or managedByLabel"),
+                )),
+            }
+        }
+        wanted
+    }
+
+    /// What is done once, over the resources of all folders.
+    fn finish(&mut self, all: &mut Accumulator, target: &Target<'_>, options: Options, wanted: Wanted) {
+        steps::add_hashes(&mut all.resources, &mut self.errors);
+        names::update(&mut all.resources, &all.config, &mut self.errors);
+        variables::resolve(all, &mut self.errors);
+        self.drop_local(&mut all.resources);
+        let kustomization = &target.kustomization;
+        match (&kustomization.sort_options, options.reorder) {
+            (Some(options), _) => {
+                if let Err(error) =
+                    order::sort(&mut all.resources, options, &kustomization.place("sortOptions"))
+                {
+                    self.errors.push(error);
+                }
+            }
+            (None, Reorder::Legacy | Reorder::Unspecified) => order::sort_default(&mut all.resources),
+            (None, Reorder::None) => {}
+        }
+        if kustomization.build_metadata.iter().any(|option| option.value == "managedByLabel") {
+            let label = BTreeMap::from([(MANAGED_BY.0.to_owned(), MANAGED_BY.1.to_owned())]);
+            let fields = [config::FieldSpec::of_all("metadata/labels", true)];
+            let place = kustomization.place("buildMetadata");
+            metadata::add_entries(&mut all.resources, &label, &fields, &place, &mut self.errors);
+        }
+        for resource in all.resources.contents_mut() {
+            trace::finish(resource, wanted);
+        }
+    }
+
+    /// Takes away what is marked as configuration of the build itself.
+    fn drop_local(&mut self, resources: &mut ResMap) {
+        for resource in resources.iter() {
+            if let Err(message) = documents::check(&resource.value) {
+                let place = Place::new(resource.origin.path.clone(), resource.origin.line);
+                self.errors.push(Error::new(&place, resource.original_id().to_string(), message));
+            }
+        }
+        let is_local = |resource: &Resource| {
+            resource.metadata_entry("annotations", LOCAL).is_some_and(|value| value != "false")
+        };
+        if resources.iter().any(is_local) {
+            resources.retain(|resource| !is_local(resource));
+        }
+    }
+
+    /// Carries out one kustomization on top of what is in `into`.
+    fn accumulate(&mut self, into: &mut Accumulator, target: &Target<'_>) {
+        let before = self.errors.len();
+        self.add_resources(into, target, &target.kustomization.resources, "resources");
+        self.configure(into, target);
+        self.generate(into, target);
+        self.add_components(into, target);
+        let steps = steps::configure(self, target, &into.config);
+        let plugins = self.plugin_resources(target, &target.kustomization.transformers, "transformers");
+        let plugins = plugins::transformers(self, target, plugins);
+        let validators = self.plugin_resources(target, &target.kustomization.validators, "validators");
+        let validators = plugins::transformers(self, target, validators);
+        if self.errors.len() > before {
+            return;
+        }
+        for step in steps.iter().chain(&plugins) {
+            self.run_step(step, &mut into.resources);
+        }
+        if self.errors.len() == before {
+            self.validate(&validators, into);
+        }
+        if self.errors.len() == before {
+            variables::declare(into, &target.kustomization, &mut self.errors);
+        }
+    }
+
+    fn run_step(&mut self, step: &Step, resources: &mut ResMap) {
+        let schema = if step.needs_schema() { self.schema() } else { Arc::clone(&self.schema.schema) };
+        step.run(resources, &schema, &mut self.errors);
+        step.leave_notes(resources);
+    }
+
+    /// Validators must leave everything as it is.
+    fn validate(&mut self, validators: &[Step], into: &mut Accumulator) {
+        for validator in validators {
+            let before: Vec<Value> = into.resources.iter().map(|resource| resource.value.clone()).collect();
+            self.run_step(validator, &mut into.resources);
+            let same = before.len() == into.resources.len()
+                && before.iter().zip(into.resources.iter()).all(|(before, after)| *before == after.value);
+            if !same {
+                self.errors.push(Error::new(
+                    &validator.place,
+                    "validators",
+                    "a validator must not change resources",
+                ));
+            }
+        }
+    }
+
+    fn configure(&mut self, into: &mut Accumulator, target: &Target<'_>) {
+        let kustomization = &target.kustomization;
+        let mut config = config::defaults();
+        for path in &kustomization.configurations {
+            let place = target.at(path.line);
+            let Some((file, text)) = self.text_of(target, path, "configurations") else { continue };
+            match yaml::parse(&text) {
+                Err(error) => {
+                    self.errors.push(Error::new(&Place::new(file, error.at.line), "", error.message));
+                }
+                Ok(nodes) => {
+                    let read = nodes.first().map(|node| Config::read(&file, node, &mut self.errors));
+                    let merged =
+                        config::merge_shared(&mut config, &Arc::new(read.unwrap_or_default()), &place);
+                    self.errors.extend(merged.err());
+                }
+            }
+        }
+        let place = kustomization.place("configurations");
+        self.errors.extend(config::merge_shared(&mut into.config, &config, &place).err());
+        for path in &kustomization.crds {
+            let Some((file, text)) = self.text_of(target, path, "crds") else { continue };
+            match crds::read(&file, &text) {
+                Ok(config) => {
+                    let merged =
+                        config::merge_shared(&mut into.config, &Arc::new(config), &target.at(path.line));
+                    self.errors.extend(merged.err());
+                }
+                Err(error) => self.errors.push(error),
+            }
+        }
+    }
+
+    /// The real path and text of a file named in the kustomization.
+    pub(crate) fn text_of(
+        &mut self,
+        target: &Target<'_>,
+        path: &Text,
+        field: &str,
+    ) -> Option<(String, String)> {
+        let read =
+            target.folder.file(&path.value).and_then(|file| Ok((file.clone(), target.folder.text(&file)?)));
+        read.map_err(|message| self.errors.push(Error::new(&target.at(path.line), field, message))).ok()
+    }
+
+    fn generate(&mut self, into: &mut Accumulator, target: &Target<'_>) {
+        let kustomization = &target.kustomization;
+        let mut generated = Vec::new();
+        for (generators, kind) in [
+            (&kustomization.config_map_generator, "ConfigMapGenerator"),
+            (&kustomization.secret_generator, "SecretGenerator"),
+        ] {
+            for generator in generators {
+                match generate::generate(generator, target.folder, &kustomization.file) {
+                    Ok(mut resource) => {
+                        resource.source = target.builtin_note(kind);
+                        generated.push(resource);
+                    }
+                    Err(errors) => self.errors.extend(errors),
+                }
+            }
+        }
+        let plugins = self.plugin_resources(target, &kustomization.generators, "generators");
+        generated.extend(plugins::generate(self, target, plugins));
+        for resource in generated {
+            self.absorb(&mut into.resources, resource);
+        }
+    }
+
+    /// Adds a generated resource, or merges it with the one that it is for.
+    fn absorb(&mut self, resources: &mut ResMap, resource: Resource) {
+        let place = Place::new(resource.origin.path.clone(), resource.origin.line);
+        let id = resource.id().to_string();
+        let mut fail = |message: String| self.errors.push(Error::new(&place, id.clone(), message));
+        let found = resources.with_any_id(&resource.id());
+        match (found.as_slice(), resource.behavior) {
+            ([], Behavior::Merge | Behavior::Replace) => {
+                fail("there is nothing of this name to merge with or replace; correct the name or the behavior".to_owned());
+            }
+            ([], Behavior::Unspecified | Behavior::Create) => self.append(resources, resource),
+            ([position], Behavior::Merge | Behavior::Replace) => {
+                match generate::absorb(resources.get(*position), resource) {
+                    Ok(merged) => {
+                        resources.replace(*position, merged);
+                    }
+                    Err(message) => fail(message),
+                }
+            }
+            ([position], Behavior::Unspecified | Behavior::Create) => {
+                let other = resources.get(*position).origin.to_string();
+                fail(format!("{other} has the same name; set behavior to merge or replace, or rename one"));
+            }
+            (several, _) => fail(format!("{} resources have this name", several.len())),
+        }
+    }
+
+    fn append(&mut self, resources: &mut ResMap, resource: Resource) {
+        if let Err(refused) = resources.append(resource) {
+            let (resource, position) = *refused;
+            let place = Place::new(resource.origin.path.clone(), resource.origin.line);
+            let other = &resources.get(position).origin;
+            self.errors.push(Error::new(
+                &place,
+                resource.id().to_string(),
+                format!("is there already, from {other}; remove one or give them different names"),
+            ));
+        }
+    }
+
+    fn add_resources(&mut self, into: &mut Accumulator, target: &Target<'_>, paths: &[Text], field: &str) {
+        for path in paths {
+            let fail = |message: String| Error::new(&target.at(path.line), field, message);
+            match target.folder.find(&path.value) {
+                Err(message) => self.errors.push(fail(message)),
+                Ok(Found::Folder(root)) => match hidden_entries(&path.value) {
+                    Some(message) => self.errors.push(fail(message)),
+                    None => self.add_folder(into, target, path, root, field),
+                },
+                Ok(Found::File(file)) => {
+                    let text =
+                        target.folder.allowed(file).and_then(|file| Ok((target.folder.text(&file)?, file)));
+                    match text {
+                        Err(message) => self.errors.push(fail(message)),
+                        Ok((text, file)) => self.add_file(into, target, &path.value, &text, file),
+                    }
+                }
+            }
+        }
+    }
+
+    fn add_file(
+        &mut self,
+        into: &mut Accumulator,
+        target: &Target<'_>,
+        written: &str,
+        text: &str,
+        file: String,
+    ) {
+        match documents::resources(text, &Place::new(file, 0)) {
+            Err(errors) => self.errors.extend(errors),
+            Ok(resources) => {
+                let note = target.file_note(written);
+                for mut resource in resources {
+                    resource.source.clone_from(&note);
+                    self.schema.builtin_used |= !self.schema.chosen && !is_builtin(&resource);
+                    self.append(&mut into.resources, resource);
+                }
+            }
+        }
+    }
+
+    /// Adds a base.
+    fn add_folder(
+        &mut self,
+        into: &mut Accumulator,
+        target: &Target<'_>,
+        path: &Text,
+        root: String,
+        field: &str,
+    ) {
+        let Some(base) = self.enter(target, path, root, field, Kind::Kustomization) else { return };
+        let (folder, kustomization) = base;
+        let before = self.errors.len();
+        let note = target.note.as_ref().map(|note| join_note(note, &path.value));
+        let mut all = Accumulator::default();
+        self.accumulate(&mut all, &Target { folder: &folder, kustomization, note });
+        if self.errors.len() > before {
+            return;
+        }
+        for resource in all.resources.into_list() {
+            self.append(&mut into.resources, resource);
+        }
+        let place = target.at(path.line);
+        self.errors.extend(config::merge_shared(&mut into.config, &all.config, &place).err());
+        for variable in all.variables.into_values() {
+            variables::add(&mut into.variables, variable, &mut self.errors);
+        }
+    }
+
+    fn add_components(&mut self, into: &mut Accumulator, target: &Target<'_>) {
+        for path in &target.kustomization.components {
+            let root = match target.folder.find(&path.value) {
+                Ok(Found::Folder(root)) => root,
+                Ok(Found::File(file)) => {
+                    let message = format!("{file} is a file; a component is a folder");
+                    self.errors.push(Error::new(&target.at(path.line), "components", message));
+                    continue;
+                }
+                Err(message) => {
+                    self.errors.push(Error::new(&target.at(path.line), "components", message));
+                    continue;
+                }
+            };
+            let component = self.enter(target, path, root, "components", Kind::Component);
+            if let Some((folder, kustomization)) = component {
+                let note = target.note.as_ref().map(|note| join_note(note, &path.value));
+                self.accumulate(into, &Target { folder: &folder, kustomization, note });
+            }
+        }
+    }
+
+    /// Reads the kustomization of a base or component.
+    fn enter<'t>(
+        &mut self,
+        target: &'t Target<'_>,
+        path: &Text,
+        root: String,
+        field: &str,
+        wanted: Kind,
+    ) -> Option<(Folder<'t>, Kustomization)> {
+        let place = target.at(path.line);
+        self.entered += 1;
+        if self.entered > MAX_ENTERED {
+            if self.entered == MAX_ENTERED + 1 {
+                let message = format!(
+                    "the build enters more than {MAX_ENTERED} folders; bases that name bases twice double at each level"
+                );
+                self.errors.push(Error::new(&place, field, message));
+            }
+            return None;
+        }
+        let folder = match target.folder.enter(root) {
+            Ok(folder) => folder,
+            Err(message) => {
+                self.errors.push(Error::new(&place, field, message));
+                return None;
+            }
+        };
+        let file = match folder.kustomization() {
+            Ok(file) => file,
+            Err(error) => {
+                self.errors.push(Error::new(&place, field, format!("{}: {}", error.file, error.message)));
+                return None;
+            }
+        };
+        let kustomization = self.read(&folder, &file)?;
+        self.choose_schema(&folder, &kustomization);
+        if kustomization.kind != wanted {
+            let message = match wanted {
+                Kind::Component => format!("{file} is no Component; name it under resources"),
+                Kind::Kustomization => format!("{file} is a Component; name it under components"),
+            };
+            self.errors.push(Error::new(&place, field, message));
+            return None;
+        }
+        Some((folder, kustomization))
+    }
+
+    fn choose_schema(&mut self, folder: &Folder<'_>, kustomization: &Kustomization) {
+        let place = |text: &Text| Place::new(kustomization.file.clone(), text.line);
+        let read = match &kustomization.openapi_path {
+            None => None,
+            Some(path) => {
+                let read = folder.file(&path.value).and_then(|file| {
+                    let text = folder.text(&file)?;
+                    let documents = yaml::documents(&text).map_err(|error| format!("{file}: {error}"))?;
+                    Ok(documents.into_iter().next().map_or(Value::Null, |document| document.value))
+                });
+                match read {
+                    Ok(document) => Some((path, document)),
+                    Err(message) => {
+                        self.errors.push(Error::new(&place(path), "openapi.path", message));
+                        return;
+                    }
+                }
+            }
+        };
+        if self.schema.chosen {
+            return;
+        }
+        match (read, &kustomization.openapi_version) {
+            (Some((_, _)), Some(version)) => self.errors.push(Error::new(
+                &place(version),
+                "openapi",
+                "version and path exclude each other; keep one of them",
+            )),
+            (Some((_, document)), None) => {
+                let base = self.schema.builtin_used.then(Schema::builtin);
+                self.schema.schema = Arc::new(Schema::from_openapi(&document, base));
+                self.schema.chosen = true;
+            }
+            (None, Some(version)) if version.value.is_empty() => {}
+            (None, Some(version)) if version.value == BUILTIN_VERSION => {
+                self.schema.schema = shared_builtin();
+                self.schema.chosen = true;
+            }
+            (None, Some(version)) => self.errors.push(Error::new(
+                &place(version),
+                "openapi.version",
+                format!("{:?} is not built in; the only one is {BUILTIN_VERSION}", version.value),
+            )),
+            (None, None) => {}
+        }
+    }
+
+    /// The configurations of generators, transformers or validators: written inline, in files, in folders.
+    fn plugin_resources(&mut self, target: &Target<'_>, entries: &[Text], field: &str) -> Vec<Resource> {
+        if entries.is_empty() {
+            return Vec::new();
+        }
+        let mut all = Accumulator::default();
+        let mut paths = Vec::new();
+        for entry in entries {
+            if !entry.value.contains([':', '\n']) {
+                paths.push(entry.clone());
+                continue;
+            }
+            match documents::resources(&entry.value, &target.at(entry.line)) {
+                Ok(resources) => {
+                    for mut resource in resources {
+                        resource.source = target.file_note(target.file_name());
+                        self.append(&mut all.resources, resource);
+                    }
+                }
+                Err(errors) if entry.value.contains('\n') => self.errors.extend(errors),
+                Err(_) => paths.push(entry.clone()),
+            }
+        }
+        self.add_resources(&mut all, target, &paths, field);
+        all.resources.into_list()
+    }
+}
+
+/// How often a build enters a folder at most; each base counts as often as it is named.
+const MAX_ENTERED: usize = 100_000;
+
+/// Resources that carry this annotation are for the build only.
+const LOCAL: &str = "config.kubernetes.io/local-config";
+
+/// The label of `buildMetadata: [managedByLabel]`; its value names the version whose rules hold.
+const MANAGED_BY: (&str, &str) = ("app.kubernetes.io/managed-by", "kustomize-v5.8.2");
+
+fn shared_builtin() -> Arc<Schema> {
+    use std::sync::OnceLock;
+    static SHARED: OnceLock<Arc<Schema>> = OnceLock::new();
+    Arc::clone(SHARED.get_or_init(|| Arc::new(Schema::builtin().clone())))
+}
+
+fn is_builtin(resource: &Resource) -> bool {
+    Schema::builtin().root(resource.api_version(), resource.kind()).is_some()
+}
+
+/// Two list entries that bad indentation made into one path.
+fn hidden_entries(path: &str) -> Option<String> {
+    let hidden = path.split('/').any(|part| part != ".." && part.contains(".."));
+    hidden.then(|| format!("{path:?} looks like two entries in one; check the indentation of the list"))
+}

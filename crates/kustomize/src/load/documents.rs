@@ -1,0 +1,78 @@
+//! The resources in a text: its documents, with the items of `List` kinds taken out.
+
+use crate::error::{Error, Place};
+use crate::resource::Resource;
+use crate::text;
+use std::collections::VecDeque;
+use trueup_model::yaml::{self, Document, Doubled, Reading, Words};
+use trueup_model::{Origin, Value};
+
+/// How kustomize reads its own files.
+pub(crate) const OWN_FILES: Reading = Reading { doubled: Doubled::LastCounts, words: Words::Yaml11 };
+/// How kustomize reads resources and patches.
+pub(crate) const RESOURCES: Reading = Reading { doubled: Doubled::Refused, words: Words::TrueAndFalse };
+
+/// Reads the resources of a file's text; `at` is the file and, for a text inside of it, its first line.
+pub(crate) fn resources(text: &str, at: &Place) -> Result<Vec<Resource>, Vec<Error>> {
+    let documents = yaml::documents_as(text, RESOURCES).map_err(|error| {
+        let line = error.at.line + at.line.saturating_sub(1);
+        vec![Error::new(&at.at(line), "", error.message)]
+    })?;
+    resources_of(documents, at)
+}
+
+/// The same for documents that are parsed already.
+pub(crate) fn resources_of(documents: Vec<Document>, at: &Place) -> Result<Vec<Resource>, Vec<Error>> {
+    let mut errors = Vec::new();
+    let mut queue = VecDeque::with_capacity(documents.len());
+    for Document { value, line } in documents {
+        let at = at.at(line + at.line.saturating_sub(1));
+        if is_empty(&value) {
+            continue;
+        }
+        match check(&value) {
+            Ok(()) => queue.push_back((value, at)),
+            Err(message) => errors.push(Error::new(&at, "", message)),
+        }
+    }
+    let mut resources = Vec::with_capacity(queue.len());
+    while let Some((mut value, at)) = queue.pop_front() {
+        let is_list = text::or_empty(value.get("kind")).ends_with("List");
+        match value.get_mut("items").filter(|_| is_list).map(Value::take) {
+            None => resources.push(Resource::new(value, Origin { path: at.file, line: at.line })),
+            Some(Value::Null) => {}
+            Some(Value::Array(items)) => {
+                for item in items.into_iter().filter(|item| !is_empty(item)) {
+                    match check(&item) {
+                        Ok(()) => queue.push_back((item, at.clone())),
+                        Err(message) => errors.push(Error::new(&at, "items", message)),
+                    }
+                }
+            }
+            Some(_) => errors.push(Error::new(&at, "items", "must be a list of objects")),
+        }
+    }
+    if errors.is_empty() { Ok(resources) } else { Err(errors) }
+}
+
+fn is_empty(value: &Value) -> bool {
+    value.is_null() || value.as_object().is_some_and(serde_json::Map::is_empty)
+}
+
+/// Every object has a kind and, lists aside, a name.
+pub(crate) fn check(value: &Value) -> Result<(), String> {
+    if !value.is_object() {
+        return Err(
+            "is not a Kubernetes object: a mapping with apiVersion, kind and metadata is wanted".to_owned()
+        );
+    }
+    let kind = text::or_empty(value.get("kind"));
+    if kind.is_empty() {
+        return Err("has no kind; every object needs one".to_owned());
+    }
+    let name = text::or_empty(value.get("metadata").and_then(|metadata| metadata.get("name")));
+    if name.is_empty() && !kind.ends_with("List") {
+        return Err(format!("{kind} has no metadata.name; every object needs one"));
+    }
+    Ok(())
+}

@@ -1,0 +1,241 @@
+//! Strategic merge as kustomize does it.
+//!
+//! A mapping merges field by field, a list by the keys that the schema names, everything else is replaced;
+//! null takes a field away and `$patch: delete|replace|merge` says it in words. Items that the patch
+//! brings come before those that were there.
+//!
+//! Source: kustomize 5.8, `kyaml/yaml/merge2` and `kyaml/yaml/walk`; where that differs from the API
+//! server's strategic merge (such as `$patch: replace` on an item, which has no effect), this does too.
+
+use super::lists;
+use super::schema::{Schema, ShapeId};
+use serde_json::Map;
+use trueup_model::Value;
+
+/// What becomes of the value that was patched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    Stays,
+    Goes,
+}
+
+/// What `$patch` says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Directive {
+    Merge,
+    Replace,
+    Delete,
+}
+
+/// Whether a value is the first that was missing, or stands in one that was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Level {
+    /// Directives for a whole list are not looked for.
+    Outer,
+    Inner,
+}
+
+pub(crate) const DIRECTIVE: &str = "$patch";
+
+/// Merges with the help of one schema.
+#[derive(Clone, Copy)]
+pub(crate) struct Merge<'s> {
+    pub(crate) schema: &'s Schema,
+}
+
+impl Merge<'_> {
+    /// Patches an object.
+    ///
+    /// # Errors
+    /// The patch has another type than the object somewhere, or an unknown directive; in words, with the field.
+    pub(crate) fn object(self, object: &mut Value, patch: &Value) -> Result<Outcome, String> {
+        let part = |field: &str| {
+            object.get(field).or_else(|| patch.get(field)).and_then(Value::as_str).unwrap_or_default()
+        };
+        let shape = self.schema.root(part("apiVersion"), part("kind"));
+        self.merge(object, patch, shape).map_err(|Mismatch { path, message }| {
+            let from_root: Vec<String> = path.into_iter().rev().collect();
+            format!("the patch does not fit at {}: {message}", from_root.join("."))
+        })
+    }
+
+    /// Patches a value that is there.
+    pub(crate) fn merge(
+        self,
+        value: &mut Value,
+        patch: &Value,
+        shape: Option<ShapeId>,
+    ) -> Result<Outcome, Mismatch> {
+        match (&mut *value, patch) {
+            (_, Value::Null) => Ok(Outcome::Goes),
+            (Value::Null, _) => match self.fresh(patch, shape, Level::Outer)? {
+                Some(fresh) => {
+                    *value = fresh;
+                    Ok(Outcome::Stays)
+                }
+                None => Ok(Outcome::Goes),
+            },
+            (Value::Object(fields), Value::Object(changes)) => match directive(changes)? {
+                Some(Directive::Delete) => Ok(Outcome::Goes),
+                Some(Directive::Replace) => {
+                    *value = Value::Object(self.fresh_fields(changes, shape)?);
+                    Ok(Outcome::Stays)
+                }
+                Some(Directive::Merge) | None => {
+                    fields.remove(DIRECTIVE);
+                    self.fields(fields, changes, shape)?;
+                    Ok(Outcome::Stays)
+                }
+            },
+            (Value::Array(items), Value::Array(changes)) => {
+                if let Some((keys, element)) = self.schema.merge_list(shape) {
+                    lists::merge(self, items, changes, keys, element)
+                } else {
+                    items.clone_from(changes);
+                    Ok(Outcome::Stays)
+                }
+            }
+            (
+                Value::Bool(_) | Value::Number(_) | Value::String(_),
+                Value::Bool(_) | Value::Number(_) | Value::String(_),
+            ) => {
+                *value = patch.clone();
+                Ok(Outcome::Stays)
+            }
+            (found, _) => {
+                Err(Mismatch::new(format!("the object has {}, the patch {}", type_of(found), type_of(patch))))
+            }
+        }
+    }
+
+    fn fields(
+        self,
+        fields: &mut Map<String, Value>,
+        changes: &Map<String, Value>,
+        shape: Option<ShapeId>,
+    ) -> Result<(), Mismatch> {
+        for (name, change) in changes.iter().filter(|(name, _)| *name != DIRECTIVE) {
+            let shape = self.schema.field(shape, name);
+            match fields.get_mut(name) {
+                Some(value) => {
+                    if self.merge(value, change, shape).map_err(|m| m.below(name))? == Outcome::Goes {
+                        fields.remove(name);
+                    }
+                }
+                None => {
+                    if let Some(fresh) = self.fresh(change, shape, Level::Outer).map_err(|m| m.below(name))? {
+                        fields.insert(name.clone(), fresh);
+                    }
+                }
+            }
+        }
+        if shape.is_some() {
+            for (name, value) in fields.iter_mut().filter(|(name, _)| !changes.contains_key(*name)) {
+                self.settle(value, self.schema.field(shape, name)).map_err(|m| m.below(name))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What a patch leaves when there was nothing: itself without directives and nulls.
+    pub(crate) fn fresh(
+        self,
+        patch: &Value,
+        shape: Option<ShapeId>,
+        level: Level,
+    ) -> Result<Option<Value>, Mismatch> {
+        Ok(match patch {
+            Value::Null => None,
+            Value::Bool(_) | Value::Number(_) | Value::String(_) => Some(patch.clone()),
+            Value::Array(items) => match self.schema.merge_list(shape) {
+                None => Some(patch.clone()),
+                Some((keys, element)) => lists::fresh(self, items, keys, element, level)?.map(Value::Array),
+            },
+            Value::Object(fields) => match directive(fields)? {
+                Some(Directive::Delete) => None,
+                Some(Directive::Replace | Directive::Merge) | None => {
+                    Some(Value::Object(self.fresh_fields(fields, shape)?))
+                }
+            },
+        })
+    }
+
+    fn fresh_fields(
+        self,
+        changes: &Map<String, Value>,
+        shape: Option<ShapeId>,
+    ) -> Result<Map<String, Value>, Mismatch> {
+        let mut fields = Map::new();
+        for (name, change) in changes.iter().filter(|(name, _)| *name != DIRECTIVE) {
+            let fresh = self
+                .fresh(change, self.schema.field(shape, name), Level::Inner)
+                .map_err(|m| m.below(name))?;
+            if let Some(fresh) = fresh {
+                fields.insert(name.clone(), fresh);
+            }
+        }
+        Ok(fields)
+    }
+
+    /// A value that the patch does not touch: its keyed lists are put in the form that merging gives them.
+    pub(crate) fn settle(self, value: &mut Value, shape: Option<ShapeId>) -> Result<(), Mismatch> {
+        if shape.is_none() {
+            return Ok(());
+        }
+        match value {
+            Value::Object(fields) => {
+                for (name, field) in fields.iter_mut() {
+                    self.settle(field, self.schema.field(shape, name)).map_err(|m| m.below(name))?;
+                }
+                Ok(())
+            }
+            Value::Array(items) => match self.schema.merge_list(shape) {
+                Some((keys, element)) => lists::settle(self, items, keys, element),
+                None => Ok(()),
+            },
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Ok(()),
+        }
+    }
+}
+
+/// The `$patch` of a mapping.
+pub(crate) fn directive(fields: &Map<String, Value>) -> Result<Option<Directive>, Mismatch> {
+    match fields.get(DIRECTIVE) {
+        None => Ok(None),
+        Some(written) => match written.as_str() {
+            Some("merge") => Ok(Some(Directive::Merge)),
+            Some("replace") => Ok(Some(Directive::Replace)),
+            Some("delete") => Ok(Some(Directive::Delete)),
+            Some(_) | None => {
+                Err(Mismatch::new(format!("{DIRECTIVE} must be delete, replace or merge, not {written}")))
+            }
+        },
+    }
+}
+
+fn type_of(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) | Value::Number(_) | Value::String(_) => "a single value",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "a mapping",
+    }
+}
+
+/// Where a patch does not fit; the path is collected from the inside out.
+#[derive(Clone, Debug)]
+pub(crate) struct Mismatch {
+    path: Vec<String>,
+    message: String,
+}
+
+impl Mismatch {
+    pub(crate) fn new(message: String) -> Self {
+        Self { path: Vec::new(), message }
+    }
+
+    pub(crate) fn below(mut self, field: &str) -> Self {
+        self.path.push(field.to_owned());
+        self
+    }
+}

@@ -1,0 +1,199 @@
+//! The resources of a folder in their order, found by what they are or were called.
+//!
+//! Each name is looked up through an index that is made once and kept until a name changes, so that the
+//! build stays linear in the number of resources and of patches.
+
+use crate::id::Id;
+use crate::resource::Resource;
+use std::cmp::Ordering;
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+/// An index from an id's key to the resources of that id, in their order. Never iterated.
+#[derive(Clone, Debug, Default)]
+struct Index {
+    first: HashMap<u64, usize>,
+    /// The next entry of the same key, beside the resource's position.
+    entries: Vec<(usize, Option<usize>)>,
+}
+
+impl Index {
+    fn insert(&mut self, key: u64, position: usize) {
+        let entry = self.entries.len();
+        // Entries are chained newest first; readers turn them around.
+        let next = self.first.insert(key, entry);
+        self.entries.push((position, next));
+    }
+
+    fn positions(&self, key: u64) -> Vec<usize> {
+        let mut found = Vec::new();
+        let mut entry = self.first.get(&key).copied();
+        while let Some((position, next)) = entry.and_then(|index| self.entries.get(index)) {
+            found.push(*position);
+            entry = *next;
+        }
+        found.reverse();
+        found.dedup();
+        found
+    }
+}
+
+/// Resources in order.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ResMap {
+    list: Vec<Resource>,
+    by_current: Option<Index>,
+    by_any: Option<Index>,
+    by_name: Option<Index>,
+}
+
+fn name_key(name: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    name.hash(&mut hasher);
+    hasher.finish()
+}
+
+impl ResMap {
+    pub(crate) fn len(&self) -> usize {
+        self.list.len()
+    }
+
+    pub(crate) fn iter(&self) -> std::slice::Iter<'_, Resource> {
+        self.list.iter()
+    }
+
+    pub(crate) fn get(&self, position: usize) -> &Resource {
+        &self.list[position]
+    }
+
+    /// The resources, for changes that may touch what they are called.
+    pub(crate) fn all_mut(&mut self) -> &mut Vec<Resource> {
+        self.by_current = None;
+        self.by_any = None;
+        self.by_name = None;
+        &mut self.list
+    }
+
+    /// The resources, for changes that leave kind, name and namespace as they are.
+    pub(crate) fn contents_mut(&mut self) -> std::slice::IterMut<'_, Resource> {
+        self.list.iter_mut()
+    }
+
+    /// One resource, for a change that leaves kind, name and namespace as they are.
+    pub(crate) fn content_mut(&mut self, position: usize) -> &mut Resource {
+        &mut self.list[position]
+    }
+
+    pub(crate) fn into_list(self) -> Vec<Resource> {
+        self.list
+    }
+
+    pub(crate) fn sort_by(&mut self, compare: impl FnMut(&Resource, &Resource) -> Ordering) {
+        self.all_mut().sort_by(compare);
+    }
+
+    /// Keeps the resources for which `keep` holds.
+    pub(crate) fn retain(&mut self, keep: impl FnMut(&Resource) -> bool) {
+        self.all_mut().retain(keep);
+    }
+
+    /// Adds a resource at the end.
+    ///
+    /// # Errors
+    /// The resource, when one of the same id is there already, with that one's position.
+    pub(crate) fn append(&mut self, resource: Resource) -> Result<(), Box<(Resource, usize)>> {
+        let key = resource.id().key();
+        if let Some(position) = self.with_current_id(&resource.id()).first().copied() {
+            return Err(Box::new((resource, position)));
+        }
+        let position = self.list.len();
+        if let Some(index) = &mut self.by_current {
+            index.insert(key, position);
+        }
+        if let Some(index) = &mut self.by_any {
+            for id in resource.previous_ids() {
+                index.insert(id.key(), position);
+            }
+            index.insert(key, position);
+        }
+        self.by_name = None;
+        self.list.push(resource);
+        Ok(())
+    }
+
+    /// Changes one resource; whether it is still called the same is found out.
+    pub(crate) fn change<T>(&mut self, position: usize, change: impl FnOnce(&mut Resource) -> T) -> T {
+        let resource = &mut self.list[position];
+        let before = resource.id().key();
+        let result = change(resource);
+        if resource.id().key() != before {
+            self.all_mut();
+        }
+        result
+    }
+
+    /// The positions of the resources that are or once were of this name, in whatever kind and namespace.
+    pub(crate) fn with_name(&mut self, name: &str) -> Vec<usize> {
+        let list = &self.list;
+        let index = self.by_name.get_or_insert_with(|| {
+            let mut index = Index::default();
+            for (position, resource) in list.iter().enumerate() {
+                let mut names: Vec<&str> = resource.previous.iter().map(|was| was.name.as_str()).collect();
+                names.push(resource.name());
+                names.sort_unstable();
+                names.dedup();
+                for name in names {
+                    index.insert(name_key(name), position);
+                }
+            }
+            index
+        });
+        let mut found = index.positions(name_key(name));
+        found.retain(|position| {
+            let resource = &list[*position];
+            resource.name() == name || resource.previous.iter().any(|was| was.name == name)
+        });
+        found
+    }
+
+    /// The positions of the resources that are called so now.
+    pub(crate) fn with_current_id(&mut self, id: &Id<'_>) -> Vec<usize> {
+        let list = &self.list;
+        let index = self.by_current.get_or_insert_with(|| {
+            let mut index = Index::default();
+            for (position, resource) in list.iter().enumerate() {
+                index.insert(resource.id().key(), position);
+            }
+            index
+        });
+        let mut found = index.positions(id.key());
+        found.retain(|position| list[*position].id() == *id);
+        found
+    }
+
+    /// The positions of the resources that are or once were called so.
+    pub(crate) fn with_any_id(&mut self, id: &Id<'_>) -> Vec<usize> {
+        let list = &self.list;
+        let index = self.by_any.get_or_insert_with(|| {
+            let mut index = Index::default();
+            for (position, resource) in list.iter().enumerate() {
+                for id in resource.previous_ids() {
+                    index.insert(id.key(), position);
+                }
+                index.insert(resource.id().key(), position);
+            }
+            index
+        });
+        let mut found = index.positions(id.key());
+        found.retain(|position| {
+            let resource = &list[*position];
+            resource.id() == *id || resource.previous_ids().any(|was| was == *id)
+        });
+        found
+    }
+
+    /// Puts a resource in the place of another.
+    pub(crate) fn replace(&mut self, position: usize, resource: Resource) -> Resource {
+        std::mem::replace(&mut self.all_mut()[position], resource)
+    }
+}

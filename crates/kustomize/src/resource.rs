@@ -1,0 +1,210 @@
+//! A resource on its way through the build: its value, what it was called before, and what is to be
+//! done with it at the end. Notes of the build never stand in the value itself.
+
+use crate::id::{self, GvkRef, Id};
+use crate::text;
+use crate::trace::TraceNote;
+use serde_json::Map;
+use std::borrow::Cow;
+use std::rc::Rc;
+use trueup_model::{Origin, Value};
+
+/// What a generated resource does with one of the same name that is already there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Behavior {
+    /// Nothing was said: there must be none.
+    #[default]
+    Unspecified,
+    /// There must be none.
+    Create,
+    /// Takes the place of the one that is there.
+    Replace,
+    /// Adds its data to the one that is there.
+    Merge,
+}
+
+/// Kind, name and namespace that a resource had before a change; group and version are never kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Previous {
+    pub(crate) kind: String,
+    pub(crate) name: String,
+    /// The namespace that counted then.
+    pub(crate) namespace: String,
+}
+
+/// One object between being read and being printed.
+#[derive(Clone, Debug)]
+pub(crate) struct Resource {
+    pub(crate) value: Value,
+    /// The file and line that it was read from.
+    pub(crate) origin: Origin,
+    /// Earlier identities, oldest first.
+    pub(crate) previous: Vec<Previous>,
+    pub(crate) prefixes: Vec<Rc<str>>,
+    pub(crate) suffixes: Vec<Rc<str>>,
+    pub(crate) behavior: Behavior,
+    pub(crate) needs_hash: bool,
+    /// Names of the vars that take their value from here.
+    pub(crate) variables: Vec<String>,
+    /// Where it came from, for `buildMetadata: [originAnnotations]`.
+    pub(crate) source: Option<Rc<TraceNote>>,
+    /// What changed it, for `buildMetadata: [transformerAnnotations]`.
+    pub(crate) transformations: Vec<Rc<TraceNote>>,
+}
+
+impl Resource {
+    pub(crate) fn new(value: Value, origin: Origin) -> Self {
+        let mut resource = Self {
+            value,
+            origin,
+            previous: Vec::new(),
+            prefixes: Vec::new(),
+            suffixes: Vec::new(),
+            behavior: Behavior::Unspecified,
+            needs_hash: false,
+            variables: Vec::new(),
+            source: None,
+            transformations: Vec::new(),
+        };
+        resource.write_identity_as_text();
+        resource
+    }
+
+    /// Numbers and booleans as kind, name or namespace are taken as text, so that they can be compared.
+    fn write_identity_as_text(&mut self) {
+        let Value::Object(object) = &mut self.value else { return };
+        for field in ["apiVersion", "kind"] {
+            make_text(object, field);
+        }
+        if let Some(Value::Object(metadata)) = object.get_mut("metadata") {
+            make_text(metadata, "name");
+            make_text(metadata, "namespace");
+        }
+    }
+
+    pub(crate) fn api_version(&self) -> &str {
+        self.value.get("apiVersion").and_then(Value::as_str).unwrap_or_default()
+    }
+
+    pub(crate) fn kind(&self) -> &str {
+        self.value.get("kind").and_then(Value::as_str).unwrap_or_default()
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        self.metadata("name")
+    }
+
+    /// `metadata.namespace` as written; empty when there is none.
+    pub(crate) fn namespace(&self) -> &str {
+        self.metadata("namespace")
+    }
+
+    fn metadata(&self, field: &str) -> &str {
+        self.value.get("metadata").and_then(|m| m.get(field)).and_then(Value::as_str).unwrap_or_default()
+    }
+
+    pub(crate) fn gvk(&self) -> GvkRef<'_> {
+        let (group, version) = id::group_version(self.api_version());
+        GvkRef { group, version, kind: self.kind() }
+    }
+
+    /// What it is called now.
+    pub(crate) fn id(&self) -> Id<'_> {
+        let gvk = self.gvk();
+        let namespace =
+            if gvk.is_cluster_scoped() { id::NO_NAMESPACE } else { id::or_default(self.namespace()) };
+        Id { gvk, name: self.name(), namespace }
+    }
+
+    /// What it was called earlier, oldest first.
+    pub(crate) fn previous_ids(&self) -> impl Iterator<Item = Id<'_>> {
+        let (group, version) = id::group_version(self.api_version());
+        self.previous.iter().map(move |was| Id {
+            gvk: GvkRef { group, version, kind: &was.kind },
+            name: &was.name,
+            namespace: &was.namespace,
+        })
+    }
+
+    /// What it was called in the file that it came from.
+    pub(crate) fn original_id(&self) -> Id<'_> {
+        self.previous_ids().next().unwrap_or_else(|| self.id())
+    }
+
+    /// Keeps the present identity before it changes.
+    pub(crate) fn remember(&mut self) {
+        let now = self.id();
+        let was = Previous {
+            kind: now.gvk.kind.to_owned(),
+            name: now.name.to_owned(),
+            namespace: now.namespace.to_owned(),
+        };
+        self.previous.push(was);
+    }
+
+    pub(crate) fn object_mut(&mut self) -> Option<&mut Map<String, Value>> {
+        self.value.as_object_mut()
+    }
+
+    /// `metadata`, made when it is missing.
+    pub(crate) fn metadata_mut(&mut self) -> Option<&mut Map<String, Value>> {
+        let metadata =
+            self.value.as_object_mut()?.entry("metadata").or_insert_with(|| Value::Object(Map::new()));
+        if metadata.is_null() {
+            *metadata = Value::Object(Map::new());
+        }
+        metadata.as_object_mut()
+    }
+
+    pub(crate) fn set_name(&mut self, name: &str) {
+        if let Some(metadata) = self.metadata_mut() {
+            metadata.insert("name".to_owned(), Value::String(name.to_owned()));
+        }
+    }
+
+    /// Sets `metadata.namespace`; an empty one takes the field away.
+    pub(crate) fn set_namespace(&mut self, namespace: &str) {
+        if let Some(metadata) = self.metadata_mut() {
+            if namespace.is_empty() {
+                metadata.remove("namespace");
+            } else {
+                metadata.insert("namespace".to_owned(), Value::String(namespace.to_owned()));
+            }
+        }
+    }
+
+    pub(crate) fn set_kind(&mut self, kind: &str) {
+        if let Some(object) = self.object_mut() {
+            object.insert("kind".to_owned(), Value::String(kind.to_owned()));
+        }
+    }
+
+    /// A label or annotation as text.
+    pub(crate) fn metadata_entry(&self, map: &str, key: &str) -> Option<Cow<'_, str>> {
+        text::of(self.value.get("metadata")?.get(map)?.get(key)?)
+    }
+
+    /// True when the two were made under the same names: the one's prefixes and suffixes end the other's.
+    pub(crate) fn shares_affixes(&self, other: &Self) -> bool {
+        same_ending(&self.prefixes, &other.prefixes) && same_ending(&self.suffixes, &other.suffixes)
+    }
+
+    /// As [`Self::shares_affixes`], but one without any agrees with all.
+    pub(crate) fn may_share_affixes(&self, other: &Self) -> bool {
+        let agree = |a: &[Rc<str>], b: &[Rc<str>]| a.is_empty() || b.is_empty() || same_ending(a, b);
+        agree(&self.prefixes, &other.prefixes) && agree(&self.suffixes, &other.suffixes)
+    }
+}
+
+fn make_text(object: &mut Map<String, Value>, field: &str) {
+    if let Some(value @ (Value::Number(_) | Value::Bool(_))) = object.get_mut(field)
+        && let Some(written) = text::of(value)
+    {
+        *value = Value::String(written.into_owned());
+    }
+}
+
+fn same_ending(a: &[Rc<str>], b: &[Rc<str>]) -> bool {
+    let (short, long) = if a.len() > b.len() { (b, a) } else { (a, b) };
+    if short.is_empty() { long.is_empty() } else { long.ends_with(short) }
+}

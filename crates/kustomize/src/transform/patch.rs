@@ -1,0 +1,297 @@
+//! Patches, strategic and JSON, with their targets.
+
+use super::complain;
+use super::select::Matcher;
+use crate::error::{Error, Place};
+use crate::load::documents;
+use crate::merge::json6902::{self, Operation};
+use crate::merge::schema::Schema;
+use crate::merge::strategic::{Merge, Outcome};
+use crate::model::Selector;
+use crate::resmap::ResMap;
+use crate::resource::Resource;
+use crate::text;
+use serde_json::Map;
+use trueup_model::Value;
+use trueup_model::yaml::{self, Document, Reading};
+
+/// What a patch is written as.
+enum Content {
+    /// Objects that are merged; more than one only without a target.
+    Strategic(Vec<Resource>),
+    Json(Vec<Operation>),
+}
+
+/// Where the patch was configured, which decides some details.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Via {
+    /// `patches`, or a `PatchTransformer`.
+    Patches,
+    /// `patchesStrategicMerge`, or a `PatchStrategicMergeTransformer`.
+    StrategicMerge,
+    /// `patchesJson6902`, or a `PatchJson6902Transformer`.
+    Json6902,
+}
+
+/// A patch, read and ready to be applied.
+pub(crate) struct Patch {
+    content: Content,
+    target: Option<Matcher>,
+    via: Via,
+    allow_name_change: bool,
+    allow_kind_change: bool,
+    place: Place,
+    field: &'static str,
+}
+
+/// The text of a patch and where it stands.
+pub(crate) struct Source<'s> {
+    pub(crate) text: &'s str,
+    /// The file and line of the text, for errors in it.
+    pub(crate) at: Place,
+    /// The place that configured the patch, for errors of applying it.
+    pub(crate) place: Place,
+}
+
+impl Patch {
+    /// Reads a patch; a list is a JSON patch, everything else is merged.
+    pub(crate) fn read(source: &Source<'_>, target: Option<&Selector>, via: Via) -> Result<Self, Vec<Error>> {
+        let field = match via {
+            Via::Patches => "patches",
+            Via::StrategicMerge => "patchesStrategicMerge",
+            Via::Json6902 => "patchesJson6902",
+        };
+        let target =
+            target.map(|selector| Matcher::new(selector, &source.place)).transpose().map_err(|e| vec![e])?;
+        let content = read_content(source, via).map_err(|errors| errors.into_iter().collect::<Vec<_>>())?;
+        let patch = Self {
+            content,
+            target,
+            via,
+            allow_name_change: false,
+            allow_kind_change: false,
+            place: source.place.clone(),
+            field,
+        };
+        patch.check().map_err(|message| vec![Error::new(&source.place, field, message)])?;
+        Ok(patch)
+    }
+
+    /// Lets the patch change the name or the kind of its targets.
+    pub(crate) fn allow(mut self, name_change: bool, kind_change: bool) -> Self {
+        self.allow_name_change = name_change;
+        self.allow_kind_change = kind_change;
+        self
+    }
+
+    fn check(&self) -> Result<(), &'static str> {
+        match (&self.content, &self.target) {
+            (Content::Json(_), None) => Err("a JSON patch needs a target; add one"),
+            (Content::Strategic(patches), Some(_)) if patches.len() > 1 => {
+                Err("a patch with a target must be one document; split it into several entries")
+            }
+            (Content::Json(operations), _) if operations.is_empty() && self.via == Via::Json6902 => {
+                Err("the patch is empty; add an operation or remove the entry")
+            }
+            (Content::Json(_) | Content::Strategic(_), _) => Ok(()),
+        }
+    }
+
+    /// How many documents or operations the patch has.
+    pub(crate) fn is_empty(&self) -> bool {
+        match &self.content {
+            Content::Strategic(patches) => patches.is_empty(),
+            Content::Json(operations) => operations.is_empty(),
+        }
+    }
+
+    /// Applies the patch to its targets.
+    pub(crate) fn apply(&self, resources: &mut ResMap, schema: &Schema, errors: &mut Vec<Error>) {
+        match &self.content {
+            Content::Json(operations) => self.apply_json(resources, operations, errors),
+            Content::Strategic(patches) => match &self.target {
+                Some(target) => {
+                    let Some(patch) = patches.first() else { return };
+                    let positions = target.select(resources);
+                    self.merge_into(resources, &positions, patch, schema, errors);
+                }
+                None => {
+                    for patch in patches {
+                        match self.named_target(resources, patch) {
+                            Ok(position) => self.merge_into(resources, &[position], patch, schema, errors),
+                            Err(error) => errors.push(error),
+                        }
+                    }
+                }
+            },
+        }
+    }
+
+    /// The one resource that is, or once was, called as the patch is.
+    fn named_target(&self, resources: &mut ResMap, patch: &Resource) -> Result<usize, Error> {
+        let id = patch.id();
+        let found = resources.with_any_id(&id);
+        match found.as_slice() {
+            [position] => Ok(*position),
+            [] => {
+                let near = resources.with_name(patch.name());
+                let hint = near.first().map_or_else(String::new, |position| {
+                    format!(
+                        "; there is {}, compare apiVersion, kind and namespace",
+                        resources.get(*position).id()
+                    )
+                });
+                Err(self.complain_of(patch, format!("no resource is called {id}{hint}")))
+            }
+            several => {
+                let names: Vec<String> = several.iter().map(|p| resources.get(*p).id().to_string()).collect();
+                Err(self.complain_of(
+                    patch,
+                    format!(
+                        "{} resources are or were called {id}: {}; use a target",
+                        several.len(),
+                        names.join(", ")
+                    ),
+                ))
+            }
+        }
+    }
+
+    fn complain_of(&self, patch: &Resource, message: String) -> Error {
+        let at = Place::new(patch.origin.path.clone(), patch.origin.line);
+        Error::new(if at.file.is_empty() { &self.place } else { &at }, self.field, message)
+    }
+
+    fn merge_into(
+        &self,
+        resources: &mut ResMap,
+        positions: &[usize],
+        patch: &Resource,
+        schema: &Schema,
+        errors: &mut Vec<Error>,
+    ) {
+        let several = self.target.is_some() || self.via == Via::StrategicMerge;
+        let prepared = several.then(|| as_kustomize_copies(&patch.value));
+        let mut goes = false;
+        for position in positions {
+            let mut value = prepared.as_ref().unwrap_or(&patch.value).clone();
+            if several && let Some(fields) = value.as_object_mut() {
+                fields.insert("apiVersion".to_owned(), Value::from(resources.get(*position).api_version()));
+            }
+            let merged = resources.change(*position, |resource| self.merge_one(resource, &value, schema));
+            match merged {
+                Ok(Outcome::Stays) => {}
+                Ok(Outcome::Goes) => goes = true,
+                Err(message) => {
+                    let resource = resources.get(*position);
+                    let mut error = complain(&self.place, resource, message);
+                    if !patch.origin.path.is_empty() {
+                        error.file.clone_from(&patch.origin.path);
+                        error.line = patch.origin.line;
+                    }
+                    errors.push(error);
+                }
+            }
+        }
+        if goes {
+            resources.retain(|resource| !resource.value.is_null());
+        }
+    }
+
+    fn merge_one(&self, resource: &mut Resource, patch: &Value, schema: &Schema) -> Result<Outcome, String> {
+        let kept = [resource.name().to_owned(), resource.namespace().to_owned(), resource.kind().to_owned()];
+        if self.allow_name_change || self.allow_kind_change {
+            resource.remember();
+        }
+        let merge = Merge { schema };
+        if merge.object(&mut resource.value, patch)? == Outcome::Goes {
+            resource.value = Value::Null;
+            return Ok(Outcome::Goes);
+        }
+        let [name, namespace, kind] = kept;
+        if !self.allow_kind_change && resource.kind() != kind {
+            resource.set_kind(&kind);
+        }
+        if !self.allow_name_change && resource.name() != name {
+            resource.set_name(&name);
+        }
+        if resource.namespace() != namespace {
+            resource.set_namespace(&namespace);
+        }
+        Ok(Outcome::Stays)
+    }
+
+    fn apply_json(&self, resources: &mut ResMap, operations: &[Operation], errors: &mut Vec<Error>) {
+        let Some(target) = &self.target else { return };
+        for position in target.select(resources) {
+            let result = resources.change(position, |resource| {
+                if self.via == Via::Patches {
+                    resource.remember();
+                }
+                if !resource.previous.is_empty() || resource.needs_hash || !resource.prefixes.is_empty() {
+                    // kustomize notes names in annotations, so that there is something to add to.
+                    if let Some(metadata) = resource.metadata_mut() {
+                        metadata.entry("annotations").or_insert_with(|| Value::Object(Map::new()));
+                    }
+                }
+                json6902::apply(&mut resource.value, operations)
+            });
+            if let Err(message) = result {
+                errors.push(complain(&self.place, resources.get(position), message));
+            }
+        }
+    }
+}
+
+/// Labels and annotations become text, and null ones disappear, as when kustomize copies a patch.
+fn as_kustomize_copies(patch: &Value) -> Value {
+    let mut patch = patch.clone();
+    if let Some(Value::Object(metadata)) = patch.get_mut("metadata") {
+        for field in ["labels", "annotations"] {
+            let entries = match metadata.get_mut(field) {
+                None => continue,
+                Some(Value::Object(entries)) => entries,
+                Some(_) => {
+                    metadata.remove(field);
+                    continue;
+                }
+            };
+            for entry in entries.values_mut() {
+                if let Some(written) = (!entry.is_string()).then(|| text::of(entry)).flatten() {
+                    *entry = Value::String(written.into_owned());
+                }
+            }
+            if entries.is_empty() {
+                metadata.remove(field);
+            }
+        }
+    }
+    patch
+}
+
+fn read_content(source: &Source<'_>, via: Via) -> Result<Content, Vec<Error>> {
+    let first = read_documents(source, documents::RESOURCES)?;
+    if !matches!(first.first(), Some(Document { value: Value::Array(_), .. })) {
+        if via == Via::Json6902 {
+            return Err(vec![Error::new(&source.at, "", "a JSON patch is a list of operations")]);
+        }
+        return documents::resources_of(first, &source.at).map(Content::Strategic);
+    }
+    if via == Via::StrategicMerge {
+        let message = "a JSON patch belongs in patches, not in patchesStrategicMerge";
+        return Err(vec![Error::new(&source.at, "", message)]);
+    }
+    // Operations are read as kustomize reads its own files, other words being booleans there.
+    let operations =
+        read_documents(source, documents::OWN_FILES)?.into_iter().next().map(|document| document.value);
+    json6902::operations(operations.as_ref().and_then(Value::as_array).map_or(&[][..], Vec::as_slice))
+        .map(Content::Json)
+        .map_err(|message| vec![Error::new(&source.at, "", message)])
+}
+
+fn read_documents(source: &Source<'_>, reading: Reading) -> Result<Vec<Document>, Vec<Error>> {
+    yaml::documents_as(source.text, reading).map_err(|error| {
+        let line = error.at.line + source.at.line.saturating_sub(1);
+        vec![Error::new(&source.at.at(line), "", error.message)]
+    })
+}

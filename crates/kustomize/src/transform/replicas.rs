@@ -1,0 +1,67 @@
+//! Replica counts by name.
+
+use super::complain;
+use super::walk::{Make, visit};
+use crate::config::FieldSpec;
+use crate::error::{Error, Place};
+use crate::model::ReplicaCount;
+use crate::resmap::ResMap;
+use std::collections::HashMap;
+use trueup_model::Value;
+
+/// Sets the counts of the resources that have, or once had, their names.
+pub(crate) fn set(
+    resources: &mut ResMap,
+    counts: &[ReplicaCount],
+    specs: &[FieldSpec],
+    place: &Place,
+    errors: &mut Vec<Error>,
+) {
+    if counts.is_empty() {
+        return;
+    }
+    let mut by_name: HashMap<String, Vec<usize>> = HashMap::new();
+    for (position, resource) in resources.iter().enumerate() {
+        let mut names: Vec<&str> = resource.previous.iter().map(|was| was.name.as_str()).collect();
+        names.push(resource.name());
+        names.sort_unstable();
+        names.dedup();
+        for name in names {
+            by_name.entry(name.to_owned()).or_default().push(position);
+        }
+    }
+    for count in counts {
+        let mut found = false;
+        for spec in specs {
+            for position in by_name.get(&count.name).into_iter().flatten() {
+                let resource = resources.content_mut(*position);
+                let named = resource
+                    .previous_ids()
+                    .chain([resource.id()])
+                    .any(|id| id.name == count.name && spec.gvk.selects(id.gvk));
+                if !named {
+                    continue;
+                }
+                found = true;
+                if !spec.gvk.selects(resource.gvk()) {
+                    continue;
+                }
+                let mut set = |value: &mut Value| {
+                    *value = Value::from(count.count);
+                    Ok(())
+                };
+                if let Err(message) = visit(&mut resource.value, spec, Make::Scalar, &mut set) {
+                    errors.push(complain(place, resource, message));
+                }
+            }
+        }
+        if !found {
+            let kinds: Vec<&str> = specs.iter().map(|spec| spec.gvk.kind.as_str()).collect();
+            errors.push(Error::new(
+                &place.at(count.line),
+                format!("replicas of {}", count.name),
+                format!("there is no such {}; correct the name or remove the entry", kinds.join(", ")),
+            ));
+        }
+    }
+}

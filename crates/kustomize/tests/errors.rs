@@ -1,0 +1,232 @@
+//! What a user reads when a build is refused: file, line, field or object, cause and remedy; all in one go.
+
+use expect_test::{Expect, expect};
+use trueup_kustomize::{LoadRestrictions, Options, build, is_kustomization};
+use trueup_model::MemoryTree;
+
+/// Builds `root` of a tree that is written as `=== path` lines with the file's text below each.
+fn run(root: &str, files: &str) -> String {
+    let mut tree = MemoryTree::new();
+    for file in files.split("=== ").skip(1) {
+        let (path, text) = file.split_once('\n').unwrap_or((file, ""));
+        tree.insert(path.trim(), text);
+    }
+    match build(&tree, root, &Options::default()) {
+        Ok(manifests) => {
+            let lines: Vec<String> = manifests.iter().map(|m| format!("{} {}", m.origin, m.id())).collect();
+            lines.join("\n") + "\n"
+        }
+        Err(errors) => format!("{errors}\n"),
+    }
+}
+
+fn check(root: &str, files: &str, wanted: &Expect) {
+    wanted.assert_eq(&run(root, files));
+}
+
+#[test]
+fn all_wrong_fields_are_named_with_line_and_nearest_field() {
+    check(
+        "",
+        "=== kustomization.yaml
+resource:
+- a.yaml
+namePrefix: 3
+commonLabels: {version: 1}
+spec: x
+images: {name: nginx}
+",
+        &expect![[r"
+            kustomization.yaml:1: resource: unknown field; did you mean resources?
+            kustomization.yaml:5: spec: unknown field
+            kustomization.yaml:3: namePrefix: must be a string, not a number; write it in quotes
+            kustomization.yaml:4: commonLabels.version: must be a string, not a number; write it in quotes
+            kustomization.yaml:6: images: must be a list, not a mapping
+        "]],
+    );
+}
+
+#[test]
+fn every_missing_or_broken_file_is_reported_together() {
+    check(
+        "overlay",
+        "=== overlay/kustomization.yaml
+resources:
+- ../base
+- missing.yaml
+- broken.yaml
+- https://example.com/app.yaml
+configMapGenerator:
+- name: settings
+  files: [none.txt]
+patches:
+- path: nowhere.yaml
+=== overlay/broken.yaml
+kind: ConfigMap
+metadata: {name: a
+=== base/kustomization.yaml
+resources: [nameless.yaml]
+=== base/nameless.yaml
+apiVersion: v1
+kind: ConfigMap
+---
+apiVersion: v1
+metadata: {name: a}
+",
+        &expect![[r"
+            base/nameless.yaml:1: ConfigMap has no metadata.name; every object needs one
+            base/nameless.yaml:4: has no kind; every object needs one
+            overlay/kustomization.yaml:3: resources: there is no file or folder overlay/missing.yaml
+            overlay/broken.yaml:2: unclosed bracket '{'
+            overlay/kustomization.yaml:5: resources: https://example.com/app.yaml is in another repository; remote bases and files are not read yet, copy it into this one
+            overlay/kustomization.yaml:8: configMapGenerator settings: there is no file or folder overlay/none.txt
+            overlay/kustomization.yaml:10: patches: there is no file or folder overlay/nowhere.yaml
+        "]],
+    );
+}
+
+#[test]
+fn what_is_not_supported_is_refused_by_name() {
+    check(
+        "",
+        "=== kustomization.yaml
+helmCharts:
+- name: nginx
+resources: []
+",
+        &expect![[r"
+            kustomization.yaml:1: helmCharts: charts inside a kustomization are not supported yet; render the chart as its own App, or commit its output
+        "]],
+    );
+    check(
+        "",
+        "=== kustomization.yaml
+transformers:
+- |-
+  apiVersion: example.com/v1
+  kind: Runner
+  metadata: {name: run}
+",
+        &expect![[r"
+            kustomization.yaml:3: Runner.example.com run: is a plugin that runs a program or container; only those of apiVersion builtin are allowed
+        "]],
+    );
+}
+
+#[test]
+fn folders_that_name_each_other_are_a_circle() {
+    check(
+        "a",
+        "=== a/kustomization.yaml
+resources: [../b]
+=== b/kustomization.yaml
+resources: [../a]
+",
+        &expect![[r"
+            b/kustomization.yaml:1: resources: the folders name each other in a circle: a -> b -> a
+        "]],
+    );
+}
+
+#[test]
+fn a_file_outside_of_the_root_is_refused_unless_allowed() {
+    let files = "=== overlay/kustomization.yaml
+resources: [../shared/a.yaml]
+=== shared/a.yaml
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: a}
+";
+    check(
+        "overlay",
+        files,
+        &expect![[r"
+            overlay/kustomization.yaml:1: resources: shared/a.yaml is not in or below overlay; move it there, make its folder a base, or allow it with load restrictions none
+        "]],
+    );
+    let tree = MemoryTree::from_iter([
+        ("overlay/kustomization.yaml", "resources: [../shared/a.yaml]"),
+        ("shared/a.yaml", "{apiVersion: v1, kind: ConfigMap, metadata: {name: a}}"),
+    ]);
+    let options = Options { load_restrictions: LoadRestrictions::None, ..Options::default() };
+    assert_eq!(build(&tree, "overlay", &options).unwrap().len(), 1);
+}
+
+#[test]
+fn a_link_out_of_the_root_is_no_way_around_the_restriction() {
+    let mut tree = MemoryTree::from_iter([
+        ("overlay/kustomization.yaml", "resources: [a.yaml]"),
+        ("secret/a.yaml", "{apiVersion: v1, kind: ConfigMap, metadata: {name: a}}"),
+    ]);
+    tree.link("overlay/a.yaml", "../secret/a.yaml");
+    let error = build(&tree, "overlay", &Options::default()).unwrap_err().to_string();
+    assert!(error.contains("secret/a.yaml is not in or below overlay"), "{error}");
+}
+
+#[test]
+fn a_patch_that_finds_nothing_or_does_not_fit_names_both_sides() {
+    check(
+        "",
+        "=== kustomization.yaml
+resources: [web.yaml]
+patches:
+- patch: |-
+    apiVersion: apps/v1
+    kind: StatefulSet
+    metadata: {name: web}
+- patch: |-
+    apiVersion: apps/v1
+    kind: Deployment
+    metadata: {name: web}
+    spec: {replicas: {count: 3}}
+- target: {kind: Deployment}
+  patch: |-
+    - op: remove
+      path: /spec/paused
+=== web.yaml
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web}
+spec: {replicas: 1}
+",
+        &expect![[r"
+            kustomization.yaml:4: patches: no resource is called StatefulSet.apps web; there is Deployment.apps web, compare apiVersion, kind and namespace
+            kustomization.yaml:8: Deployment.apps web (web.yaml:1): the patch does not fit at spec.replicas: the object has a single value, the patch a mapping
+            kustomization.yaml:12: Deployment.apps web (web.yaml:1): operation 0 (remove /spec/paused) does not apply: there is no paused
+        "]],
+    );
+}
+
+#[test]
+fn each_manifest_says_where_it_was_written() {
+    check(
+        "",
+        "=== kustomization.yaml
+resources: [all.yaml]
+secretGenerator:
+- name: login
+  literals: [a=b]
+=== all.yaml
+# the first line
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: a}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: b}
+",
+        &expect![[r"
+            all.yaml:2 ConfigMap a
+            all.yaml:6 ConfigMap b
+            kustomization.yaml:3 Secret login-k695gkmbtk
+        "]],
+    );
+}
+
+#[test]
+fn a_folder_is_a_kustomization_when_it_has_the_file() {
+    let tree = MemoryTree::from_iter([("a/Kustomization", ""), ("b/x.yaml", "")]);
+    assert_eq!(is_kustomization(&tree, "a").unwrap().as_deref(), Some("Kustomization"));
+    assert_eq!(is_kustomization(&tree, "b").unwrap(), None);
+}

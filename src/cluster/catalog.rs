@@ -1,0 +1,230 @@
+//! The kinds that a cluster serves.
+//!
+//! Source: aggregated discovery (KEP-3352, `apidiscovery.k8s.io/v2`), with the older form where a server has no other.
+
+use super::error::ApiError;
+use super::rest::{Ask, Rest};
+use std::collections::BTreeMap;
+use trueup_model::{GroupKind, ObjectId, Value};
+
+const AGGREGATED: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList,application/json";
+
+/// Whether a kind's objects live in namespaces.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// They do.
+    Namespaced,
+    /// They belong to the cluster.
+    Cluster,
+}
+
+/// A kind in one version.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resource {
+    /// API group, empty for the core group.
+    pub group: String,
+    /// Version: `v1`.
+    pub version: String,
+    /// Kind.
+    pub kind: String,
+    /// The name in paths: `deployments`.
+    pub plural: String,
+    /// Namespaced or not.
+    pub scope: Scope,
+    /// `get`, `list`, `watch`, `patch`, ….
+    pub verbs: Vec<String>,
+}
+
+impl Resource {
+    /// The path of the kind's collection, in a namespace or over all of them.
+    pub(super) fn collection(&self, namespace: Option<&str>) -> String {
+        let root = if self.group.is_empty() {
+            format!("/api/{}", self.version)
+        } else {
+            format!("/apis/{}/{}", self.group, self.version)
+        };
+        match (self.scope, namespace) {
+            (Scope::Namespaced, Some(namespace)) => format!("{root}/namespaces/{namespace}/{}", self.plural),
+            (Scope::Namespaced, None) | (Scope::Cluster, _) => format!("{root}/{}", self.plural),
+        }
+    }
+
+    /// The path of an object.
+    pub(super) fn object(&self, id: &ObjectId) -> String {
+        format!("{}/{}", self.collection(Some(&id.namespace)), id.name)
+    }
+
+    /// `v1`, or `apps/v1`.
+    pub fn api_version(&self) -> String {
+        if self.group.is_empty() { self.version.clone() } else { format!("{}/{}", self.group, self.version) }
+    }
+
+    /// `widgets.example.com`.
+    pub fn name(&self) -> String {
+        if self.group.is_empty() { self.plural.clone() } else { format!("{}.{}", self.plural, self.group) }
+    }
+}
+
+/// All kinds of a cluster at one moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Catalog {
+    /// The versions of each kind, the preferred one first.
+    kinds: BTreeMap<GroupKind, Vec<Resource>>,
+    /// Groups that could not be asked, and why.
+    unknown: BTreeMap<String, String>,
+}
+
+impl Catalog {
+    /// A kind in a version.
+    pub fn resource(&self, group: &str, version: &str, kind: &str) -> Option<&Resource> {
+        self.kinds.get(&GroupKind::new(group, kind))?.iter().find(|resource| resource.version == version)
+    }
+
+    /// A kind in the version that the server prefers.
+    pub fn preferred(&self, kind: &GroupKind) -> Option<&Resource> {
+        self.kinds.get(kind)?.first()
+    }
+
+    /// The versions that a kind is served in.
+    pub fn versions(&self, kind: &GroupKind) -> Vec<String> {
+        self.kinds.get(kind).map(|all| all.iter().map(|resource| resource.version.clone()).collect()).unwrap_or_default()
+    }
+
+    /// Why nothing is known of a group, where that is so.
+    pub fn unknown_group(&self, group: &str) -> Option<&str> {
+        self.unknown.get(group).map(String::as_str)
+    }
+
+    /// Whether nothing has been discovered yet.
+    pub fn is_empty(&self) -> bool {
+        self.kinds.is_empty()
+    }
+}
+
+/// Asks a server what it serves.
+pub(super) async fn discover(rest: &Rest) -> Result<Catalog, ApiError> {
+    let mut catalog = Catalog::default();
+    for root in ["/api", "/apis"] {
+        let mut ask = Ask::get("get", &"the API's kinds", root.to_owned());
+        ask.accept = Some(AGGREGATED);
+        let answer = rest.json(ask).await?;
+        if answer.get("kind").and_then(Value::as_str) == Some("APIGroupDiscoveryList") {
+            read_aggregated(&mut catalog, &answer);
+        } else {
+            discover_each(rest, &mut catalog, root, &answer).await?;
+        }
+    }
+    Ok(catalog)
+}
+
+fn list<'v>(value: &'v Value, field: &str) -> impl Iterator<Item = &'v Value> {
+    value.get(field).and_then(Value::as_array).into_iter().flatten()
+}
+
+fn text(value: &Value, pointer: &str) -> String {
+    value.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned()
+}
+
+fn read_aggregated(catalog: &mut Catalog, answer: &Value) {
+    for group in list(answer, "items") {
+        let name = text(group, "/metadata/name");
+        for version in list(group, "versions") {
+            if text(version, "/freshness") == "Stale" {
+                let why = format!("the server behind the API group {name} does not answer");
+                catalog.unknown.insert(name.clone(), why);
+            }
+            for resource in list(version, "resources") {
+                let kind = text(resource, "/responseKind/kind");
+                let group = match text(resource, "/responseKind/group") {
+                    empty if empty.is_empty() => name.clone(),
+                    group => group,
+                };
+                if group != name {
+                    continue;
+                }
+                add(catalog, Resource {
+                    group,
+                    version: text(version, "/version"),
+                    kind,
+                    plural: text(resource, "/resource"),
+                    scope: if text(resource, "/scope") == "Namespaced" { Scope::Namespaced } else { Scope::Cluster },
+                    verbs: list(resource, "verbs").filter_map(|verb| verb.as_str().map(str::to_owned)).collect(),
+                });
+            }
+        }
+    }
+}
+
+async fn discover_each(rest: &Rest, catalog: &mut Catalog, root: &str, answer: &Value) -> Result<(), ApiError> {
+    let mut versions: Vec<(String, String)> = list(answer, "versions")
+        .filter_map(|version| Some((String::new(), version.as_str()?.to_owned())))
+        .collect();
+    for group in list(answer, "groups") {
+        for version in list(group, "versions") {
+            versions.push((text(group, "/name"), text(version, "/version")));
+        }
+    }
+    for (group, version) in versions {
+        let uri = if group.is_empty() { format!("{root}/{version}") } else { format!("{root}/{group}/{version}") };
+        let kinds = match rest.json(Ask::get("get", &"the API's kinds", uri)).await {
+            Ok(kinds) => kinds,
+            // A group whose server is down says nothing about the other groups.
+            Err(error) if error.is_passing() && !group.is_empty() => {
+                catalog.unknown.insert(group.clone(), error.to_string());
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
+        for resource in list(&kinds, "resources") {
+            let plural = text(resource, "/name");
+            if !plural.contains('/') {
+                add(catalog, Resource {
+                    group: group.clone(),
+                    version: version.clone(),
+                    kind: text(resource, "/kind"),
+                    plural,
+                    scope: match resource.get("namespaced").and_then(Value::as_bool) {
+                        Some(true) => Scope::Namespaced,
+                        Some(false) | None => Scope::Cluster,
+                    },
+                    verbs: list(resource, "verbs").filter_map(|verb| verb.as_str().map(str::to_owned)).collect(),
+                });
+            }
+        }
+    }
+    Ok(())
+}
+
+fn add(catalog: &mut Catalog, resource: Resource) {
+    // Kinds that can only be created (reviews) have no objects to keep.
+    if resource.kind.is_empty() || !resource.verbs.iter().any(|verb| verb == "get") {
+        return;
+    }
+    let versions = catalog.kinds.entry(GroupKind::new(&resource.group, &resource.kind)).or_default();
+    if !versions.iter().any(|known| known.version == resource.version) {
+        versions.push(resource);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn aggregated_discovery_gives_versions_in_the_servers_order_and_names_stale_groups() {
+        let mut catalog = Catalog::default();
+        let resource = |kind: &str, plural: &str| json!({"resource": plural, "scope": "Namespaced", "verbs": ["get", "list"],
+            "responseKind": {"group": "", "version": "", "kind": kind}});
+        read_aggregated(&mut catalog, &json!({"items": [
+            {"metadata": {"name": "apps"}, "versions": [
+                {"version": "v1", "resources": [resource("Deployment", "deployments")]},
+                {"version": "v1beta1", "resources": [resource("Deployment", "deployments")]}]},
+            {"metadata": {"name": "metrics.example.com"}, "versions": [{"version": "v1", "freshness": "Stale"}]}]}));
+        let kind = GroupKind::new("apps", "Deployment");
+        assert_eq!(catalog.versions(&kind), ["v1", "v1beta1"]);
+        let id = ObjectId { group: "apps".into(), kind: "Deployment".into(), namespace: "shop".into(), name: "web".into() };
+        assert_eq!(catalog.preferred(&kind).unwrap().object(&id), "/apis/apps/v1/namespaces/shop/deployments/web");
+        assert!(catalog.unknown_group("metrics.example.com").is_some());
+    }
+}

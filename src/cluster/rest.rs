@@ -1,0 +1,154 @@
+//! One request and its answer; every request that trueup makes of a cluster goes through here and is counted.
+
+use super::error::{ApiError, ApiErrorClass};
+use bytes::Bytes;
+use http::{Method, Request, StatusCode, header};
+use http_body_util::BodyExt as _;
+use kube::client::Body;
+use std::sync::Arc;
+use std::time::Duration;
+use trueup_model::Value;
+
+/// Told of every request: its verb in Kubernetes' words, and the code of the answer (0 where there was none).
+pub type Counter = Arc<dyn Fn(&str, u16) + Send + Sync>;
+
+/// The longest that a request may take; a watch is bounded by itself.
+const ANSWER: Duration = Duration::from_secs(30);
+
+/// A connection to one API server.
+#[derive(Clone)]
+pub(super) struct Rest {
+    client: kube::Client,
+    counter: Counter,
+}
+
+/// What to ask.
+pub(super) struct Ask<'a> {
+    /// In Kubernetes' words: `get`, `list`, `watch`, `create`, `patch`, `delete`.
+    pub verb: &'static str,
+    /// What it is about, for errors: `ConfigMap shop/web`.
+    pub what: &'a dyn std::fmt::Display,
+    pub method: Method,
+    /// Path and query.
+    pub uri: String,
+    /// The content type of the body, and the media type that is accepted instead of plain JSON.
+    pub content_type: Option<&'static str>,
+    pub accept: Option<&'static str>,
+    pub body: Vec<u8>,
+}
+
+impl<'a> Ask<'a> {
+    pub(super) fn get(verb: &'static str, what: &'a dyn std::fmt::Display, uri: String) -> Self {
+        Self { verb, what, method: Method::GET, uri, content_type: None, accept: None, body: Vec::new() }
+    }
+}
+
+impl Rest {
+    pub(super) fn new(client: kube::Client, counter: Counter) -> Self {
+        Self { client, counter }
+    }
+
+    /// The answer's bytes.
+    pub(super) async fn bytes(&self, ask: Ask<'_>) -> Result<Bytes, ApiError> {
+        let description = format!("{} {}", ask.verb, ask.what);
+        let (verb, sent) = (ask.verb, ask.body.len());
+        let exchange = async {
+            let response = self.client.send(request(ask)?).await.map_err(|error| unreachable(&description, &error))?;
+            let (parts, body) = response.into_parts();
+            let bytes = body.collect().await.map_err(|error| unreachable(&description, &error))?.to_bytes();
+            Ok((parts, bytes))
+        };
+        let (parts, bytes) = match tokio::time::timeout(ANSWER, exchange).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(error)) => {
+                (self.counter)(verb, 0);
+                return Err(error);
+            }
+            Err(_) => {
+                (self.counter)(verb, 0);
+                let message = format!("{description}: no answer within {} seconds", ANSWER.as_secs());
+                return Err(ApiError::new(ApiErrorClass::Timeout, message));
+            }
+        };
+        (self.counter)(verb, parts.status.as_u16());
+        if parts.status.is_success() {
+            return Ok(bytes);
+        }
+        let retry_after = parts
+            .headers
+            .get(header::RETRY_AFTER)
+            .and_then(|value| value.to_str().ok()?.parse().ok())
+            .map(Duration::from_secs);
+        Err(ApiError::from_answer(&description, parts.status.as_u16(), &bytes, retry_after, sent))
+    }
+
+    /// The answer as JSON.
+    pub(super) async fn json(&self, ask: Ask<'_>) -> Result<Value, ApiError> {
+        let description = format!("{} {}", ask.verb, ask.what);
+        let bytes = self.bytes(ask).await?;
+        serde_json::from_slice(&bytes).map_err(|error| {
+            ApiError::new(ApiErrorClass::Other, format!("{description}: the answer is not JSON: {error}"))
+        })
+    }
+
+    /// An answer that goes on: the body as it comes.
+    pub(super) async fn stream(&self, ask: Ask<'_>) -> Result<Body, ApiError> {
+        let description = format!("{} {}", ask.verb, ask.what);
+        let verb = ask.verb;
+        let sending = self.client.send(request(ask)?);
+        let response = match tokio::time::timeout(ANSWER, sending).await {
+            Ok(Ok(response)) => response,
+            Ok(Err(error)) => {
+                (self.counter)(verb, 0);
+                return Err(unreachable(&description, &error));
+            }
+            Err(_) => {
+                (self.counter)(verb, 0);
+                return Err(ApiError::new(ApiErrorClass::Timeout, format!("{description}: no answer")));
+            }
+        };
+        let status = response.status();
+        (self.counter)(verb, status.as_u16());
+        if status == StatusCode::OK {
+            return Ok(response.into_body());
+        }
+        let bytes = response.into_body().collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
+        Err(ApiError::from_answer(&description, status.as_u16(), &bytes, None, 0))
+    }
+}
+
+fn request(ask: Ask<'_>) -> Result<Request<Body>, ApiError> {
+    let mut builder = Request::builder().method(ask.method).uri(ask.uri);
+    builder = builder.header(header::ACCEPT, ask.accept.unwrap_or("application/json"));
+    builder = builder.header(header::USER_AGENT, concat!("trueup/", env!("CARGO_PKG_VERSION")));
+    if let Some(content_type) = ask.content_type {
+        builder = builder.header(header::CONTENT_TYPE, content_type);
+    }
+    builder
+        .body(Body::from(ask.body))
+        .map_err(|error| ApiError::new(ApiErrorClass::Invalid, format!("{} {}: {error}", ask.verb, ask.what)))
+}
+
+fn unreachable(description: &str, error: &dyn std::error::Error) -> ApiError {
+    let mut words = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let more = error.to_string();
+        if !words.contains(&more) {
+            words.push_str(": ");
+            words.push_str(&more);
+        }
+        cause = error.source();
+    }
+    ApiError::new(ApiErrorClass::Unreachable, format!("{description}: {words}"))
+}
+
+/// A part of a path or query, percent-encoded.
+pub(super) fn encode(text: &str) -> String {
+    text.bytes()
+        .map(|byte| match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => char::from(byte).to_string(),
+            _ => format!("%{byte:02X}"),
+        })
+        .collect()
+}
