@@ -5,6 +5,7 @@
 //! only place that puts these stages in order; [`store`] keeps what was done; [`web`] and [`cli`] show it. Decisions are
 //! made in the crates `trueup-plan` and `trueup-merge`, which touch nothing.
 
+mod bounded;
 pub mod cli;
 pub mod cluster;
 pub mod config;

@@ -87,7 +87,10 @@ impl Catalog {
 
     /// The versions that a kind is served in.
     pub fn versions(&self, kind: &GroupKind) -> Vec<String> {
-        self.kinds.get(kind).map(|all| all.iter().map(|resource| resource.version.clone()).collect()).unwrap_or_default()
+        self.kinds
+            .get(kind)
+            .map(|all| all.iter().map(|resource| resource.version.clone()).collect())
+            .unwrap_or_default()
     }
 
     /// Why nothing is known of a group, where that is so.
@@ -142,20 +145,34 @@ fn read_aggregated(catalog: &mut Catalog, answer: &Value) {
                 if group != name {
                     continue;
                 }
-                add(catalog, Resource {
-                    group,
-                    version: text(version, "/version"),
-                    kind,
-                    plural: text(resource, "/resource"),
-                    scope: if text(resource, "/scope") == "Namespaced" { Scope::Namespaced } else { Scope::Cluster },
-                    verbs: list(resource, "verbs").filter_map(|verb| verb.as_str().map(str::to_owned)).collect(),
-                });
+                add(
+                    catalog,
+                    Resource {
+                        group,
+                        version: text(version, "/version"),
+                        kind,
+                        plural: text(resource, "/resource"),
+                        scope: if text(resource, "/scope") == "Namespaced" {
+                            Scope::Namespaced
+                        } else {
+                            Scope::Cluster
+                        },
+                        verbs: list(resource, "verbs")
+                            .filter_map(|verb| verb.as_str().map(str::to_owned))
+                            .collect(),
+                    },
+                );
             }
         }
     }
 }
 
-async fn discover_each(rest: &Rest, catalog: &mut Catalog, root: &str, answer: &Value) -> Result<(), ApiError> {
+async fn discover_each(
+    rest: &Rest,
+    catalog: &mut Catalog,
+    root: &str,
+    answer: &Value,
+) -> Result<(), ApiError> {
     let mut versions: Vec<(String, String)> = list(answer, "versions")
         .filter_map(|version| Some((String::new(), version.as_str()?.to_owned())))
         .collect();
@@ -165,7 +182,8 @@ async fn discover_each(rest: &Rest, catalog: &mut Catalog, root: &str, answer: &
         }
     }
     for (group, version) in versions {
-        let uri = if group.is_empty() { format!("{root}/{version}") } else { format!("{root}/{group}/{version}") };
+        let uri =
+            if group.is_empty() { format!("{root}/{version}") } else { format!("{root}/{group}/{version}") };
         let kinds = match rest.json(Ask::get("get", &"the API's kinds", uri)).await {
             Ok(kinds) => kinds,
             // A group whose server is down says nothing about the other groups.
@@ -178,17 +196,22 @@ async fn discover_each(rest: &Rest, catalog: &mut Catalog, root: &str, answer: &
         for resource in list(&kinds, "resources") {
             let plural = text(resource, "/name");
             if !plural.contains('/') {
-                add(catalog, Resource {
-                    group: group.clone(),
-                    version: version.clone(),
-                    kind: text(resource, "/kind"),
-                    plural,
-                    scope: match resource.get("namespaced").and_then(Value::as_bool) {
-                        Some(true) => Scope::Namespaced,
-                        Some(false) | None => Scope::Cluster,
+                add(
+                    catalog,
+                    Resource {
+                        group: group.clone(),
+                        version: version.clone(),
+                        kind: text(resource, "/kind"),
+                        plural,
+                        scope: match resource.get("namespaced").and_then(Value::as_bool) {
+                            Some(true) => Scope::Namespaced,
+                            Some(false) | None => Scope::Cluster,
+                        },
+                        verbs: list(resource, "verbs")
+                            .filter_map(|verb| verb.as_str().map(str::to_owned))
+                            .collect(),
                     },
-                    verbs: list(resource, "verbs").filter_map(|verb| verb.as_str().map(str::to_owned)).collect(),
-                });
+                );
             }
         }
     }
@@ -214,17 +237,30 @@ mod tests {
     #[test]
     fn aggregated_discovery_gives_versions_in_the_servers_order_and_names_stale_groups() {
         let mut catalog = Catalog::default();
-        let resource = |kind: &str, plural: &str| json!({"resource": plural, "scope": "Namespaced", "verbs": ["get", "list"],
-            "responseKind": {"group": "", "version": "", "kind": kind}});
-        read_aggregated(&mut catalog, &json!({"items": [
+        let resource = |kind: &str, plural: &str| {
+            json!({"resource": plural, "scope": "Namespaced", "verbs": ["get", "list"],
+            "responseKind": {"group": "", "version": "", "kind": kind}})
+        };
+        read_aggregated(
+            &mut catalog,
+            &json!({"items": [
             {"metadata": {"name": "apps"}, "versions": [
                 {"version": "v1", "resources": [resource("Deployment", "deployments")]},
                 {"version": "v1beta1", "resources": [resource("Deployment", "deployments")]}]},
-            {"metadata": {"name": "metrics.example.com"}, "versions": [{"version": "v1", "freshness": "Stale"}]}]}));
+            {"metadata": {"name": "metrics.example.com"}, "versions": [{"version": "v1", "freshness": "Stale"}]}]}),
+        );
         let kind = GroupKind::new("apps", "Deployment");
         assert_eq!(catalog.versions(&kind), ["v1", "v1beta1"]);
-        let id = ObjectId { group: "apps".into(), kind: "Deployment".into(), namespace: "shop".into(), name: "web".into() };
-        assert_eq!(catalog.preferred(&kind).unwrap().object(&id), "/apis/apps/v1/namespaces/shop/deployments/web");
+        let id = ObjectId {
+            group: "apps".into(),
+            kind: "Deployment".into(),
+            namespace: "shop".into(),
+            name: "web".into(),
+        };
+        assert_eq!(
+            catalog.preferred(&kind).unwrap().object(&id),
+            "/apis/apps/v1/namespaces/shop/deployments/web"
+        );
         assert!(catalog.unknown_group("metrics.example.com").is_some());
     }
 }

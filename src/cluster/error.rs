@@ -64,7 +64,13 @@ impl ApiError {
     }
 
     /// Reads an answer with an error code. `what` says what was asked: `apply Deployment.apps shop/web`.
-    pub(super) fn from_answer(what: &str, code: u16, body: &[u8], retry_after: Option<Duration>, sent: usize) -> Self {
+    pub(super) fn from_answer(
+        what: &str,
+        code: u16,
+        body: &[u8],
+        retry_after: Option<Duration>,
+        sent: usize,
+    ) -> Self {
         let status: Value = serde_json::from_slice(body).unwrap_or_default();
         let words = status.get("message").and_then(Value::as_str).map_or_else(
             || String::from_utf8_lossy(body).trim().chars().take(300).collect::<String>(),
@@ -72,12 +78,20 @@ impl ApiError {
         );
         let class = classify(code, &status, &words);
         let message = match &class {
-            ApiErrorClass::TooLarge => format!("{what}: the object has {sent} bytes, more than the server takes: {words}"),
+            ApiErrorClass::TooLarge => {
+                format!("{what}: the object has {sent} bytes, more than the server takes: {words}")
+            }
             ApiErrorClass::Immutable(fields) => format!("{what}: immutable: {}: {words}", fields.join(", ")),
             ApiErrorClass::Conflict => {
-                let owners: Vec<String> =
-                    conflicts(&status).into_iter().map(|(manager, field)| format!("{field} of {manager}")).collect();
-                if owners.is_empty() { format!("{what}: {words}") } else { format!("{what}: conflict over {}", owners.join(", ")) }
+                let owners: Vec<String> = conflicts(&status)
+                    .into_iter()
+                    .map(|(manager, field)| format!("{field} of {manager}"))
+                    .collect();
+                if owners.is_empty() {
+                    format!("{what}: {words}")
+                } else {
+                    format!("{what}: conflict over {}", owners.join(", "))
+                }
             }
             _ if words.is_empty() => format!("{what}: the server answered {code}"),
             _ => format!("{what}: {words}"),
@@ -88,7 +102,10 @@ impl ApiError {
     /// Whether asking the same again may help without anybody doing anything.
     pub(super) fn is_passing(&self) -> bool {
         match self.class {
-            ApiErrorClass::Throttled | ApiErrorClass::Unreachable | ApiErrorClass::Timeout | ApiErrorClass::Other => true,
+            ApiErrorClass::Throttled
+            | ApiErrorClass::Unreachable
+            | ApiErrorClass::Timeout
+            | ApiErrorClass::Other => true,
             ApiErrorClass::Forbidden
             | ApiErrorClass::Unauthorized
             | ApiErrorClass::NotFound
@@ -132,19 +149,38 @@ mod tests {
 
     #[track_caller]
     fn check(code: u16, status: &Value, class: &ApiErrorClass, words: &str) {
-        let error = ApiError::from_answer("apply ConfigMap a/b", code, status.to_string().as_bytes(), None, 7);
+        let error =
+            ApiError::from_answer("apply ConfigMap a/b", code, status.to_string().as_bytes(), None, 7);
         assert_eq!((&error.class, error.message.contains(words)), (class, true), "{}", error.message);
     }
 
     #[test]
     fn answers_are_told_apart_by_what_they_mean() {
-        check(403, &json!({"message": "secrets is forbidden: User \"x\" cannot patch resource \"secrets\""}),
-            &ApiErrorClass::Forbidden, "cannot patch resource");
-        check(500, &json!({"message": "etcdserver: request is too large"}), &ApiErrorClass::TooLarge, "7 bytes");
-        check(422, &json!({"message": "invalid", "details": {"causes": [{"field": "spec.selector", "message": "field is immutable"}]}}),
-            &ApiErrorClass::Immutable(vec!["spec.selector".into()]), "immutable: spec.selector");
-        check(409, &json!({"message": "conflict", "details": {"causes": [{"reason": "FieldManagerConflict", "field": ".data.a",
-            "message": "conflict with \"kubectl\" using v1"}]}}), &ApiErrorClass::Conflict, "conflict over data.a of kubectl");
+        check(
+            403,
+            &json!({"message": "secrets is forbidden: User \"x\" cannot patch resource \"secrets\""}),
+            &ApiErrorClass::Forbidden,
+            "cannot patch resource",
+        );
+        check(
+            500,
+            &json!({"message": "etcdserver: request is too large"}),
+            &ApiErrorClass::TooLarge,
+            "7 bytes",
+        );
+        check(
+            422,
+            &json!({"message": "invalid", "details": {"causes": [{"field": "spec.selector", "message": "field is immutable"}]}}),
+            &ApiErrorClass::Immutable(vec!["spec.selector".into()]),
+            "immutable: spec.selector",
+        );
+        check(
+            409,
+            &json!({"message": "conflict", "details": {"causes": [{"reason": "FieldManagerConflict", "field": ".data.a",
+            "message": "conflict with \"kubectl\" using v1"}]}}),
+            &ApiErrorClass::Conflict,
+            "conflict over data.a of kubectl",
+        );
         check(503, &json!({}), &ApiErrorClass::Other, "the server answered 503");
     }
 }

@@ -27,7 +27,7 @@ pub(super) struct Ask<'a> {
     /// In Kubernetes' words: `get`, `list`, `watch`, `create`, `patch`, `delete`.
     pub verb: &'static str,
     /// What it is about, for errors: `ConfigMap shop/web`.
-    pub what: &'a dyn std::fmt::Display,
+    pub what: &'a (dyn std::fmt::Display + Sync),
     pub method: Method,
     /// Path and query.
     pub uri: String,
@@ -38,7 +38,7 @@ pub(super) struct Ask<'a> {
 }
 
 impl<'a> Ask<'a> {
-    pub(super) fn get(verb: &'static str, what: &'a dyn std::fmt::Display, uri: String) -> Self {
+    pub(super) fn get(verb: &'static str, what: &'a (dyn std::fmt::Display + Sync), uri: String) -> Self {
         Self { verb, what, method: Method::GET, uri, content_type: None, accept: None, body: Vec::new() }
     }
 }
@@ -53,7 +53,8 @@ impl Rest {
         let description = format!("{} {}", ask.verb, ask.what);
         let (verb, sent) = (ask.verb, ask.body.len());
         let exchange = async {
-            let response = self.client.send(request(ask)?).await.map_err(|error| unreachable(&description, &error))?;
+            let response =
+                self.client.send(request(ask)?).await.map_err(|error| unreachable(&description, &error))?;
             let (parts, body) = response.into_parts();
             let bytes = body.collect().await.map_err(|error| unreachable(&description, &error))?.to_bytes();
             Ok((parts, bytes))
@@ -112,7 +113,8 @@ impl Rest {
         if status == StatusCode::OK {
             return Ok(response.into_body());
         }
-        let bytes = response.into_body().collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
+        let bytes =
+            response.into_body().collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
         Err(ApiError::from_answer(&description, status.as_u16(), &bytes, None, 0))
     }
 }
@@ -147,7 +149,9 @@ fn unreachable(description: &str, error: &dyn std::error::Error) -> ApiError {
 pub(super) fn encode(text: &str) -> String {
     text.bytes()
         .map(|byte| match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => char::from(byte).to_string(),
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
+                char::from(byte).to_string()
+            }
             _ => format!("%{byte:02X}"),
         })
         .collect()

@@ -68,6 +68,9 @@ pub struct SyncSpec {
     /// Takes over fields that another manager owns; otherwise a conflict holds the object. Default true.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub force: Option<bool>,
+    /// Deletes all objects of a target that renders to none; otherwise that is taken for a mistake. Default false.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allow_empty: Option<bool>,
     /// How often a target is looked at even though nothing seems to have changed. Default 10m.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "duration::optional")]
     #[schemars(schema_with = "duration::optional::schema")]
@@ -77,7 +80,7 @@ pub struct SyncSpec {
 /// What trueup does by itself with a target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-#[expect(clippy::struct_excessive_bools, reason = "four independent switches that users set one by one")]
+#[expect(clippy::struct_excessive_bools, reason = "independent switches that users set one by one")]
 pub struct SyncPolicy {
     /// Applies new commits without being asked.
     pub automatic: bool,
@@ -87,6 +90,8 @@ pub struct SyncPolicy {
     pub self_heal: bool,
     /// Takes over fields that another manager owns.
     pub force: bool,
+    /// Deletes all objects of a target that renders to none.
+    pub allow_empty: bool,
     /// How often a target is looked at without a reason.
     #[serde(with = "duration")]
     pub interval: Duration,
@@ -95,7 +100,14 @@ pub struct SyncPolicy {
 impl Default for SyncPolicy {
     /// What the product promises: the cluster is what Git says. Each part can be switched off.
     fn default() -> Self {
-        Self { automatic: true, prune: true, self_heal: true, force: true, interval: Duration::from_mins(10) }
+        Self {
+            automatic: true,
+            prune: true,
+            self_heal: true,
+            force: true,
+            allow_empty: false,
+            interval: Duration::from_mins(10),
+        }
     }
 }
 
@@ -108,6 +120,7 @@ impl SyncPolicy {
             prune: spec.prune.unwrap_or(self.prune),
             self_heal: spec.self_heal.unwrap_or(self.self_heal),
             force: spec.force.unwrap_or(self.force),
+            allow_empty: spec.allow_empty.unwrap_or(self.allow_empty),
             interval: spec.interval.unwrap_or(self.interval),
         }
     }

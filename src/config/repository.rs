@@ -35,6 +35,9 @@ pub struct RepositorySpec {
     /// Reads the working tree instead of the last commit. Only for a local folder.
     #[serde(default)]
     pub worktree: bool,
+    /// Sends credentials over plain http to other machines than this one. Anyone on the way can read them.
+    #[serde(default)]
+    pub insecure: bool,
     /// Stops looking for new commits; what is applied stays.
     #[serde(default)]
     pub suspend: bool,

@@ -92,8 +92,10 @@ pub fn build(source: Arc<dyn Tree>, request: &Request) -> Result<Rendered, Rende
 fn manifests(source: &dyn Tree, request: &Request) -> Result<Vec<Manifest>, RenderError> {
     let path = tree::join("", &request.path)?;
     if kustomize::is_kustomization(source, &path)?.is_some() {
-        let options =
-            kustomize::Options { load_restrictions: request.load_restrictions, ..kustomize::Options::default() };
+        let options = kustomize::Options {
+            load_restrictions: request.load_restrictions,
+            ..kustomize::Options::default()
+        };
         return kustomize::build(source, &path, &options)
             .map_err(|errors| RenderError(errors.0.iter().map(ToString::to_string).collect()));
     }
@@ -143,7 +145,12 @@ mod tests {
     fn a_plain_folder_is_read_by_file_and_document_and_lists_are_opened() {
         let list = r#"{"apiVersion": "v1", "kind": "List", "items": [{"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}}]}"#;
         let two = format!("{A}---\n# nothing\n---\napiVersion: v1\nkind: ConfigMap\nmetadata: {{name: b}}\n");
-        let files = [("app/2.json", list), ("app/1.yaml", two.as_str()), ("app/sub/3.yaml", A), ("app/README.md", "x")];
+        let files = [
+            ("app/2.json", list),
+            ("app/1.yaml", two.as_str()),
+            ("app/sub/3.yaml", A),
+            ("app/README.md", "x"),
+        ];
         assert_eq!(
             render(&files, &at("app")).unwrap(),
             ["ConfigMap a app/1.yaml:1", "ConfigMap b app/1.yaml:6", "Secret s app/2.json:1"]
@@ -161,12 +168,15 @@ mod tests {
 
     #[test]
     fn an_object_without_a_kind_is_refused_with_its_place() {
-        let error = render(&[("app/1.yaml", "apiVersion: v1\nmetadata: {name: x}\n")], &at("app")).unwrap_err();
+        let error =
+            render(&[("app/1.yaml", "apiVersion: v1\nmetadata: {name: x}\n")], &at("app")).unwrap_err();
         assert_eq!(error, "app/1.yaml:1: the object has no kind");
     }
 
     #[test]
     fn a_missing_path_is_an_error_and_not_an_empty_result() {
-        assert!(render(&[("app/1.yaml", A)], &at("other")).unwrap_err().contains("other: there is no such file"));
+        assert!(
+            render(&[("app/1.yaml", A)], &at("other")).unwrap_err().contains("other: there is no such file")
+        );
     }
 }

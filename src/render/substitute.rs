@@ -60,7 +60,9 @@ impl Problem {
                     known.join(", ")
                 )
             }
-            Self::Malformed(text) => format!("{text:?} is not an expression that trueup knows; write $${{…}} to keep it as it is"),
+            Self::Malformed(text) => {
+                format!("{text:?} is not an expression that trueup knows; write $${{…}} to keep it as it is")
+            }
         }
     }
 
@@ -88,7 +90,10 @@ fn place(problem: &Problem, manifest: &Manifest, source: &dyn Tree) -> String {
 
 fn is_disabled(object: &Value) -> bool {
     ["annotations", "labels"].into_iter().any(|field| {
-        object.pointer(&format!("/metadata/{field}")).and_then(|map| map.get(DISABLED)).and_then(Value::as_str)
+        object
+            .pointer(&format!("/metadata/{field}"))
+            .and_then(|map| map.get(DISABLED))
+            .and_then(Value::as_str)
             == Some("disabled")
     })
 }
@@ -183,7 +188,11 @@ mod tests {
     use trueup_model::{MemoryTree, Origin};
 
     fn variables() -> Variables {
-        Variables([("domain", "shop.example.com"), ("replicas", "4"), ("empty", "")].map(|(k, v)| (k.into(), v.into())).into())
+        Variables(
+            [("domain", "shop.example.com"), ("replicas", "4"), ("empty", "")]
+                .map(|(k, v)| (k.into(), v.into()))
+                .into(),
+        )
     }
 
     fn check(value: Value, wanted: Value) {
@@ -212,8 +221,10 @@ mod tests {
     #[test]
     fn every_unset_name_is_an_error_with_file_and_line() {
         let tree = MemoryTree::from_iter([("app/a.yaml", "kind: X\na: 1\nb: ${no}\nc: ${nope}\n")]);
-        let mut manifests =
-            [Manifest { value: json!({"b": "${no}", "c": "${nope}"}), origin: Origin { path: "app/a.yaml".into(), line: 1 } }];
+        let mut manifests = [Manifest {
+            value: json!({"b": "${no}", "c": "${nope}"}),
+            origin: Origin { path: "app/a.yaml".into(), line: 1 },
+        }];
         let RenderError(problems) = apply(&mut manifests, &variables(), &tree).unwrap_err();
         assert_eq!(problems.len(), 2);
         assert!(problems[0].starts_with("app/a.yaml:3: ${no} is not set"), "{problems:?}");

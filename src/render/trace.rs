@@ -57,7 +57,9 @@ impl TracedTree {
 impl Tree for TracedTree {
     fn entry(&self, path: &str) -> Result<Option<Entry>, TreeError> {
         let entry = self.inner.entry(path)?;
-        self.note(|trace| drop(trace.entries.insert(path.to_owned(), summary(entry))));
+        self.note(|trace| {
+            trace.entries.insert(path.to_owned(), summary(entry));
+        });
         Ok(entry)
     }
 
@@ -69,7 +71,9 @@ impl Tree for TracedTree {
 
     fn list(&self, path: &str) -> Result<Vec<(String, Entry)>, TreeError> {
         let list = self.inner.list(path)?;
-        self.note(|trace| drop(trace.listings.insert(path.to_owned(), names(&list))));
+        self.note(|trace| {
+            trace.listings.insert(path.to_owned(), names(&list));
+        });
         Ok(list)
     }
 }

@@ -11,7 +11,8 @@ use trueup_model::ObjectId;
 pub fn delay(attempt: u32, random: f64) -> Duration {
     const FIRST: f64 = 1.0;
     const LONGEST: f64 = 300.0;
-    let seconds = (FIRST * 2f64.powi(i32::try_from(attempt.saturating_sub(1)).unwrap_or(i32::MAX))).min(LONGEST);
+    let seconds =
+        (FIRST * 2f64.powi(i32::try_from(attempt.saturating_sub(1)).unwrap_or(i32::MAX))).min(LONGEST);
     Duration::from_secs_f64(seconds * (0.75 + random / 2.0))
 }
 
@@ -88,7 +89,12 @@ mod tests {
 
     #[test]
     fn the_sixth_repair_in_a_row_waits_and_peace_ends_the_row() {
-        let id = ObjectId { group: String::new(), kind: "ConfigMap".into(), namespace: "a".into(), name: "b".into() };
+        let id = ObjectId {
+            group: String::new(),
+            kind: "ConfigMap".into(),
+            namespace: "a".into(),
+            name: "b".into(),
+        };
         let mut fights = Fights::default();
         let start = Instant::now();
         for _ in 0..COINCIDENCE {

@@ -3,8 +3,9 @@
 //! Enters: the plan, the bodies of its objects, a cluster. Leaves: one outcome a step, and what is now known of the
 //! objects that were applied. A step whose needs failed is skipped; deletions wait for a turn in which every apply went through.
 
-use crate::cluster::{Apply, ApiErrorClass, Cluster, Deletion, Force, Mode};
-use futures::StreamExt as _;
+use crate::bounded::in_order;
+use crate::cluster::{ApiErrorClass, Apply, Cluster, Deletion, Force, Mode};
+use futures::FutureExt as _;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -45,11 +46,9 @@ pub async fn carry(cluster: &Cluster, desired: &Desired, plan: &Plan, orders: &O
     let mut carried = Carried::default();
     let mut failed: BTreeSet<ObjectId> = BTreeSet::new();
     for phase in plan.phases() {
-        let results: Vec<Finished> = futures::stream::iter(phase)
-            .map(|step| finish(cluster, desired, step, orders, &failed))
-            .buffered(IN_FLIGHT)
-            .collect()
-            .await;
+        let steps =
+            phase.iter().map(|step| finish(cluster, desired, step, orders, &failed).boxed()).collect();
+        let results = in_order(steps, IN_FLIGHT).await;
         for (step, finished) in phase.iter().zip(results) {
             match finished.outcome.result {
                 OutcomeResult::Failed | OutcomeResult::Skipped => drop(failed.insert(step.id.clone())),
@@ -95,7 +94,10 @@ async fn finish(
     }
     if step.prunes() {
         if !failed.is_empty() {
-            return ended(OutcomeResult::Skipped, "nothing is deleted until every apply goes through".to_owned());
+            return ended(
+                OutcomeResult::Skipped,
+                "nothing is deleted until every apply goes through".to_owned(),
+            );
         }
         return ended_deletion(cluster, step).await;
     }
@@ -143,15 +145,15 @@ async fn write(cluster: &Cluster, want: &Want, step: &Step, orders: &Orders<'_>)
 }
 
 async fn ended_deletion(cluster: &Cluster, step: &Step) -> Finished {
-    let (uid, version) = step
-        .precondition
-        .as_ref()
-        .map_or(("", None), |precondition| (precondition.uid.as_str(), Some(precondition.resource_version.as_str())));
+    let (uid, version) = step.precondition.as_ref().map_or(("", None), |precondition| {
+        (precondition.uid.as_str(), Some(precondition.resource_version.as_str()))
+    });
     let (result, message) = match cluster.delete(&step.id, uid, version).await {
         Ok(Deletion::Gone | Deletion::Started) => (OutcomeResult::Done, step.reason.to_string()),
-        Ok(Deletion::Changed) => {
-            (OutcomeResult::Skipped, "it changed after the decision to delete it; it is looked at again".to_owned())
-        }
+        Ok(Deletion::Changed) => (
+            OutcomeResult::Skipped,
+            "it changed after the decision to delete it; it is looked at again".to_owned(),
+        ),
         Err(error) => (OutcomeResult::Failed, error.to_string()),
     };
     Finished {
@@ -169,7 +171,8 @@ async fn await_kinds(cluster: &Cluster, desired: &Desired, failed: &BTreeSet<Obj
         let _ = cluster.discover().await;
         let catalog = cluster.catalog();
         let missing = desired.objects.values().any(|want| {
-            let version = want.api_version.rsplit_once('/').map_or(&*want.api_version, |(_, version)| version);
+            let version =
+                want.api_version.rsplit_once('/').map_or(&*want.api_version, |(_, version)| version);
             catalog.resource(&want.id.group, version, &want.id.kind).is_none()
                 && !want.needs.iter().any(|need| failed.contains(need))
         });

@@ -45,7 +45,8 @@ impl Directory {
     pub fn configure(&self, sets: BTreeMap<String, String>) {
         let mut entries = self.lock();
         let targets: BTreeSet<String> = sets.values().cloned().collect();
-        let gone: Vec<String> = entries.wanted.keys().filter(|target| !targets.contains(*target)).cloned().collect();
+        let gone: Vec<String> =
+            entries.wanted.keys().filter(|target| !targets.contains(*target)).cloned().collect();
         for target in gone {
             entries.release(&target);
         }

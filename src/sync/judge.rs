@@ -1,12 +1,14 @@
 //! Asks the cluster about the objects of which nothing is proven, and only about them.
 
 use super::target::{TargetSpec, TargetState};
-use crate::cluster::{Apply, ApiErrorClass, Cluster, MANAGER, Mode};
-use futures::StreamExt as _;
+use crate::bounded::in_order;
+use crate::cluster::{ApiErrorClass, Apply, Cluster, MANAGER, Mode};
+use futures::FutureExt as _;
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::time::Instant;
 use trueup_merge::compare::{Change, changes};
+use trueup_merge::token::token;
 use trueup_model::ObjectId;
 use trueup_plan::desired::{Desired, Want};
 use trueup_plan::observed::{Known, Live, Observed, Verdict};
@@ -41,18 +43,17 @@ pub async fn judge(
     let doubts: Vec<Doubt<'_>> = desired
         .objects
         .values()
-        .filter(|want| !judgement.verdicts.contains_key(&want.id) && !observed.unknown.contains_key(&want.id.group_kind()))
+        .filter(|want| {
+            !judgement.verdicts.contains_key(&want.id)
+                && !observed.unknown.contains_key(&want.id.group_kind())
+        })
         .filter_map(|want| doubt(want, observed.members.get(&want.id)?, state))
         .collect();
     let drifted = doubts.iter().filter(|doubt| doubt.is_drift).count();
     let repaired_unseen = drifted > ATTRIBUTED && spec.policy.drift == Drift::Repair;
-    let answers: Vec<(&Doubt<'_>, Option<Answer>)> = futures::stream::iter(&doubts)
-        .filter(|doubt| std::future::ready(!(doubt.is_drift && repaired_unseen)))
-        .map(|doubt| async move { (doubt, ask(cluster, spec, doubt).await) })
-        .buffered(IN_FLIGHT)
-        .collect()
-        .await;
-    for (doubt, answer) in answers {
+    let asked: Vec<&Doubt<'_>> = doubts.iter().filter(|doubt| !(doubt.is_drift && repaired_unseen)).collect();
+    let questions = asked.iter().map(|doubt| ask(cluster, spec, doubt).boxed()).collect();
+    for (doubt, answer) in asked.iter().zip(in_order(questions, IN_FLIGHT).await) {
         let id = &doubt.want.id;
         match answer {
             Some(Answer::Same(known)) => {
@@ -131,8 +132,15 @@ async fn ask(cluster: &Cluster, spec: &TargetSpec, doubt: &Doubt<'_>) -> Option<
                 Some(Answer::Same(Known { digest: want.digest, token: live }))
             }
             (_, _) => {
-                let live = cluster.get(&want.id).await.ok().flatten()?;
-                let found = applied.object.map(|predicted| changes(&live, &predicted, MANAGER)).unwrap_or_default();
+                // In the version that the object is written in: two readings can only be compared in one version.
+                let live = cluster.get_in(&want.id, &want.api_version).await.ok().flatten()?;
+                if let (Some(predicted), Some(seen)) = (applied.live.token, doubt.live.token)
+                    && token(&live, MANAGER) == Some(predicted)
+                {
+                    return Some(Answer::Same(Known { digest: want.digest, token: seen }));
+                }
+                let found =
+                    applied.object.map(|predicted| changes(&live, &predicted, MANAGER)).unwrap_or_default();
                 Some(Answer::Verdict(Verdict::Differs(found)))
             }
         },

@@ -47,7 +47,8 @@ pub async fn grow(
     let kinds = kinds(desired, state);
     let namespaces = namespaces(spec, desired, state);
     let known = state.parent.as_ref();
-    if known.is_some_and(|parent| kinds.is_subset(&parent.kinds) && namespaces.is_subset(&parent.namespaces)) {
+    if known.is_some_and(|parent| kinds.is_subset(&parent.kinds) && namespaces.is_subset(&parent.namespaces))
+    {
         return Ok(());
     }
     let mut data = known.map(|parent| parent.data.clone()).unwrap_or_default();
@@ -73,7 +74,10 @@ pub async fn grow(
             state.parent = Some(Parent { uid, ..parent });
             Ok(())
         }
-        Err(error) => Err(format!("the target's record {}/{} could not be written: {error}", parent.namespace, parent.name)),
+        Err(error) => Err(format!(
+            "the target's record {}/{} could not be written: {error}",
+            parent.namespace, parent.name
+        )),
     }
 }
 
@@ -102,7 +106,8 @@ async fn create_namespace(
         name: name.to_owned(),
     };
     let want = desired.objects.get(&id);
-    let bare = serde_json::json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}).to_string();
+    let bare =
+        serde_json::json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}).to_string();
     let body = want.map_or(bare.as_bytes(), |want| &want.body);
     let request = Apply { id: &id, api_version: "v1", body, mode: Mode::Write, force: Force::No };
     let applied = cluster
@@ -118,11 +123,14 @@ async fn create_namespace(
 
 /// Whether the parent's record tells another story than the status.
 pub fn is_behind(state: &TargetState, desired: &Desired, status: &TargetStatus) -> bool {
-    let Some(parent) = &state.parent else { return !desired.objects.is_empty() && !status.revision.is_empty() };
+    let Some(parent) = &state.parent else {
+        return !desired.objects.is_empty() && !status.revision.is_empty();
+    };
     let recorded = parent.data.get(STATUS).and_then(|text| serde_json::from_str::<TargetStatus>(text).ok());
     !state.former.is_empty()
         || recorded.is_none_or(|recorded| {
-            (&recorded.revision, recorded.sync, recorded.objects) != (&status.revision, status.sync, status.objects)
+            (&recorded.revision, recorded.sync, recorded.objects)
+                != (&status.revision, status.sync, status.objects)
         })
 }
 
@@ -170,7 +178,8 @@ pub async fn settle(
     let mut kept = Vec::new();
     for former in std::mem::take(&mut state.former) {
         let left = cluster.members(std::slice::from_ref(&former.id));
-        if left.members.is_empty() && left.unknown.is_empty() && cluster.delete_parent(&former).await.is_ok() {
+        if left.members.is_empty() && left.unknown.is_empty() && cluster.delete_parent(&former).await.is_ok()
+        {
             continue;
         }
         kept.push(former);

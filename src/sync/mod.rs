@@ -1,6 +1,22 @@
-//! The reconciler.
+//! The reconciler: the only place that puts the stages in order.
+//!
+//! Data flows one way: a trigger puts a target's name in the [`queue`]; the [`engine`] takes it out and runs a [`turn`], which
+//! renders, observes, judges, plans, [`carry`]s out and records; [`view`] is how the command line and HTTP see it.
 
+pub mod backoff;
+pub mod carry;
+pub mod directory;
+pub mod engine;
+pub mod judge;
+pub mod membership;
 pub mod offline;
+pub mod preview;
+pub mod queue;
+pub mod repositories;
+pub mod status;
+pub mod target;
+pub mod topology;
+pub mod turn;
 pub mod view;
 
 pub use view::{Handle, PlanOptions, Preview, PreviewStep, Readiness, Wait};

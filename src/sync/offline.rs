@@ -1,34 +1,128 @@
-//! What the command line does without a running trueup. PLACEHOLDER: to be replaced by the reconciler's own.
+//! A reconciler for the length of one command, and the one that runs until it is stopped.
 
-#![allow(clippy::unused_async)]
-
-use super::{PlanOptions, Preview};
-use anyhow::{Result, bail};
+use super::engine::{Engine, Parts, is_settled};
+use super::membership;
+use super::repositories::chain;
+use super::topology::{self, Secrets};
+use super::view::{self, PlanOptions, Preview};
+use crate::cluster::Cluster;
+use crate::config::{self, Config};
+use crate::render;
+use crate::source::{self, Location, Spec};
+use crate::store::{Retention, Store};
+use crate::web;
+use crate::web::metrics::Metrics;
+use anyhow::{Context as _, Result, anyhow, bail};
+use jiff::Timestamp;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
-use trueup_model::Manifest;
-use trueup_plan::record::TargetStatus;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use trueup_model::{Manifest, Value};
+use trueup_plan::health::HealthStatus;
+use trueup_plan::record::{SyncStatus, TargetStatus};
 
-/// How the statuses are found where neither a server nor a state folder is there: from the sets' parents.
+/// How long a one-off look waits for a repository to be read for the first time.
+const FIRST_READ: Duration = Duration::from_secs(60);
+
+fn load(path: &Path) -> Result<Config> {
+    config::load(path).map_err(|problems| anyhow!("{problems}"))
+}
+
+/// How the targets stood when they were last recorded in their clusters.
 pub async fn statuses(config: &Path) -> Result<Vec<TargetStatus>> {
-    bail!("{}: the clusters cannot be asked yet", config.display())
+    let config = load(config)?;
+    let mut found: BTreeMap<String, TargetStatus> = BTreeMap::new();
+    let secrets = Secrets { home: Err("no trueup runs that could".to_owned()) };
+    for name in config.clusters.keys() {
+        let read = async {
+            let access = topology::access(&config, name, &secrets).await?;
+            let cluster = Cluster::connect(&access, Arc::new(|_, _| {}), Arc::new(|_| {})).await?;
+            cluster.scope(&config.targets().iter().filter_map(|target| target.namespace.clone()).collect());
+            Ok::<_, anyhow::Error>(cluster.parents().await?)
+        };
+        match read.await {
+            Ok(parents) => {
+                for parent in parents {
+                    let recorded = parent
+                        .data
+                        .get(membership::STATUS)
+                        .map(|text| serde_json::from_str::<TargetStatus>(text));
+                    if let Some(Ok(status)) = recorded {
+                        found.insert(status.target.clone(), status);
+                    }
+                }
+            }
+            Err(error) => {
+                for target in config.targets().iter().filter(|target| target.cluster == *name) {
+                    found.insert(target.name.clone(), unknown(target, format!("cluster {name}: {error:#}")));
+                }
+            }
+        }
+    }
+    let status = |target: &config::Target| {
+        found.remove(&target.name).unwrap_or_else(|| unknown(target, "was never synced".to_owned()))
+    };
+    Ok(config.targets().iter().map(status).collect())
+}
+
+fn unknown(target: &config::Target, message: String) -> TargetStatus {
+    TargetStatus {
+        target: target.name.clone(),
+        app: target.app.clone(),
+        environment: target.environment.clone(),
+        cluster: target.cluster.clone(),
+        sync: SyncStatus::Unknown,
+        health: HealthStatus::Unknown,
+        message,
+        ..TargetStatus::default()
+    }
+}
+
+/// An engine for one command; its state is gone with it unless a folder is given.
+struct Once {
+    engine: Engine,
+    store: Store,
+    _folder: Option<tempfile::TempDir>,
+}
+
+impl Once {
+    async fn begin(config: &Config, state: Option<&Path>) -> Result<Self> {
+        let folder = match state {
+            Some(_) => None,
+            None => Some(tempfile::tempdir().context("a folder for the time being")?),
+        };
+        let path = folder.as_ref().map(|folder| folder.path().to_owned()).or(state.map(Path::to_owned));
+        let path = path.context("no state folder")?;
+        let store = Store::open(&path, Retention::default(), Timestamp::now())?;
+        let (_, board, _) = view::open();
+        let parts = Parts { board, metrics: Metrics::new(), store: store.clone() };
+        let engine = Engine::new(parts, &path).await?;
+        engine.configure(config).await?;
+        Ok(Self { engine, store, _folder: folder })
+    }
+
+    async fn end(self) -> Result<()> {
+        self.engine.stop();
+        self.engine.work().await;
+        self.store.close().await
+    }
 }
 
 /// Plans `targets` (all of them if there are none named); touches nothing.
 pub async fn plans(config: &Path, targets: &[String], options: &PlanOptions) -> Result<Vec<Preview>> {
-    let _ = (targets, options);
-    bail!("{}: plans cannot be made yet", config.display())
-}
-
-/// Syncs `targets` (all of them if there are none named) once and gives how they stand.
-pub async fn sync(
-    config: &Path,
-    state: &Path,
-    targets: &[String],
-    until: Until,
-) -> Result<Vec<TargetStatus>> {
-    let _ = (state, targets, until);
-    bail!("{}: targets cannot be synced yet", config.display())
+    let config = load(config)?;
+    let once = Once::begin(&config, None).await?;
+    let names = once.engine.select(targets).map_err(anyhow::Error::msg)?;
+    let mut previews = Vec::new();
+    for name in names {
+        previews.push(once.engine.preview(&name, options).await.with_context(|| name.clone())?);
+    }
+    once.end().await?;
+    Ok(previews)
 }
 
 /// When a sync is over.
@@ -40,15 +134,92 @@ pub enum Until {
     Healthy(Duration),
 }
 
-/// The manifests of one target.
-pub async fn render(config: &Path, target: &str, revision: Option<&str>) -> Result<Vec<Manifest>> {
-    let _ = revision;
-    bail!("{}: {target} cannot be rendered yet", config.display())
+/// Syncs `targets` (all of them if there are none named) once and gives how they stand.
+pub async fn sync(
+    config: &Path,
+    state: &Path,
+    targets: &[String],
+    until: Until,
+) -> Result<Vec<TargetStatus>> {
+    let config = load(config)?;
+    let once = Once::begin(&config, Some(state)).await?;
+    let names = once.engine.select(targets).map_err(anyhow::Error::msg)?;
+    let worker = tokio::spawn({
+        let engine = once.engine.clone();
+        async move { engine.work().await }
+    });
+    let limit = match until {
+        Until::Applied => FIRST_READ,
+        Until::Healthy(limit) => limit,
+    };
+    let wait = async {
+        loop {
+            for turn in once.engine.ask_for_turns(&names) {
+                let _ = turn.await;
+            }
+            let statuses = once.engine.statuses();
+            let over = |name: &String| statuses.get(name).is_some_and(|status| is_over(status, until));
+            if names.iter().all(over) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    };
+    let _ = tokio::time::timeout(limit, wait).await;
+    let mut statuses = once.engine.statuses();
+    once.engine.stop();
+    let _ = worker.await;
+    once.store.close().await?;
+    Ok(names.iter().filter_map(|name| statuses.remove(name)).collect())
 }
 
-/// The manifests of a folder on disk.
+fn is_over(status: &TargetStatus, until: Until) -> bool {
+    match until {
+        Until::Applied => !matches!(status.sync, SyncStatus::Unknown | SyncStatus::Syncing),
+        Until::Healthy(_) => is_settled(status),
+    }
+}
+
+/// The manifests of one target, as Git has them.
+pub async fn render(config: &Path, target: &str, revision: Option<&str>) -> Result<Vec<Manifest>> {
+    let config = load(config)?;
+    let specs = topology::targets(&config);
+    let names = topology::select(specs.keys().map(String::as_str), &[target.to_owned()])
+        .map_err(anyhow::Error::msg)?;
+    let [name] = names.as_slice() else {
+        bail!("{target} means several targets: {}; name one", names.join(", "))
+    };
+    let spec = &specs[name];
+    let folder = tempfile::tempdir().context("a folder for the time being")?;
+    let secrets = Secrets { home: Err("rendering reaches no cluster".to_owned()) };
+    let source = source::Cache::new(folder.path())?
+        .open(topology::source(&config, &spec.repository, &secrets).await?)?;
+    let read = async {
+        let head = match revision {
+            Some(revision) => source.resolve(revision).await?,
+            None => source.poll().await?,
+        };
+        source.fetch(&head).await
+    };
+    let commit = read.await.map_err(|error| anyhow!("repository {}: {}", spec.repository, chain(&error)))?;
+    Ok(render::build(commit.tree, &spec.request)?.manifests)
+}
+
+/// The manifests of a folder on disk: a part of a Git repository, where it is in one, so that bases beside it are found.
 pub async fn render_folder(folder: &Path) -> Result<Vec<Manifest>> {
-    bail!("{}: folders cannot be rendered yet", folder.display())
+    let folder = folder.canonicalize().with_context(|| folder.display().to_string())?;
+    let root = folder.ancestors().find(|above| above.join(".git").exists()).unwrap_or(&folder);
+    let below = folder.strip_prefix(root).unwrap_or(Path::new(""));
+    let path =
+        below.to_str().with_context(|| format!("{}: the name is not UTF-8", folder.display()))?.to_owned();
+    let mut spec = Spec::new(Location::Folder(root.to_owned()));
+    spec.worktree = true;
+    let cache = tempfile::tempdir().context("a folder for the time being")?;
+    let source = source::Cache::new(cache.path())?.open(spec)?;
+    let read = async { source.fetch(&source.poll().await?).await };
+    let commit = read.await.map_err(|error| anyhow!("{}: {}", folder.display(), chain(&error)))?;
+    let request = render::Request { path, ..render::Request::default() };
+    Ok(render::build(commit.tree, &request)?.manifests)
 }
 
 /// What a running trueup needs to know.
@@ -64,10 +235,73 @@ pub struct RunOptions {
 
 /// Reconciles until a signal ends it.
 pub async fn run(options: RunOptions) -> Result<()> {
-    bail!("{}: cannot be run yet", options.config.display())
+    let first = load(&options.config)?;
+    let store = {
+        let state = options.state.clone();
+        tokio::task::spawn_blocking(move || Store::open(&state, Retention::default(), Timestamp::now()))
+            .await??
+    };
+    let listener = TcpListener::bind(options.listen)
+        .await
+        .with_context(|| format!("listening on {}", options.listen))?;
+    let (handle, board, requests) = view::open();
+    let metrics = Metrics::new();
+    let stop = CancellationToken::new();
+    let sources = web::Sources { handle, store: store.clone(), metrics: metrics.clone() };
+    tracing::info!(address = %listener.local_addr()?, "listening");
+    let server = tokio::spawn(web::serve(listener, sources, stop.clone().cancelled_owned()));
+    let engine = Engine::new(Parts { board, metrics, store: store.clone() }, &options.state).await?;
+    engine.configure(&first).await?;
+    let worker = tokio::spawn({
+        let engine = engine.clone();
+        async move { engine.work().await }
+    });
+    let answers = tokio::spawn({
+        let engine = engine.clone();
+        async move { engine.answer(requests).await }
+    });
+    let ended = until_signal(&engine, &options.config, first.fingerprint()).await;
+    tracing::info!("stopping");
+    engine.stop();
+    stop.cancel();
+    let _ = worker.await;
+    let _ = server.await;
+    answers.abort();
+    store.close().await?;
+    ended
+}
+
+async fn until_signal(engine: &Engine, path: &Path, mut fingerprint: String) -> Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut hangup = signal(SignalKind::hangup())?;
+    let mut watch = config::watch(path)?;
+    loop {
+        let changed = tokio::select! {
+            _ = terminate.recv() => return Ok(()),
+            _ = interrupt.recv() => return Ok(()),
+            _ = hangup.recv() => {
+                engine.look_again();
+                Some(config::load(path))
+            }
+            changed = watch.next() => changed,
+        };
+        match changed {
+            Some(Ok(config)) if config.fingerprint() == fingerprint => {}
+            Some(Ok(config)) => {
+                fingerprint = config.fingerprint();
+                tracing::info!("the configuration changed");
+                engine.configure(&config).await?;
+            }
+            Some(Err(problems)) => {
+                tracing::error!(%problems, "the new configuration is broken; the old one stays in force");
+            }
+            None => bail!("the configuration cannot be watched any more"),
+        }
+    }
 }
 
 /// The JSON schema of the configuration.
-pub fn schema() -> Result<trueup_model::Value> {
-    bail!("there is no schema yet")
+pub fn schema() -> Result<Value> {
+    Ok(config::schema())
 }

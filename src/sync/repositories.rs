@@ -132,7 +132,8 @@ impl Follower {
             // A server that is gone is asked sooner than a quiet one, but not in step with all others.
             let pause = match failures {
                 0 => self.interval,
-                n => super::backoff::delay(n, super::backoff::jitter()).min(self.interval.max(Duration::from_secs(1))),
+                n => super::backoff::delay(n, super::backoff::jitter())
+                    .min(self.interval.max(Duration::from_secs(1))),
             };
             let changed = async {
                 match &mut watch {
@@ -151,7 +152,13 @@ impl Follower {
 
     async fn look(&self) -> bool {
         let clock = Instant::now();
-        let before = self.known.lock().unwrap_or_else(PoisonError::into_inner).get(&self.name).cloned().unwrap_or_default();
+        let before = self
+            .known
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&self.name)
+            .cloned()
+            .unwrap_or_default();
         let result = self.latest(before.commit.as_ref()).await;
         self.metrics.git_request(if result.is_ok() { Ended::Success } else { Ended::Failure });
         let (known, ok) = match result {
@@ -164,7 +171,11 @@ impl Follower {
             Err(error) => {
                 let trouble = format!("repository {}: {}", self.name, chain(&error));
                 if before.trouble.as_ref() != Some(&trouble) {
-                    tracing::warn!(repository = self.name, error = chain(&error), "the repository could not be read");
+                    tracing::warn!(
+                        repository = self.name,
+                        error = chain(&error),
+                        "the repository could not be read"
+                    );
                 }
                 (Known { trouble: Some(trouble), ..before.clone() }, false)
             }
@@ -180,7 +191,7 @@ impl Follower {
 
     async fn latest(&self, before: Option<&Arc<Commit>>) -> Result<Option<Commit>, SourceError> {
         let head = self.source.poll().await?;
-        if before.is_some_and(|commit| commit.revision == head.revision) {
+        if before.is_some_and(|commit| commit.revision == head.revision) && !self.source.is_damaged() {
             return Ok(None);
         }
         self.source.fetch(&head).await.map(Some)

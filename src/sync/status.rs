@@ -38,7 +38,8 @@ pub fn standing(plan: &Plan, outcomes: &[Outcome]) -> Standing {
         .chain(plan.steps.iter().filter(|step| step.is_problem()).map(problem))
         .collect();
     let skipped = outcomes.iter().find(|outcome| outcome.result == OutcomeResult::Skipped);
-    let drifting: Vec<&Step> = plan.steps.iter().filter(|step| step.action == Action::Hold && is_drift(step)).collect();
+    let drifting: Vec<&Step> =
+        plan.steps.iter().filter(|step| step.action == Action::Hold && is_drift(step)).collect();
     let held = plan.steps.iter().find(|step| step.action == Action::Hold && is_difference(step));
     let waiting = plan.steps.iter().find(|step| step.action == Action::Wait);
     let pending = (!carried_out).then(|| plan.writes().next()).flatten();
@@ -60,7 +61,12 @@ pub fn standing(plan: &Plan, outcomes: &[Outcome]) -> Standing {
         errors: errors.into_iter().take(LISTED).collect(),
         drifted: drifting.len(),
         drift: drifting.iter().flat_map(|step| drifted_fields(step)).take(LISTED).collect(),
-        prune_pending: plan.steps.iter().filter(|step| is_pending_prune(step, outcomes)).map(|s| s.id.clone()).collect(),
+        prune_pending: plan
+            .steps
+            .iter()
+            .filter(|step| is_pending_prune(step, outcomes))
+            .map(|s| s.id.clone())
+            .collect(),
     }
 }
 
@@ -113,9 +119,10 @@ pub fn health(desired: &Desired, members: &BTreeMap<ObjectId, Live>) -> (HealthS
     let mut worst = HealthStatus::Healthy;
     let mut unhealthy = Vec::new();
     for id in desired.objects.keys() {
-        let found = members
-            .get(id)
-            .map_or_else(|| Health::new(HealthStatus::Missing, "is not in the cluster"), |live| live.health.clone());
+        let found = members.get(id).map_or_else(
+            || Health::new(HealthStatus::Missing, "is not in the cluster"),
+            |live| live.health.clone(),
+        );
         worst = worst.max(found.status);
         if found.status != HealthStatus::Healthy {
             unhealthy.push(ObjectStatus { id: id.clone(), health: found });

@@ -61,7 +61,12 @@ pub struct Turned {
 }
 
 /// Runs one turn.
-pub async fn turn(context: &Context<'_>, spec: &TargetSpec, state: &mut TargetState, trigger: Trigger) -> Turned {
+pub async fn turn(
+    context: &Context<'_>,
+    spec: &TargetSpec,
+    state: &mut TargetState,
+    trigger: Trigger,
+) -> Turned {
     let started = Timestamp::now();
     let result = stages(context, spec, state, trigger).await;
     let (mut status, outcomes, again) = match result {
@@ -81,7 +86,9 @@ pub async fn turn(context: &Context<'_>, spec: &TargetSpec, state: &mut TargetSt
         status.message.clone_from(trouble);
     }
     let history = history_entry(context, spec, &status, outcomes, trigger, started);
-    if history.as_ref().is_some_and(|entry| entry.result == SyncStatus::Synced) || status.sync == SyncStatus::Synced {
+    if history.as_ref().is_some_and(|entry| entry.result == SyncStatus::Synced)
+        || status.sync == SyncStatus::Synced
+    {
         state.attempts = 0;
     }
     state.status = status.clone();
@@ -89,9 +96,15 @@ pub async fn turn(context: &Context<'_>, spec: &TargetSpec, state: &mut TargetSt
 }
 
 /// Why a turn ended before it could plan.
-struct Trouble {
+pub(super) struct Trouble {
     sync: SyncStatus,
     message: String,
+}
+
+impl Trouble {
+    pub(super) fn into_error(self) -> anyhow::Error {
+        anyhow::Error::msg(self.message)
+    }
 }
 
 struct Done {
@@ -108,7 +121,8 @@ async fn stages(
 ) -> Result<Done, Trouble> {
     let unknown = |message: String| Trouble { sync: SyncStatus::Unknown, message };
     if spec.mode == Mode::Suspended {
-        let status = TargetStatus { suspended: true, message: "suspended".to_owned(), ..base_status(spec, state) };
+        let status =
+            TargetStatus { suspended: true, message: "suspended".to_owned(), ..base_status(spec, state) };
         return Ok(Done { status, outcomes: Vec::new(), again: None });
     }
     let commit = context.commit.clone().map_err(unknown)?;
@@ -175,7 +189,7 @@ pub(super) fn base_status(spec: &TargetSpec, state: &TargetState) -> TargetStatu
 
 /// Renders, or proves that the last rendering still holds. A commit that does not render leaves the last good one in
 /// force, with the reason beside it.
-async fn desire(
+pub(super) async fn desire(
     context: &Context<'_>,
     spec: &TargetSpec,
     state: &mut TargetState,
@@ -224,7 +238,9 @@ async fn desire(
     let message = format!("{} at {}: {problem}", spec.request.path, short(&commit.revision));
     state.broken = Some((commit.revision.clone(), message.clone()));
     match &state.rendering {
-        Some(rendering) if rendering.request == spec.request => Ok((rendering.desired.clone(), Some(message))),
+        Some(rendering) if rendering.request == spec.request => {
+            Ok((rendering.desired.clone(), Some(message)))
+        }
         Some(_) | None => Err(Trouble { sync: SyncStatus::Failed, message }),
     }
 }
@@ -263,7 +279,7 @@ pub(super) fn served(catalog: &crate::cluster::Catalog, group: &str, version: &s
 }
 
 /// What the cluster holds of the target, and which strangers' client-side ownership has to be handed over.
-async fn observe(
+pub(super) async fn observe(
     context: &Context<'_>,
     spec: &TargetSpec,
     state: &mut TargetState,
@@ -279,7 +295,10 @@ async fn observe(
     let found = cluster.members(&sets);
     if !found.unknown.is_empty() && found.unknown.len() >= kinds.len() && !kinds.is_empty() {
         let why = found.unknown.values().next().cloned().unwrap_or_default();
-        return Err(Trouble { sync: SyncStatus::Unknown, message: format!("cluster {}: {why}", cluster.name()) });
+        return Err(Trouble {
+            sync: SyncStatus::Unknown,
+            message: format!("cluster {}: {why}", cluster.name()),
+        });
     }
     let mut observed = Observed { members: found.members, unknown: found.unknown, ..Observed::default() };
     let missing: Vec<ObjectId> = desired
@@ -298,7 +317,8 @@ async fn observe(
             if found.migrate {
                 migrate.insert(id.clone());
             }
-            let part_of = found.part_of.filter(|set| !sets.contains(set)).map(|set| context.directory.owner(&set));
+            let part_of =
+                found.part_of.filter(|set| !sets.contains(set)).map(|set| context.directory.owner(&set));
             observed.strangers.insert(id, Stranger { uid: found.uid, managers: found.managers, part_of });
         }
     }
@@ -309,7 +329,7 @@ async fn observe(
     Ok((observed, migrate))
 }
 
-fn learn(state: &mut TargetState, observed: &mut Observed, judgement: Judgement) {
+pub(super) fn learn(state: &mut TargetState, observed: &mut Observed, judgement: Judgement) {
     observed.verdicts = judgement.verdicts;
     state.ledger.extend(judgement.proven);
 }
@@ -345,7 +365,8 @@ fn remember(state: &mut TargetState, desired: &Desired, plan: &Plan, carried: &C
         let digest = desired.objects.get(&step.id).map(|want| want.digest);
         match (outcome.result, digest) {
             (OutcomeResult::Failed, Some(digest)) if !carried.immutable.contains_key(&step.id) => {
-                let attempts = state.refusals.get(&step.id).filter(|r| r.digest == digest).map_or(0, |r| r.attempts) + 1;
+                let attempts =
+                    state.refusals.get(&step.id).filter(|r| r.digest == digest).map_or(0, |r| r.attempts) + 1;
                 let again = now + delay(attempts, jitter());
                 let message = outcome.message.clone();
                 state.refusals.insert(step.id.clone(), Refusal { digest, attempts, again, message });
@@ -395,7 +416,8 @@ async fn conclude(
         revision.clone_into(&mut status.revision);
         status.wanted_revision.clear();
     } else {
-        status.wanted_revision = if status.revision == revision { String::new() } else { revision.to_owned() };
+        status.wanted_revision =
+            if status.revision == revision { String::new() } else { revision.to_owned() };
     }
     let unwell = unhealthy.first().filter(|_| message.is_empty());
     status.message = unwell.map_or(message, |object| format!("{}: {}", object.id, object.health.message));
@@ -411,7 +433,9 @@ async fn conclude(
     if !outcomes.is_empty() || membership::is_behind(state, desired, &status) {
         membership::settle(context.cluster, spec, state, desired, &members, &status).await;
     }
-    let failed = outcomes.iter().any(|outcome| matches!(outcome.result, OutcomeResult::Failed | OutcomeResult::Skipped));
+    let failed = outcomes
+        .iter()
+        .any(|outcome| matches!(outcome.result, OutcomeResult::Failed | OutcomeResult::Skipped));
     let again = if failed {
         state.attempts += 1;
         Some(delay(state.attempts, jitter()))

@@ -1,11 +1,11 @@
 //! What the cluster says of a target's objects, reduced to what decisions need.
 
-use crate::health::Health;
+use crate::health::{Health, health};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use trueup_merge::compare::Change;
-use trueup_merge::token::Token;
-use trueup_model::{GroupKind, ObjectId};
+use trueup_merge::token::{Token, token};
+use trueup_model::{GroupKind, ObjectId, Value};
 
 /// A live member of the target, as its watch last showed it.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,6 +22,29 @@ pub struct Live {
     pub deleting: bool,
     /// Whether the live object carries `trueup.dev/prune: "false"` or a peer's word for it.
     pub keep: bool,
+}
+
+impl Live {
+    /// A live object in short, as seen by a field manager.
+    pub fn of(object: &Value, manager: &str) -> Self {
+        let metadata = |field: &str| object.get("metadata").and_then(|metadata| metadata.get(field));
+        let text = |field: &str| metadata(field).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let annotation =
+            |key: &str| metadata("annotations").and_then(|all| all.get(key)?.as_str()).unwrap_or_default();
+        Self {
+            uid: text("uid"),
+            resource_version: text("resourceVersion"),
+            token: token(object, manager),
+            health: health(object),
+            deleting: metadata("deletionTimestamp").is_some(),
+            keep: annotation("trueup.dev/prune") == "false"
+                || annotation("kustomize.toolkit.fluxcd.io/prune") == "disabled"
+                || annotation("helm.sh/resource-policy") == "keep"
+                || annotation("argocd.argoproj.io/sync-options")
+                    .split(',')
+                    .any(|option| option.trim() == "Prune=false"),
+        }
+    }
 }
 
 /// A live object that we want and that is not (yet) a member of the target.

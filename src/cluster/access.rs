@@ -1,0 +1,72 @@
+//! How to reach an API server.
+
+use anyhow::{Context as _, Result};
+use kube::Client;
+use kube::config::{Config, KubeConfigOptions, Kubeconfig};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// A cluster's name and the way to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Access {
+    /// Its name in the configuration.
+    pub name: String,
+    /// The way.
+    pub via: Via,
+}
+
+/// The way to a cluster.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Via {
+    /// A kubeconfig file: this one, or the one that kubectl would take.
+    Kubeconfig {
+        /// The file.
+        path: Option<PathBuf>,
+        /// The context in it; its current one where there is none.
+        context: Option<String>,
+    },
+    /// The text of a kubeconfig.
+    KubeconfigText(String),
+    /// The service account that trueup runs as.
+    InCluster,
+}
+
+impl std::fmt::Debug for Via {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Kubeconfig { path, context } => write!(f, "kubeconfig {path:?}, context {context:?}"),
+            Self::KubeconfigText(_) => f.write_str("kubeconfig from a Secret"),
+            Self::InCluster => f.write_str("in-cluster"),
+        }
+    }
+}
+
+/// Makes a client; asks nobody yet.
+pub(super) async fn client(access: &Access) -> Result<Client> {
+    let mut config = match &access.via {
+        Via::Kubeconfig { path, context } => {
+            let kubeconfig = match path {
+                Some(path) => {
+                    Kubeconfig::read_from(path).with_context(|| format!("kubeconfig {}", path.display()))?
+                }
+                None => Kubeconfig::read().context("kubeconfig (KUBECONFIG or ~/.kube/config)")?,
+            };
+            from(kubeconfig, context.clone()).await
+        }
+        Via::KubeconfigText(text) => {
+            from(Kubeconfig::from_yaml(text).context("the kubeconfig in the Secret")?, None).await
+        }
+        Via::InCluster => Config::incluster().context("trueup does not run in a cluster"),
+    }
+    .with_context(|| format!("Cluster {}", access.name))?;
+    config.connect_timeout = Some(Duration::from_secs(5));
+    // Bounded by each request itself; a watch is silent for minutes.
+    config.read_timeout = None;
+    config.write_timeout = Some(Duration::from_secs(30));
+    Client::try_from(config).with_context(|| format!("Cluster {}", access.name))
+}
+
+async fn from(kubeconfig: Kubeconfig, context: Option<String>) -> Result<Config> {
+    let options = KubeConfigOptions { context, ..KubeConfigOptions::default() };
+    Config::from_custom_kubeconfig(kubeconfig, &options).await.context("kubeconfig")
+}

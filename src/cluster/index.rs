@@ -1,0 +1,259 @@
+//! What the watches have shown, reduced to what decisions need: the members of each `ApplySet`.
+//!
+//! Enters: lists and events of the watches, and the answers to our own writes, in any order. An entry is only ever replaced by
+//! one of a newer resource version, so an event from before our write cannot undo what the write's answer said.
+
+use super::catalog::Resource;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::{Duration, Instant};
+use trueup_model::{GroupKind, ObjectId, Value};
+use trueup_plan::apply_set::PART_OF;
+use trueup_plan::observed::Live;
+
+/// How long a watch may be down before what it showed counts as unknown.
+const STALE: Duration = Duration::from_secs(15);
+
+/// The members of a target, and the kinds of which nothing is known.
+#[derive(Clone, Debug, Default)]
+pub struct Members {
+    /// The live members.
+    pub members: BTreeMap<ObjectId, Live>,
+    /// Kinds that cannot be looked at, and why.
+    pub unknown: BTreeMap<GroupKind, String>,
+}
+
+/// How far the watch of a kind is, in one namespace or (the empty name) over all of them.
+#[derive(Clone, Debug)]
+pub(super) enum Progress {
+    /// The first list has not come back yet.
+    Starting,
+    /// The list is complete and events follow it.
+    Following,
+    /// The connection is down since then.
+    Down(Instant, String),
+    /// It may not be watched, or not at all: why.
+    Refused(String),
+}
+
+/// What a change means to a set.
+pub(super) type Changed = BTreeSet<String>;
+
+#[derive(Default)]
+pub(super) struct Index {
+    objects: BTreeMap<ObjectId, (String, Live)>,
+    sets: HashMap<String, BTreeSet<ObjectId>>,
+    watches: BTreeMap<GroupKind, BTreeMap<String, Progress>>,
+}
+
+/// The set, identity and slim form of a live object; `None` for one that is in no set.
+pub(super) fn slim(object: &mut Value, resource: &Resource) -> Option<(String, ObjectId, Live)> {
+    // The items of a list do not name their kind.
+    if let Some(fields) = object.as_object_mut() {
+        fields.entry("kind").or_insert_with(|| resource.kind.clone().into());
+        fields.entry("apiVersion").or_insert_with(|| resource.api_version().into());
+    }
+    let set = object.get("metadata")?.get("labels")?.get(PART_OF)?.as_str()?.to_owned();
+    let id = identity(object, resource)?;
+    Some((set, id, Live::of(object, super::MANAGER)))
+}
+
+/// The identity of a live object of a kind.
+pub(super) fn identity(object: &Value, resource: &Resource) -> Option<ObjectId> {
+    let metadata = object.get("metadata")?;
+    let text = |field: &str| metadata.get(field).and_then(Value::as_str).unwrap_or_default().to_owned();
+    Some(ObjectId {
+        group: resource.group.clone(),
+        kind: resource.kind.clone(),
+        namespace: text("namespace"),
+        name: metadata.get("name")?.as_str()?.to_owned(),
+    })
+}
+
+fn version(text: &str) -> u64 {
+    // Comparable as numbers since Kubernetes 1.35 (KEP-5504); what is not a number is never thought older.
+    text.parse().unwrap_or(u64::MAX)
+}
+
+impl Index {
+    /// Puts a live object in, unless a newer one is there; gives the sets that are concerned.
+    pub(super) fn put(&mut self, set: String, id: ObjectId, live: Live) -> Changed {
+        let mut changed = Changed::new();
+        if let Some((old_set, old)) = self.objects.get(&id) {
+            let (was, is) = (version(&old.resource_version), version(&live.resource_version));
+            if is < was {
+                return changed;
+            }
+            if *old_set != set {
+                changed.insert(old_set.clone());
+                if let Some(ids) = self.sets.get_mut(old_set) {
+                    ids.remove(&id);
+                }
+            }
+            let same = *old_set == set
+                && (&old.uid, old.token, &old.health, old.deleting, old.keep)
+                    == (&live.uid, live.token, &live.health, live.deleting, live.keep);
+            if !same {
+                changed.insert(set.clone());
+            }
+        } else {
+            changed.insert(set.clone());
+        }
+        self.sets.entry(set.clone()).or_default().insert(id.clone());
+        self.objects.insert(id, (set, live));
+        changed
+    }
+
+    /// Takes an object out: it was deleted, or is a member no longer.
+    pub(super) fn remove(&mut self, id: &ObjectId) -> Changed {
+        let Some((set, _)) = self.objects.remove(id) else { return Changed::new() };
+        if let Some(ids) = self.sets.get_mut(&set) {
+            ids.remove(id);
+            if ids.is_empty() {
+                self.sets.remove(&set);
+            }
+        }
+        Changed::from([set])
+    }
+
+    /// Takes out what a complete list of the kind, as of a resource version, did not show.
+    pub(super) fn retain(
+        &mut self,
+        kind: &GroupKind,
+        namespace: &str,
+        listed: &BTreeSet<ObjectId>,
+        as_of: &str,
+    ) -> Changed {
+        let gone: Vec<ObjectId> = self
+            .objects
+            .iter()
+            .filter(|(id, (_, live))| {
+                id.kind == kind.kind
+                    && id.group == kind.group
+                    && (namespace.is_empty() || id.namespace == namespace)
+                    && !listed.contains(id)
+                    && version(&live.resource_version) <= version(as_of)
+            })
+            .map(|(id, _)| id.clone())
+            .collect();
+        gone.iter().flat_map(|id| self.remove(id)).collect()
+    }
+
+    /// Notes how far a watch is; gives the sets that are concerned when what is known changes.
+    pub(super) fn progress(&mut self, kind: &GroupKind, namespace: &str, progress: Progress) -> Changed {
+        let parts = self.watches.entry(kind.clone()).or_default();
+        // Once one watch covers all namespaces, or each has its own, the other form is over.
+        parts.retain(|part, _| part.is_empty() == namespace.is_empty());
+        let old = parts.insert(namespace.to_owned(), progress.clone());
+        let moved = match (old, &progress) {
+            (Some(Progress::Following), Progress::Following) => false,
+            (Some(Progress::Down(since, _)), Progress::Down(_, why)) => {
+                parts.insert(namespace.to_owned(), Progress::Down(since, why.clone()));
+                false
+            }
+            (Some(Progress::Refused(old)), Progress::Refused(new)) => old != *new,
+            (_, _) => true,
+        };
+        if moved { self.sets_of(kind) } else { Changed::new() }
+    }
+
+    fn sets_of(&self, kind: &GroupKind) -> Changed {
+        let of_kind = |id: &&ObjectId| id.kind == kind.kind && id.group == kind.group;
+        self.objects.iter().filter(|(id, _)| of_kind(id)).map(|(_, (set, _))| set.clone()).collect()
+    }
+
+    /// Whether the first list of a kind has come back, or never will.
+    pub(super) fn is_settled(&self, kind: &GroupKind) -> bool {
+        self.watches.get(kind).is_some_and(|parts| {
+            !parts.is_empty() && parts.values().all(|progress| !matches!(progress, Progress::Starting))
+        })
+    }
+
+    /// Why a kind is unknown, where it is.
+    fn unknown(&self, kind: &GroupKind) -> Option<String> {
+        let Some(parts) = self.watches.get(kind) else {
+            return Some(format!("{kind} has not been listed yet"));
+        };
+        parts.values().find_map(|progress| match progress {
+            Progress::Following => None,
+            Progress::Starting => Some(format!("{kind} has not been listed yet")),
+            Progress::Down(since, why) => (since.elapsed() > STALE).then(|| why.clone()),
+            Progress::Refused(why) => Some(why.clone()),
+        })
+    }
+
+    /// The members of some sets, and what is not known of the watched kinds.
+    pub(super) fn members(&self, sets: &[String]) -> Members {
+        let ids = sets.iter().filter_map(|set| self.sets.get(set)).flatten();
+        let members = ids.filter_map(|id| Some((id.clone(), self.objects.get(id)?.1.clone()))).collect();
+        let unknown =
+            self.watches.keys().filter_map(|kind| Some((kind.clone(), self.unknown(kind)?))).collect();
+        Members { members, unknown }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::catalog::Scope;
+    use serde_json::json;
+
+    fn resource() -> Resource {
+        Resource {
+            group: String::new(),
+            version: "v1".into(),
+            kind: "ConfigMap".into(),
+            plural: "configmaps".into(),
+            scope: Scope::Namespaced,
+            verbs: Vec::new(),
+        }
+    }
+
+    fn put(index: &mut Index, name: &str, version: &str, set: &str) -> Changed {
+        let mut object = json!({"metadata": {"name": name, "namespace": "a", "uid": "u", "resourceVersion": version, "labels": {PART_OF: set}}});
+        let (set, id, live) = slim(&mut object, &resource()).unwrap();
+        index.put(set, id, live)
+    }
+
+    fn names(index: &Index, set: &str) -> Vec<String> {
+        index.members(&[set.to_owned()]).members.keys().map(|id| id.name.clone()).collect()
+    }
+
+    #[test]
+    fn an_event_from_before_our_write_is_ignored() {
+        let mut index = Index::default();
+        put(&mut index, "x", "10", "new");
+        assert!(put(&mut index, "x", "9", "old").is_empty());
+        assert_eq!(names(&index, "new"), ["x"]);
+    }
+
+    #[test]
+    fn a_member_that_moves_concerns_both_sets() {
+        let mut index = Index::default();
+        put(&mut index, "x", "1", "one");
+        assert_eq!(put(&mut index, "x", "2", "two"), Changed::from(["one".into(), "two".into()]));
+        assert!(names(&index, "one").is_empty());
+    }
+
+    #[test]
+    fn a_fresh_list_takes_out_what_it_does_not_show_but_not_what_came_after_it() {
+        let mut index = Index::default();
+        put(&mut index, "old", "5", "s");
+        put(&mut index, "new", "20", "s");
+        let kind = GroupKind::new("", "ConfigMap");
+        index.retain(&kind, "", &BTreeSet::new(), "10");
+        assert_eq!(names(&index, "s"), ["new"]);
+    }
+
+    #[test]
+    fn a_kind_is_unknown_until_it_was_listed_and_when_it_may_not_be() {
+        let mut index = Index::default();
+        let kind = GroupKind::new("", "ConfigMap");
+        let unknown = |index: &Index| index.members(&[]).unknown.len();
+        index.progress(&kind, "", Progress::Starting);
+        assert_eq!((unknown(&index), index.is_settled(&kind)), (1, false));
+        index.progress(&kind, "", Progress::Following);
+        assert_eq!((unknown(&index), index.is_settled(&kind)), (0, true));
+        index.progress(&kind, "", Progress::Refused("forbidden".into()));
+        assert_eq!((unknown(&index), index.is_settled(&kind)), (1, true));
+    }
+}

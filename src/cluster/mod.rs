@@ -1,0 +1,214 @@
+//! Clusters: what they serve, what they hold of ours, and the writes that change it. The only place that speaks to Kubernetes.
+//!
+//! Enters: how to reach an API server, and objects to apply or delete. Leaves: a catalog of kinds, the members of each
+//! `ApplySet` in short, answers to writes, and [`ClusterEvent`]s that say where to look again. Absent: every decision.
+
+mod access;
+mod catalog;
+mod error;
+mod index;
+mod objects;
+mod parent;
+mod rest;
+mod watch;
+
+pub use access::{Access, Via};
+pub use catalog::{Catalog, Resource, Scope};
+pub use error::{ApiError, ApiErrorClass};
+pub use index::Members;
+pub use objects::{Applied, Apply, Deletion, Force, Found, Mode, Strangers};
+pub use parent::{EventKind, Parent};
+pub use rest::Counter;
+
+use index::{Changed, Index, Progress};
+use rest::Rest;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
+use tokio::sync::{Notify, Semaphore};
+use tokio_util::sync::CancellationToken;
+use trueup_model::GroupKind;
+
+/// The name of our field manager.
+pub const MANAGER: &str = "trueup";
+/// Writes under way at once; measured to keep a small API server busy without queueing in it.
+const WRITES: usize = 32;
+
+/// Where something changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ClusterEvent {
+    /// A member of this set came, changed, went, or is known again.
+    Member {
+        /// The set's id.
+        set: String,
+    },
+    /// The kinds that are served.
+    Catalog,
+    /// The connection: it was down and is up again.
+    Connection,
+}
+
+/// Told where to look again.
+pub type Listener = Arc<dyn Fn(ClusterEvent) + Send + Sync>;
+
+/// One Kubernetes API. Cheap to clone; clones are the same cluster.
+#[derive(Clone)]
+pub struct Cluster(Arc<Inner>);
+
+struct Inner {
+    name: String,
+    rest: Rest,
+    listener: Listener,
+    catalog: RwLock<Arc<Catalog>>,
+    index: Mutex<Index>,
+    namespaces: Mutex<BTreeSet<String>>,
+    watched: Mutex<BTreeSet<GroupKind>>,
+    discovered: Notify,
+    progressed: Notify,
+    writes: Semaphore,
+    stop: CancellationToken,
+}
+
+impl Cluster {
+    /// Makes ready to speak to a cluster, which need not be up. `counter` is told of each request, `listener` of each change.
+    pub async fn connect(access: &Access, counter: Counter, listener: Listener) -> anyhow::Result<Self> {
+        let client = access::client(access).await?;
+        let inner = Inner {
+            name: access.name.clone(),
+            rest: Rest::new(client, counter),
+            listener,
+            catalog: RwLock::default(),
+            index: Mutex::default(),
+            namespaces: Mutex::default(),
+            watched: Mutex::default(),
+            discovered: Notify::new(),
+            progressed: Notify::new(),
+            writes: Semaphore::new(WRITES),
+            stop: CancellationToken::new(),
+        };
+        Ok(Self(Arc::new(inner)))
+    }
+
+    /// The cluster's name in the configuration.
+    pub fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    /// Asks what the cluster serves. The same catalog stays in force where nothing changed.
+    pub async fn discover(&self) -> Result<Arc<Catalog>, ApiError> {
+        self.0.discover().await
+    }
+
+    /// What the cluster was last known to serve; empty before the first discovery.
+    pub fn catalog(&self) -> Arc<Catalog> {
+        self.0.catalog()
+    }
+
+    /// Keeps the index current for these kinds from now on.
+    pub fn watch(&self, kinds: &BTreeSet<GroupKind>) {
+        let mut watched = self.0.watched.lock().unwrap_or_else(PoisonError::into_inner);
+        if watched.is_empty() && !kinds.is_empty() {
+            tokio::spawn(watch::follow_kinds(self.0.clone()));
+        }
+        for kind in kinds {
+            if watched.insert(kind.clone()) {
+                self.0.note(kind, "", Progress::Starting);
+                tokio::spawn(watch::follow(self.0.clone(), kind.clone()));
+            }
+        }
+    }
+
+    /// Adds namespaces in which kinds are watched that may not be watched as a whole.
+    pub fn scope(&self, namespaces: &BTreeSet<String>) {
+        self.0.namespaces.lock().unwrap_or_else(PoisonError::into_inner).extend(namespaces.iter().cloned());
+    }
+
+    /// Waits until the first list of each kind is there or refused, but no longer than `limit`.
+    pub async fn settled(&self, kinds: &BTreeSet<GroupKind>, limit: Duration) {
+        let wait = async {
+            loop {
+                let progressed = self.0.progressed.notified();
+                tokio::pin!(progressed);
+                progressed.as_mut().enable();
+                if self.0.with_index(|index| kinds.iter().all(|kind| index.is_settled(kind))) {
+                    return;
+                }
+                progressed.await;
+            }
+        };
+        let _ = tokio::time::timeout(limit, wait).await;
+    }
+
+    /// The members of these sets, and which watched kinds are unknown.
+    pub fn members(&self, sets: &[String]) -> Members {
+        self.0.with_index(|index| index.members(sets))
+    }
+
+    /// Ends all watches.
+    pub fn stop(&self) {
+        self.0.stop.cancel();
+    }
+}
+
+impl Inner {
+    fn catalog(&self) -> Arc<Catalog> {
+        self.catalog.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    async fn discover(&self) -> Result<Arc<Catalog>, ApiError> {
+        let fresh = catalog::discover(&self.rest).await?;
+        let (catalog, was_empty) = {
+            let mut known = self.catalog.write().unwrap_or_else(PoisonError::into_inner);
+            if **known == fresh {
+                return Ok(known.clone());
+            }
+            let was_empty = known.is_empty();
+            *known = Arc::new(fresh);
+            (known.clone(), was_empty)
+        };
+        self.discovered.notify_waiters();
+        if !was_empty {
+            self.tell(ClusterEvent::Catalog);
+        }
+        Ok(catalog)
+    }
+
+    fn with_index<T>(&self, work: impl FnOnce(&mut Index) -> T) -> T {
+        work(&mut self.index.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn namespaces(&self) -> BTreeSet<String> {
+        self.namespaces.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn note(&self, kind: &GroupKind, namespace: &str, progress: Progress) {
+        let changed = self.with_index(|index| index.progress(kind, namespace, progress));
+        self.progressed.notify_waiters();
+        self.changed(&changed);
+    }
+
+    fn start(&self, kind: &GroupKind) {
+        let settled = self.with_index(|index| index.is_settled(kind));
+        if !settled {
+            self.note(kind, "", Progress::Starting);
+        }
+    }
+
+    fn changed(&self, sets: &Changed) {
+        for set in sets {
+            self.tell(ClusterEvent::Member { set: set.clone() });
+        }
+    }
+
+    fn tell(&self, event: ClusterEvent) {
+        (self.listener)(event);
+    }
+
+    /// Waits a while; true where the cluster was let go meanwhile.
+    async fn pause(&self, pause: Duration) -> bool {
+        tokio::select! {
+            () = tokio::time::sleep(pause) => false,
+            () = self.stop.cancelled() => true,
+        }
+    }
+}

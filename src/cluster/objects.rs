@@ -1,0 +1,355 @@
+//! Reads and writes of single objects.
+//!
+//! A write is one server-side apply, with no read before it; its answer goes into the index at once. What may pass by itself
+//! (429, a lost connection, a 5xx) is tried again a few times: an apply can be repeated without harm.
+
+use super::catalog::Resource;
+use super::error::{ApiError, ApiErrorClass};
+use super::index::slim;
+use super::rest::{Ask, encode};
+use super::{Cluster, MANAGER};
+use crate::bounded::in_order;
+use futures::FutureExt as _;
+use http::Method;
+use serde_json::json;
+use std::collections::BTreeMap;
+use std::time::Duration;
+use trueup_merge::{managed, migrate};
+use trueup_model::{GroupKind, ObjectId, Value};
+use trueup_plan::apply_set::PART_OF;
+use trueup_plan::observed::Live;
+
+/// Lists of strangers under way at once.
+const LOOKS: usize = 8;
+/// Tries of a write that fails for a passing reason.
+const TRIES: u32 = 4;
+/// From this many objects of a kind and namespace on, one list is cheaper than a look at each.
+const LIST_FROM: usize = 10;
+const METADATA: &str = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
+const METADATA_LIST: &str = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";
+
+/// A server-side apply.
+#[derive(Clone, Copy, Debug)]
+pub struct Apply<'a> {
+    /// The object.
+    pub id: &'a ObjectId,
+    /// The version that it is written in: `apps/v1`.
+    pub api_version: &'a str,
+    /// The object as JSON.
+    pub body: &'a [u8],
+    /// For real, or to see what would come of it.
+    pub mode: Mode,
+    /// What happens to fields of other managers.
+    pub force: Force,
+}
+
+/// Whether an apply is for real.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// It is.
+    Write,
+    /// The server says what would come of it and keeps nothing.
+    DryRun,
+}
+
+/// What happens to fields that other managers own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Force {
+    /// They become ours.
+    Yes,
+    /// The apply is refused.
+    No,
+}
+
+/// What came of an apply.
+#[derive(Clone, Debug)]
+pub struct Applied {
+    /// The object as it is (or would be) now, in short.
+    pub live: Live,
+    /// The whole of it, for a dry run.
+    pub object: Option<Value>,
+}
+
+/// What came of a deletion.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Deletion {
+    /// The object is gone.
+    Gone,
+    /// It is on its way: finalizers hold it.
+    Started,
+    /// It is not the object any more that was meant: nothing was deleted.
+    Changed,
+}
+
+/// An object that exists outside of a target.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// `metadata.uid`.
+    pub uid: String,
+    /// Field managers other than trueup, sorted.
+    pub managers: Vec<String>,
+    /// The `ApplySet` that it is in.
+    pub part_of: Option<String>,
+    /// Whether `kubectl apply` (client-side) owns fields of it, which must be handed over first.
+    pub migrate: bool,
+}
+
+/// What was found of objects outside of a target.
+#[derive(Debug, Default)]
+pub struct Strangers {
+    /// Those that exist.
+    pub found: BTreeMap<ObjectId, Found>,
+    /// Kinds that could not be looked at.
+    pub failed: BTreeMap<GroupKind, ApiError>,
+}
+
+impl Cluster {
+    /// Applies an object server-side, as field manager `trueup`; unknown fields are refused.
+    pub async fn apply(&self, request: &Apply<'_>) -> Result<Applied, ApiError> {
+        let resource = self.resource(request.id, request.api_version)?;
+        let force = if request.force == Force::Yes { "true" } else { "false" };
+        let dry_run = if request.mode == Mode::DryRun { "&dryRun=All" } else { "" };
+        let uri = format!(
+            "{}?fieldManager={MANAGER}&force={force}&fieldValidation=Strict{dry_run}",
+            resource.object(request.id)
+        );
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let ask = Ask {
+                verb: "patch",
+                what: request.id,
+                method: Method::PATCH,
+                uri: uri.clone(),
+                content_type: Some("application/apply-patch+yaml"),
+                accept: None,
+                body: request.body.to_vec(),
+            };
+            let permit = self.0.writes.acquire().await;
+            let answer = self.0.rest.json(ask).await;
+            drop(permit);
+            match answer {
+                Ok(object) => return Ok(self.applied(object, &resource, request.mode)),
+                Err(error) if error.is_passing() && tries < TRIES => {
+                    let pause = Duration::from_millis(100 * 2u64.pow(tries));
+                    let pause = error.retry_after.unwrap_or(pause).min(Duration::from_secs(10));
+                    if self.0.pause(pause).await {
+                        return Err(error);
+                    }
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    fn applied(&self, mut object: Value, resource: &Resource, mode: Mode) -> Applied {
+        match slim(&mut object, resource) {
+            Some((set, id, live)) if mode == Mode::Write => {
+                self.0.with_index(|index| index.put(set, id, live.clone()));
+                Applied { live, object: None }
+            }
+            Some((_, _, live)) => Applied { live, object: Some(object) },
+            None => Applied {
+                live: Live::of(&object, MANAGER),
+                object: Some(object).filter(|_| mode == Mode::DryRun),
+            },
+        }
+    }
+
+    /// The live object, whole, in the version that the server prefers.
+    pub async fn get(&self, id: &ObjectId) -> Result<Option<Value>, ApiError> {
+        let catalog = self.catalog();
+        let resource = catalog
+            .preferred(&id.group_kind())
+            .ok_or_else(|| ApiError::no_such_kind(&id.group_kind().to_string()))?;
+        self.read(id, resource, None).await
+    }
+
+    /// The live object, whole, in a version: two readings of an object can only be compared in one version.
+    pub async fn get_in(&self, id: &ObjectId, api_version: &str) -> Result<Option<Value>, ApiError> {
+        let resource = self.resource(id, api_version)?;
+        self.read(id, &resource, None).await
+    }
+
+    async fn read(
+        &self,
+        id: &ObjectId,
+        resource: &Resource,
+        accept: Option<&'static str>,
+    ) -> Result<Option<Value>, ApiError> {
+        let mut ask = Ask::get("get", id, resource.object(id));
+        ask.accept = accept;
+        match self.0.rest.json(ask).await {
+            Ok(object) => Ok(Some(object)),
+            Err(error) if error.class == ApiErrorClass::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Deletes exactly the object of this uid (and, if given, version), its dependents in the background.
+    pub async fn delete(
+        &self,
+        id: &ObjectId,
+        uid: &str,
+        resource_version: Option<&str>,
+    ) -> Result<Deletion, ApiError> {
+        let catalog = self.catalog();
+        let Some(resource) = catalog.preferred(&id.group_kind()) else { return Ok(Deletion::Gone) };
+        let mut preconditions = json!({"uid": uid});
+        if let Some(version) = resource_version.filter(|version| !version.is_empty()) {
+            preconditions["resourceVersion"] = version.into();
+        }
+        let options = json!({"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background", "preconditions": preconditions});
+        let ask = Ask {
+            verb: "delete",
+            what: id,
+            method: Method::DELETE,
+            uri: resource.object(id),
+            content_type: Some("application/json"),
+            accept: None,
+            body: options.to_string().into_bytes(),
+        };
+        match self.0.rest.json(ask).await {
+            Ok(object) if object.pointer("/metadata/deletionTimestamp").is_some() => {
+                self.0.with_index(|index| {
+                    let mut object = object;
+                    slim(&mut object, resource).map(|(set, id, live)| index.put(set, id, live))
+                });
+                Ok(Deletion::Started)
+            }
+            Ok(_) => {
+                self.0.with_index(|index| index.remove(id));
+                Ok(Deletion::Gone)
+            }
+            Err(error) if error.class == ApiErrorClass::NotFound => {
+                self.0.with_index(|index| index.remove(id));
+                Ok(Deletion::Gone)
+            }
+            Err(error) if error.class == ApiErrorClass::Conflict => Ok(Deletion::Changed),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Which of these objects exist, and who owns them: metadata only, one list where there are many.
+    pub async fn strangers(&self, ids: &[ObjectId]) -> Strangers {
+        let mut groups: BTreeMap<(GroupKind, &str), Vec<&ObjectId>> = BTreeMap::new();
+        for id in ids {
+            groups.entry((id.group_kind(), &id.namespace)).or_default().push(id);
+        }
+        let looks = groups
+            .iter()
+            .map(|((kind, namespace), ids)| self.strangers_of(kind, namespace, ids).boxed())
+            .collect();
+        let mut strangers = Strangers::default();
+        for ((kind, _), found) in groups.keys().zip(in_order(looks, LOOKS).await) {
+            match found {
+                Ok(found) => strangers.found.extend(found),
+                Err(error) if error.class == ApiErrorClass::NotFound => {}
+                Err(error) => drop(strangers.failed.insert(kind.clone(), error)),
+            }
+        }
+        strangers
+    }
+
+    async fn strangers_of(
+        &self,
+        kind: &GroupKind,
+        namespace: &str,
+        ids: &[&ObjectId],
+    ) -> Result<Vec<(ObjectId, Found)>, ApiError> {
+        let catalog = self.catalog();
+        let Some(resource) = catalog.preferred(kind) else { return Ok(Vec::new()) };
+        let mut found = Vec::new();
+        if ids.len() < LIST_FROM {
+            let reads = ids.iter().map(|id| self.read(id, resource, Some(METADATA)));
+            for (id, object) in ids.iter().zip(futures::future::try_join_all(reads).await?) {
+                found.extend(object.map(|object| ((*id).clone(), stranger(&object))));
+            }
+            return Ok(found);
+        }
+        let base = format!("{}?limit=500", resource.collection(Some(namespace)));
+        let what = resource.name();
+        let mut uri = base.clone();
+        loop {
+            let mut ask = Ask::get("list", &what, uri);
+            ask.accept = Some(METADATA_LIST);
+            let page = self.0.rest.json(ask).await?;
+            for object in page.get("items").and_then(Value::as_array).into_iter().flatten() {
+                let name = object.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
+                if let Ok(index) = ids.binary_search_by(|id| id.name.as_str().cmp(name)) {
+                    found.push((ids[index].clone(), stranger(object)));
+                }
+            }
+            match page.pointer("/metadata/continue").and_then(Value::as_str) {
+                Some(more) if !more.is_empty() => uri = format!("{base}&continue={}", encode(more)),
+                Some(_) | None => return Ok(found),
+            }
+        }
+    }
+
+    /// Hands the fields that `kubectl apply` (client-side) owned over to us.
+    pub async fn migrate(&self, id: &ObjectId) -> Result<(), ApiError> {
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let Some(object) = self.get(id).await? else { return Ok(()) };
+            let Some(patch) = migrate::patch(&object, MANAGER) else { return Ok(()) };
+            let catalog = self.catalog();
+            let resource =
+                catalog.preferred(&id.group_kind()).ok_or_else(|| ApiError::no_such_kind(&id.kind))?;
+            let ask = Ask {
+                verb: "patch",
+                what: id,
+                method: Method::PATCH,
+                uri: format!("{}?fieldManager={MANAGER}", resource.object(id)),
+                content_type: Some("application/json-patch+json"),
+                accept: None,
+                body: patch.to_string().into_bytes(),
+            };
+            match self.0.rest.json(ask).await {
+                Ok(_) => return Ok(()),
+                // The object changed between the read and the patch.
+                Err(error)
+                    if tries < TRIES
+                        && matches!(error.class, ApiErrorClass::Conflict | ApiErrorClass::Invalid) => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// The pods that a workload selects.
+    pub async fn pods_of(&self, workload: &ObjectId) -> Result<Vec<Value>, ApiError> {
+        let Some(object) = self.get(workload).await? else { return Ok(Vec::new()) };
+        let labels = object.pointer("/spec/selector/matchLabels").and_then(Value::as_object);
+        let Some(labels) = labels.filter(|labels| !labels.is_empty()) else { return Ok(Vec::new()) };
+        let selector: Vec<String> =
+            labels.iter().filter_map(|(key, value)| Some(format!("{key}={}", value.as_str()?))).collect();
+        let uri = format!(
+            "/api/v1/namespaces/{}/pods?limit=50&labelSelector={}",
+            workload.namespace,
+            encode(&selector.join(","))
+        );
+        let mut list = self.0.rest.json(Ask::get("list", &"pods", uri)).await?;
+        Ok(list.get_mut("items").and_then(Value::as_array_mut).map(std::mem::take).unwrap_or_default())
+    }
+
+    fn resource(&self, id: &ObjectId, api_version: &str) -> Result<Resource, ApiError> {
+        let version = api_version.rsplit_once('/').map_or(api_version, |(_, version)| version);
+        self.catalog()
+            .resource(&id.group, version, &id.kind)
+            .cloned()
+            .ok_or_else(|| ApiError::no_such_kind(&format!("{} in version {version}", id.group_kind())))
+    }
+}
+
+fn stranger(object: &Value) -> Found {
+    Found {
+        uid: object.pointer("/metadata/uid").and_then(Value::as_str).unwrap_or_default().to_owned(),
+        managers: managed::other_managers(object, MANAGER),
+        part_of: object
+            .get("metadata")
+            .and_then(|metadata| metadata.get("labels")?.get(PART_OF)?.as_str())
+            .map(str::to_owned),
+        migrate: migrate::needed(object),
+    }
+}

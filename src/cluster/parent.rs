@@ -1,0 +1,243 @@
+//! What a cluster itself keeps of trueup's work: the parents of the `ApplySet`s, events on them, and the Secrets that
+//! configuration refers to.
+
+use super::catalog::Scope;
+use super::error::{ApiError, ApiErrorClass};
+use super::rest::{Ask, encode};
+use super::{Cluster, MANAGER};
+use base64::Engine as _;
+use http::Method;
+use jiff::Timestamp;
+use serde_json::json;
+use std::collections::{BTreeMap, BTreeSet};
+use trueup_model::{GroupKind, Value};
+use trueup_plan::apply_set::{GROUP_KINDS, ID, NAMESPACES, TOOLING};
+
+/// The longest note of an Event that the API takes.
+const LONGEST_NOTE: usize = 1024;
+
+/// The parent of a target's `ApplySet`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Parent {
+    /// Its name.
+    pub name: String,
+    /// Its namespace.
+    pub namespace: String,
+    /// The id of the set.
+    pub id: String,
+    /// The kinds of the members.
+    pub kinds: BTreeSet<GroupKind>,
+    /// The namespaces of the members.
+    pub namespaces: BTreeSet<String>,
+    /// The last record.
+    pub data: BTreeMap<String, String>,
+    /// Its uid; empty before it was written.
+    pub uid: String,
+}
+
+/// Whether an Event tells of something that is as it should be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EventKind {
+    /// It is.
+    Normal,
+    /// It is not.
+    Warning,
+}
+
+impl Cluster {
+    /// All parents that trueup keeps: over all namespaces, or in those that targets use where more may not be read.
+    pub async fn parents(&self) -> Result<Vec<Parent>, ApiError> {
+        let selector = encode(ID);
+        let everywhere = format!("/api/v1/configmaps?labelSelector={selector}");
+        match self.parents_at(everywhere).await {
+            Err(error) if error.class == ApiErrorClass::Forbidden => {
+                let mut parents = Vec::new();
+                for namespace in self.0.namespaces() {
+                    let uri = format!("/api/v1/namespaces/{namespace}/configmaps?labelSelector={selector}");
+                    parents.extend(self.parents_at(uri).await?);
+                }
+                Ok(parents)
+            }
+            result => result,
+        }
+    }
+
+    async fn parents_at(&self, uri: String) -> Result<Vec<Parent>, ApiError> {
+        let list = self.0.rest.json(Ask::get("list", &"configmaps", uri)).await?;
+        Ok(list.get("items").and_then(Value::as_array).into_iter().flatten().filter_map(read).collect())
+    }
+
+    /// Writes a parent as it should be; gives its uid.
+    pub async fn write_parent(&self, parent: &Parent) -> Result<String, ApiError> {
+        let what = format!("ConfigMap {}/{}", parent.namespace, parent.name);
+        let ask = Ask {
+            verb: "patch",
+            what: &what,
+            method: Method::PATCH,
+            uri: format!("{}?fieldManager={MANAGER}&force=true", path(parent)),
+            content_type: Some("application/apply-patch+yaml"),
+            accept: None,
+            body: body(parent, &self.catalog_names(&parent.kinds)).to_string().into_bytes(),
+        };
+        let written = self.0.rest.json(ask).await?;
+        Ok(written.pointer("/metadata/uid").and_then(Value::as_str).unwrap_or_default().to_owned())
+    }
+
+    /// Deletes a parent, if it is still the one that was meant.
+    pub async fn delete_parent(&self, parent: &Parent) -> Result<(), ApiError> {
+        let what = format!("ConfigMap {}/{}", parent.namespace, parent.name);
+        let ask = Ask {
+            verb: "delete",
+            what: &what,
+            method: Method::DELETE,
+            uri: path(parent),
+            content_type: Some("application/json"),
+            accept: None,
+            body: json!({"preconditions": {"uid": parent.uid}}).to_string().into_bytes(),
+        };
+        match self.0.rest.json(ask).await {
+            Err(error) if error.class != ApiErrorClass::NotFound => Err(error),
+            Ok(_) | Err(_) => Ok(()),
+        }
+    }
+
+    /// Posts an Event about a target, on its parent.
+    pub async fn event(
+        &self,
+        parent: &Parent,
+        kind: EventKind,
+        reason: &str,
+        message: &str,
+    ) -> Result<(), ApiError> {
+        let now = Timestamp::now();
+        let note: String = message.chars().take(LONGEST_NOTE).collect();
+        let note: String = note
+            .char_indices()
+            .take_while(|(at, c)| at + c.len_utf8() <= LONGEST_NOTE)
+            .map(|(_, c)| c)
+            .collect();
+        let event = json!({
+            "apiVersion": "events.k8s.io/v1", "kind": "Event",
+            "metadata": {"generateName": format!("{}.", parent.name), "namespace": parent.namespace},
+            "eventTime": format!("{now:.6}"),
+            "type": match kind { EventKind::Normal => "Normal", EventKind::Warning => "Warning" },
+            "reason": reason, "action": "Sync", "note": note,
+            "reportingController": "trueup.dev/trueup", "reportingInstance": "trueup",
+            "regarding": {"apiVersion": "v1", "kind": "ConfigMap", "name": parent.name, "namespace": parent.namespace, "uid": parent.uid},
+        });
+        let ask = Ask {
+            verb: "create",
+            what: &"event",
+            method: Method::POST,
+            uri: format!("/apis/events.k8s.io/v1/namespaces/{}/events", parent.namespace),
+            content_type: Some("application/json"),
+            accept: None,
+            body: event.to_string().into_bytes(),
+        };
+        self.0.rest.json(ask).await.map(drop)
+    }
+
+    /// The decoded data of a Secret.
+    pub async fn secret(&self, namespace: &str, name: &str) -> Result<BTreeMap<String, Vec<u8>>, ApiError> {
+        let what = format!("Secret {namespace}/{name}");
+        let uri = format!("/api/v1/namespaces/{namespace}/secrets/{name}");
+        let secret = self.0.rest.json(Ask::get("get", &what, uri)).await?;
+        let data = secret.get("data").and_then(Value::as_object).into_iter().flatten();
+        data.map(|(key, value)| {
+            let decoded =
+                base64::engine::general_purpose::STANDARD.decode(value.as_str().unwrap_or_default());
+            let wrong = |_| {
+                ApiError::new(ApiErrorClass::Invalid, format!("{what}: the value of {key} is not base64"))
+            };
+            decoded.map(|bytes| (key.clone(), bytes)).map_err(wrong)
+        })
+        .collect()
+    }
+
+    // KEP-3659 names members by `Kind.group`.
+    fn catalog_names(&self, kinds: &BTreeSet<GroupKind>) -> String {
+        kinds.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
+    }
+
+    /// Whether a kind lives in namespaces, as far as is known.
+    pub fn scope_of(&self, kind: &GroupKind) -> Option<Scope> {
+        self.catalog().preferred(kind).map(|resource| resource.scope)
+    }
+}
+
+fn path(parent: &Parent) -> String {
+    format!("/api/v1/namespaces/{}/configmaps/{}", parent.namespace, parent.name)
+}
+
+fn body(parent: &Parent, kinds: &str) -> Value {
+    let others: Vec<&str> = parent
+        .namespaces
+        .iter()
+        .map(String::as_str)
+        .filter(|namespace| *namespace != parent.namespace)
+        .collect();
+    json!({
+        "apiVersion": "v1", "kind": "ConfigMap",
+        "metadata": {
+            "name": parent.name, "namespace": parent.namespace,
+            "labels": {ID: parent.id, "app.kubernetes.io/managed-by": "trueup"},
+            "annotations": {TOOLING: "trueup/v1alpha1", GROUP_KINDS: kinds, NAMESPACES: others.join(",")},
+        },
+        "data": parent.data,
+    })
+}
+
+fn read(object: &Value) -> Option<Parent> {
+    let metadata = object.get("metadata")?;
+    let text = |field: &str| metadata.get(field).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let annotation =
+        |key: &str| metadata.get("annotations").and_then(|all| all.get(key)?.as_str()).unwrap_or_default();
+    if !annotation(TOOLING).starts_with("trueup/") {
+        return None;
+    }
+    let names =
+        |text: &str| text.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect::<Vec<_>>();
+    let mut namespaces: BTreeSet<String> = names(annotation(NAMESPACES)).into_iter().collect();
+    namespaces.insert(text("namespace"));
+    Some(Parent {
+        name: text("name"),
+        namespace: text("namespace"),
+        id: metadata.get("labels")?.get(ID)?.as_str()?.to_owned(),
+        kinds: names(annotation(GROUP_KINDS))
+            .iter()
+            .map(|name| {
+                name.split_once('.')
+                    .map_or(GroupKind::new("", name), |(kind, group)| GroupKind::new(group, kind))
+            })
+            .collect(),
+        namespaces,
+        data: object
+            .get("data")
+            .and_then(Value::as_object)
+            .into_iter()
+            .flatten()
+            .filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned())))
+            .collect(),
+        uid: text("uid"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_parent_is_read_as_it_was_written() {
+        let parent = Parent {
+            name: "trueup.web.staging".into(),
+            namespace: "shop".into(),
+            id: "applyset-x-v1".into(),
+            kinds: BTreeSet::from([GroupKind::new("", "ConfigMap"), GroupKind::new("apps", "Deployment")]),
+            namespaces: BTreeSet::from(["shop".into(), "other".into()]),
+            data: BTreeMap::from([("target".into(), "web@staging".into())]),
+            uid: String::new(),
+        };
+        let kinds = "ConfigMap,Deployment.apps";
+        assert_eq!(read(&body(&parent, kinds)).unwrap(), parent);
+    }
+}

@@ -1,0 +1,150 @@
+//! What a sync would do, with both sides of each object: the stages of a turn, without the writes.
+
+use super::engine::Engine;
+use super::repositories::chain;
+use super::target::{TargetSpec, TargetState};
+use super::turn::{Context, desire, learn, observe};
+use super::view::{PlanOptions, Preview, PreviewStep};
+use super::{judge, turn};
+use crate::bounded::in_order;
+use crate::cluster::{Apply, Cluster, Mode};
+use crate::source::{Commit, Location, Spec};
+use anyhow::{Context as _, Result, anyhow};
+use futures::FutureExt as _;
+use std::path::Path;
+use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
+use trueup_merge::secrets::MaskKey;
+use trueup_model::Value;
+use trueup_plan::desired::Desired;
+use trueup_plan::planning::{Action, Plan, Step, plan};
+use trueup_plan::record::Trigger;
+
+const IN_FLIGHT: usize = 16;
+
+impl Engine {
+    /// Says what a sync of a target would do.
+    pub async fn preview(&self, name: &str, options: &PlanOptions) -> Result<Preview> {
+        let (spec, cluster) = self.target(name).with_context(|| format!("there is no target {name}"))?;
+        let cluster = cluster.with_context(|| format!("the Cluster {} could not be set up", spec.cluster))?;
+        let mut state = self.remembered(&spec, &cluster).await?;
+        let commit = self.commit(&spec, options).await?;
+        let stop = CancellationToken::new();
+        let context = Context {
+            cluster: &cluster,
+            commit: Ok(commit.clone()),
+            repository_trouble: None,
+            directory: self.directory(),
+            waits_for: None,
+            metrics: self.metrics(),
+            stop: &stop,
+            show: &|_| {},
+        };
+        let (desired, broken) =
+            desire(&context, &spec, &mut state, &commit).await.map_err(turn::Trouble::into_error)?;
+        if let Some(message) = broken {
+            return Err(anyhow!(message));
+        }
+        let (plan, errors) = self.plan_only(&context, &spec, &mut state, &desired).await?;
+        let steps = show(&cluster, &spec, &desired, &plan).await?;
+        let revision = if options.local.is_some() { String::new() } else { commit.revision.clone() };
+        Ok(Preview { target: name.to_owned(), revision, steps, unchanged: plan.unchanged, errors })
+    }
+
+    async fn plan_only(
+        &self,
+        context: &Context<'_>,
+        spec: &TargetSpec,
+        state: &mut TargetState,
+        desired: &Desired,
+    ) -> Result<(Plan, Vec<String>)> {
+        let (mut observed, _) =
+            observe(context, spec, state, desired).await.map_err(turn::Trouble::into_error)?;
+        let judgement = judge::judge(context.cluster, spec, state, desired, &observed, Trigger::Manual).await;
+        learn(state, &mut observed, judgement);
+        let plan = plan(desired, &observed, &state.ledger, &spec.policy);
+        let errors = plan.steps.iter().filter(|step| step.is_problem());
+        let errors = errors.map(|step| format!("{}: {}", step.id, step.reason)).collect();
+        Ok((plan, errors))
+    }
+
+    async fn commit(&self, spec: &TargetSpec, options: &PlanOptions) -> Result<Arc<Commit>> {
+        if let Some(folder) = &options.local {
+            return local(self, folder).await;
+        }
+        if options.revision.is_none()
+            && let Some(commit) = self.repository(&spec.repository).commit
+        {
+            return Ok(commit);
+        }
+        let source = self
+            .source(&spec.repository)
+            .with_context(|| format!("the Repository {} could not be set up", spec.repository))?;
+        let head = match &options.revision {
+            Some(revision) => source.resolve(revision).await,
+            None => source.poll().await,
+        };
+        let head = head.map_err(|error| anyhow!("repository {}: {}", spec.repository, chain(&error)))?;
+        let commit = source.fetch(&head).await;
+        commit.map(Arc::new).map_err(|error| anyhow!("repository {}: {}", spec.repository, chain(&error)))
+    }
+}
+
+/// The files of a folder as they are, as if they were a commit.
+async fn local(engine: &Engine, folder: &Path) -> Result<Arc<Commit>> {
+    let folder = std::path::absolute(folder).with_context(|| folder.display().to_string())?;
+    let mut spec = Spec::new(Location::Folder(folder.clone()));
+    spec.worktree = true;
+    let source = engine.cache().open(spec)?;
+    let read = async { source.fetch(&source.poll().await?).await };
+    read.await.map(Arc::new).map_err(|error| anyhow!("{}: {}", folder.display(), chain(&error)))
+}
+
+async fn show(
+    cluster: &Cluster,
+    spec: &TargetSpec,
+    desired: &Desired,
+    plan: &Plan,
+) -> Result<Vec<PreviewStep>> {
+    let key: MaskKey = random_key()?;
+    let looks = plan.steps.iter().map(|step| sides(cluster, spec, desired, step).boxed()).collect();
+    let shown = plan.steps.iter().zip(in_order(looks, IN_FLIGHT).await);
+    Ok(shown.map(|(step, (live, wanted))| PreviewStep::new(step, live, wanted, &key)).collect())
+}
+
+async fn sides(
+    cluster: &Cluster,
+    spec: &TargetSpec,
+    desired: &Desired,
+    step: &Step,
+) -> (Option<Value>, Option<Value>) {
+    let want = desired.objects.get(&step.id);
+    let live = match (step.action, want) {
+        (Action::Create, _) => None,
+        (_, Some(want)) => cluster.get_in(&step.id, &want.api_version).await.ok().flatten(),
+        (_, None) => cluster.get(&step.id).await.ok().flatten(),
+    };
+    let Some(want) = want.filter(|_| !step.prunes()) else { return (live, None) };
+    let request = Apply {
+        id: &want.id,
+        api_version: &want.api_version,
+        body: &want.body,
+        mode: Mode::DryRun,
+        force: spec.force,
+    };
+    // What the server cannot say yet (the namespace or the kind comes with the same commit), Git says.
+    let predicted = match cluster.apply(&request).await {
+        Ok(applied) => applied.object,
+        Err(_) => serde_json::from_slice(&want.body).ok(),
+    };
+    (live, predicted)
+}
+
+fn random_key() -> Result<MaskKey> {
+    use std::io::Read as _;
+    let mut key = [0; 32];
+    std::fs::File::open("/dev/urandom")
+        .and_then(|mut source| source.read_exact(&mut key))
+        .context("random numbers")?;
+    Ok(key)
+}

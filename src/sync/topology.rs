@@ -1,0 +1,260 @@
+//! From the configuration to what the reconciler works with: pure, but for the secrets that sources and clusters need.
+
+use super::target::{Mode, TargetSpec};
+use crate::cluster::{Access, Cluster, Force, Via};
+use crate::config::{self, Config, Substitute, Target};
+use crate::render::{Depth, Request, Variables};
+use crate::source::{Credentials, Location, Reference, Secret, Spec};
+use anyhow::{Context as _, Result, bail};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use trueup_kustomize::LoadRestrictions;
+use trueup_model::Value;
+use trueup_plan::planning::{Drift, Empty, Policy, Prune, Recreate, TakeOver};
+
+/// What the configuration says of each target.
+pub fn targets(config: &Config) -> BTreeMap<String, TargetSpec> {
+    config.targets().iter().map(|target| (target.name.clone(), target_spec(config, target))).collect()
+}
+
+fn target_spec(config: &Config, target: &Target) -> TargetSpec {
+    let repository = config.repositories.get(&target.repository);
+    let sync = target.sync;
+    TargetSpec {
+        name: target.name.clone(),
+        app: target.app.clone(),
+        environment: target.environment.clone(),
+        cluster: target.cluster.clone(),
+        repository: target.repository.clone(),
+        repository_url: repository.map(|repository| redacted(&repository.spec.url)).unwrap_or_default(),
+        request: Request {
+            path: target.path.clone(),
+            depth: if target.recurse { Depth::Recursive } else { Depth::Folder },
+            load_restrictions: match target.load_restrictions {
+                config::LoadRestrictions::RootOnly => LoadRestrictions::RootOnly,
+                config::LoadRestrictions::None => LoadRestrictions::None,
+            },
+            variables: match target.substitute {
+                Substitute::Disabled => None,
+                Substitute::Strict => Some(variables(target)),
+            },
+        },
+        namespace: target.namespace.clone().unwrap_or_default(),
+        policy: Policy {
+            prune: if sync.prune { Prune::Delete } else { Prune::Keep },
+            drift: if sync.self_heal { Drift::Repair } else { Drift::Report },
+            take_over: if sync.force { TakeOver::Force } else { TakeOver::Hold },
+            recreate: if target.recreate { Recreate::Allow } else { Recreate::Refuse },
+            empty: if sync.allow_empty { Empty::Allow } else { Empty::Refuse },
+        },
+        mode: match (target.suspend, sync.automatic) {
+            (true, _) => Mode::Suspended,
+            (false, true) => Mode::Automatic,
+            (false, false) => Mode::Manual,
+        },
+        force: if sync.force { Force::Yes } else { Force::No },
+        depends_on: target.depends_on.clone(),
+        interval: sync.interval,
+    }
+}
+
+fn redacted(url: &str) -> String {
+    Location::parse(url).map_or_else(|_| url.to_owned(), |(location, _)| location.to_string())
+}
+
+/// The names that an App with `substitute: strict` can use: the environment's values, those inside of others with dots,
+/// and the target's own names.
+fn variables(target: &Target) -> Variables {
+    let mut names = BTreeMap::new();
+    for (name, value) in [
+        ("app", Some(&target.app)),
+        ("environment", Some(&target.environment)),
+        ("cluster", Some(&target.cluster)),
+        ("namespace", target.namespace.as_ref()),
+    ] {
+        names.extend(value.map(|value| (name.to_owned(), value.clone())));
+    }
+    for (name, value) in &target.values {
+        flatten(name, value, &mut names);
+    }
+    Variables(names)
+}
+
+fn flatten(name: &str, value: &Value, names: &mut BTreeMap<String, String>) {
+    match value {
+        Value::Object(fields) => {
+            for (field, value) in fields {
+                flatten(&format!("{name}.{field}"), value, names);
+            }
+        }
+        Value::String(text) => drop(names.insert(name.to_owned(), text.clone())),
+        Value::Bool(_) | Value::Number(_) => drop(names.insert(name.to_owned(), value.to_string())),
+        Value::Null | Value::Array(_) => {}
+    }
+}
+
+/// Gives the values of Secrets that the configuration refers to.
+pub struct Secrets {
+    /// The cluster that holds them, or why there is none.
+    pub home: Result<Cluster, String>,
+}
+
+impl Secrets {
+    async fn read(&self, name: &str, namespace: Option<&str>) -> Result<BTreeMap<String, String>> {
+        let home =
+            self.home.as_ref().map_err(|why| anyhow::anyhow!("Secret {name} cannot be read: {why}"))?;
+        let data = home.secret(namespace.unwrap_or("trueup-system"), name).await?;
+        Ok(data.into_iter().filter_map(|(key, value)| Some((key, String::from_utf8(value).ok()?))).collect())
+    }
+}
+
+/// How to reach a cluster.
+pub async fn access(config: &Config, name: &str, secrets: &Secrets) -> Result<Access> {
+    let cluster = config.clusters.get(name).with_context(|| format!("there is no Cluster {name}"))?;
+    let via = match cluster.spec.access() {
+        Some(config::Access::Kubeconfig(kubeconfig)) => Via::Kubeconfig {
+            path: kubeconfig.path.as_ref().map(PathBuf::from),
+            context: kubeconfig.context.clone(),
+        },
+        Some(config::Access::InCluster) => Via::InCluster,
+        Some(config::Access::Secret(secret)) => {
+            let mut data = secrets.read(&secret.name, secret.namespace.as_deref()).await?;
+            let keys = secret.key.as_deref().map_or_else(|| vec!["value", "kubeconfig"], |key| vec![key]);
+            let text = keys.iter().find_map(|key| data.remove(*key));
+            let missing = || format!("Secret {} has no key {}", secret.name, keys.join(" or "));
+            Via::KubeconfigText(text.with_context(missing)?)
+        }
+        None => bail!("Cluster {name} says in no way, or in several, how it is reached"),
+    };
+    Ok(Access { name: name.to_owned(), via })
+}
+
+/// What to follow of a repository, with its credentials read.
+pub async fn source(config: &Config, name: &str, secrets: &Secrets) -> Result<Spec> {
+    let repository =
+        &config.repositories.get(name).with_context(|| format!("there is no Repository {name}"))?.spec;
+    let (location, from_url) = match repository.location() {
+        config::Location::Remote(url) => Location::parse(&url)?,
+        config::Location::Folder(path) => (Location::Folder(path), Credentials::default()),
+    };
+    let mut spec = Spec::new(location);
+    spec.worktree = repository.worktree;
+    spec.timeout = repository.timeout;
+    spec.insecure = repository.insecure;
+    spec.credentials = from_url;
+    spec.reference = match &repository.reference {
+        None => Reference::Head,
+        Some(config::Reference::Branch(name)) => Reference::Branch(name.clone()),
+        Some(config::Reference::Tag(name)) => Reference::Tag(name.clone()),
+        Some(config::Reference::Commit(id)) => Reference::Commit(id.clone()),
+        Some(config::Reference::Semver(range)) => Reference::Semver(
+            range.parse().with_context(|| format!("Repository {name}: ref.semver {range:?}"))?,
+        ),
+    };
+    if let Some(reference) = &repository.secret_ref {
+        let data = secrets.read(&reference.name, reference.namespace.as_deref()).await;
+        take(&mut spec.credentials, data.with_context(|| format!("Repository {name}: secretRef"))?);
+    }
+    if let Some(credentials) = &repository.credentials {
+        read(&mut spec.credentials, credentials)
+            .with_context(|| format!("Repository {name}: credentials"))?;
+    }
+    Ok(spec)
+}
+
+// The keys that Flux and Argo CD use.
+fn take(credentials: &mut Credentials, mut data: BTreeMap<String, String>) {
+    let mut first = |keys: &[&str]| keys.iter().find_map(|key| data.remove(*key));
+    credentials.username = first(&["username"]).or(credentials.username.take());
+    credentials.password = first(&["password"]).map(Secret::new).or(credentials.password.take());
+    credentials.bearer_token = first(&["bearerToken"]).map(Secret::new).or(credentials.bearer_token.take());
+    credentials.ca_pem = first(&["ca.crt", "caFile"]).or(credentials.ca_pem.take());
+    credentials.ssh_key =
+        first(&["identity", "sshPrivateKey"]).map(Secret::new).or(credentials.ssh_key.take());
+    credentials.known_hosts = first(&["known_hosts"]).or(credentials.known_hosts.take());
+}
+
+fn read(credentials: &mut Credentials, written: &config::Credentials) -> Result<()> {
+    let secret = |field: &str, from: &Option<config::Secret>| -> Result<Option<Secret>> {
+        Ok(match from {
+            None => None,
+            Some(config::Secret::Env(name)) => Some(Secret::new(env(field, name)?)),
+            Some(config::Secret::File(path)) => Some(Secret::new(file(field, path)?)),
+        })
+    };
+    let setting = |field: &str, from: &Option<config::Setting>| -> Result<Option<String>> {
+        Ok(match from {
+            None => None,
+            Some(config::Setting::Env(name)) => Some(env(field, name)?),
+            Some(config::Setting::File(path)) => Some(file(field, path)?),
+            Some(config::Setting::Value(value)) => Some(value.clone()),
+        })
+    };
+    credentials.username = setting("username", &written.username)?.or(credentials.username.take());
+    credentials.password = secret("password", &written.password)?.or(credentials.password.take());
+    credentials.bearer_token =
+        secret("bearerToken", &written.bearer_token)?.or(credentials.bearer_token.take());
+    credentials.ca_pem = setting("ca", &written.ca)?.or(credentials.ca_pem.take());
+    credentials.ssh_key = secret("sshKey", &written.ssh_key)?.or(credentials.ssh_key.take());
+    credentials.known_hosts = setting("knownHosts", &written.known_hosts)?.or(credentials.known_hosts.take());
+    Ok(())
+}
+
+fn env(field: &str, name: &str) -> Result<String> {
+    std::env::var(name).with_context(|| format!("{field}: the environment variable {name} is not set"))
+}
+
+fn file(field: &str, path: &str) -> Result<String> {
+    let text = std::fs::read_to_string(path).with_context(|| format!("{field}: {path}"))?;
+    // A key's last line break belongs to it; a password's does not.
+    Ok(if field == "sshKey" { text } else { text.trim_end_matches(['\n', '\r']).to_owned() })
+}
+
+/// The names of the targets that are meant by what a person wrote: `web`, `web@production` or `web@production/eu-1`; all
+/// where nothing is written.
+pub fn select<'n>(
+    known: impl Iterator<Item = &'n str> + Clone,
+    written: &[String],
+) -> Result<Vec<String>, String> {
+    let mut meant: Vec<String> = Vec::new();
+    for name in written {
+        let before = meant.len();
+        meant.extend(known.clone().filter(|target| is_meant(target, name)).map(str::to_owned));
+        if meant.len() == before {
+            let known: Vec<&str> = known.collect();
+            return Err(format!("there is no target {name}; there are: {}", known.join(", ")));
+        }
+    }
+    if written.is_empty() {
+        meant.extend(known.map(str::to_owned));
+    }
+    meant.sort();
+    meant.dedup();
+    Ok(meant)
+}
+
+/// Whether `name` is the target, or a whole part at its beginning.
+pub fn is_meant(target: &str, name: &str) -> bool {
+    target.strip_prefix(name).is_some_and(|rest| {
+        rest.is_empty() || rest.starts_with('/') || (rest.starts_with('@') && !name.contains('@'))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_means_a_target_or_all_that_begin_with_its_parts() {
+        let known = ["api@staging", "web@production/eu-1", "web@production/us-1", "web@staging"];
+        let meant = |written: &[&str]| {
+            let written: Vec<String> = written.iter().map(|name| (*name).to_owned()).collect();
+            select(known.into_iter(), &written)
+        };
+        assert_eq!(meant(&["web"]).unwrap().len(), 3);
+        assert_eq!(meant(&["web@production"]).unwrap().len(), 2);
+        assert_eq!(meant(&["web@production/eu-1"]).unwrap(), ["web@production/eu-1"]);
+        assert_eq!(meant(&[]).unwrap().len(), 4);
+        assert!(meant(&["we"]).unwrap_err().contains("there is no target we; there are: api@staging"));
+    }
+}
