@@ -71,11 +71,13 @@ impl ApiError {
         retry_after: Option<Duration>,
         sent: usize,
     ) -> Self {
-        let status: Value = serde_json::from_slice(body).unwrap_or_default();
-        let words = status.get("message").and_then(Value::as_str).map_or_else(
-            || String::from_utf8_lossy(body).trim().chars().take(300).collect::<String>(),
-            str::to_owned,
-        );
+        let answer: Option<Value> = serde_json::from_slice(body).ok();
+        let words = match &answer {
+            Some(status) => status.get("message").and_then(Value::as_str).unwrap_or_default().to_owned(),
+            // Not the API server's own words: a proxy's, perhaps.
+            None => String::from_utf8_lossy(body).trim().chars().take(300).collect(),
+        };
+        let status = answer.unwrap_or_default();
         let class = classify(code, &status, &words);
         let message = match &class {
             ApiErrorClass::TooLarge => {

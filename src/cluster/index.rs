@@ -143,16 +143,18 @@ impl Index {
         let parts = self.watches.entry(kind.clone()).or_default();
         // Once one watch covers all namespaces, or each has its own, the other form is over.
         parts.retain(|part, _| part.is_empty() == namespace.is_empty());
-        let old = parts.insert(namespace.to_owned(), progress.clone());
-        let moved = match (old, &progress) {
-            (Some(Progress::Following), Progress::Following) => false,
-            (Some(Progress::Down(since, _)), Progress::Down(_, why)) => {
-                parts.insert(namespace.to_owned(), Progress::Down(since, why.clone()));
-                false
+        let old = parts.remove(namespace);
+        let (now, moved) = match (old, progress) {
+            (Some(Progress::Following), Progress::Following) => (Progress::Following, false),
+            // How long it has been down counts from the beginning.
+            (Some(Progress::Down(since, _)), Progress::Down(_, why)) => (Progress::Down(since, why), false),
+            (Some(Progress::Refused(old)), Progress::Refused(new)) => {
+                let moved = old != new;
+                (Progress::Refused(new), moved)
             }
-            (Some(Progress::Refused(old)), Progress::Refused(new)) => old != *new,
-            (_, _) => true,
+            (_, new) => (new, true),
         };
+        parts.insert(namespace.to_owned(), now);
         if moved { self.sets_of(kind) } else { Changed::new() }
     }
 

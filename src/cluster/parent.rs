@@ -77,7 +77,7 @@ impl Cluster {
             uri: format!("{}?fieldManager={MANAGER}&force=true", path(parent)),
             content_type: Some("application/apply-patch+yaml"),
             accept: None,
-            body: body(parent, &self.catalog_names(&parent.kinds)).to_string().into_bytes(),
+            body: body(parent).to_string().into_bytes(),
         };
         let written = self.0.rest.json(ask).await?;
         Ok(written.pointer("/metadata/uid").and_then(Value::as_str).unwrap_or_default().to_owned())
@@ -154,11 +154,6 @@ impl Cluster {
         .collect()
     }
 
-    // KEP-3659 names members by `Kind.group`.
-    fn catalog_names(&self, kinds: &BTreeSet<GroupKind>) -> String {
-        kinds.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
-    }
-
     /// Whether a kind lives in namespaces, as far as is known.
     pub fn scope_of(&self, kind: &GroupKind) -> Option<Scope> {
         self.catalog().preferred(kind).map(|resource| resource.scope)
@@ -169,7 +164,9 @@ fn path(parent: &Parent) -> String {
     format!("/api/v1/namespaces/{}/configmaps/{}", parent.namespace, parent.name)
 }
 
-fn body(parent: &Parent, kinds: &str) -> Value {
+fn body(parent: &Parent) -> Value {
+    // KEP-3659 names kinds as `Kind.group`.
+    let kinds = parent.kinds.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
     let others: Vec<&str> = parent
         .namespaces
         .iter()
@@ -237,7 +234,6 @@ mod tests {
             data: BTreeMap::from([("target".into(), "web@staging".into())]),
             uid: String::new(),
         };
-        let kinds = "ConfigMap,Deployment.apps";
-        assert_eq!(read(&body(&parent, kinds)).unwrap(), parent);
+        assert_eq!(read(&body(&parent)).unwrap(), parent);
     }
 }

@@ -153,7 +153,7 @@ mod tests {
         ];
         assert_eq!(
             render(&files, &at("app")).unwrap(),
-            ["ConfigMap a app/1.yaml:1", "ConfigMap b app/1.yaml:6", "Secret s app/2.json:1"]
+            ["ConfigMap a app/1.yaml:1", "ConfigMap b app/1.yaml:7", "Secret s app/2.json:1"]
         );
         let deep = Request { depth: Depth::Recursive, ..at("app") };
         assert_eq!(render(&files, &deep).unwrap().len(), 4);

@@ -59,7 +59,9 @@ fn open(value: Value, origin: &Origin, manifests: &mut Vec<Manifest>, problems: 
     match value {
         Value::Object(mut fields) if is_list && fields.get("items").is_some_and(Value::is_array) => {
             if let Some(Value::Array(items)) = fields.remove("items") {
-                items.into_iter().for_each(|item| open(item, origin, manifests, problems));
+                for item in items {
+                    open(item, origin, manifests, problems);
+                }
             }
         }
         value => manifests.push(Manifest { value, origin: origin.clone() }),

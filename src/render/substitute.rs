@@ -2,12 +2,12 @@
 //!
 //! As Flux has it: `${name}`, `${name:=default}`, `${name:-default}` (also without the colon), `$${name}` for a literal
 //! `${name}`; an object annotated or labelled `kustomize.toolkit.fluxcd.io/substitute: disabled` is left alone. A text that is
-//! one expression and nothing else takes the type that YAML gives the value (`replicas: ${replicas}` is a number), except
-//! where only text is allowed: labels, annotations, data of ConfigMaps and Secrets, environment variables, arguments.
+//! one expression and nothing else takes the type that JSON gives the value (`replicas: ${replicas}` is a number), except
+//! where only text is allowed: labels, annotations, the data of a `ConfigMap` or `Secret`, environment variables, arguments.
 
 use super::RenderError;
 use std::collections::BTreeMap;
-use trueup_model::{Manifest, Tree, Value, tree, yaml};
+use trueup_model::{Manifest, Tree, Value, tree};
 
 /// The names that can be used, and their values.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -123,9 +123,10 @@ fn is_one_expression(text: &str) -> bool {
     text.starts_with("${") && text.find('}') == Some(text.len() - 1)
 }
 
+// Numbers and booleans as JSON writes them: YAML's further ones (`y`, `0o17`) are more often meant as text.
 fn typed(text: String) -> Value {
-    match yaml::documents(&text).map(|mut documents| documents.pop().map(|document| document.value)) {
-        Ok(Some(scalar @ (Value::Bool(_) | Value::Number(_)))) => scalar,
+    match serde_json::from_str(&text) {
+        Ok(scalar @ (Value::Bool(_) | Value::Number(_))) => scalar,
         Ok(_) | Err(_) => Value::String(text),
     }
 }
@@ -195,17 +196,17 @@ mod tests {
         )
     }
 
-    fn check(value: Value, wanted: Value) {
+    fn check(value: Value, wanted: &Value) {
         let mut manifests = [Manifest { value, origin: Origin::default() }];
         apply(&mut manifests, &variables(), &MemoryTree::new()).unwrap();
-        assert_eq!(manifests[0].value, wanted);
+        assert_eq!(&manifests[0].value, wanted);
     }
 
     #[test]
     fn names_defaults_and_escapes_are_replaced_as_in_flux() {
         check(
             json!({"host": "www.${domain}", "a": "${none:=x}", "b": "${empty:-y}", "c": "${empty=z}", "d": "$${domain}", "e": "$domain"}),
-            json!({"host": "www.shop.example.com", "a": "x", "b": "y", "c": "", "d": "${domain}", "e": "$domain"}),
+            &json!({"host": "www.shop.example.com", "a": "x", "b": "y", "c": "", "d": "${domain}", "e": "$domain"}),
         );
     }
 
@@ -214,7 +215,7 @@ mod tests {
         check(
             json!({"spec": {"replicas": "${replicas}", "on": "${none:=true}"}, "metadata": {"labels": {"n": "${replicas}"}},
                 "env": [{"name": "N", "value": "${replicas}"}]}),
-            json!({"spec": {"replicas": 4, "on": true}, "metadata": {"labels": {"n": "4"}}, "env": [{"name": "N", "value": "4"}]}),
+            &json!({"spec": {"replicas": 4, "on": true}, "metadata": {"labels": {"n": "4"}}, "env": [{"name": "N", "value": "4"}]}),
         );
     }
 
@@ -234,6 +235,6 @@ mod tests {
     #[test]
     fn an_object_can_be_left_alone() {
         let object = json!({"metadata": {"annotations": {DISABLED: "disabled"}}, "a": "${none}"});
-        check(object.clone(), object);
+        check(object.clone(), &object);
     }
 }

@@ -16,10 +16,10 @@ struct Entries {
     claims: BTreeMap<(String, ObjectId), BTreeSet<String>>,
     /// Target to the objects that it wants, so that its old claims can be taken back.
     wanted: BTreeMap<String, (String, Vec<ObjectId>)>,
-    /// Set id to the configured target that it belongs to.
-    sets: BTreeMap<String, String>,
-    /// Set id to the target that its parent names, where that is not configured any more but was ours.
-    removed: BTreeMap<String, String>,
+    /// (cluster, set id) to the configured target that it belongs to. An app has the same set in each of its clusters.
+    sets: BTreeMap<(String, String), String>,
+    /// (cluster, set id) to the target that its parent names, where that is not configured any more but was ours.
+    removed: BTreeMap<(String, String), String>,
 }
 
 impl Directory {
@@ -41,8 +41,8 @@ impl Directory {
         claims.iter().find(|other| *other != target).cloned()
     }
 
-    /// Sets which targets are configured, by the ids of their sets.
-    pub fn configure(&self, sets: BTreeMap<String, String>) {
+    /// Sets which targets are configured, by their clusters and the ids of their sets.
+    pub fn configure(&self, sets: BTreeMap<(String, String), String>) {
         let mut entries = self.lock();
         let targets: BTreeSet<String> = sets.values().cloned().collect();
         let gone: Vec<String> =
@@ -54,16 +54,17 @@ impl Directory {
     }
 
     /// Notes the set of a target that is configured no longer.
-    pub fn note_removed(&self, set: &str, target: &str) {
-        self.lock().removed.insert(set.to_owned(), target.to_owned());
+    pub fn note_removed(&self, cluster: &str, set: &str, target: &str) {
+        self.lock().removed.insert((cluster.to_owned(), set.to_owned()), target.to_owned());
     }
 
     /// Whose a set is.
-    pub fn owner(&self, set: &str) -> SetOwner {
+    pub fn owner(&self, cluster: &str, set: &str) -> SetOwner {
         let entries = self.lock();
-        if let Some(target) = entries.sets.get(set) {
+        let key = (cluster.to_owned(), set.to_owned());
+        if let Some(target) = entries.sets.get(&key) {
             SetOwner::Former(target.clone())
-        } else if let Some(target) = entries.removed.get(set) {
+        } else if let Some(target) = entries.removed.get(&key) {
             SetOwner::Removed(target.clone())
         } else {
             SetOwner::Foreign(set.to_owned())
@@ -71,8 +72,8 @@ impl Directory {
     }
 
     /// The configured target of a set.
-    pub fn target_of(&self, set: &str) -> Option<String> {
-        self.lock().sets.get(set).cloned()
+    pub fn target_of(&self, cluster: &str, set: &str) -> Option<String> {
+        self.lock().sets.get(&(cluster.to_owned(), set.to_owned())).cloned()
     }
 
     fn lock(&self) -> MutexGuard<'_, Entries> {

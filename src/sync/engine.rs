@@ -17,7 +17,7 @@ use crate::source::{self, Source};
 use crate::store::{LedgerChange, Store};
 use crate::web::metrics::{Ended, Metrics};
 use anyhow::{Context as _, Result};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
@@ -53,6 +53,7 @@ struct Core {
     turns: Mutex<BTreeMap<String, CancellationToken>>,
     waiters: Mutex<BTreeMap<String, Vec<oneshot::Sender<()>>>>,
     config: Mutex<Option<Config>>,
+    chosen: Chosen,
     stop: CancellationToken,
 }
 
@@ -79,6 +80,17 @@ pub struct Parts {
     pub metrics: Metrics,
     /// Where records are kept.
     pub store: Store,
+    /// Which targets have turns.
+    pub chosen: Chosen,
+}
+
+/// Which targets have turns.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Chosen {
+    /// All that are configured.
+    All,
+    /// These.
+    Only(BTreeSet<String>),
 }
 
 impl Engine {
@@ -109,6 +121,7 @@ impl Engine {
                 turns: Mutex::default(),
                 waiters: Mutex::default(),
                 config: Mutex::default(),
+                chosen: parts.chosen,
                 stop: CancellationToken::new(),
             }
         });
@@ -155,7 +168,7 @@ impl Engine {
     pub fn look_again(&self) {
         lock(&self.0.repositories).poke();
         for target in self.0.setup().targets.keys() {
-            self.0.queue.push(target, Trigger::Timer);
+            self.0.push(target, Trigger::Timer, Duration::ZERO);
         }
     }
 
@@ -287,17 +300,21 @@ impl Core {
     }
 
     async fn put_to_work(self: &Arc<Self>, old: &Setup, setup: Arc<Setup>, follow: Vec<Follow>) {
-        let sets = setup.targets.values().map(|spec| (spec.set(), spec.name.clone())).collect();
+        let set = |spec: &Arc<TargetSpec>| ((spec.cluster.clone(), spec.set()), spec.name.clone());
+        let sets = setup.targets.values().map(set).collect();
         self.directory.configure(sets);
         *self.setup.write().unwrap_or_else(PoisonError::into_inner) = setup.clone();
         self.queue.retain(|target| setup.targets.contains_key(target));
-        lock(&self.states).retain(|target, _| setup.targets.contains_key(target));
+        let place = |spec: &Arc<TargetSpec>| (spec.cluster.clone(), spec.set());
+        // A target that moved is looked for again: what it left behind is found by its parent.
+        lock(&self.states).retain(|target, _| {
+            setup
+                .targets
+                .get(target)
+                .is_some_and(|new| old.targets.get(target).map(place) == Some(place(new)))
+        });
         self.board.configure(setup.targets.keys().cloned());
-        for name in old.targets.keys().filter(|name| !setup.targets.contains_key(*name)) {
-            tracing::info!(target = name, "the target is no longer configured; its objects stay as they are");
-            lock(&self.statuses).remove(name);
-            let _ = self.store.forget(name).await;
-        }
+        self.forget(&setup).await;
         for (name, (access, cluster)) in &old.clusters {
             if setup.clusters.get(name).is_none_or(|(new, _)| new != access) {
                 cluster.stop();
@@ -305,13 +322,25 @@ impl Core {
         }
         for spec in setup.targets.values() {
             let shown = lock(&self.statuses).get(&spec.name).cloned();
-            let state = TargetState { status: shown.unwrap_or_default(), ..TargetState::default() };
-            self.board.show(base_status(spec, &state));
+            self.board.show(shown.unwrap_or_else(|| base_status(spec, &TargetState::default())));
         }
         lock(&self.repositories).follow(follow);
         for (name, spec) in &setup.targets {
             if old.targets.get(name) != Some(spec) || !setup.troubles.is_empty() {
-                self.queue.push(name, Trigger::Configuration);
+                self.push(name, Trigger::Configuration, Duration::ZERO);
+            }
+        }
+    }
+
+    /// Forgets what is no longer configured, also what left while no trueup ran.
+    async fn forget(&self, setup: &Setup) {
+        let known: Vec<String> = lock(&self.statuses).keys().cloned().collect();
+        for name in known.iter().filter(|name| !setup.targets.contains_key(*name)) {
+            tracing::info!(target = name, "the target is no longer configured; its objects stay as they are");
+            lock(&self.statuses).remove(name);
+            lock(&self.waiters).remove(name);
+            if let Err(error) = self.store.forget(name).await {
+                tracing::warn!(target = name, error = format!("{error:#}"), "the store still has the target");
             }
         }
     }
@@ -384,13 +413,15 @@ impl Core {
         Ok(Follow { name: name.to_owned(), source, settings, interval })
     }
 
+    /// A turn on an older commit is not worth finishing; one on the last that could be read is.
     fn repository_moved(&self, name: &str) {
+        let has_trouble = lock(&self.repositories).known(name).trouble.is_some();
         for (target, spec) in &self.setup().targets {
             if spec.repository == name {
-                if let Some(turn) = lock(&self.turns).get(target) {
+                if !has_trouble && let Some(turn) = lock(&self.turns).get(target) {
                     turn.cancel();
                 }
-                self.queue.push(target, Trigger::Commit);
+                self.push(target, Trigger::Commit, Duration::ZERO);
             }
         }
     }
@@ -398,14 +429,14 @@ impl Core {
     fn cluster_changed(&self, cluster: &str, event: &ClusterEvent) {
         match event {
             ClusterEvent::Member { set } => {
-                if let Some(target) = self.directory.target_of(set) {
-                    self.queue.push_after(&target, Trigger::Drift, SETTLE);
+                if let Some(target) = self.directory.target_of(cluster, set) {
+                    self.push(&target, Trigger::Drift, SETTLE);
                 }
             }
             ClusterEvent::Catalog | ClusterEvent::Connection => {
                 for (target, spec) in &self.setup().targets {
                     if spec.cluster == cluster {
-                        self.queue.push(target, Trigger::Configuration);
+                        self.push(target, Trigger::Configuration, Duration::ZERO);
                     }
                 }
             }
@@ -441,20 +472,36 @@ impl Core {
             .map(|target| {
                 let (over, told) = oneshot::channel();
                 lock(&self.waiters).entry(target.clone()).or_default().push(over);
-                self.queue.push(target, Trigger::Manual);
+                self.push(target, Trigger::Manual, Duration::ZERO);
                 told
             })
             .collect()
     }
 
-    async fn take(&self, due: Due) {
+    fn push(&self, target: &str, trigger: Trigger, delay: Duration) {
+        let is_chosen = match &self.chosen {
+            Chosen::All => true,
+            Chosen::Only(targets) => targets.contains(target),
+        };
+        if is_chosen {
+            self.queue.push_after(target, trigger, delay);
+        }
+    }
+
+    async fn take(self: Arc<Self>, due: Due) {
         self.metrics.queue_depth(i64::try_from(self.queue.depth()).unwrap_or(i64::MAX));
         self.metrics.queue_wait(due.waited);
         let stop = self.stop.child_token();
         lock(&self.turns).insert(due.target.clone(), stop.clone());
         let waiters = lock(&self.waiters).remove(&due.target).unwrap_or_default();
-        if let Some(spec) = self.setup().targets.get(&due.target) {
-            self.turn(spec, due.trigger, &stop).await;
+        if let Some(spec) = self.setup().targets.get(&due.target).cloned() {
+            let core = self.clone();
+            let turn = tokio::spawn(async move { core.turn(&spec, due.trigger, &stop).await });
+            if let Err(panic) = turn.await {
+                tracing::error!(target = due.target, %panic, "the turn ended unexpectedly; the next begins afresh");
+                lock(&self.states).remove(&due.target);
+                self.push(&due.target, Trigger::Retry, REPAIR);
+            }
         }
         lock(&self.turns).remove(&due.target);
         self.queue.done(&due.target);
@@ -475,12 +522,13 @@ impl Core {
         if !memory.loaded {
             if let Err(why) = self.load(spec, cluster, &mut memory.state).await {
                 self.trouble(spec, &memory.state, why);
-                self.queue.push_after(&spec.name, Trigger::Retry, Duration::from_secs(3));
+                self.push(&spec.name, Trigger::Retry, Duration::from_secs(3));
                 return;
             }
             memory.loaded = true;
         }
         let known = lock(&self.repositories).known(&spec.repository);
+        let revision = known.commit.as_ref().map(|commit| commit.revision.clone());
         let configured = setup.troubles.get(&("Repository", spec.repository.clone())).cloned();
         let trouble = known.trouble.or(configured);
         let missing = || {
@@ -491,7 +539,7 @@ impl Core {
             commit: known.commit.ok_or_else(missing),
             repository_trouble: trouble.clone(),
             directory: &self.directory,
-            waits_for: self.waits_for(spec),
+            waits_for: self.waits_for(spec, revision.as_deref()),
             metrics: &self.metrics,
             stop,
             show: &|status| self.show(status),
@@ -504,9 +552,15 @@ impl Core {
         self.record(spec, cluster, turned, change, parent).await;
     }
 
-    fn waits_for(&self, spec: &TargetSpec) -> Option<String> {
+    // One of the same repository is first when it is settled at the same commit.
+    fn waits_for(&self, spec: &TargetSpec, revision: Option<&str>) -> Option<String> {
+        let setup = self.setup();
         let statuses = lock(&self.statuses);
-        let settled = |name: &&String| statuses.get(*name).is_some_and(is_settled);
+        let settled = |name: &&String| {
+            let together = setup.targets.get(*name).is_some_and(|other| other.repository == spec.repository);
+            let is_there = |status: &TargetStatus| !together || Some(status.revision.as_str()) == revision;
+            statuses.get(*name).is_some_and(|status| is_settled(status) && is_there(status))
+        };
         spec.depends_on.iter().find(|name| !settled(name)).cloned()
     }
 
@@ -551,7 +605,7 @@ impl Core {
             } else if !setup.targets.contains_key(&target)
                 && parent.data.get(membership::REPOSITORY) == Some(&spec.repository_url)
             {
-                self.directory.note_removed(&parent.id, &target);
+                self.directory.note_removed(cluster.name(), &parent.id, &target);
             }
         }
         Ok(())
@@ -582,10 +636,12 @@ impl Core {
         parent: Option<Parent>,
     ) {
         let Turned { record, again } = turned;
-        let was_settled = lock(&self.statuses).get(&spec.name).is_some_and(is_settled);
+        let was_settled = lock(&self.statuses)
+            .get(&spec.name)
+            .is_some_and(|before| is_settled(before) && before.revision == record.status.revision);
         let settled = is_settled(&record.status);
         self.show(record.status.clone());
-        self.queue.push_after(
+        self.push(
             &spec.name,
             if record.status.sync == SyncStatus::Failed { Trigger::Retry } else { Trigger::Timer },
             again,
@@ -599,7 +655,7 @@ impl Core {
         if settled && !was_settled {
             for (name, other) in &self.setup().targets {
                 if other.depends_on.contains(&spec.name) {
-                    self.queue.push(name, Trigger::Configuration);
+                    self.push(name, Trigger::Configuration, Duration::ZERO);
                 }
             }
         }
@@ -626,10 +682,10 @@ impl Core {
         };
         match ended {
             Ended::Success => {
-                tracing::info!(target = spec.name, revision = entry.revision, trigger = ?entry.trigger, written = done, "synced")
+                tracing::info!(target = spec.name, revision = entry.revision, trigger = ?entry.trigger, written = done, "synced");
             }
             Ended::Failure => {
-                tracing::warn!(target = spec.name, revision = entry.revision, trigger = ?entry.trigger, written = done, error = status.message, "sync failed")
+                tracing::warn!(target = spec.name, revision = entry.revision, trigger = ?entry.trigger, written = done, error = status.message, "sync failed");
             }
         }
         if let Some(parent) = parent

@@ -40,6 +40,10 @@ pub async fn judge(
     trigger: Trigger,
 ) -> Judgement {
     let mut judgement = remembered(state, desired, trigger);
+    for (id, known) in evident(state, desired, observed) {
+        judgement.verdicts.insert(id.clone(), Verdict::Same);
+        judgement.proven.push((id, known));
+    }
     let doubts: Vec<Doubt<'_>> = desired
         .objects
         .values()
@@ -91,6 +95,15 @@ fn remembered(state: &TargetState, desired: &Desired, trigger: Trigger) -> Judge
         }
     }
     judgement
+}
+
+/// What needs no question although nothing is remembered of it, as after a start: the live object is its own proof.
+fn evident(state: &TargetState, desired: &Desired, observed: &Observed) -> Vec<(ObjectId, Known)> {
+    let unremembered = desired.objects.iter().filter(|(id, _)| !state.ledger.contains_key(id));
+    unremembered
+        .filter(|(id, _)| !observed.unknown.contains_key(&id.group_kind()))
+        .filter_map(|(id, want)| Some((id.clone(), want.proof(observed.members.get(id)?)?)))
+        .collect()
 }
 
 struct Doubt<'a> {

@@ -1,9 +1,10 @@
 //! A reconciler for the length of one command, and the one that runs until it is stopped.
 
-use super::engine::{Engine, Parts, is_settled};
+use super::engine::{Chosen, Engine, Parts, is_settled};
 use super::membership;
 use super::repositories::chain;
 use super::topology::{self, Secrets};
+use super::turn;
 use super::view::{self, PlanOptions, Preview};
 use crate::cluster::Cluster;
 use crate::config::{self, Config};
@@ -14,7 +15,7 @@ use crate::web;
 use crate::web::metrics::Metrics;
 use anyhow::{Context as _, Result, anyhow, bail};
 use jiff::Timestamp;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,7 +27,10 @@ use trueup_plan::health::HealthStatus;
 use trueup_plan::record::{SyncStatus, TargetStatus};
 
 /// How long a one-off look waits for a repository to be read for the first time.
-const FIRST_READ: Duration = Duration::from_secs(60);
+const FIRST_READ: Duration = Duration::from_mins(1);
+/// How often a one-off sync looks how its targets stand, and how often it asks for another turn.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+const ASK_EVERY: Duration = Duration::from_secs(3);
 
 fn load(path: &Path) -> Result<Config> {
     config::load(path).map_err(|problems| anyhow!("{problems}"))
@@ -90,7 +94,7 @@ struct Once {
 }
 
 impl Once {
-    async fn begin(config: &Config, state: Option<&Path>) -> Result<Self> {
+    async fn begin(config: &Config, state: Option<&Path>, chosen: Chosen) -> Result<Self> {
         let folder = match state {
             Some(_) => None,
             None => Some(tempfile::tempdir().context("a folder for the time being")?),
@@ -99,7 +103,7 @@ impl Once {
         let path = path.context("no state folder")?;
         let store = Store::open(&path, Retention::default(), Timestamp::now())?;
         let (_, board, _) = view::open();
-        let parts = Parts { board, metrics: Metrics::new(), store: store.clone() };
+        let parts = Parts { board, metrics: Metrics::new(), store: store.clone(), chosen };
         let engine = Engine::new(parts, &path).await?;
         engine.configure(config).await?;
         Ok(Self { engine, store, _folder: folder })
@@ -115,7 +119,8 @@ impl Once {
 /// Plans `targets` (all of them if there are none named); touches nothing.
 pub async fn plans(config: &Path, targets: &[String], options: &PlanOptions) -> Result<Vec<Preview>> {
     let config = load(config)?;
-    let once = Once::begin(&config, None).await?;
+    // A preview needs no turns.
+    let once = Once::begin(&config, None, Chosen::Only(BTreeSet::new())).await?;
     let names = once.engine.select(targets).map_err(anyhow::Error::msg)?;
     let mut previews = Vec::new();
     for name in names {
@@ -142,8 +147,10 @@ pub async fn sync(
     until: Until,
 ) -> Result<Vec<TargetStatus>> {
     let config = load(config)?;
-    let once = Once::begin(&config, Some(state)).await?;
-    let names = once.engine.select(targets).map_err(anyhow::Error::msg)?;
+    let names = topology::select(config.targets().iter().map(|target| target.name.as_str()), targets);
+    let names = names.map_err(anyhow::Error::msg)?;
+    let chosen = Chosen::Only(names.iter().cloned().collect());
+    let once = Once::begin(&config, Some(state), chosen).await?;
     let worker = tokio::spawn({
         let engine = once.engine.clone();
         async move { engine.work().await }
@@ -152,20 +159,7 @@ pub async fn sync(
         Until::Applied => FIRST_READ,
         Until::Healthy(limit) => limit,
     };
-    let wait = async {
-        loop {
-            for turn in once.engine.ask_for_turns(&names) {
-                let _ = turn.await;
-            }
-            let statuses = once.engine.statuses();
-            let over = |name: &String| statuses.get(name).is_some_and(|status| is_over(status, until));
-            if names.iter().all(over) {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(200)).await;
-        }
-    };
-    let _ = tokio::time::timeout(limit, wait).await;
+    let _ = tokio::time::timeout(limit, wait(&once.engine, &names, until)).await;
     let mut statuses = once.engine.statuses();
     once.engine.stop();
     let _ = worker.await;
@@ -173,9 +167,41 @@ pub async fn sync(
     Ok(names.iter().filter_map(|name| statuses.remove(name)).collect())
 }
 
-fn is_over(status: &TargetStatus, until: Until) -> bool {
+/// Asks for turns until all targets are done with. A turn before the repository is read says nothing yet, so those are asked
+/// for again at once.
+async fn wait(engine: &Engine, names: &[String], until: Until) {
+    let mut open = names.to_vec();
+    while !open.is_empty() {
+        for turn in engine.ask_for_turns(&open) {
+            // A target without a further turn is judged by its last.
+            let _ = turn.await;
+        }
+        let asked = tokio::time::Instant::now();
+        loop {
+            let statuses = engine.statuses();
+            let is_over =
+                |name: &String| statuses.get(name).is_some_and(|status| is_over(status, names, until));
+            let is_unread =
+                |name: &String| statuses.get(name).is_none_or(|status| status.sync == SyncStatus::Unknown);
+            open = names.iter().filter(|name| !is_over(name)).cloned().collect();
+            if open.is_empty() {
+                return;
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+            if open.iter().any(is_unread) || asked.elapsed() >= ASK_EVERY {
+                break;
+            }
+        }
+    }
+}
+
+fn is_over(status: &TargetStatus, names: &[String], until: Until) -> bool {
     match until {
-        Until::Applied => !matches!(status.sync, SyncStatus::Unknown | SyncStatus::Syncing),
+        Until::Applied => match status.sync {
+            SyncStatus::Unknown | SyncStatus::Syncing => false,
+            SyncStatus::Synced | SyncStatus::Failed => true,
+            SyncStatus::OutOfSync => !names.iter().any(|name| status.message == turn::waits_until(name)),
+        },
         Until::Healthy(_) => is_settled(status),
     }
 }
@@ -250,7 +276,9 @@ pub async fn run(options: RunOptions) -> Result<()> {
     let sources = web::Sources { handle, store: store.clone(), metrics: metrics.clone() };
     tracing::info!(address = %listener.local_addr()?, "listening");
     let server = tokio::spawn(web::serve(listener, sources, stop.clone().cancelled_owned()));
-    let engine = Engine::new(Parts { board, metrics, store: store.clone() }, &options.state).await?;
+    let engine =
+        Engine::new(Parts { board, metrics, store: store.clone(), chosen: Chosen::All }, &options.state)
+            .await?;
     engine.configure(&first).await?;
     let worker = tokio::spawn({
         let engine = engine.clone();

@@ -208,7 +208,7 @@ mod tests {
         queue.push("a", Trigger::Commit);
         queue.push("b", Trigger::Timer);
         assert_eq!(queue.next().await.target, "b");
-        let waiting = tokio::time::timeout(Duration::from_secs(60), queue.next()).await;
+        let waiting = tokio::time::timeout(Duration::from_mins(1), queue.next()).await;
         assert!(waiting.is_err(), "a is still running");
         queue.done("a");
         assert_eq!(queue.next().await.target, "a");

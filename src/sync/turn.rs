@@ -159,7 +159,7 @@ async fn stages(
         done.status.wanted_revision.clone_from(&commit.revision);
     } else if let Some(other) = blocked {
         done.status.sync = SyncStatus::OutOfSync;
-        done.status.message = format!("waits until {other} is Synced and Healthy");
+        done.status.message = waits_until(other);
         done.again = Some(Duration::from_secs(5));
     }
     done.again = [done.again, again].into_iter().flatten().min();
@@ -245,6 +245,11 @@ pub(super) async fn desire(
     }
 }
 
+/// What a target says that waits for another.
+pub(super) fn waits_until(other: &str) -> String {
+    format!("waits until {other} is Synced and Healthy")
+}
+
 /// The first eight digits of a revision.
 pub(super) fn short(revision: &str) -> &str {
     revision.get(..8).unwrap_or(revision)
@@ -317,8 +322,10 @@ pub(super) async fn observe(
             if found.migrate {
                 migrate.insert(id.clone());
             }
-            let part_of =
-                found.part_of.filter(|set| !sets.contains(set)).map(|set| context.directory.owner(&set));
+            let part_of = found
+                .part_of
+                .filter(|set| !sets.contains(set))
+                .map(|set| context.directory.owner(&spec.cluster, &set));
             observed.strangers.insert(id, Stranger { uid: found.uid, managers: found.managers, part_of });
         }
     }
@@ -479,7 +486,8 @@ fn history_entry(
     trigger: Trigger,
     started: Timestamp,
 ) -> Option<HistoryEntry> {
-    if !outcomes.iter().any(|outcome| outcome.result != OutcomeResult::Held) {
+    // A turn that something newer ended before it wrote anything has no story of its own.
+    if !outcomes.iter().any(|outcome| matches!(outcome.result, OutcomeResult::Done | OutcomeResult::Failed)) {
         return None;
     }
     let commit = context.commit.as_ref().ok()?;

@@ -15,7 +15,7 @@ use trueup_merge::compare::without_server_fields;
 use trueup_merge::secrets::{MaskKey, mask};
 use trueup_model::{ObjectId, Origin, Value};
 use trueup_plan::planning::{Action, Reason, Step};
-use trueup_plan::record::TargetStatus;
+use trueup_plan::record::{SyncStatus, TargetStatus};
 
 /// Requests that wait at once; more are told to come back.
 const INBOX: usize = 64;
@@ -144,6 +144,11 @@ impl Readiness {
     }
 }
 
+// A turn that cannot find out says why.
+fn had_no_turn(status: &TargetStatus) -> bool {
+    status.sync == SyncStatus::Unknown && status.message.is_empty()
+}
+
 /// The front of a reconciler.
 #[derive(Clone, Debug)]
 pub struct Handle {
@@ -217,7 +222,7 @@ impl Handle {
             None => vec!["the configuration is not loaded yet".to_owned()],
             Some(targets) => targets
                 .iter()
-                .filter(|target| !shown.statuses.contains_key(*target))
+                .filter(|target| shown.statuses.get(*target).is_none_or(had_no_turn))
                 .map(|target| format!("the status of {target} is not known yet"))
                 .collect(),
         };
@@ -249,7 +254,6 @@ impl Handle {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use trueup_plan::record::SyncStatus;
 
     fn status(target: &str, sync: SyncStatus) -> TargetStatus {
         TargetStatus { target: target.into(), sync, ..TargetStatus::default() }

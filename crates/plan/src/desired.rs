@@ -1,8 +1,10 @@
 //! What Git says: the rendered objects of a target, placed, labelled and hashed.
 
+use crate::observed::{Known, Live};
 use crate::order::{Stage, stage};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use trueup_merge::extract::Extract;
 use trueup_merge::token::Digest;
 use trueup_model::{ObjectId, Origin};
 
@@ -22,6 +24,8 @@ pub struct Want {
     pub body: Arc<[u8]>,
     /// Hash of the body and of all else that decides what an apply of it means.
     pub digest: Digest,
+    /// Hash of the object as a live one shows it that was applied like this.
+    pub extract: Extract,
     /// The file that it came from.
     pub origin: Origin,
     /// `argocd.argoproj.io/sync-wave`, 0 where it has none.
@@ -37,6 +41,12 @@ impl Want {
     /// The stage that the object's kind belongs to.
     pub fn stage(&self) -> Stage {
         stage(&self.id.group, &self.id.kind)
+    }
+
+    /// What an apply would leave behind, where the live object alone proves that it would change nothing. This is how a start
+    /// without a ledger gets one without asking.
+    pub fn proof(&self, live: &Live) -> Option<Known> {
+        (live.extract? == self.extract).then_some(Known { digest: self.digest, token: live.token? })
     }
 }
 

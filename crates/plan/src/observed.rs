@@ -1,9 +1,11 @@
 //! What the cluster says of a target's objects, reduced to what decisions need.
 
+use crate::desired::PRUNE_ANNOTATION;
 use crate::health::{Health, health};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use trueup_merge::compare::Change;
+use trueup_merge::extract::{Extract, extracted};
 use trueup_merge::token::{Token, token};
 use trueup_model::{GroupKind, ObjectId, Value};
 
@@ -16,6 +18,8 @@ pub struct Live {
     pub resource_version: String,
     /// What our field manager owns of it, hashed; `None` where we own nothing.
     pub token: Option<Token>,
+    /// What our field manager last applied to it, hashed; `None` where that cannot be told from the object.
+    pub extract: Option<Extract>,
     /// How it is doing.
     pub health: Health,
     /// Whether it has a deletion timestamp.
@@ -25,26 +29,34 @@ pub struct Live {
 }
 
 impl Live {
-    /// A live object in short, as seen by a field manager.
+    /// Reduces a live object, as the field manager `manager` sees it.
     pub fn of(object: &Value, manager: &str) -> Self {
-        let metadata = |field: &str| object.get("metadata").and_then(|metadata| metadata.get(field));
+        let metadata = |field: &str| {
+            object.get("metadata").and_then(|metadata| metadata.get(field)).filter(|value| !value.is_null())
+        };
         let text = |field: &str| metadata(field).and_then(Value::as_str).unwrap_or_default().to_owned();
-        let annotation =
-            |key: &str| metadata("annotations").and_then(|all| all.get(key)?.as_str()).unwrap_or_default();
         Self {
             uid: text("uid"),
             resource_version: text("resourceVersion"),
             token: token(object, manager),
+            extract: extracted(object, manager),
             health: health(object),
             deleting: metadata("deletionTimestamp").is_some(),
-            keep: annotation("trueup.dev/prune") == "false"
-                || annotation("kustomize.toolkit.fluxcd.io/prune") == "disabled"
-                || annotation("helm.sh/resource-policy") == "keep"
-                || annotation("argocd.argoproj.io/sync-options")
-                    .split(',')
-                    .any(|option| option.trim() == "Prune=false"),
+            keep: metadata("annotations").is_some_and(keeps),
         }
     }
+}
+
+// Sources: `kustomize.toolkit.fluxcd.io/prune` of Flux, `helm.sh/resource-policy` of Helm, which ignores case, and the sync
+// options of Argo CD, where `Prune=confirm` waits for a person, whom we cannot ask.
+fn keeps(annotations: &Value) -> bool {
+    let annotation = |key: &str| annotations.get(key).and_then(Value::as_str).map(str::trim);
+    annotation(PRUNE_ANNOTATION) == Some("false")
+        || annotation("kustomize.toolkit.fluxcd.io/prune") == Some("disabled")
+        || annotation("helm.sh/resource-policy").is_some_and(|policy| policy.eq_ignore_ascii_case("keep"))
+        || annotation("argocd.argoproj.io/sync-options").is_some_and(|options| {
+            options.split(',').any(|option| matches!(option.trim(), "Prune=false" | "Prune=confirm"))
+        })
 }
 
 /// A live object that we want and that is not (yet) a member of the target.
@@ -138,3 +150,61 @@ pub struct Known {
 
 /// The last known digests and tokens of a target's objects.
 pub type Ledger = BTreeMap<ObjectId, Known>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::health::HealthStatus;
+    use serde_json::json;
+
+    fn config_map(annotations: &Value) -> Value {
+        json!({"apiVersion": "v1", "kind": "ConfigMap", "data": {"a": "1"}, "metadata": {
+            "name": "web", "namespace": "shop", "uid": "u1", "resourceVersion": "7", "annotations": annotations,
+            "managedFields": [{"manager": "trueup", "operation": "Apply", "apiVersion": "v1",
+                "fieldsV1": {"f:data": {"f:a": {}}}}]}})
+    }
+
+    #[test]
+    fn a_live_object_is_reduced_to_what_decisions_need() {
+        let live = Live::of(&config_map(&Value::Null), "trueup");
+        assert_eq!((live.uid.as_str(), live.resource_version.as_str()), ("u1", "7"));
+        assert_eq!(live.health.status, HealthStatus::Healthy);
+        assert!(live.token.is_some() && !live.deleting && !live.keep);
+        let written =
+            json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "web"}, "data": {"a": "1"}});
+        assert_eq!(live.extract, Some(trueup_merge::extract::wanted(&written)));
+        let theirs = Live::of(&config_map(&Value::Null), "kubectl");
+        assert_eq!((theirs.token, theirs.extract), (None, None));
+    }
+
+    #[test]
+    fn an_object_with_a_deletion_timestamp_is_being_deleted() {
+        let mut object = config_map(&Value::Null);
+        object["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
+        assert!(Live::of(&object, "trueup").deleting);
+        object["metadata"]["deletionTimestamp"] = Value::Null;
+        assert!(!Live::of(&object, "trueup").deleting);
+    }
+
+    #[test]
+    fn annotations_of_trueup_and_its_peers_keep_an_object() {
+        let kept = |key: &str, value: &str| Live::of(&config_map(&json!({key: value})), "trueup").keep;
+        for (key, keeping, others) in [
+            ("trueup.dev/prune", &["false"][..], &["true", ""][..]),
+            ("kustomize.toolkit.fluxcd.io/prune", &["disabled"], &["enabled"]),
+            ("helm.sh/resource-policy", &["keep", "Keep "], &["delete"]),
+            (
+                "argocd.argoproj.io/sync-options",
+                &["Prune=false", "Validate=false, Prune=false", "Prune=confirm"],
+                &["Prune=true", "PrunePropagationPolicy=foreground", "PruneLast=true"],
+            ),
+        ] {
+            for value in keeping {
+                assert!(kept(key, value), "{key}: {value}");
+            }
+            for value in others {
+                assert!(!kept(key, value), "{key}: {value}");
+            }
+        }
+    }
+}

@@ -6,6 +6,7 @@
 use crate::apply_set;
 use crate::desired::{Desired, RECREATE_ANNOTATION, Want};
 use std::collections::BTreeMap;
+use trueup_merge::extract::wanted;
 use trueup_merge::token::digest;
 use trueup_model::{GroupKind, Manifest, ObjectId, Value};
 
@@ -168,6 +169,7 @@ fn add(desired: &mut Desired, id: ObjectId, mut manifest: Manifest, placement: &
     let want = Want {
         api_version: manifest.api_version().to_owned(),
         digest: digest(&body, placement.manager, "", 0),
+        extract: wanted(&manifest.value),
         body: body.into(),
         origin: manifest.origin,
         wave,

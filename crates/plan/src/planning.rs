@@ -139,8 +139,12 @@ pub enum Reason {
     Kept,
     /// The target rendered to nothing.
     NothingRendered,
-    /// These fields cannot be changed.
+    /// It is not in Git, but its deletion would take this object with it, which stays.
+    StillHolds(ObjectId),
+    /// These fields cannot be changed, and nobody allowed to do it by deleting.
     Immutable(Vec<String>),
+    /// These fields cannot be changed in place.
+    Replaced(Vec<String>),
     /// It, or its kind, could not be looked at.
     Unknown(String),
     /// The server, or trueup, refuses the object as written.
@@ -182,6 +186,8 @@ impl fmt::Display for Reason {
                 "immutable: {}; annotate the object with trueup.dev/recreate: \"true\", or set recreate on the App, to delete and create it",
                 fields.join(", ")
             ),
+            Self::StillHolds(object) => write!(f, "not in Git any more, but {object} would go with it"),
+            Self::Replaced(fields) => write!(f, "immutable: {}", fields.join(", ")),
             Self::Unknown(why) | Self::Refused(why) => f.write_str(why),
             Self::BeingDeleted => f.write_str("is being deleted; it is applied again when it is gone"),
         }
@@ -190,11 +196,11 @@ impl fmt::Display for Reason {
 
 fn list(changes: &[Change]) -> String {
     const SHOWN: usize = 3;
-    let mut text = changes.iter().take(SHOWN).map(ToString::to_string).collect::<Vec<_>>().join(", ");
-    if changes.len() > SHOWN {
-        text.push_str(&format!(" and {} more", changes.len() - SHOWN));
+    let shown = changes.iter().take(SHOWN).map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    match changes.len().saturating_sub(SHOWN) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
     }
-    text
 }
 
 /// One thing to do about one object, and why.
@@ -264,6 +270,7 @@ impl Step {
             | Reason::PruneOff
             | Reason::Kept
             | Reason::NothingRendered
+            | Reason::StillHolds(_)
             | Reason::MovedTo(_) => true,
             Reason::Missing
             | Reason::ChangedInGit
@@ -276,6 +283,7 @@ impl Step {
             | Reason::ClaimedBy(_, _)
             | Reason::ForeignSet(_)
             | Reason::Immutable(_)
+            | Reason::Replaced(_)
             | Reason::Unknown(_)
             | Reason::Refused(_)
             | Reason::BeingDeleted => false,
@@ -295,6 +303,7 @@ impl Step {
                 | Reason::PruneOff
                 | Reason::Kept
                 | Reason::NothingRendered
+                | Reason::StillHolds(_)
                 | Reason::MovedTo(_)
                 | Reason::Missing
                 | Reason::ChangedInGit
@@ -304,6 +313,7 @@ impl Step {
                 | Reason::Unproven
                 | Reason::OwnedBy(_)
                 | Reason::MovedFrom(_)
+                | Reason::Replaced(_)
                 | Reason::BeingDeleted => false,
             }
     }
@@ -315,7 +325,7 @@ pub fn plan(desired: &Desired, observed: &Observed, ledger: &Ledger, policy: &Po
     let mut unchanged = 0;
     for want in desired.objects.values() {
         let claimed = claimed(want, desired, observed);
-        match claimed.or_else(|| wanted(want, observed, ledger.get(&want.id), policy)) {
+        match claimed.or_else(|| wanted(want, observed, ledger.get(&want.id), *policy)) {
             Some((action, reason, precondition)) => {
                 writes.push(Step {
                     id: want.id.clone(),
@@ -343,7 +353,7 @@ pub fn plan(desired: &Desired, observed: &Observed, ledger: &Ledger, policy: &Po
         .members
         .iter()
         .filter(|(id, _)| !desired.objects.contains_key(id) && !is_refused(id, desired))
-        .filter_map(|(id, live)| prune(id, live, desired, observed, policy))
+        .map(|(id, live)| prune(id, live, desired, observed, *policy))
         .collect();
     prunes.sort_by(|a, b| (b.phase, &b.id).cmp(&(a.phase, &a.id)));
     writes.extend(prunes);
@@ -363,7 +373,7 @@ fn claimed(want: &Want, desired: &Desired, observed: &Observed) -> Decision {
     }
 }
 
-fn wanted(want: &Want, observed: &Observed, known: Option<&Known>, policy: &Policy) -> Decision {
+fn wanted(want: &Want, observed: &Observed, known: Option<&Known>, policy: Policy) -> Decision {
     let verdict = observed.verdicts.get(&want.id);
     if let Some(Verdict::Refused(why)) = verdict {
         return Some((Action::Hold, Reason::Refused(why.clone()), None));
@@ -377,7 +387,7 @@ fn wanted(want: &Want, observed: &Observed, known: Option<&Known>, policy: &Poli
     }
 }
 
-fn adopt(stranger: &Stranger, policy: &Policy) -> (Action, Reason, Option<Precondition>) {
+fn adopt(stranger: &Stranger, policy: Policy) -> (Action, Reason, Option<Precondition>) {
     let owned_by = || Reason::OwnedBy(stranger.managers.clone());
     let (action, reason) = match (&stranger.part_of, policy.take_over) {
         (Some(SetOwner::Foreign(id)), _) => (Action::Hold, Reason::ForeignSet(id.clone())),
@@ -395,7 +405,7 @@ fn update(
     live: &Live,
     known: Option<&Known>,
     verdict: Option<&Verdict>,
-    policy: &Policy,
+    policy: Policy,
 ) -> Decision {
     let changed_in_git = known.is_some_and(|known| known.digest != want.digest);
     let proven = known.is_some_and(|known| known.digest == want.digest && live.token == Some(known.token));
@@ -404,7 +414,7 @@ fn update(
         Some(Verdict::Refused(why)) => Some((Action::Hold, Reason::Refused(why.clone()), None)),
         Some(Verdict::Contested(changes)) => Some((Action::Hold, Reason::Contested(changes.clone()), None)),
         Some(Verdict::Immutable(fields)) => Some(immutable(want, live, fields, policy)),
-        None if proven => None,
+        None if proven || (known.is_none() && want.proof(live).is_some()) => None,
         Some(Verdict::Differs(_)) | None if changed_in_git => {
             Some((Action::Update, Reason::ChangedInGit, None))
         }
@@ -417,7 +427,7 @@ fn update(
     }
 }
 
-fn on_drift(policy: &Policy) -> Action {
+fn on_drift(policy: Policy) -> Action {
     match policy.drift {
         Drift::Repair => Action::Update,
         Drift::Report => Action::Hold,
@@ -428,11 +438,14 @@ fn immutable(
     want: &Want,
     live: &Live,
     fields: &[String],
-    policy: &Policy,
+    policy: Policy,
 ) -> (Action, Reason, Option<Precondition>) {
-    let allowed = want.recreate || policy.recreate == Recreate::Allow;
-    let action = if allowed { Action::Recreate } else { Action::Hold };
-    (action, Reason::Immutable(fields.to_vec()), Some(exactly(live)))
+    let (action, reason) = if want.recreate || policy.recreate == Recreate::Allow {
+        (Action::Recreate, Reason::Replaced(fields.to_vec()))
+    } else {
+        (Action::Hold, Reason::Immutable(fields.to_vec()))
+    };
+    (action, reason, Some(exactly(live)))
 }
 
 fn exactly(live: &Live) -> Precondition {
@@ -449,13 +462,33 @@ fn is_refused(id: &ObjectId, desired: &Desired) -> bool {
     })
 }
 
-fn prune(
-    id: &ObjectId,
-    live: &Live,
-    desired: &Desired,
-    observed: &Observed,
-    policy: &Policy,
-) -> Option<Step> {
+// An object that the deletion of a namespace or a CRD would take along, and that is not to be deleted itself.
+fn contents<'o>(id: &ObjectId, desired: &'o Desired, observed: &'o Observed) -> Option<&'o ObjectId> {
+    let within = |object: &&ObjectId| match (id.group.as_str(), id.kind.as_str()) {
+        ("", "Namespace") => object.namespace == id.name,
+        ("apiextensions.k8s.io", "CustomResourceDefinition") => defines(&id.name, object),
+        (_, _) => false,
+    };
+    let stays = |(object, live): &(&ObjectId, &Live)| {
+        live.keep
+            || observed.claims.contains_key(object)
+            || observed.unknown.contains_key(&object.group_kind())
+    };
+    let staying = observed.members.iter().filter(stays).map(|(object, _)| object);
+    desired.objects.keys().chain(desired.refused.keys()).chain(staying).find(within)
+}
+
+// A CRD is named by its plural, which starts as its kind does; where that errs, a CRD stays that could have gone.
+fn defines(definition: &str, object: &ObjectId) -> bool {
+    let kind = object.kind.to_lowercase();
+    let mut stem = kind.chars();
+    stem.next_back();
+    definition
+        .split_once('.')
+        .is_some_and(|(plural, group)| group == object.group && plural.starts_with(stem.as_str()))
+}
+
+fn prune(id: &ObjectId, live: &Live, desired: &Desired, observed: &Observed, policy: Policy) -> Step {
     let empty = desired.objects.is_empty() && policy.empty == Empty::Refuse;
     let (action, reason) = if let Some(why) = observed.unknown.get(&id.group_kind()) {
         (Action::Hold, Reason::Unknown(why.clone()))
@@ -468,17 +501,21 @@ fn prune(
     } else if empty {
         (Action::Hold, Reason::NothingRendered)
     } else {
-        match policy.prune {
-            Prune::Delete => (Action::Delete, Reason::NotInGit),
-            Prune::Keep => (Action::Hold, Reason::PruneOff),
+        match (policy.prune, contents(id, desired, observed)) {
+            (Prune::Keep, _) => (Action::Hold, Reason::PruneOff),
+            (Prune::Delete, Some(object)) => (Action::Hold, Reason::StillHolds(object.clone())),
+            (Prune::Delete, None) => (Action::Delete, Reason::NotInGit),
         }
     };
-    Some(Step {
+    Step {
         id: id.clone(),
         action,
         reason,
         phase: (0, stage(&id.group, &id.kind)),
         precondition: Some(exactly(live)),
         origin: Origin::default(),
-    })
+    }
 }
+
+#[cfg(test)]
+mod tests;
