@@ -22,7 +22,8 @@ pub struct AppSpec {
     pub path: String,
     /// The names of the Environments that it goes to.
     pub environments: Vec<String>,
-    /// Apps that have to be healthy before this one is applied, in each environment that both go to.
+    /// Apps that have to be healthy before a new revision of this one is applied: in each environment that both go to; or,
+    /// where they share none, wherever the other is on the same cluster.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub depends_on: Vec<String>,
     /// The namespace for objects that name none, instead of the environment's.

@@ -73,7 +73,7 @@ pub struct Target {
     pub path: String,
     /// The namespace for objects that name none.
     pub namespace: Option<String>,
-    /// Targets of this environment and cluster that come first.
+    /// Targets on this cluster that come first.
     pub depends_on: Vec<String>,
     /// The environment's values.
     pub values: BTreeMap<String, Value>,

@@ -78,9 +78,38 @@ impl Declarations {
         if !findings.is_empty() {
             return Err(findings);
         }
+        let depends_on: Vec<Vec<String>> = self.dependencies(&targets);
+        for (target, depends_on) in targets.iter_mut().zip(depends_on) {
+            target.depends_on = depends_on;
+        }
         targets.sort_by(|a, b| a.name.cmp(&b.name));
         let Self { repositories, clusters, environments, apps, known: _, incomplete: _ } = self;
         Ok(Config { repositories, clusters, environments, apps, targets })
+    }
+
+    /// For each target, the targets that come first: those of the named apps in the same environment and on the same
+    /// cluster. An app that shares no environment with this one is waited for wherever it is on the cluster: what is there
+    /// once, such as definitions of kinds, comes before what each environment makes of it.
+    fn dependencies(&self, targets: &[Target]) -> Vec<Vec<String>> {
+        let mut by_app: BTreeMap<&str, Vec<&Target>> = BTreeMap::new();
+        for target in targets {
+            by_app.entry(&target.app).or_default().push(target);
+        }
+        let first = |target: &Target, name: &String| -> Vec<String> {
+            let environments =
+                |app: &str| self.apps.get(app).map_or(&[][..], |app| &app.spec.environments[..]);
+            let meet = environments(name).iter().any(|one| environments(&target.app).contains(one));
+            let comes_first = |other: &&&Target| {
+                other.cluster == target.cluster && (!meet || other.environment == target.environment)
+            };
+            let candidates = by_app.get(name.as_str()).map_or(&[][..], Vec::as_slice);
+            candidates.iter().filter(comes_first).map(|other| other.name.clone()).collect()
+        };
+        let of = |target: &Target| {
+            let names = self.apps.get(&target.app).map_or(&[][..], |app| &app.spec.depends_on[..]);
+            names.iter().flat_map(|name| first(target, name)).collect()
+        };
+        targets.iter().map(of).collect()
     }
 }
 
@@ -214,21 +243,17 @@ impl<'d> Resolver<'d> {
             self.add(app, Place::spec("path"), message);
             return None;
         };
-        let id = |app: &str| target_name(app, environment, cluster);
-        let goes_there = |name: &&String| {
-            let app = self.declared.apps.get(*name);
-            app.is_some_and(|app| app.spec.environments.contains(&environment.metadata.name))
-        };
         let spec = &app.spec;
         let mut sync = SyncPolicy::default().with(&environment.spec.sync).with(&spec.sync);
         sync.prune = spec.prune.unwrap_or(sync.prune);
         Some(Target {
-            name: id(&app.metadata.name),
+            name: target_name(&app.metadata.name, environment, cluster),
             app: app.metadata.name.clone(),
             environment: environment.metadata.name.clone(),
             cluster: cluster.to_owned(),
             repository: repository?,
-            depends_on: spec.depends_on.iter().filter(goes_there).map(|name| id(name)).collect(),
+            // Known when all targets are.
+            depends_on: Vec::new(),
             path,
             namespace,
             values: environment.spec.values.clone(),

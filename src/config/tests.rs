@@ -132,6 +132,16 @@ fn targets_are_apps_in_environments_on_clusters() {
 }
 
 #[test]
+fn an_app_that_shares_no_environment_is_waited_for_on_the_same_cluster() {
+    let text = around("{repository: config, path: a, environments: [production], dependsOn: [crds]}")
+        + &document("App", "crds", "{repository: config, path: crds, environments: [shared, elsewhere]}")
+        + &document("Environment", "shared", "{cluster: eu-1}")
+        + &document("Environment", "elsewhere", "{cluster: us-1}")
+        + &document("Cluster", "us-1", "{inCluster: true}");
+    assert_eq!(config(&text).target("web@production").unwrap().depends_on, ["crds@shared"]);
+}
+
+#[test]
 fn what_an_app_says_comes_before_what_its_environment_says() {
     let config = config(EXAMPLE);
     let staging = config.target("web@staging").unwrap().sync;
