@@ -23,8 +23,8 @@ impl Progress {
 
     /// Says how far the targets are.
     pub(super) fn targets(&self, statuses: &[TargetStatus]) {
-        let settled = statuses.iter().filter(|status| super::status::is_settled(status)).count();
-        let open = statuses.iter().find(|status| !super::status::is_settled(status));
+        let settled = statuses.iter().filter(|status| status.is_settled()).count();
+        let open = statuses.iter().find(|status| !status.is_settled());
         let open =
             open.map(|status| format!(", waiting for {}: {}", status.target, first_line(&status.message)));
         self.0.set_message(format!(

@@ -3,7 +3,7 @@
 use super::Verdict;
 use super::progress::Progress;
 use super::session::Session;
-use super::status::{self, is_settled};
+use super::status;
 use crate::sync::offline::{self, RunOptions, Until};
 use anyhow::{Result, bail};
 use clap::Args;
@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::time::Duration;
+use trueup_plan::record::TargetStatus;
 
 /// Keep the clusters of the configuration true to Git
 ///
@@ -48,6 +49,6 @@ impl Run {
         let statuses = offline::sync(&session.config, &session.state, &[], until).await?;
         drop(progress);
         status::write(out, session.output, &statuses, Timestamp::now())?;
-        Ok(Verdict::fine_if(statuses.iter().all(is_settled)))
+        Ok(Verdict::fine_if(statuses.iter().all(TargetStatus::is_settled)))
     }
 }

@@ -44,7 +44,7 @@ impl Status {
         }
         let statuses = select(statuses, &self.targets)?;
         write(out, session.output, &statuses, Timestamp::now())?;
-        Ok(Verdict::fine_if(statuses.iter().all(is_settled)))
+        Ok(Verdict::fine_if(statuses.iter().all(TargetStatus::is_settled)))
     }
 
     async fn watch(&self, session: &Session, out: &mut dyn Write) -> Result<Verdict> {
@@ -125,11 +125,6 @@ fn is_meant(target: &str, name: &str) -> bool {
     rest.is_some_and(|rest| {
         rest.is_empty() || rest.starts_with('/') || rest.starts_with('@') && !name.contains('@')
     })
-}
-
-/// Whether nothing is left to do or to wait for.
-pub(super) fn is_settled(status: &TargetStatus) -> bool {
-    status.sync == SyncStatus::Synced && status.health == HealthStatus::Healthy
 }
 
 /// Writes statuses as `format` says.

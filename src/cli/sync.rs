@@ -4,7 +4,7 @@ use super::Verdict;
 use super::progress::Progress;
 use super::remote::Reached;
 use super::session::Session;
-use super::status::{self, is_settled, select};
+use super::status::{self, select};
 use crate::sync::offline::{self, Until};
 use crate::web::api::SyncRequest;
 use anyhow::{Result, bail};
@@ -65,7 +65,7 @@ impl Sync {
         status::write(out, session.output, &statuses, Timestamp::now())?;
         let well = |status: &TargetStatus| match until {
             Until::Applied => status.sync == SyncStatus::Synced,
-            Until::Healthy(_) => is_settled(status),
+            Until::Healthy(_) => status.is_settled(),
         };
         Ok(Verdict::fine_if(statuses.iter().all(well)))
     }
@@ -83,14 +83,14 @@ impl Sync {
             let statuses = select(reached(session.remote.statuses().await?)?, &targets)?;
             progress.targets(&statuses);
             let failed = statuses.iter().any(|status| status.sync == SyncStatus::Failed);
-            if failed || statuses.iter().all(is_settled) || Instant::now() >= end {
+            if failed || statuses.iter().all(TargetStatus::is_settled) || Instant::now() >= end {
                 break statuses;
             }
             tokio::time::sleep(LOOK_EVERY).await;
         };
         drop(progress);
         status::write(out, session.output, &statuses, Timestamp::now())?;
-        Ok(Verdict::fine_if(statuses.iter().all(is_settled)))
+        Ok(Verdict::fine_if(statuses.iter().all(TargetStatus::is_settled)))
     }
 }
 

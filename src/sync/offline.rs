@@ -1,6 +1,6 @@
 //! A reconciler for the length of one command, and the one that runs until it is stopped.
 
-use super::engine::{Chosen, Engine, Parts, is_settled};
+use super::engine::{Chosen, Engine, Parts};
 use super::membership;
 use super::repositories::chain;
 use super::topology::{self, Secrets};
@@ -202,7 +202,7 @@ fn is_over(status: &TargetStatus, names: &[String], until: Until) -> bool {
             SyncStatus::Synced | SyncStatus::Failed => true,
             SyncStatus::OutOfSync => !names.iter().any(|name| status.message == turn::waits_until(name)),
         },
-        Until::Healthy(_) => is_settled(status),
+        Until::Healthy(_) => status.is_settled(),
     }
 }
 

@@ -168,6 +168,13 @@ pub struct TargetStatus {
     pub unhealthy: Vec<ObjectStatus>,
 }
 
+impl TargetStatus {
+    /// Whether nothing is left to do or to wait for.
+    pub fn is_settled(&self) -> bool {
+        self.sync == SyncStatus::Synced && self.health == HealthStatus::Healthy
+    }
+}
+
 /// What made a turn happen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

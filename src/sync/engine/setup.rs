@@ -1,0 +1,194 @@
+//! Puts a configuration to work: clusters are connected, repositories followed, targets asked for.
+//!
+//! Enters: a configuration, and the setup of the one before. Leaves: a new [`Setup`]; what could not be set up is kept as a
+//! trouble and tried again. Absent: deleting anything from a cluster because it left the configuration.
+
+use super::super::repositories::Follow;
+use super::super::target::{TargetSpec, TargetState};
+use super::super::topology::{self, Secrets};
+use super::super::turn::base_status;
+use super::{Core, REPAIR, lock};
+use crate::cluster::{Access, Cluster, ClusterEvent, Via};
+use crate::config::Config;
+use crate::source;
+use anyhow::{Context as _, Result};
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+use trueup_plan::record::Trigger;
+
+/// A configuration, put to work.
+#[derive(Default)]
+pub(super) struct Setup {
+    pub(super) targets: BTreeMap<String, Arc<TargetSpec>>,
+    pub(super) clusters: BTreeMap<String, (Access, Cluster)>,
+    /// Clusters and Repositories that could not be set up, and why.
+    pub(super) troubles: BTreeMap<(&'static str, String), String>,
+}
+
+impl Core {
+    pub(super) async fn configure(self: &Arc<Self>, config: &Config) -> Result<()> {
+        let old = self.setup();
+        let mut setup = Setup::default();
+        let secrets = Secrets { home: self.home(config, &old).await };
+        for name in config.clusters.keys() {
+            match self.cluster(config, name, &secrets, &old).await {
+                Ok(cluster) => drop(setup.clusters.insert(name.clone(), cluster)),
+                Err(error) => drop(setup.troubles.insert(("Cluster", name.clone()), format!("{error:#}"))),
+            }
+        }
+        let mut follow = Vec::new();
+        for (name, repository) in &config.repositories {
+            if repository.spec.suspend {
+                continue;
+            }
+            match self.follow(config, name, &secrets).await {
+                Ok(one) => follow.push(one),
+                Err(error) => drop(setup.troubles.insert(("Repository", name.clone()), format!("{error:#}"))),
+            }
+        }
+        setup.targets =
+            topology::targets(config).into_iter().map(|(name, spec)| (name, Arc::new(spec))).collect();
+        self.put_to_work(&old, Arc::new(setup), follow).await;
+        for ((kind, name), why) in &self.setup().troubles {
+            tracing::warn!(kind, name, error = why, "part of the configuration does not work yet");
+        }
+        *lock(&self.config) = Some(config.clone());
+        Ok(())
+    }
+
+    /// Tries again, now and then, to set up what could not be set up.
+    pub(super) async fn repair(self: Arc<Self>) {
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep(REPAIR) => {}
+                () = self.stop.cancelled() => return,
+            }
+            let config = lock(&self.config).clone();
+            if let Some(config) = config.filter(|_| !self.setup().troubles.is_empty())
+                && let Err(error) = self.configure(&config).await
+            {
+                tracing::warn!(error = format!("{error:#}"), "the configuration could not be put to work");
+            }
+        }
+    }
+
+    async fn put_to_work(self: &Arc<Self>, old: &Setup, setup: Arc<Setup>, follow: Vec<Follow>) {
+        let set = |spec: &Arc<TargetSpec>| ((spec.cluster.clone(), spec.set()), spec.name.clone());
+        let sets = setup.targets.values().map(set).collect();
+        self.directory.configure(sets);
+        *self.setup.write().unwrap_or_else(PoisonError::into_inner) = setup.clone();
+        self.queue.retain(|target| setup.targets.contains_key(target));
+        let place = |spec: &Arc<TargetSpec>| (spec.cluster.clone(), spec.set());
+        // A target that moved is looked for again: what it left behind is found by its parent.
+        lock(&self.states).retain(|target, _| {
+            setup
+                .targets
+                .get(target)
+                .is_some_and(|new| old.targets.get(target).map(place) == Some(place(new)))
+        });
+        self.board.configure(setup.targets.keys().cloned());
+        self.forget(&setup).await;
+        for (name, (access, cluster)) in &old.clusters {
+            if setup.clusters.get(name).is_none_or(|(new, _)| new != access) {
+                cluster.stop();
+            }
+        }
+        for spec in setup.targets.values() {
+            let shown = lock(&self.statuses).get(&spec.name).cloned();
+            self.board.show(shown.unwrap_or_else(|| base_status(spec, &TargetState::default())));
+        }
+        lock(&self.repositories).follow(follow);
+        for (name, spec) in &setup.targets {
+            if old.targets.get(name) != Some(spec) || !setup.troubles.is_empty() {
+                self.push(name, Trigger::Configuration, Duration::ZERO);
+            }
+        }
+    }
+
+    /// Forgets what is no longer configured, also what left while no trueup ran.
+    async fn forget(&self, setup: &Setup) {
+        let known: Vec<String> = lock(&self.statuses).keys().cloned().collect();
+        for name in known.iter().filter(|name| !setup.targets.contains_key(*name)) {
+            tracing::info!(target = name, "the target is no longer configured; its objects stay as they are");
+            lock(&self.statuses).remove(name);
+            lock(&self.waiters).remove(name);
+            if let Err(error) = self.store.forget(name).await {
+                tracing::warn!(target = name, error = format!("{error:#}"), "the store still has the target");
+            }
+        }
+    }
+
+    /// The cluster whose Secrets the configuration refers to: the one that trueup runs in, or the only one there is.
+    async fn home(self: &Arc<Self>, config: &Config, old: &Setup) -> Result<Cluster, String> {
+        let needed = config.repositories.values().any(|repository| repository.spec.secret_ref.is_some())
+            || config.clusters.values().any(|cluster| cluster.spec.secret_ref.is_some());
+        if !needed {
+            return Err("nothing refers to a Secret".to_owned());
+        }
+        let in_cluster = Access { name: "in-cluster".to_owned(), via: Via::InCluster };
+        if let Ok(cluster) = self.connect(&in_cluster).await {
+            return Ok(cluster);
+        }
+        let direct: Vec<&String> = config
+            .clusters
+            .iter()
+            .filter(|(_, c)| c.spec.secret_ref.is_none())
+            .map(|(name, _)| name)
+            .collect();
+        let [name] = direct.as_slice() else {
+            return Err("trueup does not run in a cluster, and the configuration has not exactly one Cluster to read it from".into());
+        };
+        let nothing = Secrets { home: Err("it would be needed to reach itself".to_owned()) };
+        let cluster =
+            self.cluster(config, name, &nothing, old).await.map_err(|error| format!("{error:#}"))?;
+        Ok(cluster.1)
+    }
+
+    async fn cluster(
+        self: &Arc<Self>,
+        config: &Config,
+        name: &str,
+        secrets: &Secrets,
+        old: &Setup,
+    ) -> Result<(Access, Cluster)> {
+        let access = topology::access(config, name, secrets).await?;
+        if let Some((same, cluster)) = old.clusters.get(name)
+            && *same == access
+        {
+            return Ok((access, cluster.clone()));
+        }
+        let cluster = self.connect(&access).await?;
+        Ok((access, cluster))
+    }
+
+    async fn connect(self: &Arc<Self>, access: &Access) -> Result<Cluster> {
+        let metrics = self.metrics.clone();
+        let counter = Arc::new(move |verb: &str, code: u16| metrics.kubernetes_request(verb, code));
+        let (core, name) = (Arc::downgrade(self), access.name.clone());
+        let listener = Arc::new(move |event: ClusterEvent| {
+            if let Some(core) = core.upgrade() {
+                core.cluster_changed(&name, &event);
+            }
+        });
+        Cluster::connect(access, counter, listener).await
+    }
+
+    async fn follow(&self, config: &Config, name: &str, secrets: &Secrets) -> Result<Follow> {
+        let spec = topology::source(config, name, secrets).await?;
+        // Credentials print as stars, so a changed secret has to show in another way.
+        let secret = |secret: &Option<source::Secret>| secret.as_ref().map(|s| fingerprint(s.expose()));
+        let credentials = &spec.credentials;
+        let secrets =
+            [secret(&credentials.password), secret(&credentials.bearer_token), secret(&credentials.ssh_key)];
+        let interval = config.repositories.get(name).map_or(REPAIR, |repository| repository.spec.interval);
+        let settings = format!("{spec:?} {secrets:?} {interval:?}");
+        let source = self.cache.open(spec).with_context(|| format!("Repository {name}"))?;
+        Ok(Follow { name: name.to_owned(), source, settings, interval })
+    }
+}
+
+fn fingerprint(secret: &str) -> String {
+    use sha2::Digest as _;
+    sha2::Sha256::digest(secret).iter().take(8).fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
+}

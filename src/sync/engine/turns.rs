@@ -1,0 +1,238 @@
+//! Runs one turn of one target: what is known is loaded, the stages run, the record is kept and told.
+//!
+//! Enters: a target that is due. Leaves: its status on the board, its record in the store, an Event and a metric, and when to
+//! look again. Absent: the stages themselves, which are in `sync::turn`.
+
+use super::super::membership;
+use super::super::queue::Due;
+use super::super::target::{TargetSpec, TargetState};
+use super::super::turn::{Context, Turned, base_status, turn};
+use super::{Core, REPAIR, lock};
+use crate::cluster::{Cluster, EventKind, Parent};
+use crate::store::LedgerChange;
+use crate::web::metrics::Ended;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+use trueup_plan::health::HealthStatus;
+use trueup_plan::record::{HistoryEntry, OutcomeResult, SyncStatus, TargetStatus, Trigger};
+
+impl Core {
+    pub(super) async fn take(self: Arc<Self>, due: Due) {
+        self.metrics.queue_depth(i64::try_from(self.queue.depth()).unwrap_or(i64::MAX));
+        self.metrics.queue_wait(due.waited);
+        let stop = self.stop.child_token();
+        lock(&self.turns).insert(due.target.clone(), stop.clone());
+        let waiters = lock(&self.waiters).remove(&due.target).unwrap_or_default();
+        if let Some(spec) = self.setup().targets.get(&due.target).cloned() {
+            let core = self.clone();
+            let turn = tokio::spawn(async move { core.turn(&spec, due.trigger, &stop).await });
+            if let Err(panic) = turn.await {
+                tracing::error!(target = due.target, %panic, "the turn ended unexpectedly; the next begins afresh");
+                lock(&self.states).remove(&due.target);
+                self.push(&due.target, Trigger::Retry, REPAIR);
+            }
+        }
+        lock(&self.turns).remove(&due.target);
+        self.queue.done(&due.target);
+        for waiter in waiters {
+            let _ = waiter.send(());
+        }
+    }
+
+    async fn turn(&self, spec: &Arc<TargetSpec>, trigger: Trigger, stop: &CancellationToken) {
+        let memory = lock(&self.states).entry(spec.name.clone()).or_default().clone();
+        let mut memory = memory.lock().await;
+        let setup = self.setup();
+        let Some((_, cluster)) = setup.clusters.get(&spec.cluster) else {
+            let why = setup.troubles.get(&("Cluster", spec.cluster.clone()));
+            self.trouble(spec, &memory.state, why.cloned().unwrap_or_default());
+            return;
+        };
+        if !memory.loaded {
+            if let Err(why) = self.load(spec, cluster, &mut memory.state).await {
+                self.trouble(spec, &memory.state, why);
+                self.push(&spec.name, Trigger::Retry, Duration::from_secs(3));
+                return;
+            }
+            memory.loaded = true;
+        }
+        let known = lock(&self.repositories).known(&spec.repository);
+        let revision = known.commit.as_ref().map(|commit| commit.revision.clone());
+        let configured = setup.troubles.get(&("Repository", spec.repository.clone())).cloned();
+        let trouble = known.trouble.or(configured);
+        let missing = || {
+            trouble.clone().unwrap_or_else(|| format!("repository {} has not been read yet", spec.repository))
+        };
+        let context = Context {
+            cluster,
+            commit: known.commit.ok_or_else(missing),
+            repository_trouble: trouble.clone(),
+            directory: &self.directory,
+            waits_for: self.waits_for(spec, revision.as_deref()),
+            metrics: &self.metrics,
+            stop,
+            show: &|status| self.show(status),
+        };
+        let before = memory.state.ledger.clone();
+        let turned = turn(&context, spec, &mut memory.state, trigger).await;
+        let change = LedgerChange::between(&before, &memory.state.ledger);
+        let parent = memory.state.parent.clone();
+        drop(memory);
+        self.record(spec, cluster, turned, change, parent).await;
+    }
+
+    // One of the same repository is first when it is settled at the same commit.
+    fn waits_for(&self, spec: &TargetSpec, revision: Option<&str>) -> Option<String> {
+        let setup = self.setup();
+        let statuses = lock(&self.statuses);
+        let settled = |name: &&String| {
+            let together = setup.targets.get(*name).is_some_and(|other| other.repository == spec.repository);
+            let is_there = |status: &TargetStatus| !together || Some(status.revision.as_str()) == revision;
+            statuses.get(*name).is_some_and(|status| status.is_settled() && is_there(status))
+        };
+        spec.depends_on.iter().find(|name| !settled(name)).cloned()
+    }
+
+    /// What the store and the cluster know of a target that this process has not looked at before.
+    async fn load(
+        &self,
+        spec: &TargetSpec,
+        cluster: &Cluster,
+        state: &mut TargetState,
+    ) -> Result<(), String> {
+        state.ledger =
+            self.store.ledger(&spec.name).await.map_err(|error| format!("the store: {error:#}"))?;
+        state.status = lock(&self.statuses).get(&spec.name).cloned().unwrap_or_default();
+        self.find_parents(spec, cluster, state).await?;
+        if state.status.revision.is_empty()
+            && let Some(recorded) =
+                state.parent.as_ref().and_then(|parent| parent.data.get(membership::STATUS))
+            && let Ok(status) = serde_json::from_str::<TargetStatus>(recorded)
+        {
+            state.status.revision = status.revision;
+            state.status.last_sync = status.last_sync;
+        }
+        Ok(())
+    }
+
+    pub(super) async fn find_parents(
+        &self,
+        spec: &TargetSpec,
+        cluster: &Cluster,
+        state: &mut TargetState,
+    ) -> Result<(), String> {
+        cluster.scope(&std::iter::once(spec.parent_namespace().to_owned()).collect());
+        let parents =
+            cluster.parents().await.map_err(|error| format!("cluster {}: {error}", cluster.name()))?;
+        let setup = self.setup();
+        state.installation.clone_from(&self.installation);
+        for parent in parents {
+            let data = |field: &str| parent.data.get(field).map(String::as_str).unwrap_or_default();
+            let target = data(membership::TARGET).to_owned();
+            // What another installation keeps is never taken for a place that a target of ours moved away from.
+            let ours = data(membership::INSTALLATION) == self.installation;
+            let same_repository = data(membership::REPOSITORY) == spec.repository_url;
+            if parent.id == spec.set() {
+                if !ours && !same_repository {
+                    return Err(format!(
+                        "{}/{} is the record of another trueup, for the repository {}; rename the App, or delete the record to take its objects over",
+                        parent.namespace,
+                        parent.name,
+                        data(membership::REPOSITORY)
+                    ));
+                }
+                state.parent = Some(parent);
+            } else if ours && target == spec.name {
+                state.former.push(parent);
+            } else if ours && same_repository && !setup.targets.contains_key(&target) {
+                self.directory.note_removed(cluster.name(), &parent.id, &target);
+            }
+        }
+        Ok(())
+    }
+
+    fn trouble(&self, spec: &TargetSpec, state: &TargetState, message: String) {
+        let status = TargetStatus {
+            sync: SyncStatus::Unknown,
+            health: HealthStatus::Unknown,
+            errors: vec![message.clone()],
+            message,
+            ..base_status(spec, state)
+        };
+        self.show(status);
+    }
+
+    fn show(&self, status: TargetStatus) {
+        lock(&self.statuses).insert(status.target.clone(), status.clone());
+        self.board.show(status);
+    }
+
+    async fn record(
+        &self,
+        spec: &TargetSpec,
+        cluster: &Cluster,
+        turned: Turned,
+        change: LedgerChange,
+        parent: Option<Parent>,
+    ) {
+        let Turned { record, again } = turned;
+        let was_settled = lock(&self.statuses)
+            .get(&spec.name)
+            .is_some_and(|before| before.is_settled() && before.revision == record.status.revision);
+        let settled = record.status.is_settled();
+        self.show(record.status.clone());
+        self.push(
+            &spec.name,
+            if record.status.sync == SyncStatus::Failed { Trigger::Retry } else { Trigger::Timer },
+            again,
+        );
+        if let Some(entry) = &record.history {
+            self.tell(spec, cluster, entry, &record.status, parent.as_ref()).await;
+        }
+        if let Err(error) = self.store.save(record, change).await {
+            tracing::warn!(target = spec.name, error = format!("{error:#}"), "the record could not be kept");
+        }
+        if settled && !was_settled {
+            for (name, other) in &self.setup().targets {
+                if other.depends_on.contains(&spec.name) {
+                    self.push(name, Trigger::Configuration, Duration::ZERO);
+                }
+            }
+        }
+    }
+
+    async fn tell(
+        &self,
+        spec: &TargetSpec,
+        cluster: &Cluster,
+        entry: &HistoryEntry,
+        status: &TargetStatus,
+        parent: Option<&Parent>,
+    ) {
+        let ended = if entry.result == SyncStatus::Failed { Ended::Failure } else { Ended::Success };
+        self.metrics.sync_done(&spec.app, &spec.environment, &spec.cluster, ended);
+        let done = entry.outcomes.iter().filter(|outcome| outcome.result == OutcomeResult::Done).count();
+        let (kind, reason, message) = match ended {
+            Ended::Success => (
+                EventKind::Normal,
+                "Synced",
+                format!("{done} objects written at {}: {}", entry.revision, entry.subject),
+            ),
+            Ended::Failure => (EventKind::Warning, "Failed", status.message.clone()),
+        };
+        match ended {
+            Ended::Success => {
+                tracing::info!(target = spec.name, revision = entry.revision, trigger = ?entry.trigger, written = done, "synced");
+            }
+            Ended::Failure => {
+                tracing::warn!(target = spec.name, revision = entry.revision, trigger = ?entry.trigger, written = done, error = status.message, "sync failed");
+            }
+        }
+        if let Some(parent) = parent
+            && let Err(error) = cluster.event(parent, kind, reason, &message).await
+        {
+            tracing::debug!(target = spec.name, %error, "the event could not be posted");
+        }
+    }
+}
