@@ -134,8 +134,11 @@ fn exit_code(result: &Result<Verdict>, global: &Global) -> u8 {
 
 /// Whoever reads the output, `head` for one, has had enough: that is no error.
 fn is_closed_pipe(error: &anyhow::Error) -> bool {
-    let io = error.chain().filter_map(|cause| cause.downcast_ref::<io::Error>());
-    io.map(io::Error::kind).any(|kind| kind == io::ErrorKind::BrokenPipe)
+    error.chain().any(|cause| {
+        let io = cause.downcast_ref::<io::Error>().map(io::Error::kind);
+        let json = || cause.downcast_ref::<serde_json::Error>().and_then(serde_json::Error::io_error_kind);
+        io.or_else(json) == Some(io::ErrorKind::BrokenPipe)
+    })
 }
 
 fn execute(arguments: Arguments) -> Result<Verdict> {

@@ -33,8 +33,9 @@ pub(super) fn start(global: &Global, usual: Usual) {
         (false, 1, Usual::Info) | (false, 2, Usual::Warnings) => LevelFilter::DEBUG,
         (false, _, _) => LevelFilter::TRACE,
     };
-    // What libraries say in detail is only wanted by those who ask for it by name.
-    let default = format!("{},trueup={level}", level.min(LevelFilter::WARN));
+    // What libraries say in detail is only wanted by those who ask for it by name. kube logs each answer that is an
+    // error, without what was asked; trueup tells those itself.
+    let default = format!("{},kube_client=off,trueup={level}", level.min(LevelFilter::WARN));
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     // A second start, in tests, leaves the first one's log in place.

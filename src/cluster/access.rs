@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, Result};
 use kube::Client;
-use kube::config::{Config, KubeConfigOptions, Kubeconfig};
+use kube::config::{Config, KubeConfigOptions, Kubeconfig, KubeconfigError};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -46,9 +46,9 @@ pub(super) async fn client(access: &Access) -> Result<Client> {
     let mut config = match &access.via {
         Via::Kubeconfig { path, context } => {
             let kubeconfig = match path {
-                Some(path) => {
-                    Kubeconfig::read_from(path).with_context(|| format!("kubeconfig {}", path.display()))?
-                }
+                Some(path) => Kubeconfig::read_from(path)
+                    .map_err(in_short)
+                    .with_context(|| format!("kubeconfig {}", path.display()))?,
                 None => Kubeconfig::read().context("kubeconfig (KUBECONFIG or ~/.kube/config)")?,
             };
             from(kubeconfig, context.clone()).await
@@ -64,6 +64,14 @@ pub(super) async fn client(access: &Access) -> Result<Client> {
     config.read_timeout = None;
     config.write_timeout = Some(Duration::from_secs(30));
     Client::try_from(config).with_context(|| format!("Cluster {}", access.name))
+}
+
+/// kube names the path and the cause a second time.
+fn in_short(error: KubeconfigError) -> anyhow::Error {
+    match error {
+        KubeconfigError::ReadConfig(cause, _) => cause.into(),
+        other => other.into(),
+    }
 }
 
 async fn from(kubeconfig: Kubeconfig, context: Option<String>) -> Result<Config> {

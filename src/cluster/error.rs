@@ -138,6 +138,8 @@ fn classify(code: u16, status: &Value, words: &str) -> ApiErrorClass {
             fields if fields.is_empty() => ApiErrorClass::Invalid,
             fields => ApiErrorClass::Immutable(fields),
         },
+        // The server has no better code for an object that does not fit its schema; asking again changes nothing.
+        500 if words.starts_with("failed to create typed ") => ApiErrorClass::Invalid,
         504 => ApiErrorClass::Timeout,
         _ if reason == "Timeout" || reason == "ServerTimeout" => ApiErrorClass::Timeout,
         _ => ApiErrorClass::Other,
@@ -184,5 +186,11 @@ mod tests {
             "conflict over data.a of kubectl",
         );
         check(503, &json!({}), &ApiErrorClass::Other, "the server answered 503");
+        check(
+            500,
+            &json!({"message": "failed to create typed patch object (a/b; v1, Kind=ConfigMap): .dat: field not declared in schema"}),
+            &ApiErrorClass::Invalid,
+            ".dat: field not declared in schema",
+        );
     }
 }

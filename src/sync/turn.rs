@@ -351,12 +351,16 @@ async fn write(
     revision: &str,
 ) -> Result<Vec<Outcome>, Trouble> {
     let failed = |message: String| Trouble { sync: SyncStatus::Failed, message };
-    (context.show)(TargetStatus {
-        sync: SyncStatus::Syncing,
-        wanted_revision: revision.to_owned(),
-        objects: desired.objects.len(),
-        ..base_status(spec, state)
-    });
+    // What failed before and is tried again goes on to say why, until it is known to be better.
+    let is_retry = state.status.sync == SyncStatus::Failed && state.status.wanted_revision == revision;
+    if !is_retry {
+        (context.show)(TargetStatus {
+            sync: SyncStatus::Syncing,
+            wanted_revision: revision.to_owned(),
+            objects: desired.objects.len(),
+            ..base_status(spec, state)
+        });
+    }
     membership::grow(context.cluster, spec, state, desired).await.map_err(failed)?;
     let clock = Instant::now();
     let orders = Orders { force: spec.force, migrate: &observed.1, stop: context.stop };

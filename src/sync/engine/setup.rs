@@ -17,6 +17,9 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 use trueup_plan::record::Trigger;
 
+/// After how long what could not be set up is tried again at first; then after twice as long each time, up to [`REPAIR`].
+const REPAIR_FIRST: Duration = Duration::from_secs(1);
+
 /// A configuration, put to work.
 #[derive(Default)]
 pub(super) struct Setup {
@@ -50,7 +53,8 @@ impl Core {
         setup.targets =
             topology::targets(config).into_iter().map(|(name, spec)| (name, Arc::new(spec))).collect();
         self.put_to_work(&old, Arc::new(setup), follow).await;
-        for ((kind, name), why) in &self.setup().troubles {
+        let news = |(part, why): &(&(&'static str, String), &String)| old.troubles.get(*part) != Some(*why);
+        for ((kind, name), why) in self.setup().troubles.iter().filter(news) {
             tracing::warn!(kind, name, error = why, "part of the configuration does not work yet");
         }
         *lock(&self.config) = Some(config.clone());
@@ -59,15 +63,19 @@ impl Core {
 
     /// Tries again, now and then, to set up what could not be set up.
     pub(super) async fn repair(self: Arc<Self>) {
+        let mut pause = REPAIR_FIRST;
         loop {
             tokio::select! {
-                () = tokio::time::sleep(REPAIR) => {}
+                () = tokio::time::sleep(pause) => {}
                 () = self.stop.cancelled() => return,
             }
             let config = lock(&self.config).clone();
-            if let Some(config) = config.filter(|_| !self.setup().troubles.is_empty())
-                && let Err(error) = self.configure(&config).await
-            {
+            let Some(config) = config.filter(|_| !self.setup().troubles.is_empty()) else {
+                pause = REPAIR_FIRST;
+                continue;
+            };
+            pause = (pause * 2).min(REPAIR);
+            if let Err(error) = self.configure(&config).await {
                 tracing::warn!(error = format!("{error:#}"), "the configuration could not be put to work");
             }
         }
