@@ -90,6 +90,32 @@ impl FieldSet {
         Self { member: self.member && !other.member, children }
     }
 
+    /// The paths that are in this set, without those in the other and all that is below them.
+    #[must_use]
+    pub fn recursive_difference(&self, other: &Self) -> Self {
+        let rest = |(element, below): (&String, &Self)| {
+            let left = match other.children.get(element) {
+                Some(gone) if gone.member => return None,
+                Some(gone) => below.recursive_difference(gone),
+                None => below.clone(),
+            };
+            (!left.is_empty()).then(|| (element.clone(), left))
+        };
+        Self {
+            member: self.member && !other.member,
+            children: self.children.iter().filter_map(rest).collect(),
+        }
+    }
+
+    /// Makes the path with these elements a member. The empty path is the object itself, which nobody owns.
+    pub fn insert(&mut self, path: &[String]) {
+        if !path.is_empty() {
+            let leaf =
+                path.iter().fold(self, |set, element| set.children.entry(element.clone()).or_default());
+            leaf.member = true;
+        }
+    }
+
     /// The paths that are in both sets.
     #[must_use]
     pub fn intersection(&self, other: &Self) -> Self {

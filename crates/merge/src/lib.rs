@@ -3,7 +3,9 @@
 //! object differ and who made them differ ([`compare`]), how client-side apply's fields are taken over ([`migrate`]), which
 //! refusals mean what ([`refusal`]), and what may be shown of a Secret ([`secrets`]).
 //!
-//! Pure: values in, values out. Deliberately absent so far: the merge itself, which the API server does.
+//! [`structured`] is the merge itself, as the API server does it; trueup asks the server where it can.
+//!
+//! Pure: values in, values out.
 
 pub mod compare;
 pub mod extract;
@@ -12,4 +14,5 @@ pub mod managed;
 pub mod migrate;
 pub mod refusal;
 pub mod secrets;
+pub mod structured;
 pub mod token;
