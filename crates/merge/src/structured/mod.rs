@@ -10,6 +10,7 @@
 mod compare;
 pub mod element;
 mod merge;
+pub mod openapi;
 pub mod schema;
 mod sets;
 pub mod update;
