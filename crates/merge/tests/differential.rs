@@ -212,7 +212,7 @@ impl Dice {
             4 => {
                 let keys = if self.one_in(2) { json!(["a"]) } else { json!(["a", "b"]) };
                 let mut item = self.structure(depth - 1);
-                let fields = item["map"]["fields"].as_array_mut().unwrap();
+                let mut fields = item["map"]["fields"].as_array().cloned().unwrap_or_default();
                 fields.retain(|field| field["name"] != "a" && field["name"] != "b");
                 fields.push(json!({"name": "a", "type": {"scalar": "string"}}));
                 let mut b = json!({"name": "b", "type": {"scalar": "numeric"}});
@@ -220,6 +220,7 @@ impl Dice {
                     b["default"] = json!(1);
                 }
                 fields.push(b);
+                item["map"]["fields"] = fields.into();
                 json!({"list": {"elementType": item, "elementRelationship": "associative", "keys": keys}})
             }
             5 => json!({"namedType": "__untyped_deduced_"}),
@@ -235,7 +236,8 @@ impl Dice {
                 fields.push(json!({"name": name, "type": self.type_ref(depth)}));
             }
         }
-        let mut map = json!({"fields": fields});
+        // The original tells an empty list of fields from none; nothing that reads OpenAPI writes an empty one.
+        let mut map = if fields.is_empty() { json!({}) } else { json!({"fields": fields}) };
         if self.one_in(3) {
             map["elementType"] = self.type_ref(depth);
         }
