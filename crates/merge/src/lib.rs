@@ -3,12 +3,13 @@
 //! object differ and who made them differ ([`compare`]), how client-side apply's fields are taken over ([`migrate`]), which
 //! refusals mean what ([`refusal`]), and what may be shown of a Secret ([`secrets`]).
 //!
-//! [`structured`] is the merge itself, as the API server does it; trueup asks the server where it can.
+//! [`structured`] is the merge itself and [`field_manager`] the API server's use of it; trueup asks the server where it can.
 //!
 //! Pure: values in, values out.
 
 pub mod compare;
 pub mod extract;
+pub mod field_manager;
 pub mod fields;
 pub mod managed;
 pub mod migrate;

@@ -17,6 +17,7 @@ pub mod update;
 mod validate;
 
 pub use compare::Comparison;
+pub(crate) use validate::readable_path;
 pub use validate::{Duplicates, ValidationError, ValidationErrors};
 
 use schema::{Schema, TypeRef};

@@ -78,6 +78,11 @@ pub(super) fn readable(element: &str) -> String {
     }
 }
 
+/// A path of elements as messages write it: `.spec.ports[port=80].name`.
+pub(crate) fn readable_path(path: &[String]) -> String {
+    path.iter().map(|element| readable(element)).collect()
+}
+
 pub(super) fn unresolved(reference: &TypeRef) -> Vec<ValidationError> {
     let name = reference.named.as_deref().unwrap_or("inlined type");
     one(format!("schema error: no type found matching: {name}"))
