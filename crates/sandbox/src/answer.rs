@@ -1,0 +1,196 @@
+//! Answers, and refusals in the API server's words.
+//!
+//! Source: `metav1.Status`, and k8s.io/apimachinery `pkg/api/errors` for the messages.
+
+use crate::watch::Watch;
+use serde_json::{Value, json};
+use trueup_merge::field_manager::Conflict;
+
+/// What a request is answered with.
+#[derive(Debug)]
+pub enum Answer {
+    /// One JSON document.
+    Json {
+        /// The HTTP status.
+        code: u16,
+        /// The document.
+        body: Value,
+        /// Its media type.
+        media_type: &'static str,
+    },
+    /// Events, from here on.
+    Watch(Watch),
+}
+
+impl Answer {
+    /// A document that was asked for.
+    pub fn ok(body: Value) -> Self {
+        Self::json(200, body)
+    }
+
+    /// A document with another status than 200.
+    pub fn json(code: u16, body: Value) -> Self {
+        Self::Json { code, body, media_type: "application/json" }
+    }
+}
+
+/// Why a request is not carried out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// The HTTP status.
+    pub code: u16,
+    /// The reason, in one word.
+    pub reason: &'static str,
+    /// The message.
+    pub message: String,
+    /// What it is about.
+    pub about: Box<About>,
+    /// What is wrong in particular.
+    pub causes: Vec<Cause>,
+}
+
+/// The object that a refusal is about.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct About {
+    /// The name, where there is one.
+    pub name: String,
+    /// The API group.
+    pub group: String,
+    /// The kind, or the resource's name, as the API server has it in the place.
+    pub kind: String,
+}
+
+/// One thing that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cause {
+    /// In one word.
+    pub reason: &'static str,
+    /// In a sentence.
+    pub message: String,
+    /// The field.
+    pub field: String,
+}
+
+impl Refusal {
+    fn new(code: u16, reason: &'static str, message: String) -> Self {
+        Self { code, reason, message, about: Box::default(), causes: Vec::new() }
+    }
+
+    fn about(self, about: About) -> Self {
+        Self { about: Box::new(about), ..self }
+    }
+
+    /// There is no such object.
+    pub fn not_found(about: About) -> Self {
+        let message = format!("{} {:?} not found", qualified(&about), about.name);
+        Self::new(404, "NotFound", message).about(about)
+    }
+
+    /// There is no such path.
+    pub fn no_such_path() -> Self {
+        Self::new(404, "NotFound", "the server could not find the requested resource".to_owned())
+    }
+
+    /// The object is there already.
+    pub fn already_exists(about: About) -> Self {
+        let message = format!("{} {:?} already exists", qualified(&about), about.name);
+        Self::new(409, "AlreadyExists", message).about(about)
+    }
+
+    /// The request does not fit what is there.
+    pub fn conflict(about: About, why: &str) -> Self {
+        let message =
+            format!("Operation cannot be fulfilled on {} {:?}: {why}", qualified(&about), about.name);
+        Self::new(409, "Conflict", message).about(about)
+    }
+
+    /// The request is not one that can be understood.
+    pub fn bad_request(why: impl Into<String>) -> Self {
+        Self::new(400, "BadRequest", why.into())
+    }
+
+    /// The object is not as it has to be. `about.kind` is a kind here.
+    pub fn invalid(about: About, causes: Vec<Cause>) -> Self {
+        let one = |cause: &Cause| format!("{}: {}", cause.field, cause.message);
+        let told = match causes.as_slice() {
+            [cause] => one(cause),
+            all => format!("[{}]", all.iter().map(one).collect::<Vec<_>>().join(", ")),
+        };
+        let kind = if about.group.is_empty() {
+            about.kind.clone()
+        } else {
+            format!("{}.{}", about.kind, about.group)
+        };
+        let message = format!("{kind} {:?} is invalid: {told}", about.name);
+        Self { causes, ..Self::new(422, "Invalid", message).about(about) }
+    }
+
+    /// Nobody may do that now.
+    pub fn forbidden(about: About, why: &str) -> Self {
+        let message = format!("{} {:?} is forbidden: {why}", qualified(&about), about.name);
+        Self::new(403, "Forbidden", message).about(about)
+    }
+
+    /// Other managers own what would change.
+    pub fn apply_conflict(message: String, conflicts: &[Conflict]) -> Self {
+        let causes = conflicts
+            .iter()
+            .map(|conflict| Cause {
+                reason: "FieldManagerConflict",
+                message: format!("conflict with {}", conflict.manager),
+                field: conflict.field.clone(),
+            })
+            .collect();
+        Self { causes, ..Self::new(409, "Conflict", message) }
+    }
+
+    /// What the API server has no better code for.
+    pub fn internal(message: String) -> Self {
+        Self::new(500, "InternalError", message)
+    }
+
+    /// The body is of a kind that the endpoint does not take.
+    pub fn unsupported_media_type(wanted: &str) -> Self {
+        let message = format!(
+            "the body of the request was in an unknown format - accepted media types include: {wanted}"
+        );
+        Self::new(415, "UnsupportedMediaType", message)
+    }
+
+    /// The verb does not go with the path.
+    pub fn method_not_allowed() -> Self {
+        let message = "the server does not allow this method on the requested resource".to_owned();
+        Self::new(405, "MethodNotAllowed", message)
+    }
+
+    /// What is asked for is older than what is remembered.
+    pub fn expired(message: String) -> Self {
+        Self::new(410, "Expired", message)
+    }
+
+    /// The refusal as a `Status`.
+    pub fn status(&self) -> Value {
+        let mut details = json!({});
+        for (name, value) in
+            [("name", &self.about.name), ("group", &self.about.group), ("kind", &self.about.kind)]
+        {
+            if !value.is_empty() {
+                details[name] = value.as_str().into();
+            }
+        }
+        if !self.causes.is_empty() {
+            let cause = |cause: &Cause| json!({"reason": cause.reason, "message": cause.message, "field": cause.field});
+            details["causes"] = self.causes.iter().map(cause).collect();
+        }
+        json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": self.message,
+            "reason": self.reason, "details": details, "code": self.code})
+    }
+
+    pub(crate) fn into_answer(self) -> Answer {
+        Answer::json(self.code, self.status())
+    }
+}
+
+fn qualified(about: &About) -> String {
+    if about.group.is_empty() { about.kind.clone() } else { format!("{}.{}", about.kind, about.group) }
+}

@@ -1,0 +1,392 @@
+//! Kinds that come and go with their definitions, and what their structural schemas ask of objects.
+//!
+//! Source: `apiextensions.k8s.io/v1`; k8s.io/apiextensions-apiserver `pkg/apiserver/schema` for pruning and defaulting, and
+//! k8s.io/kube-openapi `pkg/validation` for the messages.
+
+use crate::Sandbox;
+use crate::answer::{Cause, Refusal};
+use crate::kinds::{Custom, Kind};
+use crate::request::Target;
+use crate::store::{Key, Resource};
+use crate::write::metadata;
+use serde_json::{Map, Value, json};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use trueup_merge::structured::openapi::{self, UnknownFields};
+use trueup_merge::structured::schema::TypeRef;
+
+const PRESERVE: &str = "x-kubernetes-preserve-unknown-fields";
+const OBJECT_META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta";
+
+fn is_definition(resource: &Resource) -> bool {
+    resource.0 == "apiextensions.k8s.io" && resource.1 == "customresourcedefinitions"
+}
+
+fn texts(value: &Value) -> Vec<String> {
+    value.as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+}
+
+impl Sandbox {
+    /// Serves what a definition that was just stored defines.
+    pub(crate) fn defined(&mut self, kind: &Kind, key: &Key) {
+        let resource = kind.resource();
+        if !is_definition(&resource) {
+            return;
+        }
+        let Some(object) = self.store.get(&resource, key).cloned() else { return };
+        let kinds = self.kinds_of(&object, &key.1);
+        self.kinds.define(&key.1, kinds);
+        let mut object = Value::clone(&object);
+        let status = self.established(&object);
+        if object["status"] != status {
+            object["status"] = status;
+            metadata(&mut object).insert("resourceVersion".to_owned(), self.store.next().to_string().into());
+            self.store.put(&resource, key, Some(Arc::new(object)));
+        }
+    }
+
+    /// Serves no longer what a definition defined that is gone, and forgets its objects.
+    pub(crate) fn undefined(&mut self, resource: &Resource, key: &Key) {
+        if !is_definition(resource) {
+            return;
+        }
+        self.kinds.define(&key.1, Vec::new());
+        let Some((plural, group)) = key.1.split_once('.') else { return };
+        let custom = (group.to_owned(), plural.to_owned());
+        let objects: Vec<Key> = self.store.all(&custom).map(|(key, _)| key.clone()).collect();
+        for key in objects {
+            self.store.put(&custom, &key, None);
+        }
+    }
+
+    fn established(&self, object: &Value) -> Value {
+        let known = object["status"]["conditions"].as_array();
+        let condition = |name: &str, reason: &str, message: &str| {
+            let before = known.and_then(|all| all.iter().find(|one| one["type"] == name)).cloned();
+            before.unwrap_or_else(|| {
+                json!({"type": name, "status": "True", "reason": reason, "message": message,
+                    "lastTransitionTime": self.time()})
+            })
+        };
+        let versions = object["spec"]["versions"].as_array().into_iter().flatten();
+        let stored: BTreeSet<String> = versions
+            .filter(|version| version["storage"] == true)
+            .filter_map(|version| version["name"].as_str())
+            .map(str::to_owned)
+            .chain(texts(&object["status"]["storedVersions"]))
+            .collect();
+        json!({
+            "acceptedNames": object["spec"]["names"],
+            "conditions": [
+                condition("NamesAccepted", "NoConflicts", "no conflicts found"),
+                condition("Established", "InitialNamesAccepted", "the initial names have been accepted"),
+            ],
+            "storedVersions": stored,
+        })
+    }
+
+    fn kinds_of(&self, object: &Value, definition: &str) -> Vec<Kind> {
+        let spec = &object["spec"];
+        let word = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let versions = spec["versions"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let storage = versions.iter().find(|version| version["storage"] == true);
+        let storage = storage.map(|version| word(&version["name"])).unwrap_or_default();
+        let names = &spec["names"];
+        let served = versions.iter().filter(|version| version["served"] == true);
+        served
+            .map(|version| {
+                let schema = version["schema"]["openAPIV3Schema"].clone();
+                let name =
+                    format!("{}/{}/{}", word(&spec["group"]), word(&version["name"]), word(&names["kind"]));
+                let subresources = version["subresources"].as_object().into_iter().flatten();
+                let verbs =
+                    ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
+                Kind {
+                    group: word(&spec["group"]),
+                    version: word(&version["name"]),
+                    kind: word(&names["kind"]),
+                    plural: word(&names["plural"]),
+                    singular: word(&names["singular"]),
+                    namespaced: spec["scope"] == "Namespaced",
+                    short_names: texts(&names["shortNames"]),
+                    categories: texts(&names["categories"]),
+                    verbs: verbs.map(str::to_owned).into(),
+                    subresources: subresources.map(|(name, _)| name.clone()).collect(),
+                    schema: Arc::new(self.merge_schema(&name, &schema)),
+                    type_ref: TypeRef::named(&name),
+                    custom: Some(Arc::new(Custom {
+                        schema,
+                        storage: storage.clone(),
+                        definition: definition.to_owned(),
+                    })),
+                }
+            })
+            .collect()
+    }
+
+    /// The schema for merging: the definition's, with the metadata that every object has.
+    fn merge_schema(&self, name: &str, schema: &Value) -> trueup_merge::structured::schema::Schema {
+        let mut model = schema.clone();
+        if !model["properties"].is_object() {
+            model["properties"] = json!({});
+        }
+        for field in ["apiVersion", "kind"] {
+            model["properties"][field] = json!({"type": "string"});
+        }
+        model["properties"]["metadata"] = json!({"$ref": format!("#/components/schemas/{OBJECT_META}")});
+        let meta = "io.k8s.apimachinery.pkg.apis.meta.v1.";
+        let mut models: Map<String, Value> = self
+            .kinds
+            .models
+            .iter()
+            .filter(|(name, _)| name.starts_with(meta))
+            .map(|(name, model)| (name.clone(), model.clone()))
+            .collect();
+        models.insert(name.to_owned(), model);
+        openapi::schema(&models, UnknownFields::Refused).unwrap_or_default()
+    }
+}
+
+/// Fills in what a client may leave out, and drops what the kind does not have.
+pub(crate) fn complete(kind: &Kind, object: &mut Value) -> Result<(), Refusal> {
+    if let Some(custom) = &kind.custom {
+        default(object, &custom.schema);
+        prune(object, &custom.schema, Place::Root);
+    }
+    if kind.group.is_empty() && kind.kind == "Secret" {
+        fold_string_data(object)?;
+    }
+    Ok(())
+}
+
+/// Checks an object against its kind, and against what it was before.
+pub(crate) fn validate(target: &Target, before: Option<&Value>, object: &Value) -> Result<(), Refusal> {
+    let mut causes = Vec::new();
+    if let Some(custom) = &target.kind.custom {
+        check(object, &custom.schema, "", &mut causes);
+    }
+    if let Some(before) = before {
+        check_immutable(target, before, object, &mut causes);
+    }
+    if causes.is_empty() {
+        return Ok(());
+    }
+    let name = object["metadata"]["name"].as_str().unwrap_or_default();
+    Err(Refusal::invalid(target.about_kind(name), causes))
+}
+
+/// A Secret's `stringData` is a way to write `data`.
+fn fold_string_data(object: &mut Value) -> Result<(), Refusal> {
+    use base64::Engine as _;
+    let Some(texts) = object.as_object_mut().and_then(|fields| fields.remove("stringData")) else {
+        return Ok(());
+    };
+    for (key, text) in texts.as_object().into_iter().flatten() {
+        let text = text
+            .as_str()
+            .ok_or_else(|| Refusal::bad_request(format!("stringData.{key}: expected a string")))?;
+        object["data"][key] = base64::engine::general_purpose::STANDARD.encode(text).into();
+    }
+    Ok(())
+}
+
+fn check_immutable(target: &Target, before: &Value, object: &Value, causes: &mut Vec<Cause>) {
+    let is_data = matches!(target.kind.kind.as_str(), "ConfigMap" | "Secret") && target.kind.group.is_empty();
+    if is_data && before["immutable"] == true {
+        for field in ["data", "binaryData", "immutable"] {
+            if before.get(field) != object.get(field) {
+                let message = "Forbidden: field is immutable when `immutable` is set".to_owned();
+                causes.push(Cause { reason: "FieldValueForbidden", message, field: field.to_owned() });
+            }
+        }
+    }
+    let fields: &[&str] = match (target.kind.group.as_str(), target.kind.kind.as_str()) {
+        ("apps", "Deployment" | "DaemonSet" | "ReplicaSet") => &["spec.selector"],
+        ("batch", "Job") => &["spec.selector", "spec.template", "spec.completionMode"],
+        ("rbac.authorization.k8s.io", "RoleBinding" | "ClusterRoleBinding") => &["roleRef"],
+        ("storage.k8s.io", "StorageClass") => {
+            &["parameters", "provisioner", "reclaimPolicy", "volumeBindingMode"]
+        }
+        _ => &[],
+    };
+    for field in fields {
+        let pointer = format!("/{}", field.replace('.', "/"));
+        if before.pointer(&pointer) != object.pointer(&pointer) {
+            let value = object.pointer(&pointer).unwrap_or(&Value::Null);
+            let message = format!("Invalid value: {value}: field is immutable");
+            causes.push(Cause { reason: "FieldValueInvalid", message, field: (*field).to_owned() });
+        }
+    }
+}
+
+/// Where an object is: the whole one has metadata and a kind, which no schema names.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Root,
+    Inside,
+}
+
+fn prune(value: &mut Value, schema: &Value, place: Place) {
+    match value {
+        Value::Object(object) => {
+            let additional = &schema["additionalProperties"];
+            let keeps_unknown = schema[PRESERVE] == true || *additional == Value::Bool(true);
+            object.retain(|key, value| {
+                if place == Place::Root && matches!(key.as_str(), "apiVersion" | "kind" | "metadata") {
+                    return true;
+                }
+                let below = match schema["properties"].get(key) {
+                    Some(below) => below,
+                    None if additional.is_object() => additional,
+                    None => return keeps_unknown,
+                };
+                prune(value, below, Place::Inside);
+                true
+            });
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| prune(item, &schema["items"], Place::Inside)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+fn default(value: &mut Value, schema: &Value) {
+    match value {
+        Value::Object(object) => {
+            for (name, below) in schema["properties"].as_object().into_iter().flatten() {
+                let is_missing = match object.get(name) {
+                    None => true,
+                    Some(Value::Null) => below["nullable"] != true,
+                    Some(_) => false,
+                };
+                match below.get("default") {
+                    Some(default) if is_missing => drop(object.insert(name.clone(), default.clone())),
+                    Some(_) | None => {}
+                }
+                // A null that the schema does not allow is as good as nothing.
+                if object.get(name) == Some(&Value::Null) && below["nullable"] != true {
+                    object.remove(name);
+                }
+            }
+            let additional = &schema["additionalProperties"];
+            for (name, value) in object {
+                let below = schema["properties"].get(name).unwrap_or(additional);
+                default(value, below);
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| default(item, &schema["items"])),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+fn type_of(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "boolean",
+        Value::Number(number) if number.is_f64() => "number",
+        Value::Number(_) => "integer",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
+    }
+}
+
+fn check(value: &Value, schema: &Value, at: &str, causes: &mut Vec<Cause>) {
+    let wrong = |message: String| Cause { reason: "FieldValueInvalid", message, field: named(at) };
+    if value.is_null() && schema["nullable"] == true {
+        return;
+    }
+    let found = type_of(value);
+    let wanted = schema["type"].as_str();
+    let fits = match wanted {
+        None => true,
+        Some("number") => matches!(found, "number" | "integer"),
+        Some(wanted) => wanted == found,
+    };
+    let is_int_or_string = schema["x-kubernetes-int-or-string"] == true;
+    if !fits || is_int_or_string && !matches!(found, "integer" | "string") {
+        let wanted = if is_int_or_string { "integer,string" } else { wanted.unwrap_or_default() };
+        let shown = Value::from(found);
+        let message =
+            format!("Invalid value: {shown}: {} in body must be of type {wanted}: {shown}", named(at));
+        causes.push(Cause { reason: "FieldValueTypeInvalid", message, field: named(at) });
+        return;
+    }
+    if let Some(allowed) = schema["enum"].as_array()
+        && !allowed.contains(value)
+    {
+        let allowed: Vec<String> = allowed.iter().map(Value::to_string).collect();
+        let message = format!("Unsupported value: {value}: supported values: {}", allowed.join(", "));
+        causes.push(Cause { reason: "FieldValueNotSupported", message, field: named(at) });
+    }
+    bounds(value, schema, at, causes, &wrong);
+    match value {
+        Value::Object(object) => {
+            for field in schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+                if !object.contains_key(field) {
+                    let field = if at.is_empty() { field.to_owned() } else { format!("{at}.{field}") };
+                    causes.push(Cause {
+                        reason: "FieldValueRequired",
+                        message: "Required value".to_owned(),
+                        field,
+                    });
+                }
+            }
+            for (name, value) in object {
+                let below = schema["properties"].get(name).unwrap_or(&schema["additionalProperties"]);
+                if below.is_object() && !(at.is_empty() && name == "metadata") {
+                    check(value, below, &join(at, name), causes);
+                }
+            }
+        }
+        Value::Array(items) => {
+            for (index, item) in items.iter().enumerate() {
+                check(item, &schema["items"], &format!("{at}[{index}]"), causes);
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+fn bounds(value: &Value, schema: &Value, at: &str, causes: &mut Vec<Cause>, wrong: &dyn Fn(String) -> Cause) {
+    let at = named(at);
+    let bound = |name: &str| schema[name].as_f64();
+    if let Some(number) = value.as_f64() {
+        let shown = &schema["minimum"];
+        if bound("minimum").is_some_and(|least| number < least) {
+            causes.push(wrong(format!(
+                "Invalid value: {value}: {at} in body should be greater than or equal to {shown}"
+            )));
+        }
+        let shown = &schema["maximum"];
+        if bound("maximum").is_some_and(|most| number > most) {
+            causes.push(wrong(format!(
+                "Invalid value: {value}: {at} in body should be less than or equal to {shown}"
+            )));
+        }
+    }
+    let length = match value {
+        Value::String(text) => Some((text.chars().count(), "minLength", "maxLength", "chars long")),
+        Value::Array(items) => Some((items.len(), "minItems", "maxItems", "items")),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => None,
+    };
+    if let Some((length, least, most, what)) = length {
+        let least = schema[least].as_u64().filter(|least| (length as u64) < *least);
+        let most = schema[most].as_u64().filter(|most| (length as u64) > *most);
+        let verb = if what == "items" { "should have" } else { "should be" };
+        if let Some(least) = least {
+            causes
+                .push(wrong(format!("Invalid value: {value}: {at} in body {verb} at least {least} {what}")));
+        }
+        if let Some(most) = most {
+            causes.push(wrong(format!("Too long: may not be more than {most} {what}")));
+        }
+    }
+}
+
+fn join(at: &str, name: &str) -> String {
+    if at.is_empty() { name.to_owned() } else { format!("{at}.{name}") }
+}
+
+fn named(at: &str) -> String {
+    if at.is_empty() { "<nil>".to_owned() } else { at.to_owned() }
+}

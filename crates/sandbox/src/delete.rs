@@ -1,0 +1,206 @@
+//! Delete: preconditions, finalizers, and what goes with an owner.
+
+use crate::Sandbox;
+use crate::answer::{Answer, Refusal};
+use crate::read::{key, versioned};
+use crate::request::{Request, Target};
+use crate::select::Selector;
+use crate::store::{Key, Resource};
+use crate::write::{has_finalizers, metadata};
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+const FOREGROUND: &str = "foregroundDeletion";
+const ORPHAN: &str = "orphan";
+
+impl Sandbox {
+    pub(crate) fn delete_one(&mut self, request: &Request<'_>, target: &Target) -> Result<Answer, Refusal> {
+        let live = self.found(target)?.clone();
+        let options: Value = if request.body.is_empty() {
+            Value::Null
+        } else {
+            serde_json::from_slice(request.body).map_err(|error| Refusal::bad_request(error.to_string()))?
+        };
+        let name = target.name.clone().unwrap_or_default();
+        for (field, words) in [("uid", "UID"), ("resourceVersion", "ResourceVersion")] {
+            let wanted = options["preconditions"][field].as_str();
+            let found = live["metadata"][field].as_str().unwrap_or_default();
+            if let Some(wanted) = wanted.filter(|wanted| *wanted != found) {
+                let why = format!(
+                    "Precondition failed: {words} in precondition: {wanted}, {words} in object meta: {found}"
+                );
+                return Err(Refusal::conflict(target.about(&name), &why));
+            }
+        }
+        let policy = options["propagationPolicy"].as_str().map(str::to_owned);
+        let policy = policy.or_else(|| request.option("propagationPolicy"));
+        if request.is_dry_run() {
+            return Ok(Answer::ok(versioned(&live, &target.kind)));
+        }
+        let gone = self.end(&target.kind.resource(), &key(target), policy.as_deref());
+        match gone {
+            Ended::Waits(object) => Ok(Answer::ok(versioned(&object, &target.kind))),
+            Ended::Gone => Ok(Answer::ok(json!({"kind": "Status", "apiVersion": "v1", "metadata": {},
+                "status": "Success", "details": {"name": name, "group": target.kind.group,
+                    "kind": target.kind.plural, "uid": live["metadata"]["uid"]}}))),
+        }
+    }
+
+    pub(crate) fn delete_collection(
+        &mut self,
+        request: &Request<'_>,
+        target: &Target,
+    ) -> Result<Answer, Refusal> {
+        let selector = Selector::read(
+            request.option("labelSelector").as_deref(),
+            request.option("fieldSelector").as_deref(),
+        )?;
+        let resource = target.kind.resource();
+        let meant: Vec<Key> = self
+            .store
+            .all(&resource)
+            .filter(|(key, object)| {
+                target.namespace.as_ref().is_none_or(|namespace| key.0 == *namespace)
+                    && selector.matches(object)
+            })
+            .map(|(key, _)| key.clone())
+            .collect();
+        let answer = self.list(request, target)?;
+        if !request.is_dry_run() {
+            for key in meant {
+                self.end(&resource, &key, None);
+            }
+        }
+        Ok(answer)
+    }
+
+    /// Deletes an object, or marks it as one that waits for its finalizers.
+    pub(crate) fn end(&mut self, resource: &Resource, key: &Key, policy: Option<&str>) -> Ended {
+        let Some(live) = self.store.get(resource, key).cloned() else { return Ended::Gone };
+        let mut object = Value::clone(&live);
+        let is_namespace = resource.0.is_empty() && resource.1 == "namespaces";
+        let finalizer = match policy {
+            Some("Foreground") => Some(FOREGROUND),
+            Some("Orphan") => Some(ORPHAN),
+            Some(_) | None => None,
+        };
+        let fields = metadata(&mut object);
+        if let Some(finalizer) = finalizer {
+            let finalizers = fields.entry("finalizers").or_insert_with(|| json!([]));
+            if let Some(all) = finalizers.as_array_mut().filter(|all| !all.iter().any(|one| one == finalizer))
+            {
+                all.push(finalizer.into());
+            }
+        }
+        if !has_finalizers(&object) && !is_namespace {
+            self.forget(resource, key);
+            return Ended::Gone;
+        }
+        if !live["metadata"]["deletionTimestamp"].is_string() {
+            let time = self.time();
+            let fields = metadata(&mut object);
+            fields.insert("deletionTimestamp".to_owned(), time.into());
+            fields.insert("deletionGracePeriodSeconds".to_owned(), 0.into());
+            if let Some(generation) = fields.get("generation").and_then(Value::as_i64) {
+                fields.insert("generation".to_owned(), (generation + 1).into());
+            }
+            if is_namespace {
+                object["status"]["phase"] = "Terminating".into();
+            }
+        }
+        if object != *live {
+            metadata(&mut object).insert("resourceVersion".to_owned(), self.store.next().to_string().into());
+            self.store.put(resource, key, Some(Arc::new(object.clone())));
+        }
+        Ended::Waits(object)
+    }
+
+    /// Takes an object out of the store.
+    pub(crate) fn forget(&mut self, resource: &Resource, key: &Key) {
+        self.store.put(resource, key, None);
+        self.undefined(resource, key);
+    }
+
+    /// Collects what nobody owns any more, and ends the waiting of owners that went before their dependents.
+    pub(crate) fn collect_garbage(&mut self) -> bool {
+        let mut uids = std::collections::BTreeSet::new();
+        let mut owned: Vec<(Resource, Key, Arc<Value>)> = Vec::new();
+        let mut waiting: Vec<(Resource, Key, Arc<Value>)> = Vec::new();
+        for resource in self.store.resources() {
+            for (key, object) in self.store.all(resource) {
+                uids.insert(object["metadata"]["uid"].as_str().unwrap_or_default().to_owned());
+                if object["metadata"]["ownerReferences"].as_array().is_some_and(|all| !all.is_empty()) {
+                    owned.push((resource.clone(), key.clone(), object.clone()));
+                }
+                let finalizers =
+                    object["metadata"]["finalizers"].as_array().map(Vec::as_slice).unwrap_or_default();
+                if object["metadata"]["deletionTimestamp"].is_string()
+                    && finalizers.iter().any(|one| one == FOREGROUND || one == ORPHAN)
+                {
+                    waiting.push((resource.clone(), key.clone(), object.clone()));
+                }
+            }
+        }
+        let owners = |object: &Value| -> Vec<String> {
+            let references = object["metadata"]["ownerReferences"].as_array().into_iter().flatten();
+            references.filter_map(|owner| owner["uid"].as_str()).map(str::to_owned).collect()
+        };
+        for (resource, key, object) in &owned {
+            if owners(object).iter().all(|owner| !uids.contains(owner)) {
+                self.end(resource, key, Some("Background"));
+                return true;
+            }
+        }
+        for (resource, key, object) in &waiting {
+            let uid = object["metadata"]["uid"].as_str().unwrap_or_default();
+            let dependents: Vec<_> = owned
+                .iter()
+                .filter(|(_, _, dependent)| owners(dependent).iter().any(|one| one == uid))
+                .collect();
+            let is_orphaning = object["metadata"]["finalizers"]
+                .as_array()
+                .is_some_and(|all| all.iter().any(|one| one == ORPHAN));
+            if let Some((resource, key, dependent)) = dependents.first() {
+                if is_orphaning {
+                    self.disown(resource, key, dependent, uid);
+                    return true;
+                }
+                if !dependent["metadata"]["deletionTimestamp"].is_string() {
+                    self.end(resource, key, Some("Foreground"));
+                    return true;
+                }
+                continue;
+            }
+            let mut object = Value::clone(object);
+            if let Some(all) = object["metadata"]["finalizers"].as_array_mut() {
+                all.retain(|one| one != FOREGROUND && one != ORPHAN);
+            }
+            if has_finalizers(&object) {
+                metadata(&mut object)
+                    .insert("resourceVersion".to_owned(), self.store.next().to_string().into());
+                self.store.put(resource, key, Some(Arc::new(object)));
+            } else {
+                self.forget(resource, key);
+            }
+            return true;
+        }
+        false
+    }
+
+    fn disown(&mut self, resource: &Resource, key: &Key, dependent: &Value, uid: &str) {
+        let mut object = dependent.clone();
+        if let Some(all) = object["metadata"]["ownerReferences"].as_array_mut() {
+            all.retain(|owner| owner["uid"] != uid);
+        }
+        metadata(&mut object).insert("resourceVersion".to_owned(), self.store.next().to_string().into());
+        self.store.put(resource, key, Some(Arc::new(object)));
+    }
+}
+
+/// What became of an object that was to be deleted.
+pub(crate) enum Ended {
+    /// It is gone.
+    Gone,
+    /// It waits for its finalizers.
+    Waits(Value),
+}

@@ -1,0 +1,89 @@
+//! A small Kubernetes API in memory, faithful where trueup looks.
+//!
+//! Enters: requests ([`Request`]) with the time at which they come. Leaves: answers, and the events of watches. One request is
+//! handled at a time and nothing else happens: equal requests give equal answers, so that what was seen can be seen again.
+//! Absent: threads, sockets and clocks, which are the caller's; webhooks and aggregated API servers; pods that run anything.
+//!
+//! | module | subject |
+//! |---|---|
+//! | [`kinds`] | which kinds there are, and their schemas |
+//! | [`request`] | what a request is about |
+//! | [`answer`] | answers, and refusals in the API server's words |
+//! | [`select`] | label and field selectors |
+//! | [`store`] | the objects, and what happened to them |
+//! | [`read`], [`write`], [`delete`], [`patch`] | the verbs |
+//! | [`watch`] | what happens, told as it happens |
+//! | [`discovery`] | what the API tells of itself |
+//! | [`crds`] | kinds that come and go with their definitions |
+//! | [`namespaces`] | namespaces' life |
+//! | [`serve`] | the same over HTTP |
+
+pub mod answer;
+pub mod crds;
+pub mod delete;
+pub mod discovery;
+pub mod kinds;
+pub mod namespaces;
+pub mod patch;
+pub mod read;
+pub mod request;
+pub mod select;
+pub mod serve;
+pub mod store;
+pub mod watch;
+pub mod write;
+
+pub use answer::{Answer, Refusal};
+pub use request::Request;
+
+use jiff::Timestamp;
+use kinds::Kinds;
+use request::Target;
+use store::Store;
+
+/// A cluster.
+pub struct Sandbox {
+    kinds: Kinds,
+    store: Store,
+    now: Timestamp,
+}
+
+impl Sandbox {
+    /// An empty cluster, as it is right after its start at `now`.
+    pub fn new(now: Timestamp) -> Self {
+        let mut sandbox = Self { kinds: Kinds::built_in(), store: Store::default(), now };
+        sandbox.begin();
+        sandbox
+    }
+
+    /// Answers one request that comes at `now`.
+    pub fn handle(&mut self, now: Timestamp, request: &Request<'_>) -> Answer {
+        self.now = self.now.max(now);
+        let answer = self.answer(request).unwrap_or_else(Refusal::into_answer);
+        self.settle();
+        answer
+    }
+
+    fn answer(&mut self, request: &Request<'_>) -> Result<Answer, Refusal> {
+        if let Some(answer) = self.discover(request) {
+            return Ok(answer);
+        }
+        let target = Target::of(request, &self.kinds)?;
+        match (request.method, target.name.is_some()) {
+            ("GET", _) if request.flag("watch") => self.watch(request, &target).map(Answer::Watch),
+            ("GET", true) => self.get(&target),
+            ("GET", false) => self.list(request, &target),
+            ("POST", _) => self.create(request, &target),
+            ("PUT", true) => self.replace(request, &target),
+            ("PATCH", true) => self.patch(request, &target),
+            ("DELETE", true) => self.delete_one(request, &target),
+            ("DELETE", false) => self.delete_collection(request, &target),
+            (_, _) => Err(Refusal::method_not_allowed()),
+        }
+    }
+
+    /// The time, as objects carry it.
+    fn time(&self) -> String {
+        self.now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+    }
+}

@@ -1,0 +1,141 @@
+//! The sandbox over HTTP, for kubectl, and for a trueup that does not know that it is one.
+//!
+//! Enters: a listener. Leaves: nothing until it is stopped. The time is the clock's here.
+
+use crate::watch::Watch;
+use crate::{Answer, Request, Sandbox};
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::State;
+use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
+use axum::response::{IntoResponse as _, Response};
+use jiff::Timestamp;
+use serde_json::Value;
+use std::convert::Infallible;
+use std::future::Future;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+/// How often a watch that asked for it is told how far it is.
+const BOOKMARK: Duration = Duration::from_mins(1);
+/// How long a watch goes on when nothing else was asked for.
+const WATCH: Duration = Duration::from_mins(30);
+
+/// A sandbox that is served. Cheap to clone; clones are the same.
+#[derive(Clone)]
+pub struct Served {
+    sandbox: Arc<Mutex<Sandbox>>,
+    changes: watch::Sender<u64>,
+}
+
+impl Served {
+    /// Makes a sandbox ready to be served.
+    pub fn new(sandbox: Sandbox) -> Self {
+        Self { sandbox: Arc::new(Mutex::new(sandbox)), changes: watch::Sender::new(0) }
+    }
+
+    /// Answers requests until `stop` is done.
+    pub async fn serve(
+        self,
+        listener: TcpListener,
+        stop: impl Future<Output = ()> + Send + 'static,
+    ) -> std::io::Result<()> {
+        let router = Router::new().fallback(answer).with_state(self);
+        // Watches do not end by themselves, so a stop does not wait for them.
+        tokio::select! {
+            served = axum::serve(listener, router).into_future() => served,
+            () = stop => Ok(()),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Sandbox> {
+        self.sandbox.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn answer(
+    State(served): State<Served>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let text = |name: header::HeaderName| {
+        headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+    };
+    let request = Request {
+        method: method.as_str(),
+        path: uri.path(),
+        query: uri.query().unwrap_or_default(),
+        accept: text(header::ACCEPT),
+        content_type: text(header::CONTENT_TYPE),
+        user_agent: text(header::USER_AGENT),
+        body: &body,
+    };
+    let answer = {
+        let mut sandbox = served.lock();
+        let answer = sandbox.handle(Timestamp::now(), &request);
+        served.changes.send_replace(sandbox.store.revision());
+        answer
+    };
+    match answer {
+        Answer::Json { code, body, media_type } => {
+            let status = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+            (status, [(header::CONTENT_TYPE, media_type)], body.to_string()).into_response()
+        }
+        Answer::Watch(watch) => {
+            let stream = Stream {
+                ends: tokio::time::Instant::now() + watch.timeout.map_or(WATCH, Duration::from_secs),
+                changed: served.changes.subscribe(),
+                served,
+                watch,
+                is_over: false,
+            };
+            let lines = futures::stream::unfold(stream, |mut stream| async move {
+                let lines = stream.next().await?;
+                Some((Ok::<_, Infallible>(lines), stream))
+            });
+            ([(header::CONTENT_TYPE, "application/json")], Body::from_stream(lines)).into_response()
+        }
+    }
+}
+
+struct Stream {
+    served: Served,
+    watch: Watch,
+    changed: watch::Receiver<u64>,
+    ends: tokio::time::Instant,
+    is_over: bool,
+}
+
+impl Stream {
+    /// The next events, a line each; `None` when the watch is over.
+    async fn next(&mut self) -> Option<String> {
+        loop {
+            if self.is_over {
+                return None;
+            }
+            self.changed.mark_unchanged();
+            let events = self.served.lock().events(&mut self.watch);
+            if !events.is_empty() {
+                self.is_over = events.last().is_some_and(|event| event["type"] == "ERROR");
+                return Some(lines(&events));
+            }
+            tokio::select! {
+                changed = self.changed.changed() => changed.ok()?,
+                () = tokio::time::sleep(BOOKMARK) => {
+                    if let Some(bookmark) = self.served.lock().bookmark(&self.watch) {
+                        return Some(lines(&[bookmark]));
+                    }
+                }
+                () = tokio::time::sleep_until(self.ends) => return None,
+            }
+        }
+    }
+}
+
+fn lines(events: &[Value]) -> String {
+    events.iter().map(|event| format!("{event}\n")).collect::<Vec<_>>().concat()
+}

@@ -1,0 +1,479 @@
+//! Create, replace and apply: from what a client sends to what is stored.
+
+use crate::Sandbox;
+use crate::answer::{Answer, Cause, Refusal};
+use crate::crds::{complete, validate};
+use crate::kinds::Kind;
+use crate::namespaces::begin_life;
+use crate::read::{key, versioned};
+use crate::request::{Request, Target};
+use crate::store::Key;
+use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use trueup_merge::field_manager::{Act, ApplyError, FieldManager};
+use trueup_merge::fields::FieldSet;
+use trueup_merge::structured::update::{Force, Versions};
+use trueup_merge::structured::{Duplicates, Typed};
+use trueup_model::yaml;
+
+/// The metadata that only the server writes.
+const KEPT: [&str; 4] = ["uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds"];
+
+/// Built-in kinds whose `metadata.generation` counts the changes of what is wanted.
+const COUNTED: &[&str] = &[
+    "CronJob",
+    "CustomResourceDefinition",
+    "DaemonSet",
+    "Deployment",
+    "Ingress",
+    "Job",
+    "MutatingWebhookConfiguration",
+    "NetworkPolicy",
+    "Pod",
+    "PodDisruptionBudget",
+    "PriorityClass",
+    "ReplicaSet",
+    "ReplicationController",
+    "StatefulSet",
+    "ValidatingWebhookConfiguration",
+];
+
+/// What is done to an object by one request.
+pub(crate) struct Change<'r> {
+    pub(crate) target: &'r Target,
+    pub(crate) manager: String,
+    pub(crate) is_dry_run: bool,
+}
+
+impl<'r> Change<'r> {
+    pub(crate) fn of(request: &Request<'_>, target: &'r Target) -> Self {
+        Self { target, manager: request.manager(), is_dry_run: request.is_dry_run() }
+    }
+}
+
+impl Sandbox {
+    pub(crate) fn create(&mut self, request: &Request<'_>, target: &Target) -> Result<Answer, Refusal> {
+        if target.name.is_some() {
+            // Bindings, evictions and tokens are for those who run pods.
+            return Err(Refusal::method_not_allowed());
+        }
+        let object = body(request, target)?;
+        let change = Change::of(request, target);
+        self.create_object(&change, object).map(|object| Answer::json(201, object))
+    }
+
+    pub(crate) fn create_object(&mut self, change: &Change<'_>, mut object: Value) -> Result<Value, Refusal> {
+        let kind = &change.target.kind;
+        let generated = object["metadata"]["generateName"].as_str().unwrap_or_default().to_owned();
+        if object["metadata"]["name"].as_str().unwrap_or_default().is_empty() && !generated.is_empty() {
+            let suffix: String = self.store.uid().chars().take(5).collect();
+            object["metadata"]["name"] = format!("{generated}{suffix}").into();
+        }
+        let name = object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+        if name.is_empty() {
+            let message = "Required value: name or generateName is required".to_owned();
+            let cause = Cause { reason: "FieldValueRequired", message, field: "metadata.name".to_owned() };
+            return Err(Refusal::invalid(change.target.about_kind(""), vec![cause]));
+        }
+        self.check_namespace(change.target, &name)?;
+        let key = (change.target.namespace.clone().unwrap_or_default(), name.clone());
+        if self.store.get(&kind.resource(), &key).is_some() {
+            return Err(Refusal::already_exists(change.target.about(&name)));
+        }
+        if has_status(kind) {
+            remove(&mut object, "status");
+        }
+        complete(kind, &mut object)?;
+        let nothing = json!({"apiVersion": kind.api_version(), "kind": kind.kind, "metadata": {}});
+        let object = self.manage(change, |manager, act| Ok(manager.update(&nothing, &object, act)))?;
+        self.store_new(change, &key, object)
+    }
+
+    /// Stores an object that is new, with what the server gives it.
+    fn store_new(&mut self, change: &Change<'_>, key: &Key, mut object: Value) -> Result<Value, Refusal> {
+        let kind = &change.target.kind;
+        let (uid, time) = (self.store.uid(), self.time());
+        let metadata = metadata(&mut object);
+        metadata.insert("uid".to_owned(), uid.into());
+        metadata.insert("creationTimestamp".to_owned(), time.into());
+        if is_counted(kind) {
+            metadata.insert("generation".to_owned(), 1.into());
+        }
+        begin_life(kind, &mut object);
+        validate(change.target, None, &object)?;
+        Ok(self.keep(change, key, object))
+    }
+
+    pub(crate) fn replace(&mut self, request: &Request<'_>, target: &Target) -> Result<Answer, Refusal> {
+        let live = self.found(target)?.clone();
+        let object = body(request, target)?;
+        let change = Change::of(request, target);
+        self.replace_object(&change, &live, object).map(Answer::ok)
+    }
+
+    /// Writes `object` over `live`, as far as the endpoint writes it.
+    pub(crate) fn replace_object(
+        &mut self,
+        change: &Change<'_>,
+        live: &Arc<Value>,
+        object: Value,
+    ) -> Result<Value, Refusal> {
+        let target = change.target;
+        let kind = &target.kind;
+        let live = versioned(live, kind);
+        check_preconditions(target, &live, &object)?;
+        if target.subresource == "scale" {
+            let mut scaled = live.clone();
+            let replicas = object.pointer("/spec/replicas").cloned().unwrap_or_else(|| 0.into());
+            if let Some(spec) = scaled.get_mut("spec").and_then(Value::as_object_mut) {
+                spec.insert("replicas".to_owned(), replicas);
+            }
+            return self.rewrite(change, &live, scaled).map(|object| scale(&object));
+        }
+        let mut object = seen_through(target, &live, object);
+        complete(kind, &mut object)?;
+        self.rewrite(change, &live, object)
+    }
+
+    fn rewrite(&mut self, change: &Change<'_>, live: &Value, mut object: Value) -> Result<Value, Refusal> {
+        keep_metadata(live, &mut object);
+        let object = self.manage(change, |manager, act| Ok(manager.update(live, &object, act)))?;
+        self.store_changed(change, live, object)
+    }
+
+    /// Stores an object that was there before, unless nothing has changed.
+    pub(crate) fn store_changed(
+        &mut self,
+        change: &Change<'_>,
+        live: &Value,
+        mut object: Value,
+    ) -> Result<Value, Refusal> {
+        let kind = &change.target.kind;
+        keep_metadata(live, &mut object);
+        if is_counted(kind) {
+            let generation = live["metadata"]["generation"].as_i64().unwrap_or(1);
+            let changed = wanted(live) != wanted(&object);
+            metadata(&mut object).insert("generation".to_owned(), (generation + i64::from(changed)).into());
+        }
+        validate(change.target, Some(live), &object)?;
+        let key = key(change.target);
+        if is_same(live, &object) {
+            return Ok(live.clone());
+        }
+        let is_over = object["metadata"]["deletionTimestamp"].is_string() && !has_finalizers(&object);
+        if is_over && !change.is_dry_run {
+            metadata(&mut object).insert("resourceVersion".to_owned(), self.store.next().to_string().into());
+            self.forget(&kind.resource(), &key);
+            return Ok(object);
+        }
+        Ok(self.keep(change, &key, object))
+    }
+
+    fn keep(&mut self, change: &Change<'_>, key: &Key, mut object: Value) -> Value {
+        let kind = &change.target.kind;
+        if change.is_dry_run {
+            return object;
+        }
+        metadata(&mut object).insert("resourceVersion".to_owned(), self.store.next().to_string().into());
+        self.store.put(&kind.resource(), key, Some(Arc::new(object.clone())));
+        self.defined(kind, key);
+        object
+    }
+
+    /// Merges what is applied into what is there.
+    pub(crate) fn apply(&mut self, request: &Request<'_>, target: &Target) -> Result<Answer, Refusal> {
+        let config = body(request, target)?;
+        if request.option("fieldManager").is_none_or(|manager| manager.is_empty()) {
+            return Err(Refusal::bad_request(
+                "PatchOptions.meta.k8s.io \"\" is invalid: fieldManager: Required value: is required for apply patch",
+            ));
+        }
+        let force = if request.flag("force") { Force::Yes } else { Force::No };
+        let change = Change::of(request, target);
+        let key = key(target);
+        let live = self.store.get(&target.kind.resource(), &key).map(|live| versioned(live, &target.kind));
+        if let Some(live) = &live {
+            check_preconditions(target, live, &config)?;
+        } else {
+            if !target.subresource.is_empty() {
+                return Err(Refusal::not_found(target.about(&key.1)));
+            }
+            self.check_namespace(target, &key.1)?;
+        }
+        let nothing =
+            json!({"apiVersion": target.kind.api_version(), "kind": target.kind.kind, "metadata": {}});
+        let before = live.as_ref().unwrap_or(&nothing);
+        let mut object = self.manage(&change, |manager, act| manager.apply(before, &config, act, force))?;
+        if let Some(live) = live {
+            object = seen_through(target, &live, object);
+            complete(&target.kind, &mut object)?;
+            return self.store_changed(&change, &live, object).map(Answer::ok);
+        }
+        if has_status(&target.kind) {
+            remove(&mut object, "status");
+        }
+        complete(&target.kind, &mut object)?;
+        self.store_new(&change, &key, object).map(|object| Answer::json(201, object))
+    }
+
+    fn check_namespace(&self, target: &Target, name: &str) -> Result<(), Refusal> {
+        if !target.kind.namespaced {
+            return Ok(());
+        }
+        let namespace = target
+            .namespace
+            .clone()
+            .ok_or_else(|| Refusal::bad_request("an empty namespace may not be set during creation"))?;
+        let resource = (String::new(), "namespaces".to_owned());
+        let Some(found) = self.store.get(&resource, &(String::new(), namespace.clone())) else {
+            let about =
+                crate::answer::About { name: namespace, kind: "namespaces".to_owned(), ..Default::default() };
+            return Err(Refusal::not_found(about));
+        };
+        if found["metadata"]["deletionTimestamp"].is_string() {
+            let why = format!(
+                "unable to create new content in namespace {namespace} because it is being terminated"
+            );
+            return Err(Refusal::forbidden(target.about(name), &why));
+        }
+        Ok(())
+    }
+
+    /// Hands the kind's field manager to `act`.
+    pub(crate) fn manage(
+        &self,
+        change: &Change<'_>,
+        act: impl FnOnce(&FieldManager<'_, '_>, Act<'_>) -> Result<Value, ApplyError>,
+    ) -> Result<Value, Refusal> {
+        let kind = &change.target.kind;
+        let versions: Vec<Arc<Kind>> =
+            self.kinds.iter().filter(|other| other.resource() == kind.resource()).cloned().collect();
+        let versions = Relabelled { kinds: &versions };
+        let (api_version, now) = (kind.api_version(), self.time());
+        let ignored = ignored(kind, &change.target.subresource);
+        let manager = FieldManager {
+            schema: &kind.schema,
+            type_ref: &kind.type_ref,
+            api_version: &api_version,
+            subresource: &change.target.subresource,
+            versions: &versions,
+            ignored: &ignored,
+        };
+        act(&manager, Act { manager: &change.manager, now: &now }).map_err(|error| match &error {
+            ApplyError::Conflicts(conflicts) => Refusal::apply_conflict(error.to_string(), conflicts),
+            ApplyError::BringsBooks => Refusal::bad_request(error.to_string()),
+            ApplyError::Patch { .. }
+            | ApplyError::Live { .. }
+            | ApplyError::Books(_)
+            | ApplyError::Merge(_) => Refusal::internal(error.to_string()),
+        })
+    }
+}
+
+/// The versions of one kind, which differ in nothing but their name.
+struct Relabelled<'s> {
+    kinds: &'s [Arc<Kind>],
+}
+
+impl<'s> Versions<'s> for Relabelled<'s> {
+    fn convert(&self, object: &Typed<'s>, version: &str) -> Result<Option<Typed<'s>>, String> {
+        let Some(kind) = self.kinds.iter().find(|kind| kind.api_version() == version) else {
+            return Ok(None);
+        };
+        let mut value = object.value().clone();
+        value["apiVersion"] = version.into();
+        Typed::new(value, &kind.schema, &kind.type_ref, Duplicates::Allowed)
+            .map(Some)
+            .map_err(|errors| errors.to_string())
+    }
+}
+
+/// The fields that an endpoint does not write.
+fn ignored(kind: &Kind, subresource: &str) -> BTreeMap<String, FieldSet> {
+    let fields = match subresource {
+        "status" => json!({"f:spec": {}, "f:metadata": {"f:labels": {}, "f:annotations": {}}}),
+        _ if has_status(kind) => json!({"f:status": {}}),
+        _ => return BTreeMap::new(),
+    };
+    FieldSet::parse(&fields).map(|set| (kind.api_version(), set)).into_iter().collect()
+}
+
+fn parse(request: &Request<'_>) -> Result<Value, Refusal> {
+    let is_yaml = request.content_type.contains("yaml");
+    let value: Option<Value> = if is_yaml {
+        let text =
+            std::str::from_utf8(request.body).map_err(|error| Refusal::bad_request(error.to_string()))?;
+        {
+            let nodes = yaml::parse(text).map_err(|error| Refusal::bad_request(error.to_string()))?;
+            nodes.into_iter().next().map(yaml::Node::into_value)
+        }
+    } else {
+        Some(serde_json::from_slice(request.body).map_err(|error| Refusal::bad_request(error.to_string()))?)
+    };
+    value
+        .filter(Value::is_object)
+        .ok_or_else(|| Refusal::bad_request("the body of the request holds no object"))
+}
+
+/// What a client sent, checked against where it sent it.
+pub(crate) fn body(request: &Request<'_>, target: &Target) -> Result<Value, Refusal> {
+    let mut object = parse(request)?;
+    let kind = &target.kind;
+    let is_scale = target.subresource == "scale";
+    let found =
+        (object["apiVersion"].as_str().unwrap_or_default(), object["kind"].as_str().unwrap_or_default());
+    if !is_scale && found != (&kind.api_version(), &kind.kind) {
+        return Err(Refusal::bad_request(format!(
+            "the API version in the data ({}) does not match the expected API version ({}), or the kind ({}) is not {}",
+            found.0,
+            kind.api_version(),
+            found.1,
+            kind.kind
+        )));
+    }
+    let target_name = target.name.as_deref();
+    let metadata = metadata(&mut object);
+    match (metadata.get("name").and_then(Value::as_str), target_name) {
+        (Some(name), Some(wanted)) if name != wanted => {
+            return Err(Refusal::bad_request(format!(
+                "the name of the object ({name}) does not match the name on the URL ({wanted})"
+            )));
+        }
+        (None, Some(wanted)) => drop(metadata.insert("name".to_owned(), wanted.into())),
+        (_, _) => {}
+    }
+    match (metadata.get("namespace").and_then(Value::as_str), target.namespace.as_deref()) {
+        (Some(namespace), Some(wanted)) if namespace != wanted => {
+            return Err(Refusal::bad_request(format!(
+                "the namespace of the provided object does not match the namespace sent on the request: {namespace} is not {wanted}"
+            )));
+        }
+        (None, Some(wanted)) => drop(metadata.insert("namespace".to_owned(), wanted.into())),
+        (Some(_), None) => drop(metadata.remove("namespace")),
+        (_, _) => {}
+    }
+    Ok(object)
+}
+
+/// What of an object a write through this endpoint changes.
+fn seen_through(target: &Target, live: &Value, mut object: Value) -> Value {
+    if target.subresource == "status" {
+        let mut seen = live.clone();
+        set(&mut seen, "status", object.get("status").cloned());
+        if let Some(books) = object.pointer("/metadata/managedFields") {
+            seen["metadata"]["managedFields"] = books.clone();
+        }
+        return seen;
+    }
+    if has_status(&target.kind) {
+        set(&mut object, "status", live.get("status").cloned());
+    }
+    object
+}
+
+fn check_preconditions(target: &Target, live: &Value, object: &Value) -> Result<(), Refusal> {
+    let name = live["metadata"]["name"].as_str().unwrap_or_default();
+    let differs = |field: &str| {
+        let wanted = object["metadata"][field].as_str().unwrap_or_default();
+        !wanted.is_empty() && live["metadata"][field] != wanted
+    };
+    if differs("uid") {
+        let why = format!(
+            "Precondition failed: UID in precondition: {}, UID in object meta: {}",
+            object["metadata"]["uid"].as_str().unwrap_or_default(),
+            live["metadata"]["uid"].as_str().unwrap_or_default()
+        );
+        return Err(Refusal::conflict(target.about(name), &why));
+    }
+    if differs("resourceVersion") {
+        let why =
+            "the object has been modified; please apply your changes to the latest version and try again";
+        return Err(Refusal::conflict(target.about(name), why));
+    }
+    Ok(())
+}
+
+/// The scale of a workload, as `autoscaling/v1` has it.
+pub(crate) fn scale(object: &Value) -> Value {
+    let metadata: Map<String, Value> = ["name", "namespace", "uid", "resourceVersion", "creationTimestamp"]
+        .into_iter()
+        .filter_map(|field| Some((field.to_owned(), object["metadata"].get(field)?.clone())))
+        .collect();
+    let selector = object.pointer("/spec/selector/matchLabels").and_then(Value::as_object);
+    let selector: Vec<String> = selector
+        .into_iter()
+        .flatten()
+        .map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or_default()))
+        .collect();
+    json!({"kind": "Scale", "apiVersion": "autoscaling/v1", "metadata": metadata,
+        "spec": {"replicas": object.pointer("/spec/replicas").cloned().unwrap_or_else(|| 0.into())},
+        "status": {"replicas": object.pointer("/status/replicas").cloned().unwrap_or_else(|| 0.into()),
+            "selector": selector.join(",")}})
+}
+
+pub(crate) fn has_status(kind: &Kind) -> bool {
+    kind.subresources.contains("status")
+}
+
+fn is_counted(kind: &Kind) -> bool {
+    kind.custom.is_some() || COUNTED.contains(&kind.kind.as_str())
+}
+
+/// Whether something still has to be done before the object may go.
+pub(crate) fn has_finalizers(object: &Value) -> bool {
+    object["metadata"]["finalizers"].as_array().is_some_and(|all| !all.is_empty())
+}
+
+/// The metadata of an object, which every object has.
+pub(crate) fn metadata(object: &mut Value) -> &mut Map<String, Value> {
+    if !object["metadata"].is_object() {
+        object["metadata"] = json!({});
+    }
+    match &mut object["metadata"] {
+        Value::Object(metadata) => metadata,
+        _ => unreachable!("it was made an object above"),
+    }
+}
+
+fn remove(object: &mut Value, field: &str) {
+    set(object, field, None);
+}
+
+fn set(object: &mut Value, field: &str, value: Option<Value>) {
+    if let Some(fields) = object.as_object_mut() {
+        match value {
+            Some(value) => drop(fields.insert(field.to_owned(), value)),
+            None => drop(fields.remove(field)),
+        }
+    }
+}
+
+fn keep_metadata(live: &Value, object: &mut Value) {
+    let metadata = metadata(object);
+    for field in KEPT.into_iter().chain(["resourceVersion", "generation"]) {
+        match live["metadata"].get(field) {
+            Some(value) => drop(metadata.insert(field.to_owned(), value.clone())),
+            None => drop(metadata.remove(field)),
+        }
+    }
+}
+
+/// What an object asks for: all of it that is neither metadata nor status.
+fn wanted(object: &Value) -> Vec<(&String, &Value)> {
+    let fields = object.as_object().into_iter().flatten();
+    fields.filter(|(name, _)| !matches!(name.as_str(), "metadata" | "status" | "apiVersion")).collect()
+}
+
+/// Whether two versions of an object differ in nothing but the times in the books.
+fn is_same(a: &Value, b: &Value) -> bool {
+    let timeless = |object: &Value| {
+        let mut object = object.clone();
+        let books = object.pointer_mut("/metadata/managedFields").and_then(Value::as_array_mut);
+        for entry in books.into_iter().flatten().filter_map(Value::as_object_mut) {
+            entry.remove("time");
+        }
+        object
+    };
+    timeless(a) == timeless(b)
+}
