@@ -10,8 +10,8 @@ use crate::write::{has_finalizers, metadata};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
-const FOREGROUND: &str = "foregroundDeletion";
-const ORPHAN: &str = "orphan";
+pub(crate) const FOREGROUND: &str = "foregroundDeletion";
+pub(crate) const ORPHAN: &str = "orphan";
 
 impl Sandbox {
     pub(crate) fn delete_one(&mut self, request: &Request<'_>, target: &Target) -> Result<Answer, Refusal> {
@@ -119,81 +119,6 @@ impl Sandbox {
     pub(crate) fn forget(&mut self, resource: &Resource, key: &Key) {
         self.store.put(resource, key, None);
         self.undefined(resource, key);
-    }
-
-    /// Collects what nobody owns any more, and ends the waiting of owners that went before their dependents.
-    pub(crate) fn collect_garbage(&mut self) -> bool {
-        let mut uids = std::collections::BTreeSet::new();
-        let mut owned: Vec<(Resource, Key, Arc<Value>)> = Vec::new();
-        let mut waiting: Vec<(Resource, Key, Arc<Value>)> = Vec::new();
-        for resource in self.store.resources() {
-            for (key, object) in self.store.all(resource) {
-                uids.insert(object["metadata"]["uid"].as_str().unwrap_or_default().to_owned());
-                if object["metadata"]["ownerReferences"].as_array().is_some_and(|all| !all.is_empty()) {
-                    owned.push((resource.clone(), key.clone(), object.clone()));
-                }
-                let finalizers =
-                    object["metadata"]["finalizers"].as_array().map(Vec::as_slice).unwrap_or_default();
-                if object["metadata"]["deletionTimestamp"].is_string()
-                    && finalizers.iter().any(|one| one == FOREGROUND || one == ORPHAN)
-                {
-                    waiting.push((resource.clone(), key.clone(), object.clone()));
-                }
-            }
-        }
-        let owners = |object: &Value| -> Vec<String> {
-            let references = object["metadata"]["ownerReferences"].as_array().into_iter().flatten();
-            references.filter_map(|owner| owner["uid"].as_str()).map(str::to_owned).collect()
-        };
-        for (resource, key, object) in &owned {
-            if owners(object).iter().all(|owner| !uids.contains(owner)) {
-                self.end(resource, key, Some("Background"));
-                return true;
-            }
-        }
-        for (resource, key, object) in &waiting {
-            let uid = object["metadata"]["uid"].as_str().unwrap_or_default();
-            let dependents: Vec<_> = owned
-                .iter()
-                .filter(|(_, _, dependent)| owners(dependent).iter().any(|one| one == uid))
-                .collect();
-            let is_orphaning = object["metadata"]["finalizers"]
-                .as_array()
-                .is_some_and(|all| all.iter().any(|one| one == ORPHAN));
-            if let Some((resource, key, dependent)) = dependents.first() {
-                if is_orphaning {
-                    self.disown(resource, key, dependent, uid);
-                    return true;
-                }
-                if !dependent["metadata"]["deletionTimestamp"].is_string() {
-                    self.end(resource, key, Some("Foreground"));
-                    return true;
-                }
-                continue;
-            }
-            let mut object = Value::clone(object);
-            if let Some(all) = object["metadata"]["finalizers"].as_array_mut() {
-                all.retain(|one| one != FOREGROUND && one != ORPHAN);
-            }
-            if has_finalizers(&object) {
-                metadata(&mut object)
-                    .insert("resourceVersion".to_owned(), self.store.next().to_string().into());
-                self.store.put(resource, key, Some(Arc::new(object)));
-            } else {
-                self.forget(resource, key);
-            }
-            return true;
-        }
-        false
-    }
-
-    fn disown(&mut self, resource: &Resource, key: &Key, dependent: &Value, uid: &str) {
-        let mut object = dependent.clone();
-        if let Some(all) = object["metadata"]["ownerReferences"].as_array_mut() {
-            all.retain(|owner| owner["uid"] != uid);
-        }
-        metadata(&mut object).insert("resourceVersion".to_owned(), self.store.next().to_string().into());
-        self.store.put(resource, key, Some(Arc::new(object)));
     }
 }
 

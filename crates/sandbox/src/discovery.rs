@@ -148,10 +148,10 @@ impl Sandbox {
 
     fn document(&self, group: &str, version: &str) -> Option<Answer> {
         let mut schemas = Map::clone(&self.kinds.models);
-        let mut is_known = false;
+        let mut paths = Map::new();
         for kind in self.of(group, version) {
-            is_known = true;
             let known = json!([{"group": group, "version": version, "kind": kind.kind}]);
+            paths.insert(path_of(kind), operations(&known[0]));
             let name = kind.type_ref.named.clone().unwrap_or_default();
             match &kind.custom {
                 Some(custom) => {
@@ -166,11 +166,26 @@ impl Sandbox {
                 }
             }
         }
+        let is_empty = paths.is_empty();
         let info = json!({"title": "Kubernetes", "version": VERSION});
         let document =
-            json!({"openapi": "3.0.0", "info": info, "paths": {}, "components": {"schemas": schemas}});
-        is_known.then(|| Answer::ok(document))
+            json!({"openapi": "3.0.0", "info": info, "paths": paths, "components": {"schemas": schemas}});
+        (!is_empty).then(|| Answer::ok(document))
     }
+}
+
+fn path_of(kind: &Kind) -> String {
+    let root = if kind.group.is_empty() { "/api".to_owned() } else { format!("/apis/{}", kind.group) };
+    let namespace = if kind.namespaced { "namespaces/{namespace}/" } else { "" };
+    format!("{root}/{}/{namespace}{}/{{name}}", kind.version, kind.plural)
+}
+
+/// What clients look for before they leave validation to the server.
+fn operations(kind: &Value) -> Value {
+    let options: Vec<Value> = ["dryRun", "fieldManager", "fieldValidation", "force"]
+        .map(|name| json!({"name": name, "in": "query", "schema": {"type": "string"}}))
+        .into();
+    json!({"patch": {"parameters": options, "x-kubernetes-action": "patch", "x-kubernetes-group-version-kind": kind}})
 }
 
 fn is_aggregated(request: &Request<'_>) -> bool {

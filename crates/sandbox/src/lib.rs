@@ -16,12 +16,14 @@
 //! | [`discovery`] | what the API tells of itself |
 //! | [`crds`] | kinds that come and go with their definitions |
 //! | [`namespaces`] | namespaces' life |
+//! | [`workloads`] | the controllers of workloads, and pods that only seem to run |
 //! | [`serve`] | the same over HTTP |
 
 pub mod answer;
 pub mod crds;
 pub mod delete;
 pub mod discovery;
+mod garbage;
 pub mod kinds;
 pub mod namespaces;
 pub mod patch;
@@ -29,8 +31,10 @@ pub mod read;
 pub mod request;
 pub mod select;
 pub mod serve;
+mod settle;
 pub mod store;
 pub mod watch;
+pub mod workloads;
 pub mod write;
 
 pub use answer::{Answer, Refusal};
@@ -39,19 +43,29 @@ pub use request::Request;
 use jiff::Timestamp;
 use kinds::Kinds;
 use request::Target;
+use std::collections::BTreeMap;
 use store::Store;
+use workloads::Fate;
 
 /// A cluster.
 pub struct Sandbox {
     kinds: Kinds,
     store: Store,
     now: Timestamp,
+    settled: u64,
+    fates: BTreeMap<String, Fate>,
 }
 
 impl Sandbox {
     /// An empty cluster, as it is right after its start at `now`.
     pub fn new(now: Timestamp) -> Self {
-        let mut sandbox = Self { kinds: Kinds::built_in(), store: Store::default(), now };
+        let mut sandbox = Self {
+            kinds: Kinds::built_in(),
+            store: Store::default(),
+            now,
+            settled: 0,
+            fates: BTreeMap::new(),
+        };
         sandbox.begin();
         sandbox
     }

@@ -34,73 +34,43 @@ impl Sandbox {
         let _ = self.create_object(&change, object);
     }
 
-    /// Lets the cluster's own programs work until nothing is left to do.
-    pub(crate) fn settle(&mut self) {
-        // Each step takes something off; the bound only keeps a mistake from going on for ever.
-        for _ in 0..100_000 {
-            if !(self.furnish_namespaces() || self.empty_namespaces() || self.collect_garbage()) {
-                return;
-            }
+    /// Furnishes a namespace, or empties one that is to go.
+    pub(crate) fn look_after_namespace(&mut self, namespace: &Value) {
+        let name = namespace["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+        if !namespace["metadata"]["deletionTimestamp"].is_string() {
+            self.furnish(&name);
+            return;
         }
-    }
-
-    fn furnish_namespaces(&mut self) -> bool {
-        let missing = |sandbox: &Self, plural: &str, name: &str| -> Option<String> {
-            let resource = (String::new(), plural.to_owned());
-            let active = |object: &Value| !object["metadata"]["deletionTimestamp"].is_string();
-            let mut namespaces = sandbox.store.all(&self::resource());
-            namespaces
-                .find(|((_, namespace), object)| {
-                    active(object)
-                        && sandbox.store.get(&resource, &(namespace.clone(), name.to_owned())).is_none()
-                })
-                .map(|((_, namespace), _)| namespace.clone())
-        };
-        if let Some(namespace) = missing(self, "serviceaccounts", "default") {
-            let object = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default", "namespace": namespace}});
-            self.create_by("kube-controller-manager", "serviceaccounts", Some(&namespace), object);
-            return true;
-        }
-        if let Some(namespace) = missing(self, "configmaps", "kube-root-ca.crt") {
-            let object = json!({"apiVersion": "v1", "kind": "ConfigMap",
-                "metadata": {"name": "kube-root-ca.crt", "namespace": namespace,
-                    "annotations": {"kubernetes.io/description": "Contains a CA bundle that can be used to verify the kube-apiserver when using internal endpoints such as the internal service IP or kubernetes.default.svc. No other usage is guaranteed across distributions of Kubernetes clusters."}},
-                "data": {"ca.crt": ""}});
-            self.create_by("kube-controller-manager", "configmaps", Some(&namespace), object);
-            return true;
-        }
-        false
-    }
-
-    /// Deletes what is in namespaces that are to go, and the namespaces when they are empty.
-    fn empty_namespaces(&mut self) -> bool {
-        let ending: Vec<String> = self
+        let inside: Vec<(Resource, Key, bool)> = self
             .store
-            .all(&resource())
-            .filter(|(_, object)| object["metadata"]["deletionTimestamp"].is_string())
-            .map(|((_, name), _)| name.clone())
+            .inside(&name)
+            .map(|(resource, key, object)| {
+                (resource.clone(), key.clone(), object["metadata"]["deletionTimestamp"].is_string())
+            })
             .collect();
-        for namespace in ending {
-            let inside: Vec<(Resource, Key, bool)> = self
-                .store
-                .resources()
-                .flat_map(|resource| {
-                    let objects = self.store.all(resource).filter(|(key, _)| key.0 == namespace);
-                    objects.map(|(key, object)| {
-                        (resource.clone(), key.clone(), object["metadata"]["deletionTimestamp"].is_string())
-                    })
-                })
-                .collect();
-            if inside.is_empty() {
-                self.forget(&resource(), &(String::new(), namespace));
-                return true;
-            }
-            if let Some((resource, key, _)) = inside.iter().find(|(_, _, is_ending)| !is_ending) {
-                self.end(resource, key, None);
-                return true;
-            }
+        if inside.is_empty() {
+            self.forget(&resource(), &(String::new(), name));
+            return;
         }
-        false
+        for (resource, key, _) in inside.iter().filter(|(_, _, is_ending)| !is_ending) {
+            self.end(resource, key, None);
+        }
+    }
+
+    fn furnish(&mut self, namespace: &str) {
+        let is_there = |sandbox: &Self, plural: &str, name: &str| {
+            let key = (namespace.to_owned(), name.to_owned());
+            sandbox.store.get(&(String::new(), plural.to_owned()), &key).is_some()
+        };
+        if !is_there(self, "serviceaccounts", "default") {
+            let object = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default", "namespace": namespace}});
+            self.create_by("kube-controller-manager", "serviceaccounts", Some(namespace), object);
+        }
+        if !is_there(self, "configmaps", "kube-root-ca.crt") {
+            let object = json!({"apiVersion": "v1", "kind": "ConfigMap",
+                "metadata": {"name": "kube-root-ca.crt", "namespace": namespace}, "data": {"ca.crt": ""}});
+            self.create_by("kube-controller-manager", "configmaps", Some(namespace), object);
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! The objects, and what happened to them: every change has a number, and the last ones are remembered for watches.
 
 use serde_json::Value;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 /// How many changes are remembered. A watch from before them is told that it comes too late.
@@ -18,6 +18,7 @@ pub type Key = (String, String);
 pub struct Store {
     objects: BTreeMap<Resource, BTreeMap<Key, Arc<Value>>>,
     changes: VecDeque<Arc<Change>>,
+    owned: BTreeMap<String, BTreeSet<(Resource, Key)>>,
     revision: u64,
     uids: u64,
     forgotten: u64,
@@ -62,9 +63,38 @@ impl Store {
         self.objects.get(resource).into_iter().flatten()
     }
 
-    /// What there are objects of.
-    pub fn resources(&self) -> impl Iterator<Item = &Resource> {
-        self.objects.keys()
+    /// What is in a namespace.
+    pub fn inside<'s>(
+        &'s self,
+        namespace: &'s str,
+    ) -> impl Iterator<Item = (&'s Resource, &'s Key, &'s Arc<Value>)> {
+        let first = (namespace.to_owned(), String::new());
+        self.objects.iter().flat_map(move |(resource, objects)| {
+            let inside = objects.range(first.clone()..).take_while(move |(key, _)| key.0 == namespace);
+            inside.map(move |(key, object)| (resource, key, object))
+        })
+    }
+
+    /// What names the object with this uid as an owner.
+    pub fn owned_by(&self, uid: &str) -> impl Iterator<Item = (&Resource, &Key, &Arc<Value>)> {
+        let owned = self.owned.get(uid).into_iter().flatten();
+        owned.filter_map(|(resource, key)| Some((resource, key, self.get(resource, key)?)))
+    }
+
+    /// Whether there is an object with this uid among those that a reference may mean.
+    pub fn has_owner(&self, reference: &Value, namespace: &str) -> bool {
+        let kind = reference["kind"].as_str().unwrap_or_default();
+        let group = reference["apiVersion"].as_str().and_then(|version| version.split_once('/'));
+        let group = group.map_or("", |(group, _)| group);
+        let name = reference["name"].as_str().unwrap_or_default();
+        self.objects.iter().filter(|(resource, _)| resource.0 == group).any(|(_, objects)| {
+            [namespace, ""].into_iter().any(|namespace| {
+                let found = objects.get(&(namespace.to_owned(), name.to_owned()));
+                found.is_some_and(|found| {
+                    found["kind"] == kind && found["metadata"]["uid"] == reference["uid"]
+                })
+            })
+        })
     }
 
     /// A uid that no other object has.
@@ -95,6 +125,19 @@ impl Store {
     /// Keeps an object, or with `None` forgets it. The object carries the number of the change already.
     pub fn put(&mut self, resource: &Resource, key: &Key, after: Option<Arc<Value>>) {
         self.revision += 1;
+        let owners = |object: &Value| -> Vec<String> {
+            let references = object["metadata"]["ownerReferences"].as_array().into_iter().flatten();
+            references.filter_map(|owner| owner["uid"].as_str()).map(str::to_owned).collect()
+        };
+        let place = (resource.clone(), key.clone());
+        for uid in self.get(resource, key).map(|before| owners(before)).unwrap_or_default() {
+            if let Some(owned) = self.owned.get_mut(&uid) {
+                owned.remove(&place);
+            }
+        }
+        for uid in after.as_ref().map(|after| owners(after)).unwrap_or_default() {
+            self.owned.entry(uid).or_default().insert(place.clone());
+        }
         let objects = self.objects.entry(resource.clone()).or_default();
         let before = match &after {
             Some(object) => objects.insert(key.clone(), object.clone()),

@@ -1,0 +1,389 @@
+//! The controllers of workloads in small, and pods that only seem to run.
+//!
+//! A pod is scheduled and ready at once, unless its image has another [`Fate`]. A Deployment replaces its pods at once, as far
+//! as the new ones become ready.
+//!
+//! Source: the status fields that k8s.io/kubernetes `pkg/controller` writes.
+
+use crate::Sandbox;
+use crate::kinds::Kind;
+use crate::request::Target;
+use crate::store::{Key, Resource};
+use crate::write::Change;
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+const MANAGER: &str = "kube-controller-manager";
+const HASH: &str = "pod-template-hash";
+/// More pods than these are not made for one workload: they would only cost time.
+const PODS: i64 = 1_000;
+
+/// What becomes of a pod whose image has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// The image cannot be pulled.
+    NoImage,
+    /// The container ends again and again.
+    Crashes,
+    /// The container runs and never becomes ready.
+    NeverReady,
+}
+
+impl Fate {
+    fn waiting(self) -> Option<(&'static str, &'static str)> {
+        match self {
+            Self::NoImage => Some(("ImagePullBackOff", "Back-off pulling image")),
+            Self::Crashes => Some(("CrashLoopBackOff", "back-off 5m0s restarting failed container")),
+            Self::NeverReady => None,
+        }
+    }
+}
+
+impl Sandbox {
+    /// Says what becomes of pods with an image, from now on.
+    pub fn decide(&mut self, image: &str, fate: Option<Fate>) {
+        match fate {
+            Some(fate) => drop(self.fates.insert(image.to_owned(), fate)),
+            None => drop(self.fates.remove(image)),
+        }
+    }
+
+    /// Lets the controller of an object look at it.
+    pub(crate) fn run_workloads(&mut self, resource: &Resource, key: &Key) {
+        let Some(object) = self.store.get(resource, key).cloned() else { return };
+        if object["metadata"]["deletionTimestamp"].is_string() {
+            return;
+        }
+        match (resource.0.as_str(), resource.1.as_str()) {
+            ("apps", "deployments") => self.run_deployment(&object, key),
+            ("apps", "replicasets") => self.run_replicas(&object, key),
+            ("apps", "statefulsets") => self.run_stateful(&object, key),
+            ("apps", "daemonsets") => self.run_daemons(&object, key),
+            ("batch", "jobs") => self.run_job(&object, key),
+            ("", "pods") => self.run_pod(&object, key),
+            ("", "persistentvolumeclaims") => self.set_status(resource, key, json!({"phase": "Bound"})),
+            ("policy", "poddisruptionbudgets") => {
+                let status = json!({"observedGeneration": object["metadata"]["generation"], "currentHealthy": 0,
+                    "desiredHealthy": 0, "disruptionsAllowed": 0, "expectedPods": 0});
+                self.set_status(resource, key, status);
+            }
+            _ => {}
+        }
+    }
+
+    fn run_deployment(&mut self, deployment: &Value, key: &Key) {
+        let template = &deployment["spec"]["template"];
+        let hash = hash_of(template);
+        let name = format!("{}-{hash}", key.1);
+        let wanted = deployment["spec"]["replicas"].as_i64().unwrap_or(1);
+        let sets = ("apps".to_owned(), "replicasets".to_owned());
+        let mine: Vec<(Key, Arc<Value>)> = self.owned(deployment, &sets);
+        if !mine.iter().any(|(key, _)| key.1 == name) {
+            let mut template = template.clone();
+            template["metadata"]["labels"][HASH] = hash.as_str().into();
+            let mut selector = deployment["spec"]["selector"].clone();
+            selector["matchLabels"][HASH] = hash.as_str().into();
+            let object = json!({"apiVersion": "apps/v1", "kind": "ReplicaSet",
+                "metadata": {"name": name, "namespace": key.0, "labels": template["metadata"]["labels"],
+                    "ownerReferences": [reference(deployment)]},
+                "spec": {"replicas": wanted, "selector": selector, "template": template}});
+            self.create_as("apps", "replicasets", &key.0, object);
+            return;
+        }
+        let ready = |set: &Value| set["status"]["readyReplicas"].as_i64().unwrap_or(0);
+        let is_rolled_out = mine.iter().any(|(key, set)| key.1 == name && ready(set) >= wanted);
+        for (key, set) in &mine {
+            let size = if key.1 == name {
+                wanted
+            } else if is_rolled_out {
+                0
+            } else {
+                continue;
+            };
+            if set["spec"]["replicas"] != size {
+                let mut set = Value::clone(set);
+                set["spec"]["replicas"] = size.into();
+                self.rewrite_by(&sets, key, "", set);
+                return;
+            }
+        }
+        let total: i64 = mine.iter().map(|(_, set)| set["status"]["replicas"].as_i64().unwrap_or(0)).sum();
+        let all_ready: i64 = mine.iter().map(|(_, set)| ready(set)).sum();
+        let updated = mine.iter().find(|(key, _)| key.1 == name);
+        let updated_count = updated.and_then(|(_, set)| set["status"]["replicas"].as_i64()).unwrap_or(0);
+        let is_available = all_ready >= wanted - wanted / 4;
+        let available = if is_available {
+            ("True", "MinimumReplicasAvailable", "Deployment has minimum availability.".to_owned())
+        } else {
+            (
+                "False",
+                "MinimumReplicasUnavailable",
+                "Deployment does not have minimum availability.".to_owned(),
+            )
+        };
+        let progressing = if is_rolled_out {
+            ("True", "NewReplicaSetAvailable", format!("ReplicaSet \"{name}\" has successfully progressed."))
+        } else {
+            ("True", "ReplicaSetUpdated", format!("ReplicaSet \"{name}\" is progressing."))
+        };
+        let conditions =
+            self.conditions(deployment, &[("Available", available), ("Progressing", progressing)]);
+        let mut status = json!({"observedGeneration": deployment["metadata"]["generation"], "replicas": total,
+            "updatedReplicas": updated_count, "readyReplicas": all_ready, "availableReplicas": all_ready,
+            "unavailableReplicas": (wanted - all_ready).max(0), "conditions": conditions});
+        drop_zeros(&mut status);
+        self.set_status(&("apps".to_owned(), "deployments".to_owned()), key, status);
+    }
+
+    fn run_replicas(&mut self, set: &Value, key: &Key) {
+        let wanted = set["spec"]["replicas"].as_i64().unwrap_or(1).clamp(0, PODS);
+        let pods = self.owned(set, &pods());
+        let count = i64::try_from(pods.len()).unwrap_or(PODS);
+        if count < wanted {
+            let suffix: String = self.store.uid().chars().take(5).collect();
+            self.create_pod(set, &set["spec"]["template"], &key.0, &format!("{}-{suffix}", key.1));
+            return;
+        }
+        if count > wanted {
+            if let Some((key, _)) = pods.last() {
+                self.end(&self::pods(), key, None);
+            }
+            return;
+        }
+        let ready = count_ready(&pods);
+        let mut status = json!({"observedGeneration": set["metadata"]["generation"], "replicas": count,
+            "fullyLabeledReplicas": count, "readyReplicas": ready, "availableReplicas": ready});
+        drop_zeros(&mut status);
+        status["replicas"] = count.into();
+        self.set_status(&("apps".to_owned(), "replicasets".to_owned()), key, status);
+        self.look_at_owner(set, key);
+    }
+
+    fn run_stateful(&mut self, set: &Value, key: &Key) {
+        let wanted = set["spec"]["replicas"].as_i64().unwrap_or(1).clamp(0, PODS);
+        let revision = format!("{}-{}", key.1, hash_of(&set["spec"]["template"]));
+        let pods = self.owned(set, &pods());
+        let old = pods
+            .iter()
+            .find(|(_, pod)| pod["metadata"]["labels"]["controller-revision-hash"] != revision.as_str());
+        let surplus = pods.iter().find(|(key, _)| {
+            key.1
+                .rsplit_once('-')
+                .and_then(|(_, index)| index.parse::<i64>().ok())
+                .is_none_or(|index| index >= wanted)
+        });
+        if let Some((key, _)) = old.or(surplus) {
+            self.end(&self::pods(), key, None);
+            return;
+        }
+        let missing = (0..wanted)
+            .map(|index| format!("{}-{index}", key.1))
+            .find(|name| !pods.iter().any(|(key, _)| key.1 == *name));
+        if let Some(name) = missing {
+            let mut template = set["spec"]["template"].clone();
+            template["metadata"]["labels"]["controller-revision-hash"] = revision.as_str().into();
+            self.create_pod(set, &template, &key.0, &name);
+            return;
+        }
+        let ready = count_ready(&pods);
+        let mut status = json!({"observedGeneration": set["metadata"]["generation"], "replicas": wanted,
+            "readyReplicas": ready, "availableReplicas": ready, "currentReplicas": wanted, "updatedReplicas": wanted,
+            "currentRevision": revision, "updateRevision": revision, "collisionCount": 0});
+        drop_zeros(&mut status);
+        status["replicas"] = wanted.into();
+        self.set_status(&("apps".to_owned(), "statefulsets".to_owned()), key, status);
+    }
+
+    fn run_daemons(&mut self, set: &Value, key: &Key) {
+        let pods = self.owned(set, &pods());
+        let hash = hash_of(&set["spec"]["template"]);
+        if let Some((key, _)) = pods
+            .iter()
+            .find(|(_, pod)| pod["metadata"]["labels"]["controller-revision-hash"] != hash.as_str())
+        {
+            self.end(&self::pods(), key, None);
+            return;
+        }
+        if pods.is_empty() {
+            let mut template = set["spec"]["template"].clone();
+            template["metadata"]["labels"]["controller-revision-hash"] = hash.as_str().into();
+            let suffix: String = self.store.uid().chars().take(5).collect();
+            self.create_pod(set, &template, &key.0, &format!("{}-{suffix}", key.1));
+            return;
+        }
+        let ready = count_ready(&pods);
+        let status = json!({"observedGeneration": set["metadata"]["generation"], "desiredNumberScheduled": 1,
+            "currentNumberScheduled": 1, "updatedNumberScheduled": 1, "numberMisscheduled": 0,
+            "numberReady": ready, "numberAvailable": ready});
+        self.set_status(&("apps".to_owned(), "daemonsets".to_owned()), key, status);
+    }
+
+    fn run_job(&mut self, job: &Value, key: &Key) {
+        if job["spec"]["suspend"] == true || job["status"]["completionTime"].is_string() {
+            return;
+        }
+        let pods = self.owned(job, &pods());
+        let Some((_, pod)) = pods.first() else {
+            let suffix: String = self.store.uid().chars().take(5).collect();
+            self.create_pod(job, &job["spec"]["template"], &key.0, &format!("{}-{suffix}", key.1));
+            return;
+        };
+        let time = self.time();
+        let status = if pod["status"]["phase"] == "Succeeded" {
+            let complete =
+                ("True", "CompletionsReached", "Reached expected number of succeeded pods".to_owned());
+            let conditions =
+                self.conditions(job, &[("SuccessCriteriaMet", complete.clone()), ("Complete", complete)]);
+            json!({"startTime": job["metadata"]["creationTimestamp"], "completionTime": time, "succeeded": 1, "ready": 0,
+                "uncountedTerminatedPods": {}, "conditions": conditions})
+        } else {
+            json!({"startTime": job["metadata"]["creationTimestamp"], "active": 1, "ready": 0, "uncountedTerminatedPods": {}})
+        };
+        self.set_status(&("batch".to_owned(), "jobs".to_owned()), key, status);
+    }
+
+    fn run_pod(&mut self, pod: &Value, key: &Key) {
+        let time = pod["metadata"]["creationTimestamp"].clone();
+        let containers = pod["spec"]["containers"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let fate_of =
+            |container: &Value| container["image"].as_str().and_then(|image| self.fates.get(image)).copied();
+        let runs_to_end = pod["metadata"]["ownerReferences"][0]["kind"] == "Job";
+        let fates: Vec<Option<Fate>> = containers.iter().map(fate_of).collect();
+        let is_ready = fates.iter().all(Option::is_none);
+        let statuses: Vec<Value> = containers
+            .iter()
+            .zip(&fates)
+            .map(|(container, fate)| {
+                let state = match (fate.and_then(Fate::waiting), runs_to_end) {
+                    (Some((reason, message)), _) => json!({"waiting": {"reason": reason, "message": message}}),
+                    (None, true) => {
+                        json!({"terminated": {"exitCode": 0, "reason": "Completed", "startedAt": time, "finishedAt": time}})
+                    }
+                    (None, false) => json!({"running": {"startedAt": time}}),
+                };
+                let is_up = fate.is_none() && !runs_to_end;
+                json!({"name": container["name"], "image": container["image"], "imageID": "", "ready": is_up,
+                    "restartCount": 0, "started": is_up, "state": state, "lastState": {}})
+            })
+            .collect();
+        let phase = match (fates.iter().flatten().any(|fate| fate.waiting().is_some()), runs_to_end) {
+            (true, _) => "Pending",
+            (false, true) => "Succeeded",
+            (false, false) => "Running",
+        };
+        let condition = |name: &str, holds: bool| {
+            let status = if holds { "True" } else { "False" };
+            json!({"type": name, "status": status, "lastProbeTime": null, "lastTransitionTime": time})
+        };
+        let is_up = is_ready && !runs_to_end;
+        let status = json!({"phase": phase, "qosClass": "BestEffort", "startTime": time, "podIP": "10.0.0.1",
+            "conditions": [condition("PodScheduled", true), condition("Initialized", true),
+                condition("ContainersReady", is_up), condition("Ready", is_up)],
+            "containerStatuses": statuses});
+        self.set_status(&pods(), key, status);
+        self.look_at_owner(pod, key);
+    }
+
+    fn look_at_owner(&mut self, object: &Value, key: &Key) {
+        if let Some(owner) = object["metadata"]["ownerReferences"].get(0)
+            && let Some((resource, key)) = self.owner(owner, &key.0)
+        {
+            self.run_workloads(&resource, &key);
+        }
+    }
+
+    fn owned(&self, by: &Value, resource: &Resource) -> Vec<(Key, Arc<Value>)> {
+        let uid = by["metadata"]["uid"].as_str().unwrap_or_default();
+        let found = self.store.owned_by(uid).filter(|(found, _, object)| {
+            *found == resource && !object["metadata"]["deletionTimestamp"].is_string()
+        });
+        found.map(|(_, key, object)| (key.clone(), object.clone())).collect()
+    }
+
+    fn conditions(&self, object: &Value, now: &[(&str, (&str, &str, String))]) -> Vec<Value> {
+        let before = object["status"]["conditions"].as_array().map(Vec::as_slice).unwrap_or_default();
+        now.iter()
+            .map(|(name, (status, reason, message))| {
+                let known = before.iter().find(|one| one["type"] == *name && one["status"] == *status);
+                let since = known.map_or_else(|| self.time().into(), |one| one["lastTransitionTime"].clone());
+                json!({"type": name, "status": status, "reason": reason, "message": message,
+                    "lastTransitionTime": since, "lastUpdateTime": since})
+            })
+            .collect()
+    }
+
+    fn create_pod(&mut self, owner: &Value, template: &Value, namespace: &str, name: &str) {
+        let mut metadata = template["metadata"].clone();
+        metadata["name"] = name.into();
+        metadata["namespace"] = namespace.into();
+        metadata["ownerReferences"] = json!([reference(owner)]);
+        let mut spec = template["spec"].clone();
+        spec["nodeName"] = "sandbox".into();
+        let object = json!({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec});
+        self.create_as("", "pods", namespace, object);
+    }
+
+    fn create_as(&mut self, group: &str, plural: &str, namespace: &str, object: Value) {
+        let Some(kind) = self.kinds.resource(group, "v1", plural) else { return };
+        let target =
+            Target { kind, namespace: Some(namespace.to_owned()), name: None, subresource: String::new() };
+        let change = Change { target: &target, manager: MANAGER.to_owned(), is_dry_run: false };
+        // What cannot be made now is made when something changes again.
+        let _ = self.create_object(&change, object);
+    }
+
+    fn set_status(&mut self, resource: &Resource, key: &Key, status: Value) {
+        let Some(object) = self.store.get(resource, key) else { return };
+        if object["status"] == status {
+            return;
+        }
+        let mut object = Value::clone(object);
+        object["status"] = status;
+        self.rewrite_by(resource, key, "status", object);
+    }
+
+    fn rewrite_by(&mut self, resource: &Resource, key: &Key, subresource: &str, object: Value) {
+        let is_of =
+            |kind: &&Arc<Kind>| kind.resource() == *resource && object["apiVersion"] == kind.api_version();
+        let Some(kind) = self.kinds.iter().find(is_of).cloned() else { return };
+        let Some(live) = self.store.get(resource, key).cloned() else { return };
+        let namespace = kind.namespaced.then(|| key.0.clone());
+        let target =
+            Target { kind, namespace, name: Some(key.1.clone()), subresource: subresource.to_owned() };
+        let change = Change { target: &target, manager: MANAGER.to_owned(), is_dry_run: false };
+        let _ = self.replace_object(&change, &live, object);
+    }
+}
+
+fn pods() -> Resource {
+    (String::new(), "pods".to_owned())
+}
+
+fn reference(owner: &Value) -> Value {
+    json!({"apiVersion": owner["apiVersion"], "kind": owner["kind"], "name": owner["metadata"]["name"],
+        "uid": owner["metadata"]["uid"], "controller": true, "blockOwnerDeletion": true})
+}
+
+fn count_ready(pods: &[(Key, Arc<Value>)]) -> i64 {
+    let is_ready = |pod: &Value| {
+        let conditions = pod["status"]["conditions"].as_array().map(Vec::as_slice).unwrap_or_default();
+        conditions.iter().any(|one| one["type"] == "Ready" && one["status"] == "True")
+    };
+    i64::try_from(pods.iter().filter(|(_, pod)| is_ready(pod)).count()).unwrap_or(PODS)
+}
+
+/// Ten letters that follow from a template.
+fn hash_of(template: &Value) -> String {
+    let bytes = template.to_string().into_bytes();
+    let hash = bytes.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    format!("{hash:016x}").chars().take(10).collect()
+}
+
+/// Counts that are zero are left out, as Go does it.
+fn drop_zeros(status: &mut Value) {
+    if let Some(fields) = status.as_object_mut() {
+        fields.retain(|name, value| name == "observedGeneration" || *value != 0);
+    }
+}
