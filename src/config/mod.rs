@@ -21,6 +21,7 @@ mod resource;
 mod schema;
 mod template;
 mod watch;
+mod webhook;
 
 pub use app::{AppSpec, BackoffSpec, KustomizeSpec, LoadRestrictions, RetrySpec, Substitute};
 pub use cluster::{Access, ClusterSpec, Kubeconfig, KubeconfigSecret};
@@ -32,6 +33,7 @@ pub use resolve::Declarations;
 pub use resource::{API_VERSION, Declared, Kind, Metadata, SecretRef, Spec};
 pub use schema::schema;
 pub use watch::{Watch, watch};
+pub use webhook::{Webhook, WebhookSecret};
 
 use serde::Serialize;
 use sha2::{Digest, Sha256};

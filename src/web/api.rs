@@ -64,6 +64,10 @@ impl Refusal {
         Self { code, error: error.to_string() }
     }
 
+    pub(super) fn code(&self) -> StatusCode {
+        self.code
+    }
+
     fn internal(error: &anyhow::Error) -> Self {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, format!("{error:#}"))
     }

@@ -3,4 +3,5 @@
 mod drift;
 mod faults;
 pub(crate) mod harness;
+mod hooks;
 mod life;
