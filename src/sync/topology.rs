@@ -41,6 +41,7 @@ fn target_spec(config: &Config, target: &Target) -> TargetSpec {
             },
         },
         namespace: target.namespace.clone().unwrap_or_default(),
+        ignore: target.ignore.clone(),
         policy: Policy {
             prune: if sync.prune { Prune::Delete } else { Prune::Keep },
             drift: if sync.self_heal { Drift::Repair } else { Drift::Report },

@@ -66,7 +66,7 @@ impl FromStr for FieldPattern {
         let covers = |identity: &&[&str]| {
             fields.iter().zip(identity.iter()).all(|(field, part)| field.is_none_or(|field| field == *part))
         };
-        match IDENTITY.into_iter().find(|identity| covers(&identity)) {
+        match IDENTITY.into_iter().find(|identity| covers(identity)) {
             Some(identity) => Err(PatternError::Identity(format!("/{}", identity.join("/")))),
             None => Ok(pattern),
         }
@@ -129,7 +129,7 @@ impl FieldPattern {
                     steps.push(Step::Item(keys.iter().map(|(k, v)| (k.clone(), bare(v))).collect()));
                 }
                 Segment::Value(value) => {
-                    steps.push(Step::Item(BTreeMap::from([(String::new(), bare(value))])))
+                    steps.push(Step::Item(BTreeMap::from([(String::new(), bare(value))])));
                 }
                 // An ordered list has one owner, so only all of it can be left to another.
                 Segment::Index(_) => break,

@@ -5,6 +5,7 @@
 
 use crate::apply_set;
 use crate::desired::{Desired, RECREATE_ANNOTATION, Want};
+use crate::ignore::{IgnoreRule, loosen, scales};
 use std::collections::BTreeMap;
 use trueup_merge::extract::wanted;
 use trueup_merge::token::digest;
@@ -44,6 +45,8 @@ pub struct Placement<'a> {
     pub set: &'a str,
     /// The field manager that applies.
     pub manager: &'a str,
+    /// Which fields are left to others.
+    pub ignore: &'a [IgnoreRule],
     /// Says whether a group, version and kind is served.
     pub served: &'a dyn Fn(&str, &str, &str) -> Served,
 }
@@ -56,14 +59,19 @@ pub fn place(manifests: Vec<Manifest>, placement: &Placement<'_>) -> Desired {
         revision: placement.revision.to_owned(),
         ..Desired::default()
     };
+    let mut scaled = BTreeMap::new();
     for mut manifest in manifests {
         match locate(&mut manifest, placement, &definitions) {
-            Ok(id) => add(&mut desired, id, manifest, placement),
+            Ok(id) => {
+                scaled.extend(scales(&id, &manifest.value).map(|object| (object, id.clone())));
+                add(&mut desired, id, manifest, placement);
+            }
             Err(why) => {
                 desired.refused.insert(manifest.id(), (manifest.origin, why));
             }
         }
     }
+    loosen(&mut desired, placement.ignore, &scaled);
     connect(&mut desired, &definitions);
     desired
 }
@@ -175,6 +183,7 @@ fn add(desired: &mut Desired, id: ObjectId, mut manifest: Manifest, placement: &
         wave,
         recreate,
         needs,
+        leave: Vec::new(),
         id: id.clone(),
     };
     desired.objects.insert(id, want);
@@ -243,6 +252,7 @@ mod tests {
             namespace,
             set: "applyset-x-v1",
             manager: "trueup",
+            ignore: &[],
             served: &served,
         };
         place(manifests, &placement)

@@ -4,4 +4,5 @@ mod drift;
 mod faults;
 pub(crate) mod harness;
 mod hooks;
+mod ignore;
 mod life;
