@@ -262,7 +262,7 @@ mod tests {
         let standing = drift(5, DriftState::Standing);
         assert_eq!(after(&[standing.clone(), standing.clone(), standing.clone()]).count, 1);
         assert_eq!(after(&[standing.clone(), drift(6, DriftState::Standing)]).count, 2);
-        assert_eq!(after(&[standing.clone(), drift(5, DriftState::Gone), standing]).count, 3);
+        assert_eq!(after(&[standing.clone(), drift(6, DriftState::Repaired), standing]).count, 3);
     }
 
     #[test]
