@@ -91,3 +91,46 @@ fn a_push_that_is_announced_before_it_can_be_seen_is_not_missed() {
     world.repo.reset(&second).unwrap();
     world.synced(&second);
 }
+
+#[test]
+fn a_repository_is_asked_once_however_many_apps_come_from_it() {
+    const APPS: usize = 40;
+    let mut world = World::new("apps");
+    let server = GitServer::serve(&world.repo).unwrap();
+    asked_hourly(&server, &world);
+    let app = |number: usize| {
+        format!(
+            "---\napiVersion: trueup.dev/v1alpha1\nkind: App\nmetadata: {{name: more-{number}}}\n\
+             spec: {{repository: config, path: 'more/{number}', environments: [test]}}\n"
+        )
+    };
+    let configuration = fs::read_to_string(world.path("trueup.yaml")).unwrap();
+    let more: String = (0..APPS).map(app).collect();
+    world.write_configuration(&(configuration + &more));
+    let files: Vec<(String, String)> = (0..APPS)
+        .map(|number| (format!("more/{number}/a.yaml"), config_map(&format!("more-{number}"), "1")))
+        .chain([("app/a.yaml".to_owned(), config_map("a", "1"))])
+        .collect();
+    let files: Vec<(&str, &str)> = files.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect();
+    let first = world.repo.commit(&files, "first").unwrap();
+    world.start();
+    let all = |world: &World, revision: &str| {
+        let output = world.trueup(&["status", "-o", "json"]);
+        let all: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
+        let targets = all["targets"].as_array().cloned().unwrap_or_default();
+        targets.iter().filter(|one| one["revision"] == revision && one["sync"] == "Synced").count()
+            == APPS + 1
+    };
+    world.holds("all are synced", |world| all(world, &first));
+    let asked = || {
+        let requests = server.requests();
+        let lists = requests.iter().filter(|request| request.method == "GET").count();
+        (lists, requests.len() - lists)
+    };
+    // A greeting and a list of one reference; a greeting and a fetch.
+    assert_eq!(asked(), (2, 2));
+    let second = world.repo.commit(&[("app/a.yaml", &config_map("a", "2"))], "second").unwrap();
+    assert_eq!(deliver(&world, &server, &second, SECRET).0, 202);
+    world.holds("all are at the new commit", |world| all(world, &second));
+    assert_eq!(asked(), (4, 4));
+}
