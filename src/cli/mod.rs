@@ -7,6 +7,7 @@
 
 mod completions;
 mod diff;
+mod drift;
 mod history;
 mod output;
 mod progress;
@@ -84,6 +85,7 @@ enum Command {
     Diff(diff::Diff),
     Render(render::Render),
     Sync(sync::Sync),
+    Drift(drift::Drift),
     History(history::History),
     Schema(schema::Schema),
     Version(version::Version),
@@ -161,6 +163,7 @@ impl Command {
             Self::Diff(diff) => diff.run(session, out).await,
             Self::Render(render) => render.run(session, out).await,
             Self::Sync(sync) => sync.run(session, out).await,
+            Self::Drift(drift) => drift.run(session, out).await,
             Self::History(history) => history.run(session, out).await,
             Self::Schema(schema) => schema.run(out),
             Self::Version(version) => version.run(session, out),

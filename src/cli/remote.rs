@@ -1,7 +1,7 @@
 //! A running trueup, asked over HTTP.
 
 use crate::sync::{PlanOptions, Preview};
-use crate::web::api::{History, Refusal, SyncAnswer, SyncRequest, Targets};
+use crate::web::api::{Drift, History, Refusal, SyncAnswer, SyncRequest, Targets};
 use anyhow::{Context as _, Result, anyhow, bail};
 use reqwest::{Client, RequestBuilder, Url};
 use serde::de::DeserializeOwned;
@@ -55,6 +55,10 @@ impl Remote {
         let mut url = self.url(&["targets", target, "history"]);
         url.query_pairs_mut().append_pair("limit", &limit.to_string());
         self.ask(self.client.get(url).timeout(ANSWER), |answer: History| answer.history).await
+    }
+
+    pub(super) async fn drift(&self) -> Result<Reached<Drift>> {
+        self.ask(self.client.get(self.url(&["drift"])).timeout(ANSWER), |answer| answer).await
     }
 
     /// What a sync would do. A folder of this machine is nothing that a server can plan.

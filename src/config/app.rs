@@ -2,6 +2,7 @@
 
 use super::duration;
 use super::environment::SyncSpec;
+use super::ignore::{IgnoreSpec, check_rules};
 use super::problem::{Findings, Place};
 use super::resource::{Kind, Spec};
 use schemars::JsonSchema;
@@ -44,6 +45,9 @@ pub struct AppSpec {
     /// What trueup does by itself, where it differs from the environment.
     #[serde(default)]
     pub sync: SyncSpec,
+    /// Fields that are left to others where they exist: autoscalers, image updaters, injected values. On top of the environment's.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ignore: Vec<IgnoreSpec>,
     /// Options for kustomizations.
     #[serde(default)]
     pub kustomize: KustomizeSpec,
@@ -122,6 +126,7 @@ impl Spec for AppSpec {
     const KIND: Kind = Kind::App;
 
     fn check(&self, findings: &mut Findings) {
+        check_rules(&self.ignore, findings);
         if self.environments.is_empty() {
             findings.add(Place::spec("environments"), "an app needs at least one environment");
         }

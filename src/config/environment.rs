@@ -1,6 +1,7 @@
 //! `kind: Environment`: where things run.
 
 use super::duration;
+use super::ignore::{IgnoreSpec, check_rules};
 use super::problem::{Findings, Place};
 use super::resource::{Kind, Spec};
 use schemars::JsonSchema;
@@ -26,6 +27,9 @@ pub struct EnvironmentSpec {
     /// Values for the placeholders of Apps, `{values.domain}`, and for substitution.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub values: BTreeMap<String, Value>,
+    /// Fields that are left to others where they exist: autoscalers, image updaters, injected values. Those of Apps come on top.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ignore: Vec<IgnoreSpec>,
     /// What trueup does by itself here; an App may say otherwise.
     #[serde(default)]
     pub sync: SyncSpec,
@@ -130,6 +134,7 @@ impl Spec for EnvironmentSpec {
     const KIND: Kind = Kind::Environment;
 
     fn check(&self, findings: &mut Findings) {
+        check_rules(&self.ignore, findings);
         match (&self.cluster, &self.clusters) {
             (Some(_), None) => {}
             (None, Some(selection)) => {

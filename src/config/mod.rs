@@ -12,6 +12,7 @@ mod check;
 mod cluster;
 mod duration;
 mod environment;
+mod ignore;
 mod nearest;
 mod problem;
 mod read;
@@ -21,10 +22,12 @@ mod resource;
 mod schema;
 mod template;
 mod watch;
+mod webhook;
 
 pub use app::{AppSpec, BackoffSpec, KustomizeSpec, LoadRestrictions, RetrySpec, Substitute};
 pub use cluster::{Access, ClusterSpec, Kubeconfig, KubeconfigSecret};
 pub use environment::{ClusterSelection, EnvironmentSpec, LabelSelector, SyncPolicy, SyncSpec};
+pub use ignore::IgnoreSpec;
 pub use problem::{Finding, Findings, Place, Problem, Problems, Step};
 pub use read::load;
 pub use repository::{Credentials, Location, Reference, RepositorySpec, Secret, Setting};
@@ -32,11 +35,13 @@ pub use resolve::Declarations;
 pub use resource::{API_VERSION, Declared, Kind, Metadata, SecretRef, Spec};
 pub use schema::schema;
 pub use watch::{Watch, watch};
+pub use webhook::{Webhook, WebhookSecret};
 
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use trueup_model::Value;
+use trueup_plan::ignore::IgnoreRule;
 
 /// A configuration in which every reference leads somewhere.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -77,6 +82,9 @@ pub struct Target {
     pub depends_on: Vec<String>,
     /// The environment's values.
     pub values: BTreeMap<String, Value>,
+    /// Which fields are left to others.
+    #[serde(skip)]
+    pub ignore: Vec<IgnoreRule>,
     /// What happens by itself.
     pub sync: SyncPolicy,
     /// Whether `${name}` is replaced.

@@ -3,6 +3,7 @@
 use super::duration;
 use super::problem::{Findings, Place};
 use super::resource::{Kind, SecretRef, Spec, absolute};
+use super::webhook::Webhook;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -32,6 +33,9 @@ pub struct RepositorySpec {
     /// Credentials from files or environment variables of this machine.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credentials: Option<Credentials>,
+    /// The webhook by which a forge says that there is something new. It makes trueup ask at once, and nothing else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub webhook: Option<Webhook>,
     /// Reads the working tree instead of the last commit. Only for a local folder.
     #[serde(default)]
     pub worktree: bool,
@@ -206,6 +210,9 @@ impl Spec for RepositorySpec {
                 Location::Folder(_) => {}
             }
         }
+        if let Some(webhook) = &self.webhook {
+            webhook.check(findings);
+        }
         if let Some(credentials) = &self.credentials {
             if self.secret_ref.is_some() {
                 let message = "credentials come from `secretRef` or from `credentials`, not from both";
@@ -221,6 +228,9 @@ impl Spec for RepositorySpec {
     fn resolve_paths(&mut self, folder: &Path) {
         if let Location::Folder(_) = self.location() {
             self.url = absolute(&self.url, folder);
+        }
+        if let Some(webhook) = &mut self.webhook {
+            webhook.resolve_paths(folder);
         }
         let Some(credentials) = &mut self.credentials else { return };
         for secret in [&mut credentials.password, &mut credentials.bearer_token, &mut credentials.ssh_key] {

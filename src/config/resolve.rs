@@ -5,6 +5,7 @@
 use super::app::AppSpec;
 use super::cluster::ClusterSpec;
 use super::environment::{EnvironmentSpec, SyncPolicy, check_namespace};
+use super::ignore::IgnoreSpec;
 use super::nearest::suggestion;
 use super::problem::{Finding, Findings, Place};
 use super::read::Declare;
@@ -257,6 +258,7 @@ impl<'d> Resolver<'d> {
             path,
             namespace,
             values: environment.spec.values.clone(),
+            ignore: environment.spec.ignore.iter().chain(&spec.ignore).map(IgnoreSpec::rule).collect(),
             sync,
             substitute: spec.substitute,
             recurse: spec.recurse,

@@ -234,10 +234,10 @@ fn a_reference_to_a_broken_object_is_no_second_problem() {
         + &document("Cluster", "eu-1", "{inCluster: yes please}");
     refuses(
         &text,
-        &expect![[r"
-            trueup.yaml:4:40: unknown field `x` in spec, known: `credentials`, `insecure`, `interval`, `ref`, `secretRef`, `suspend`, `timeout`, `url`, `worktree`
+        &expect![[r#"
+            trueup.yaml:4:40: unknown field `x` in spec, known: `credentials`, `insecure`, `interval`, `ref`, `secretRef`, `suspend`, `timeout`, `url`, `webhook`, `worktree`
             trueup.yaml:19:19: spec.inCluster: expected true or false, found text
-        "]],
+        "#]],
     );
 }
 
@@ -326,6 +326,8 @@ fn what_is_wrong_with_an_app_is_found() {
         "path: a, prune: true, sync: {prune: true}",
         "path: a, retry: {backoff: {initial: 1h}}",
         "path: a, dependsOn: [web, web]",
+        "path: a, ignore: [{kind: Deployment}]",
+        "path: a, ignore: [{fields: [spec.replicas, /metadata, '/spec/x/[name']}]",
     ] {
         let app = format!("{{repository: config, environments: [production], {app}}}");
         found += &problems(&[("", &around(&app))]);
@@ -346,6 +348,10 @@ fn what_is_wrong_with_an_app_is_found() {
         trueup.yaml:4:77: apps wait for each other in a circle: web -> web
         trueup.yaml:4:82: `web` is listed twice
         trueup.yaml:4:82: apps wait for each other in a circle: web -> web
+        trueup.yaml:4:74: a rule needs `fields` or `managers`: all of an object cannot be left to others
+        trueup.yaml:4:84: "spec.replicas": a field is written as a JSON pointer, such as /spec/replicas
+        trueup.yaml:4:99: "/metadata": /metadata/name is part of what makes an object the object that it is
+        trueup.yaml:4:110: "/spec/x/[name": "[name" is no selector of a list item: write [name=app]
         trueup.yaml:4:51: an app needs at least one environment
     "#]].assert_eq(&found);
 }

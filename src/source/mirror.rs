@@ -20,7 +20,11 @@ use super::wire::{Depth, FetchError, Remote, Session};
 use super::{Commit, SourceError};
 
 /// Every fetch adds a pack, and every pack makes looking for an object slower.
-const MAX_PACKS: usize = 50;
+const MANY_PACKS: usize = 50;
+/// More than this the object database has no places for.
+const MAX_PACKS: usize = 200;
+/// A large repository is not cloned anew for a few small packs: only when they make up this part of it.
+const WORTH_A_CLONE: u64 = 4;
 /// Commits that the server is told of; the newest are the likeliest to be shared.
 const MAX_HAVES: usize = 16;
 const FETCHED: &str = "refs/trueup";
@@ -96,7 +100,7 @@ impl Mirror {
             return Ok(commit);
         }
         let mut session = remote.connect(limits)?;
-        if let Some(objects) = self.current().filter(|objects| pack_count(objects.git_dir()) < MAX_PACKS) {
+        if let Some(objects) = self.current().filter(|objects| !is_worn(objects.git_dir())) {
             match self.extend(&objects, &mut session, want) {
                 Ok(commit) => return Ok(commit),
                 Err(FetchError::Source(error)) => return Err(error),
@@ -380,7 +384,12 @@ fn tidy(git_dir: &Path) {
     }
 }
 
-fn pack_count(git_dir: &Path) -> usize {
-    let Ok(entries) = std::fs::read_dir(git_dir.join("objects/pack")) else { return 0 };
-    entries.filter_map(Result::ok).filter(|entry| entry.path().extension() == Some("idx".as_ref())).count()
+/// Whether a clone costs less than going on with what was gathered.
+fn is_worn(git_dir: &Path) -> bool {
+    let Ok(entries) = std::fs::read_dir(git_dir.join("objects/pack")) else { return false };
+    let packs =
+        entries.filter_map(Result::ok).filter(|entry| entry.path().extension() == Some("pack".as_ref()));
+    let sizes: Vec<u64> = packs.filter_map(|entry| Some(entry.metadata().ok()?.len())).collect();
+    let (largest, all) = (sizes.iter().max().copied().unwrap_or_default(), sizes.iter().sum::<u64>());
+    sizes.len() >= MAX_PACKS || (sizes.len() >= MANY_PACKS && (all - largest) * WORTH_A_CLONE >= largest)
 }

@@ -4,7 +4,7 @@
 //! they are); blobs are read when asked for and their content is checked against the id, so that a bit
 //! that fell over never reaches a cluster.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -20,6 +20,9 @@ pub(super) const MAX_FILE: u64 = 64 << 20;
 /// Parsed trees that are kept; a repository of this many folders is read without parsing anything twice.
 const MAX_CACHED_TREES: usize = 16_384;
 
+/// Folders that are remembered to be whole, 32 bytes each.
+const MAX_WHOLE: usize = 1 << 17;
+
 type Folder = Arc<[(String, Entry, gix::ObjectId)]>;
 
 /// A Git directory, opened for reading by any thread.
@@ -27,6 +30,8 @@ pub(super) struct Objects {
     repository: gix::ThreadSafeRepository,
     idle: Mutex<Vec<gix::Repository>>,
     folders: Mutex<HashMap<gix::ObjectId, Folder>>,
+    /// Folders of which all is known to be there: commits share most of theirs.
+    whole: Mutex<HashSet<gix::ObjectId>>,
     damaged: AtomicBool,
     /// Locked as shared while this folder is in use, so that nobody removes it. Absent for folders that are not ours.
     _lease: Option<std::fs::File>,
@@ -50,6 +55,7 @@ impl Objects {
             repository,
             idle: Mutex::default(),
             folders: Mutex::default(),
+            whole: Mutex::default(),
             damaged: AtomicBool::new(false),
             _lease: lease,
         })
@@ -121,11 +127,18 @@ impl Objects {
         Ok(folder)
     }
 
-    /// Checks that all that the tree `root` needs is there. Blobs are looked up, not read.
+    /// Checks that all that the tree `root` needs is there. Blobs are looked up, not read. What was found whole before is
+    /// not looked into again, so this takes as long as the commit is large, and not the repository.
     fn verify(&self, root: gix::ObjectId) -> Result<(), ReadError> {
+        let lock = || self.whole.lock().unwrap_or_else(PoisonError::into_inner);
         let mut pending = vec![root];
-        let mut seen = std::collections::HashSet::from([root]);
+        let mut seen = HashSet::from([root]);
+        let mut found = Vec::new();
         while let Some(id) = pending.pop() {
+            if lock().contains(&id) {
+                continue;
+            }
+            found.push(id);
             for (_, entry, child) in self.folder(id)?.iter() {
                 if !seen.insert(*child) {
                     continue;
@@ -139,6 +152,11 @@ impl Objects {
                 }
             }
         }
+        let mut whole = lock();
+        if whole.len() + found.len() > MAX_WHOLE {
+            whole.clear();
+        }
+        whole.extend(found);
         Ok(())
     }
 
@@ -291,5 +309,29 @@ impl Tree for GitTree {
             EntryKind::File | EntryKind::Link => Err(TreeError::NotAFolder(path.to_owned())),
             EntryKind::Submodule => Err(TreeError::Submodule(path.to_owned())),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use trueup_testkit::GitRepo;
+
+    #[test]
+    fn a_commit_is_checked_by_the_folders_that_it_brings() {
+        let repo = GitRepo::create().unwrap();
+        let files: Vec<String> = (0..40).map(|number| format!("folder-{number}/inner/file.yaml")).collect();
+        let files: Vec<(&str, &str)> = files.iter().map(|path| (path.as_str(), path.as_str())).collect();
+        let first = repo.commit(&files, "first").unwrap();
+        let second = repo.commit(&[("folder-7/inner/file.yaml", "changed")], "second").unwrap();
+        let objects = Objects::open(repo.bare_path(), None).unwrap();
+        let looked_into = |commit: &str| {
+            let before = objects.whole.lock().unwrap().len();
+            verify(&objects, gix::ObjectId::from_hex(commit.as_bytes()).unwrap()).unwrap();
+            objects.whole.lock().unwrap().len() - before
+        };
+        assert_eq!(looked_into(&first), 81, "the root, and two folders for each file");
+        assert_eq!(looked_into(&second), 3, "the root, and the two above the file");
+        assert_eq!(looked_into(&first), 0);
     }
 }

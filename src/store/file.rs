@@ -15,7 +15,8 @@ const INSTALLATION: &str = "installation";
 const BUSY: Duration = Duration::from_secs(10);
 
 /// What leads from each shape of the file to the next; the number of those applied is its `user_version`.
-const MIGRATIONS: &[&str] = &["
+const MIGRATIONS: &[&str] = &[
+    "
     CREATE TABLE status (
         target TEXT PRIMARY KEY,
         status TEXT NOT NULL             -- JSON, as the command line shows it
@@ -37,7 +38,21 @@ const MIGRATIONS: &[&str] = &["
         known     TEXT NOT NULL,         -- JSON: digest and token
         PRIMARY KEY (target, api_group, kind, namespace, name)
     ) WITHOUT ROWID;
-"];
+",
+    "
+    CREATE TABLE drift (
+        target TEXT NOT NULL,
+        object TEXT NOT NULL,            -- as people write it
+        field  TEXT NOT NULL,            -- empty where the object as a whole is meant
+        writer TEXT NOT NULL,            -- the field manager, where it is known
+        last   INTEGER NOT NULL,         -- milliseconds since 1970
+        there  INTEGER NOT NULL,         -- whether it is there still
+        entry  TEXT NOT NULL,            -- JSON; values of Secrets are hashes
+        PRIMARY KEY (target, object, field, writer)
+    ) WITHOUT ROWID;
+    CREATE INDEX drift_by_time ON drift (target, last);
+",
+];
 
 /// The name of this installation of trueup: random, made once a state folder. What another installation left in a cluster is
 /// told apart by it.

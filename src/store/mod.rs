@@ -1,4 +1,4 @@
-//! What trueup remembers: the status of each target, its history, and the ledger of what was applied.
+//! What trueup remembers: the status of each target, its history, what drifted, and the ledger of what was applied.
 //!
 //! One SQLite file in the state folder, written by one thread, read by any number of processes. Each write is one
 //! transaction, so a process that is killed leaves the last complete one. Losing the file loses history and time, nothing
@@ -6,6 +6,7 @@
 //!
 //! Deliberately absent: anything that a secret's value could stand in, and any decision.
 
+mod drift;
 mod file;
 mod ledger;
 mod read;
@@ -21,6 +22,7 @@ pub use read::Reader;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{mpsc, oneshot};
+use trueup_plan::drift::DriftEntry;
 use trueup_plan::observed::Ledger;
 use trueup_plan::record::{HistoryEntry, Record, TargetStatus};
 use write::{Request, Writer};
@@ -96,6 +98,11 @@ impl Store {
     pub async fn history(&self, target: &str, limit: usize) -> Result<Vec<HistoryEntry>> {
         let target = target.to_owned();
         self.read(move |reader| reader.history(&target, limit)).await
+    }
+
+    /// What drifts and what drifted lately, of all targets: what is there now first, then newest first.
+    pub async fn drift(&self) -> Result<Vec<DriftEntry>> {
+        self.read(Reader::drift).await
     }
 
     /// What was last known of the target's objects.

@@ -12,7 +12,7 @@ use trueup_plan::record::{HistoryEntry, TargetStatus};
 /// A store that is only read. All calls block.
 #[derive(Debug)]
 pub struct Reader {
-    connection: Connection,
+    pub(super) connection: Connection,
 }
 
 impl Reader {

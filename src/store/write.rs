@@ -1,7 +1,8 @@
 //! The one thread that writes.
 
-use super::{LedgerChange, Retention};
+use super::{LedgerChange, Retention, drift};
 use anyhow::Result;
+use jiff::Timestamp;
 use rusqlite::{Connection, Transaction, params};
 use std::fs::File;
 use tokio::sync::{mpsc, oneshot};
@@ -63,6 +64,7 @@ impl Writer {
         if let Some(entry) = &record.history {
             append(&transaction, entry, self.retention)?;
         }
+        drift::note(&transaction, target, &record.drift, self.retention, Timestamp::now())?;
         change_ledger(&transaction, target, change)?;
         Ok(transaction.commit()?)
     }
@@ -71,6 +73,7 @@ impl Writer {
         let transaction = self.connection.transaction()?;
         transaction.execute("DELETE FROM status WHERE target = ?1", [target])?;
         transaction.execute("DELETE FROM ledger WHERE target = ?1", [target])?;
+        transaction.execute("DELETE FROM drift WHERE target = ?1", [target])?;
         Ok(transaction.commit()?)
     }
 }

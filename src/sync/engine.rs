@@ -4,6 +4,7 @@
 //! store, on the board and in the metrics. A worker is never parked: a turn that has to wait ends, and is asked for again.
 
 use super::directory::Directory;
+use super::preview::random_key;
 use super::queue::Queue;
 use super::repositories::{Known, Repositories};
 use super::target::{TargetSpec, TargetState};
@@ -21,6 +22,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
+use trueup_merge::secrets::MaskKey;
 use trueup_plan::record::{TargetStatus, Trigger};
 
 /// Turns under way at once. They wait for the network most of the time.
@@ -49,6 +51,8 @@ struct Core {
     directory: Directory,
     cache: source::Cache,
     installation: String,
+    /// By which values of Secrets are hashed in what is recorded, as long as this process lives.
+    mask: MaskKey,
     repositories: Mutex<Repositories>,
     setup: RwLock<Arc<Setup>>,
     states: Mutex<BTreeMap<String, Arc<tokio::sync::Mutex<Memory>>>>,
@@ -93,6 +97,7 @@ impl Engine {
         let cache = source::Cache::new(state).context("the folder of repository mirrors")?;
         let installation = installation(state)?;
         let statuses = parts.store.statuses().await?;
+        let mask = random_key()?;
         let engine = Arc::new_cyclic(|core: &std::sync::Weak<Core>| {
             let core = core.clone();
             let moved: Arc<dyn Fn(&str) + Send + Sync> = Arc::new(move |name: &str| {
@@ -109,6 +114,7 @@ impl Engine {
                 directory: Directory::default(),
                 cache,
                 installation,
+                mask,
                 setup: RwLock::default(),
                 states: Mutex::default(),
                 statuses: Mutex::new(
@@ -173,6 +179,7 @@ impl Engine {
         while let Some(request) = requests.recv().await {
             match request {
                 Request::Sync { targets, wait, answer } => self.0.sync(&targets, wait, answer),
+                Request::Ask(hints) => lock(&self.0.repositories).hint(&hints),
                 Request::Plan { target, options, answer } => {
                     let engine = self.clone();
                     tokio::spawn(async move {

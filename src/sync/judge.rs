@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::time::Instant;
 use trueup_merge::compare::{Change, changes};
+use trueup_merge::secrets::MaskKey;
 use trueup_merge::token::token;
 use trueup_model::ObjectId;
 use trueup_plan::desired::{Desired, Want};
@@ -37,6 +38,7 @@ pub async fn judge(
     state: &TargetState,
     desired: &Desired,
     observed: &Observed,
+    mask: &MaskKey,
     trigger: Trigger,
 ) -> Judgement {
     let mut judgement = remembered(state, desired, trigger);
@@ -56,7 +58,7 @@ pub async fn judge(
     let drifted = doubts.iter().filter(|doubt| doubt.is_drift).count();
     let repaired_unseen = drifted > ATTRIBUTED && spec.policy.drift == Drift::Repair;
     let asked: Vec<&Doubt<'_>> = doubts.iter().filter(|doubt| !(doubt.is_drift && repaired_unseen)).collect();
-    let questions = asked.iter().map(|doubt| ask(cluster, spec, doubt).boxed()).collect();
+    let questions = asked.iter().map(|doubt| ask(cluster, spec, doubt, mask).boxed()).collect();
     for (doubt, answer) in asked.iter().zip(in_order(questions, IN_FLIGHT).await) {
         let id = &doubt.want.id;
         match answer {
@@ -130,7 +132,7 @@ enum Answer {
     Verdict(Verdict),
 }
 
-async fn ask(cluster: &Cluster, spec: &TargetSpec, doubt: &Doubt<'_>) -> Option<Answer> {
+async fn ask(cluster: &Cluster, spec: &TargetSpec, doubt: &Doubt<'_>, mask: &MaskKey) -> Option<Answer> {
     let want = doubt.want;
     let request = Apply {
         id: &want.id,
@@ -152,8 +154,10 @@ async fn ask(cluster: &Cluster, spec: &TargetSpec, doubt: &Doubt<'_>) -> Option<
                 {
                     return Some(Answer::Same(Known { digest: want.digest, token: seen }));
                 }
-                let found =
-                    applied.object.map(|predicted| changes(&live, &predicted, MANAGER)).unwrap_or_default();
+                let found = applied
+                    .object
+                    .map(|predicted| changes(&live, &predicted, MANAGER, mask))
+                    .unwrap_or_default();
                 Some(Answer::Verdict(Verdict::Differs(found)))
             }
         },

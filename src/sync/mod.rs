@@ -7,6 +7,8 @@ pub mod backoff;
 pub mod carry;
 pub mod directory;
 pub mod engine;
+pub mod hooks;
+pub mod ignore;
 pub mod judge;
 pub mod membership;
 pub mod offline;

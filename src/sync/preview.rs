@@ -5,7 +5,7 @@ use super::repositories::chain;
 use super::target::{TargetSpec, TargetState};
 use super::turn::{Context, desire, learn, observe};
 use super::view::{PlanOptions, Preview, PreviewStep};
-use super::{judge, turn};
+use super::{ignore, judge, turn};
 use crate::bounded::in_order;
 use crate::cluster::{Apply, Cluster, Mode};
 use crate::source::{Commit, Location, Spec};
@@ -29,7 +29,7 @@ impl Engine {
         let cluster = cluster.with_context(|| format!("the Cluster {} could not be set up", spec.cluster))?;
         let mut state = self.remembered(&spec, &cluster).await?;
         let commit = self.commit(&spec, options).await?;
-        let stop = CancellationToken::new();
+        let (stop, mask) = (CancellationToken::new(), random_key()?);
         let context = Context {
             cluster: &cluster,
             commit: Ok(commit.clone()),
@@ -37,6 +37,7 @@ impl Engine {
             directory: self.directory(),
             waits_for: None,
             metrics: self.metrics(),
+            mask: &mask,
             stop: &stop,
             show: &|_| {},
         };
@@ -45,8 +46,8 @@ impl Engine {
         if let Some(message) = broken {
             return Err(anyhow!(message));
         }
-        let (plan, errors) = self.plan_only(&context, &spec, &mut state, &desired).await?;
-        let steps = show(&cluster, &spec, &desired, &plan).await?;
+        let (desired, plan, errors) = self.plan_only(&context, &spec, &mut state, &desired).await?;
+        let steps = show(&cluster, &spec, &desired, &plan, &mask).await;
         let revision = if options.local.is_some() { String::new() } else { commit.revision.clone() };
         Ok(Preview { target: name.to_owned(), revision, steps, unchanged: plan.unchanged, errors })
     }
@@ -56,16 +57,19 @@ impl Engine {
         context: &Context<'_>,
         spec: &TargetSpec,
         state: &mut TargetState,
-        desired: &Desired,
-    ) -> Result<(Plan, Vec<String>)> {
+        desired: &Arc<Desired>,
+    ) -> Result<(Arc<Desired>, Plan, Vec<String>)> {
         let (mut observed, _) =
             observe(context, spec, state, desired).await.map_err(turn::Trouble::into_error)?;
-        let judgement = judge::judge(context.cluster, spec, state, desired, &observed, Trigger::Manual).await;
-        learn(state, &mut observed, judgement);
-        let plan = plan(desired, &observed, &state.ledger, &spec.policy);
+        let (desired, unread) = ignore::fit(context.cluster, state, desired, &observed).await;
+        let asked = Trigger::Manual;
+        let judgement =
+            judge::judge(context.cluster, spec, state, &desired, &observed, context.mask, asked).await;
+        learn(state, &mut observed, judgement, unread);
+        let plan = plan(&desired, &observed, &state.ledger, &turn::policy(spec, asked));
         let errors = plan.steps.iter().filter(|step| step.is_problem());
         let errors = errors.map(|step| format!("{}: {}", step.id, step.reason)).collect();
-        Ok((plan, errors))
+        Ok((desired, plan, errors))
     }
 
     async fn commit(&self, spec: &TargetSpec, options: &PlanOptions) -> Result<Arc<Commit>> {
@@ -105,11 +109,11 @@ async fn show(
     spec: &TargetSpec,
     desired: &Desired,
     plan: &Plan,
-) -> Result<Vec<PreviewStep>> {
-    let key: MaskKey = random_key()?;
+    key: &MaskKey,
+) -> Vec<PreviewStep> {
     let looks = plan.steps.iter().map(|step| sides(cluster, spec, desired, step).boxed()).collect();
     let shown = plan.steps.iter().zip(in_order(looks, IN_FLIGHT).await);
-    Ok(shown.map(|(step, (live, wanted))| PreviewStep::new(step, live, wanted, &key)).collect())
+    shown.map(|(step, (live, wanted))| PreviewStep::new(step, live, wanted, key)).collect()
 }
 
 async fn sides(
@@ -140,7 +144,7 @@ async fn sides(
     (live, predicted)
 }
 
-fn random_key() -> Result<MaskKey> {
+pub(super) fn random_key() -> Result<MaskKey> {
     use std::io::Read as _;
     let mut key = [0; 32];
     std::fs::File::open("/dev/urandom")

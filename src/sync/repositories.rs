@@ -1,12 +1,22 @@
 //! Follows the repositories: one task a repository and reference, whatever the number of targets.
 
+use super::hooks::Hint;
 use crate::source::{Commit, Source, SourceError};
 use crate::web::metrics::{Ended, Metrics, Stage};
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
+
+/// Between two questions to a repository, whoever asks for them.
+const BREATH: Duration = Duration::from_millis(100);
+/// The pause before a commit that was promised is looked for again; it doubles.
+const FIRST_AGAIN: Duration = Duration::from_millis(500);
+/// How often it is looked for.
+const PATIENCE: u32 = 5;
+/// Commits that a repository was at, by which an old promise is known.
+const REMEMBERED: usize = 32;
 
 /// What is known of a repository.
 #[derive(Clone, Default)]
@@ -28,8 +38,16 @@ pub struct Repositories {
 struct Task {
     source: Source,
     settings: String,
-    poke: Arc<Notify>,
+    nudge: Arc<Nudge>,
     stop: CancellationToken,
+}
+
+/// Something that makes a task ask before its time.
+#[derive(Default)]
+struct Nudge {
+    now: Notify,
+    /// A commit that somebody said the repository is at, and how often it was looked for.
+    promised: Mutex<Option<(String, u32)>>,
 }
 
 /// A repository to follow.
@@ -52,7 +70,7 @@ impl Repositories {
 
     /// What is known of a repository.
     pub fn known(&self, name: &str) -> Known {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned().unwrap_or_default()
+        lock(&self.known).get(name).cloned().unwrap_or_default()
     }
 
     /// The source of a repository.
@@ -76,7 +94,7 @@ impl Repositories {
             }
             if let Some(old) = self.tasks.remove(&follow.name) {
                 old.stop.cancel();
-                self.known.lock().unwrap_or_else(PoisonError::into_inner).remove(&follow.name);
+                lock(&self.known).remove(&follow.name);
             }
             self.start(follow);
         }
@@ -84,7 +102,23 @@ impl Repositories {
 
     /// Looks at all repositories now.
     pub fn poke(&self) {
-        self.tasks.values().for_each(|task| task.poke.notify_one());
+        self.tasks.values().for_each(|task| task.nudge.now.notify_one());
+    }
+
+    /// Looks at the repositories that somebody says have moved. However many hints come, a repository is asked by one
+    /// task; one that is known to be where the hint says is not asked.
+    pub fn hint(&self, hints: &[Hint]) {
+        for hint in hints {
+            let Some(task) = self.tasks.get(&hint.repository) else { continue };
+            let known = self.known(&hint.repository);
+            let is_there =
+                known.commit.is_some_and(|commit| Some(&commit.revision) == hint.promised.as_ref());
+            if is_there && known.trouble.is_none() {
+                continue;
+            }
+            *lock(&task.nudge.promised) = hint.promised.clone().map(|commit| (commit, 0));
+            task.nudge.now.notify_one();
+        }
     }
 
     /// Ends all tasks.
@@ -93,7 +127,7 @@ impl Repositories {
     }
 
     fn start(&mut self, follow: Follow) {
-        let (poke, stop) = (Arc::new(Notify::new()), CancellationToken::new());
+        let (nudge, stop) = (Arc::new(Nudge::default()), CancellationToken::new());
         let follower = Follower {
             name: follow.name.clone(),
             source: follow.source.clone(),
@@ -101,9 +135,10 @@ impl Repositories {
             known: self.known.clone(),
             metrics: self.metrics.clone(),
             moved: self.moved.clone(),
+            been: VecDeque::new(),
         };
-        tokio::spawn(follower.run(poke.clone(), stop.clone()));
-        let task = Task { source: follow.source, settings: follow.settings, poke, stop };
+        tokio::spawn(follower.run(nudge.clone(), stop.clone()));
+        let task = Task { source: follow.source, settings: follow.settings, nudge, stop };
         self.tasks.insert(follow.name, task);
     }
 }
@@ -115,10 +150,12 @@ struct Follower {
     known: Arc<Mutex<BTreeMap<String, Known>>>,
     metrics: Metrics,
     moved: Arc<dyn Fn(&str) + Send + Sync>,
+    /// Where the repository has been lately, newest last.
+    been: VecDeque<String>,
 }
 
 impl Follower {
-    async fn run(self, poke: Arc<Notify>, stop: CancellationToken) {
+    async fn run(mut self, nudge: Arc<Nudge>, stop: CancellationToken) {
         let mut watch = match self.source.watch() {
             Ok(watch) => watch,
             Err(error) => {
@@ -135,6 +172,8 @@ impl Follower {
                 n => super::backoff::delay(n, super::backoff::jitter())
                     .min(self.interval.max(Duration::from_secs(1))),
             };
+            let pause = self.is_owed(&nudge).map_or(pause, |sooner| sooner.min(pause));
+            let asked = tokio::time::Instant::now();
             let changed = async {
                 match &mut watch {
                     Some(watch) => watch.changed().await,
@@ -143,22 +182,38 @@ impl Follower {
             };
             tokio::select! {
                 () = stop.cancelled() => return,
-                () = poke.notified() => {}
+                () = nudge.now.notified() => tokio::time::sleep_until(asked + BREATH).await,
                 () = changed => {}
                 () = tokio::time::sleep(pause) => {}
             }
         }
     }
 
+    /// When to look again for a commit that was promised and is not there yet. A repository that has been there already has
+    /// moved on: the promise was an old one.
+    fn is_owed(&mut self, nudge: &Nudge) -> Option<Duration> {
+        let now = lock(&self.known).get(&self.name).and_then(|known| known.commit.clone());
+        if let Some(commit) = now
+            && self.been.back() != Some(&commit.revision)
+        {
+            self.been.push_back(commit.revision.clone());
+            if self.been.len() > REMEMBERED {
+                self.been.pop_front();
+            }
+        }
+        let mut promised = lock(&nudge.promised);
+        let (commit, tries) = promised.as_mut()?;
+        *tries += 1;
+        if self.been.contains(commit) || *tries > PATIENCE {
+            *promised = None;
+            return None;
+        }
+        Some(FIRST_AGAIN * 2u32.pow(*tries - 1))
+    }
+
     async fn look(&self) -> bool {
         let clock = Instant::now();
-        let before = self
-            .known
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(&self.name)
-            .cloned()
-            .unwrap_or_default();
+        let before = lock(&self.known).get(&self.name).cloned().unwrap_or_default();
         let result = self.latest(before.commit.as_ref()).await;
         self.metrics.git_request(if result.is_ok() { Ended::Success } else { Ended::Failure });
         let (known, ok) = match result {
@@ -182,7 +237,7 @@ impl Follower {
         };
         let revision = |known: &Known| known.commit.as_ref().map(|commit| commit.revision.clone());
         let changed = revision(&before) != revision(&known) || before.trouble != known.trouble;
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).insert(self.name.clone(), known);
+        lock(&self.known).insert(self.name.clone(), known);
         if changed {
             (self.moved)(&self.name);
         }
@@ -196,6 +251,10 @@ impl Follower {
         }
         self.source.fetch(&head).await.map(Some)
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// An error and its causes in one line.

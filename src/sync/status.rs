@@ -86,7 +86,7 @@ fn problem(step: &Step) -> String {
 }
 
 fn is_drift(step: &Step) -> bool {
-    matches!(step.reason, Reason::Drifted(_) | Reason::Contested(_))
+    matches!(step.reason, Reason::Drifted(_) | Reason::Contested(_) | Reason::Deleted)
 }
 
 // An object that is kept on purpose is as its owner wants it.

@@ -1,6 +1,7 @@
 //! A target: what the configuration says of it, and what is remembered of it between turns.
 
 use super::backoff::{Fights, Refusal};
+use super::ignore::Fits;
 use crate::cluster::{Catalog, Force, Parent};
 use crate::render::{Request, Trace};
 use std::collections::BTreeMap;
@@ -10,6 +11,7 @@ use trueup_merge::token::Digest;
 use trueup_model::ObjectId;
 use trueup_plan::apply_set;
 use trueup_plan::desired::Desired;
+use trueup_plan::ignore::IgnoreRule;
 use trueup_plan::observed::Ledger;
 use trueup_plan::planning::Policy;
 use trueup_plan::record::TargetStatus;
@@ -33,6 +35,8 @@ pub struct TargetSpec {
     pub request: Request,
     /// The namespace of objects that name none; empty where there is none.
     pub namespace: String,
+    /// Which fields are left to others.
+    pub ignore: Vec<IgnoreRule>,
     /// What is allowed.
     pub policy: Policy,
     /// Whether new commits are applied without being asked for.
@@ -84,6 +88,8 @@ pub struct TargetState {
     pub rendering: Option<Rendering>,
     /// The last rendering that did not, and why.
     pub broken: Option<(String, String)>,
+    /// Objects that leave fields to others.
+    pub fits: Fits,
     /// Objects that the server refused, until they change or it is time again.
     pub refusals: BTreeMap<ObjectId, Refusal>,
     /// Objects whose immutable fields Git changes.
@@ -106,6 +112,8 @@ pub struct Rendering {
     pub revision: String,
     /// What was asked.
     pub request: Request,
+    /// The rules that it was placed with.
+    pub ignore: Vec<IgnoreRule>,
     /// The kinds of the cluster that it was placed by.
     pub catalog: Arc<Catalog>,
     /// What was looked at.

@@ -1,8 +1,9 @@
 //! From the configuration to what the reconciler works with: pure, but for the secrets that sources and clusters need.
 
+use super::hooks::{Hook, HookKey};
 use super::target::{Mode, TargetSpec};
 use crate::cluster::{Access, Cluster, Force, Via};
-use crate::config::{self, Config, Substitute, Target};
+use crate::config::{self, Config, RepositorySpec, Substitute, Target, Webhook};
 use crate::render::{Depth, Request, Variables};
 use crate::source::{Credentials, Location, Reference, Secret, Spec};
 use anyhow::{Context as _, Result, bail};
@@ -40,6 +41,7 @@ fn target_spec(config: &Config, target: &Target) -> TargetSpec {
             },
         },
         namespace: target.namespace.clone().unwrap_or_default(),
+        ignore: target.ignore.clone(),
         policy: Policy {
             prune: if sync.prune { Prune::Delete } else { Prune::Keep },
             drift: if sync.self_heal { Drift::Repair } else { Drift::Report },
@@ -142,15 +144,7 @@ pub async fn source(config: &Config, name: &str, secrets: &Secrets) -> Result<Sp
     spec.timeout = repository.timeout;
     spec.insecure = repository.insecure;
     spec.credentials = from_url;
-    spec.reference = match &repository.reference {
-        None => Reference::Head,
-        Some(config::Reference::Branch(name)) => Reference::Branch(name.clone()),
-        Some(config::Reference::Tag(name)) => Reference::Tag(name.clone()),
-        Some(config::Reference::Commit(id)) => Reference::Commit(id.clone()),
-        Some(config::Reference::Semver(range)) => Reference::Semver(
-            range.parse().with_context(|| format!("Repository {name}: ref.semver {range:?}"))?,
-        ),
-    };
+    spec.reference = reference(repository).with_context(|| format!("Repository {name}: ref.semver"))?;
     if let Some(reference) = &repository.secret_ref {
         let data = secrets.read(&reference.name, reference.namespace.as_deref()).await;
         take(&mut spec.credentials, data.with_context(|| format!("Repository {name}: secretRef"))?);
@@ -160,6 +154,48 @@ pub async fn source(config: &Config, name: &str, secrets: &Secrets) -> Result<Sp
             .with_context(|| format!("Repository {name}: credentials"))?;
     }
     Ok(spec)
+}
+
+/// What webhooks need to know of a repository, with the secret read.
+pub async fn hook(name: &str, repository: &RepositorySpec, secrets: &Secrets) -> Hook {
+    let mut urls = vec![repository.url.clone()];
+    urls.extend(repository.webhook.as_ref().and_then(|webhook| webhook.url.clone()));
+    let reference = reference(repository).unwrap_or(Reference::Head);
+    let key = match &repository.webhook {
+        None => HookKey::Missing,
+        Some(webhook) => match shared_secret(webhook, secrets).await {
+            Ok(secret) => HookKey::Known(secret),
+            Err(error) => HookKey::Unreadable(format!("Repository {name}: webhook: {error:#}")),
+        },
+    };
+    Hook { repository: name.to_owned(), urls, reference, key }
+}
+
+async fn shared_secret(webhook: &Webhook, secrets: &Secrets) -> Result<Secret> {
+    let text = match (&webhook.secret, &webhook.secret_ref) {
+        (Some(config::Secret::Env(name)), _) => env("secret", name)?,
+        (Some(config::Secret::File(path)), _) => file("secret", path)?,
+        (None, Some(reference)) => {
+            let mut data = secrets.read(&reference.name, reference.namespace.as_deref()).await?;
+            let missing = || format!("Secret {} has no key {}", reference.name, reference.key());
+            data.remove(reference.key()).with_context(missing)?.trim_end_matches(['\n', '\r']).to_owned()
+        }
+        (None, None) => bail!("it says neither `secret` nor `secretRef`"),
+    };
+    if text.is_empty() {
+        bail!("the secret is empty");
+    }
+    Ok(Secret::new(text))
+}
+
+fn reference(repository: &RepositorySpec) -> Result<Reference, semver::Error> {
+    Ok(match &repository.reference {
+        None => Reference::Head,
+        Some(config::Reference::Branch(name)) => Reference::Branch(name.clone()),
+        Some(config::Reference::Tag(name)) => Reference::Tag(name.clone()),
+        Some(config::Reference::Commit(id)) => Reference::Commit(id.clone()),
+        Some(config::Reference::Semver(range)) => Reference::Semver(range.parse()?),
+    })
 }
 
 // The keys that Flux and Argo CD use.

@@ -6,6 +6,7 @@
 use super::backoff::{Refusal, delay, jitter};
 use super::carry::{Carried, Orders, carry};
 use super::directory::Directory;
+use super::ignore;
 use super::judge::{Judgement, judge};
 use super::membership;
 use super::status::{Standing, health, standing};
@@ -19,18 +20,22 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
+use trueup_merge::secrets::MaskKey;
 use trueup_model::{GroupKind, ObjectId};
 use trueup_plan::desired::Desired;
+use trueup_plan::drift::{Drifted, drifted};
 use trueup_plan::health::{HealthStatus, cause_from_pods};
-use trueup_plan::observed::{Live, Observed, Stranger};
+use trueup_plan::observed::{Ledger, Live, Observed, Stranger, Verdict};
 use trueup_plan::place::{Placement, Scope, Served, place};
-use trueup_plan::planning::{Action, Plan, Reason, plan};
+use trueup_plan::planning::{Action, Drift, Plan, Policy, Reason, plan};
 use trueup_plan::record::{HistoryEntry, Outcome, OutcomeResult, Record, SyncStatus, TargetStatus, Trigger};
 
 /// How long a turn waits for the first list of a kind.
 const FIRST_LIST: Duration = Duration::from_secs(15);
 /// Unhealthy workloads whose pods are asked for the cause.
 const EXPLAINED: usize = 3;
+/// Fields that are left to others and that a status lists at most.
+const LISTED: usize = 50;
 
 /// What a turn needs besides the target itself.
 pub struct Context<'a> {
@@ -46,6 +51,8 @@ pub struct Context<'a> {
     pub waits_for: Option<String>,
     /// Where durations are counted.
     pub metrics: &'a Metrics,
+    /// By which values of Secrets are hashed where a difference is told.
+    pub mask: &'a MaskKey,
     /// Ends the turn early.
     pub stop: &'a CancellationToken,
     /// Shows a status while the turn goes on.
@@ -69,15 +76,15 @@ pub async fn turn(
 ) -> Turned {
     let started = Timestamp::now();
     let result = stages(context, spec, state, trigger).await;
-    let (mut status, outcomes, again) = match result {
-        Ok(done) => (done.status, done.outcomes, done.again),
+    let (mut status, outcomes, again, drift) = match result {
+        Ok(done) => (done.status, done.outcomes, done.again, done.drift),
         Err(trouble) => {
             state.attempts += 1;
             let mut status = base_status(spec, state);
             status.sync = trouble.sync;
             status.message.clone_from(&trouble.message);
             status.errors = vec![trouble.message];
-            (status, Vec::new(), Some(delay(state.attempts, jitter())))
+            (status, Vec::new(), Some(delay(state.attempts, jitter())), Vec::new())
         }
     };
     if status.message.is_empty()
@@ -92,7 +99,10 @@ pub async fn turn(
         state.attempts = 0;
     }
     state.status = status.clone();
-    Turned { record: Record { status, history }, again: again.unwrap_or(spec.interval).min(spec.interval) }
+    Turned {
+        record: Record { status, history, drift },
+        again: again.unwrap_or(spec.interval).min(spec.interval),
+    }
 }
 
 /// Why a turn ended before it could plan.
@@ -111,6 +121,7 @@ struct Done {
     status: TargetStatus,
     outcomes: Vec<Outcome>,
     again: Option<Duration>,
+    drift: Vec<Drifted>,
 }
 
 async fn stages(
@@ -123,7 +134,7 @@ async fn stages(
     if spec.mode == Mode::Suspended {
         let status =
             TargetStatus { suspended: true, message: "suspended".to_owned(), ..base_status(spec, state) };
-        return Ok(Done { status, outcomes: Vec::new(), again: None });
+        return Ok(Done { status, outcomes: Vec::new(), again: None, drift: Vec::new() });
     }
     let commit = context.commit.clone().map_err(unknown)?;
     let (desired, broken) = desire(context, spec, state, &commit).await?;
@@ -133,11 +144,13 @@ async fn stages(
     let mut observed = observe(context, spec, state, &desired).await?;
     context.metrics.stage(Stage::Observe, clock.elapsed());
 
-    let judgement = judge(context.cluster, spec, state, &desired, &observed.0, trigger).await;
+    let (desired, unread) = ignore::fit(context.cluster, state, &desired, &observed.0).await;
+    let judgement = judge(context.cluster, spec, state, &desired, &observed.0, context.mask, trigger).await;
     let again = judgement.again;
-    learn(state, &mut observed.0, judgement);
+    learn(state, &mut observed.0, judgement, unread);
     let clock = Instant::now();
-    let plan = plan(&desired, &observed.0, &state.ledger, &spec.policy);
+    let plan = plan(&desired, &observed.0, &state.ledger, &policy(spec, trigger));
+    let before = if plan.steps.is_empty() { Ledger::new() } else { state.ledger.clone() };
     context.metrics.stage(Stage::Plan, clock.elapsed());
 
     let revision = desired_revision(state, &commit, broken.as_ref());
@@ -151,7 +164,9 @@ async fn stages(
     if may_write && blocked.is_none() && plan.writes().next().is_some() {
         outcomes = write(context, spec, state, &desired, &observed, &plan, &revision).await?;
     }
+    let drift = drifted(&plan, &outcomes, &before);
     let mut done = conclude(context, spec, state, &desired, &plan, outcomes, &revision).await;
+    done.drift = drift;
     if let Some(message) = broken {
         done.status.sync = SyncStatus::Failed;
         done.status.errors.insert(0, message.clone());
@@ -198,6 +213,7 @@ pub(super) async fn desire(
     let catalog = catalog(context).await?;
     if let Some(rendering) = &mut state.rendering
         && rendering.request == spec.request
+        && rendering.ignore == spec.ignore
         && Arc::ptr_eq(&rendering.catalog, &catalog)
         && (rendering.revision == commit.revision || rendering.trace.holds_in(&*commit.tree))
     {
@@ -219,6 +235,7 @@ pub(super) async fn desire(
                 namespace: &spec.namespace,
                 set: &set,
                 manager: MANAGER,
+                ignore: &spec.ignore,
                 served: &served,
             };
             let desired = Arc::new(place(rendered.manifests, &placement));
@@ -226,6 +243,7 @@ pub(super) async fn desire(
             state.rendering = Some(Rendering {
                 revision: commit.revision.clone(),
                 request: spec.request.clone(),
+                ignore: spec.ignore.clone(),
                 catalog: catalog.clone(),
                 trace: rendered.trace,
                 desired: desired.clone(),
@@ -336,8 +354,24 @@ pub(super) async fn observe(
     Ok((observed, migrate))
 }
 
-pub(super) fn learn(state: &mut TargetState, observed: &mut Observed, judgement: Judgement) {
+/// Whoever asks for a sync wants the cluster as Git has it, also where drift is only reported otherwise.
+pub(super) fn policy(spec: &TargetSpec, trigger: Trigger) -> Policy {
+    match trigger {
+        Trigger::Manual => Policy { drift: Drift::Repair, ..spec.policy },
+        Trigger::Drift | Trigger::Commit | Trigger::Configuration | Trigger::Retry | Trigger::Timer => {
+            spec.policy
+        }
+    }
+}
+
+pub(super) fn learn(
+    state: &mut TargetState,
+    observed: &mut Observed,
+    judgement: Judgement,
+    unread: BTreeMap<ObjectId, Verdict>,
+) {
     observed.verdicts = judgement.verdicts;
+    observed.verdicts.extend(unread);
     state.ledger.extend(judgement.proven);
 }
 
@@ -439,6 +473,7 @@ async fn conclude(
     status.prune_pending = prune_pending;
     status.health = health;
     status.objects = desired.objects.len();
+    status.ignored = state.fits.ignored().take(LISTED).cloned().collect();
     status.unhealthy = unhealthy;
     context.metrics.stage(Stage::Health, clock.elapsed());
     if !outcomes.is_empty() || membership::is_behind(state, desired, &status) {
@@ -455,7 +490,7 @@ async fn conclude(
     } else {
         None
     };
-    Done { status, outcomes, again }
+    Done { status, outcomes, again, drift: Vec::new() }
 }
 
 fn recreated(plan: &Plan, outcomes: &[Outcome]) -> bool {

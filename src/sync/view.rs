@@ -5,6 +5,7 @@
 //!
 //! Deliberately absent: any decision, and any call to Git or a cluster.
 
+use super::hooks::{Hint, Hook};
 use anyhow::{Context as _, Result, anyhow};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -119,6 +120,8 @@ pub enum Request {
         /// The targets that were meant, or why not.
         answer: oneshot::Sender<Result<Vec<String>, String>>,
     },
+    /// Ask these repositories now.
+    Ask(Vec<Hint>),
     /// Say what a sync would do.
     Plan {
         /// The target.
@@ -167,6 +170,7 @@ pub struct Board {
 struct Shown {
     configured: Option<BTreeSet<String>>,
     statuses: BTreeMap<String, TargetStatus>,
+    hooks: Arc<[Hook]>,
 }
 
 /// A handle, the board that it reads, and the inbox that it writes to.
@@ -185,6 +189,11 @@ impl Board {
         shown.configured = Some(targets);
         drop(shown);
         self.changed();
+    }
+
+    /// Says which Repositories there are, and what their webhooks have to prove.
+    pub fn listen(&self, hooks: Vec<Hook>) {
+        self.shown().hooks = hooks.into();
     }
 
     /// Shows how a target stands.
@@ -208,6 +217,16 @@ impl Handle {
     /// How each known target stands, sorted by name.
     pub fn statuses(&self) -> Vec<TargetStatus> {
         self.board.shown().statuses.values().cloned().collect()
+    }
+
+    /// The Repositories, as webhooks see them.
+    pub fn hooks(&self) -> Arc<[Hook]> {
+        self.board.shown().hooks.clone()
+    }
+
+    /// Has repositories asked now; waits for nothing.
+    pub fn hint(&self, hints: Vec<Hint>) -> Result<()> {
+        self.ask(Request::Ask(hints))
     }
 
     /// A counter that moves with each change of a status.

@@ -3,6 +3,7 @@
 //! A target's name is one part of a path when its `/` is written `%2F`; two parts are understood as well.
 
 use super::Sources;
+use crate::sync::topology::is_meant;
 use crate::sync::{PlanOptions, Preview, Wait};
 use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
@@ -12,6 +13,8 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
 use std::fmt::Display;
+use trueup_plan::drift::DriftEntry;
+use trueup_plan::ignore::IgnoredField;
 use trueup_plan::record::{HistoryEntry, TargetStatus};
 
 /// Entries of history where nobody says how many.
@@ -29,6 +32,40 @@ pub struct Targets {
 pub struct History {
     /// The entries, newest first.
     pub history: Vec<HistoryEntry>,
+}
+
+/// `GET /api/v1/drift`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Drift {
+    /// What drifts and what drifted lately: what is there now first, then newest first.
+    pub drift: Vec<DriftEntry>,
+    /// Fields that are left to others as they are.
+    pub ignored: Vec<Ignored>,
+}
+
+/// A field of a target that is left to others.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Ignored {
+    /// The target.
+    pub target: String,
+    /// The field, who owns it and why it is left.
+    #[serde(flatten)]
+    pub field: IgnoredField,
+}
+
+impl Drift {
+    /// What is known of these targets; of all where none is named. A name means a target as it does everywhere.
+    pub fn of(statuses: &[TargetStatus], drift: Vec<DriftEntry>, named: &[String]) -> Self {
+        let is_named = |target: &str| named.is_empty() || named.iter().any(|name| is_meant(target, name));
+        let ignored = statuses.iter().filter(|status| is_named(&status.target)).flat_map(|status| {
+            let of = |field: &IgnoredField| Ignored { target: status.target.clone(), field: field.clone() };
+            status.ignored.iter().map(of)
+        });
+        Self {
+            drift: drift.into_iter().filter(|entry| is_named(&entry.target)).collect(),
+            ignored: ignored.collect(),
+        }
+    }
 }
 
 /// `POST /api/v1/sync`.
@@ -64,6 +101,10 @@ impl Refusal {
         Self { code, error: error.to_string() }
     }
 
+    pub(super) fn code(&self) -> StatusCode {
+        self.code
+    }
+
     fn internal(error: &anyhow::Error) -> Self {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, format!("{error:#}"))
     }
@@ -81,6 +122,11 @@ struct HistoryQuery {
 }
 
 #[derive(Debug, Deserialize)]
+struct DriftQuery {
+    target: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
 struct PlanQuery {
     revision: Option<String>,
 }
@@ -94,6 +140,7 @@ pub(super) fn router() -> Router<Sources> {
         .route("/targets/{target}/{cluster}", get(split))
         .route("/targets/{target}/{cluster}/history", get(split_history))
         .route("/targets/{target}/{cluster}/plan", get(split_plan))
+        .route("/drift", get(drift))
         .route("/sync", post(sync))
 }
 
@@ -182,6 +229,22 @@ async fn plan(
     let options = PlanOptions { revision: query.revision, local: None };
     let preview = sources.handle.plan(target, options).await.map_err(|error| Refusal::internal(&error))?;
     Ok(Json(preview))
+}
+
+async fn drift(
+    State(sources): State<Sources>,
+    query: Result<Query<DriftQuery>, QueryRejection>,
+) -> Result<Json<Drift>, Refusal> {
+    let Query(query) = query.map_err(|error| Refusal::new(StatusCode::BAD_REQUEST, error))?;
+    let statuses = sources.handle.statuses();
+    let named: Vec<String> = query.target.into_iter().collect();
+    if let Some(name) =
+        named.iter().find(|name| !statuses.iter().any(|status| is_meant(&status.target, name)))
+    {
+        return Err(Refusal::new(StatusCode::NOT_FOUND, format!("there is no target {name}")));
+    }
+    let drift = sources.store.drift().await.map_err(|error| Refusal::internal(&error))?;
+    Ok(Json(Drift::of(&statuses, drift, &named)))
 }
 
 async fn sync(

@@ -69,6 +69,48 @@ impl Ended {
     }
 }
 
+/// What became of a delivery of a webhook.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Delivered {
+    /// A repository is asked for it.
+    Accepted,
+    /// It was believed, and concerns nothing that is followed.
+    Ignored,
+    /// It does not know the secret.
+    Unauthorized,
+    /// No secret is configured.
+    Forbidden,
+    /// It is about a repository that is not configured.
+    Unknown,
+    /// Its body is too large.
+    TooLarge,
+    /// It cannot be understood.
+    Invalid,
+    /// There was no room for it.
+    Busy,
+}
+
+impl Delivered {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Accepted => "accepted",
+            Self::Ignored => "ignored",
+            Self::Unauthorized => "unauthorized",
+            Self::Forbidden => "forbidden",
+            Self::Unknown => "unknown",
+            Self::TooLarge => "too_large",
+            Self::Invalid => "invalid",
+            Self::Busy => "busy",
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct DeliveryLabels {
+    forge: &'static str,
+    result: &'static str,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct SyncLabels {
     app: String,
@@ -102,6 +144,7 @@ pub struct Metrics {
     stages: Family<StageLabels, Histogram, fn() -> Histogram>,
     kubernetes_requests: Family<RequestLabels, Counter>,
     git_requests: Family<ResultLabels, Counter>,
+    deliveries: Family<DeliveryLabels, Counter>,
     queue_depth: Gauge,
     queue_wait: Histogram,
 }
@@ -146,6 +189,7 @@ impl Metrics {
             stages: Family::new_with_constructor(durations),
             kubernetes_requests: Family::default(),
             git_requests: Family::default(),
+            deliveries: Family::default(),
             queue_depth: Gauge::default(),
             queue_wait: durations(),
         };
@@ -166,6 +210,11 @@ impl Metrics {
             self.kubernetes_requests.clone(),
         );
         ours.register("git_requests", "Requests to Git servers by result", self.git_requests.clone());
+        ours.register(
+            "webhook_deliveries",
+            "Deliveries of webhooks by forge and by what became of them",
+            self.deliveries.clone(),
+        );
         ours.register("queue_depth", "Targets that wait for their turn", self.queue_depth.clone());
         ours.register(
             "queue_wait_seconds",
@@ -198,6 +247,11 @@ impl Metrics {
     /// Counts a request to a Git server.
     pub fn git_request(&self, result: Ended) {
         self.git_requests.get_or_create(&ResultLabels { result: result.as_str() }).inc();
+    }
+
+    /// Counts a delivery of a webhook.
+    pub fn delivery(&self, forge: &'static str, result: Delivered) {
+        self.deliveries.get_or_create(&DeliveryLabels { forge, result: result.as_str() }).inc();
     }
 
     /// Says how many targets wait for their turn.

@@ -1,8 +1,9 @@
 //! How two versions of one object differ, field by field, and who made them differ.
 
 use crate::fields::FieldSet;
-use crate::managed::{ManagedEntry, entries, owner_of};
-use crate::secrets::{HIDDEN, is_confidential, is_secret};
+use crate::managed::{ManagedEntry, Operation, entries, owner_of};
+use crate::pattern::FieldPattern;
+use crate::secrets::{MaskKey, is_confidential, is_secret, masked};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -14,6 +15,8 @@ use trueup_model::{FieldPath, Segment, Value};
 pub struct Change {
     /// The path, as people write it: `spec.replicas`.
     pub field: String,
+    /// The path, as a rule that leaves it to others has it: `/spec/replicas`.
+    pub pointer: String,
     /// The live value; `None` where the field is not there.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub from: Option<Value>,
@@ -23,6 +26,9 @@ pub struct Change {
     /// The manager that wrote the live value, if known.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub manager: Option<String>,
+    /// How it wrote it, if known.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub operation: Option<Operation>,
     /// When that manager's entry last changed, RFC 3339.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub since: Option<String>,
@@ -45,10 +51,10 @@ const SERVER_OWNED: [&str; 6] =
     ["managedFields", "resourceVersion", "generation", "uid", "creationTimestamp", "selfLink"];
 
 /// The fields in which a live object differs from what a dry run of our apply predicts, in the order of their paths.
-/// What a Secret holds is told apart, but its values are left out.
-pub fn changes(live: &Value, predicted: &Value, own_manager: &str) -> Vec<Change> {
+/// For what a Secret holds, hashes under `key` stand.
+pub fn changes(live: &Value, predicted: &Value, own_manager: &str, key: &MaskKey) -> Vec<Change> {
     let secret = is_secret(live) || is_secret(predicted);
-    let comparison = Comparison { entries: entries(live), own: own_manager, secret };
+    let comparison = Comparison { entries: entries(live), own: own_manager, secret, key };
     let mut found = Vec::new();
     comparison.fields(&FieldPath::default(), live, predicted, &mut found);
     found
@@ -72,6 +78,7 @@ struct Comparison<'a> {
     entries: Vec<ManagedEntry>,
     own: &'a str,
     secret: bool,
+    key: &'a MaskKey,
 }
 
 // What a list item is told apart by, and the item in the live list and in the predicted one.
@@ -135,12 +142,14 @@ impl Comparison<'_> {
     fn change(&self, at: &FieldPath, from: Option<&Value>, to: Option<&Value>) -> Change {
         let owner = owner_of(&self.entries, self.own, &at.0);
         let hidden = self.secret && is_confidential(&at.0);
-        let shown = |value: &Value| if hidden { Value::from(HIDDEN) } else { value.clone() };
+        let shown = |value: &Value| if hidden { Value::from(masked(value, self.key)) } else { value.clone() };
         Change {
             field: at.to_string(),
+            pointer: FieldPattern::exactly(at).to_string(),
             from: from.map(shown),
             to: to.map(shown),
             manager: owner.map(|entry| entry.manager.clone()),
+            operation: owner.map(|entry| entry.operation),
             since: owner.and_then(|entry| entry.time.clone()),
         }
     }
@@ -208,7 +217,7 @@ mod tests {
         predicted["spec"]["containers"] = json!([{"name": "web", "image": "a:2"}]);
         predicted["metadata"]["resourceVersion"] = json!("3");
         let found: Vec<String> =
-            changes(&live, &predicted, "trueup").iter().map(ToString::to_string).collect();
+            changes(&live, &predicted, "trueup", &[7; 32]).iter().map(ToString::to_string).collect();
         assert_eq!(
             found,
             [
@@ -222,9 +231,10 @@ mod tests {
     #[test]
     fn equal_objects_do_not_differ_and_order_alone_is_a_difference() {
         let live = json!({"spec": {"args": ["a", "b"], "env": [{"name": "A"}, {"name": "B"}]}});
-        assert_eq!(changes(&live, &live, "trueup"), []);
+        assert_eq!(changes(&live, &live, "trueup", &[7; 32]), []);
         let reordered = json!({"spec": {"args": ["b", "a"], "env": [{"name": "B"}, {"name": "A"}]}});
-        let found: Vec<String> = changes(&live, &reordered, "trueup").into_iter().map(|c| c.field).collect();
+        let found: Vec<String> =
+            changes(&live, &reordered, "trueup", &[7; 32]).into_iter().map(|c| c.field).collect();
         assert_eq!(found, ["spec.args", "spec.env"]);
     }
 
@@ -241,7 +251,7 @@ mod tests {
         predicted["metadata"]["finalizers"] = json!(["a/a"]);
         predicted["ports"][0]["name"] = json!("http");
         let found: Vec<String> =
-            changes(&live, &predicted, "trueup").iter().map(ToString::to_string).collect();
+            changes(&live, &predicted, "trueup", &[7; 32]).iter().map(ToString::to_string).collect();
         assert_eq!(
             found,
             [
@@ -255,7 +265,7 @@ mod tests {
     fn a_list_whose_items_nothing_tells_apart_differs_as_a_whole() {
         let (live, predicted) =
             (json!({"rules": [{"a": 1}, {"a": 2}]}), json!({"rules": [{"a": 1}, {"a": 3}]}));
-        let found = changes(&live, &predicted, "trueup");
+        let found = changes(&live, &predicted, "trueup", &[7; 32]);
         assert_eq!(found.len(), 1);
         assert_eq!((found[0].field.as_str(), &found[0].from), ("rules", &Some(json!([{"a": 1}, {"a": 2}]))));
     }
@@ -267,14 +277,14 @@ mod tests {
         let mut predicted = live.clone();
         predicted["data"] = json!({"password": "czNjcjN0", "token": "czNjcjN0"});
         predicted["metadata"] = json!({"labels": {"a": "c"}});
-        let found = changes(&live, &predicted, "trueup");
+        let found = changes(&live, &predicted, "trueup", &[7; 32]);
         let fields: Vec<&str> = found.iter().map(|change| change.field.as_str()).collect();
         assert_eq!(fields, ["data.password", "data.token", "metadata.annotations", "metadata.labels.a"]);
         let text = serde_json::to_string(&found).unwrap();
         assert!(!text.contains("aHVudGVyMg") && !text.contains("czNjcjN0"), "{text}");
         assert_eq!(found[3].to, Some(json!("c")), "what is no secret is shown");
         predicted.as_object_mut().unwrap().remove("data");
-        let text = serde_json::to_string(&changes(&live, &predicted, "trueup")).unwrap();
+        let text = serde_json::to_string(&changes(&live, &predicted, "trueup", &[7; 32])).unwrap();
         assert!(!text.contains("aHVudGVyMg"), "{text}");
     }
 }

@@ -1,10 +1,11 @@
 //! The entries of `metadata.managedFields`: which manager wrote which fields, and when.
 
 use crate::fields::FieldSet;
+use serde::{Deserialize, Serialize};
 use trueup_model::{Segment, Value};
 
 /// How an entry's fields came to be owned.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Operation {
     /// Server-side apply: the entry is exactly what the manager asked for.
     Apply,

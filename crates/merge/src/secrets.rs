@@ -17,9 +17,6 @@ pub fn is_secret(object: &Value) -> bool {
         && object.get("apiVersion").and_then(Value::as_str) == Some("v1")
 }
 
-/// Stands for a value where no key is at hand to hash it with.
-pub const HIDDEN: &str = "<hidden>";
-
 /// Whether a field of a Secret holds, or may hold, what must not be shown. Annotations do: client-side apply keeps the whole
 /// manifest in one.
 pub fn is_confidential(path: &[Segment]) -> bool {

@@ -1,8 +1,9 @@
 //! What Git says: the rendered objects of a target, placed, labelled and hashed.
 
+use crate::ignore::Leave;
 use crate::observed::{Known, Live};
 use crate::order::{Stage, stage};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use trueup_merge::extract::Extract;
 use trueup_merge::token::Digest;
@@ -35,6 +36,8 @@ pub struct Want {
     /// Objects of the same target that must have been applied before this one can be: its namespace, its CRD, what
     /// `config.kubernetes.io/depends-on` names.
     pub needs: Vec<ObjectId>,
+    /// Fields of it that are left to others where the object is there already.
+    pub leave: Vec<Leave>,
 }
 
 impl Want {
@@ -61,4 +64,6 @@ pub struct Desired {
     pub objects: BTreeMap<ObjectId, Want>,
     /// Objects that cannot be applied whatever the cluster holds: identity and why.
     pub refused: BTreeMap<ObjectId, (Origin, String)>,
+    /// Those of the objects that leave fields to others.
+    pub loose: BTreeSet<ObjectId>,
 }

@@ -8,7 +8,9 @@
 
 pub mod apply_set;
 pub mod desired;
+pub mod drift;
 pub mod health;
+pub mod ignore;
 pub mod observed;
 pub mod order;
 pub mod place;

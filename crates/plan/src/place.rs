@@ -5,8 +5,12 @@
 
 use crate::apply_set;
 use crate::desired::{Desired, RECREATE_ANNOTATION, Want};
+use crate::ignore::{IgnoreRule, loosen, scales};
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use std::collections::BTreeMap;
 use trueup_merge::extract::wanted;
+use trueup_merge::secrets::is_secret;
 use trueup_merge::token::digest;
 use trueup_model::{GroupKind, Manifest, ObjectId, Value};
 
@@ -44,6 +48,8 @@ pub struct Placement<'a> {
     pub set: &'a str,
     /// The field manager that applies.
     pub manager: &'a str,
+    /// Which fields are left to others.
+    pub ignore: &'a [IgnoreRule],
     /// Says whether a group, version and kind is served.
     pub served: &'a dyn Fn(&str, &str, &str) -> Served,
 }
@@ -56,14 +62,19 @@ pub fn place(manifests: Vec<Manifest>, placement: &Placement<'_>) -> Desired {
         revision: placement.revision.to_owned(),
         ..Desired::default()
     };
+    let mut scaled = BTreeMap::new();
     for mut manifest in manifests {
         match locate(&mut manifest, placement, &definitions) {
-            Ok(id) => add(&mut desired, id, manifest, placement),
+            Ok(id) => {
+                scaled.extend(scales(&id, &manifest.value).map(|object| (object, id.clone())));
+                add(&mut desired, id, manifest, placement);
+            }
             Err(why) => {
                 desired.refused.insert(manifest.id(), (manifest.origin, why));
             }
         }
     }
+    loosen(&mut desired, placement.ignore, &scaled);
     connect(&mut desired, &definitions);
     desired
 }
@@ -165,6 +176,7 @@ fn add(desired: &mut Desired, id: ObjectId, mut manifest: Manifest, placement: &
         manifest.value["metadata"]["labels"] = Value::Object(serde_json::Map::new());
     }
     manifest.value["metadata"]["labels"][apply_set::PART_OF] = placement.set.into();
+    in_data(&mut manifest.value);
     let body: Vec<u8> = manifest.value.to_string().into_bytes();
     let want = Want {
         api_version: manifest.api_version().to_owned(),
@@ -175,9 +187,34 @@ fn add(desired: &mut Desired, id: ObjectId, mut manifest: Manifest, placement: &
         wave,
         recreate,
         needs,
+        leave: Vec::new(),
         id: id.clone(),
     };
     desired.objects.insert(id, want);
+}
+
+// The server keeps a Secret's `stringData` in its `data` and owns it under a name that nothing is found at, so what others write
+// there could not be noticed. What is no text is left for the server to refuse.
+fn in_data(object: &mut Value) {
+    if !is_secret(object) {
+        return;
+    }
+    let Some(texts) = object.get("stringData").and_then(Value::as_object) else { return };
+    let encoded = |value: &Value| Some(Value::from(BASE64_STANDARD.encode(value.as_str()?)));
+    let Some(encoded) =
+        texts.iter().map(|(key, value)| Some((key.clone(), encoded(value)?))).collect::<Option<Vec<_>>>()
+    else {
+        return;
+    };
+    let Some(fields) = object.as_object_mut() else { return };
+    let data = fields.entry("data").or_insert(Value::Null);
+    if data.is_null() {
+        *data = Value::Object(serde_json::Map::new());
+    }
+    if let Some(data) = data.as_object_mut() {
+        data.extend(encoded);
+        fields.remove("stringData");
+    }
 }
 
 /// Reads `group/namespaces/namespace/Kind/name, group/Kind/name`.
@@ -243,6 +280,7 @@ mod tests {
             namespace,
             set: "applyset-x-v1",
             manager: "trueup",
+            ignore: &[],
             served: &served,
         };
         place(manifests, &placement)
@@ -280,6 +318,21 @@ mod tests {
         assert!(refused.contains("does not know the kind Widget.example.com"), "{refused}");
         assert!(refused.contains("does not serve ConfigMap in version v2; it has v1"), "{refused}");
         assert!(refusals(&placed(&[config_map("a")], "")).join("").contains("names no namespace"));
+    }
+
+    #[test]
+    fn the_texts_of_a_secret_are_wanted_where_the_server_keeps_them() {
+        let secret = |more: &Value| {
+            let mut secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}});
+            secret.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            in_data(&mut secret);
+            (secret["data"].clone(), secret.get("stringData").cloned())
+        };
+        let both = json!({"data": {"a": "eA==", "b": "eQ=="}, "stringData": {"a": "hi"}});
+        assert_eq!(secret(&both), (json!({"a": "aGk=", "b": "eQ=="}), None));
+        assert_eq!(secret(&json!({"stringData": {"a": "hi"}})), (json!({"a": "aGk="}), None));
+        let wrong = json!({"stringData": {"a": 1}});
+        assert_eq!(secret(&wrong), (Value::Null, Some(json!({"a": 1}))), "the server refuses it");
     }
 
     #[test]

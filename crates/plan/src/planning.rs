@@ -111,6 +111,8 @@ impl fmt::Display for Action {
 pub enum Reason {
     /// It is in Git and not in the cluster.
     Missing,
+    /// It is in Git, was applied, and somebody deleted it.
+    Deleted,
     /// Git changed it since the last apply.
     ChangedInGit,
     /// Fields that we own were changed by others.
@@ -159,6 +161,7 @@ impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Missing => f.write_str("not in the cluster"),
+            Self::Deleted => f.write_str("deleted in the cluster"),
             Self::ChangedInGit => f.write_str("changed in Git"),
             Self::Drifted(changes) if changes.is_empty() => f.write_str("changed in the cluster"),
             Self::Drifted(changes) => write!(f, "changed in the cluster: {}", list(changes)),
@@ -277,6 +280,7 @@ impl Step {
             | Reason::StillHolds(_)
             | Reason::MovedTo(_) => true,
             Reason::Missing
+            | Reason::Deleted
             | Reason::ChangedInGit
             | Reason::Drifted(_)
             | Reason::Contested(_)
@@ -311,6 +315,7 @@ impl Step {
                 | Reason::StillHolds(_)
                 | Reason::MovedTo(_)
                 | Reason::Missing
+                | Reason::Deleted
                 | Reason::ChangedInGit
                 | Reason::Drifted(_)
                 | Reason::Contested(_)
@@ -383,11 +388,13 @@ fn wanted(want: &Want, observed: &Observed, known: Option<&Known>, policy: Polic
     if let Some(Verdict::Refused(why)) = verdict {
         return Some((Action::Hold, Reason::Refused(why.clone()), None));
     }
+    let was_applied = known.is_some_and(|known| known.digest == want.digest);
     match observed.seen(&want.id) {
         Seen::Unknown(why) => Some((Action::Hold, Reason::Unknown(why.to_owned()), None)),
         Seen::Stranger(stranger) => Some(adopt(stranger, policy)),
         Seen::Live(live) if live.deleting => Some((Action::Wait, Reason::BeingDeleted, None)),
         Seen::Live(live) => update(want, live, known, verdict, policy),
+        Seen::Absent if was_applied => Some((repair(policy, Action::Create), Reason::Deleted, None)),
         Seen::Absent => Some((Action::Create, Reason::Missing, None)),
     }
 }
@@ -427,14 +434,16 @@ fn update(
             Some((Action::Update, Reason::Differs(changes.clone()), None))
         }
         None if known.is_none() => Some((Action::Update, Reason::Unproven, None)),
-        Some(Verdict::Differs(changes)) => Some((on_drift(policy), Reason::Drifted(changes.clone()), None)),
-        None => Some((on_drift(policy), Reason::Drifted(Vec::new()), None)),
+        Some(Verdict::Differs(changes)) => {
+            Some((repair(policy, Action::Update), Reason::Drifted(changes.clone()), None))
+        }
+        None => Some((repair(policy, Action::Update), Reason::Drifted(Vec::new()), None)),
     }
 }
 
-fn on_drift(policy: Policy) -> Action {
+fn repair(policy: Policy, action: Action) -> Action {
     match policy.drift {
-        Drift::Repair => Action::Update,
+        Drift::Repair => action,
         Drift::Report => Action::Hold,
     }
 }

@@ -1,6 +1,8 @@
 //! What is kept of a turn: the target's status, an entry of its history, the next ledger.
 
+use crate::drift::Drifted;
 use crate::health::{Health, HealthStatus};
+use crate::ignore::IgnoredField;
 use crate::planning::Action;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -160,6 +162,9 @@ pub struct TargetStatus {
     /// Fields that others changed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub drift: Vec<DriftedField>,
+    /// Fields that are left to others as they are.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub ignored: Vec<IgnoredField>,
     /// Objects that should be deleted and are not: held, or waiting.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub prune_pending: Vec<ObjectId>,
@@ -224,4 +229,6 @@ pub struct Record {
     pub status: TargetStatus,
     /// An entry for the history, where the turn wrote or failed to.
     pub history: Option<HistoryEntry>,
+    /// The drift that the turn found.
+    pub drift: Vec<Drifted>,
 }

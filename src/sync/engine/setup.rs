@@ -3,13 +3,14 @@
 //! Enters: a configuration, and the setup of the one before. Leaves: a new [`Setup`]; what could not be set up is kept as a
 //! trouble and tried again. Absent: deleting anything from a cluster because it left the configuration.
 
+use super::super::hooks::HookKey;
 use super::super::repositories::Follow;
 use super::super::target::{TargetSpec, TargetState};
 use super::super::topology::{self, Secrets};
 use super::super::turn::base_status;
 use super::{Core, REPAIR, lock};
 use crate::cluster::{Access, Cluster, ClusterEvent, Via};
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::source;
 use anyhow::{Context as _, Result};
 use std::collections::BTreeMap;
@@ -40,6 +41,15 @@ impl Core {
                 Err(error) => drop(setup.troubles.insert(("Cluster", name.clone()), format!("{error:#}"))),
             }
         }
+        let mut hooks = Vec::new();
+        for (name, repository) in &config.repositories {
+            let hook = topology::hook(name, &repository.spec, &secrets).await;
+            if let HookKey::Unreadable(why) = &hook.key {
+                setup.troubles.insert(("Webhook", name.clone()), why.clone());
+            }
+            hooks.push(hook);
+        }
+        self.board.listen(hooks);
         let mut follow = Vec::new();
         for (name, repository) in &config.repositories {
             if repository.spec.suspend {
@@ -129,7 +139,11 @@ impl Core {
 
     /// The cluster whose Secrets the configuration refers to: the one that trueup runs in, or the only one there is.
     async fn home(self: &Arc<Self>, config: &Config, old: &Setup) -> Result<Cluster, String> {
-        let needed = config.repositories.values().any(|repository| repository.spec.secret_ref.is_some())
+        let refers = |spec: &config::RepositorySpec| {
+            spec.secret_ref.is_some()
+                || spec.webhook.as_ref().is_some_and(|webhook| webhook.secret_ref.is_some())
+        };
+        let needed = config.repositories.values().any(|repository| refers(&repository.spec))
             || config.clusters.values().any(|cluster| cluster.spec.secret_ref.is_some());
         if !needed {
             return Err("nothing refers to a Secret".to_owned());

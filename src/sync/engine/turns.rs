@@ -71,6 +71,7 @@ impl Core {
             directory: &self.directory,
             waits_for: self.waits_for(spec, revision.as_deref()),
             metrics: &self.metrics,
+            mask: &self.mask,
             stop,
             show: &|status| self.show(status),
         };
@@ -105,6 +106,10 @@ impl Core {
             self.store.ledger(&spec.name).await.map_err(|error| format!("the store: {error:#}"))?;
         state.status = lock(&self.statuses).get(&spec.name).cloned().unwrap_or_default();
         self.find_parents(spec, cluster, state).await?;
+        if state.parent.is_none() {
+            // Nothing was ever applied here: what is known is about another place, or about a cluster that is gone.
+            state.ledger.clear();
+        }
         if state.status.revision.is_empty()
             && let Some(recorded) =
                 state.parent.as_ref().and_then(|parent| parent.data.get(membership::STATUS))

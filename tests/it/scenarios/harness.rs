@@ -69,7 +69,8 @@ impl World {
         fs::write(self.folder.path().join("trueup.yaml"), text).unwrap();
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    /// A file beside the configuration.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
@@ -90,7 +91,7 @@ impl World {
         self.running = Some(child);
     }
 
-    fn address(&self) -> String {
+    pub(crate) fn address(&self) -> String {
         format!("127.0.0.1:{}", self.port.number())
     }
 

@@ -3,4 +3,6 @@
 mod drift;
 mod faults;
 pub(crate) mod harness;
+mod hooks;
+mod ignore;
 mod life;

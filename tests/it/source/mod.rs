@@ -2,6 +2,7 @@
 
 mod damage;
 mod local;
+mod monorepo;
 mod remote;
 mod repository;
 mod server;

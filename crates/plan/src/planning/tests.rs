@@ -47,8 +47,15 @@ impl Item<'_> {
     }
 
     fn changes(&self, name: &str) -> Option<Vec<Change>> {
-        let change =
-            |field| Change { field, from: None, to: None, manager: Some("kubectl".into()), since: None };
+        let change = |field: String| Change {
+            pointer: format!("/{field}"),
+            field,
+            from: None,
+            to: None,
+            manager: Some("kubectl".into()),
+            operation: None,
+            since: None,
+        };
         self.value(name).map(|fields| fields.split('+').map(|field| change(field.to_owned())).collect())
     }
 }
@@ -148,6 +155,7 @@ impl Situation {
             origin: Origin { path: "app.yaml".into(), line: 1 },
             wave: item.value("wave").map_or(0, |wave| wave.parse().unwrap()),
             recreate: item.has("recreate"),
+            leave: Vec::new(),
             needs: Vec::new(),
         };
         self.desired.objects.insert(item.id.clone(), want);
