@@ -28,16 +28,15 @@ pub(crate) fn changes(trueup: &Trueup<'_>, eye: &Eye, count: usize) -> Result<Me
     })
 }
 
-/// One commit that changes so many objects of the first app.
+/// One commit that changes so many objects, of as many apps as there are.
 pub(crate) fn change_many(trueup: &Trueup<'_>, eye: &Eye, count: usize) -> Result<Measured> {
     trueup.during(|trueup| {
-        let app = app_of(trueup, 0);
-        let last = app.objects.saturating_sub(count);
-        for index in last..app.objects {
-            trueup.write(app, index, 2)?;
+        for turn in 0..count {
+            let app = app_of(trueup, turn);
+            trueup.write(app, app.objects - 1 - turn / trueup.apps.len(), 2)?;
         }
         let start = trueup.push("Change some")?;
-        let seen = eye.until_all(count.min(app.objects), |sight| sight.version.as_deref() == Some("v2"))?;
+        let seen = eye.until_all(count, |sight| sight.version.as_deref() == Some("v2"))?;
         trueup.settle()?;
         Ok(vec![seen.saturating_duration_since(start)])
     })

@@ -32,14 +32,3 @@ fn memory(process: u32, field: &str) -> Option<u64> {
     let line = status.lines().find_map(|line| line.strip_prefix(field))?;
     line.trim().strip_suffix("kB")?.trim().parse().ok()
 }
-
-/// The process whose command line holds both words.
-pub(crate) fn find(one: &str, other: &str) -> Option<u32> {
-    let processes = fs::read_dir("/proc").ok()?.flatten();
-    processes.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok()).find(|process| {
-        let line = fs::read(format!("/proc/{process}/cmdline")).unwrap_or_default();
-        let line = String::from_utf8_lossy(&line);
-        let program = line.split('\0').next().unwrap_or_default();
-        program.ends_with(one) && line.contains(other)
-    })
-}

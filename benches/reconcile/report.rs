@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 
-use crate::Extent;
 use crate::figures::{Contender, Measured, Spread, Work};
+use crate::{Extent, Shape};
 
 /// One line on one work.
 pub(crate) fn short(measured: &Measured) -> Result<String> {
@@ -23,10 +23,11 @@ pub(crate) fn short(measured: &Measured) -> Result<String> {
 }
 
 /// First syncs of all contenders, and what else each can do. The first contender is the ceiling.
-pub(crate) fn tables(contenders: &[Contender], objects: usize) -> Result<String> {
+pub(crate) fn tables(shape: Shape, contenders: &[Contender]) -> Result<String> {
     let ceiling = contenders.first().context("nothing was measured")?;
+    let objects = shape.apps * shape.objects;
     let mut text = format!(
-        "## First sync of one app of {objects} ConfigMaps\n\n\
+        "## First sync of {shape}\n\n\
         | | time: median (least to most) | times the ceiling | requests an object | requests | CPU | peak memory |\n\
         |---|---|---|---|---|---|---|\n"
     );
@@ -46,7 +47,7 @@ pub(crate) fn tables(contenders: &[Contender], objects: usize) -> Result<String>
         let _ = writeln!(text, "| {} |", cells.join(" | "));
     }
     text.push_str(
-        "\n## What comes after it\n\n\
+        "\nWhat comes after it:\n\n\
         | | | time: median (least to most) | 99th percentile | writes each | requests each, besides the record | CPU each | peak memory until then |\n\
         |---|---|---|---|---|---|---|---|\n",
     );
@@ -74,7 +75,7 @@ pub(crate) fn tables(contenders: &[Contender], objects: usize) -> Result<String>
 }
 
 /// The median of the rounds' ratios: what disturbs one round disturbs both sides of it.
-fn times_the_ceiling(ceiling: &Contender, measured: &Measured) -> Result<f64> {
+pub(crate) fn times_the_ceiling(ceiling: &Contender, measured: &Measured) -> Result<f64> {
     let base = ceiling.measured.get(&Work::FirstSync).context("no ceiling")?;
     let mut ratios: Vec<f64> = measured
         .times
@@ -90,6 +91,7 @@ fn each_by_verb(measured: &Measured) -> String {
     let rounds = measured.times.len().max(1);
     let mut each = measured.requests.clone();
     each.0.values_mut().for_each(|count| *count /= rounds);
+    each.0.retain(|_, count| *count > 0);
     each.by_verb()
 }
 
@@ -122,25 +124,26 @@ fn megabytes(kib: u64) -> String {
     format!("{} MB", (kib * 1024).div_ceil(1_000_000))
 }
 
-/// `docs/measurements.md`.
-pub(crate) fn page(tables: &str, extent: Extent) -> String {
+/// A page with these tables.
+pub(crate) fn page(title: &str, command: &str, picture: &str, tables: &str, extent: Extent) -> String {
     format!(
-        "# Measurements
+        "# {title}
 
-What `cargo bench --bench reconcile -- --write` measured on {date}, all of it in one run, on {machine} that also did other
-work: ratios within the run say more than the times. One kube-apiserver with etcd on the same machine, without fsync and with
-an audit log, by which requests are counted. Bare requests and trueup take turns, {rounds} rounds, each in a namespace of its
-own that is emptied afterwards; kubectl runs once.
+What `{command}` measured on {date}, all of it in one run, on {machine} that also did other work: ratios within the run say more
+than the times. One kube-apiserver with etcd on the same machine, without fsync and with an audit log, by which requests are
+counted. Bare requests and trueup take turns, {rounds} rounds, each in a namespace of its own that is emptied afterwards; kubectl
+runs once.
 
-{tables}
+{picture}{tables}
 - *The ceiling* is bare server-side applies of objects that are rendered already, {in_flight} in flight over one client, from the
   first connection to the last answer. *Times the ceiling* is the median of the rounds' ratios.
-- *First sync* of trueup is from the start of the process until it says Synced: reading the configuration, fetching, rendering,
+- *First sync* of trueup is from the start of the process until all is Synced: reading the configuration, fetching, rendering,
   discovery and the first lists included. For kubectl it is the whole run.
-- *A commit that changes …* is from the end of `git push` into a repository on the same machine until the last object is changed
-  in the cluster, as a watch shows it. For bare requests it is one PATCH, for kubectl a run.
+- *A commit that …* is from the end of `git push` into a repository on the same machine until the last object is changed in the
+  cluster, as a watch shows it. For bare requests it is one PATCH, for kubectl a run.
 - *Drift* is from the API server's answer to somebody else's write until the object is as Git says again.
-- *Restart* is from the start of the process until each target had a turn.
+- *Restart* is from the start of the process until each target had a turn; *API server restarted* is from its first answer and a
+  foreign write until that drift is repaired.
 - *The record* is what a target's parent object in the cluster keeps, and the event about a sync.
 - *Peak memory* is the most that was ever resident (`VmHWM`).
 ",

@@ -208,8 +208,7 @@ impl Index {
     /// The members of some sets, and what is not known of the watched kinds.
     pub(super) fn members(&self, sets: &[String]) -> Members {
         let ids = sets.iter().filter_map(|set| self.sets.get(set.as_str())).flatten();
-        let members =
-            ids.filter_map(|id| Some(((**id).clone(), self.objects.get(id)?.1.clone()))).collect();
+        let members = ids.filter_map(|id| Some(((**id).clone(), self.objects.get(id)?.1.clone()))).collect();
         let unknown =
             self.watches.keys().filter_map(|kind| Some((kind.clone(), self.unknown(kind)?))).collect();
         Members { members, unknown }
@@ -283,7 +282,12 @@ mod tests {
     fn an_object_is_known_in_the_version_and_set_that_were_read_and_in_no_other() {
         let mut index = Index::default();
         put(&mut index, "x", "7", "one");
-        let id = ObjectId { group: String::new(), kind: "ConfigMap".into(), namespace: "a".into(), name: "x".into() };
+        let id = ObjectId {
+            group: String::new(),
+            kind: "ConfigMap".into(),
+            namespace: "a".into(),
+            name: "x".into(),
+        };
         assert!(index.known("one", &id, "7").is_some());
         assert!(index.known("one", &id, "8").is_none());
         assert!(index.known("two", &id, "7").is_none());

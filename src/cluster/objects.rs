@@ -142,15 +142,9 @@ impl Cluster {
         }
     }
 
-    fn applied(
-        &self,
-        request: &Apply<'_>,
-        answer: &[u8],
-        resource: &Resource,
-    ) -> Result<Applied, ApiError> {
-        let no_object = || {
-            ApiError::new(ApiErrorClass::Other, format!("patch {}: the answer is no object", request.id))
-        };
+    fn applied(&self, request: &Apply<'_>, answer: &[u8], resource: &Resource) -> Result<Applied, ApiError> {
+        let no_object =
+            || ApiError::new(ApiErrorClass::Other, format!("patch {}: the answer is no object", request.id));
         if request.mode == Mode::Write
             && let Some(live) = self.0.take(answer, resource).and_then(|taken| taken.live)
         {

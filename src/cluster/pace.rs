@@ -1,7 +1,7 @@
 //! How many requests may be under way at once: as many as the server answers as fast as it can.
 //!
 //! Enters: how long each write took, and the server's word when it has too much to do. Leaves: permits, in the order in which
-//! they were asked for. The bound moves as TCP's does: up by one for each round of answers that came as fast as ever, down
+//! they were asked for. The bound moves as TCP's does: up for each round of answers that came as fast as ever, down
 //! by half when the server refuses (429), and then nobody asks before `Retry-After`. Absent: any limit of requests a second,
 //! which would slow down a server that has priority and fairness of its own.
 
@@ -15,7 +15,7 @@ use tokio::time::Instant;
 /// Where the bound begins; measured to keep a small API server busy without queueing in it.
 const FIRST: usize = 32;
 /// How far it grows where the configuration names no bound.
-const MOST: usize = 96;
+const MOST: usize = 64;
 /// An answer within this time is fast, however fast others were.
 const FAST: Duration = Duration::from_millis(100);
 /// Answers that take so many times the best that was seen are a queue in the server.
@@ -40,6 +40,8 @@ struct State {
     took: Duration,
     /// The fastest round of late.
     best: Duration,
+    /// Whether nothing has gone too far yet.
+    is_beginning: bool,
     hold: Option<Instant>,
     cut: Option<Instant>,
 }
@@ -62,6 +64,7 @@ impl Pace {
             answers: 0,
             took: Duration::ZERO,
             best: Duration::MAX,
+            is_beginning: true,
             hold: None,
             cut: None,
         };
@@ -119,8 +122,10 @@ impl State {
         // What was best long ago may be out of reach now.
         self.best = self.best.saturating_add(self.best / 16).min(mean);
         if mean <= FAST || mean <= self.best * QUEUEING {
-            self.bound = (self.bound + 1).min(self.most);
+            let more = if self.is_beginning { (self.bound / 8).max(1) } else { 1 };
+            self.bound = (self.bound + more).min(self.most);
         } else {
+            self.is_beginning = false;
             self.bound = (self.bound - self.bound / 8).max(1);
         }
     }
@@ -132,6 +137,7 @@ impl State {
         // Requests that were out together are refused together: that counts once.
         if self.cut.is_none_or(|cut| now.duration_since(cut) >= hold) {
             self.cut = Some(now);
+            self.is_beginning = false;
             self.bound = (self.bound / 2).max(1);
         }
         (self.answers, self.took) = (0, Duration::ZERO);
