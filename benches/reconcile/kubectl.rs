@@ -9,50 +9,30 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 use trueup_testkit::ControlPlane;
 
-use crate::Extent;
-use crate::contender::{Contender, Quiet, Spread, check, made_by, peak_memory};
+use crate::figures::{Contender, Measured, Tally, Work};
+use crate::process;
 use crate::workload::{self, App};
 
 const AGENT: &str = "kubectl";
 
-/// Nothing where there is no kubectl.
-pub(crate) fn measure(plane: &ControlPlane, extent: Extent) -> Result<Option<Contender>> {
+/// One round of each; nothing where there is no kubectl. It takes most of a minute, and varies by less than what it is
+/// compared with.
+pub(crate) fn measure(plane: &ControlPlane, app: &App) -> Result<Option<Contender>> {
     let Some(version) = version() else {
-        eprintln!("there is no kubectl on the PATH: left out");
+        eprintln!("  there is no kubectl on the PATH: left out");
         return Ok(None);
     };
-    let namespace = plane.namespace("kubectl")?;
-    let app = App { namespace: namespace.name().to_owned(), objects: extent.objects };
+    let mut contender = Contender::new(format!("kubectl {version} apply --server-side -k"));
     let folder = tempfile::tempdir()?;
     for (name, text) in app.files() {
         fs::write(folder.path().join(name), text)?;
     }
-    // One round of each: it takes most of a minute, and varies by less than what it is compared with.
-    let mark = plane.mark()?;
-    let (first_sync, mut peak) = apply(plane, folder.path())?;
-    let first_requests = made_by(&plane.requests_since(mark)?, AGENT).len();
-    check(plane.api(), &app)?;
-
-    fs::write(folder.path().join(workload::file(0)), workload::text(0, 1))?;
-    let mark = plane.mark()?;
-    let (change, memory) = apply(plane, folder.path())?;
-    let writes =
-        made_by(&plane.requests_since(mark)?, AGENT).iter().filter(|request| request.is_write()).count();
-    peak = peak.max(memory);
-
-    let mark = plane.mark()?;
-    let (again, _) = apply(plane, folder.path())?;
-    let requests = made_by(&plane.requests_since(mark)?, AGENT).len();
-    Ok(Some(Contender {
-        name: format!("kubectl {version} apply --server-side -k"),
-        first_sync,
-        first_requests,
-        change: Some(Spread::of(vec![change])?.median),
-        change_writes: u32::try_from(writes).ok().map(f64::from),
-        quiet: Some(Quiet::Run(again, requests)),
-        drift: None,
-        peak_memory: Some(peak),
-    }))
+    contender.add(Work::FirstSync, apply(plane, folder.path())?);
+    workload::check(plane.api(), app.mix, &app.namespace, app.objects)?;
+    fs::write(folder.path().join(app.file(0)), app.text(0, 1))?;
+    contender.add(Work::OneObject, apply(plane, folder.path())?);
+    contender.add(Work::Elsewhere, apply(plane, folder.path())?);
+    Ok(Some(contender))
 }
 
 fn version() -> Option<String> {
@@ -62,8 +42,8 @@ fn version() -> Option<String> {
     Some(version.split('-').next().unwrap_or(version).trim().to_owned())
 }
 
-/// Runs it; gives how long it took, and the most memory that it had.
-fn apply(plane: &ControlPlane, folder: &Path) -> Result<(Duration, u64)> {
+fn apply(plane: &ControlPlane, folder: &Path) -> Result<Measured> {
+    let mark = plane.mark()?;
     let start = Instant::now();
     let mut child = Command::new("kubectl")
         .arg("--kubeconfig")
@@ -72,14 +52,17 @@ fn apply(plane: &ControlPlane, folder: &Path) -> Result<(Duration, u64)> {
         .arg(folder)
         .stdout(Stdio::null())
         .spawn()?;
-    let mut peak = 0;
+    let (mut peak, mut cpu) = (0, Duration::ZERO);
     let status = loop {
-        peak = peak.max(peak_memory(child.id()).unwrap_or_default());
+        peak = process::peak_memory(child.id()).unwrap_or(peak);
+        cpu = process::cpu(child.id()).unwrap_or(cpu);
         if let Some(status) = child.try_wait()? {
             break status;
         }
         thread::sleep(Duration::from_millis(10));
     };
     ensure!(status.success(), "kubectl ended with {status}");
-    Ok((start.elapsed(), peak))
+    let took = start.elapsed();
+    let requests = Tally::of(&plane.requests_since(mark)?, AGENT);
+    Ok(Measured { times: vec![took], requests, cpu, peak })
 }

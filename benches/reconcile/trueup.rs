@@ -10,50 +10,24 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use trueup_testkit::{ControlPlane, GitRepo, Namespace, Port, Request};
+use trueup_testkit::{ControlPlane, GitRepo, Port};
 
-use crate::Extent;
-use crate::contender::{Contender, Quiet, Spread, check, made_by, peak_memory};
-use crate::workload::{self, App};
+use crate::figures::{Measured, Tally};
+use crate::process;
+use crate::workload::App;
 
 const AGENT: &str = "trueup/";
 const PATIENCE: Duration = Duration::from_mins(5);
 
-pub(crate) fn measure(plane: &ControlPlane, extent: Extent) -> Result<Contender> {
-    let mut first = Vec::new();
-    for _ in 1..extent.rounds {
-        first.push(Running::start(plane, extent)?.synced_after);
-    }
-    let running = Running::start(plane, extent)?;
-    first.push(running.synced_after);
-    let first_requests = running.first_requests;
-    let (change, writes) = running.change(plane, extent.changes)?;
-    eprintln!("  nothing changes");
-    let quiet = quiet(plane, extent.idle)?;
-    eprintln!("  drift");
-    let drift = running.drift(plane, extent.changes)?;
-    Ok(Contender {
-        name: "trueup".to_owned(),
-        first_sync: Spread::of(first)?.median,
-        first_requests,
-        change: Some(Spread::of(change)?.median),
-        change_writes: Some(writes),
-        quiet: Some(quiet),
-        drift: Some(Spread::of(drift)?),
-        peak_memory: peak_memory(running.process.0.id()),
-    })
-}
-
-/// A trueup that has synced the app. The process ends when this is dropped.
-struct Running {
-    process: Process,
-    app: App,
-    repository: GitRepo,
+/// A repository with apps, a configuration that follows it, and the process that does, if it runs. The process ends when
+/// this is dropped.
+pub(crate) struct Trueup<'p> {
+    pub(crate) plane: &'p ControlPlane,
+    pub(crate) apps: Vec<App>,
+    pub(crate) repository: GitRepo,
     port: Port,
     folder: TempDir,
-    synced_after: Duration,
-    first_requests: usize,
-    _namespace: Namespace,
+    process: Option<Process>,
 }
 
 struct Process(Child);
@@ -66,151 +40,188 @@ impl Drop for Process {
     }
 }
 
-impl Running {
-    fn start(plane: &ControlPlane, extent: Extent) -> Result<Self> {
-        let namespace = plane.namespace("trueup")?;
-        let app = App { namespace: namespace.name().to_owned(), objects: extent.objects };
+impl<'p> Trueup<'p> {
+    pub(crate) fn prepare(plane: &'p ControlPlane, apps: Vec<App>) -> Result<Self> {
         let repository = GitRepo::create()?;
-        for (name, text) in app.files() {
-            repository.write(&format!("app/{name}"), text.as_bytes())?;
+        for app in &apps {
+            for (name, text) in app.files() {
+                repository.write(&format!("{}/{name}", app.name), text.as_bytes())?;
+            }
         }
-        repository.commit(&[], "The app")?;
+        repository.commit(&[], "The apps")?;
         let folder = tempfile::tempdir()?;
-        let config = folder.path().join("trueup.yaml");
-        fs::write(&config, configuration(plane, &repository, &app))?;
-        let port = Port::claim()?;
-        let log = File::create(folder.path().join("log"))?;
-        let mark = plane.mark()?;
+        fs::write(folder.path().join("trueup.yaml"), configuration(plane, &repository, &apps))?;
+        Ok(Self { plane, apps, repository, port: Port::claim()?, folder, process: None })
+    }
+
+    /// From the start of the process until all is Synced.
+    pub(crate) fn first_sync(&mut self) -> Result<Measured> {
+        let mark = self.plane.mark()?;
         let start = Instant::now();
+        self.start()?;
+        self.wait("everything is Synced", |trueup| {
+            let targets = trueup.targets()?;
+            let synced = targets.iter().filter(|target| target["sync"] == "Synced").count();
+            Ok(synced == trueup.apps.len())
+        })?;
+        self.measured(start.elapsed(), mark, Duration::ZERO)
+    }
+
+    /// From the start of the process until each target had a turn.
+    pub(crate) fn restart(&mut self) -> Result<Measured> {
+        let mark = self.plane.mark()?;
+        let start = Instant::now();
+        self.start()?;
+        self.wait("each target had a turn", |trueup| {
+            let turns = trueup.metric("trueup_stage_duration_seconds_count{stage=\"health\"}")?;
+            Ok(turns >= trueup.apps.len())
+        })?;
+        self.measured(start.elapsed(), mark, Duration::ZERO)
+    }
+
+    fn start(&mut self) -> Result<()> {
+        let log = File::create(self.folder.path().join("log"))?;
         let process = Command::new(env!("CARGO_BIN_EXE_trueup"))
             .arg("run")
             .arg("--config")
-            .arg(&config)
+            .arg(self.folder.path().join("trueup.yaml"))
             .arg("--state")
-            .arg(folder.path().join("state"))
-            .args(["--listen", &format!("127.0.0.1:{}", port.number())])
+            .arg(self.folder.path().join("state"))
+            .args(["--listen", &format!("127.0.0.1:{}", self.port.number())])
             .stdout(Stdio::null())
             .stderr(log)
             .spawn()?;
-        let mut running = Self {
-            process: Process(process),
-            app,
-            repository,
-            port,
-            folder,
-            synced_after: Duration::ZERO,
-            first_requests: 0,
-            _namespace: namespace,
-        };
-        running.wait_until_synced()?;
-        running.synced_after = start.elapsed();
-        running.first_requests = made_by(&plane.requests_since(mark)?, AGENT).len();
-        check(plane.api(), &running.app)?;
-        Ok(running)
+        self.process = Some(Process(process));
+        Ok(())
     }
 
-    fn wait_until_synced(&mut self) -> Result<()> {
+    pub(crate) fn stop(&mut self) {
+        self.process = None;
+    }
+
+    /// Loses what trueup remembers, its mirrors included.
+    pub(crate) fn lose_records(&self) -> Result<()> {
+        Ok(fs::remove_dir_all(self.folder.path().join("state"))?)
+    }
+
+    /// Measures what goes on while `work` runs, which gives how long each of its parts took.
+    pub(crate) fn during(&self, work: impl FnOnce(&Self) -> Result<Vec<Duration>>) -> Result<Measured> {
+        let mark = self.plane.mark()?;
+        let before = self.cpu();
+        let times = work(self)?;
+        let measured = self.measured(Duration::ZERO, mark, before)?;
+        Ok(Measured { times, ..measured })
+    }
+
+    fn measured(&self, took: Duration, mark: trueup_testkit::Mark, before: Duration) -> Result<Measured> {
+        let cpu = self.cpu().saturating_sub(before);
+        let requests = Tally::of(&self.plane.requests_since(mark)?, AGENT);
+        Ok(Measured { times: vec![took], requests, cpu, peak: self.peak() })
+    }
+
+    /// Commits and pushes what was written to the clone; gives when the push was over.
+    pub(crate) fn push(&self, message: &str) -> Result<Instant> {
+        self.repository.git(&["add", "--all"])?;
+        self.repository.git(&["commit", "--quiet", "-m", message])?;
+        self.repository.git(&["push", "--quiet", "origin", "HEAD"])?;
+        Ok(Instant::now())
+    }
+
+    pub(crate) fn write(&self, app: &App, index: usize, version: usize) -> Result<()> {
+        let path = format!("{}/{}", app.name, app.file(index));
+        self.repository.write(&path, app.text(index, version).as_bytes())
+    }
+
+    /// Waits until it follows Git and nothing is under way.
+    pub(crate) fn settle(&self) -> Result<()> {
+        let head = self.repository.head()?;
+        self.wait("everything is at the last commit", |trueup| {
+            let targets = trueup.targets()?;
+            Ok(targets.iter().all(|target| target["sync"] == "Synced" && target["revision"] == head))
+        })?;
+        thread::sleep(Duration::from_millis(500));
+        Ok(())
+    }
+
+    fn wait(&self, what: &str, done: impl Fn(&Self) -> Result<bool>) -> Result<()> {
         let end = Instant::now() + PATIENCE;
         loop {
-            let status = self.status();
-            if status.as_ref().is_ok_and(|status| status["sync"] == "Synced") {
+            let is_done = done(self);
+            if matches!(is_done, Ok(true)) {
                 return Ok(());
             }
-            if self.process.0.try_wait()?.is_some() || Instant::now() > end {
+            if Instant::now() > end || self.id().is_some_and(|id| process::cpu(id).is_none()) {
                 let log = fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
                 let tail: Vec<&str> = log.lines().rev().take(20).collect();
-                bail!(
-                    "trueup did not sync; {status:?}\n{}",
-                    tail.into_iter().rev().collect::<Vec<_>>().join("\n")
-                );
+                let tail = tail.into_iter().rev().collect::<Vec<_>>().join("\n");
+                bail!("trueup: not {what}; {is_done:?}; {:?}\n{tail}", self.targets());
             }
             thread::sleep(Duration::from_millis(5));
         }
     }
 
-    /// The one target's status, asked over HTTP.
-    fn status(&self) -> Result<Value> {
+    fn targets(&self) -> Result<Vec<Value>> {
+        let body: Value = serde_json::from_str(&self.http("/api/v1/targets")?)?;
+        Ok(body["targets"].as_array().cloned().unwrap_or_default())
+    }
+
+    /// A counter as `/metrics` shows it; 0 where there is none yet.
+    fn metric(&self, name: &str) -> Result<usize> {
+        let text = self.http("/metrics")?;
+        let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        Ok(line.map(str::parse).transpose()?.unwrap_or_default())
+    }
+
+    /// The stages' durations so far, for whoever looks for where the time goes.
+    pub(crate) fn stages(&self) -> Result<String> {
+        let text = self.http("/metrics")?;
+        let sums = text.lines().filter_map(|line| line.strip_prefix("trueup_stage_duration_seconds_sum"));
+        Ok(sums.collect::<Vec<_>>().join(" "))
+    }
+
+    fn http(&self, path: &str) -> Result<String> {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port.number()))?;
-        stream.write_all(b"GET /api/v1/targets HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")?;
+        let request = format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes())?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer)?;
         let (_, body) = answer.split_once("\r\n\r\n").context("not an answer")?;
-        let targets: Value = serde_json::from_str(body)?;
-        targets.pointer("/targets/0").cloned().context("no target yet")
+        Ok(body.to_owned())
     }
 
-    /// From the start of `git push` until the object is as the commit says; and the writes for each.
-    fn change(&self, plane: &ControlPlane, count: usize) -> Result<(Vec<Duration>, f64)> {
-        let mut took = Vec::new();
-        let mark = plane.mark()?;
-        for index in 0..count {
-            self.repository
-                .write(&format!("app/{}", workload::file(index)), workload::text(index, 1).as_bytes())?;
-            self.repository.git(&["commit", "--quiet", "--all", "-m", &format!("Change {index}")])?;
-            let start = Instant::now();
-            self.repository.git(&["push", "--quiet", "origin", "HEAD"])?;
-            self.until(plane, index, "v1")?;
-            took.push(start.elapsed());
-        }
-        let requests = plane.requests_since(mark)?;
-        let writes = made_by(&requests, AGENT).iter().filter(|request| is_write_to_app(request)).count();
-        Ok((took, ratio(writes, count)))
+    fn id(&self) -> Option<u32> {
+        self.process.as_ref().map(|process| process.0.id())
     }
 
-    /// From the answer to somebody else's write until the object is as Git says. Each time another object, so that no fight
-    /// is suspected.
-    fn drift(&self, plane: &ControlPlane, count: usize) -> Result<Vec<Duration>> {
-        let mut took = Vec::new();
-        for index in 0..count {
-            plane.api().merge(&self.app.path(index), &json!({"data": {"version": "drifted"}}))?;
-            let start = Instant::now();
-            self.until(plane, index, "v1")?;
-            took.push(start.elapsed());
-            thread::sleep(Duration::from_millis(50));
-        }
-        Ok(took)
+    fn cpu(&self) -> Duration {
+        self.id().and_then(process::cpu).unwrap_or_default()
     }
 
-    fn until(&self, plane: &ControlPlane, index: usize, version: &str) -> Result<()> {
-        let end = Instant::now() + PATIENCE;
-        while plane.api().get(&self.app.path(index))?["data"]["version"] != version {
-            if Instant::now() > end {
-                bail!("{} did not become {version}; {:?}", self.app.path(index), self.status());
-            }
-        }
-        Ok(())
+    /// In KiB.
+    pub(crate) fn peak(&self) -> u64 {
+        self.id().and_then(process::peak_memory).unwrap_or_default()
+    }
+
+    /// In KiB.
+    pub(crate) fn memory_now(&self) -> u64 {
+        self.id().and_then(process::memory_now).unwrap_or_default()
     }
 }
 
-fn quiet(plane: &ControlPlane, idle: Duration) -> Result<Quiet> {
-    // What follows on the last change is not part of the quiet.
-    thread::sleep(Duration::from_secs(3));
-    let mark = plane.mark()?;
-    thread::sleep(idle);
-    Ok(Quiet::During(idle, made_by(&plane.requests_since(mark)?, AGENT).len()))
-}
-
-/// The parent's record aside, which is written after a turn.
-fn is_write_to_app(request: &Request) -> bool {
-    request.is_write() && request.resource == "configmaps" && !request.name.starts_with("trueup.")
-}
-
-#[allow(clippy::cast_precision_loss, reason = "small counts")]
-fn ratio(writes: usize, changes: usize) -> f64 {
-    writes as f64 / changes as f64
-}
-
-fn configuration(plane: &ControlPlane, repository: &GitRepo, app: &App) -> String {
-    let documents = [
+fn configuration(plane: &ControlPlane, repository: &GitRepo, apps: &[App]) -> String {
+    let namespace = apps.first().map(|app| app.namespace.as_str()).unwrap_or_default();
+    let mut documents = vec![
         json!({"kind": "Repository", "metadata": {"name": "config"}, "spec": {"url": repository.bare_path(), "ref": {"branch": "main"}}}),
         json!({"kind": "Cluster", "metadata": {"name": "bench"}, "spec": {"kubeconfig": {"path": plane.kubeconfig()}}}),
-        json!({"kind": "Environment", "metadata": {"name": "bench"}, "spec": {"cluster": "bench", "namespace": app.namespace}}),
-        json!({"kind": "App", "metadata": {"name": "settings"}, "spec": {"repository": "config", "path": "app", "environments": ["bench"]}}),
+        json!({"kind": "Environment", "metadata": {"name": "bench"}, "spec": {"cluster": "bench", "namespace": namespace}}),
     ];
+    documents.extend(apps.iter().map(|app| {
+        json!({"kind": "App", "metadata": {"name": app.name}, "spec": {"repository": "config", "path": app.name, "environments": ["bench"]}})
+    }));
     // JSON is YAML.
-    let texts = documents.map(|mut document| {
+    let texts = documents.into_iter().map(|mut document| {
         document["apiVersion"] = "trueup.dev/v1alpha1".into();
         document.to_string()
     });
-    texts.join("\n---\n")
+    texts.collect::<Vec<_>>().join("\n---\n")
 }

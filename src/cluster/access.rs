@@ -1,10 +1,15 @@
 //! How to reach an API server.
 
 use anyhow::{Context as _, Result};
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
 use kube::Client;
+use kube::client::{Body, ConfigExt as _};
 use kube::config::{Config, KubeConfigOptions, Kubeconfig, KubeconfigError};
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
+use tower::{BoxError, ServiceBuilder};
 
 /// A cluster's name and the way to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,6 +18,8 @@ pub struct Access {
     pub name: String,
     /// The way.
     pub via: Via,
+    /// How many requests may be under way at once, at most.
+    pub in_flight: Option<NonZeroU32>,
 }
 
 /// The way to a cluster.
@@ -63,7 +70,32 @@ pub(super) async fn client(access: &Access) -> Result<Client> {
     // Bounded by each request itself; a watch is silent for minutes.
     config.read_timeout = None;
     config.write_timeout = Some(Duration::from_secs(30));
-    Client::try_from(config).with_context(|| format!("Cluster {}", access.name))
+    // Retries are ours to make and to count, as the server paces them.
+    config.default_retry = false;
+    connect(config).with_context(|| format!("Cluster {}", access.name))
+}
+
+// kube's own connector leaves Nagle's algorithm on: the first request of each connection then waits 40 ms for an
+// acknowledgement that the server holds back. Ways that need more than a connection (a proxy, certificates from a program)
+// stay with kube.
+fn connect(config: Config) -> Result<Client> {
+    if config.proxy_url.is_some() || config.auth_info.exec.is_some() {
+        return Ok(Client::try_from(config)?);
+    }
+    let mut connector = HttpConnector::new();
+    connector.enforce_http(false);
+    connector.set_nodelay(true);
+    connector.set_connect_timeout(config.connect_timeout);
+    let client = hyper_util::client::legacy::Client::builder(TokioExecutor::new())
+        .pool_timer(TokioTimer::new())
+        .build::<_, Body>(config.rustls_https_connector_with_connector(connector)?);
+    let service = ServiceBuilder::new()
+        .layer(config.base_uri_layer())
+        .option_layer(config.auth_layer()?)
+        .layer(config.extra_headers_layer()?)
+        .map_err(BoxError::from)
+        .service(client);
+    Ok(Client::new(service, config.default_namespace))
 }
 
 /// kube names the path and the cause a second time.

@@ -4,10 +4,11 @@
 //! one of a newer resource version, so an event from before our write cannot undo what the write's answer said.
 
 use super::catalog::Resource;
+use super::reading::Head;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use trueup_model::{GroupKind, ObjectId, Value};
-use trueup_plan::apply_set::PART_OF;
 use trueup_plan::observed::Live;
 
 /// How long a watch may be down before what it showed counts as unknown.
@@ -40,33 +41,43 @@ pub(super) type Changed = BTreeSet<String>;
 
 #[derive(Default)]
 pub(super) struct Index {
-    objects: BTreeMap<ObjectId, (String, Live)>,
-    sets: HashMap<String, BTreeSet<ObjectId>>,
+    objects: BTreeMap<Arc<ObjectId>, (Arc<str>, Live)>,
+    sets: HashMap<Arc<str>, BTreeSet<Arc<ObjectId>>>,
     watches: BTreeMap<GroupKind, BTreeMap<String, Progress>>,
 }
 
-/// The set, identity and slim form of a live object; `None` for one that is in no set.
-pub(super) fn slim(object: &mut Value, resource: &Resource) -> Option<(String, ObjectId, Live)> {
-    // The items of a list do not name their kind.
-    if let Some(fields) = object.as_object_mut() {
-        fields.entry("kind").or_insert_with(|| resource.kind.clone().into());
-        fields.entry("apiVersion").or_insert_with(|| resource.api_version().into());
-    }
-    let set = object.get("metadata")?.get("labels")?.get(PART_OF)?.as_str()?.to_owned();
-    let id = identity(object, resource)?;
-    Some((set, id, Live::of(object, super::MANAGER)))
+/// A live object as it was sent, read as far as is needed.
+pub(super) enum Read<'b> {
+    /// It is in a set.
+    Member {
+        /// The set.
+        set: String,
+        /// Its identity.
+        id: ObjectId,
+        /// Its version.
+        version: String,
+        /// The object.
+        bytes: &'b [u8],
+    },
+    /// It is in none.
+    Outside(ObjectId),
 }
 
-/// The identity of a live object of a kind.
-pub(super) fn identity(object: &Value, resource: &Resource) -> Option<ObjectId> {
-    let metadata = object.get("metadata")?;
-    let text = |field: &str| metadata.get(field).and_then(Value::as_str).unwrap_or_default().to_owned();
-    Some(ObjectId {
-        group: resource.group.clone(),
-        kind: resource.kind.clone(),
-        namespace: text("namespace"),
-        name: metadata.get("name")?.as_str()?.to_owned(),
-    })
+impl<'b> Read<'b> {
+    /// Reads the head of an object of a kind; `None` where the bytes are no object.
+    pub(super) fn of(bytes: &'b [u8], resource: &Resource) -> Option<Self> {
+        let head = Head::of(bytes)?;
+        let id = head.id(resource)?;
+        Some(match head.set() {
+            Some(set) => Self::Member { set: set.to_owned(), id, version: head.version().to_owned(), bytes },
+            None => Self::Outside(id),
+        })
+    }
+}
+
+/// The slim form of a live object.
+pub(super) fn slim(object: &Value) -> Live {
+    Live::of(object, super::MANAGER)
 }
 
 fn version(text: &str) -> u64 {
@@ -75,32 +86,41 @@ fn version(text: &str) -> u64 {
 }
 
 impl Index {
+    /// What is known of an object, if it is known in this version and set already: nothing of it has to be read then.
+    pub(super) fn known(&self, set: &str, id: &ObjectId, as_of: &str) -> Option<&Live> {
+        let (known_set, live) = self.objects.get(id)?;
+        (&**known_set == set && live.resource_version == as_of).then_some(live)
+    }
+
     /// Puts a live object in, unless a newer one is there; gives the sets that are concerned.
-    pub(super) fn put(&mut self, set: String, id: ObjectId, live: Live) -> Changed {
+    pub(super) fn put(&mut self, set: &str, id: ObjectId, live: Live) -> Changed {
         let mut changed = Changed::new();
-        if let Some((old_set, old)) = self.objects.get(&id) {
+        if let Some((old_set, old)) = self.objects.get_mut(&id) {
             let (was, is) = (version(&old.resource_version), version(&live.resource_version));
             if is < was {
                 return changed;
             }
-            if *old_set != set {
-                changed.insert(old_set.clone());
-                if let Some(ids) = self.sets.get_mut(old_set) {
-                    ids.remove(&id);
+            let same = (&old.uid, old.token, &old.health, old.deleting, old.keep)
+                == (&live.uid, live.token, &live.health, live.deleting, live.keep);
+            if &**old_set == set {
+                *old = live;
+                if !same {
+                    changed.insert(set.to_owned());
                 }
+                return changed;
             }
-            let same = *old_set == set
-                && (&old.uid, old.token, &old.health, old.deleting, old.keep)
-                    == (&live.uid, live.token, &live.health, live.deleting, live.keep);
-            if !same {
-                changed.insert(set.clone());
-            }
-        } else {
-            changed.insert(set.clone());
+            changed.extend(self.remove(&id));
         }
+        changed.insert(set.to_owned());
+        // Each name is kept once, however many objects and tables speak of it.
+        let (set, id) = (self.set(set), Arc::new(id));
         self.sets.entry(set.clone()).or_default().insert(id.clone());
         self.objects.insert(id, (set, live));
         changed
+    }
+
+    fn set(&self, set: &str) -> Arc<str> {
+        self.sets.get_key_value(set).map_or_else(|| set.into(), |(known, _)| known.clone())
     }
 
     /// Takes an object out: it was deleted, or is a member no longer.
@@ -112,7 +132,7 @@ impl Index {
                 self.sets.remove(&set);
             }
         }
-        Changed::from([set])
+        Changed::from([set.to_string()])
     }
 
     /// Takes out what a complete list of the kind, as of a resource version, did not show.
@@ -123,7 +143,7 @@ impl Index {
         listed: &BTreeSet<ObjectId>,
         as_of: &str,
     ) -> Changed {
-        let gone: Vec<ObjectId> = self
+        let gone: Vec<Arc<ObjectId>> = self
             .objects
             .iter()
             .filter(|(id, (_, live))| {
@@ -159,8 +179,10 @@ impl Index {
     }
 
     fn sets_of(&self, kind: &GroupKind) -> Changed {
-        let of_kind = |id: &&ObjectId| id.kind == kind.kind && id.group == kind.group;
-        self.objects.iter().filter(|(id, _)| of_kind(id)).map(|(_, (set, _))| set.clone()).collect()
+        let of_kind = |id: &ObjectId| id.kind == kind.kind && id.group == kind.group;
+        let sets: BTreeSet<&Arc<str>> =
+            self.objects.iter().filter(|(id, _)| of_kind(id)).map(|(_, (set, _))| set).collect();
+        sets.into_iter().map(ToString::to_string).collect()
     }
 
     /// Whether the first list of a kind has come back, or never will.
@@ -185,8 +207,8 @@ impl Index {
 
     /// The members of some sets, and what is not known of the watched kinds.
     pub(super) fn members(&self, sets: &[String]) -> Members {
-        let ids = sets.iter().filter_map(|set| self.sets.get(set)).flatten();
-        let members = ids.filter_map(|id| Some((id.clone(), self.objects.get(id)?.1.clone()))).collect();
+        let ids = sets.iter().filter_map(|set| self.sets.get(set.as_str())).flatten();
+        let members = ids.filter_map(|id| Some(((**id).clone(), self.objects.get(id)?.1.clone()))).collect();
         let unknown =
             self.watches.keys().filter_map(|kind| Some((kind.clone(), self.unknown(kind)?))).collect();
         Members { members, unknown }
@@ -197,7 +219,9 @@ impl Index {
 mod tests {
     use super::*;
     use crate::cluster::catalog::Scope;
+    use crate::cluster::reading::whole;
     use serde_json::json;
+    use trueup_plan::apply_set::PART_OF;
 
     fn resource() -> Resource {
         Resource {
@@ -211,9 +235,18 @@ mod tests {
     }
 
     fn put(index: &mut Index, name: &str, version: &str, set: &str) -> Changed {
-        let mut object = json!({"metadata": {"name": name, "namespace": "a", "uid": "u", "resourceVersion": version, "labels": {PART_OF: set}}});
-        let (set, id, live) = slim(&mut object, &resource()).unwrap();
-        index.put(set, id, live)
+        let object = json!({"metadata": {"name": name, "namespace": "a", "uid": "u", "resourceVersion": version, "labels": {PART_OF: set}}});
+        take(index, &object)
+    }
+
+    fn take(index: &mut Index, object: &Value) -> Changed {
+        let bytes = object.to_string();
+        match Read::of(bytes.as_bytes(), &resource()).unwrap() {
+            Read::Member { set, id, bytes, .. } => {
+                index.put(&set, id, slim(&whole(bytes, &resource()).unwrap()))
+            }
+            Read::Outside(id) => index.remove(&id),
+        }
     }
 
     fn names(index: &Index, set: &str) -> Vec<String> {
@@ -234,6 +267,30 @@ mod tests {
         put(&mut index, "x", "1", "one");
         assert_eq!(put(&mut index, "x", "2", "two"), Changed::from(["one".into(), "two".into()]));
         assert!(names(&index, "one").is_empty());
+    }
+
+    #[test]
+    fn an_object_that_leaves_its_set_is_no_member_of_any() {
+        let mut index = Index::default();
+        put(&mut index, "x", "1", "one");
+        let bare = json!({"metadata": {"name": "x", "namespace": "a", "resourceVersion": "2"}});
+        assert_eq!(take(&mut index, &bare), Changed::from(["one".into()]));
+        assert!(names(&index, "one").is_empty());
+    }
+
+    #[test]
+    fn an_object_is_known_in_the_version_and_set_that_were_read_and_in_no_other() {
+        let mut index = Index::default();
+        put(&mut index, "x", "7", "one");
+        let id = ObjectId {
+            group: String::new(),
+            kind: "ConfigMap".into(),
+            namespace: "a".into(),
+            name: "x".into(),
+        };
+        assert!(index.known("one", &id, "7").is_some());
+        assert!(index.known("one", &id, "8").is_none());
+        assert!(index.known("two", &id, "7").is_none());
     }
 
     #[test]

@@ -8,7 +8,9 @@ mod catalog;
 mod error;
 mod index;
 mod objects;
+mod pace;
 mod parent;
+mod reading;
 mod rest;
 mod watch;
 
@@ -20,19 +22,20 @@ pub use objects::{Applied, Apply, Deletion, Force, Found, Mode, Strangers};
 pub use parent::{EventKind, Parent};
 pub use rest::Counter;
 
-use index::{Changed, Index, Progress};
+use index::{Changed, Index, Progress, Read, slim};
+use pace::Pace;
+use reading::whole;
 use rest::Rest;
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
-use trueup_model::GroupKind;
+use trueup_model::{GroupKind, ObjectId};
+use trueup_plan::observed::Live;
 
 /// The name of our field manager.
 pub const MANAGER: &str = "trueup";
-/// Writes under way at once; measured to keep a small API server busy without queueing in it.
-const WRITES: usize = 32;
 
 /// Where something changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,8 +68,15 @@ struct Inner {
     watched: Mutex<BTreeSet<GroupKind>>,
     discovered: Notify,
     progressed: Notify,
-    writes: Semaphore,
     stop: CancellationToken,
+}
+
+/// A live object that was taken in.
+struct Taken {
+    id: ObjectId,
+    /// What is known of it, if it is a member of a set.
+    live: Option<Live>,
+    changed: Changed,
 }
 
 impl Cluster {
@@ -75,7 +85,7 @@ impl Cluster {
         let client = access::client(access).await?;
         let inner = Inner {
             name: access.name.clone(),
-            rest: Rest::new(client, counter),
+            rest: Rest::new(client, counter, Pace::below(access.in_flight)),
             listener,
             catalog: RwLock::default(),
             index: Mutex::default(),
@@ -83,7 +93,6 @@ impl Cluster {
             watched: Mutex::default(),
             discovered: Notify::new(),
             progressed: Notify::new(),
-            writes: Semaphore::new(WRITES),
             stop: CancellationToken::new(),
         };
         Ok(Self(Arc::new(inner)))
@@ -175,6 +184,26 @@ impl Inner {
 
     fn with_index<T>(&self, work: impl FnOnce(&mut Index) -> T) -> T {
         work(&mut self.index.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Takes a live object of a kind in, as the server sent it: a member is put in the index, unless that knows it in this
+    /// version already, and what is no member is taken out. Gives what is known of it now.
+    fn take(&self, bytes: &[u8], resource: &Resource) -> Option<Taken> {
+        match Read::of(bytes, resource)? {
+            Read::Member { set, id, version, bytes } => {
+                let known = self.with_index(|index| index.known(&set, &id, &version).cloned());
+                if let Some(live) = known {
+                    return Some(Taken { id, live: Some(live), changed: Changed::new() });
+                }
+                let live = slim(&whole(bytes, resource)?);
+                let changed = self.with_index(|index| index.put(&set, id.clone(), live.clone()));
+                Some(Taken { id, live: Some(live), changed })
+            }
+            Read::Outside(id) => {
+                let changed = self.with_index(|index| index.remove(&id));
+                Some(Taken { id, live: None, changed })
+            }
+        }
     }
 
     fn namespaces(&self) -> BTreeSet<String> {

@@ -6,9 +6,11 @@
 use super::catalog::Resource;
 use super::error::{ApiError, ApiErrorClass};
 use super::index::slim;
+use super::reading::whole;
 use super::rest::{Ask, encode};
 use super::{Cluster, MANAGER};
 use crate::bounded::in_order;
+use bytes::Bytes;
 use futures::FutureExt as _;
 use http::Method;
 use serde_json::json;
@@ -113,6 +115,7 @@ impl Cluster {
             "{}?fieldManager={MANAGER}&force={force}&fieldValidation=Strict{dry_run}",
             resource.object(request.id)
         );
+        let body = Bytes::copy_from_slice(request.body);
         let mut tries = 0;
         loop {
             tries += 1;
@@ -123,13 +126,10 @@ impl Cluster {
                 uri: uri.clone(),
                 content_type: Some("application/apply-patch+yaml"),
                 accept: None,
-                body: request.body.to_vec(),
+                body: body.clone(),
             };
-            let permit = self.0.writes.acquire().await;
-            let answer = self.0.rest.json(ask).await;
-            drop(permit);
-            match answer {
-                Ok(object) => return Ok(self.applied(object, &resource, request.mode)),
+            match self.0.rest.bytes(ask).await {
+                Ok(answer) => return self.applied(request, &answer, &resource),
                 Err(error) if error.is_passing() && tries < TRIES => {
                     let pause = Duration::from_millis(100 * 2u64.pow(tries));
                     let pause = error.retry_after.unwrap_or(pause).min(Duration::from_secs(10));
@@ -142,18 +142,16 @@ impl Cluster {
         }
     }
 
-    fn applied(&self, mut object: Value, resource: &Resource, mode: Mode) -> Applied {
-        match slim(&mut object, resource) {
-            Some((set, id, live)) if mode == Mode::Write => {
-                self.0.with_index(|index| index.put(set, id, live.clone()));
-                Applied { live, object: None }
-            }
-            Some((_, _, live)) => Applied { live, object: Some(object) },
-            None => Applied {
-                live: Live::of(&object, MANAGER),
-                object: Some(object).filter(|_| mode == Mode::DryRun),
-            },
+    fn applied(&self, request: &Apply<'_>, answer: &[u8], resource: &Resource) -> Result<Applied, ApiError> {
+        let no_object =
+            || ApiError::new(ApiErrorClass::Other, format!("patch {}: the answer is no object", request.id));
+        if request.mode == Mode::Write
+            && let Some(live) = self.0.take(answer, resource).and_then(|taken| taken.live)
+        {
+            return Ok(Applied { live, object: None });
         }
+        let object = whole(answer, resource).ok_or_else(no_object)?;
+        Ok(Applied { live: slim(&object), object: Some(object).filter(|_| request.mode == Mode::DryRun) })
     }
 
     /// The live object, whole, in the version that the server prefers.
@@ -207,17 +205,15 @@ impl Cluster {
             uri: resource.object(id),
             content_type: Some("application/json"),
             accept: None,
-            body: options.to_string().into_bytes(),
+            body: options.to_string().into(),
         };
-        match self.0.rest.json(ask).await {
-            Ok(object) if object.pointer("/metadata/deletionTimestamp").is_some() => {
-                self.0.with_index(|index| {
-                    let mut object = object;
-                    slim(&mut object, resource).map(|(set, id, live)| index.put(set, id, live))
-                });
-                Ok(Deletion::Started)
-            }
-            Ok(_) => {
+        match self.0.rest.bytes(ask).await {
+            Ok(answer) => {
+                let object: Value = serde_json::from_slice(&answer).unwrap_or_default();
+                if object.pointer("/metadata/deletionTimestamp").is_some() {
+                    self.0.take(&answer, resource);
+                    return Ok(Deletion::Started);
+                }
                 self.0.with_index(|index| index.remove(id));
                 Ok(Deletion::Gone)
             }
@@ -304,7 +300,7 @@ impl Cluster {
                 uri: format!("{}?fieldManager={MANAGER}", resource.object(id)),
                 content_type: Some("application/json-patch+json"),
                 accept: None,
-                body: patch.to_string().into_bytes(),
+                body: patch.to_string().into(),
             };
             match self.0.rest.json(ask).await {
                 Ok(_) => return Ok(()),

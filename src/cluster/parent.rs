@@ -77,7 +77,7 @@ impl Cluster {
             uri: format!("{}?fieldManager={MANAGER}&force=true", path(parent)),
             content_type: Some("application/apply-patch+yaml"),
             accept: None,
-            body: body(parent).to_string().into_bytes(),
+            body: body(parent).to_string().into(),
         };
         let written = self.0.rest.json(ask).await?;
         Ok(written.pointer("/metadata/uid").and_then(Value::as_str).unwrap_or_default().to_owned())
@@ -93,7 +93,7 @@ impl Cluster {
             uri: path(parent),
             content_type: Some("application/json"),
             accept: None,
-            body: json!({"preconditions": {"uid": parent.uid}}).to_string().into_bytes(),
+            body: json!({"preconditions": {"uid": parent.uid}}).to_string().into(),
         };
         match self.0.rest.json(ask).await {
             Err(error) if error.class != ApiErrorClass::NotFound => Err(error),
@@ -132,7 +132,7 @@ impl Cluster {
             uri: format!("/apis/events.k8s.io/v1/namespaces/{}/events", parent.namespace),
             content_type: Some("application/json"),
             accept: None,
-            body: event.to_string().into_bytes(),
+            body: event.to_string().into(),
         };
         self.0.rest.json(ask).await.map(drop)
     }

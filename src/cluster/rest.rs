@@ -1,6 +1,7 @@
 //! One request and its answer; every request that trueup makes of a cluster goes through here and is counted.
 
 use super::error::{ApiError, ApiErrorClass};
+use super::pace::Pace;
 use bytes::Bytes;
 use http::{Method, Request, StatusCode, header};
 use http_body_util::BodyExt as _;
@@ -15,11 +16,14 @@ pub type Counter = Arc<dyn Fn(&str, u16) + Send + Sync>;
 /// The longest that a request may take; a watch is bounded by itself.
 const ANSWER: Duration = Duration::from_secs(30);
 
+/// Tries of a request that the server refuses because it has too much to do: it has not begun with it then.
+const TRIES: u32 = 5;
+
 /// A connection to one API server.
-#[derive(Clone)]
 pub(super) struct Rest {
     client: kube::Client,
     counter: Counter,
+    pace: Pace,
 }
 
 /// What to ask.
@@ -34,22 +38,38 @@ pub(super) struct Ask<'a> {
     /// The content type of the body, and the media type that is accepted instead of plain JSON.
     pub content_type: Option<&'static str>,
     pub accept: Option<&'static str>,
-    pub body: Vec<u8>,
+    pub body: Bytes,
 }
 
 impl<'a> Ask<'a> {
     pub(super) fn get(verb: &'static str, what: &'a (dyn std::fmt::Display + Sync), uri: String) -> Self {
-        Self { verb, what, method: Method::GET, uri, content_type: None, accept: None, body: Vec::new() }
+        Self { verb, what, method: Method::GET, uri, content_type: None, accept: None, body: Bytes::new() }
     }
 }
 
 impl Rest {
-    pub(super) fn new(client: kube::Client, counter: Counter) -> Self {
-        Self { client, counter }
+    pub(super) fn new(client: kube::Client, counter: Counter, pace: Pace) -> Self {
+        Self { client, counter, pace }
     }
 
-    /// The answer's bytes.
+    /// The answer's bytes. A request that the server refuses because it has too much to do is made again when it says.
     pub(super) async fn bytes(&self, ask: Ask<'_>) -> Result<Bytes, ApiError> {
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let permit = self.pace.permit().await;
+            let answer = self.exchange(&ask).await;
+            if let Some(permit) = permit {
+                self.pace.answered(permit, ask.verb, answer.as_ref().err());
+            }
+            match answer {
+                Err(error) if error.class == ApiErrorClass::Throttled && tries < TRIES => {}
+                answer => return answer,
+            }
+        }
+    }
+
+    async fn exchange(&self, ask: &Ask<'_>) -> Result<Bytes, ApiError> {
         let description = format!("{} {}", ask.verb, ask.what);
         let (verb, sent) = (ask.verb, ask.body.len());
         let exchange = async {
@@ -96,7 +116,7 @@ impl Rest {
     pub(super) async fn stream(&self, ask: Ask<'_>) -> Result<Body, ApiError> {
         let description = format!("{} {}", ask.verb, ask.what);
         let verb = ask.verb;
-        let sending = self.client.send(request(ask)?);
+        let sending = self.client.send(request(&ask)?);
         let response = match tokio::time::timeout(ANSWER, sending).await {
             Ok(Ok(response)) => response,
             Ok(Err(error)) => {
@@ -119,15 +139,15 @@ impl Rest {
     }
 }
 
-fn request(ask: Ask<'_>) -> Result<Request<Body>, ApiError> {
-    let mut builder = Request::builder().method(ask.method).uri(ask.uri);
+fn request(ask: &Ask<'_>) -> Result<Request<Body>, ApiError> {
+    let mut builder = Request::builder().method(&ask.method).uri(&ask.uri);
     builder = builder.header(header::ACCEPT, ask.accept.unwrap_or("application/json"));
     builder = builder.header(header::USER_AGENT, concat!("trueup/", env!("CARGO_PKG_VERSION")));
     if let Some(content_type) = ask.content_type {
         builder = builder.header(header::CONTENT_TYPE, content_type);
     }
     builder
-        .body(Body::from(ask.body))
+        .body(Body::from(ask.body.clone()))
         .map_err(|error| ApiError::new(ApiErrorClass::Invalid, format!("{} {}: {error}", ask.verb, ask.what)))
 }
 

@@ -1,15 +1,19 @@
 //! Keeps the index current: a list and a watch a kind, with the `ApplySet` selector, so that the server sends only members.
 //!
-//! Each event is read, reduced and dropped at once. A lost connection is taken up where it broke; a version that the server
-//! has forgotten (410) is listed anew. A kind that may only be listed in some namespaces is watched in each of those.
+//! Where the server can, the list is the beginning of the watch (KEP-3157): objects come one by one and none waits for others
+//! in memory, here or there. Elsewhere the list is read page by page. Each event is read, reduced and dropped at once. A lost
+//! connection is taken up where it broke; a version that the server has forgotten (410) is listed anew. A kind that may only be
+//! listed in some namespaces is watched in each of those.
 
 use super::catalog::{Resource, Scope};
 use super::error::{ApiError, ApiErrorClass};
-use super::index::{Changed, Index, Progress, identity, slim};
+use super::index::{Changed, Progress};
+use super::reading::{Event, Head, Page, Refusal};
 use super::rest::{Ask, encode};
 use super::{ClusterEvent, Inner};
-use bytes::{Buf, BytesMut};
+use bytes::BytesMut;
 use http_body_util::BodyExt as _;
+use kube::client::Body;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -17,6 +21,8 @@ use trueup_model::{GroupKind, ObjectId, Value};
 use trueup_plan::apply_set::PART_OF;
 
 const PAGE: usize = 500;
+/// A list that comes as a stream may pause no longer than that.
+const STREAM_SILENCE: Duration = Duration::from_secs(20);
 /// A watch is asked for this long; the connection may be silent no longer than that and a bit.
 const WATCH_SECONDS: u64 = 240;
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
@@ -117,16 +123,28 @@ async fn each_namespace(cluster: &Arc<Inner>, resource: &Resource, kind: &GroupK
     }
 }
 
+/// How a server gives the first list of a kind.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Listing {
+    /// As the beginning of a watch.
+    Streamed,
+    /// Page by page: it refused the other.
+    Paged,
+}
+
 async fn follow_in(cluster: &Arc<Inner>, resource: &Resource, kind: &GroupKind, namespace: &str) -> End {
     if namespace.is_empty() {
         cluster.start(kind);
     }
+    let mut listing = Listing::Streamed;
     let mut version: Option<String> = None;
     let mut pause = FIRST_PAUSE;
     loop {
-        let result = match &version {
-            None => list(cluster, resource, kind, namespace).await.map(Some),
-            Some(from) => watch(cluster, resource, namespace, from).await,
+        let place = Place { cluster, resource, kind, namespace };
+        let result = match (&version, listing) {
+            (None, Listing::Paged) => list(&place).await.map(Some),
+            (None, Listing::Streamed) => watch(&place, None).await,
+            (Some(from), _) => watch(&place, Some(from)).await,
         };
         if cluster.stop.is_cancelled() {
             return End::Stopped;
@@ -141,6 +159,12 @@ async fn follow_in(cluster: &Arc<Inner>, resource: &Resource, kind: &GroupKind, 
                 continue;
             }
             Err(error) => match error.class {
+                ApiErrorClass::Invalid | ApiErrorClass::Timeout
+                    if version.is_none() && listing == Listing::Streamed =>
+                {
+                    listing = Listing::Paged;
+                    continue;
+                }
                 ApiErrorClass::Forbidden | ApiErrorClass::Unauthorized => return End::Forbidden(error),
                 ApiErrorClass::NotFound => {
                     // Discovery decides whether the kind is gone or the server is confused.
@@ -159,111 +183,195 @@ async fn follow_in(cluster: &Arc<Inner>, resource: &Resource, kind: &GroupKind, 
     }
 }
 
+/// What is followed.
+struct Place<'a> {
+    cluster: &'a Arc<Inner>,
+    resource: &'a Resource,
+    kind: &'a GroupKind,
+    /// Empty for all namespaces.
+    namespace: &'a str,
+}
+
 fn collection(resource: &Resource, namespace: &str) -> String {
     resource.collection(Some(namespace).filter(|namespace| !namespace.is_empty()))
 }
 
 /// Reads all members of a kind, page by page; gives the version to watch from.
-async fn list(
-    cluster: &Arc<Inner>,
-    resource: &Resource,
-    kind: &GroupKind,
-    namespace: &str,
-) -> Result<String, ApiError> {
+async fn list(place: &Place<'_>) -> Result<String, ApiError> {
+    let Place { cluster, resource, kind, namespace } = place;
     let what = resource.name();
     let base = format!("{}?labelSelector={}&limit={PAGE}", collection(resource, namespace), encode(PART_OF));
     let mut listed = BTreeSet::new();
     let mut uri = base.clone();
     loop {
-        let mut page = cluster.rest.json(Ask::get("list", &what, uri)).await?;
-        let text =
-            |pointer: &str| page.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
-        let (version, more) = (text("/metadata/resourceVersion"), text("/metadata/continue"));
-        let items =
-            page.get_mut("items").and_then(Value::as_array_mut).map(std::mem::take).unwrap_or_default();
+        let bytes = cluster.rest.bytes(Ask::get("list", &what, uri)).await?;
+        let page: Page<'_> = serde_json::from_slice(&bytes).map_err(|error| {
+            ApiError::new(ApiErrorClass::Other, format!("list {what}: the answer is no list: {error}"))
+        })?;
         let mut changed = Changed::new();
-        for mut item in items {
-            if let Some((set, id, live)) = slim(&mut item, resource) {
-                listed.insert(id.clone());
-                changed.extend(cluster.with_index(|index| index.put(set, id, live)));
+        for item in page.items.iter().flatten() {
+            if let Some(taken) = cluster.take(item.get().as_bytes(), resource) {
+                changed.extend(taken.changed);
+                listed.insert(taken.id);
             }
         }
-        if more.is_empty() {
-            changed.extend(cluster.with_index(|index| index.retain(kind, namespace, &listed, &version)));
+        let metadata = &page.metadata;
+        if metadata.r#continue.is_empty() {
+            let version = &metadata.resource_version;
+            changed.extend(cluster.with_index(|index| index.retain(kind, namespace, &listed, version)));
             cluster.changed(&changed);
-            return Ok(version);
+            return Ok(version.clone().into_owned());
         }
         cluster.changed(&changed);
-        uri = format!("{base}&continue={}", encode(&more));
+        uri = format!("{base}&continue={}", encode(&metadata.r#continue));
     }
 }
 
-/// Follows the events after a version; gives the version to go on from, or `None` where a new list is needed.
-async fn watch(
-    cluster: &Arc<Inner>,
-    resource: &Resource,
-    namespace: &str,
-    from: &str,
-) -> Result<Option<String>, ApiError> {
+/// Follows the events after a version, or begins with a list where there is none; gives the version to go on from, or `None`
+/// where a new list is needed.
+async fn watch(place: &Place<'_>, from: Option<&str>) -> Result<Option<String>, ApiError> {
+    let Place { cluster, resource, namespace, .. } = place;
     let what = resource.name();
+    let beginning = match from {
+        Some(version) => format!("resourceVersion={}", encode(version)),
+        None => "sendInitialEvents=true&resourceVersionMatch=NotOlderThan".to_owned(),
+    };
     let uri = format!(
-        "{}?labelSelector={}&watch=true&allowWatchBookmarks=true&resourceVersion={}&timeoutSeconds={WATCH_SECONDS}",
+        "{}?labelSelector={}&watch=true&allowWatchBookmarks=true&{beginning}&timeoutSeconds={WATCH_SECONDS}",
         collection(resource, namespace),
         encode(PART_OF),
-        encode(from)
     );
-    let mut version = from.to_owned();
-    let ask = Ask::get("watch", &what, uri);
-    let mut body = match cluster.rest.stream(ask).await {
+    let body = match cluster.rest.stream(Ask::get("watch", &what, uri)).await {
         Ok(body) => body,
         Err(error) if error.message.contains("too old resource version") => return Ok(None),
         Err(error) => return Err(error),
     };
-    let mut buffer = BytesMut::new();
-    let silence = Duration::from_secs(WATCH_SECONDS + 30);
-    loop {
-        let frame = tokio::select! {
-            frame = tokio::time::timeout(silence, body.frame()) => frame,
-            () = cluster.stop.cancelled() => return Ok(Some(version)),
-        };
-        let data = match frame {
-            Ok(Some(Ok(frame))) => frame.into_data().unwrap_or_default(),
-            // The server ended the watch, or the connection broke: the next one goes on from the last version.
-            Ok(None | Some(Err(_))) | Err(_) => return Ok(Some(version)),
-        };
-        buffer.extend_from_slice(&data);
-        while let Some(end) = buffer.iter().position(|byte| *byte == b'\n') {
-            let event: Result<Value, _> = serde_json::from_slice(&buffer[..end]);
-            buffer.advance(end + 1);
-            let Ok(event) = event else { return Ok(None) };
-            match take(cluster, resource, event) {
-                Some(next) => version = next,
-                None => return Ok(None),
-            }
+    let listed = from.is_none().then(BTreeSet::new);
+    let mut stream = Stream { place, version: from.map(str::to_owned), listed, changed: Changed::new() };
+    match stream.follow(body).await? {
+        Ended::Here if stream.listed.is_none() => Ok(stream.version),
+        // Only a complete list can be gone on from.
+        Ended::Here => {
+            let words = format!("list {what}: the stream ended before the list did");
+            Err(ApiError::new(ApiErrorClass::Timeout, words))
         }
+        Ended::Forgotten => Ok(None),
     }
 }
 
-/// Takes one event in; gives its version, or `None` where the server wants a new list.
-fn take(cluster: &Arc<Inner>, resource: &Resource, mut event: Value) -> Option<String> {
-    let mut object = event.get_mut("object").map(Value::take)?;
-    let version = object.pointer("/metadata/resourceVersion").and_then(Value::as_str)?.to_owned();
-    let changed = match event.get("type").and_then(Value::as_str)? {
-        "ADDED" | "MODIFIED" => match slim(&mut object, resource) {
-            Some((set, id, live)) => cluster.with_index(|index| index.put(set, id, live)),
-            None => remove(cluster, &identity(&object, resource)?),
-        },
-        // Deleted, or without our label any more: the server sends the same event for both.
-        "DELETED" => remove(cluster, &identity(&object, resource)?),
-        "BOOKMARK" => Changed::new(),
-        _ => return None,
-    };
-    cluster.changed(&changed);
-    Some(version)
+/// A watch under way.
+struct Stream<'p> {
+    place: &'p Place<'p>,
+    /// The last version that was seen.
+    version: Option<String>,
+    /// What the list at the beginning has shown so far; nothing when it is over, or where there was none.
+    listed: Option<BTreeSet<ObjectId>>,
+    /// The sets whose members changed, until somebody is told.
+    changed: Changed,
 }
 
-fn remove(cluster: &Arc<Inner>, id: &ObjectId) -> Changed {
-    cluster.with_index(|index: &mut Index| index.remove(id))
+enum Ended {
+    /// The next watch can go on from the last version.
+    Here,
+    /// The server does not know that version any more.
+    Forgotten,
+}
+
+impl Stream<'_> {
+    async fn follow(&mut self, mut body: Body) -> Result<Ended, ApiError> {
+        let cluster = self.place.cluster;
+        let mut buffer = BytesMut::new();
+        loop {
+            let silence = match &self.listed {
+                Some(_) => STREAM_SILENCE,
+                None => Duration::from_secs(WATCH_SECONDS + 30),
+            };
+            let frame = tokio::select! {
+                frame = tokio::time::timeout(silence, body.frame()) => frame,
+                () = cluster.stop.cancelled() => return Ok(Ended::Here),
+            };
+            let data = match frame {
+                Ok(Some(Ok(frame))) => frame.into_data().unwrap_or_default(),
+                Err(_) if self.listed.is_some() => {
+                    let words = format!("list {}: the stream stopped", self.place.resource.name());
+                    return Err(ApiError::new(ApiErrorClass::Timeout, words));
+                }
+                // The server ended the watch, or the connection broke: the next one goes on from the last version.
+                Ok(None | Some(Err(_))) | Err(_) => return Ok(Ended::Here),
+            };
+            // Only what is new is searched for an end: a large object comes in many frames.
+            let searched = buffer.len();
+            buffer.extend_from_slice(&data);
+            let Some(last) = data.iter().rposition(|byte| *byte == b'\n') else { continue };
+            let lines = buffer.split_to(searched + last + 1);
+            let ended = self.take_all(&lines);
+            cluster.changed(&std::mem::take(&mut self.changed));
+            if let Some(ended) = ended? {
+                return Ok(ended);
+            }
+        }
+    }
+
+    fn take_all(&mut self, lines: &[u8]) -> Result<Option<Ended>, ApiError> {
+        for line in lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+            let Ok(event) = serde_json::from_slice::<Event<'_>>(line) else {
+                return Ok(Some(Ended::Forgotten));
+            };
+            if let Some(ended) = self.take(&event)? {
+                return Ok(Some(ended));
+            }
+        }
+        Ok(None)
+    }
+
+    fn take(&mut self, event: &Event<'_>) -> Result<Option<Ended>, ApiError> {
+        let Place { cluster, resource, .. } = self.place;
+        let object = event.object.get().as_bytes();
+        let Some(head) = Head::of(object) else { return Ok(Some(Ended::Forgotten)) };
+        match &*event.kind {
+            "ADDED" | "MODIFIED" => {
+                if let Some(taken) = cluster.take(object, resource) {
+                    self.changed.extend(taken.changed);
+                    if let (Some(listed), Some(_)) = (&mut self.listed, taken.live) {
+                        listed.insert(taken.id);
+                    }
+                }
+            }
+            // Deleted, or without our label any more: the server sends the same event for both.
+            "DELETED" => {
+                if let Some(id) = head.id(resource) {
+                    self.changed.extend(cluster.with_index(|index| index.remove(&id)));
+                }
+            }
+            "BOOKMARK" if head.ends_list() => self.end_list(head.version()),
+            "BOOKMARK" => {}
+            _ => return self.refused(object),
+        }
+        if !head.version().is_empty() {
+            self.version = Some(head.version().to_owned());
+        }
+        Ok(None)
+    }
+
+    fn end_list(&mut self, version: &str) {
+        let Place { cluster, kind, namespace, .. } = self.place;
+        if let Some(listed) = self.listed.take() {
+            let gone = cluster.with_index(|index| index.retain(kind, namespace, &listed, version));
+            self.changed.extend(gone);
+            cluster.note(kind, namespace, Progress::Following);
+        }
+    }
+
+    // An error instead of an event: only a forgotten version needs a new list.
+    fn refused(&self, status: &[u8]) -> Result<Option<Ended>, ApiError> {
+        match serde_json::from_slice::<Refusal>(status) {
+            Ok(refusal) if refusal.code >= 500 || refusal.code == 429 => {
+                let words = format!("watch {}: {}", self.place.resource.name(), refusal.message);
+                Err(ApiError::new(ApiErrorClass::Other, words))
+            }
+            Ok(_) | Err(_) => Ok(Some(Ended::Forgotten)),
+        }
+    }
 }
 
 /// Refreshes the catalog when a CRD or an aggregated API changes, and now and then in any case.

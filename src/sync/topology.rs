@@ -128,7 +128,7 @@ pub async fn access(config: &Config, name: &str, secrets: &Secrets) -> Result<Ac
         }
         None => bail!("Cluster {name} says in no way, or in several, how it is reached"),
     };
-    Ok(Access { name: name.to_owned(), via })
+    Ok(Access { name: name.to_owned(), via, in_flight: cluster.spec.max_in_flight })
 }
 
 /// What to follow of a repository, with its credentials read.

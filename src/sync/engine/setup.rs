@@ -148,7 +148,7 @@ impl Core {
         if !needed {
             return Err("nothing refers to a Secret".to_owned());
         }
-        let in_cluster = Access { name: "in-cluster".to_owned(), via: Via::InCluster };
+        let in_cluster = Access { name: "in-cluster".to_owned(), via: Via::InCluster, in_flight: None };
         if let Ok(cluster) = self.connect(&in_cluster).await {
             return Ok(cluster);
         }

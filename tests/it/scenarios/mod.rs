@@ -6,3 +6,4 @@ pub(crate) mod harness;
 mod hooks;
 mod ignore;
 mod life;
+mod wire;
