@@ -90,7 +90,7 @@ pub enum LoadRestrictions {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RetrySpec {
-    /// How many times, at most; without end where it is left out.
+    /// How many times, at most, for one commit; without end where it is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<u32>,
     /// The pause between two attempts, which doubles each time.
@@ -114,7 +114,7 @@ pub struct BackoffSpec {
 
 impl Default for BackoffSpec {
     fn default() -> Self {
-        Self { initial: Duration::from_secs(5), max: Duration::from_mins(5) }
+        Self { initial: Duration::from_secs(1), max: Duration::from_mins(5) }
     }
 }
 

@@ -12,7 +12,7 @@ mod check;
 mod cluster;
 mod duration;
 mod environment;
-mod nearest;
+pub(crate) mod nearest;
 mod problem;
 mod read;
 mod repository;

@@ -3,10 +3,9 @@
 use super::engine::{Chosen, Engine, Parts};
 use super::membership;
 use super::repositories::chain;
-use super::topology::{self, Secrets};
+use super::topology;
 use super::turn;
 use super::view::{self, PlanOptions, Preview};
-use crate::cluster::Cluster;
 use crate::config::{self, Config};
 use crate::render;
 use crate::source::{self, Location, Spec};
@@ -17,7 +16,6 @@ use anyhow::{Context as _, Result, anyhow, bail};
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -40,11 +38,11 @@ fn load(path: &Path) -> Result<Config> {
 pub async fn statuses(config: &Path) -> Result<Vec<TargetStatus>> {
     let config = load(config)?;
     let mut found: BTreeMap<String, TargetStatus> = BTreeMap::new();
-    let secrets = Secrets { home: Err("no trueup runs that could".to_owned()) };
+    let secrets = topology::secrets(&config).await;
     for name in config.clusters.keys() {
         let read = async {
             let access = topology::access(&config, name, &secrets).await?;
-            let cluster = Cluster::connect(&access, Arc::new(|_, _| {}), Arc::new(|_| {})).await?;
+            let cluster = topology::connect(&access).await?;
             cluster.scope(&config.targets().iter().filter_map(|target| target.namespace.clone()).collect());
             Ok::<_, anyhow::Error>(cluster.parents().await?)
         };
@@ -217,7 +215,7 @@ pub async fn render(config: &Path, target: &str, revision: Option<&str>) -> Resu
     };
     let spec = &specs[name];
     let folder = tempfile::tempdir().context("a folder for the time being")?;
-    let secrets = Secrets { home: Err("rendering reaches no cluster".to_owned()) };
+    let secrets = topology::secrets(&config).await;
     let source = source::Cache::new(folder.path())?
         .open(topology::source(&config, &spec.repository, &secrets).await?)?;
     let read = async {

@@ -1,6 +1,6 @@
 //! A target: what the configuration says of it, and what is remembered of it between turns.
 
-use super::backoff::{Fights, Refusal};
+use super::backoff::{Backoff, Fights, Refusal};
 use crate::cluster::{Catalog, Force, Parent};
 use crate::render::{Request, Trace};
 use std::collections::BTreeMap;
@@ -43,6 +43,8 @@ pub struct TargetSpec {
     pub depends_on: Vec<String>,
     /// How often to look without a reason.
     pub interval: Duration,
+    /// How what failed is tried again.
+    pub retry: Backoff,
 }
 
 /// What makes a target change.
@@ -92,6 +94,8 @@ pub struct TargetState {
     pub fights: Fights,
     /// Failed turns in a row.
     pub attempts: u32,
+    /// The commit that they were at: another one is tried at once.
+    pub attempted: String,
     /// The parent object as the cluster has it.
     pub parent: Option<Parent>,
     /// Parents of the same target elsewhere: it moved from there.

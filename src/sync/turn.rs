@@ -3,7 +3,7 @@
 //! Enters: the target, what is remembered of it, the commit that it should be at. Leaves: how it stands, what to remember,
 //! and when to look again. Every error ends in the status; nothing that could not be read is taken for absent.
 
-use super::backoff::{Refusal, delay, jitter};
+use super::backoff::{Refusal, jitter};
 use super::carry::{Carried, Orders, carry};
 use super::directory::Directory;
 use super::judge::{Judgement, judge};
@@ -68,6 +68,7 @@ pub async fn turn(
     trigger: Trigger,
 ) -> Turned {
     let started = Timestamp::now();
+    forget_attempts(context, state, trigger);
     let result = stages(context, spec, state, trigger).await;
     let (mut status, outcomes, again) = match result {
         Ok(done) => (done.status, done.outcomes, done.again),
@@ -77,7 +78,7 @@ pub async fn turn(
             status.sync = trouble.sync;
             status.message.clone_from(&trouble.message);
             status.errors = vec![trouble.message];
-            (status, Vec::new(), Some(delay(state.attempts, jitter())))
+            (status, Vec::new(), spec.retry.pause(state.attempts, jitter()))
         }
     };
     if status.message.is_empty()
@@ -93,6 +94,15 @@ pub async fn turn(
     }
     state.status = status.clone();
     Turned { record: Record { status, history }, again: again.unwrap_or(spec.interval).min(spec.interval) }
+}
+
+// Another commit, or a person who asks, is a new beginning.
+fn forget_attempts(context: &Context<'_>, state: &mut TargetState, trigger: Trigger) {
+    let revision = context.commit.as_ref().map(|commit| commit.revision.as_str()).unwrap_or_default();
+    if trigger == Trigger::Manual || state.attempted != revision {
+        state.attempts = 0;
+        revision.clone_into(&mut state.attempted);
+    }
 }
 
 /// Why a turn ended before it could plan.
@@ -366,11 +376,11 @@ async fn write(
     let orders = Orders { force: spec.force, migrate: &observed.1, stop: context.stop };
     let carried = carry(context.cluster, desired, plan, &orders).await;
     context.metrics.stage(Stage::Apply, clock.elapsed());
-    remember(state, desired, plan, &carried);
+    remember(spec, state, desired, plan, &carried);
     Ok(carried.outcomes)
 }
 
-fn remember(state: &mut TargetState, desired: &Desired, plan: &Plan, carried: &Carried) {
+fn remember(spec: &TargetSpec, state: &mut TargetState, desired: &Desired, plan: &Plan, carried: &Carried) {
     let now = tokio::time::Instant::now();
     for (step, outcome) in plan.steps.iter().zip(&carried.outcomes) {
         let digest = desired.objects.get(&step.id).map(|want| want.digest);
@@ -378,7 +388,7 @@ fn remember(state: &mut TargetState, desired: &Desired, plan: &Plan, carried: &C
             (OutcomeResult::Failed, Some(digest)) if !carried.immutable.contains_key(&step.id) => {
                 let attempts =
                     state.refusals.get(&step.id).filter(|r| r.digest == digest).map_or(0, |r| r.attempts) + 1;
-                let again = now + delay(attempts, jitter());
+                let again = now + spec.retry.pause_of_object(attempts, jitter());
                 let message = outcome.message.clone();
                 state.refusals.insert(step.id.clone(), Refusal { digest, attempts, again, message });
             }
@@ -449,7 +459,10 @@ async fn conclude(
         .any(|outcome| matches!(outcome.result, OutcomeResult::Failed | OutcomeResult::Skipped));
     let again = if failed {
         state.attempts += 1;
-        Some(delay(state.attempts, jitter()))
+        let now = tokio::time::Instant::now();
+        let refused =
+            state.refusals.values().map(|refusal| refusal.again.saturating_duration_since(now)).min();
+        [spec.retry.pause(state.attempts, jitter()), refused].into_iter().flatten().min()
     } else if plan.steps.iter().any(|step| step.action == Action::Wait) || recreated(plan, &outcomes) {
         Some(Duration::from_secs(1))
     } else {

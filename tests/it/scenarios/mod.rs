@@ -4,3 +4,4 @@ mod drift;
 mod faults;
 pub(crate) mod harness;
 mod life;
+mod scheduling;
