@@ -9,6 +9,7 @@ mod error;
 mod index;
 mod objects;
 mod parent;
+mod refusal;
 mod rest;
 mod watch;
 

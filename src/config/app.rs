@@ -38,6 +38,9 @@ pub struct AppSpec {
     /// Deletes and creates an object anew when a field changes that cannot be changed.
     #[serde(default)]
     pub recreate: bool,
+    /// Applies all changed objects or none: each is tried out first, and one that the server would refuse stops them all.
+    #[serde(default)]
+    pub atomic: bool,
     /// Deletes what is no longer in Git; short for `sync.prune`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prune: Option<bool>,

@@ -85,6 +85,8 @@ pub struct Target {
     pub recurse: bool,
     /// Whether an object may be deleted and created anew.
     pub recreate: bool,
+    /// Whether objects are applied all or none.
+    pub atomic: bool,
     /// Which files a kustomization may load.
     pub load_restrictions: LoadRestrictions,
     /// How a failed sync is tried again.

@@ -23,7 +23,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use trueup_plan::record::{TargetStatus, Trigger};
 
-/// Turns under way at once. They wait for the network most of the time.
+/// Turns under way at once; the queue sees to it that no cluster has them all. They wait for the network most of the time.
 const TURNS: usize = 64;
 /// Changes of members within this time are one reason to look.
 const SETTLE: Duration = Duration::from_millis(15);
@@ -112,7 +112,7 @@ impl Engine {
                 }
             });
             Core {
-                queue: Queue::default(),
+                queue: Queue::new(TURNS),
                 repositories: Mutex::new(Repositories::new(parts.metrics.clone(), moved)),
                 board: parts.board,
                 metrics: parts.metrics,
@@ -335,7 +335,11 @@ impl Core {
             .iter()
             .map(|target| {
                 let (over, told) = oneshot::channel();
-                lock(&self.waiters).entry(target.clone()).or_default().push(over);
+                let mut waiters = lock(&self.waiters);
+                let waiting = waiters.entry(target.clone()).or_default();
+                waiting.retain(|waiter| !waiter.is_closed());
+                waiting.push(over);
+                drop(waiters);
                 self.push(target, Trigger::Manual, Duration::ZERO);
                 told
             })
@@ -347,8 +351,8 @@ impl Core {
             Chosen::All => true,
             Chosen::Only(targets) => targets.contains(target),
         };
-        if is_chosen {
-            self.queue.push_after(target, trigger, delay);
+        if let Some(spec) = self.setup().targets.get(target).filter(|_| is_chosen) {
+            self.queue.push_after(target, &spec.cluster, trigger, delay);
         }
     }
 }

@@ -6,6 +6,7 @@ use super::repositories::chain;
 use super::topology;
 use super::turn;
 use super::view::{self, PlanOptions, Preview};
+use crate::cluster::Parent;
 use crate::config::{self, Config};
 use crate::render;
 use crate::source::{self, Location, Spec};
@@ -39,6 +40,7 @@ pub async fn statuses(config: &Path) -> Result<Vec<TargetStatus>> {
     let config = load(config)?;
     let mut found: BTreeMap<String, TargetStatus> = BTreeMap::new();
     let secrets = topology::secrets(&config).await;
+    let specs = topology::targets(&config);
     for name in config.clusters.keys() {
         let read = async {
             let access = topology::access(&config, name, &secrets).await?;
@@ -48,7 +50,11 @@ pub async fn statuses(config: &Path) -> Result<Vec<TargetStatus>> {
         };
         match read.await {
             Ok(parents) => {
-                for parent in parents {
+                // Other installations may have targets of the same name on the cluster.
+                let is_ours = |parent: &Parent| {
+                    specs.values().any(|spec| spec.cluster == *name && spec.set() == parent.id)
+                };
+                for parent in parents.into_iter().filter(is_ours) {
                     let recorded = parent
                         .data
                         .get(membership::STATUS)

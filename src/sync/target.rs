@@ -1,13 +1,15 @@
 //! A target: what the configuration says of it, and what is remembered of it between turns.
 
 use super::backoff::{Backoff, Fights, Refusal};
+use super::rehearsal::Atomic;
 use crate::cluster::{Catalog, Force, Parent};
 use crate::render::{Request, Trace};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::time::Instant;
 use trueup_merge::token::Digest;
-use trueup_model::ObjectId;
+use trueup_model::{GroupKind, ObjectId};
 use trueup_plan::apply_set;
 use trueup_plan::desired::Desired;
 use trueup_plan::observed::Ledger;
@@ -45,6 +47,8 @@ pub struct TargetSpec {
     pub interval: Duration,
     /// How what failed is tried again.
     pub retry: Backoff,
+    /// Whether objects are applied all or none.
+    pub atomic: Atomic,
 }
 
 /// What makes a target change.
@@ -90,6 +94,8 @@ pub struct TargetState {
     pub refusals: BTreeMap<ObjectId, Refusal>,
     /// Objects whose immutable fields Git changes.
     pub immutable: BTreeMap<ObjectId, (Digest, Vec<String>)>,
+    /// Kinds that the cluster does not serve, and since when they are waited for.
+    pub awaiting: BTreeMap<GroupKind, Instant>,
     /// Who changes things back.
     pub fights: Fights,
     /// Failed turns in a row.
@@ -116,4 +122,38 @@ pub struct Rendering {
     pub trace: Trace,
     /// The result.
     pub desired: Arc<Desired>,
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use trueup_plan::planning::{Drift, Empty, Prune, Recreate, TakeOver};
+
+    /// A target on the cluster `here` with all defaults.
+    pub(crate) fn spec(name: &str) -> TargetSpec {
+        let (app, environment) = name.split_once('@').unwrap();
+        TargetSpec {
+            name: name.to_owned(),
+            app: app.to_owned(),
+            environment: environment.to_owned(),
+            cluster: "here".to_owned(),
+            repository: "config".to_owned(),
+            repository_url: String::new(),
+            request: Request::default(),
+            namespace: "shop".to_owned(),
+            policy: Policy {
+                prune: Prune::Delete,
+                drift: Drift::Repair,
+                take_over: TakeOver::Force,
+                recreate: Recreate::Refuse,
+                empty: Empty::Refuse,
+            },
+            mode: Mode::Automatic,
+            force: Force::Yes,
+            depends_on: Vec::new(),
+            interval: Duration::from_mins(10),
+            retry: Backoff::default(),
+            atomic: Atomic::Each,
+        }
+    }
 }

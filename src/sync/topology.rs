@@ -1,6 +1,7 @@
 //! From the configuration to what the reconciler works with: pure, but for the secrets that sources and clusters need.
 
 use super::backoff::Backoff;
+use super::rehearsal::Atomic;
 use super::target::{Mode, TargetSpec};
 use crate::cluster::{Access, Cluster, Force, Via};
 use crate::config::{self, Config, Substitute, Target};
@@ -62,6 +63,7 @@ fn target_spec(config: &Config, target: &Target) -> TargetSpec {
             longest: target.retry.backoff.max,
             limit: target.retry.limit,
         },
+        atomic: if target.atomic { Atomic::All } else { Atomic::Each },
     }
 }
 

@@ -8,7 +8,7 @@ use crate::desired::Desired;
 use crate::health::HealthStatus;
 use crate::observed::Observed;
 use crate::planning::{Action, Plan, Reason, Step};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use trueup_model::ObjectId;
 
 /// The plan with all that has to wait turned into waiting.
@@ -23,11 +23,26 @@ pub fn due(mut plan: Plan, desired: &Desired, observed: &Observed) -> Plan {
             }
         }
     }
+    wait_with_needs(&mut plan, desired);
     let waits = plan.steps.iter().any(|step| step.action == Action::Wait && is_to_come(&step.reason));
     for step in plan.steps.iter_mut().filter(|step| waits && step.action == Action::Delete) {
         step.action = Action::Wait;
     }
     plan
+}
+
+// What needs an object whose kind is still to come waits with it.
+fn wait_with_needs(plan: &mut Plan, desired: &Desired) {
+    let is_unserved = |step: &&Step| matches!(step.reason, Reason::Unserved(_));
+    let awaited: BTreeSet<ObjectId> =
+        plan.steps.iter().filter(is_unserved).map(|step| step.id.clone()).collect();
+    for step in plan.steps.iter_mut().filter(|step| step.writes() && !step.prunes()) {
+        let mut needs = desired.objects.get(&step.id).into_iter().flat_map(|want| &want.needs);
+        if let Some(need) = needs.find(|need| awaited.contains(need)) {
+            step.action = Action::Wait;
+            step.reason = Reason::Unserved(format!("needs {need}, whose kind is still to come"));
+        }
+    }
 }
 
 fn is_repair(step: &Step) -> bool {
