@@ -6,6 +6,7 @@ use super::remote::Reached;
 use super::session::Session;
 use crate::store::Reader;
 use crate::sync::offline;
+use crate::sync::topology::{is_meant, no_target};
 use crate::web::api::Targets;
 use anyhow::{Result, bail};
 use clap::Args;
@@ -105,26 +106,12 @@ pub(super) async fn read(session: &Session) -> Result<(Vec<TargetStatus>, Source
 pub(super) fn select(statuses: Vec<TargetStatus>, names: &[String]) -> Result<Vec<TargetStatus>> {
     for name in names {
         if !statuses.iter().any(|status| is_meant(&status.target, name)) {
-            let known: Vec<&str> = statuses.iter().map(|status| status.target.as_str()).collect();
-            let known = if known.is_empty() {
-                "there are none".to_owned()
-            } else {
-                format!("there are: {}", known.join(", "))
-            };
-            bail!("there is no target {name}; {known}");
+            bail!(no_target(name, statuses.iter().map(|status| status.target.as_str())));
         }
     }
     let wanted =
         |status: &TargetStatus| names.is_empty() || names.iter().any(|name| is_meant(&status.target, name));
     Ok(statuses.into_iter().filter(wanted).collect())
-}
-
-/// Whether `name` is the target, or a whole part at its beginning.
-fn is_meant(target: &str, name: &str) -> bool {
-    let rest = target.strip_prefix(name);
-    rest.is_some_and(|rest| {
-        rest.is_empty() || rest.starts_with('/') || rest.starts_with('@') && !name.contains('@')
-    })
 }
 
 /// Writes statuses as `format` says.

@@ -43,6 +43,8 @@ pub struct ApiError {
     pub message: String,
     /// When the server wants to be asked again.
     pub retry_after: Option<Duration>,
+    /// The server's whole answer, for a field that can never be changed.
+    pub(super) status: Option<Box<Value>>,
 }
 
 impl fmt::Display for ApiError {
@@ -55,7 +57,7 @@ impl std::error::Error for ApiError {}
 
 impl ApiError {
     pub(super) fn new(class: ApiErrorClass, message: impl Into<String>) -> Self {
-        Self { class, message: message.into(), retry_after: None }
+        Self { class, message: message.into(), retry_after: None, status: None }
     }
 
     /// An error of a kind that discovery does not know.
@@ -98,7 +100,8 @@ impl ApiError {
             _ if words.is_empty() => format!("{what}: the server answered {code}"),
             _ => format!("{what}: {words}"),
         };
-        Self { class, message, retry_after }
+        let status = matches!(class, ApiErrorClass::Immutable(_)).then(|| Box::new(status));
+        Self { class, message, retry_after, status }
     }
 
     /// Whether asking the same again may help without anybody doing anything.

@@ -11,6 +11,7 @@ mod objects;
 mod pace;
 mod parent;
 mod reading;
+mod refusal;
 mod rest;
 mod watch;
 

@@ -134,10 +134,10 @@ impl Cluster {
                     let pause = Duration::from_millis(100 * 2u64.pow(tries));
                     let pause = error.retry_after.unwrap_or(pause).min(Duration::from_secs(10));
                     if self.0.pause(pause).await {
-                        return Err(error);
+                        return Err(self.explained(request, error).await);
                     }
                 }
-                Err(error) => return Err(error),
+                Err(error) => return Err(self.explained(request, error).await),
             }
         }
     }

@@ -39,6 +39,9 @@ pub struct AppSpec {
     /// Deletes and creates an object anew when a field changes that cannot be changed.
     #[serde(default)]
     pub recreate: bool,
+    /// Applies all changed objects or none: each is tried out first, and one that the server would refuse stops them all.
+    #[serde(default)]
+    pub atomic: bool,
     /// Deletes what is no longer in Git; short for `sync.prune`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prune: Option<bool>,
@@ -94,7 +97,7 @@ pub enum LoadRestrictions {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RetrySpec {
-    /// How many times, at most; without end where it is left out.
+    /// How many times, at most, for one commit; without end where it is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<u32>,
     /// The pause between two attempts, which doubles each time.
@@ -118,7 +121,7 @@ pub struct BackoffSpec {
 
 impl Default for BackoffSpec {
     fn default() -> Self {
-        Self { initial: Duration::from_secs(5), max: Duration::from_mins(5) }
+        Self { initial: Duration::from_secs(1), max: Duration::from_mins(5) }
     }
 }
 

@@ -13,7 +13,7 @@ mod cluster;
 mod duration;
 mod environment;
 mod ignore;
-mod nearest;
+pub(crate) mod nearest;
 mod problem;
 mod read;
 mod repository;
@@ -93,6 +93,8 @@ pub struct Target {
     pub recurse: bool,
     /// Whether an object may be deleted and created anew.
     pub recreate: bool,
+    /// Whether objects are applied all or none.
+    pub atomic: bool,
     /// Which files a kustomization may load.
     pub load_restrictions: LoadRestrictions,
     /// How a failed sync is tried again.

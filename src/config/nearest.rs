@@ -19,6 +19,29 @@ pub(super) fn nearest<'k>(written: &str, known: impl IntoIterator<Item = &'k str
     words
 }
 
+/// The few names that are nearest to what was written, for lists that are too long to show: those that are within a typo, else
+/// those that share most with it from the beginning on.
+pub(crate) fn few<'k>(
+    written: &str,
+    known: impl IntoIterator<Item = &'k str> + Clone,
+    most: usize,
+) -> Vec<&'k str> {
+    let near = nearest(written, known.clone());
+    if !near.is_empty() {
+        return near.into_iter().take(most).collect();
+    }
+    let lower = written.to_lowercase();
+    let rank = |name: &str| {
+        let name = name.to_lowercase();
+        let shared = name.chars().zip(lower.chars()).take_while(|(a, b)| a == b).count();
+        (std::cmp::Reverse(shared), distance(&lower, &name))
+    };
+    let mut all: Vec<&str> = known.into_iter().collect();
+    all.sort_by_cached_key(|name| rank(name));
+    all.truncate(most);
+    all
+}
+
 /// The end of a sentence: which word was probably meant, or all that are known.
 pub(super) fn suggestion<'k>(
     written: &str,
@@ -75,5 +98,15 @@ mod tests {
         assert_eq!(suggestion("labelz", known, ""), ", did you mean `labels` or `label`?");
         assert_eq!(suggestion("xyzzy", ["a", "b"], ""), ", known: `a`, `b`");
         assert_eq!(suggestion("x", [], "there is none"), ", there is none");
+    }
+
+    #[test]
+    fn of_a_long_list_the_nearest_few_are_named() {
+        let known: Vec<String> = (0..500).map(|n| format!("app-{n}@production")).collect();
+        let known: Vec<&str> = known.iter().map(String::as_str).chain(["web@staging", "web@test"]).collect();
+        let few = |written: &str| few(written, known.iter().copied(), 3);
+        assert_eq!(few("web@stagin"), ["web@staging"]);
+        assert_eq!(few("web@live"), ["web@test", "web@staging", "app-0@production"]);
+        assert_eq!(few("zzz").len(), 3);
     }
 }

@@ -263,6 +263,7 @@ impl<'d> Resolver<'d> {
             substitute: spec.substitute,
             recurse: spec.recurse,
             recreate: spec.recreate,
+            atomic: spec.atomic,
             load_restrictions: spec.kustomize.load_restrictions,
             retry: spec.retry,
             suspend: spec.suspend,

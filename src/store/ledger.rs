@@ -13,6 +13,11 @@ pub struct LedgerChange {
 }
 
 impl LedgerChange {
+    /// Whether nothing changed.
+    pub fn is_empty(&self) -> bool {
+        self.known.is_empty() && self.forgotten.is_empty()
+    }
+
     /// What leads from `old` to `new`.
     pub fn between(old: &Ledger, new: &Ledger) -> Self {
         let known = new.iter().filter(|(id, known)| old.get(id) != Some(known));

@@ -59,7 +59,10 @@ impl Writer {
         let target = &record.status.target;
         let transaction = self.connection.transaction()?;
         transaction
-            .prepare_cached("INSERT OR REPLACE INTO status (target, status) VALUES (?1, ?2)")?
+            .prepare_cached(
+                "INSERT INTO status (target, status) VALUES (?1, ?2)
+                   ON CONFLICT (target) DO UPDATE SET status = excluded.status WHERE status <> excluded.status",
+            )?
             .execute(params![target, serde_json::to_string(&record.status)?])?;
         if let Some(entry) = &record.history {
             append(&transaction, entry, self.retention)?;

@@ -6,14 +6,48 @@ use tokio::time::Instant;
 use trueup_merge::token::Digest;
 use trueup_model::ObjectId;
 
-/// How long to wait before attempt number `attempt` (1 is the first retry): doubling from one second, at most five
-/// minutes, then spread over three quarters to five quarters by `random` (0 to 1) so that targets do not retry in step.
+/// How long an object waits that is not tried again by itself: until it, or what it is made from, changes.
+const NEVER: Duration = Duration::from_hours(24 * 365);
+
+/// How what failed is tried again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Backoff {
+    /// The pause before the first retry.
+    pub first: Duration,
+    /// The longest pause.
+    pub longest: Duration,
+    /// How many retries there are; without end where it says nothing.
+    pub limit: Option<u32>,
+}
+
+impl Default for Backoff {
+    fn default() -> Self {
+        Self { first: Duration::from_secs(1), longest: Duration::from_mins(5), limit: None }
+    }
+}
+
+impl Backoff {
+    /// How long to wait before retry number `attempt` (1 is the first): doubling from the first pause to the longest, then
+    /// spread over three quarters to five quarters by `random` (0 to 1) so that targets do not retry in step. `None` where
+    /// no retry is left.
+    pub fn pause(&self, attempt: u32, random: f64) -> Option<Duration> {
+        if self.limit.is_some_and(|limit| attempt > limit) {
+            return None;
+        }
+        let doubled = 2f64.powi(i32::try_from(attempt.saturating_sub(1)).unwrap_or(i32::MAX));
+        let seconds = (self.first.as_secs_f64() * doubled).min(self.longest.as_secs_f64());
+        Some(Duration::from_secs_f64(seconds * (0.75 + random / 2.0)))
+    }
+
+    /// The same for one object, whose refusal stands where no retry is left.
+    pub fn pause_of_object(&self, attempt: u32, random: f64) -> Duration {
+        self.pause(attempt, random).unwrap_or(NEVER)
+    }
+}
+
+/// How long to wait before attempt number `attempt` where nobody set it: from one second to five minutes, without end.
 pub fn delay(attempt: u32, random: f64) -> Duration {
-    const FIRST: f64 = 1.0;
-    const LONGEST: f64 = 300.0;
-    let seconds =
-        (FIRST * 2f64.powi(i32::try_from(attempt.saturating_sub(1)).unwrap_or(i32::MAX))).min(LONGEST);
-    Duration::from_secs_f64(seconds * (0.75 + random / 2.0))
+    Backoff::default().pause_of_object(attempt, random)
 }
 
 /// A number from 0 to 1 that differs from call to call; good enough to spread retries.
@@ -85,6 +119,18 @@ mod tests {
         let seconds: Vec<f64> = (1..12).map(|n| delay(n, 0.5).as_secs_f64()).collect();
         assert_eq!(seconds, [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 300.0, 300.0]);
         assert!(delay(400, 1.0) <= Duration::from_secs(375));
+    }
+
+    #[test]
+    fn an_app_says_how_its_failures_are_tried_again_and_how_often() {
+        let backoff =
+            Backoff { first: Duration::from_secs(3), longest: Duration::from_secs(10), limit: Some(4) };
+        let pauses: Vec<Option<u64>> =
+            (1..6).map(|n| backoff.pause(n, 0.5).map(|pause| pause.as_secs())).collect();
+        assert_eq!(pauses, [Some(3), Some(6), Some(10), Some(10), None]);
+        assert!(backoff.pause_of_object(5, 0.5) > Duration::from_hours(24));
+        let spread = [0.0, 1.0].map(|random| backoff.pause(1, random).unwrap().as_secs_f64());
+        assert_eq!(spread, [2.25, 3.75]);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use trueup_model::ObjectId;
+use trueup_model::{GroupKind, ObjectId};
 use trueup_plan::desired::Desired;
 use trueup_plan::observed::SetOwner;
 
@@ -16,6 +16,8 @@ struct Entries {
     claims: BTreeMap<(String, ObjectId), BTreeSet<String>>,
     /// Target to the objects that it wants, so that its old claims can be taken back.
     wanted: BTreeMap<String, (String, Vec<ObjectId>)>,
+    /// (cluster, kind) to the targets that define it.
+    brings: BTreeMap<(String, GroupKind), BTreeSet<String>>,
     /// (cluster, set id) to the configured target that it belongs to. An app has the same set in each of its clusters.
     sets: BTreeMap<(String, String), String>,
     /// (cluster, set id) to the target that its parent names, where that is not configured any more but was ours.
@@ -32,6 +34,17 @@ impl Directory {
             entries.claims.entry((cluster.to_owned(), id.clone())).or_default().insert(target.to_owned());
         }
         entries.wanted.insert(target.to_owned(), (cluster.to_owned(), ids));
+        for kind in &desired.defines {
+            let key = (cluster.to_owned(), kind.clone());
+            entries.brings.entry(key).or_default().insert(target.to_owned());
+        }
+    }
+
+    /// Another target of the cluster whose objects define the kind.
+    pub fn bringer(&self, target: &str, cluster: &str, kind: &GroupKind) -> Option<String> {
+        let entries = self.lock();
+        let targets = entries.brings.get(&(cluster.to_owned(), kind.clone()))?;
+        targets.iter().find(|other| *other != target).cloned()
     }
 
     /// The first other target that wants an object of the cluster.
@@ -83,6 +96,10 @@ impl Directory {
 
 impl Entries {
     fn release(&mut self, target: &str) {
+        self.brings.retain(|_, targets| {
+            targets.remove(target);
+            !targets.is_empty()
+        });
         let Some((cluster, ids)) = self.wanted.remove(target) else { return };
         for id in ids {
             let key = (cluster.clone(), id);

@@ -12,7 +12,7 @@ use super::topology::select;
 use super::view::{Board, Request, Wait};
 use crate::cluster::{Cluster, ClusterEvent};
 use crate::config::Config;
-use crate::source::{self, Source};
+use crate::source::{self, Commit, Source};
 use crate::store::{Store, installation};
 use crate::web::metrics::Metrics;
 use anyhow::{Context as _, Result};
@@ -25,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 use trueup_merge::secrets::MaskKey;
 use trueup_plan::record::{TargetStatus, Trigger};
 
-/// Turns under way at once. They wait for the network most of the time.
+/// Turns under way at once; the queue sees to it that no cluster has them all. They wait for the network most of the time.
 const TURNS: usize = 64;
 /// Changes of members within this time are one reason to look.
 const SETTLE: Duration = Duration::from_millis(15);
@@ -57,7 +57,7 @@ struct Core {
     setup: RwLock<Arc<Setup>>,
     states: Mutex<BTreeMap<String, Arc<tokio::sync::Mutex<Memory>>>>,
     statuses: Mutex<BTreeMap<String, TargetStatus>>,
-    turns: Mutex<BTreeMap<String, CancellationToken>>,
+    turns: Mutex<BTreeMap<String, Running>>,
     waiters: Mutex<BTreeMap<String, Vec<oneshot::Sender<()>>>>,
     config: Mutex<Option<Config>>,
     chosen: Chosen,
@@ -68,6 +68,17 @@ struct Core {
 struct Memory {
     state: TargetState,
     loaded: bool,
+    /// Whether the store has the status as the last turn left it.
+    kept: bool,
+    /// The commit that a target of a suspended repository stays at.
+    held: Option<Arc<Commit>>,
+}
+
+/// A turn under way.
+struct Running {
+    stop: CancellationToken,
+    /// The commit that it works on, once it knows.
+    revision: Option<String>,
 }
 
 /// All that a reconciler works with.
@@ -106,7 +117,7 @@ impl Engine {
                 }
             });
             Core {
-                queue: Queue::default(),
+                queue: Queue::new(TURNS),
                 repositories: Mutex::new(Repositories::new(parts.metrics.clone(), moved)),
                 board: parts.board,
                 metrics: parts.metrics,
@@ -163,7 +174,7 @@ impl Engine {
     /// Ends [`Engine::work`]; each running turn ends between two writes.
     pub fn stop(&self) {
         self.0.stop.cancel();
-        lock(&self.0.turns).values().for_each(CancellationToken::cancel);
+        lock(&self.0.turns).values().for_each(|running| running.stop.cancel());
     }
 
     /// Looks at all repositories and all targets again.
@@ -219,7 +230,20 @@ impl Engine {
     }
 
     pub(super) fn source(&self, repository: &str) -> Option<Source> {
-        lock(&self.0.repositories).source(repository)
+        let followed = lock(&self.0.repositories).source(repository);
+        followed.or_else(|| self.0.setup().suspended.get(repository).cloned())
+    }
+
+    /// The commit that a target of a suspended repository stays at; none where the repository is not suspended.
+    pub(super) async fn held(&self, spec: &TargetSpec) -> Result<Option<Arc<Commit>>> {
+        let status = lock(&self.0.statuses).get(&spec.name).cloned().unwrap_or_default();
+        self.0.held(spec, &status).await.map_err(anyhow::Error::msg)
+    }
+
+    /// Why a Cluster or Repository of the configuration is of no use.
+    pub(super) fn trouble_of(&self, kind: &'static str, name: &str) -> String {
+        let why = self.0.setup().troubles.get(&(kind, name.to_owned())).cloned();
+        why.unwrap_or_else(|| format!("the {kind} {name} could not be set up"))
     }
 
     pub(super) fn cache(&self) -> &source::Cache {
@@ -258,11 +282,15 @@ impl Core {
 
     /// A turn on an older commit is not worth finishing; one on the last that could be read is.
     fn repository_moved(&self, name: &str) {
-        let has_trouble = lock(&self.repositories).known(name).trouble.is_some();
+        let known = lock(&self.repositories).known(name);
+        let newest = known.commit.filter(|_| known.trouble.is_none()).map(|commit| commit.revision.clone());
         for (target, spec) in &self.setup().targets {
             if spec.repository == name {
-                if !has_trouble && let Some(turn) = lock(&self.turns).get(target) {
-                    turn.cancel();
+                if let Some(newest) = &newest
+                    && let Some(running) = lock(&self.turns).get(target)
+                    && running.revision.as_ref().is_some_and(|revision| revision != newest)
+                {
+                    running.stop.cancel();
                 }
                 self.push(target, Trigger::Commit, Duration::ZERO);
             }
@@ -314,7 +342,11 @@ impl Core {
             .iter()
             .map(|target| {
                 let (over, told) = oneshot::channel();
-                lock(&self.waiters).entry(target.clone()).or_default().push(over);
+                let mut waiters = lock(&self.waiters);
+                let waiting = waiters.entry(target.clone()).or_default();
+                waiting.retain(|waiter| !waiter.is_closed());
+                waiting.push(over);
+                drop(waiters);
                 self.push(target, Trigger::Manual, Duration::ZERO);
                 told
             })
@@ -326,8 +358,8 @@ impl Core {
             Chosen::All => true,
             Chosen::Only(targets) => targets.contains(target),
         };
-        if is_chosen {
-            self.queue.push_after(target, trigger, delay);
+        if let Some(spec) = self.setup().targets.get(target).filter(|_| is_chosen) {
+            self.queue.push_after(target, &spec.cluster, trigger, delay);
         }
     }
 }

@@ -3,10 +3,10 @@
 use super::engine::{Chosen, Engine, Parts};
 use super::membership;
 use super::repositories::chain;
-use super::topology::{self, Secrets};
+use super::topology;
 use super::turn;
 use super::view::{self, PlanOptions, Preview};
-use crate::cluster::Cluster;
+use crate::cluster::Parent;
 use crate::config::{self, Config};
 use crate::render;
 use crate::source::{self, Location, Spec};
@@ -17,7 +17,6 @@ use anyhow::{Context as _, Result, anyhow, bail};
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -40,17 +39,22 @@ fn load(path: &Path) -> Result<Config> {
 pub async fn statuses(config: &Path) -> Result<Vec<TargetStatus>> {
     let config = load(config)?;
     let mut found: BTreeMap<String, TargetStatus> = BTreeMap::new();
-    let secrets = Secrets { home: Err("no trueup runs that could".to_owned()) };
+    let secrets = topology::secrets(&config).await;
+    let specs = topology::targets(&config);
     for name in config.clusters.keys() {
         let read = async {
             let access = topology::access(&config, name, &secrets).await?;
-            let cluster = Cluster::connect(&access, Arc::new(|_, _| {}), Arc::new(|_| {})).await?;
+            let cluster = topology::connect(&access).await?;
             cluster.scope(&config.targets().iter().filter_map(|target| target.namespace.clone()).collect());
             Ok::<_, anyhow::Error>(cluster.parents().await?)
         };
         match read.await {
             Ok(parents) => {
-                for parent in parents {
+                // Other installations may have targets of the same name on the cluster.
+                let is_ours = |parent: &Parent| {
+                    specs.values().any(|spec| spec.cluster == *name && spec.set() == parent.id)
+                };
+                for parent in parents.into_iter().filter(is_ours) {
                     let recorded = parent
                         .data
                         .get(membership::STATUS)
@@ -217,7 +221,7 @@ pub async fn render(config: &Path, target: &str, revision: Option<&str>) -> Resu
     };
     let spec = &specs[name];
     let folder = tempfile::tempdir().context("a folder for the time being")?;
-    let secrets = Secrets { home: Err("rendering reaches no cluster".to_owned()) };
+    let secrets = topology::secrets(&config).await;
     let source = source::Cache::new(folder.path())?
         .open(topology::source(&config, &spec.repository, &secrets).await?)?;
     let read = async {

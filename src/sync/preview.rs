@@ -26,7 +26,7 @@ impl Engine {
     /// Says what a sync of a target would do.
     pub async fn preview(&self, name: &str, options: &PlanOptions) -> Result<Preview> {
         let (spec, cluster) = self.target(name).with_context(|| format!("there is no target {name}"))?;
-        let cluster = cluster.with_context(|| format!("the Cluster {} could not be set up", spec.cluster))?;
+        let cluster = cluster.with_context(|| self.trouble_of("Cluster", &spec.cluster))?;
         let mut state = self.remembered(&spec, &cluster).await?;
         let commit = self.commit(&spec, options).await?;
         let (stop, mask) = (CancellationToken::new(), random_key()?);
@@ -81,9 +81,13 @@ impl Engine {
         {
             return Ok(commit);
         }
-        let source = self
-            .source(&spec.repository)
-            .with_context(|| format!("the Repository {} could not be set up", spec.repository))?;
+        if options.revision.is_none()
+            && let Some(commit) = self.held(spec).await?
+        {
+            return Ok(commit);
+        }
+        let source =
+            self.source(&spec.repository).with_context(|| self.trouble_of("Repository", &spec.repository))?;
         let head = match &options.revision {
             Some(revision) => source.resolve(revision).await,
             None => source.poll().await,

@@ -1,8 +1,15 @@
 //! The one queue: which target is looked at next.
 //!
-//! An entry is a target and why it should be looked at; there is no payload, and a target is there at most once. What a
-//! person asked for goes first, then drift, then commits, then the rest; within one urgency the order is that of arrival, so no
-//! target can hold up another. A target that is being looked at is not handed out again until that turn is over.
+//! An entry is a target and why it should be looked at; there is no payload, and a target is there at most once. Each entry
+//! has a deadline, which is when it became due and a patience that its reason has; the earliest deadline goes first. So a
+//! person goes before drift, drift before a commit, a commit before a timer, and still nobody waits for ever: what became due
+//! much later cannot pass, however urgent it is.
+//!
+//! Turns under way are limited so that those who are slow cannot hold up the others. A lane is a cluster: it may have as many
+//! turns as are free, so some are always left for others. A target whose last turn was slow shares one place with its like
+//! in its lane; a lane that was slow several times in a row has one turn at a time, and all such lanes have half of the places.
+//!
+//! A target that is being looked at is not handed out again until that turn is over.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,8 +18,15 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 use trueup_plan::record::Trigger;
 
+/// A turn that takes longer is slow.
+const SLOW: Duration = Duration::from_secs(10);
+/// Slow turns in a row that make a lane ail.
+const AILING: u32 = 3;
+/// Live objects that changed, as a first measure of how many: beyond it a repair is no small thing that goes before commits.
+const FEW: u32 = 20;
+
 /// A queue of targets, shared by those that fill it and those that work it off.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Queue {
     state: Arc<Mutex<State>>,
     wake: Arc<Notify>,
@@ -29,57 +43,77 @@ pub struct Due {
     pub waited: Duration,
 }
 
-#[derive(Default)]
 struct State {
-    ready: BTreeSet<(Trigger, u64, String)>,
+    /// Turns that may be under way at once.
+    places: usize,
+    lanes: BTreeMap<Arc<str>, Lane>,
     delayed: BTreeSet<(Instant, String)>,
     entries: BTreeMap<String, Entry>,
-    running: BTreeSet<String>,
+    running: BTreeMap<String, Running>,
+    /// Targets whose last turn was slow.
+    slow: BTreeSet<String>,
     sequence: u64,
 }
 
-#[derive(Clone, Copy)]
+/// Deadline, order of arrival, target.
+type Rank = (Instant, u64, String);
+
+/// What is due on one cluster, and what is under way.
+#[derive(Default)]
+struct Lane {
+    quick: BTreeSet<Rank>,
+    slow: BTreeSet<Rank>,
+    running: usize,
+    running_slow: usize,
+    slow_in_a_row: u32,
+}
+
+struct Running {
+    lane: Arc<str>,
+    started: Instant,
+    was_slow: bool,
+}
+
+#[derive(Clone)]
 struct Entry {
+    lane: Arc<str>,
     trigger: Trigger,
     place: Place,
     since: Instant,
+    pushes: u32,
 }
 
 #[derive(Clone, Copy)]
 enum Place {
-    Ready(u64),
+    Ready(Instant, u64),
     Delayed(Instant),
     /// Asked for while it runs: it becomes ready when the turn is over.
     Parked,
 }
 
 impl Queue {
-    /// Asks for a look at a target as soon as possible.
-    pub fn push(&self, target: &str, trigger: Trigger) {
-        self.push_at(target, trigger, Instant::now());
+    /// An empty queue of which `places` turns may be under way at once.
+    pub fn new(places: usize) -> Self {
+        Self { state: Arc::new(Mutex::new(State::new(places))), wake: Arc::default() }
     }
 
-    /// Asks for a look at a target after a while; an earlier request stands.
-    pub fn push_after(&self, target: &str, trigger: Trigger, delay: Duration) {
-        self.push_at(target, trigger, Instant::now() + delay);
-    }
-
-    fn push_at(&self, target: &str, trigger: Trigger, at: Instant) {
-        self.lock().push(target, trigger, at);
+    /// Asks for a look at a target after a while; an earlier request stands. The lane is the target's cluster.
+    pub fn push_after(&self, target: &str, lane: &str, trigger: Trigger, delay: Duration) {
+        let now = Instant::now();
+        self.lock().push(target, lane, trigger, now + delay, now);
         self.wake.notify_one();
     }
 
-    /// The next target that is due; waits until there is one. [`Queue::done`] must follow.
+    /// The next target that may be looked at; waits until there is one. [`Queue::done`] must follow.
     pub async fn next(&self) -> Due {
         loop {
             let woken = self.wake.notified();
             let sleep = {
                 let mut state = self.lock();
-                state.ripen(Instant::now());
-                if let Some(due) = state.take() {
-                    if !state.ready.is_empty() {
-                        self.wake.notify_one();
-                    }
+                let now = Instant::now();
+                state.ripen(now);
+                if let Some(due) = state.take(now) {
+                    self.wake.notify_one();
                     return due;
                 }
                 state.delayed.first().map(|(at, _)| *at)
@@ -93,7 +127,7 @@ impl Queue {
 
     /// Says that the turn of a target is over.
     pub fn done(&self, target: &str) {
-        self.lock().done(target);
+        self.lock().done(target, Instant::now());
         self.wake.notify_one();
     }
 
@@ -104,7 +138,7 @@ impl Queue {
 
     /// How many targets are due and wait.
     pub fn depth(&self) -> usize {
-        self.lock().ready.len()
+        self.lock().lanes.values().map(|lane| lane.quick.len() + lane.slow.len()).sum()
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -112,118 +146,180 @@ impl Queue {
     }
 }
 
-impl State {
-    fn push(&mut self, target: &str, trigger: Trigger, at: Instant) {
-        let now = Instant::now();
-        let old = self.entries.remove(target);
-        let trigger = old.map_or(trigger, |old| old.trigger.min(trigger));
-        let since = old.map_or(at, |old| old.since.min(at));
-        match old.map(|old| (old.place, old.trigger)) {
-            Some((Place::Ready(sequence), urgency)) => {
-                self.ready.remove(&(urgency, sequence, target.to_owned()));
-            }
-            Some((Place::Delayed(old_at), _)) => {
-                self.delayed.remove(&(old_at, target.to_owned()));
-            }
-            Some((Place::Parked, _)) | None => {}
+/// How long an entry may wait before it is as urgent as a person that asks now.
+fn patience(trigger: Trigger, pushes: u32) -> Duration {
+    Duration::from_secs(match trigger {
+        Trigger::Manual => 0,
+        Trigger::Drift if pushes <= FEW => 600,
+        Trigger::Commit => 610,
+        Trigger::Drift => 615,
+        Trigger::Configuration => 620,
+        Trigger::Retry => 630,
+        Trigger::Timer => 660,
+    })
+}
+
+impl Entry {
+    fn deadline(&self) -> Instant {
+        self.since + patience(self.trigger, self.pushes)
+    }
+}
+
+impl Lane {
+    fn is_ailing(&self) -> bool {
+        self.slow_in_a_row >= AILING
+    }
+
+    /// The first of those that may begin, with `free` places left in all.
+    fn first(&self, free: usize) -> Option<&Rank> {
+        let has_room = self.running == 0 || (!self.is_ailing() && self.running < free);
+        if !has_room {
+            return None;
         }
-        let place = if since > now {
-            self.delayed.insert((since, target.to_owned()));
-            Place::Delayed(since)
-        } else if self.running.contains(target) {
+        let slow = self.slow.first().filter(|_| self.running_slow == 0);
+        self.quick.first().into_iter().chain(slow).min()
+    }
+
+    fn is_idle(&self) -> bool {
+        self.quick.is_empty() && self.slow.is_empty() && self.running == 0
+    }
+}
+
+impl State {
+    fn new(places: usize) -> Self {
+        Self {
+            places,
+            lanes: BTreeMap::new(),
+            delayed: BTreeSet::new(),
+            entries: BTreeMap::new(),
+            running: BTreeMap::new(),
+            slow: BTreeSet::new(),
+            sequence: 0,
+        }
+    }
+
+    fn push(&mut self, target: &str, lane: &str, trigger: Trigger, at: Instant, now: Instant) {
+        let lane = self.lane(lane);
+        let old = self.entries.remove(target);
+        let entry = match old {
+            Some(old) => {
+                self.unplace(target, &old);
+                let (trigger, since) = (old.trigger.min(trigger), old.since.min(at));
+                Entry { lane, trigger, since, pushes: old.pushes.saturating_add(1), place: old.place }
+            }
+            None => Entry { lane, trigger, since: at, pushes: 1, place: Place::Parked },
+        };
+        self.place(target, entry, now);
+    }
+
+    fn place(&mut self, target: &str, mut entry: Entry, now: Instant) {
+        entry.place = if entry.since > now {
+            self.delayed.insert((entry.since, target.to_owned()));
+            Place::Delayed(entry.since)
+        } else if self.running.contains_key(target) {
             Place::Parked
         } else {
             // A target that waits already keeps its place in line.
-            let sequence = match old.map(|old| old.place) {
-                Some(Place::Ready(sequence)) => sequence,
-                Some(Place::Delayed(_) | Place::Parked) | None => {
+            let sequence = match entry.place {
+                Place::Ready(_, sequence) => sequence,
+                Place::Delayed(_) | Place::Parked => {
                     self.sequence += 1;
                     self.sequence
                 }
             };
-            self.ready.insert((trigger, sequence, target.to_owned()));
-            Place::Ready(sequence)
+            let deadline = entry.deadline();
+            let is_slow = self.slow.contains(target);
+            let lane = self.lanes.entry(entry.lane.clone()).or_default();
+            let line = if is_slow { &mut lane.slow } else { &mut lane.quick };
+            line.insert((deadline, sequence, target.to_owned()));
+            Place::Ready(deadline, sequence)
         };
-        self.entries.insert(target.to_owned(), Entry { trigger, place, since });
+        self.entries.insert(target.to_owned(), entry);
     }
 
-    fn ripen(&mut self, now: Instant) {
-        while let Some((at, target)) = self.delayed.first().cloned() {
-            if at > now {
-                break;
+    fn unplace(&mut self, target: &str, entry: &Entry) {
+        match entry.place {
+            Place::Ready(deadline, sequence) => {
+                if let Some(lane) = self.lanes.get_mut(&entry.lane) {
+                    let rank = (deadline, sequence, target.to_owned());
+                    lane.quick.remove(&rank);
+                    lane.slow.remove(&rank);
+                }
             }
-            if let Some(entry) = self.entries.get(&target).copied() {
-                self.push(&target, entry.trigger, at);
-            }
-            self.delayed.remove(&(at, target));
+            Place::Delayed(at) => drop(self.delayed.remove(&(at, target.to_owned()))),
+            Place::Parked => {}
         }
     }
 
-    fn take(&mut self) -> Option<Due> {
-        let (trigger, _, target) = self.ready.pop_first()?;
-        let entry = self.entries.remove(&target)?;
-        self.running.insert(target.clone());
-        Some(Due { target, trigger, waited: entry.since.elapsed() })
+    fn lane(&mut self, name: &str) -> Arc<str> {
+        if let Some((lane, _)) = self.lanes.get_key_value(name) {
+            return lane.clone();
+        }
+        let lane: Arc<str> = name.into();
+        self.lanes.insert(lane.clone(), Lane::default());
+        lane
     }
 
-    fn done(&mut self, target: &str) {
-        self.running.remove(target);
-        if let Some(entry) = self.entries.get(target).copied()
-            && matches!(entry.place, Place::Parked)
-        {
-            self.push(target, entry.trigger, entry.since);
+    fn ripen(&mut self, now: Instant) {
+        while self.delayed.first().is_some_and(|(at, _)| *at <= now) {
+            let Some((_, target)) = self.delayed.pop_first() else { return };
+            if let Some(entry) = self.entries.remove(&target) {
+                self.place(&target, entry, now);
+            }
+        }
+    }
+
+    fn take(&mut self, now: Instant) -> Option<Due> {
+        let free = self.places.saturating_sub(self.running.len());
+        if free == 0 {
+            return None;
+        }
+        let ailing: usize =
+            self.lanes.values().filter(|lane| lane.is_ailing()).map(|lane| lane.running).sum();
+        let may_ail = ailing < (self.places / 2).max(1);
+        let lanes = self.lanes.values().filter(|lane| may_ail || !lane.is_ailing());
+        let (_, _, target) = lanes.filter_map(|lane| lane.first(free)).min()?.clone();
+        let entry = self.entries.remove(&target)?;
+        self.unplace(&target, &entry);
+        let was_slow = self.slow.contains(&target);
+        let lane = self.lanes.entry(entry.lane.clone()).or_default();
+        lane.running += 1;
+        lane.running_slow += usize::from(was_slow);
+        self.running.insert(target.clone(), Running { lane: entry.lane, started: now, was_slow });
+        Some(Due { target, trigger: entry.trigger, waited: now.saturating_duration_since(entry.since) })
+    }
+
+    fn done(&mut self, target: &str, now: Instant) {
+        let Some(running) = self.running.remove(target) else { return };
+        let is_slow = now.saturating_duration_since(running.started) >= SLOW;
+        if let Some(lane) = self.lanes.get_mut(&running.lane) {
+            lane.running -= 1;
+            lane.running_slow -= usize::from(running.was_slow);
+            lane.slow_in_a_row = if is_slow { lane.slow_in_a_row.saturating_add(1) } else { 0 };
+        }
+        if is_slow {
+            self.slow.insert(target.to_owned());
+        } else {
+            self.slow.remove(target);
+        }
+        if let Some(entry) = self.entries.remove(target) {
+            self.unplace(target, &entry);
+            self.place(target, entry, now);
         }
     }
 
     fn retain(&mut self, keep: impl Fn(&str) -> bool) {
-        self.ready.retain(|(_, _, target)| keep(target));
+        for lane in self.lanes.values_mut() {
+            lane.quick.retain(|(_, _, target)| keep(target));
+            lane.slow.retain(|(_, _, target)| keep(target));
+        }
         self.delayed.retain(|(_, target)| keep(target));
         self.entries.retain(|target, _| keep(target));
+        self.slow.retain(|target| keep(target));
+        let used: BTreeSet<&Arc<str>> = self.entries.values().map(|entry| &entry.lane).collect();
+        self.lanes.retain(|name, lane| !lane.is_idle() || used.contains(name));
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test(start_paused = true)]
-    async fn a_person_goes_before_drift_and_drift_before_a_commit() {
-        let queue = Queue::default();
-        queue.push("commit", Trigger::Commit);
-        queue.push("drift", Trigger::Drift);
-        queue.push("person", Trigger::Manual);
-        let mut order = Vec::new();
-        for _ in 0..3 {
-            order.push(queue.next().await.target);
-        }
-        assert_eq!(order, ["person", "drift", "commit"]);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_target_is_there_once_and_never_handed_out_twice_at_a_time() {
-        let queue = Queue::default();
-        queue.push("a", Trigger::Commit);
-        queue.push("a", Trigger::Drift);
-        assert_eq!(queue.next().await.trigger, Trigger::Drift);
-        queue.push("a", Trigger::Commit);
-        queue.push("b", Trigger::Timer);
-        assert_eq!(queue.next().await.target, "b");
-        let waiting = tokio::time::timeout(Duration::from_mins(1), queue.next()).await;
-        assert!(waiting.is_err(), "a is still running");
-        queue.done("a");
-        assert_eq!(queue.next().await.target, "a");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_delay_is_kept_unless_something_more_urgent_comes() {
-        let queue = Queue::default();
-        let start = Instant::now();
-        queue.push_after("later", Trigger::Retry, Duration::from_secs(10));
-        queue.push_after("sooner", Trigger::Retry, Duration::from_secs(10));
-        queue.push_after("sooner", Trigger::Retry, Duration::from_secs(2));
-        assert_eq!(queue.next().await.target, "sooner");
-        assert_eq!(start.elapsed().as_secs(), 2);
-        assert_eq!(queue.next().await.target, "later");
-        assert_eq!(start.elapsed().as_secs(), 10);
-    }
-}
+mod tests;

@@ -1,14 +1,16 @@
 //! A target: what the configuration says of it, and what is remembered of it between turns.
 
-use super::backoff::{Fights, Refusal};
+use super::backoff::{Backoff, Fights, Refusal};
 use super::ignore::Fits;
+use super::rehearsal::Atomic;
 use crate::cluster::{Catalog, Force, Parent};
 use crate::render::{Request, Trace};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::time::Instant;
 use trueup_merge::token::Digest;
-use trueup_model::ObjectId;
+use trueup_model::{GroupKind, ObjectId};
 use trueup_plan::apply_set;
 use trueup_plan::desired::Desired;
 use trueup_plan::ignore::IgnoreRule;
@@ -47,6 +49,10 @@ pub struct TargetSpec {
     pub depends_on: Vec<String>,
     /// How often to look without a reason.
     pub interval: Duration,
+    /// How what failed is tried again.
+    pub retry: Backoff,
+    /// Whether objects are applied all or none.
+    pub atomic: Atomic,
 }
 
 /// What makes a target change.
@@ -94,10 +100,14 @@ pub struct TargetState {
     pub refusals: BTreeMap<ObjectId, Refusal>,
     /// Objects whose immutable fields Git changes.
     pub immutable: BTreeMap<ObjectId, (Digest, Vec<String>)>,
+    /// Kinds that the cluster does not serve, and since when they are waited for.
+    pub awaiting: BTreeMap<GroupKind, Instant>,
     /// Who changes things back.
     pub fights: Fights,
     /// Failed turns in a row.
     pub attempts: u32,
+    /// The commit that they were at: another one is tried at once.
+    pub attempted: String,
     /// The parent object as the cluster has it.
     pub parent: Option<Parent>,
     /// Parents of the same target elsewhere: it moved from there.
@@ -120,4 +130,39 @@ pub struct Rendering {
     pub trace: Trace,
     /// The result.
     pub desired: Arc<Desired>,
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use trueup_plan::planning::{Drift, Empty, Prune, Recreate, TakeOver};
+
+    /// A target on the cluster `here` with all defaults.
+    pub(crate) fn spec(name: &str) -> TargetSpec {
+        let (app, environment) = name.split_once('@').unwrap();
+        TargetSpec {
+            name: name.to_owned(),
+            app: app.to_owned(),
+            environment: environment.to_owned(),
+            cluster: "here".to_owned(),
+            repository: "config".to_owned(),
+            repository_url: String::new(),
+            request: Request::default(),
+            namespace: "shop".to_owned(),
+            policy: Policy {
+                prune: Prune::Delete,
+                drift: Drift::Repair,
+                take_over: TakeOver::Force,
+                recreate: Recreate::Refuse,
+                empty: Empty::Refuse,
+            },
+            mode: Mode::Automatic,
+            force: Force::Yes,
+            depends_on: Vec::new(),
+            interval: Duration::from_mins(10),
+            retry: Backoff::default(),
+            atomic: Atomic::Each,
+            ignore: Vec::new(),
+        }
+    }
 }

@@ -1,6 +1,8 @@
 //! From the configuration to what the reconciler works with: pure, but for the secrets that sources and clusters need.
 
+use super::backoff::Backoff;
 use super::hooks::{Hook, HookKey};
+use super::rehearsal::Atomic;
 use super::target::{Mode, TargetSpec};
 use crate::cluster::{Access, Cluster, Force, Via};
 use crate::config::{self, Config, RepositorySpec, Substitute, Target, Webhook};
@@ -9,6 +11,7 @@ use crate::source::{Credentials, Location, Reference, Secret, Spec};
 use anyhow::{Context as _, Result, bail};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use trueup_kustomize::LoadRestrictions;
 use trueup_model::Value;
 use trueup_plan::planning::{Drift, Empty, Policy, Prune, Recreate, TakeOver};
@@ -57,6 +60,12 @@ fn target_spec(config: &Config, target: &Target) -> TargetSpec {
         force: if sync.force { Force::Yes } else { Force::No },
         depends_on: target.depends_on.clone(),
         interval: sync.interval,
+        retry: Backoff {
+            first: target.retry.backoff.initial,
+            longest: target.retry.backoff.max,
+            limit: target.retry.limit,
+        },
+        atomic: if target.atomic { Atomic::All } else { Atomic::Each },
     }
 }
 
@@ -108,6 +117,57 @@ impl Secrets {
         let data = home.secret(namespace.unwrap_or("trueup-system"), name).await?;
         Ok(data.into_iter().filter_map(|(key, value)| Some((key, String::from_utf8(value).ok()?))).collect())
     }
+}
+
+/// Where the Secrets of a configuration are, for a trueup that does not itself run in a cluster.
+pub struct Home<'c>(Vec<&'c str>);
+
+/// Where the Secrets are that the configuration refers to; an error where it refers to none.
+pub fn home(config: &Config) -> Result<Home<'_>, String> {
+    let refers = |spec: &RepositorySpec| {
+        spec.secret_ref.is_some() || spec.webhook.as_ref().is_some_and(|webhook| webhook.secret_ref.is_some())
+    };
+    let needed = config.repositories.values().any(|repository| refers(&repository.spec))
+        || config.clusters.values().any(|cluster| cluster.spec.secret_ref.is_some());
+    if !needed {
+        return Err("nothing refers to a Secret".to_owned());
+    }
+    let direct = config.clusters.iter().filter(|(_, cluster)| cluster.spec.secret_ref.is_none());
+    Ok(Home(direct.map(|(name, _)| name.as_str()).collect()))
+}
+
+impl Home<'_> {
+    /// The one Cluster that can be reached without a Secret.
+    pub fn name(&self) -> Result<&str, String> {
+        match self.0.as_slice() {
+            [name] => Ok(name),
+            names => Err(format!(
+                "trueup does not run in a cluster, and of the configuration's Clusters not exactly one is reached without a Secret but {}",
+                names.len()
+            )),
+        }
+    }
+}
+
+/// Reads Secrets as a running trueup does, for a command that works alone.
+pub async fn secrets(config: &Config) -> Secrets {
+    let connect = async {
+        let home = home(config)?;
+        let in_cluster = Access { name: "in-cluster".to_owned(), via: Via::InCluster, in_flight: None };
+        if let Ok(cluster) = connect(&in_cluster).await {
+            return Ok(cluster);
+        }
+        let name = home.name()?;
+        let nothing = Secrets { home: Err("it would be needed to reach itself".to_owned()) };
+        let access = access(config, name, &nothing).await.map_err(|error| format!("{error:#}"))?;
+        connect(&access).await.map_err(|error| format!("Cluster {name}: {error:#}"))
+    };
+    Secrets { home: connect.await }
+}
+
+/// A connection that nobody counts or listens to.
+pub async fn connect(access: &Access) -> Result<Cluster> {
+    Cluster::connect(access, Arc::new(|_, _| {}), Arc::new(|_| {})).await
 }
 
 /// How to reach a cluster.
@@ -257,8 +317,7 @@ pub fn select<'n>(
         let before = meant.len();
         meant.extend(known.clone().filter(|target| is_meant(target, name)).map(str::to_owned));
         if meant.len() == before {
-            let known: Vec<&str> = known.collect();
-            return Err(format!("there is no target {name}; there are: {}", known.join(", ")));
+            return Err(no_target(name, known));
         }
     }
     if written.is_empty() {
@@ -267,6 +326,20 @@ pub fn select<'n>(
     meant.sort();
     meant.dedup();
     Ok(meant)
+}
+
+/// Says that there is no such target, and which few are meant perhaps.
+pub fn no_target<'n>(name: &str, known: impl Iterator<Item = &'n str> + Clone) -> String {
+    const NAMED: usize = 5;
+    let all: Vec<&str> = known.collect();
+    if all.is_empty() {
+        return format!("there is no target {name}; there are none");
+    }
+    if all.len() <= NAMED {
+        return format!("there is no target {name}; there are: {}", all.join(", "));
+    }
+    let near = config::nearest::few(name, all.iter().copied(), NAMED).join(", ");
+    format!("there is no target {name}; of {} targets the nearest are: {near}", all.len())
 }
 
 /// Whether `name` is the target, or a whole part at its beginning.
@@ -292,5 +365,15 @@ mod tests {
         assert_eq!(meant(&["web@production/eu-1"]).unwrap(), ["web@production/eu-1"]);
         assert_eq!(meant(&[]).unwrap().len(), 4);
         assert!(meant(&["we"]).unwrap_err().contains("there is no target we; there are: api@staging"));
+    }
+
+    #[test]
+    fn of_many_targets_an_unknown_name_is_told_the_nearest_few() {
+        let known: Vec<String> = (0..1000).map(|n| format!("app-{n:04}@production")).collect();
+        let error =
+            select(known.iter().map(String::as_str), &["app-00o7@production".to_owned()]).unwrap_err();
+        let words =
+            "there is no target app-00o7@production; of 1000 targets the nearest are: app-0007@production, ";
+        assert!(error.starts_with(words) && error.len() < 300, "{error}");
     }
 }

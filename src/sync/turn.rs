@@ -3,12 +3,14 @@
 //! Enters: the target, what is remembered of it, the commit that it should be at. Leaves: how it stands, what to remember,
 //! and when to look again. Every error ends in the status; nothing that could not be read is taken for absent.
 
-use super::backoff::{Refusal, delay, jitter};
+use super::awaited::awaited;
+use super::backoff::{Refusal, jitter};
 use super::carry::{Carried, Orders, carry};
 use super::directory::Directory;
 use super::ignore;
 use super::judge::{Judgement, judge};
 use super::membership;
+use super::rehearsal::{Atomic, Rehearsed, rehearse};
 use super::status::{Standing, health, standing};
 use super::target::{Mode, Rendering, TargetSpec, TargetState};
 use crate::cluster::{Cluster, MANAGER, Resource, Scope as ResourceScope};
@@ -27,11 +29,16 @@ use trueup_plan::drift::{Drifted, drifted};
 use trueup_plan::health::{HealthStatus, cause_from_pods};
 use trueup_plan::observed::{Ledger, Live, Observed, Stranger, Verdict};
 use trueup_plan::place::{Placement, Scope, Served, place};
-use trueup_plan::planning::{Action, Drift, Plan, Policy, Reason, plan};
+use trueup_plan::planning::{Action, Drift, Plan, Policy, Reason, Step, plan};
 use trueup_plan::record::{HistoryEntry, Outcome, OutcomeResult, Record, SyncStatus, TargetStatus, Trigger};
+use trueup_plan::waves;
 
 /// How long a turn waits for the first list of a kind.
 const FIRST_LIST: Duration = Duration::from_secs(15);
+/// How soon a turn looks again at what is on its way out.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// How soon after a wave the next one is tried: most objects are well as soon as they are written.
+const NEXT_WAVE: Duration = Duration::from_millis(20);
 /// Unhealthy workloads whose pods are asked for the cause.
 const EXPLAINED: usize = 3;
 /// Fields that are left to others and that a status lists at most.
@@ -75,16 +82,25 @@ pub async fn turn(
     trigger: Trigger,
 ) -> Turned {
     let started = Timestamp::now();
+    forget_attempts(context, state, trigger);
     let result = stages(context, spec, state, trigger).await;
     let (mut status, outcomes, again, drift) = match result {
         Ok(done) => (done.status, done.outcomes, done.again, done.drift),
-        Err(trouble) => {
+        Err(Ending::Superseded) => {
+            let unheard = state.status.target.is_empty();
+            let status = if unheard { base_status(spec, state) } else { state.status.clone() };
+            return Turned {
+                record: Record { status, history: None, drift: Vec::new() },
+                again: spec.interval,
+            };
+        }
+        Err(Ending::Trouble(trouble)) => {
             state.attempts += 1;
             let mut status = base_status(spec, state);
             status.sync = trouble.sync;
             status.message.clone_from(&trouble.message);
             status.errors = vec![trouble.message];
-            (status, Vec::new(), Some(delay(state.attempts, jitter())), Vec::new())
+            (status, Vec::new(), spec.retry.pause(state.attempts, jitter()), Vec::new())
         }
     };
     if status.message.is_empty()
@@ -105,6 +121,15 @@ pub async fn turn(
     }
 }
 
+// Another commit, or a person who asks, is a new beginning.
+fn forget_attempts(context: &Context<'_>, state: &mut TargetState, trigger: Trigger) {
+    let revision = context.commit.as_ref().map(|commit| commit.revision.as_str()).unwrap_or_default();
+    if trigger == Trigger::Manual || state.attempted != revision {
+        state.attempts = 0;
+        revision.clone_into(&mut state.attempted);
+    }
+}
+
 /// Why a turn ended before it could plan.
 pub(super) struct Trouble {
     sync: SyncStatus,
@@ -115,6 +140,24 @@ impl Trouble {
     pub(super) fn into_error(self) -> anyhow::Error {
         anyhow::Error::msg(self.message)
     }
+}
+
+/// Why a turn has nothing to conclude.
+enum Ending {
+    Trouble(Trouble),
+    /// Something newer is in the queue already.
+    Superseded,
+}
+
+impl From<Trouble> for Ending {
+    fn from(trouble: Trouble) -> Self {
+        Self::Trouble(trouble)
+    }
+}
+
+// Between two stages a turn makes way for a newer commit.
+fn go_on(context: &Context<'_>) -> Result<(), Ending> {
+    if context.stop.is_cancelled() { Err(Ending::Superseded) } else { Ok(()) }
 }
 
 struct Done {
@@ -129,7 +172,7 @@ async fn stages(
     spec: &TargetSpec,
     state: &mut TargetState,
     trigger: Trigger,
-) -> Result<Done, Trouble> {
+) -> Result<Done, Ending> {
     let unknown = |message: String| Trouble { sync: SyncStatus::Unknown, message };
     if spec.mode == Mode::Suspended {
         let status =
@@ -139,17 +182,22 @@ async fn stages(
     let commit = context.commit.clone().map_err(unknown)?;
     let (desired, broken) = desire(context, spec, state, &commit).await?;
     context.directory.claim(&spec.name, &spec.cluster, &desired);
+    go_on(context)?;
 
     let clock = Instant::now();
     let mut observed = observe(context, spec, state, &desired).await?;
     context.metrics.stage(Stage::Observe, clock.elapsed());
+    go_on(context)?;
 
     let (desired, unread) = ignore::fit(context.cluster, state, &desired, &observed.0).await;
     let judgement = judge(context.cluster, spec, state, &desired, &observed.0, context.mask, trigger).await;
-    let again = judgement.again;
+    go_on(context)?;
+    let awaited = awaited(spec, state, &desired, context.directory, tokio::time::Instant::now());
+    let again = [judgement.again, awaited.again];
     learn(state, &mut observed.0, judgement, unread);
+    observed.0.awaited = awaited.kinds;
     let clock = Instant::now();
-    let plan = plan(&desired, &observed.0, &state.ledger, &policy(spec, trigger));
+    let mut plan = plan(&desired, &observed.0, &state.ledger, &policy(spec, trigger));
     let before = if plan.steps.is_empty() { Ledger::new() } else { state.ledger.clone() };
     context.metrics.stage(Stage::Plan, clock.elapsed());
 
@@ -160,10 +208,16 @@ async fn stages(
         Mode::Suspended => false,
     };
     let blocked = context.waits_for.as_ref().filter(|_| state.status.revision != revision);
-    let mut outcomes = Vec::new();
-    if may_write && blocked.is_none() && plan.writes().next().is_some() {
-        outcomes = write(context, spec, state, &desired, &observed, &plan, &revision).await?;
-    }
+    let may_write = may_write && blocked.is_none();
+    let stopped = if may_write { rehearsed(context, spec, state, &desired, &plan).await } else { None };
+    plan = waves::due(plan, &desired, &observed.0);
+    let outcomes = match stopped {
+        Some(outcomes) => outcomes,
+        None if may_write && plan.writes().next().is_some() => {
+            write(context, spec, state, &desired, &observed, &plan, &revision).await?
+        }
+        None => Vec::new(),
+    };
     let drift = drifted(&plan, &outcomes, &before);
     let mut done = conclude(context, spec, state, &desired, &plan, outcomes, &revision).await;
     done.drift = drift;
@@ -177,7 +231,7 @@ async fn stages(
         done.status.message = waits_until(other);
         done.again = Some(Duration::from_secs(5));
     }
-    done.again = [done.again, again].into_iter().flatten().min();
+    done.again = again.into_iter().chain([done.again]).flatten().min();
     Ok(done)
 }
 
@@ -375,6 +429,26 @@ pub(super) fn learn(
     state.ledger.extend(judgement.proven);
 }
 
+/// What became of the plan of an atomic target that cannot be carried out in full.
+async fn rehearsed(
+    context: &Context<'_>,
+    spec: &TargetSpec,
+    state: &mut TargetState,
+    desired: &Desired,
+    plan: &Plan,
+) -> Option<Vec<Outcome>> {
+    if spec.atomic == Atomic::Each || plan.writes().next().is_none() {
+        return None;
+    }
+    match rehearse(context.cluster, spec, state, desired, plan).await {
+        Rehearsed::Passed => None,
+        Rehearsed::Stopped(carried) => {
+            remember(spec, state, desired, plan, &carried);
+            Some(carried.outcomes)
+        }
+    }
+}
+
 async fn write(
     context: &Context<'_>,
     spec: &TargetSpec,
@@ -400,11 +474,11 @@ async fn write(
     let orders = Orders { force: spec.force, migrate: &observed.1, stop: context.stop };
     let carried = carry(context.cluster, desired, plan, &orders).await;
     context.metrics.stage(Stage::Apply, clock.elapsed());
-    remember(state, desired, plan, &carried);
+    remember(spec, state, desired, plan, &carried);
     Ok(carried.outcomes)
 }
 
-fn remember(state: &mut TargetState, desired: &Desired, plan: &Plan, carried: &Carried) {
+fn remember(spec: &TargetSpec, state: &mut TargetState, desired: &Desired, plan: &Plan, carried: &Carried) {
     let now = tokio::time::Instant::now();
     for (step, outcome) in plan.steps.iter().zip(&carried.outcomes) {
         let digest = desired.objects.get(&step.id).map(|want| want.digest);
@@ -412,7 +486,7 @@ fn remember(state: &mut TargetState, desired: &Desired, plan: &Plan, carried: &C
             (OutcomeResult::Failed, Some(digest)) if !carried.immutable.contains_key(&step.id) => {
                 let attempts =
                     state.refusals.get(&step.id).filter(|r| r.digest == digest).map_or(0, |r| r.attempts) + 1;
-                let again = now + delay(attempts, jitter());
+                let again = now + spec.retry.pause_of_object(attempts, jitter());
                 let message = outcome.message.clone();
                 state.refusals.insert(step.id.clone(), Refusal { digest, attempts, again, message });
             }
@@ -484,13 +558,28 @@ async fn conclude(
         .any(|outcome| matches!(outcome.result, OutcomeResult::Failed | OutcomeResult::Skipped));
     let again = if failed {
         state.attempts += 1;
-        Some(delay(state.attempts, jitter()))
-    } else if plan.steps.iter().any(|step| step.action == Action::Wait) || recreated(plan, &outcomes) {
-        Some(Duration::from_secs(1))
+        let now = tokio::time::Instant::now();
+        let refused =
+            state.refusals.values().map(|refusal| refusal.again.saturating_duration_since(now)).min();
+        [spec.retry.pause(state.attempts, jitter()), refused].into_iter().flatten().min()
+    } else if recreated(plan, &outcomes) {
+        Some(LOOK_AGAIN)
     } else {
-        None
+        plan.steps.iter().filter_map(|step| look_again(step, &outcomes)).min()
     };
     Done { status, outcomes, again, drift: Vec::new() }
+}
+
+// What is waited for comes as a trigger of its own; only what may have come already is looked for at once.
+fn look_again(step: &Step, outcomes: &[Outcome]) -> Option<Duration> {
+    let is_wave = matches!(step.reason, Reason::EarlierWave(_, _, _));
+    if step.action != Action::Wait || matches!(step.reason, Reason::Unserved(_) | Reason::NotInGit) {
+        None
+    } else if is_wave {
+        (!outcomes.is_empty()).then_some(NEXT_WAVE)
+    } else {
+        Some(LOOK_AGAIN)
+    }
 }
 
 fn recreated(plan: &Plan, outcomes: &[Outcome]) -> bool {

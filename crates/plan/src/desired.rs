@@ -7,12 +7,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use trueup_merge::extract::Extract;
 use trueup_merge::token::Digest;
-use trueup_model::{ObjectId, Origin};
+use trueup_model::{GroupKind, ObjectId, Origin};
 
 /// On an object: `"false"` keeps it when it leaves Git.
 pub const PRUNE_ANNOTATION: &str = "trueup.dev/prune";
 /// On an object: `"true"` allows deleting and creating it where an immutable field changed.
 pub const RECREATE_ANNOTATION: &str = "trueup.dev/recreate";
+
+/// On an object: the wave that it is applied in, a whole number.
+pub const WAVE_ANNOTATION: &str = "trueup.dev/wave";
 
 /// One object that should exist.
 #[derive(Clone, Debug)]
@@ -29,7 +32,7 @@ pub struct Want {
     pub extract: Extract,
     /// The file that it came from.
     pub origin: Origin,
-    /// `argocd.argoproj.io/sync-wave`, 0 where it has none.
+    /// Its [`WAVE_ANNOTATION`] or `argocd.argoproj.io/sync-wave`, 0 where it has none.
     pub wave: i32,
     /// Whether it may be deleted and created again for an immutable field.
     pub recreate: bool,
@@ -53,6 +56,17 @@ impl Want {
     }
 }
 
+/// An object that cannot be applied.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// The file that it came from.
+    pub origin: Origin,
+    /// The wave that it would be in.
+    pub wave: i32,
+    /// Why.
+    pub why: String,
+}
+
 /// The objects of a target at a revision.
 #[derive(Clone, Debug, Default)]
 pub struct Desired {
@@ -62,8 +76,12 @@ pub struct Desired {
     pub revision: String,
     /// The objects by identity.
     pub objects: BTreeMap<ObjectId, Want>,
-    /// Objects that cannot be applied whatever the cluster holds: identity and why.
-    pub refused: BTreeMap<ObjectId, (Origin, String)>,
+    /// Objects that cannot be applied whatever the cluster holds.
+    pub refused: BTreeMap<ObjectId, Refused>,
+    /// Those of the refused ones that only lack their kind in the cluster, which may come yet.
+    pub unserved: BTreeSet<ObjectId>,
+    /// The kinds that the target itself defines.
+    pub defines: BTreeSet<GroupKind>,
     /// Those of the objects that leave fields to others.
     pub loose: BTreeSet<ObjectId>,
 }

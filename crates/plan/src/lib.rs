@@ -16,6 +16,7 @@ pub mod order;
 pub mod place;
 pub mod planning;
 pub mod record;
+pub mod waves;
 
 pub use desired::{Desired, Want};
 pub use health::{Health, HealthStatus};

@@ -118,6 +118,8 @@ pub struct Observed {
     pub strangers: BTreeMap<ObjectId, Stranger>,
     /// Kinds that could not be listed, and why.
     pub unknown: BTreeMap<GroupKind, String>,
+    /// Kinds that the cluster does not serve and that are given time to come: what is waited for.
+    pub awaited: BTreeMap<GroupKind, String>,
     /// What dry runs said, for objects whose tokens prove nothing.
     pub verdicts: BTreeMap<ObjectId, Verdict>,
     /// Objects that another configured target of the same cluster wants: which.

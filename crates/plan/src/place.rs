@@ -4,7 +4,7 @@
 //! stops the others.
 
 use crate::apply_set;
-use crate::desired::{Desired, RECREATE_ANNOTATION, Want};
+use crate::desired::{Desired, RECREATE_ANNOTATION, Refused, WAVE_ANNOTATION, Want};
 use crate::ignore::{IgnoreRule, loosen, scales};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -60,23 +60,58 @@ pub fn place(manifests: Vec<Manifest>, placement: &Placement<'_>) -> Desired {
     let mut desired = Desired {
         target: placement.target.to_owned(),
         revision: placement.revision.to_owned(),
+        defines: definitions.keys().cloned().collect(),
         ..Desired::default()
     };
     let mut scaled = BTreeMap::new();
     for mut manifest in manifests {
-        match locate(&mut manifest, placement, &definitions) {
-            Ok(id) => {
+        let placed =
+            wave(&manifest).and_then(|wave| Ok((wave, locate(&mut manifest, placement, &definitions)?)));
+        match placed {
+            Ok((wave, id)) => {
                 scaled.extend(scales(&id, &manifest.value).map(|object| (object, id.clone())));
-                add(&mut desired, id, manifest, placement);
+                add(&mut desired, id, wave, manifest, placement);
             }
-            Err(why) => {
-                desired.refused.insert(manifest.id(), (manifest.origin, why));
+            Err(unplaced) => {
+                if let Unplaced::Unserved(_) = unplaced {
+                    desired.unserved.insert(manifest.id());
+                }
+                let wave = wave(&manifest).unwrap_or_default();
+                let refused = Refused { wave, why: unplaced.why(), origin: manifest.origin.clone() };
+                desired.refused.insert(manifest.id(), refused);
             }
         }
     }
     loosen(&mut desired, placement.ignore, &scaled);
     connect(&mut desired, &definitions);
     desired
+}
+
+/// Why a manifest has no place.
+enum Unplaced {
+    /// It is wrong as it is written, or cannot be judged.
+    Wrong(String),
+    /// The cluster does not know its kind.
+    Unserved(String),
+}
+
+impl Unplaced {
+    fn why(self) -> String {
+        match self {
+            Self::Wrong(why) | Self::Unserved(why) => why,
+        }
+    }
+}
+
+// A wave that is not understood would be a wrong order, which nobody notices before it hurts.
+fn wave(manifest: &Manifest) -> Result<i32, Unplaced> {
+    let written = [WAVE_ANNOTATION, "argocd.argoproj.io/sync-wave"]
+        .into_iter()
+        .find_map(|name| Some((name, manifest.annotation(name)?)));
+    let Some((name, text)) = written else { return Ok(0) };
+    text.trim()
+        .parse()
+        .map_err(|_| Unplaced::Wrong(format!("the annotation {name} is not a whole number: {text:?}")))
 }
 
 /// A CRD of the same target: its own identity, the scope of its objects, and its versions.
@@ -111,7 +146,7 @@ fn locate(
     manifest: &mut Manifest,
     placement: &Placement<'_>,
     definitions: &BTreeMap<GroupKind, Definition>,
-) -> Result<ObjectId, String> {
+) -> Result<ObjectId, Unplaced> {
     let api_version = manifest.api_version();
     let version = api_version.rsplit_once('/').map_or(api_version, |(_, version)| version).to_owned();
     let kind = GroupKind::new(manifest.group(), manifest.kind());
@@ -120,22 +155,22 @@ fn locate(
         other => match (definitions.get(&kind), other) {
             (Some(definition), _) if definition.versions.contains(&version) => definition.scope,
             (Some(definition), _) => {
-                return Err(format!(
+                return Err(Unplaced::Wrong(format!(
                     "{kind} has no version {version}; its CRD has {}",
                     definition.versions.join(", ")
-                ));
+                )));
             }
             (None, Served::Otherwise(versions)) => {
-                return Err(format!(
+                return Err(Unplaced::Wrong(format!(
                     "the cluster does not serve {kind} in version {version}; it has {}",
                     versions.join(", ")
-                ));
+                )));
             }
-            (None, Served::Unknown(why)) => return Err(why),
+            (None, Served::Unknown(why)) => return Err(Unplaced::Wrong(why)),
             (None, Served::No | Served::Yes(_)) => {
-                return Err(format!(
+                return Err(Unplaced::Unserved(format!(
                     "the cluster does not know the kind {kind} ({api_version}); is its CRD installed?"
-                ));
+                )));
             }
         },
     };
@@ -148,7 +183,7 @@ fn locate(
             }
         }
         Scope::Namespaced if id.namespace.is_empty() && placement.namespace.is_empty() => {
-            return Err("it names no namespace, and its environment has none".to_owned());
+            return Err(Unplaced::Wrong("it names no namespace, and its environment has none".to_owned()));
         }
         Scope::Namespaced if id.namespace.is_empty() => {
             placement.namespace.clone_into(&mut id.namespace);
@@ -159,18 +194,16 @@ fn locate(
     Ok(id)
 }
 
-fn add(desired: &mut Desired, id: ObjectId, mut manifest: Manifest, placement: &Placement<'_>) {
+fn add(desired: &mut Desired, id: ObjectId, wave: i32, mut manifest: Manifest, placement: &Placement<'_>) {
     if let Some(first) = desired.objects.get(&id) {
         let why = format!("the object is there twice: in {} and in {}", first.origin, manifest.origin);
-        desired.refused.insert(id, (manifest.origin, why));
+        desired.refused.insert(id, Refused { origin: manifest.origin, wave, why });
         return;
     }
     let recreate = manifest.annotation(RECREATE_ANNOTATION) == Some("true")
         || manifest
             .annotation("argocd.argoproj.io/sync-options")
             .is_some_and(|options| options.contains("Replace=true"));
-    let wave =
-        manifest.annotation("argocd.argoproj.io/sync-wave").and_then(|wave| wave.parse().ok()).unwrap_or(0);
     let needs = manifest.annotation("config.kubernetes.io/depends-on").map(depends_on).unwrap_or_default();
     if !manifest.value["metadata"]["labels"].is_object() {
         manifest.value["metadata"]["labels"] = Value::Object(serde_json::Map::new());
@@ -291,7 +324,7 @@ mod tests {
     }
 
     fn refusals(desired: &Desired) -> Vec<String> {
-        desired.refused.iter().map(|(id, (_, why))| format!("{id}: {why}")).collect()
+        desired.refused.iter().map(|(id, refused)| format!("{id}: {}", refused.why)).collect()
     }
 
     #[test]
@@ -333,6 +366,24 @@ mod tests {
         assert_eq!(secret(&json!({"stringData": {"a": "hi"}})), (json!({"a": "aGk="}), None));
         let wrong = json!({"stringData": {"a": 1}});
         assert_eq!(secret(&wrong), (Value::Null, Some(json!({"a": 1}))), "the server refuses it");
+    }
+
+    #[test]
+    fn a_wave_is_ours_or_argos_and_one_that_is_no_number_is_refused() {
+        let with = |name: &str, annotations: Value| json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "annotations": annotations}});
+        let desired = placed(
+            &[
+                with("a", json!({"argocd.argoproj.io/sync-wave": "-5"})),
+                with("b", json!({"argocd.argoproj.io/sync-wave": "1", "trueup.dev/wave": "2"})),
+                with("c", json!({"trueup.dev/wave": "late"})),
+            ],
+            "shop",
+        );
+        assert_eq!(desired.objects.values().map(|want| want.wave).collect::<Vec<_>>(), [-5, 2]);
+        assert_eq!(
+            refusals(&desired),
+            [r#"ConfigMap c: the annotation trueup.dev/wave is not a whole number: "late""#]
+        );
     }
 
     #[test]

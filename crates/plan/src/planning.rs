@@ -151,6 +151,10 @@ pub enum Reason {
     Unknown(String),
     /// The server, or trueup, refuses the object as written.
     Refused(String),
+    /// The cluster does not serve its kind yet: what is waited for.
+    Unserved(String),
+    /// Objects of an earlier wave are not ready: which wave, the first of them, and why it is not.
+    EarlierWave(i32, ObjectId, String),
     /// It is being deleted.
     BeingDeleted,
     /// It is not in Git any more and on its way out: what it waits for.
@@ -193,7 +197,8 @@ impl fmt::Display for Reason {
             ),
             Self::StillHolds(object) => write!(f, "not in Git any more, but {object} would go with it"),
             Self::Replaced(fields) => write!(f, "immutable: {}", fields.join(", ")),
-            Self::Unknown(why) | Self::Refused(why) => f.write_str(why),
+            Self::Unknown(why) | Self::Refused(why) | Self::Unserved(why) => f.write_str(why),
+            Self::EarlierWave(wave, object, why) => write!(f, "waits for wave {wave}: {object} {why}"),
             Self::Leaving(why) => write!(f, "not in Git any more; {why}"),
             Self::BeingDeleted => f.write_str("is being deleted; it is applied again when it is gone"),
         }
@@ -294,6 +299,8 @@ impl Step {
             | Reason::Replaced(_)
             | Reason::Unknown(_)
             | Reason::Refused(_)
+            | Reason::Unserved(_)
+            | Reason::EarlierWave(_, _, _)
             | Reason::BeingDeleted => false,
         }
     }
@@ -324,6 +331,8 @@ impl Step {
                 | Reason::OwnedBy(_)
                 | Reason::MovedFrom(_)
                 | Reason::Replaced(_)
+                | Reason::Unserved(_)
+                | Reason::EarlierWave(_, _, _)
                 | Reason::BeingDeleted => false,
             }
     }
@@ -349,13 +358,14 @@ pub fn plan(desired: &Desired, observed: &Observed, ledger: &Ledger, policy: &Po
             None => unchanged += 1,
         }
     }
-    writes.extend(desired.refused.iter().map(|(id, (origin, why))| Step {
-        id: id.clone(),
-        action: Action::Hold,
-        reason: Reason::Refused(why.clone()),
-        phase: (0, stage(&id.group, &id.kind)),
-        precondition: None,
-        origin: origin.clone(),
+    writes.extend(desired.refused.iter().map(|(id, refused)| {
+        let awaited = observed.awaited.get(&id.group_kind()).filter(|_| desired.unserved.contains(id));
+        let (action, reason) = match awaited {
+            Some(what) => (Action::Wait, Reason::Unserved(what.clone())),
+            None => (Action::Hold, Reason::Refused(refused.why.clone())),
+        };
+        let phase = (refused.wave, stage(&id.group, &id.kind));
+        Step { id: id.clone(), action, reason, phase, precondition: None, origin: refused.origin.clone() }
     }));
     writes.sort_by(|a, b| (a.phase, &a.id).cmp(&(b.phase, &b.id)));
 
@@ -537,4 +547,4 @@ fn prune(id: &ObjectId, live: &Live, desired: &Desired, observed: &Observed, pol
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

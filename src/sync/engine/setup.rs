@@ -10,8 +10,8 @@ use super::super::topology::{self, Secrets};
 use super::super::turn::base_status;
 use super::{Core, REPAIR, lock};
 use crate::cluster::{Access, Cluster, ClusterEvent, Via};
-use crate::config::{self, Config};
-use crate::source;
+use crate::config::Config;
+use crate::source::{self, Source};
 use anyhow::{Context as _, Result};
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
@@ -26,6 +26,8 @@ const REPAIR_FIRST: Duration = Duration::from_secs(1);
 pub(super) struct Setup {
     pub(super) targets: BTreeMap<String, Arc<TargetSpec>>,
     pub(super) clusters: BTreeMap<String, (Access, Cluster)>,
+    /// Repositories that are not followed: their targets stay where they are.
+    pub(super) suspended: BTreeMap<String, Source>,
     /// Clusters and Repositories that could not be set up, and why.
     pub(super) troubles: BTreeMap<(&'static str, String), String>,
 }
@@ -52,10 +54,10 @@ impl Core {
         self.board.listen(hooks);
         let mut follow = Vec::new();
         for (name, repository) in &config.repositories {
-            if repository.spec.suspend {
-                continue;
-            }
             match self.follow(config, name, &secrets).await {
+                Ok(one) if repository.spec.suspend => {
+                    drop(setup.suspended.insert(name.clone(), one.source));
+                }
                 Ok(one) => follow.push(one),
                 Err(error) => drop(setup.troubles.insert(("Repository", name.clone()), format!("{error:#}"))),
             }
@@ -139,28 +141,12 @@ impl Core {
 
     /// The cluster whose Secrets the configuration refers to: the one that trueup runs in, or the only one there is.
     async fn home(self: &Arc<Self>, config: &Config, old: &Setup) -> Result<Cluster, String> {
-        let refers = |spec: &config::RepositorySpec| {
-            spec.secret_ref.is_some()
-                || spec.webhook.as_ref().is_some_and(|webhook| webhook.secret_ref.is_some())
-        };
-        let needed = config.repositories.values().any(|repository| refers(&repository.spec))
-            || config.clusters.values().any(|cluster| cluster.spec.secret_ref.is_some());
-        if !needed {
-            return Err("nothing refers to a Secret".to_owned());
-        }
+        let home = topology::home(config)?;
         let in_cluster = Access { name: "in-cluster".to_owned(), via: Via::InCluster, in_flight: None };
         if let Ok(cluster) = self.connect(&in_cluster).await {
             return Ok(cluster);
         }
-        let direct: Vec<&String> = config
-            .clusters
-            .iter()
-            .filter(|(_, c)| c.spec.secret_ref.is_none())
-            .map(|(name, _)| name)
-            .collect();
-        let [name] = direct.as_slice() else {
-            return Err("trueup does not run in a cluster, and the configuration has not exactly one Cluster to read it from".into());
-        };
+        let name = home.name()?;
         let nothing = Secrets { home: Err("it would be needed to reach itself".to_owned()) };
         let cluster =
             self.cluster(config, name, &nothing, old).await.map_err(|error| format!("{error:#}"))?;

@@ -5,24 +5,26 @@
 
 use super::super::membership;
 use super::super::queue::Due;
+use super::super::repositories::chain;
 use super::super::target::{TargetSpec, TargetState};
 use super::super::turn::{Context, Turned, base_status, turn};
-use super::{Core, REPAIR, lock};
+use super::{Core, Memory, REPAIR, Running, lock};
 use crate::cluster::{Cluster, EventKind, Parent};
+use crate::source::Commit;
 use crate::store::LedgerChange;
 use crate::web::metrics::Ended;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use trueup_plan::health::HealthStatus;
-use trueup_plan::record::{HistoryEntry, OutcomeResult, SyncStatus, TargetStatus, Trigger};
+use trueup_plan::record::{HistoryEntry, OutcomeResult, Record, SyncStatus, TargetStatus, Trigger};
 
 impl Core {
     pub(super) async fn take(self: Arc<Self>, due: Due) {
         self.metrics.queue_depth(i64::try_from(self.queue.depth()).unwrap_or(i64::MAX));
         self.metrics.queue_wait(due.waited);
         let stop = self.stop.child_token();
-        lock(&self.turns).insert(due.target.clone(), stop.clone());
+        lock(&self.turns).insert(due.target.clone(), Running { stop: stop.clone(), revision: None });
         let waiters = lock(&self.waiters).remove(&due.target).unwrap_or_default();
         if let Some(spec) = self.setup().targets.get(&due.target).cloned() {
             let core = self.clone();
@@ -57,17 +59,12 @@ impl Core {
             }
             memory.loaded = true;
         }
-        let known = lock(&self.repositories).known(&spec.repository);
-        let revision = known.commit.as_ref().map(|commit| commit.revision.clone());
-        let configured = setup.troubles.get(&("Repository", spec.repository.clone())).cloned();
-        let trouble = known.trouble.or(configured);
-        let missing = || {
-            trouble.clone().unwrap_or_else(|| format!("repository {} has not been read yet", spec.repository))
-        };
+        let (commit, trouble) = self.commit(spec, &mut memory).await;
+        let revision = commit.as_ref().ok().map(|commit| commit.revision.clone());
         let context = Context {
             cluster,
-            commit: known.commit.ok_or_else(missing),
-            repository_trouble: trouble.clone(),
+            commit,
+            repository_trouble: trouble,
             directory: &self.directory,
             waits_for: self.waits_for(spec, revision.as_deref()),
             metrics: &self.metrics,
@@ -75,12 +72,79 @@ impl Core {
             stop,
             show: &|status| self.show(status),
         };
-        let before = memory.state.ledger.clone();
+        let (before, ledger) = (memory.state.status.clone(), memory.state.ledger.clone());
         let turned = turn(&context, spec, &mut memory.state, trigger).await;
-        let change = LedgerChange::between(&before, &memory.state.ledger);
+        let change = LedgerChange::between(&ledger, &memory.state.ledger);
         let parent = memory.state.parent.clone();
-        drop(memory);
-        self.record(spec, cluster, turned, change, parent).await;
+        let is_news = !memory.kept
+            || turned.record.history.is_some()
+            || turned.record.status != before
+            || !change.is_empty();
+        let news = is_news.then_some(change);
+        memory.kept = self.record(spec, cluster, turned, news, parent).await;
+    }
+
+    /// The commit that the target should be at, or why there is none; and what is wrong with its repository.
+    async fn commit(
+        &self,
+        spec: &TargetSpec,
+        memory: &mut Memory,
+    ) -> (Result<Arc<Commit>, String>, Option<String>) {
+        let known = {
+            // Together, so that a commit that comes now either is seen here or sees this turn.
+            let mut turns = lock(&self.turns);
+            let known = lock(&self.repositories).known(&spec.repository);
+            if let Some(running) = turns.get_mut(&spec.name) {
+                running.revision = known.commit.as_ref().map(|commit| commit.revision.clone());
+            }
+            known
+        };
+        let configured = self.setup().troubles.get(&("Repository", spec.repository.clone())).cloned();
+        let trouble = known.trouble.or(configured);
+        if let Some(commit) = known.commit {
+            return (Ok(commit), trouble);
+        }
+        if memory.held.is_none() {
+            match self.held(spec, &memory.state.status).await {
+                Ok(held) => memory.held = held,
+                Err(why) => return (Err(why), trouble),
+            }
+        }
+        let missing = || {
+            trouble.clone().unwrap_or_else(|| format!("repository {} has not been read yet", spec.repository))
+        };
+        (memory.held.clone().ok_or_else(missing), trouble)
+    }
+
+    /// The commit that a target of a suspended repository was last seen at; none where the repository is not suspended.
+    pub(super) async fn held(
+        &self,
+        spec: &TargetSpec,
+        status: &TargetStatus,
+    ) -> Result<Option<Arc<Commit>>, String> {
+        let Some(source) = self.setup().suspended.get(&spec.repository).cloned() else { return Ok(None) };
+        let wanted = [&status.wanted_revision, &status.revision].into_iter().find(|name| !name.is_empty());
+        let Some(revision) = wanted else {
+            return Err(format!(
+                "repository {} is suspended, and no commit of it was ever applied",
+                spec.repository
+            ));
+        };
+        let commit = source.commit_at(revision).await;
+        commit.map(|commit| Some(Arc::new(commit))).map_err(|error| {
+            format!("repository {} is suspended at {revision}: {}", spec.repository, chain(&error))
+        })
+    }
+
+    async fn keep(&self, record: Record, change: LedgerChange) -> bool {
+        let target = record.status.target.clone();
+        match self.store.save(record, change).await {
+            Ok(()) => true,
+            Err(error) => {
+                tracing::warn!(target, error = format!("{error:#}"), "the record could not be kept");
+                false
+            }
+        }
     }
 
     // One of the same repository is first when it is settled at the same commit.
@@ -173,14 +237,15 @@ impl Core {
         self.board.show(status);
     }
 
+    /// Shows and tells what came of a turn, and keeps it where there is something to keep; false where it could not be kept.
     async fn record(
         &self,
         spec: &TargetSpec,
         cluster: &Cluster,
         turned: Turned,
-        change: LedgerChange,
+        change: Option<LedgerChange>,
         parent: Option<Parent>,
-    ) {
+    ) -> bool {
         let Turned { record, again } = turned;
         let was_settled = lock(&self.statuses)
             .get(&spec.name)
@@ -195,15 +260,16 @@ impl Core {
         if let Some(entry) = &record.history {
             self.tell(spec, cluster, entry, &record.status, parent.as_ref()).await;
         }
-        if let Err(error) = self.store.save(record, change).await {
-            tracing::warn!(target = spec.name, error = format!("{error:#}"), "the record could not be kept");
-        }
         if settled && !was_settled {
             for (name, other) in &self.setup().targets {
                 if other.depends_on.contains(&spec.name) {
                     self.push(name, Trigger::Configuration, Duration::ZERO);
                 }
             }
+        }
+        match change {
+            Some(change) => self.keep(record, change).await,
+            None => true,
         }
     }
 

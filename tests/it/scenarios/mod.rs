@@ -6,4 +6,5 @@ pub(crate) mod harness;
 mod hooks;
 mod ignore;
 mod life;
+mod scheduling;
 mod wire;

@@ -6,7 +6,8 @@
 #![expect(clippy::needless_raw_string_hashes, reason = "expect-test writes them")]
 
 use super::*;
-use crate::health::Health;
+use crate::desired::Refused;
+use crate::health::{Health, HealthStatus};
 use expect_test::{Expect, expect};
 use proptest::prelude::*;
 use trueup_merge::token::{Hash128, digest};
@@ -24,9 +25,9 @@ const KINDS: [(&str, &str, &str); 9] = [
 ];
 
 #[derive(Clone)]
-struct Situation {
-    desired: Desired,
-    observed: Observed,
+pub(crate) struct Situation {
+    pub(crate) desired: Desired,
+    pub(crate) observed: Observed,
     ledger: Ledger,
     policy: Policy,
 }
@@ -83,7 +84,7 @@ fn item(text: &str) -> Item<'_> {
 }
 
 impl Situation {
-    fn new(text: &str) -> Self {
+    pub(crate) fn new(text: &str) -> Self {
         let mut situation = Self {
             desired: Desired { target: "web@staging".into(), ..Desired::default() },
             observed: Observed::default(),
@@ -114,7 +115,12 @@ impl Situation {
                 if item(text).has("nowhere") {
                     id.namespace.clear();
                 }
-                self.desired.refused.insert(id, (Origin::default(), "it names no namespace".into()));
+                let wave = item(text).value("wave").map_or(0, |wave| wave.parse().unwrap());
+                if item(text).has("unserved") {
+                    self.desired.unserved.insert(id.clone());
+                }
+                let why = "it names no namespace".into();
+                self.desired.refused.insert(id, Refused { origin: Origin::default(), wave, why });
             }
             "member" => self.member(&item(text)),
             "stranger" => self.stranger(&item(text)),
@@ -138,6 +144,10 @@ impl Situation {
                     .or_else(|| item.value("refused").map(Verdict::Refused))
                     .unwrap_or(Verdict::Same);
                 observed.verdicts.insert(item.id, verdict);
+            }
+            "awaited" => {
+                let kind = object(&format!("{text}/x")).group_kind();
+                observed.awaited.insert(kind, format!("{text} is still to come"));
             }
             "also wanted" => drop(observed.claims.insert(item(text).id, "api@staging".into())),
             "policy" => self.policy(text),
@@ -167,7 +177,11 @@ impl Situation {
             resource_version: "7".into(),
             token: Some(hash(if item.has("changed") { "changed" } else { "live" })),
             extract: Some(hash(if item.has("evident") { "extract" } else { "defaulted" })),
-            health: Health::healthy(),
+            health: item.value("health").map_or_else(Health::healthy, |why| {
+                let status =
+                    if why == "suspended" { HealthStatus::Suspended } else { HealthStatus::Progressing };
+                Health::new(status, &why)
+            }),
             deleting: item.has("deleting"),
             keep: item.has("keep"),
         };
@@ -197,13 +211,13 @@ impl Situation {
         }
     }
 
-    fn plan(&self) -> Plan {
+    pub(crate) fn plan(&self) -> Plan {
         plan(&self.desired, &self.observed, &self.ledger, &self.policy)
     }
 }
 
 /// A line a step, a line of dashes between phases, and how many objects need nothing.
-fn text(plan: &Plan) -> String {
+pub(crate) fn text(plan: &Plan) -> String {
     let line =
         |step: &Step| format!("{:<9} {} ({})\n", step.action.to_string(), shown(&step.id), step.reason);
     let phases: Vec<String> = plan.phases().map(|steps| steps.iter().map(line).collect()).collect();
