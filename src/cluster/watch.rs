@@ -159,7 +159,8 @@ async fn follow_in(cluster: &Arc<Inner>, resource: &Resource, kind: &GroupKind, 
                 continue;
             }
             Err(error) => match error.class {
-                ApiErrorClass::Invalid | ApiErrorClass::Timeout
+                // Who may not watch is told first that they may not list, if that is so.
+                ApiErrorClass::Invalid | ApiErrorClass::Timeout | ApiErrorClass::Forbidden
                     if version.is_none() && listing == Listing::Streamed =>
                 {
                     listing = Listing::Paged;

@@ -42,6 +42,7 @@ pub fn standing(plan: &Plan, outcomes: &[Outcome]) -> Standing {
         plan.steps.iter().filter(|step| step.action == Action::Hold && is_drift(step)).collect();
     let held = plan.steps.iter().find(|step| step.action == Action::Hold && is_difference(step));
     let waiting = plan.steps.iter().find(|step| step.action == Action::Wait);
+    let recreated = plan.steps.iter().find(|step| step.action == Action::Recreate);
     let pending = (!carried_out).then(|| plan.writes().next()).flatten();
 
     let (sync, message) = if let Some(first) = errors.first() {
@@ -50,6 +51,8 @@ pub fn standing(plan: &Plan, outcomes: &[Outcome]) -> Standing {
         (SyncStatus::OutOfSync, skipped.to_string())
     } else if let Some(step) = held.or(pending) {
         (SyncStatus::OutOfSync, format!("{}: {}", step.id, step.reason))
+    } else if let Some(step) = recreated.filter(|_| carried_out) {
+        (SyncStatus::Syncing, format!("{}: deleted, and created anew as soon as it is gone", step.id))
     } else if let Some(step) = waiting {
         (SyncStatus::Syncing, format!("{}: {}", step.id, step.reason))
     } else {
