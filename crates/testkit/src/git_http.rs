@@ -19,7 +19,7 @@ pub(crate) struct Incoming {
     pub(crate) path: String,
     pub(crate) query: String,
     headers: Vec<(String, String)>,
-    body: Vec<u8>,
+    pub(crate) body: Vec<u8>,
 }
 
 /// An answer to be sent.
@@ -27,7 +27,7 @@ pub(crate) struct Incoming {
 pub(crate) struct Outgoing {
     pub(crate) status: u16,
     headers: Vec<(String, String)>,
-    body: Vec<u8>,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Incoming {

@@ -8,6 +8,7 @@
 //! Deliberately absent: doubles. What is spoken to here is what trueup speaks to in production, except for the nodes,
 //! which kwok plays.
 
+mod admission;
 mod api;
 mod audit;
 mod certificates;
@@ -21,6 +22,7 @@ mod ssh_server;
 mod supervise;
 mod wait;
 
+pub use admission::AdmissionWebhook;
 pub use api::{Api, Reply};
 pub use audit::{Mark, Request};
 pub use certificates::{Authority, Identity};

@@ -6,5 +6,7 @@ pub(crate) mod harness;
 mod hooks;
 mod ignore;
 mod life;
+mod mutation;
+mod scale;
 mod scheduling;
 mod wire;

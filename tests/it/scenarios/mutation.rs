@@ -1,0 +1,109 @@
+//! Objects that admission changes on their way in: no endless loop, nothing asked while nothing changes, and drift of what
+//! admission leaves alone still repaired.
+
+use super::harness::{World, config_map};
+use serde_json::{Value, json};
+use std::time::Duration;
+use trueup_testkit::{AdmissionWebhook, ControlPlane};
+
+const REGISTRATION: &str = "/apis/admissionregistration.k8s.io/v1";
+
+/// Takes what concerns the whole cluster away again.
+struct Registered<'w> {
+    world: &'w ControlPlane,
+    paths: Vec<String>,
+}
+
+impl<'w> Registered<'w> {
+    fn new(world: &'w ControlPlane) -> Self {
+        Self { world, paths: Vec::new() }
+    }
+
+    fn add(&mut self, plural: &str, object: &Value) {
+        self.world.api().create(&format!("{REGISTRATION}/{plural}"), object).unwrap();
+        self.paths.push(format!("{REGISTRATION}/{plural}/{}", object["metadata"]["name"].as_str().unwrap()));
+    }
+}
+
+impl Drop for Registered<'_> {
+    fn drop(&mut self) {
+        for path in &self.paths {
+            let _ = self.world.api().delete(path);
+        }
+    }
+}
+
+fn only_in(world: &World) -> Value {
+    json!({"matchLabels": {"kubernetes.io/metadata.name": world.namespace.name()}})
+}
+
+fn rules() -> Value {
+    json!([{"apiGroups": [""], "apiVersions": ["v1"], "resources": ["configmaps"], "operations": ["CREATE", "UPDATE"]}])
+}
+
+fn data(world: &World, name: &str) -> Value {
+    world.api.get(&world.config_map(name)).unwrap()["data"].clone()
+}
+
+/// What trueup asked of the API server about the namespace within some seconds.
+fn asked(world: &World, plane: &ControlPlane) -> Vec<String> {
+    std::thread::sleep(Duration::from_secs(2));
+    let mark = plane.mark().unwrap();
+    std::thread::sleep(Duration::from_secs(4));
+    let ours = |request: &trueup_testkit::Request| {
+        request.user_agent.starts_with("trueup/") && request.uri.contains(world.namespace.name())
+    };
+    let asked = plane.requests_since(mark).unwrap();
+    asked.into_iter().filter(ours).map(|request| format!("{} {}", request.verb, request.uri)).collect()
+}
+
+/// What must hold of a world in which admission sets `data.stamp` of every ConfigMap.
+fn check(mut world: World, plane: &ControlPlane) {
+    let first = world.repo.commit(&[("app/a.yaml", &config_map("a", "1"))], "first").unwrap();
+    world.start();
+    world.synced(&first);
+    assert_eq!(data(&world, "a"), json!({"value": "1", "stamp": "set"}));
+    assert_eq!(asked(&world, plane), Vec::<String>::new());
+    world.api.merge(&world.config_map("a"), &json!({"data": {"value": "edited"}})).unwrap();
+    world.holds("the edit is put back", |world| data(world, "a")["value"] == "1");
+    let second = world.repo.commit(&[("app/a.yaml", &config_map("a", "2"))], "second").unwrap();
+    world.synced(&second);
+    assert_eq!(data(&world, "a"), json!({"value": "2", "stamp": "set"}));
+}
+
+#[test]
+fn an_object_that_a_webhook_completes_is_synced_and_left_in_peace() {
+    let plane = trueup_testkit::shared().unwrap();
+    let world = World::new("webhook");
+    let webhook =
+        AdmissionWebhook::start(|_| json!([{"op": "add", "path": "/data/stamp", "value": "set"}])).unwrap();
+    let mut registered = Registered::new(plane);
+    let name = format!("{}.example.com", world.namespace.name());
+    let configuration = json!({"apiVersion": "admissionregistration.k8s.io/v1", "kind": "MutatingWebhookConfiguration",
+        "metadata": {"name": name}, "webhooks": [{"name": name, "clientConfig": webhook.client_config(),
+            "rules": rules(), "namespaceSelector": only_in(&world), "sideEffects": "None", "admissionReviewVersions": ["v1"],
+            "objectSelector": {"matchExpressions": [{"key": "applyset.kubernetes.io/part-of", "operator": "Exists"}]}}]});
+    registered.add("mutatingwebhookconfigurations", &configuration);
+    std::thread::sleep(Duration::from_secs(2));
+    check(world, plane);
+}
+
+#[test]
+fn an_object_that_a_policy_completes_is_synced_and_left_in_peace() {
+    let plane = trueup_testkit::shared().unwrap();
+    let world = World::new("policy");
+    let mut registered = Registered::new(plane);
+    let name = format!("{}.example.com", world.namespace.name());
+    let expression = "Object{data: {'stamp': 'set'}}";
+    let policy = json!({"apiVersion": "admissionregistration.k8s.io/v1", "kind": "MutatingAdmissionPolicy",
+        "metadata": {"name": name}, "spec": {"reinvocationPolicy": "Never", "failurePolicy": "Fail",
+            "matchConstraints": {"resourceRules": rules(), "namespaceSelector": only_in(&world),
+                "objectSelector": {"matchExpressions": [{"key": "applyset.kubernetes.io/part-of", "operator": "Exists"}]}},
+            "mutations": [{"patchType": "ApplyConfiguration", "applyConfiguration": {"expression": expression}}]}});
+    registered.add("mutatingadmissionpolicies", &policy);
+    let binding = json!({"apiVersion": "admissionregistration.k8s.io/v1", "kind": "MutatingAdmissionPolicyBinding",
+        "metadata": {"name": name}, "spec": {"policyName": name}});
+    registered.add("mutatingadmissionpolicybindings", &binding);
+    std::thread::sleep(Duration::from_secs(3));
+    check(world, plane);
+}

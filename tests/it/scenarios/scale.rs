@@ -1,0 +1,161 @@
+//! Many objects, two clusters, a new start: how much is asked and written, counted at the API server.
+
+use super::harness::{World, config_map, forget};
+use serde_json::json;
+use std::time::Duration;
+use trueup_testkit::{Audit, Components, ControlPlane, GitServer, Options};
+
+fn many(count: usize, changed: Option<usize>) -> Vec<(String, String)> {
+    let value = |n: usize| if changed == Some(n) { "changed" } else { "same" };
+    (0..count).map(|n| (format!("app/{n:04}.yaml"), config_map(&format!("c{n:04}"), value(n)))).collect()
+}
+
+fn commit(world: &World, files: &[(String, String)], message: &str) -> String {
+    let files: Vec<(&str, &str)> = files.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect();
+    world.repo.commit(&files, message).unwrap()
+}
+
+/// Trueup's requests about the objects of the target, of which the parent, its events and its reads are none.
+fn about_objects(plane: &ControlPlane, world: &World, mark: trueup_testkit::Mark) -> Vec<String> {
+    let requests = plane.requests_since(mark).unwrap();
+    let ours = requests.into_iter().filter(|request| {
+        request.user_agent.starts_with("trueup/")
+            && request.namespace == world.namespace.name()
+            && request.resource == "configmaps"
+            && !request.name.is_empty()
+            && !request.name.starts_with("trueup.")
+    });
+    ours.map(|request| format!("{} {}", request.verb, request.name)).collect()
+}
+
+#[test]
+fn of_a_thousand_objects_a_commit_writes_the_one_it_changes() {
+    let plane = trueup_testkit::shared().unwrap();
+    let mut world = World::new("thousand");
+    let first = commit(&world, &many(1000, None), "first");
+    let mark = plane.mark().unwrap();
+    world.start();
+    world.synced(&first);
+    assert_eq!(about_objects(plane, &world, mark).len(), 1000, "one write an object and nothing else");
+    std::thread::sleep(Duration::from_secs(2));
+    let mark = plane.mark().unwrap();
+    let second = commit(&world, &many(1000, Some(7)), "second");
+    world.synced(&second);
+    assert_eq!(about_objects(plane, &world, mark), ["patch c0007"]);
+    let mark = plane.mark().unwrap();
+    let third = world.repo.commit(&[("elsewhere.txt", "x")], "third").unwrap();
+    world.synced(&third);
+    assert_eq!(about_objects(plane, &world, mark), Vec::<String>::new());
+}
+
+#[test]
+fn a_new_start_with_nothing_to_do_writes_nothing_also_without_its_records() {
+    let plane = trueup_testkit::shared().unwrap();
+    let mut world = World::new("again");
+    let first = commit(&world, &many(50, None), "first");
+    world.start();
+    world.synced(&first);
+    for lost in [false, true] {
+        assert_eq!(world.terminate(), Some(0));
+        if lost {
+            forget(&world.state());
+        }
+        let mark = plane.mark().unwrap();
+        world.start();
+        world.synced(&first);
+        std::thread::sleep(Duration::from_secs(2));
+        assert_eq!(about_objects(plane, &world, mark), Vec::<String>::new(), "records lost: {lost}");
+    }
+}
+
+#[test]
+fn a_renamed_object_comes_before_the_old_one_goes() {
+    let plane = trueup_testkit::shared().unwrap();
+    let mut world = World::new("renamed");
+    let first = world.repo.commit(&[("app/a.yaml", &config_map("old", "1"))], "first").unwrap();
+    world.start();
+    world.synced(&first);
+    let mark = plane.mark().unwrap();
+    let second = world.repo.commit(&[("app/a.yaml", &config_map("new", "1"))], "second").unwrap();
+    world.synced(&second);
+    // Whether somebody else has an object of the new name is asked before it is created.
+    assert_eq!(about_objects(plane, &world, mark), ["get new", "patch new", "delete old"]);
+    assert!(world.api.find(&world.config_map("old")).unwrap().is_none());
+}
+
+#[test]
+fn a_scaled_deployment_is_put_back() {
+    let mut world = World::new("scaled");
+    let deployment = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\nspec: {replicas: 2, selector: {matchLabels: {a: b}}, template: {metadata: {labels: {a: b}}, spec: {containers: [{name: c, image: x}]}}}\n";
+    let first = world.repo.commit(&[("app/d.yaml", deployment)], "first").unwrap();
+    world.start();
+    world.synced(&first);
+    let path = format!("/apis/apps/v1/namespaces/{}/deployments/web", world.namespace.name());
+    world.api.merge(&format!("{path}/scale"), &json!({"spec": {"replicas": 5}})).unwrap();
+    world.holds("two replicas are wanted again", |world| {
+        world.api.get(&path).unwrap()["spec"]["replicas"] == 2
+    });
+    world.synced(&first);
+}
+
+#[test]
+fn a_git_server_that_is_gone_for_a_while_changes_nothing_and_is_caught_up_with() {
+    let mut world = World::new("gitless");
+    let server = GitServer::serve(&world.repo).unwrap();
+    let path = world.repo.served_path();
+    let name = world.repo.bare_path().strip_prefix(&path).unwrap().to_str().unwrap().to_owned();
+    let text =
+        world.configuration("", world.namespace.name()).replace(&world.repo.file_url(), &server.url(&name));
+    world.write_configuration(&text);
+    let first = world.repo.commit(&[("app/a.yaml", &config_map("a", "1"))], "first").unwrap();
+    world.start();
+    world.synced(&first);
+    server.pause().unwrap();
+    let second = world.repo.commit(&[("app/a.yaml", &config_map("a", "2"))], "second").unwrap();
+    world.until("the status says that the server is gone", |status| {
+        status["message"].as_str().is_some_and(|message| message.contains("config"))
+    });
+    world.api.merge(&world.config_map("a"), &json!({"data": {"value": "edited"}})).unwrap();
+    world.holds("drift is repaired all the same", |world| {
+        world.api.get(&world.config_map("a")).unwrap()["data"]["value"] == "1"
+    });
+    server.resume().unwrap();
+    world.synced(&second);
+}
+
+#[test]
+fn two_clusters_are_kept_and_the_one_that_was_away_is_caught_up_with() {
+    let far = ControlPlane::start(Options {
+        components: Components::ApiOnly,
+        audit: Audit::Off,
+        ..Options::default()
+    })
+    .unwrap();
+    let mut world = World::new("near");
+    let space = far.namespace("far").unwrap();
+    let text = format!(
+        "{}---\napiVersion: trueup.dev/v1alpha1\nkind: Cluster\nmetadata: {{name: away}}\nspec: {{kubeconfig: {{path: '{}'}}}}\n---\napiVersion: trueup.dev/v1alpha1\nkind: Environment\nmetadata: {{name: far}}\nspec: {{cluster: away, namespace: {}}}\n",
+        world
+            .configuration("", world.namespace.name())
+            .replace("environments: [test]", "environments: [test, far]"),
+        far.kubeconfig().display(),
+        space.name(),
+    );
+    world.write_configuration(&text);
+    let first = world.repo.commit(&[("app/a.yaml", &config_map("a", "1"))], "first").unwrap();
+    world.start();
+    world.synced(&first);
+    let is_at = |world: &World, revision: &str| {
+        world.status("app@far").is_some_and(|status| {
+            status["sync"] == "Synced" && status["revision"] == revision && status["cluster"] == "away"
+        })
+    };
+    world.holds("the far one is synced too", |world| is_at(world, &first));
+    far.stop_api_server().unwrap();
+    let second = world.repo.commit(&[("app/a.yaml", &config_map("a", "2"))], "second").unwrap();
+    world.synced(&second);
+    far.start_api_server().unwrap();
+    world.holds("the far one has caught up", |world| is_at(world, &second));
+    let path = format!("/api/v1/namespaces/{}/configmaps/a", space.name());
+    assert_eq!(far.api().get(&path).unwrap()["data"]["value"], "2");
+}
