@@ -4,7 +4,7 @@
 #   make demo CONTEXT=kind    the same in a cluster of yours, reached by that context of your kubeconfig
 #   make test                 all tests, on a control plane that is built once
 #   make lint                 formatting, clippy, documentation, licences
-#   make bench                what docs/measurements.md is made of
+#   make bench                writes docs/benchmarks.md, in half an hour
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
@@ -34,4 +34,4 @@ lint:
 	scripts/deny.sh
 
 bench: control-plane
-	$(CARGO) bench --locked --bench reconcile
+	$(CARGO) bench --locked --bench reconcile -- --all --write

@@ -34,6 +34,7 @@ use workload::{App, Mix};
 
 /// Measures first syncs, commits, drift, quiet and restarts: time, requests, CPU and memory.
 #[derive(Debug, Parser)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a flag")]
 struct Arguments {
     /// How many objects an app has.
     #[arg(long, default_value_t = 1000)]

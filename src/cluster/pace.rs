@@ -195,7 +195,7 @@ mod tests {
         assert!(refused.elapsed() >= Duration::from_secs(3), "{:?}", refused.elapsed());
         pace.answered(permit, "patch", None);
         // Permits go as they come back.
-        answers(&pace, 20, Duration::from_millis(1), None).await;
+        answers(&pace, 14, Duration::from_millis(1), None).await;
         assert_eq!(pace.permits.available_permits(), 16);
     }
 
