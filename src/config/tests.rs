@@ -234,10 +234,10 @@ fn a_reference_to_a_broken_object_is_no_second_problem() {
         + &document("Cluster", "eu-1", "{inCluster: yes please}");
     refuses(
         &text,
-        &expect![[r#"
+        &expect![[r"
             trueup.yaml:4:40: unknown field `x` in spec, known: `credentials`, `insecure`, `interval`, `ref`, `secretRef`, `suspend`, `timeout`, `url`, `webhook`, `worktree`
             trueup.yaml:19:19: spec.inCluster: expected true or false, found text
-        "#]],
+        "]],
     );
 }
 
@@ -281,6 +281,9 @@ fn what_is_wrong_inside_of_one_object_is_found() {
         ("Repository", "{url: https://example.com, ref: {branch: a, tag: b}}"),
         ("Repository", "{url: https://example.com, ref: {}}"),
         ("Repository", "{url: https://example.com, ref: main}"),
+        ("Repository", "{url: https://example.com, webhook: {}}"),
+        ("Repository", "{url: https://example.com, webhook: {secret: {env: A}, secretRef: {name: b}}}"),
+        ("Repository", "{url: https://example.com, webhook: {secret: hush}}"),
         ("Cluster", "{}"),
         ("Cluster", "{inCluster: true, kubeconfig: {}}"),
         ("Cluster", "{inCluster: true, maxInFlight: 0}"),
@@ -301,6 +304,9 @@ fn what_is_wrong_inside_of_one_object_is_found() {
         trueup.yaml:4:51: spec.ref: `branch` and `tag` exclude each other
         trueup.yaml:4:39: spec.ref: needs one of: branch, tag, semver, commit
         trueup.yaml:4:39: spec.ref: expected a mapping with one of: branch, tag, semver, commit
+        trueup.yaml:4:43: a webhook needs its secret from `secret` or from `secretRef`: one of the two
+        trueup.yaml:4:43: a webhook needs its secret from `secret` or from `secretRef`: one of the two
+        trueup.yaml:4:52: spec.webhook.secret: a secret is never written here: say {env: NAME} or {file: PATH}, or use `secretRef`
         trueup.yaml:4:7: a cluster is reached through exactly one of `kubeconfig`, `secretRef` and `inCluster: true`
         trueup.yaml:4:7: a cluster is reached through exactly one of `kubeconfig`, `secretRef` and `inCluster: true`
         trueup.yaml:4:38: spec.maxInFlight: has to be 1 or more

@@ -189,6 +189,7 @@ async fn stages(
     context.metrics.stage(Stage::Observe, clock.elapsed());
     go_on(context)?;
 
+    observed.0.applied.clone_from(&state.status.revision);
     let (desired, unread) = ignore::fit(context.cluster, state, &desired, &observed.0).await;
     let judgement = judge(context.cluster, spec, state, &desired, &observed.0, context.mask, trigger).await;
     go_on(context)?;

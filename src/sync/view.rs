@@ -170,7 +170,7 @@ pub struct Board {
 struct Shown {
     configured: Option<BTreeSet<String>>,
     statuses: BTreeMap<String, TargetStatus>,
-    hooks: Arc<[Hook]>,
+    hooks: Option<Arc<[Hook]>>,
 }
 
 /// A handle, the board that it reads, and the inbox that it writes to.
@@ -193,7 +193,7 @@ impl Board {
 
     /// Says which Repositories there are, and what their webhooks have to prove.
     pub fn listen(&self, hooks: Vec<Hook>) {
-        self.shown().hooks = hooks.into();
+        self.shown().hooks = Some(hooks.into());
     }
 
     /// Shows how a target stands.
@@ -219,8 +219,8 @@ impl Handle {
         self.board.shown().statuses.values().cloned().collect()
     }
 
-    /// The Repositories, as webhooks see them.
-    pub fn hooks(&self) -> Arc<[Hook]> {
+    /// The Repositories, as webhooks see them; none before the configuration is loaded.
+    pub fn hooks(&self) -> Option<Arc<[Hook]>> {
         self.board.shown().hooks.clone()
     }
 

@@ -122,6 +122,8 @@ pub struct Observed {
     pub awaited: BTreeMap<GroupKind, String>,
     /// What dry runs said, for objects whose tokens prove nothing.
     pub verdicts: BTreeMap<ObjectId, Verdict>,
+    /// The revision that was last applied in full, as the cluster or the store recorded it; empty where none was.
+    pub applied: String,
     /// Objects that another configured target of the same cluster wants: which.
     pub claims: BTreeMap<ObjectId, String>,
 }

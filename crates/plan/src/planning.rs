@@ -342,9 +342,10 @@ impl Step {
 pub fn plan(desired: &Desired, observed: &Observed, ledger: &Ledger, policy: &Policy) -> Plan {
     let mut writes = Vec::new();
     let mut unchanged = 0;
+    let recorded = is_recorded(desired, observed, *policy);
     for want in desired.objects.values() {
         let claimed = claimed(want, desired, observed);
-        match claimed.or_else(|| wanted(want, observed, ledger.get(&want.id), *policy)) {
+        match claimed.or_else(|| wanted(want, observed, ledger.get(&want.id), *policy, recorded)) {
             Some((action, reason, precondition)) => {
                 writes.push(Step {
                     id: want.id.clone(),
@@ -393,17 +394,34 @@ fn claimed(want: &Want, desired: &Desired, observed: &Observed) -> Decision {
     }
 }
 
-fn wanted(want: &Want, observed: &Observed, known: Option<&Known>, policy: Policy) -> Decision {
+/// Whether the objects were applied as they are wanted, although nothing is known of it here any more. Where drift is only reported,
+/// a trueup that lost its store must not take it for a change in Git.
+fn is_recorded(desired: &Desired, observed: &Observed, policy: Policy) -> bool {
+    policy.drift == Drift::Report && !observed.applied.is_empty() && observed.applied == desired.revision
+}
+
+fn wanted(
+    want: &Want,
+    observed: &Observed,
+    known: Option<&Known>,
+    policy: Policy,
+    recorded: bool,
+) -> Decision {
     let verdict = observed.verdicts.get(&want.id);
     if let Some(Verdict::Refused(why)) = verdict {
         return Some((Action::Hold, Reason::Refused(why.clone()), None));
     }
-    let was_applied = known.is_some_and(|known| known.digest == want.digest);
+    let was_applied = known.is_some_and(|known| known.digest == want.digest) || recorded;
     match observed.seen(&want.id) {
         Seen::Unknown(why) => Some((Action::Hold, Reason::Unknown(why.to_owned()), None)),
         Seen::Stranger(stranger) => Some(adopt(stranger, policy)),
         Seen::Live(live) if live.deleting => Some((Action::Wait, Reason::BeingDeleted, None)),
-        Seen::Live(live) => update(want, live, known, verdict, policy),
+        Seen::Live(live) => match (known, verdict) {
+            (None, Some(Verdict::Differs(changes))) if recorded => {
+                Some((Action::Hold, Reason::Drifted(changes.clone()), None))
+            }
+            (_, _) => update(want, live, known, verdict, policy),
+        },
         Seen::Absent if was_applied => Some((repair(policy, Action::Create), Reason::Deleted, None)),
         Seen::Absent => Some((Action::Create, Reason::Missing, None)),
     }

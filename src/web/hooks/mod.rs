@@ -116,7 +116,8 @@ async fn deliver(
     if !delivery.names_a_repository() && body.len() > LARGEST_ABOUT_NOTHING {
         return Err(refusal(StatusCode::PAYLOAD_TOO_LARGE, "the body names no repository and is large"));
     }
-    let hooks = sources.handle.hooks();
+    let starting = || refusal(StatusCode::SERVICE_UNAVAILABLE, "trueup is starting; send it again");
+    let hooks = sources.handle.hooks().ok_or_else(starting)?;
     let meant = meant(&delivery, &hooks)?;
     let believed = believed(&meant, &proof, &body)?;
     let hints = match &delivery.event {

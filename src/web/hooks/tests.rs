@@ -232,6 +232,8 @@ async fn what_is_not_configured_or_not_understood_is_refused_with_the_reason() {
     let mut running = running().await;
     let url = "https://github.com/octo-org/config";
     let push = github_push("refs/heads/main");
+    let (code, answer, _) = post(&mut running, "github", &github("push", &push), &push).await;
+    assert_eq!((code, &answer["error"]), (503, &json!("trueup is starting; send it again")));
     let unreadable = || HookKey::Unreadable("a file is missing".into());
     let elsewhere = "https://github.com/octo-org/elsewhere";
     for (hooks, forge, body, code, why) in [

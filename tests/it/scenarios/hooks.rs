@@ -81,6 +81,13 @@ fn a_push_that_is_announced_before_it_can_be_seen_is_not_missed() {
     let mut world = World::new("early");
     let server = GitServer::serve(&world.repo).unwrap();
     asked_hourly(&server, &world);
+    // This time the secret is in the cluster.
+    let namespace = world.namespace.name().to_owned();
+    let secret = serde_json::json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "hook"}, "stringData": {"token": SECRET}});
+    world.api.create(&format!("/api/v1/namespaces/{namespace}/secrets"), &secret).unwrap();
+    let configuration = fs::read_to_string(world.path("trueup.yaml")).unwrap();
+    let reference = format!("{{secretRef: {{name: hook, namespace: {namespace}}}}}");
+    world.write_configuration(&configuration.replace("{secret: {file: secret}}", &reference));
     let first = world.repo.commit(&[("app/a.yaml", &config_map("a", "1"))], "first").unwrap();
     world.start();
     world.synced(&first);

@@ -222,6 +222,29 @@ fn drift_that_is_only_reported_stays_until_somebody_asks_for_a_sync() {
 }
 
 #[test]
+fn drift_that_is_only_reported_is_not_put_back_by_a_start_without_a_store() {
+    let mut world = World::new("lost");
+    world.configure("selfHeal: false");
+    let files = [("app/a.yaml", config_map("a", "git")), ("app/b.yaml", config_map("b", "git"))];
+    let files: Vec<(&str, &str)> = files.iter().map(|(path, text)| (*path, text.as_str())).collect();
+    let first = world.repo.commit(&files, "first").unwrap();
+    world.start();
+    at(&world, &first);
+    world.terminate();
+    std::fs::remove_file(world.state().join("trueup.db")).unwrap();
+    update(&world, &world.config_map("a"), "person", &json!({"data": {"value": "edited"}}));
+    world.api.delete(&world.config_map("b")).unwrap();
+    world.start();
+    world.until("both are reported", |status| status["sync"] == "OutOfSync" && status["drifted"] == 2);
+    assert_eq!(world.api.get(&world.config_map("a")).unwrap()["data"]["value"], "edited");
+    let second = world.repo.commit(&[("app/a.yaml", &config_map("a", "changed"))], "second").unwrap();
+    world.holds("what Git changes is applied", |world| {
+        world.api.get(&world.config_map("a")).unwrap()["data"]["value"] == "changed"
+    });
+    let _ = second;
+}
+
+#[test]
 fn the_drift_of_a_secret_is_told_by_hashes_alone() {
     let mut world = World::new("secret");
     let secret =

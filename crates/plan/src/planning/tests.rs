@@ -204,6 +204,10 @@ impl Situation {
         match word {
             "keep" => policy.prune = Prune::Keep,
             "report" => policy.drift = Drift::Report,
+            "recorded" => {
+                self.desired.revision = "1f2e".into();
+                self.observed.applied = "1f2e".into();
+            }
             "hold" => policy.take_over = TakeOver::Hold,
             "recreate" => policy.recreate = Recreate::Allow,
             "empty" => policy.empty = Empty::Allow,
@@ -333,6 +337,44 @@ fn drift_is_only_reported_where_the_policy_says_so_and_what_git_changed_is_writt
             update    cm/b (changed in Git)
         "#]],
     );
+}
+
+#[test]
+fn what_somebody_deleted_is_drift_like_any_other() {
+    check(
+        "in git: cm/a cm/b | applied: cm/a",
+        expect![[r"
+            create    cm/a (deleted in the cluster)
+            create    cm/b (not in the cluster)
+        "]],
+    );
+    check(
+        "in git: cm/a cm/b cm/c | applied: cm/a cm/c(otherwise) | policy: report",
+        expect![[r"
+            hold      cm/a (deleted in the cluster)
+            create    cm/b (not in the cluster)
+            create    cm/c (not in the cluster)
+        "]],
+    );
+}
+
+#[test]
+fn where_drift_is_only_reported_a_record_of_the_revision_does_for_a_lost_ledger() {
+    let situation = "in git: cm/a cm/b | member: cm/a(changed) | dry run: cm/a(differs=data.x) | policy:";
+    check(
+        &format!("{situation} report recorded"),
+        expect![[r"
+            hold      cm/a (changed in the cluster: data.x (by kubectl))
+            hold      cm/b (deleted in the cluster)
+        "]],
+    );
+    for otherwise in ["report", "recorded"] {
+        let text = text(&Situation::new(&format!("{situation} {otherwise}")).plan());
+        assert!(
+            text.contains("update    cm/a (differs") && text.contains("create    cm/b"),
+            "{otherwise}: {text}"
+        );
+    }
 }
 
 #[test]
