@@ -204,7 +204,7 @@ async fn stages(
     let revision = desired_revision(state, &commit, broken.as_ref());
     let may_write = match spec.mode {
         Mode::Automatic => true,
-        Mode::Manual => trigger == Trigger::Manual,
+        Mode::Manual => trigger == Trigger::Manual || state.asked_for.as_ref() == Some(&revision),
         Mode::Suspended => false,
     };
     let blocked = context.waits_for.as_ref().filter(|_| state.status.revision != revision);
@@ -219,6 +219,7 @@ async fn stages(
         None => Vec::new(),
     };
     let drift = drifted(&plan, &outcomes, &before);
+    state.asked_for = (may_write && goes_on(&plan, &outcomes)).then(|| revision.clone());
     let mut done = conclude(context, spec, state, &desired, &plan, outcomes, &revision).await;
     done.drift = drift;
     if let Some(message) = broken {
@@ -580,6 +581,14 @@ fn look_again(step: &Step, outcomes: &[Outcome]) -> Option<Duration> {
     } else {
         Some(LOOK_AGAIN)
     }
+}
+
+// Whether the sync that was begun has further turns to come.
+fn goes_on(plan: &Plan, outcomes: &[Outcome]) -> bool {
+    let comes_later = |step: &Step| {
+        matches!(step.reason, Reason::EarlierWave(_, _, _) | Reason::Unserved(_) | Reason::BeingDeleted)
+    };
+    recreated(plan, outcomes) || plan.steps.iter().any(comes_later)
 }
 
 fn recreated(plan: &Plan, outcomes: &[Outcome]) -> bool {

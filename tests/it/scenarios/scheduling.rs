@@ -299,3 +299,20 @@ fn a_target_that_is_as_it_was_is_not_written_to_the_store() {
     std::thread::sleep(Duration::from_secs(3));
     assert_eq!(log(), before);
 }
+
+#[test]
+fn a_sync_that_a_person_asked_for_goes_through_all_waves() {
+    let mut world = World::new("person");
+    world.configure("automatic: false");
+    let waves =
+        [wave("one", 1, "trueup.dev/wave"), config_map("zero", "1"), wave("two", 2, "trueup.dev/wave")];
+    let first = world.repo.commit(&[("app/all.yaml", &waves.join("---\n"))], "waves").unwrap();
+    world.start();
+    world.until("it waits for a person", |status| status["sync"] == "OutOfSync");
+    assert_eq!(world.trueup(&["sync", "app@test"]).status.code(), Some(0));
+    world.synced(&first);
+    world.repo.commit(&[("app/all.yaml", &config_map("zero", "2"))], "not asked for").unwrap();
+    world.until("it waits again", |status| status["sync"] == "OutOfSync");
+    assert!(world.api.find(&world.config_map("two")).unwrap().is_some());
+    assert_eq!(world.api.get(&world.config_map("zero")).unwrap()["data"]["value"], "1");
+}
