@@ -83,8 +83,10 @@ impl Core {
         let is_news = !memory.kept
             || turned.record.history.is_some()
             || turned.record.status != before
+            || turned.record.drift != memory.drift
             || !change.is_empty();
         let news = is_news.then_some(change);
+        memory.drift.clone_from(&turned.record.drift);
         memory.kept = self.record(spec, cluster, turned, news, parent).await;
     }
 
