@@ -16,6 +16,7 @@ use std::time::Duration;
 /// `{values.NAME}`; `{{` and `}}` are braces.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[expect(clippy::struct_excessive_bools, reason = "independent switches that users set one by one")]
 pub struct AppSpec {
     /// The name of the Repository.
     pub repository: String,

@@ -63,6 +63,7 @@ pub struct Config {
 /// One App in one Environment on one Cluster: the unit of reconciliation.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
+#[expect(clippy::struct_excessive_bools, reason = "independent switches that users set one by one")]
 pub struct Target {
     /// `web@production`, or `web@production/eu-1` where the environment says `clusters`.
     pub name: String,

@@ -129,8 +129,8 @@ mod tests {
             (1..6).map(|n| backoff.pause(n, 0.5).map(|pause| pause.as_secs())).collect();
         assert_eq!(pauses, [Some(3), Some(6), Some(10), Some(10), None]);
         assert!(backoff.pause_of_object(5, 0.5) > Duration::from_hours(24));
-        let spread = [0.0, 1.0].map(|random| backoff.pause(1, random).unwrap().as_secs_f64());
-        assert_eq!(spread, [2.25, 3.75]);
+        let spread = [0.0, 1.0].map(|random| backoff.pause(1, random).unwrap().as_millis());
+        assert_eq!(spread, [2250, 3750]);
     }
 
     #[test]

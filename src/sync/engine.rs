@@ -23,6 +23,7 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use trueup_merge::secrets::MaskKey;
+use trueup_plan::drift::Drifted;
 use trueup_plan::record::{TargetStatus, Trigger};
 
 /// Turns under way at once; the queue sees to it that no cluster has them all. They wait for the network most of the time.
@@ -70,6 +71,8 @@ struct Memory {
     loaded: bool,
     /// Whether the store has the status as the last turn left it.
     kept: bool,
+    /// The drift that the last turn found.
+    drift: Vec<Drifted>,
     /// The commit that a target of a suspended repository stays at.
     held: Option<Arc<Commit>>,
 }

@@ -230,8 +230,8 @@ impl State {
             let deadline = entry.deadline();
             let is_slow = self.slow.contains(target);
             let lane = self.lanes.entry(entry.lane.clone()).or_default();
-            let line = if is_slow { &mut lane.slow } else { &mut lane.quick };
-            line.insert((deadline, sequence, target.to_owned()));
+            let ready = if is_slow { &mut lane.slow } else { &mut lane.quick };
+            ready.insert((deadline, sequence, target.to_owned()));
             Place::Ready(deadline, sequence)
         };
         self.entries.insert(target.to_owned(), entry);

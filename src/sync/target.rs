@@ -100,6 +100,8 @@ pub struct TargetState {
     pub refusals: BTreeMap<ObjectId, Refusal>,
     /// Objects whose immutable fields Git changes.
     pub immutable: BTreeMap<ObjectId, (Digest, Vec<String>)>,
+    /// The commit that a person asked for, while its sync goes on: waves and what is made anew take several turns.
+    pub asked_for: Option<String>,
     /// Kinds that the cluster does not serve, and since when they are waited for.
     pub awaiting: BTreeMap<GroupKind, Instant>,
     /// Who changes things back.

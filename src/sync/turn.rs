@@ -203,13 +203,8 @@ async fn stages(
     context.metrics.stage(Stage::Plan, clock.elapsed());
 
     let revision = desired_revision(state, &commit, broken.as_ref());
-    let may_write = match spec.mode {
-        Mode::Automatic => true,
-        Mode::Manual => trigger == Trigger::Manual,
-        Mode::Suspended => false,
-    };
     let blocked = context.waits_for.as_ref().filter(|_| state.status.revision != revision);
-    let may_write = may_write && blocked.is_none();
+    let may_write = blocked.is_none() && may_write(spec, state, trigger, &revision);
     let stopped = if may_write { rehearsed(context, spec, state, &desired, &plan).await } else { None };
     plan = waves::due(plan, &desired, &observed.0);
     let outcomes = match stopped {
@@ -220,6 +215,7 @@ async fn stages(
         None => Vec::new(),
     };
     let drift = drifted(&plan, &outcomes, &before);
+    state.asked_for = (may_write && goes_on(&plan, &outcomes)).then(|| revision.clone());
     let mut done = conclude(context, spec, state, &desired, &plan, outcomes, &revision).await;
     done.drift = drift;
     if let Some(message) = broken {
@@ -234,6 +230,15 @@ async fn stages(
     }
     done.again = again.into_iter().chain([done.again]).flatten().min();
     Ok(done)
+}
+
+// A person's request holds until the sync that it began is through.
+fn may_write(spec: &TargetSpec, state: &TargetState, trigger: Trigger, revision: &str) -> bool {
+    match spec.mode {
+        Mode::Automatic => true,
+        Mode::Manual => trigger == Trigger::Manual || state.asked_for.as_deref() == Some(revision),
+        Mode::Suspended => false,
+    }
 }
 
 fn desired_revision(state: &TargetState, commit: &Commit, broken: Option<&String>) -> String {
@@ -581,6 +586,14 @@ fn look_again(step: &Step, outcomes: &[Outcome]) -> Option<Duration> {
     } else {
         Some(LOOK_AGAIN)
     }
+}
+
+// Whether the sync that was begun has further turns to come.
+fn goes_on(plan: &Plan, outcomes: &[Outcome]) -> bool {
+    let comes_later = |step: &Step| {
+        matches!(step.reason, Reason::EarlierWave(_, _, _) | Reason::Unserved(_) | Reason::BeingDeleted)
+    };
+    recreated(plan, outcomes) || plan.steps.iter().any(comes_later)
 }
 
 fn recreated(plan: &Plan, outcomes: &[Outcome]) -> bool {

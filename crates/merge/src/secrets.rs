@@ -2,7 +2,6 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::Map;
 use sha2::{Digest, Sha256};
 use trueup_model::{Segment, Value};
 
@@ -76,8 +75,9 @@ pub fn scrubbed(text: &str, secret: &Value, key: &MaskKey) -> String {
     }
     let mut values: Vec<String> = Vec::new();
     for field in ["data", "stringData"] {
-        for value in secret.get(field).and_then(Value::as_object).into_iter().flat_map(Map::values) {
-            let written = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        let mut written = Vec::new();
+        scalars(secret.get(field).unwrap_or(&Value::Null), &mut written);
+        for written in written {
             let plain = STANDARD.decode(&written).ok().and_then(|bytes| String::from_utf8(bytes).ok());
             values.extend(plain.filter(|_| field == "data").map(|plain| plain.trim().to_owned()));
             values.push(written);
@@ -89,6 +89,17 @@ pub fn scrubbed(text: &str, secret: &Value, key: &MaskKey) -> String {
     values
         .iter()
         .fold(text.to_owned(), |text, value| text.replace(value, &masked(&Value::from(value.as_str()), key)))
+}
+
+// A Secret that is refused may have any shape, a list where a text belongs.
+fn scalars(value: &Value, found: &mut Vec<String>) {
+    match value {
+        Value::Object(fields) => fields.values().for_each(|value| scalars(value, found)),
+        Value::Array(items) => items.iter().for_each(|value| scalars(value, found)),
+        Value::String(text) => found.push(text.clone()),
+        Value::Number(number) => found.push(number.to_string()),
+        Value::Bool(_) | Value::Null => {}
+    }
 }
 
 // HMAC (RFC 2104) over SHA-256; the key is shorter than a block, so it is only padded.
@@ -143,5 +154,16 @@ mod tests {
         for value in ["aHVudGVyMg", "hunter2", "swordfish"] {
             assert!(!text.contains(value), "{text}");
         }
+    }
+
+    #[test]
+    fn a_secret_of_the_wrong_shape_is_not_quoted_either() {
+        let secret = json!({"apiVersion": "v1", "kind": "Secret", "data": ["swordfish", {"a": ["hunter2"]}], "stringData": 123_456});
+        let text =
+            scrubbed(".data: expected map, got [swordfish map[a:[hunter2]]] and 123456", &secret, &[1; 32]);
+        assert!(
+            !text.contains("swordfish") && !text.contains("hunter2") && !text.contains("123456"),
+            "{text}"
+        );
     }
 }

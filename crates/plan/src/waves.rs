@@ -89,6 +89,8 @@ fn is_drift(step: &Step) -> bool {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::needless_raw_string_hashes, reason = "expect-test writes them")]
+
     use super::*;
     use crate::planning::tests::{Situation, text};
     use expect_test::{Expect, expect};

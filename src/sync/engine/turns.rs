@@ -28,11 +28,15 @@ impl Core {
         let waiters = lock(&self.waiters).remove(&due.target).unwrap_or_default();
         if let Some(spec) = self.setup().targets.get(&due.target).cloned() {
             let core = self.clone();
+            let ended = stop.clone();
             let turn = tokio::spawn(async move { core.turn(&spec, due.trigger, &stop).await });
             if let Err(panic) = turn.await {
                 tracing::error!(target = due.target, %panic, "the turn ended unexpectedly; the next begins afresh");
                 lock(&self.states).remove(&due.target);
                 self.push(&due.target, Trigger::Retry, REPAIR);
+            } else if ended.is_cancelled() && due.trigger == Trigger::Manual {
+                // What a person asked for holds for the newer commit, too.
+                self.push(&due.target, Trigger::Manual, Duration::ZERO);
             }
         }
         lock(&self.turns).remove(&due.target);
@@ -79,8 +83,10 @@ impl Core {
         let is_news = !memory.kept
             || turned.record.history.is_some()
             || turned.record.status != before
+            || turned.record.drift != memory.drift
             || !change.is_empty();
         let news = is_news.then_some(change);
+        memory.drift.clone_from(&turned.record.drift);
         memory.kept = self.record(spec, cluster, turned, news, parent).await;
     }
 

@@ -255,14 +255,64 @@ fn a_refusal_names_the_field_that_cannot_change_and_quotes_no_secret() {
     let first = world.repo.commit(&[("app/db.yaml", &set("one"))], "first").unwrap();
     world.start();
     world.synced(&first);
-    let secret = "apiVersion: v1\nkind: Secret\nmetadata: {name: s}\ntype: kubernetes.io/dockerconfigjson\nstringData: {.dockerconfigjson: hunter2-is-no-json}\n";
+    let secret =
+        "apiVersion: v1\nkind: Secret\nmetadata: {name: s}\nstringData: {password: [hunter2-in-a-list]}\n";
     world.repo.commit(&[("app/db.yaml", &set("two")), ("app/s.yaml", secret)], "both are refused").unwrap();
     let status = world.until("both are reported", |status| {
         status["errors"].as_array().is_some_and(|errors| errors.len() == 2)
     });
-    assert!(status["errors"].to_string().contains("immutable: spec.serviceName"), "{status}");
+    let errors = status["errors"].to_string();
+    assert!(errors.contains("immutable: spec.serviceName") && errors.contains("<hash "), "{errors}");
     let history = String::from_utf8(world.trueup(&["history", "app@test", "-o", "json"]).stdout).unwrap();
     for text in [status.to_string(), history] {
         assert!(!text.contains("hunter2") && !text.contains("aHVudGVyMi1p"), "{text}");
     }
+}
+
+#[test]
+fn a_newer_commit_replaces_one_that_waits_for_health() {
+    let mut world = World::new("newer");
+    let stuck = "apiVersion: v1\nkind: PersistentVolumeClaim\nmetadata: {name: stuck}\n\
+                 spec: {accessModes: [ReadWriteOnce], storageClassName: nobody, resources: {requests: {storage: 1Gi}}}\n";
+    let late = wave("late", 1, "trueup.dev/wave");
+    world.repo.commit(&[("app/stuck.yaml", stuck), ("app/late.yaml", &late)], "stuck").unwrap();
+    world.start();
+    world.until("the wave waits", |status| {
+        status["message"].as_str().is_some_and(|message| message.contains("waits for wave 0"))
+    });
+    let second = world.repo.remove(&["app/stuck.yaml"], "without it").unwrap();
+    world.synced(&second);
+    assert!(world.api.find(&world.config_map("late")).unwrap().is_some());
+}
+
+#[test]
+fn a_target_that_is_as_it_was_is_not_written_to_the_store() {
+    let mut world = World::new("quiet");
+    world.configure("interval: 100ms");
+    let first = world.repo.commit(&[("app/a.yaml", &config_map("a", "1"))], "first").unwrap();
+    world.start();
+    world.synced(&first);
+    std::thread::sleep(Duration::from_secs(1));
+    let log = || std::fs::metadata(world.state().join("trueup.db-wal")).unwrap().modified().unwrap();
+    let before = log();
+    // About thirty turns.
+    std::thread::sleep(Duration::from_secs(3));
+    assert_eq!(log(), before);
+}
+
+#[test]
+fn a_sync_that_a_person_asked_for_goes_through_all_waves() {
+    let mut world = World::new("person");
+    world.configure("automatic: false");
+    let waves =
+        [wave("one", 1, "trueup.dev/wave"), config_map("zero", "1"), wave("two", 2, "trueup.dev/wave")];
+    let first = world.repo.commit(&[("app/all.yaml", &waves.join("---\n"))], "waves").unwrap();
+    world.start();
+    world.until("it waits for a person", |status| status["sync"] == "OutOfSync");
+    assert_eq!(world.trueup(&["sync", "app@test"]).status.code(), Some(0));
+    world.synced(&first);
+    world.repo.commit(&[("app/all.yaml", &config_map("zero", "2"))], "not asked for").unwrap();
+    world.until("it waits again", |status| status["sync"] == "OutOfSync");
+    assert!(world.api.find(&world.config_map("two")).unwrap().is_some());
+    assert_eq!(world.api.get(&world.config_map("zero")).unwrap()["data"]["value"], "1");
 }
