@@ -17,11 +17,11 @@ const MAX_KEY: usize = 256;
 
 /// The documents of a text that is plain enough.
 pub(super) fn read(text: &str, reading: Reading) -> Option<Vec<Node>> {
-    let plain = text.bytes().all(|byte| matches!(byte, b'\n' | b' '..=b'~'));
-    if !plain {
+    let ascii = text.bytes().all(|byte| matches!(byte, b'\n' | b' '..=b'~'));
+    if !ascii && !text.chars().all(is_harmless) {
         return None;
     }
-    let mut reader = Reader { text, bytes: text.as_bytes(), at: 0, start: 0, line: 1, reading };
+    let mut reader = Reader { text, bytes: text.as_bytes(), ascii, at: 0, start: 0, line: 1, reading };
     let mut documents = Vec::new();
     loop {
         match reader.significant()? {
@@ -53,6 +53,8 @@ enum Next {
 struct Reader<'t> {
     text: &'t str,
     bytes: &'t [u8],
+    /// Whether each character is a byte.
+    ascii: bool,
     at: usize,
     /// Where the line begins.
     start: usize,
@@ -71,7 +73,8 @@ impl<'t> Reader<'t> {
     }
 
     fn position(&self) -> Position {
-        Position { line: self.line, column: self.column() + 1 }
+        let before = if self.ascii { self.column() } else { self.text[self.start..self.at].chars().count() };
+        Position { line: self.line, column: before + 1 }
     }
 
     /// The end of the line, without its break.
@@ -165,7 +168,8 @@ impl<'t> Reader<'t> {
         loop {
             let (key, key_at) = self.key()?;
             // The library has what is left out stand at the colon.
-            let behind = Position { column: self.column(), ..self.position() };
+            let behind = self.position();
+            let behind = Position { column: behind.column - 1, ..behind };
             self.skip_spaces();
             let value = match self.peek() {
                 None | Some(b'\n' | b'#') => self.below(indent, indent, behind, depth)?,
@@ -187,7 +191,11 @@ impl<'t> Reader<'t> {
     fn below(&mut self, indent: usize, list_indent: usize, empty: Position, depth: usize) -> Option<Node> {
         match self.significant()? {
             Next::Line(next) if next > indent || (next >= list_indent && self.at_dash()) => {
-                if self.at_dash() || self.at_key() { self.collection(depth + 1, Some(indent)) } else { None }
+                if self.at_dash() || self.at_key() {
+                    self.collection(depth + 1, Some(indent))
+                } else {
+                    self.inline(indent)
+                }
             }
             Next::Line(_) | Next::End | Next::Separator => {
                 scalar(empty, Cow::Borrowed(""), ScalarStyle::Plain, None, self.reading.words)
@@ -268,8 +276,8 @@ impl<'t> Reader<'t> {
     fn inline(&mut self, indent: usize) -> Option<Node> {
         let node = match self.peek()? {
             b'|' => return self.literal(indent),
-            b'{' | b'[' => self.flow(0)?,
-            quote @ (b'"' | b'\'') => self.quoted(quote)?,
+            b'{' | b'[' => self.flow(indent, 0)?,
+            quote @ (b'"' | b'\'') => self.quoted(quote, indent)?,
             _ => return self.plain(indent),
         };
         let end = self.line_end(self.at);
@@ -283,72 +291,126 @@ impl<'t> Reader<'t> {
         Some(node)
     }
 
-    fn quoted(&mut self, quote: u8) -> Option<Node> {
+    fn quoted(&mut self, quote: u8, indent: usize) -> Option<Node> {
         let at = self.position();
         let text = if let Some(end) = self.quoted_end(quote) {
             let text = &self.text[self.at + 1..end];
             self.at = end + 1;
             Cow::Borrowed(text)
-        } else if quote == b'"' {
-            Cow::Owned(self.escaped()?)
         } else {
-            return None;
+            Cow::Owned(self.unquoted(quote, indent)?)
         };
         scalar(at, text, style(quote), None, self.reading.words).ok()?.into_node().ok()
     }
 
-    /// Text in double quotes with the commonest escapes.
-    fn escaped(&mut self) -> Option<String> {
+    /// Quoted text of several lines, or with the commonest escapes.
+    fn unquoted(&mut self, quote: u8, indent: usize) -> Option<String> {
         let mut text = String::new();
-        let mut from = self.at + 1;
+        self.at += 1;
         loop {
-            let length = self.bytes[from..].iter().position(|byte| matches!(byte, b'"' | b'\\' | b'\n'))?;
-            let end = from + length;
+            let from = self.at;
+            let rest = &self.bytes[from..];
+            let stop = |byte: &u8| *byte == quote || *byte == b'\n' || (*byte == b'\\' && quote == b'"');
+            let end = from + rest.iter().position(stop)?;
             text.push_str(&self.text[from..end]);
-            match (self.bytes[end], self.bytes.get(end + 1)?) {
-                (b'"', _) => {
-                    self.at = end + 1;
+            self.at = end;
+            match (self.bytes[end], self.bytes.get(end + 1)) {
+                (b'\n', _) => self.fold(&mut text, from < end, indent)?,
+                (b'\'', Some(b'\'')) => {
+                    text.push('\'');
+                    self.at += 2;
+                }
+                (b'\\', Some(escape)) => {
+                    text.push(match escape {
+                        b'n' => '\n',
+                        b't' => '\t',
+                        b'"' | b'\\' => char::from(*escape),
+                        _ => return None,
+                    });
+                    self.at += 2;
+                }
+                _ => {
+                    self.at += 1;
                     return Some(text);
                 }
-                (b'\\', b'n') => text.push('\n'),
-                (b'\\', b't') => text.push('\t'),
-                (b'\\', b'"') => text.push('"'),
-                (b'\\', b'\\') => text.push('\\'),
-                _ => return None,
             }
-            from = end + 2;
         }
     }
 
-    /// A plain scalar that ends on its line.
+    /// Goes over the break at the end of a line of a scalar, and over blank lines, to what stands on the next one.
+    fn fold(&mut self, text: &mut String, has_content: bool, indent: usize) -> Option<()> {
+        let kept = text.trim_end_matches(' ').len();
+        // An escape at the end of the line is not blank, whatever it stands for.
+        if !has_content || kept == 0 || text.as_bytes()[kept - 1].is_ascii_whitespace() {
+            return None;
+        }
+        text.truncate(kept);
+        self.next_line();
+        let mut blank = 0;
+        loop {
+            self.skip_spaces();
+            match self.peek()? {
+                b'\n' => {
+                    blank += 1;
+                    self.next_line();
+                }
+                _ if self.column() <= indent => return None,
+                _ => break,
+            }
+        }
+        if blank == 0 {
+            text.push(' ');
+        }
+        text.extend(std::iter::repeat_n('\n', blank));
+        Some(())
+    }
+
     fn plain(&mut self, indent: usize) -> Option<Node> {
         let at = self.position();
-        let end = self.line_end(self.at);
-        let line = &self.text[self.at..end];
-        let first = *line.as_bytes().first()?;
-        let second = line.as_bytes().get(1).copied();
-        let starts = match first {
-            b'-' => second.is_some_and(|second| second.is_ascii_alphanumeric()),
-            _ => first.is_ascii_alphanumeric() || matches!(first, b'/' | b'.' | b'_' | b'$' | b'(' | b'~' | b'+'),
+        let rest = &self.bytes[self.at..];
+        let starts = match *rest.first()? {
+            b'-' | b':' => !matches!(rest.get(1), None | Some(b' ' | b'\n')),
+            b'/' | b'.' | b'_' | b'$' | b'(' | b'~' | b'+' | b'^' | b'<' | b'=' | b';' | b'\\' => true,
+            byte => byte.is_ascii_alphanumeric() || byte >= 0x80,
         };
         if !starts {
             return None;
         }
-        let text = line.find(" #").map_or(line, |comment| &line[..comment]).trim_end_matches(' ');
+        let mut text = Cow::Borrowed(self.plain_line()?);
+        loop {
+            let (before, line, start) = (self.at, self.line, self.start);
+            match self.significant()? {
+                // The text goes on there, unless a comment ended it.
+                Next::Line(next) if next > indent => {
+                    if self.text[before..self.at].contains('#') || self.at_dash() {
+                        return None;
+                    }
+                    (self.at, self.line, self.start) = (before, line, start);
+                    self.fold(text.to_mut(), true, indent)?;
+                    let more = self.plain_line()?;
+                    text.to_mut().push_str(more);
+                }
+                Next::Line(_) | Next::End | Next::Separator => {
+                    return scalar(at, text, ScalarStyle::Plain, None, self.reading.words)
+                        .ok()?
+                        .into_node()
+                        .ok();
+                }
+            }
+        }
+    }
+
+    /// The rest of the line as a line of a plain scalar; the reader stands at its end, or at a comment.
+    fn plain_line(&mut self) -> Option<&'t str> {
+        let end = self.line_end(self.at);
+        let line = &self.text[self.at..end];
+        let comment = line.find(" #");
+        let text = comment.map_or(line, |comment| &line[..comment]).trim_end_matches(' ');
         if text.contains(": ") || text.ends_with(':') {
             return None;
         }
-        self.at = end;
-        match self.significant()? {
-            // The text goes on there.
-            Next::Line(next) if next > indent => None,
-            Next::Line(_) | Next::End | Next::Separator => {
-                scalar(at, Cow::Borrowed(text), ScalarStyle::Plain, None, self.reading.words)
-                    .ok()?
-                    .into_node()
-                    .ok()
-            }
-        }
+        self.at = comment.map_or(end, |comment| self.at + comment + 1);
+        Some(text)
     }
 
     /// `|` or `|-` and the lines below.
@@ -359,13 +421,20 @@ impl<'t> Reader<'t> {
             _ => return None,
         };
         self.next_line();
-        let mut blank = 0;
-        while self.peek() == Some(b'\n') {
-            blank += 1;
-            self.next_line();
-        }
-        let content = self.bytes[self.at..].iter().take_while(|byte| **byte == b' ').count();
-        if content <= indent || matches!(self.bytes.get(self.at + content), None | Some(b'\n')) {
+        let (mut blank, mut widest) = (0, 0);
+        let content = loop {
+            self.skip_spaces();
+            match self.peek()? {
+                b'\n' => {
+                    blank += 1;
+                    widest = widest.max(self.column());
+                    self.next_line();
+                }
+                _ => break self.column(),
+            }
+        };
+        self.at = self.start;
+        if content <= indent || widest > content {
             return None;
         }
         let at = Position { line: self.line, column: content + 1 };
@@ -400,8 +469,8 @@ impl<'t> Reader<'t> {
         scalar(at, Cow::Owned(text), ScalarStyle::Literal, None, self.reading.words).ok()?.into_node().ok()
     }
 
-    /// A flow collection on one line, or a scalar in it.
-    fn flow(&mut self, depth: usize) -> Option<Node> {
+    /// A flow collection, or a scalar in it; all lines stand further right than `indent`.
+    fn flow(&mut self, indent: usize, depth: usize) -> Option<Node> {
         if depth > MAX_DEPTH / 4 {
             return None;
         }
@@ -409,28 +478,29 @@ impl<'t> Reader<'t> {
         match self.peek()? {
             b'[' => {
                 let mut items = Vec::new();
-                self.flow_items(b']', |reader| {
-                    items.push(reader.flow(depth + 1)?);
+                self.flow_items(b']', indent, |reader| {
+                    items.push(reader.flow(indent, depth + 1)?);
                     Some(())
                 })?;
                 Some(Node { at, content: Content::List(items) })
             }
             b'{' => {
                 let mut entries = Entries::default();
-                self.flow_items(b'}', |reader| {
+                self.flow_items(b'}', indent, |reader| {
                     let (key, key_at) = reader.key()?;
                     reader.skip_spaces();
-                    let value = reader.flow(depth + 1)?;
+                    let value = reader.flow(indent, depth + 1)?;
                     entries.write(key, key_at, value, reader.reading.doubled).ok()
                 })?;
                 Some(Node { at, content: Content::Map(entries.into_list()) })
             }
-            quote @ (b'"' | b'\'') => self.quoted(quote),
-            _ => {
+            quote @ (b'"' | b'\'') => self.quoted(quote, indent),
+            first => {
                 let rest = &self.bytes[self.at..];
-                let length = rest.iter().take_while(|byte| is_key_byte(**byte)).count();
-                let starts = rest.first()?.is_ascii_alphanumeric();
-                if !starts || !matches!(rest.get(length), Some(b',' | b']' | b'}' | b' ')) {
+                let length = rest.iter().take_while(|byte| is_flow_byte(**byte)).count();
+                let starts =
+                    first != b'-' || rest.get(1).is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte == b'-');
+                if length == 0 || !starts || !matches!(rest.get(length), Some(b',' | b']' | b'}')) {
                     return None;
                 }
                 let text = &self.text[self.at..self.at + length];
@@ -444,16 +514,21 @@ impl<'t> Reader<'t> {
     }
 
     /// The items up to the closing bracket, separated by commas.
-    fn flow_items(&mut self, close: u8, mut item: impl FnMut(&mut Self) -> Option<()>) -> Option<()> {
+    fn flow_items(
+        &mut self,
+        close: u8,
+        indent: usize,
+        mut item: impl FnMut(&mut Self) -> Option<()>,
+    ) -> Option<()> {
         self.at += 1;
-        self.skip_spaces();
+        self.flow_blank(indent)?;
         if self.peek() == Some(close) {
             self.at += 1;
             return Some(());
         }
         loop {
             item(self)?;
-            self.skip_spaces();
+            self.flow_blank(indent)?;
             match self.peek()? {
                 b',' => self.at += 1,
                 byte if byte == close => {
@@ -462,9 +537,30 @@ impl<'t> Reader<'t> {
                 }
                 _ => return None,
             }
-            self.skip_spaces();
+            self.flow_blank(indent)?;
         }
     }
+
+    /// Goes over spaces and line breaks.
+    fn flow_blank(&mut self, indent: usize) -> Option<()> {
+        loop {
+            self.skip_spaces();
+            match self.peek()? {
+                b'\n' => self.next_line(),
+                _ => return (self.column() > indent).then_some(()),
+            }
+        }
+    }
+}
+
+/// What no reader takes for a line break, for blank or for damage.
+fn is_harmless(c: char) -> bool {
+    matches!(c, '\n' | ' '..='~' | '\u{a1}'..='\u{1fff}' | '\u{2010}'..='\u{2027}' | '\u{2030}'..='\u{2fff}')
+        || matches!(c, '\u{3001}'..='\u{d7ff}' | '\u{1f000}'..='\u{1ffff}')
+}
+
+fn is_flow_byte(byte: u8) -> bool {
+    is_key_byte(byte) || matches!(byte, b'=' | b'$' | b'(' | b')' | b'+')
 }
 
 fn is_key_byte(byte: u8) -> bool {
