@@ -5,11 +5,12 @@
 #   make test                 all tests, on a control plane that is built once
 #   make lint                 formatting, clippy, documentation, licences
 #   make bench                what docs/measurements.md is made of
+#   make bench-render         what docs/benchmarks-render.md is made of: rendering beside kustomize's
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: demo test lint bench setup control-plane
+.PHONY: demo test lint bench bench-render setup control-plane
 
 CONTEXT ?=
 CARGO ?= cargo
@@ -33,5 +34,8 @@ lint:
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked
 	scripts/deny.sh
 
-bench: control-plane
+bench: control-plane bench-render
 	$(CARGO) bench --locked --bench reconcile
+
+bench-render:
+	$(CARGO) bench --locked --bench render

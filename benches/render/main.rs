@@ -57,7 +57,8 @@ fn main() -> Result<()> {
     eprintln!("{} overlays over one base", arguments.overlays);
     let fleet = measure::fleet_of(arguments.overlays)?;
     let text = deployments(1000)?;
-    let theirs = kustomize.as_deref().map(|program| one_of_the_fleet(program, arguments.overlays)).transpose()?;
+    let theirs =
+        kustomize.as_deref().map(|program| one_of_the_fleet(program, arguments.overlays)).transpose()?;
     let tables = [
         report::table(&rows),
         report::fleet(arguments.overlays, fleet, theirs),

@@ -66,7 +66,8 @@ pub(crate) fn in_process(files: &Files, path: &str, rounds: usize) -> Result<Dur
     for _ in 0..rounds {
         let started = Instant::now();
         let rendered = render::build(Arc::clone(&tree) as _, &request)?;
-        let text: usize = rendered.manifests.iter().map(|manifest| yaml::to_yaml(&manifest.value).len()).sum();
+        let text: usize =
+            rendered.manifests.iter().map(|manifest| yaml::to_yaml(&manifest.value).len()).sum();
         times.push(started.elapsed());
         std::hint::black_box(text);
     }

@@ -43,7 +43,9 @@ pub(crate) fn table(rows: &[Row]) -> String {
 /// The fleet's table.
 pub(crate) fn fleet(count: usize, fleet: Fleet, theirs: Option<Duration>) -> String {
     let build = theirs
-        .map(|one| format!(" One `kustomize build` of one of them takes {}, process start included.", time(one)))
+        .map(|one| {
+            format!(" One `kustomize build` of one of them takes {}, process start included.", time(one))
+        })
         .unwrap_or_default();
     format!(
         "| {count} overlays over one base, in process | |\n|---|---|\n| all | {} |\n| after a change to one overlay | {} |\n| after a change to the base | {} |\n\n{}\n",

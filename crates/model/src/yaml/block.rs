@@ -211,7 +211,8 @@ impl<'t> Reader<'t> {
         let rest = &self.bytes[self.at..];
         let length = rest.iter().take_while(|byte| is_key_byte(**byte)).count();
         let starts = rest.first().is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte == b'_');
-        let ends = rest.get(length) == Some(&b':') && matches!(rest.get(length + 1), None | Some(b' ' | b'\n'));
+        let ends =
+            rest.get(length) == Some(&b':') && matches!(rest.get(length + 1), None | Some(b' ' | b'\n'));
         (starts && ends && length <= MAX_KEY).then_some(length)
     }
 
@@ -498,8 +499,8 @@ impl<'t> Reader<'t> {
             first => {
                 let rest = &self.bytes[self.at..];
                 let length = rest.iter().take_while(|byte| is_flow_byte(**byte)).count();
-                let starts =
-                    first != b'-' || rest.get(1).is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte == b'-');
+                let starts = first != b'-'
+                    || rest.get(1).is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte == b'-');
                 if length == 0 || !starts || !matches!(rest.get(length), Some(b',' | b']' | b'}')) {
                     return None;
                 }

@@ -244,7 +244,13 @@ pub(super) struct Entries {
 }
 
 impl Entries {
-    pub(super) fn write(&mut self, key: String, at: Position, value: Node, doubled: Doubled) -> Result<(), YamlError> {
+    pub(super) fn write(
+        &mut self,
+        key: String,
+        at: Position,
+        value: Node,
+        doubled: Doubled,
+    ) -> Result<(), YamlError> {
         if self.merged.remove(&key) {
             if self.list.len() > SEARCHED_KEYS {
                 self.written.insert(key.clone());
