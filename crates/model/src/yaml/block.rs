@@ -246,22 +246,19 @@ impl<'t> Reader<'t> {
 
     fn key(&mut self) -> Option<(String, Position)> {
         let at = self.position();
-        let composed = match self.peek()? {
-            quote @ (b'"' | b'\'') => {
-                let end = self.quoted_end(quote)?;
-                let text = &self.text[self.at + 1..end];
-                if text.len() > MAX_KEY {
-                    return None;
-                }
-                self.at = end + 1;
-                scalar(at, Cow::Borrowed(text), style(quote), None, self.reading.words)
+        let composed = if let quote @ (b'"' | b'\'') = self.peek()? {
+            let end = self.quoted_end(quote)?;
+            let text = &self.text[self.at + 1..end];
+            if text.len() > MAX_KEY {
+                return None;
             }
-            _ => {
-                let length = self.plain_key()?;
-                let text = &self.text[self.at..self.at + length];
-                self.at += length;
-                scalar(at, Cow::Borrowed(text), ScalarStyle::Plain, None, self.reading.words)
-            }
+            self.at = end + 1;
+            scalar(at, Cow::Borrowed(text), style(quote), None, self.reading.words)
+        } else {
+            let length = self.plain_key()?;
+            let text = &self.text[self.at..self.at + length];
+            self.at += length;
+            scalar(at, Cow::Borrowed(text), ScalarStyle::Plain, None, self.reading.words)
         };
         if self.peek() != Some(b':') {
             return None;
