@@ -5,11 +5,12 @@
 #   make test                 all tests, on a control plane that is built once
 #   make lint                 formatting, clippy, documentation, licences
 #   make bench                writes docs/benchmarks.md, in half an hour
+#   make bench-render         rendering beside kustomize's own: writes docs/benchmarks-render.md
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: demo test lint bench setup control-plane
+.PHONY: demo test lint bench bench-render setup control-plane
 
 CONTEXT ?=
 CARGO ?= cargo
@@ -35,3 +36,6 @@ lint:
 
 bench: control-plane
 	$(CARGO) bench --locked --bench reconcile -- --all --write
+
+bench-render:
+	$(CARGO) bench --locked --bench render -- --write

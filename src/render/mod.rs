@@ -15,6 +15,7 @@ use trueup_model::{Manifest, Tree, TreeError, tree};
 pub use substitute::Variables;
 pub use trace::Trace;
 use trace::TracedTree;
+pub use trueup_kustomize::Parsed;
 
 /// How to render a path.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -80,8 +81,21 @@ fn with_causes(error: &dyn std::error::Error) -> String {
 
 /// Renders what stands at the request's path: a kustomization, or plain manifests.
 pub fn build(source: Arc<dyn Tree>, request: &Request) -> Result<Rendered, RenderError> {
+    trace(source, request, None)
+}
+
+/// As [`build`]; what several requests read of one commit is parsed once.
+pub fn build_with(
+    source: Arc<dyn Tree>,
+    request: &Request,
+    parsed: &Parsed,
+) -> Result<Rendered, RenderError> {
+    trace(source, request, Some(parsed))
+}
+
+fn trace(source: Arc<dyn Tree>, request: &Request, parsed: Option<&Parsed>) -> Result<Rendered, RenderError> {
     let traced = TracedTree::new(source);
-    let mut manifests = manifests(&traced, request)?;
+    let mut manifests = manifests(&traced, request, parsed)?;
     if let Some(variables) = &request.variables {
         substitute::apply(&mut manifests, variables, &traced)?;
     }
@@ -89,15 +103,22 @@ pub fn build(source: Arc<dyn Tree>, request: &Request) -> Result<Rendered, Rende
     Ok(Rendered { manifests, trace: traced.into_trace() })
 }
 
-fn manifests(source: &dyn Tree, request: &Request) -> Result<Vec<Manifest>, RenderError> {
+fn manifests(
+    source: &dyn Tree,
+    request: &Request,
+    parsed: Option<&Parsed>,
+) -> Result<Vec<Manifest>, RenderError> {
     let path = tree::join("", &request.path)?;
     if kustomize::is_kustomization(source, &path)?.is_some() {
         let options = kustomize::Options {
             load_restrictions: request.load_restrictions,
             ..kustomize::Options::default()
         };
-        return kustomize::build(source, &path, &options)
-            .map_err(|errors| RenderError(errors.0.iter().map(ToString::to_string).collect()));
+        let built = match parsed {
+            Some(parsed) => kustomize::build_with(source, &path, &options, parsed),
+            None => kustomize::build(source, &path, &options),
+        };
+        return built.map_err(|errors| RenderError(errors.0.iter().map(ToString::to_string).collect()));
     }
     let chart = tree::join(&path, "Chart.yaml")?;
     if source.entry(&chart)?.is_some() {

@@ -16,7 +16,7 @@ use crate::resource::{Behavior, Resource};
 use crate::steps::Step;
 use crate::trace::{self, TraceNote, Wanted};
 use crate::transform::metadata;
-use crate::{Options, Reorder, crds, names, plugins, steps, variables};
+use crate::{Options, Parsed, Reorder, crds, names, plugins, steps, variables};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -80,12 +80,19 @@ pub(crate) struct Build {
     entered: usize,
     pub(crate) errors: Vec<Error>,
     schema: SchemaChoice,
+    /// What other builds share with this one.
+    parsed: Option<Parsed>,
 }
 
 /// Builds the folder `root`.
-pub(crate) fn build(tree: &dyn Tree, root: &str, options: Options) -> Result<Vec<Manifest>, Errors> {
+pub(crate) fn build(
+    tree: &dyn Tree,
+    root: &str,
+    options: Options,
+    parsed: Option<Parsed>,
+) -> Result<Vec<Manifest>, Errors> {
     let folder = Folder::top(tree, root, options.load_restrictions)?;
-    let mut build = Build::default();
+    let mut build = Build { parsed, ..Build::default() };
     match build.run(&folder, options) {
         Some(resources) if build.errors.is_empty() => {
             Ok(resources.into_list().into_iter().map(manifest).collect())
@@ -364,14 +371,14 @@ impl Build {
                     Some(message) => self.errors.push(fail(message)),
                     None => self.add_folder(into, target, path, root, field),
                 },
-                Ok(Found::File(file)) => {
-                    let text =
-                        target.folder.allowed(file).and_then(|file| Ok((target.folder.text(&file)?, file)));
-                    match text {
+                Ok(Found::File(file)) => match target.folder.allowed(file) {
+                    Err(message) => self.errors.push(fail(message)),
+                    Ok(file) => match self.resources_in(target, file) {
                         Err(message) => self.errors.push(fail(message)),
-                        Ok((text, file)) => self.add_file(into, target, &path.value, &text, file),
-                    }
-                }
+                        Ok(Err(errors)) => self.errors.extend(errors),
+                        Ok(Ok(resources)) => self.add_file(into, target, &path.value, resources),
+                    },
+                },
             }
         }
     }
@@ -381,19 +388,39 @@ impl Build {
         into: &mut Accumulator,
         target: &Target<'_>,
         written: &str,
-        text: &str,
-        file: String,
+        resources: Vec<Resource>,
     ) {
-        match documents::resources(text, &Place::new(file, 0)) {
-            Err(errors) => self.errors.extend(errors),
-            Ok(resources) => {
-                let note = target.file_note(written);
-                for mut resource in resources {
-                    resource.source.clone_from(&note);
-                    self.schema.builtin_used |= !self.schema.chosen && !is_builtin(&resource);
-                    self.append(&mut into.resources, resource);
-                }
+        let note = target.file_note(written);
+        for mut resource in resources {
+            resource.source.clone_from(&note);
+            self.schema.builtin_used |= !self.schema.chosen && !is_builtin(&resource);
+            self.append(&mut into.resources, resource);
+        }
+    }
+
+    /// The resources of a file by its real path: why it cannot be read, or what is wrong in it.
+    fn resources_in(
+        &self,
+        target: &Target<'_>,
+        file: String,
+    ) -> Result<Result<Vec<Resource>, Vec<Error>>, String> {
+        let folder = target.folder;
+        let Some((parsed, id)) = self.parsed.as_ref().zip(folder.content_id(&file)?) else {
+            let text = folder.text(&file)?;
+            return Ok(documents::resources(&text, &Place::new(file, 0)));
+        };
+        let mut unread = None;
+        let at = Place::new(file, 0);
+        let documents = parsed.documents(id, || match folder.text(&at.file) {
+            Ok(text) => documents::parse(&text, &at),
+            Err(message) => {
+                unread = Some(message);
+                Err(Vec::new())
             }
+        });
+        match unread {
+            Some(message) => Err(message),
+            None => Ok(documents.and_then(|documents| documents::resources_of(documents.to_vec(), &at))),
         }
     }
 

@@ -22,6 +22,7 @@ mod merge;
 mod model;
 mod names;
 mod order;
+mod parsed;
 mod path;
 mod plugins;
 mod resmap;
@@ -35,6 +36,7 @@ mod transform;
 mod variables;
 
 pub use error::{Error, Errors};
+pub use parsed::Parsed;
 
 use trueup_model::tree::{self, Entry, EntryKind};
 use trueup_model::{Manifest, Tree, TreeError};
@@ -81,7 +83,20 @@ pub struct Options {
 /// # Errors
 /// All problems that could be found in one go.
 pub fn build(tree: &dyn Tree, root: &str, options: &Options) -> Result<Vec<Manifest>, Errors> {
-    build::build(tree, root, *options)
+    build::build(tree, root, *options, None)
+}
+
+/// As [`build`]; files that were parsed for another build are not parsed again.
+///
+/// # Errors
+/// All problems that could be found in one go.
+pub fn build_with(
+    tree: &dyn Tree,
+    root: &str,
+    options: &Options,
+    parsed: &Parsed,
+) -> Result<Vec<Manifest>, Errors> {
+    build::build(tree, root, *options, Some(parsed.clone()))
 }
 
 /// The name of the kustomization file in the folder `path`, if it has one.

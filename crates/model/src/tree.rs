@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// What a file's or folder's content is known by: a Git object id, or a hash of the content.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -185,13 +185,21 @@ pub fn read_text(tree: &dyn Tree, path: &str) -> Result<String, TreeError> {
         return Err(TreeError::NotAFile(path.to_owned()));
     }
     let bytes = tree.read(&real)?;
-    String::from_utf8(bytes.to_vec()).map_err(|_| TreeError::NotText(path.to_owned()))
+    std::str::from_utf8(&bytes).map(str::to_owned).map_err(|_| TreeError::NotText(path.to_owned()))
 }
 
 /// A tree held in memory, for tests and for content that comes from elsewhere than Git.
 #[derive(Clone, Debug, Default)]
 pub struct MemoryTree {
-    files: BTreeMap<String, (EntryKind, Arc<[u8]>)>,
+    files: BTreeMap<String, Held>,
+    /// The ids of all folders, made when the first one is asked for.
+    folders: OnceLock<BTreeMap<String, ContentId>>,
+}
+
+#[derive(Clone, Debug)]
+struct Held {
+    entry: Entry,
+    content: Arc<[u8]>,
 }
 
 impl MemoryTree {
@@ -211,16 +219,41 @@ impl MemoryTree {
     }
 
     fn put(&mut self, path: &str, kind: EntryKind, content: &[u8]) {
-        self.files.insert(path.trim_matches('/').to_owned(), (kind, content.into()));
+        use sha2::{Digest, Sha256};
+        let entry = Entry { kind, id: ContentId::from_hash(&Sha256::digest(content)) };
+        self.files.insert(path.trim_matches('/').to_owned(), Held { entry, content: content.into() });
+        self.folders = OnceLock::new();
     }
 
-    fn below<'a>(&'a self, path: &'a str) -> impl Iterator<Item = (&'a str, &'a (EntryKind, Arc<[u8]>))> {
+    /// The ids of all folders, from the names and ids of the files below.
+    fn folders(&self) -> &BTreeMap<String, ContentId> {
+        use sha2::{Digest, Sha256};
+        self.folders.get_or_init(|| {
+            let mut hashes = BTreeMap::from([(String::new(), Sha256::new())]);
+            for (path, held) in &self.files {
+                let mut folder = parent(path);
+                loop {
+                    let skip = if folder.is_empty() { 0 } else { folder.len() + 1 };
+                    let hash = hashes.entry(folder.to_owned()).or_default();
+                    hash.update(&path.as_bytes()[skip..]);
+                    hash.update(held.entry.id.as_bytes());
+                    if folder.is_empty() {
+                        break;
+                    }
+                    folder = parent(folder);
+                }
+            }
+            hashes.into_iter().map(|(path, hash)| (path, ContentId::from_hash(&hash.finalize()))).collect()
+        })
+    }
+
+    fn below<'a>(&'a self, path: &'a str) -> impl Iterator<Item = &'a str> {
         let skip = if path.is_empty() { 0 } else { path.len() + 1 };
         let prefix = if path.is_empty() { String::new() } else { format!("{path}/") };
         self.files
             .range(prefix.clone()..)
             .take_while(move |(name, _)| name.starts_with(&prefix))
-            .map(move |(name, file)| (&name[skip..], file))
+            .map(move |(name, _)| &name[skip..])
     }
 }
 
@@ -236,26 +269,15 @@ impl<P: AsRef<str>, C: AsRef<[u8]>> FromIterator<(P, C)> for MemoryTree {
 
 impl Tree for MemoryTree {
     fn entry(&self, path: &str) -> Result<Option<Entry>, TreeError> {
-        use sha2::{Digest, Sha256};
-        if let Some((kind, content)) = self.files.get(path) {
-            return Ok(Some(Entry { kind: *kind, id: ContentId::from_hash(&Sha256::digest(content)) }));
+        if let Some(held) = self.files.get(path) {
+            return Ok(Some(held.entry));
         }
-        let mut hash = Sha256::new();
-        let mut empty = true;
-        for (name, (_, content)) in self.below(path) {
-            empty = false;
-            hash.update(name.as_bytes());
-            hash.update(Sha256::digest(content));
-        }
-        if empty && !path.is_empty() {
-            return Ok(None);
-        }
-        Ok(Some(Entry { kind: EntryKind::Folder, id: ContentId::from_hash(&hash.finalize()) }))
+        Ok(self.folders().get(path).map(|id| Entry { kind: EntryKind::Folder, id: *id }))
     }
 
     fn read(&self, path: &str) -> Result<Arc<[u8]>, TreeError> {
         match self.files.get(path) {
-            Some((_, content)) => Ok(content.clone()),
+            Some(held) => Ok(held.content.clone()),
             None if self.below(path).next().is_some() => Err(TreeError::NotAFile(path.to_owned())),
             None => Err(TreeError::Missing(path.to_owned())),
         }
@@ -266,7 +288,7 @@ impl Tree for MemoryTree {
             return Err(TreeError::NotAFolder(path.to_owned()));
         }
         let mut names: Vec<&str> =
-            self.below(path).map(|(name, _)| name.split('/').next().unwrap_or(name)).collect();
+            self.below(path).map(|name| name.split('/').next().unwrap_or(name)).collect();
         names.sort_unstable();
         names.dedup();
         names

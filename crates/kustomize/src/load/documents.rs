@@ -14,11 +14,15 @@ pub(crate) const RESOURCES: Reading = Reading { doubled: Doubled::Refused, words
 
 /// Reads the resources of a file's text; `at` is the file and, for a text inside of it, its first line.
 pub(crate) fn resources(text: &str, at: &Place) -> Result<Vec<Resource>, Vec<Error>> {
-    let documents = yaml::documents_as(text, RESOURCES).map_err(|error| {
+    resources_of(parse(text, at)?, at)
+}
+
+/// The documents of a text, as resources are read.
+pub(crate) fn parse(text: &str, at: &Place) -> Result<Vec<Document>, Vec<Error>> {
+    yaml::documents_as(text, RESOURCES).map_err(|error| {
         let line = error.at.line + at.line.saturating_sub(1);
         vec![Error::new(&at.at(line), "", error.message)]
-    })?;
-    resources_of(documents, at)
+    })
 }
 
 /// The same for documents that are parsed already.

@@ -6,6 +6,7 @@ use crate::LoadRestrictions;
 use crate::error::{Error, Place, describe};
 use std::borrow::Cow;
 use std::sync::Arc;
+use trueup_model::ContentId;
 use trueup_model::tree::{self, Entry, EntryKind, Tree};
 
 /// The names that a kustomization file may have.
@@ -102,6 +103,11 @@ impl<'b> Folder<'b> {
 
     pub(crate) fn bytes(&self, path: &str) -> Result<Arc<[u8]>, String> {
         self.tree.read(path).map_err(|error| describe(&error))
+    }
+
+    /// The id of what stands at a real path.
+    pub(crate) fn content_id(&self, path: &str) -> Result<Option<ContentId>, String> {
+        self.tree.entry(path).map(|entry| entry.map(|entry| entry.id)).map_err(|error| describe(&error))
     }
 
     pub(crate) fn text(&self, path: &str) -> Result<String, String> {

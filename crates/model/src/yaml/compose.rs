@@ -1,7 +1,7 @@
 //! From the parser's events to nodes: aliases are expanded, merge keys merged, scalars resolved.
 
 use super::resolve::{self, Resolved, ScalarTag};
-use super::{Content, Doubled, MAX_DEPTH, Node, Position, Reading, Words, YamlError};
+use super::{Content, Doubled, MAX_DEPTH, Node, Position, Reading, Words, YamlError, block};
 use granit_parser::{ErrorKind, Event, Marker, Parser, ScalarStyle, Span, StrInput, Tag};
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
@@ -16,6 +16,11 @@ const MAX_REPEATED_TEXT: usize = 32 << 20;
 const MAX_OUTDENTED: usize = 100;
 
 pub(super) fn compose(text: &str, reading: Reading) -> Result<Vec<Node>, YamlError> {
+    block::read(text, reading).map_or_else(|| compose_events(text, reading), Ok)
+}
+
+/// As [`compose`], through the parser library whatever the text is.
+pub(super) fn compose_events(text: &str, reading: Reading) -> Result<Vec<Node>, YamlError> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut text = normalize_separators(text)?;
     for _ in 0..MAX_OUTDENTED {
@@ -64,7 +69,7 @@ fn normalize_separators(text: &str) -> Result<Cow<'_, str>, YamlError> {
 }
 
 /// What the composer makes of one node: scalars stay undecided, because a key reads them otherwise than a value.
-enum Composed<'t> {
+pub(super) enum Composed<'t> {
     Scalar { at: Position, resolved: Resolved<'t>, merge: bool },
     Node(Node),
 }
@@ -230,7 +235,7 @@ fn is_excessive(repeated: usize, decoded: usize) -> bool {
 
 /// The entries of a mapping while it is read.
 #[derive(Default)]
-struct Entries {
+pub(super) struct Entries {
     list: Vec<(String, Position, Node)>,
     /// The keys that are written in the mapping itself, once there are many.
     written: HashSet<String>,
@@ -239,7 +244,13 @@ struct Entries {
 }
 
 impl Entries {
-    fn write(&mut self, key: String, at: Position, value: Node, doubled: Doubled) -> Result<(), YamlError> {
+    pub(super) fn write(
+        &mut self,
+        key: String,
+        at: Position,
+        value: Node,
+        doubled: Doubled,
+    ) -> Result<(), YamlError> {
         if self.merged.remove(&key) {
             if self.list.len() > SEARCHED_KEYS {
                 self.written.insert(key.clone());
@@ -264,6 +275,10 @@ impl Entries {
         }
         self.list.push((key, at, value));
         Ok(())
+    }
+
+    pub(super) fn into_list(self) -> Vec<(String, Position, Node)> {
+        self.list
     }
 
     fn is_written(&self, key: &str) -> bool {
@@ -309,7 +324,7 @@ fn refuse_merge(at: Position) -> YamlError {
     refuse(at, "a merge key needs a mapping or a list of mappings")
 }
 
-fn scalar<'t>(
+pub(super) fn scalar<'t>(
     at: Position,
     text: Cow<'t, str>,
     style: ScalarStyle,
@@ -333,7 +348,7 @@ fn scalar<'t>(
 }
 
 impl Composed<'_> {
-    fn into_node(self) -> Result<Node, YamlError> {
+    pub(super) fn into_node(self) -> Result<Node, YamlError> {
         match self {
             Self::Node(node) => Ok(node),
             Self::Scalar { at, resolved, .. } => {
@@ -343,7 +358,7 @@ impl Composed<'_> {
         }
     }
 
-    fn into_key(self) -> Result<(String, Position), YamlError> {
+    pub(super) fn into_key(self) -> Result<(String, Position), YamlError> {
         match self {
             Self::Scalar { at, resolved, .. } => {
                 let key = resolved.into_key().map_err(|message| refuse(at, message))?;

@@ -9,6 +9,7 @@
 //!
 //! Absent on purpose: comments, styles and the order of a mapping's keys in what is printed.
 
+mod block;
 mod compose;
 mod emit;
 mod resolve;

@@ -273,3 +273,122 @@ fn texts_that_only_kubernetes_reads_are_read() {
     assert_eq!(read("---# one\na: 1\n---# two\nb: 2\n"), [json!({"a": 1}), json!({"b": 2})]);
     assert_eq!(read("a:\n  b: \"x\ny\nz\"\n  c: 'x\n\ny'\n"), [json!({"a": {"b": "x y z", "c": "x\ny"}})]);
 }
+
+/// Both readings of a text, where the quick one reads it at all.
+fn agrees(text: &str) -> Result<bool, String> {
+    for words in [Words::Yaml11, Words::TrueAndFalse] {
+        for doubled in [Doubled::Refused, Doubled::LastCounts] {
+            let reading = Reading { doubled, words };
+            let Some(quick) = block::read(text, reading) else { return Ok(false) };
+            let library = compose::compose_events(text, reading);
+            if library.as_ref() != Ok(&quick) {
+                return Err(format!("{text:?}\nquick   {quick:?}\nlibrary {library:?}"));
+            }
+        }
+    }
+    Ok(true)
+}
+
+#[test]
+fn what_is_read_quickly_is_read_as_the_library_reads_it() {
+    let telling = [
+        "a:\nb: 1\n",
+        "a:   # nothing\nb:\n  - x\n  -\n  - c: 1\n    d:\n    - y\n",
+        "- - a\n  - b\n-\n  c: 1\n",
+        "a: |\n\n  one\n    two\n\n  three  \n\n\nb: |-\n  x\n# end\n",
+        "a: {b: c, d: [1, two, \"x\"], e: {}}\nf: []\n",
+        "\"a b\": 'c\\d'\n'e': \"f\\n\\\"g\"\n",
+        "# first\n---\na: 1 # one\n--- # two\nb: yes\n---\n---\n",
+        "a: b",
+        "a:",
+        "-",
+        "",
+    ];
+    for text in telling {
+        assert_eq!(agrees(text), Ok(true), "{text:?}");
+    }
+}
+
+#[test]
+fn every_file_of_the_cases_is_read_the_same_by_both_readers() {
+    let mut folders = vec![conformance()];
+    let (mut quick, mut all) = (0, 0);
+    while let Some(folder) = folders.pop() {
+        let Ok(entries) = std::fs::read_dir(&folder) else {
+            println!("the conformance cases are missing: no {}", folder.display());
+            return;
+        };
+        for entry in entries {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if let Ok(text) = std::fs::read_to_string(&path) {
+                let texts = match serde_json::from_str::<Value>(&text) {
+                    Ok(case) => strings(case),
+                    Err(_) => vec![text],
+                };
+                for text in texts {
+                    all += text.len();
+                    if agrees(&text).unwrap() {
+                        quick += text.len();
+                    }
+                }
+            }
+        }
+    }
+    println!("{quick} of {all} bytes are read quickly");
+    assert!(quick > all / 3, "{quick} of {all}");
+}
+
+/// The texts of several lines in a case, which are the files that it is made of.
+fn strings(case: Value) -> Vec<String> {
+    match case {
+        Value::String(text) if text.contains('\n') => vec![text],
+        Value::Array(items) => items.into_iter().flat_map(strings).collect(),
+        Value::Object(fields) => fields.into_iter().flat_map(|(_, value)| strings(value)).collect(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Vec::new(),
+    }
+}
+
+/// What lines of random texts say.
+#[rustfmt::skip]
+const LINES: &[&str] = &[
+    "", "a: 1", "b:", "- x", "-", "- c: yes", "d: |", "e: |-", "- |", "- - y", "f: {g: h, i: [j, 2]}",
+    "k: []", "\"q\": \"r\"", "'s': 't'", "u: v w # x", "# y", "---", "text", "n: ~", "o: 0777",
+    "url: http://x:80/", "- {m: n}", "p: -1", "-p: 1", "a b: c", "x: \"y\\nz\"", "x: 'it''s'", "y: a: b",
+    "z: >", "...", "%A", "-- x", "a:b", "<<: {a: b}", "w: &a 1", "w: *a", "1: 2", "on: off", "null: 1",
+    "|", "{", "[a", "\"a", "'", "?", "? a", ": b", "a: -", "a: - b", "a: 'b' c", "a: [b]c", "a: {b}",
+    "a: {b:c}", "a: [b, ]", "a: \"b\"#c", "a: | # c", "a: b:", "a: #b", "a:  b  ", "é: ü", "a: é # ö",
+    "{é: a}", "a: {\"é\": b, c: d}", "a: \"b", "c\"", "d\"  ", "a: 'b", "c'", "'", "a: b ''c", "a: [b,",
+    "c, d]", "]", "a: {", "b: c,", "}", "{}", "a: --x", "a: :b", "- --x=y", "- ---", "a: ^b", "a: \"b\\n",
+    "a: '''b", "   ", "a: <<", "a: [--x, $(y)]",
+];
+
+/// Texts that look like YAML, line by line, mostly well indented.
+fn lines() -> impl Strategy<Value = String> {
+    let content = prop::sample::select(LINES);
+    let line = (0_usize..5, content).prop_map(|(indent, text)| format!("{}{text}\n", " ".repeat(indent)));
+    (prop::collection::vec(line, 0..9), any::<bool>()).prop_map(|(lines, cut)| {
+        let text = lines.concat();
+        if cut { text.trim_end_matches('\n').to_owned() } else { text }
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(5000))]
+
+    #[test]
+    fn random_lines_are_read_the_same_by_both_readers(text in lines()) {
+        prop_assert!(agrees(&text).is_ok(), "{}", agrees(&text).unwrap_err());
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1500))]
+
+    #[test]
+    fn printed_values_are_read_the_same_by_both_readers(value in json()) {
+        let text = to_yaml(&value);
+        prop_assert!(agrees(&text).is_ok(), "{}", agrees(&text).unwrap_err());
+    }
+}
