@@ -1,0 +1,102 @@
+//! Held to the original: random trees through kustomize v5.8.2 (a small Go program, `tests/oracle`) and through this
+//! crate must give the same documents in the same order, or be refused by both.
+//!
+//! `TRUEUP_FUZZ_TREES` says how many, `TRUEUP_FUZZ_SEED` where to begin. What differs is made small and printed as a
+//! case for `tests/regressions`; those run without Go.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on stops where it is")]
+#![allow(clippy::print_stdout, reason = "a test says how much it compared")]
+
+mod grow;
+mod oracle;
+mod shrink;
+
+use grow::{Files, Numbers};
+use oracle::Oracle;
+use serde_json::{Value, json};
+use std::env;
+use trueup_kustomize::{Options, build};
+use trueup_model::{MemoryTree, yaml};
+
+const ROOT: &str = "top";
+
+/// How two answers stand to each other; the texts are for people.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verdict {
+    BothRefuse,
+    EqualBytes,
+    EqualValues,
+    OnlyWeRefuse,
+    OnlyTheyRefuse,
+    Differ,
+}
+
+fn ours(files: &Files) -> Result<String, String> {
+    let tree: MemoryTree = files.iter().collect();
+    let manifests = build(&tree, ROOT, &Options::default()).map_err(|errors| errors.to_string())?;
+    let printed: Vec<String> = manifests.iter().map(|manifest| yaml::to_yaml(&manifest.value)).collect();
+    Ok(printed.join("---\n"))
+}
+
+fn verdict(ours: &Result<String, String>, theirs: &Result<String, String>) -> Verdict {
+    match (ours, theirs) {
+        (Err(_), Err(_)) => Verdict::BothRefuse,
+        (Err(_), Ok(_)) => Verdict::OnlyWeRefuse,
+        (Ok(_), Err(_)) => Verdict::OnlyTheyRefuse,
+        (Ok(ours), Ok(theirs)) if ours == theirs => Verdict::EqualBytes,
+        (Ok(ours), Ok(theirs)) => {
+            let values = |text: &str| -> Option<Vec<Value>> {
+                Some(yaml::documents(text).ok()?.into_iter().map(|document| document.value).collect())
+            };
+            let (ours, theirs) = (values(ours), values(theirs));
+            if ours.is_some() && ours == theirs { Verdict::EqualValues } else { Verdict::Differ }
+        }
+    }
+}
+
+fn number(name: &str, otherwise: u64) -> u64 {
+    env::var(name).ok().map_or(otherwise, |text| text.parse().expect("a number"))
+}
+
+fn printed(files: &Files, oracle: &mut Oracle) -> String {
+    let theirs = oracle.build(files, ROOT);
+    let mut case = json!({"root": ROOT, "files": files});
+    match &theirs {
+        Ok(output) => case["output"] = json!(output),
+        Err(error) => case["error"] = json!(error),
+    }
+    let texts: String = files.iter().map(|(path, text)| format!("## {path}\n{text}")).collect();
+    let show = |answer: &Result<String, String>| answer.clone().unwrap_or_else(|error| format!("refused: {error}"));
+    format!("{texts}## kustomize\n{}\n## ours\n{}\n## case\n{case}\n", show(&theirs), show(&ours(files)))
+}
+
+#[test]
+fn random_trees_are_rendered_or_refused_as_kustomize_does() {
+    let mut oracle = Oracle::start();
+    let (first, count) = (number("TRUEUP_FUZZ_SEED", 0), number("TRUEUP_FUZZ_TREES", 300));
+    let (mut refused, mut bytes, mut values) = (0_u64, 0_u64, 0_u64);
+    let mut different = Vec::new();
+    for seed in first..first + count {
+        let files = grow::tree(&mut Numbers::new(seed));
+        let theirs = oracle.build(&files, ROOT);
+        if let (Err(reason), true) = (&theirs, env::var_os("TRUEUP_FUZZ_REASONS").is_some()) {
+            println!("refused {}", &reason[reason.len().saturating_sub(100)..].replace('\n', " "));
+        }
+        let found = verdict(&ours(&files), &theirs);
+        match found {
+            Verdict::BothRefuse => refused += 1,
+            Verdict::EqualBytes => bytes += 1,
+            Verdict::EqualValues => values += 1,
+            Verdict::OnlyWeRefuse | Verdict::OnlyTheyRefuse | Verdict::Differ => different.push((seed, found, files)),
+        }
+    }
+    let all = different.len();
+    println!("{count} trees: {bytes} equal to the byte, {values} in their values, {refused} refused by both, {all} differ");
+    let shown = usize::try_from(number("TRUEUP_FUZZ_SHOW", 5)).unwrap();
+    let mut report = String::new();
+    for (seed, found, files) in different.into_iter().take(shown) {
+        let small = shrink::shrink(&files, &mut |files| verdict(&ours(files), &oracle.build(files, ROOT)) == found);
+        report += &format!("\n# seed {seed}: {found:?}\n{}", printed(&small, &mut oracle));
+    }
+    assert!(all == 0, "{all} of {count} trees differ:\n{report}");
+}
