@@ -3,13 +3,16 @@
 #   make demo                 a control plane, a repository, commits, drift: trueup at work, in a few minutes
 #   make demo CONTEXT=kind    the same in a cluster of yours, reached by that context of your kubeconfig
 #   make test                 all tests, on a control plane that is built once
+#   make fuzz                random kustomizations against the real kustomize; SEED and TREES say where to begin and how many
 #   make lint                 formatting, clippy, documentation, licences
 #   make bench                what docs/measurements.md is made of
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: demo test lint bench setup control-plane
+SEED ?= 0
+TREES ?= 10000
+.PHONY: demo test fuzz lint bench setup control-plane
 
 CONTEXT ?=
 CARGO ?= cargo
@@ -26,6 +29,9 @@ control-plane:
 
 test: setup control-plane
 	$(CARGO) test --workspace --locked --no-fail-fast
+
+fuzz: setup
+	TRUEUP_FUZZ_SEED=$(SEED) TRUEUP_FUZZ_TREES=$(TREES) $(CARGO) test --locked -p trueup-kustomize --test differential -- --nocapture
 
 lint:
 	$(CARGO) fmt --all --check

@@ -33,7 +33,8 @@ impl Numbers {
             let (version, kind) = KINDS[self.below(KINDS.len())];
             return (version, kind, self.pick(NAMES));
         }
-        self.made[self.below(self.made.len())]
+        let index = self.below(self.made.len());
+        self.made[index]
     }
 
     fn one_in(&mut self, chances: usize) -> bool {
@@ -48,21 +49,154 @@ impl Numbers {
 const NAMES: &[&str] = &["web", "db", "cache", "web-2"];
 /// Words as they stand in the text, quotes included: what readers of YAML disagree about.
 pub(crate) const WORDS: &[&str] = &[
-    "plain", "two words", "'yes'", "\"no\"", "on", "true", "'true'", "~", "null", "''", "\"\"", "1", "'1'", "0o17", "0777",
-    "'0777'", "1e3", "1.0", "0.10", "-0", "+1", "0x1F", "1_000", ".5", ".inf", "2024-01-02", "'2024-01-02'",
-    "2024-01-02T03:04:05Z", "12:30", "'12:30:45'", "a: b", "'a: b'", "\"tab\\there\"", "\"line\\nbreak\"", "ünï", "\"\\u00e9\"",
-    "日本", "'#no comment'", "x # comment", "[1, b]", "{k: v}", "'*'", "'&a'", "!!str 12", "99999999999999999999", "y", "N", "=",
-    "'- dash'", "' lead'", "\"trail \"", "$(VAR)", "a$(VAR)b", "|\n    block\n    text", ">-\n    folded\n    text",
+    "plain",
+    "two words",
+    "'yes'",
+    "\"no\"",
+    "on",
+    "true",
+    "'true'",
+    "~",
+    "null",
+    "''",
+    "\"\"",
+    "1",
+    "'1'",
+    "0o17",
+    "0777",
+    "'0777'",
+    "1e3",
+    "1.0",
+    "0.10",
+    "-0",
+    "+1",
+    "0x1F",
+    "1_000",
+    ".5",
+    ".inf",
+    "2024-01-02",
+    "'2024-01-02'",
+    "2024-01-02T03:04:05Z",
+    "12:30",
+    "'12:30:45'",
+    "a: b",
+    "'a: b'",
+    "\"tab\\there\"",
+    "\"line\\nbreak\"",
+    "ünï",
+    "\"\\u00e9\"",
+    "日本",
+    "'#no comment'",
+    "x # comment",
+    "[1, b]",
+    "{k: v}",
+    "'*'",
+    "'&a'",
+    "!!str 12",
+    "99999999999999999999",
+    "y",
+    "N",
+    "=",
+    "'- dash'",
+    "' lead'",
+    "\"trail \"",
+    "$(VAR)",
+    "a$(VAR)b",
+    "|\n    block\n    text",
+    ">-\n    folded\n    text",
+];
+/// Words that fit on one line.
+pub(crate) const FLAT_WORDS: &[&str] = &[
+    "plain",
+    "two words",
+    "'yes'",
+    "\"no\"",
+    "on",
+    "true",
+    "'true'",
+    "~",
+    "null",
+    "''",
+    "\"\"",
+    "1",
+    "'1'",
+    "0o17",
+    "0777",
+    "'0777'",
+    "1e3",
+    "1.0",
+    "0.10",
+    "-0",
+    "+1",
+    "0x1F",
+    "1_000",
+    ".5",
+    ".inf",
+    "2024-01-02",
+    "'2024-01-02'",
+    "2024-01-02T03:04:05Z",
+    "12:30",
+    "'12:30:45'",
+    "a: b",
+    "'a: b'",
+    "\"tab\\there\"",
+    "\"line\\nbreak\"",
+    "ünï",
+    "\"\\u00e9\"",
+    "日本",
+    "'#no comment'",
+    "x # comment",
+    "[1, b]",
+    "{k: v}",
+    "'*'",
+    "'&a'",
+    "!!str 12",
+    "99999999999999999999",
+    "y",
+    "N",
+    "=",
+    "'- dash'",
+    "' lead'",
+    "\"trail \"",
+    "$(VAR)",
+    "a$(VAR)b",
+    "012",
+    "08",
+    "0b11",
+    "1e400",
+    "18446744073709551616",
+    "-9223372036854775809",
+    "!!int 3",
+    "!!bool yes",
+    "!!float 1",
+    "? x",
 ];
 const SAFE: &[&str] = &["plain", "'yes'", "\"1\"", "blue", "'true'", "a.b", "\"\"", "green"];
-const IMAGES: &[&str] = &["nginx", "nginx:1.2", "reg.io:5000/nginx:1.2", "nginx@sha256:abc", "db/x:v1", "nginx:1.2@sha256:abc"];
+const IMAGES: &[&str] =
+    &["nginx", "nginx:1.2", "reg.io:5000/nginx:1.2", "nginx@sha256:abc", "db/x:v1", "nginx:1.2@sha256:abc"];
 const KINDS: &[(&str, &str)] = &[
-    ("apps/v1", "Deployment"), ("apps/v1", "StatefulSet"), ("v1", "ConfigMap"), ("v1", "Secret"), ("v1", "Service"),
-    ("v1", "ServiceAccount"), ("rbac.authorization.k8s.io/v1", "RoleBinding"), ("rbac.authorization.k8s.io/v1", "ClusterRoleBinding"),
-    ("rbac.authorization.k8s.io/v1", "ClusterRole"), ("networking.k8s.io/v1", "Ingress"), ("batch/v1", "CronJob"), ("example.com/v1", "Widget"),
-    ("v1", "Namespace"), ("v1", "PersistentVolumeClaim"), ("autoscaling/v2", "HorizontalPodAutoscaler"), ("v1", "Pod"),
-    ("admissionregistration.k8s.io/v1", "ValidatingWebhookConfiguration"), ("batch/v1", "Job"), ("networking.k8s.io/v1", "NetworkPolicy"),
-    ("policy/v1", "PodDisruptionBudget"), ("v1", "PersistentVolume"), ("apps/v1", "DaemonSet"),
+    ("apps/v1", "Deployment"),
+    ("apps/v1", "StatefulSet"),
+    ("v1", "ConfigMap"),
+    ("v1", "Secret"),
+    ("v1", "Service"),
+    ("v1", "ServiceAccount"),
+    ("rbac.authorization.k8s.io/v1", "RoleBinding"),
+    ("rbac.authorization.k8s.io/v1", "ClusterRoleBinding"),
+    ("rbac.authorization.k8s.io/v1", "ClusterRole"),
+    ("networking.k8s.io/v1", "Ingress"),
+    ("batch/v1", "CronJob"),
+    ("example.com/v1", "Widget"),
+    ("v1", "Namespace"),
+    ("v1", "PersistentVolumeClaim"),
+    ("autoscaling/v2", "HorizontalPodAutoscaler"),
+    ("v1", "Pod"),
+    ("admissionregistration.k8s.io/v1", "ValidatingWebhookConfiguration"),
+    ("batch/v1", "Job"),
+    ("networking.k8s.io/v1", "NetworkPolicy"),
+    ("policy/v1", "PodDisruptionBudget"),
+    ("v1", "PersistentVolume"),
+    ("apps/v1", "DaemonSet"),
 ];
 
 pub(crate) fn tree(n: &mut Numbers) -> Files {
@@ -131,7 +265,7 @@ const FEATURES: &[Feature] = &[
     |n, _, _| format!("commonLabels:\n  app: {}\n", n.pick(SAFE)),
     |n, _, _| format!("commonAnnotations:\n  note: {}\n", n.pick(SAFE)),
     images,
-    |n, _, _| format!("replicas:\n- name: {}\n  count: {}\n", n.pick(NAMES), n.below(5)),
+    replicas,
     |n, f, p| generator(n, f, p, "configMapGenerator"),
     |n, f, p| generator(n, f, p, "secretGenerator"),
     patches,
@@ -140,8 +274,24 @@ const FEATURES: &[Feature] = &[
     replacements,
     replacements,
     |n, _, _| format!("sortOptions:\n  order: {}\n", n.pick(&["legacy", "fifo"])),
-    |n, _, _| format!("buildMetadata: [{}]\n", n.pick(&["originAnnotations", "managedByLabel", "transformerAnnotations", "managedByLabel, originAnnotations"])),
-    |n, _, _| format!("generatorOptions:\n  disableNameSuffixHash: {}\n  labels:\n    g: {}\n", n.pick(&["true", "false"]), n.pick(SAFE)),
+    |n, _, _| {
+        format!(
+            "buildMetadata: [{}]\n",
+            n.pick(&[
+                "originAnnotations",
+                "managedByLabel",
+                "transformerAnnotations",
+                "managedByLabel, originAnnotations"
+            ])
+        )
+    },
+    |n, _, _| {
+        format!(
+            "generatorOptions:\n  disableNameSuffixHash: {}\n  labels:\n    g: {}\n",
+            n.pick(&["true", "false"]),
+            n.pick(SAFE)
+        )
+    },
     variables,
     transformers,
     configurations,
@@ -197,12 +347,20 @@ fn body(n: &mut Numbers, kind: &str) -> String {
             if n.one_in(2) {
                 let _ = writeln!(text, "  selector:\n    matchLabels:\n      app: {}", n.pick(SAFE));
             }
-            let _ = write!(text, "  template:\n    metadata:\n      labels:\n        app: {}\n{}", n.pick(SAFE), pod(n, "    "));
+            let _ = write!(
+                text,
+                "  template:\n    metadata:\n      labels:\n        app: {}\n{}",
+                n.pick(SAFE),
+                pod(n, "    ")
+            );
             text
         }
         "Pod" => pod(n, ""),
         "Job" => format!("spec:\n  template:\n{}", pod(n, "    ")),
-        "CronJob" => format!("spec:\n  schedule: '* * * * *'\n  jobTemplate:\n    spec:\n      template:\n{}", pod(n, "        ")),
+        "CronJob" => format!(
+            "spec:\n  schedule: '* * * * *'\n  jobTemplate:\n    spec:\n      template:\n{}",
+            pod(n, "        ")
+        ),
         "ConfigMap" => {
             let mut text = "data:\n".to_owned();
             for key in ["a", "b.c", "k/d"].iter().take(1 + n.below(3)) {
@@ -216,23 +374,37 @@ fn body(n: &mut Numbers, kind: &str) -> String {
         "Secret" => format!("type: Opaque\n{}:\n  a: {}\n", n.pick(&["data", "stringData"]), n.pick(SAFE)),
         "Service" => format!(
             "spec:\n  selector:\n    app: {}\n  ports:\n  - port: {}\n    name: http\n    protocol: TCP\n  - port: 443\n",
-            n.pick(SAFE), n.pick(&["80", "443", "8080"]),
+            n.pick(SAFE),
+            n.pick(&["80", "443", "8080"]),
         ),
         "RoleBinding" | "ClusterRoleBinding" => format!(
             "roleRef:\n  apiGroup: rbac.authorization.k8s.io\n  kind: ClusterRole\n  name: {name}\nsubjects:\n- kind: ServiceAccount\n  name: {}\n{}",
             n.pick(&["web", "db", "default"]),
             n.pick(&["", "  namespace: prod\n", "  namespace: test\n"]),
         ),
-        "ClusterRole" => format!("rules:\n- apiGroups: ['']\n  resources: [secrets]\n  resourceNames: [{name}]\n  verbs: [get]\n"),
-        "Ingress" => format!("spec:\n  tls:\n  - secretName: {name}\n  rules:\n  - host: x.y\n    http:\n      paths:\n      - path: /\n        backend:\n          service:\n            name: {name}\n"),
-        "HorizontalPodAutoscaler" => format!("spec:\n  scaleTargetRef:\n    apiVersion: apps/v1\n    kind: Deployment\n    name: {name}\n"),
-        "ValidatingWebhookConfiguration" => format!("webhooks:\n- name: w.x\n  clientConfig:\n    service:\n      name: {name}\n      namespace: {}\n", n.pick(&["prod", "test"])),
+        "ClusterRole" => format!(
+            "rules:\n- apiGroups: ['']\n  resources: [secrets]\n  resourceNames: [{name}]\n  verbs: [get]\n"
+        ),
+        "Ingress" => format!(
+            "spec:\n  tls:\n  - secretName: {name}\n  rules:\n  - host: x.y\n    http:\n      paths:\n      - path: /\n        backend:\n          service:\n            name: {name}\n"
+        ),
+        "HorizontalPodAutoscaler" => format!(
+            "spec:\n  scaleTargetRef:\n    apiVersion: apps/v1\n    kind: Deployment\n    name: {name}\n"
+        ),
+        "ValidatingWebhookConfiguration" => format!(
+            "webhooks:\n- name: w.x\n  clientConfig:\n    service:\n      name: {name}\n      namespace: {}\n",
+            n.pick(&["prod", "test"])
+        ),
         "NetworkPolicy" => format!("spec:\n  podSelector:\n    matchLabels:\n      app: {}\n", n.pick(SAFE)),
         "PersistentVolume" => format!("spec:\n  claimRef:\n    name: {name}\n    namespace: prod\n"),
         "PodDisruptionBudget" => "spec:\n  maxUnavailable: 1\n".to_owned(),
         "Widget" => format!(
             "spec:\n  text: {}\n  {}: {}\n  list:\n  - name: one\n    value: {}\n  - name: two\n  ref:\n    name: {name}\n  empty:{}\n",
-            n.pick(WORDS), n.pick(&["on", "number", "'1'", "image"]), n.pick(WORDS), n.pick(WORDS), n.pick(&["", " {}", " []", " null"]),
+            n.pick(WORDS),
+            n.pick(&["on", "number", "'1'", "image"]),
+            n.pick(WORDS),
+            n.pick(WORDS),
+            n.pick(&["", " {}", " []", " null"]),
         ),
         _ => String::new(),
     }
@@ -244,17 +416,31 @@ fn pod(n: &mut Numbers, indent: &str) -> String {
     for container in ["main", "side"].iter().take(1 + n.below(2)) {
         let _ = writeln!(text, "  - name: {container}\n    image: {}", n.pick(IMAGES));
         if n.one_in(2) {
-            let _ = writeln!(text, "    env:\n    - name: A\n      value: {}\n    - name: B\n      valueFrom:\n        configMapKeyRef:\n          name: {}\n          key: a", n.pick(SAFE), n.pick(NAMES));
+            let _ = writeln!(
+                text,
+                "    env:\n    - name: A\n      value: {}\n    - name: B\n      valueFrom:\n        configMapKeyRef:\n          name: {}\n          key: a",
+                n.pick(SAFE),
+                n.pick(NAMES)
+            );
         }
         if n.one_in(3) {
-            let _ = writeln!(text, "    ports:\n    - containerPort: 80\n    - containerPort: 80\n      protocol: UDP\n    args: [a, '$(VAR)', {}]", n.pick(SAFE));
+            let _ = writeln!(
+                text,
+                "    ports:\n    - containerPort: 80\n    - containerPort: 80\n      protocol: UDP\n    args: [a, '$(VAR)', {}]",
+                n.pick(SAFE)
+            );
         }
         if n.one_in(3) {
             let _ = writeln!(text, "    envFrom:\n    - secretRef:\n        name: {}", n.pick(NAMES));
         }
     }
     if n.one_in(3) {
-        let _ = writeln!(text, "  volumes:\n  - name: v\n    configMap:\n      name: {}\n  - name: s\n    secret:\n      secretName: {}", n.pick(NAMES), n.pick(NAMES));
+        let _ = writeln!(
+            text,
+            "  volumes:\n  - name: v\n    configMap:\n      name: {}\n  - name: s\n    secret:\n      secretName: {}",
+            n.pick(NAMES),
+            n.pick(NAMES)
+        );
     }
     if n.one_in(4) {
         let _ = writeln!(text, "  serviceAccountName: {}", n.pick(NAMES));
@@ -262,9 +448,22 @@ fn pod(n: &mut Numbers, indent: &str) -> String {
     text.lines().fold(String::new(), |all, line| format!("{all}{indent}{line}\n"))
 }
 
+fn replicas(n: &mut Numbers, _: &mut Files, _: &str) -> String {
+    let scaled =
+        n.made.iter().find(|made| ["Deployment", "StatefulSet"].contains(&made.1)).map(|made| made.2);
+    match scaled {
+        Some(name) => format!("replicas:\n- name: {name}\n  count: {}\n", n.below(5)),
+        None => String::new(),
+    }
+}
+
 fn labels(n: &mut Numbers, _: &mut Files, _: &str) -> String {
     let mut text = format!("labels:\n- pairs:\n    l: {}\n", n.pick(SAFE));
-    for option in ["includeSelectors: true", "includeTemplates: true", "fields:\n  - path: spec/extra\n    create: true\n    kind: Widget"] {
+    for option in [
+        "includeSelectors: true",
+        "includeTemplates: true",
+        "fields:\n  - path: spec/extra\n    create: true\n    kind: Widget",
+    ] {
         if n.one_in(3) {
             let _ = writeln!(text, "  {option}");
         }
@@ -273,8 +472,11 @@ fn labels(n: &mut Numbers, _: &mut Files, _: &str) -> String {
 }
 
 fn images(n: &mut Numbers, _: &mut Files, _: &str) -> String {
-    let mut text = format!("images:\n- name: {}\n", n.pick(&["nginx", "reg.io:5000/nginx", "db/x", "ngin.", "'*'"]));
-    for option in ["newName: other/img", "newTag: v9", "newTag: '1.10'", "digest: sha256:def", "tagSuffix: -x"] {
+    let mut text =
+        format!("images:\n- name: {}\n", n.pick(&["nginx", "reg.io:5000/nginx", "db/x", "ngin.", "'*'"]));
+    for option in
+        ["newName: other/img", "newTag: v9", "newTag: '1.10'", "digest: sha256:def", "tagSuffix: -x"]
+    {
         if n.one_in(3) && !(option.starts_with("newTag") && text.contains("newTag")) {
             let _ = writeln!(text, "  {option}");
         }
@@ -283,12 +485,15 @@ fn images(n: &mut Numbers, _: &mut Files, _: &str) -> String {
 }
 
 fn generator(n: &mut Numbers, files: &mut Files, path: &str, kind: &str) -> String {
-    let (generated, wanted) = (n.generated.clone(), if kind.starts_with('s') { "Secret" } else { "ConfigMap" });
+    let (generated, wanted) =
+        (n.generated.clone(), if kind.starts_with('s') { "Secret" } else { "ConfigMap" });
     let mut name = ["gen", "gen-2", "web", "conf", "db"][n.below(5)];
     let mut text = String::new();
     if generated.contains(&name) && !n.one_in(20) {
         let _ = writeln!(text, "  behavior: {}", n.pick(&["merge", "replace"]));
-    } else if let Some((_, _, there)) = n.made.clone().into_iter().find(|made| made.1 == wanted && made.2 == name) {
+    } else if let Some((_, _, there)) =
+        n.made.clone().into_iter().find(|made| made.1 == wanted && made.2 == name)
+    {
         name = there;
         let _ = writeln!(text, "  behavior: {}", n.pick(&["merge", "replace"]));
     }
@@ -298,18 +503,43 @@ fn generator(n: &mut Numbers, files: &mut Files, path: &str, kind: &str) -> Stri
         let _ = writeln!(text, "  namespace: {}", n.pick(&["prod", "test"]));
     }
     if n.one_in(2) {
-        let _ = writeln!(text, "  literals:\n  - k={}\n  - {}", n.pick(&["v", "''", "\"q\"", "1", "a=b", "", "true", "2024-01-02"]), n.pick(&["x=y", "'j=\"z\"'", "m=\"  s \"", "n='ü'"]));
+        let _ = writeln!(
+            text,
+            "  literals:\n  - k={}\n  - {}",
+            n.pick(&["v", "''", "\"q\"", "1", "a=b", "", "true", "2024-01-02"]),
+            n.pick(&["x=y", "'j=\"z\"'", "m=\"  s \"", "n='ü'"])
+        );
     }
     if n.one_in(2) {
-        files.insert(format!("{path}/f.txt"), n.pick(&["hello\n", "a: 1\nb: x\n", "", "tab\tx \n", "é\r\nz\n", "no end"]).to_owned());
+        files.insert(
+            format!("{path}/f.txt"),
+            n.pick(&["hello\n", "a: 1\nb: x\n", "", "tab\tx \n", "é\r\nz\n", "no end"]).to_owned(),
+        );
         let _ = writeln!(text, "  files:\n  - {}f.txt", n.pick(&["", "named="]));
     }
     if n.one_in(3) {
-        files.insert(format!("{path}/e.env"), n.pick(&["A=1\nB=two words\n", "# c\n\nA=\"q\"\n", "\u{feff}A=x\n", "A=b=c\nD= e\n", "A='x'\r\nB=1\r\n", "1A=x\n", "A\n"]).to_owned());
+        files.insert(
+            format!("{path}/e.env"),
+            n.pick(&[
+                "A=1\nB=two words\n",
+                "# c\n\nA=\"q\"\n",
+                "\u{feff}A=x\n",
+                "A=b=c\nD= e\n",
+                "A='x'\r\nB=1\r\n",
+                "1A=x\n",
+                "A\n",
+            ])
+            .to_owned(),
+        );
         let _ = writeln!(text, "  {}", n.pick(&["envs: [e.env]", "env: e.env"]));
     }
     if n.one_in(3) {
-        let _ = writeln!(text, "  options:\n    {}\n    labels:\n      o: {}", n.pick(&["disableNameSuffixHash: true", "immutable: true", "annotations: {z: '1'}"]), n.pick(SAFE));
+        let _ = writeln!(
+            text,
+            "  options:\n    {}\n    labels:\n      o: {}",
+            n.pick(&["disableNameSuffixHash: true", "immutable: true", "annotations: {z: '1'}"]),
+            n.pick(SAFE)
+        );
     }
     if kind.starts_with('s') && n.one_in(3) {
         text.push_str("  type: kubernetes.io/tls\n");
@@ -365,9 +595,15 @@ fn patches(n: &mut Numbers, files: &mut Files, path: &str) -> String {
 
 fn target(n: &mut Numbers) -> String {
     match n.below(7) {
-        0 => format!("  target:\n    kind: {}\n", n.pick(&["Deployment", "ConfigMap", "Service", "Depl.*", "(Secret|Widget)"])),
+        0 => format!(
+            "  target:\n    kind: {}\n",
+            n.pick(&["Deployment", "ConfigMap", "Service", "Depl.*", "(Secret|Widget)"])
+        ),
         1 => format!("  target:\n    name: {}\n", n.pick(&["web", "w.*", "web|db", "'.*'", "eb"])),
-        2 => format!("  target:\n    labelSelector: {}\n", n.pick(&["app=blue", "app", "'!app'", "app in (blue,plain)", "app!=blue,tier"])),
+        2 => format!(
+            "  target:\n    labelSelector: {}\n",
+            n.pick(&["app=blue", "app", "'!app'", "app in (blue,plain)", "app!=blue,tier"])
+        ),
         3 => "  target:\n    annotationSelector: note=blue\n".to_owned(),
         4 => format!("  target:\n    group: {}\n    version: v1\n", n.pick(&["apps", "''", "a.*"])),
         5 => format!("  target:\n    namespace: {}\n", n.pick(&["prod", "default", ".*"])),
@@ -379,32 +615,80 @@ fn json_patches(n: &mut Numbers, _: &mut Files, _: &str) -> String {
     let mut text = "patches:\n- patch: |\n".to_owned();
     for _ in 0..=n.below(2) {
         let operation = n.pick(&["add", "add", "add", "replace", "remove", "test", "copy", "move"]);
-        let path = if n.one_in(2) { n.pick(&["/spec", "/data", "/metadata/annotations", "/metadata/labels", "/metadata/name", "/x"]) } else { n.pick(&["/metadata/labels/app", "/metadata/labels", "/data/a", "/data/k~1d", "/spec/replicas", "/spec/template/spec/containers/0/image", "/spec/ports/-", "/spec/list/1", "/metadata/name", "/spec", "/spec/list/-1", "/metadata/annotations/x~1y"]) };
+        let path = if n.one_in(2) {
+            n.pick(&["/spec", "/data", "/metadata/annotations", "/metadata/labels", "/metadata/name", "/x"])
+        } else {
+            n.pick(&[
+                "/metadata/labels/app",
+                "/metadata/labels",
+                "/data/a",
+                "/data/k~1d",
+                "/spec/replicas",
+                "/spec/template/spec/containers/0/image",
+                "/spec/ports/-",
+                "/spec/list/1",
+                "/metadata/name",
+                "/spec",
+                "/spec/list/-1",
+                "/metadata/annotations/x~1y",
+            ])
+        };
         let _ = writeln!(text, "    - op: {operation}\n      path: {path}");
         if ["copy", "move"].contains(&operation) {
-            let _ = writeln!(text, "      from: {}", n.pick(&["/metadata/name", "/metadata/labels", "/data/a", "/spec"]));
+            let _ = writeln!(
+                text,
+                "      from: {}",
+                n.pick(&["/metadata/name", "/metadata/labels", "/data/a", "/spec"])
+            );
         } else if operation != "remove" {
-            let _ = writeln!(text, "      value: {}", n.pick(&["x", "3", "'3'", "{a: b}", "[q]", "null", "true", "2024-01-02", "1.5"]));
+            let _ = writeln!(
+                text,
+                "      value: {}",
+                n.pick(&["x", "3", "'3'", "{a: b}", "[q]", "null", "true", "2024-01-02", "1.5"])
+            );
         }
     }
     text + &target(n)
 }
 
 const FIELDS: &[&str] = &[
-    "metadata.name", "metadata.labels.app", "metadata.namespace", "data.a", "data.[b.c]", "data.b\\.c", "spec.replicas", "spec.text",
-    "spec.template.spec.containers.0.image", "spec.template.spec.containers.[name=main].image", "spec.template.spec.containers.*.image",
-    "spec.list.[name=one].value", "spec.list.*.name", "spec.ports.0.port", "metadata.annotations.[x.y/z]", "spec.list.[name=nine].value", "kind",
-    "spec.list.0", "spec.template.metadata.labels", "spec.ref", "spec.list", "spec.list.-.value",
+    "metadata.name",
+    "metadata.labels.app",
+    "metadata.namespace",
+    "data.a",
+    "data.[b.c]",
+    "data.b\\.c",
+    "spec.replicas",
+    "spec.text",
+    "spec.template.spec.containers.0.image",
+    "spec.template.spec.containers.[name=main].image",
+    "spec.template.spec.containers.*.image",
+    "spec.list.[name=one].value",
+    "spec.list.*.name",
+    "spec.ports.0.port",
+    "metadata.annotations.[x.y/z]",
+    "spec.list.[name=nine].value",
+    "kind",
+    "spec.list.0",
+    "spec.template.metadata.labels",
+    "spec.ref",
+    "spec.list",
+    "spec.list.-.value",
 ];
 
 /// A field that objects of the kind have more often than not.
 fn likely(kind: &str, n: &mut Numbers) -> &'static str {
     match kind {
-        "Deployment" | "StatefulSet" | "DaemonSet" => {
-            n.pick(&["spec.replicas", "spec.template.spec.containers.[name=main].image", "spec.template.metadata.labels.app", "spec.template.metadata.labels"])
-        }
+        "Deployment" | "StatefulSet" | "DaemonSet" => n.pick(&[
+            "spec.replicas",
+            "spec.template.spec.containers.[name=main].image",
+            "spec.template.metadata.labels.app",
+            "spec.template.metadata.labels",
+        ]),
         "ConfigMap" => "data.a",
-        "Widget" => n.pick(&["spec.text", "spec.list", "spec.list.[name=one].value", "spec.ref.name", "spec.empty"]),
+        "Widget" => {
+            n.pick(&["spec.text", "spec.list", "spec.list.[name=one].value", "spec.ref.name", "spec.empty"])
+        }
         "Service" => n.pick(&["spec.ports.0.port", "spec.selector", "spec.ports.[name=http].protocol"]),
         _ => n.pick(&["metadata.name", "kind", "apiVersion"]),
     }
@@ -421,7 +705,12 @@ fn replacements(n: &mut Numbers, files: &mut Files, path: &str) -> String {
         let _ = writeln!(text, "    fieldPath: {field}");
     }
     if n.one_in(4) {
-        let _ = writeln!(text, "    options:\n      delimiter: {}\n      index: {}", n.pick(&["':'", "'-'", "'.'", "''"]), n.pick(&["0", "1", "-1", "5"]));
+        let _ = writeln!(
+            text,
+            "    options:\n      delimiter: {}\n      index: {}",
+            n.pick(&["':'", "'-'", "'.'", "''"]),
+            n.pick(&["0", "1", "-1", "5"])
+        );
     }
     text.push_str("  targets:\n");
     for _ in 0..=n.below(2) {
@@ -433,12 +722,28 @@ fn replacements(n: &mut Numbers, files: &mut Files, path: &str) -> String {
             let _ = writeln!(text, "    reject:\n    - name: {}", n.pick(&["web", "w.*", "db"]));
         }
         if !n.one_in(8) {
-            let field = if n.one_in(2) { n.pick(FIELDS) } else { n.pick(&["metadata.name", "metadata.annotations.made", "spec.made"]) };
+            let field = if n.one_in(2) {
+                n.pick(FIELDS)
+            } else {
+                n.pick(&["metadata.name", "metadata.annotations.made", "spec.made"])
+            };
             let _ = writeln!(text, "    fieldPaths:\n    - {field}");
         }
         if !n.one_in(4) {
             let _ = writeln!(text, "    options:");
-            let _ = writeln!(text, "      {}", n.pick(&["create: true", "create: true", "create: true", "create: true", "delimiter: ':'\n      index: 0", "delimiter: '-'\n      index: -1", "delimiter: ':'\n      index: 9"]));
+            let _ = writeln!(
+                text,
+                "      {}",
+                n.pick(&[
+                    "create: true",
+                    "create: true",
+                    "create: true",
+                    "create: true",
+                    "delimiter: ':'\n      index: 0",
+                    "delimiter: '-'\n      index: -1",
+                    "delimiter: ':'\n      index: 9"
+                ])
+            );
         }
     }
     if n.one_in(4) {
@@ -450,9 +755,15 @@ fn replacements(n: &mut Numbers, files: &mut Files, path: &str) -> String {
 
 fn variables(n: &mut Numbers, _: &mut Files, _: &str) -> String {
     let (version, kind, name) = n.aim();
-    let mut text = format!("vars:\n- name: VAR\n  objref:\n    apiVersion: {version}\n    kind: {kind}\n    name: {name}\n");
+    let mut text = format!(
+        "vars:\n- name: VAR\n  objref:\n    apiVersion: {version}\n    kind: {kind}\n    name: {name}\n"
+    );
     if n.one_in(2) {
-        let _ = writeln!(text, "  fieldref:\n    fieldpath: {}", n.pick(&["metadata.name", "data.a", "spec.replicas", "spec.ports[0].port", "metadata.labels"]));
+        let _ = writeln!(
+            text,
+            "  fieldref:\n    fieldpath: {}",
+            n.pick(&["metadata.name", "data.a", "spec.replicas", "spec.ports[0].port", "metadata.labels"])
+        );
     }
     text
 }
@@ -470,7 +781,6 @@ fn transformers(n: &mut Numbers, _: &mut Files, _: &str) -> String {
         "apiVersion: builtin\nkind: ValueAddTransformer\nmetadata:\n  name: t\nvalue: v\ntargets:\n- fieldPath: spec/text\n",
         "apiVersion: builtin\nkind: SuffixTransformer\nmetadata:\n  name: t\nsuffix: -t\nfieldSpecs:\n- path: metadata/name\n  kind: ConfigMap\n",
         "apiVersion: builtin\nkind: HashTransformer\nmetadata:\n  name: t\n",
-        "apiVersion: builtin\nkind: SortOrderTransformer\nmetadata:\n  name: t\nsortOptions:\n  order: legacy\n",
     ];
     let body = bodies[n.below(bodies.len())];
     format!("transformers:\n- |-\n{}", indented(body, "  "))

@@ -66,7 +66,8 @@ fn printed(files: &Files, oracle: &mut Oracle) -> String {
         Err(error) => case["error"] = json!(error),
     }
     let texts: String = files.iter().map(|(path, text)| format!("## {path}\n{text}")).collect();
-    let show = |answer: &Result<String, String>| answer.clone().unwrap_or_else(|error| format!("refused: {error}"));
+    let show =
+        |answer: &Result<String, String>| answer.clone().unwrap_or_else(|error| format!("refused: {error}"));
     format!("{texts}## kustomize\n{}\n## ours\n{}\n## case\n{case}\n", show(&theirs), show(&ours(files)))
 }
 
@@ -87,16 +88,64 @@ fn random_trees_are_rendered_or_refused_as_kustomize_does() {
             Verdict::BothRefuse => refused += 1,
             Verdict::EqualBytes => bytes += 1,
             Verdict::EqualValues => values += 1,
-            Verdict::OnlyWeRefuse | Verdict::OnlyTheyRefuse | Verdict::Differ => different.push((seed, found, files)),
+            Verdict::OnlyWeRefuse | Verdict::OnlyTheyRefuse | Verdict::Differ => {
+                different.push((seed, found, files))
+            }
         }
     }
     let all = different.len();
-    println!("{count} trees: {bytes} equal to the byte, {values} in their values, {refused} refused by both, {all} differ");
+    println!(
+        "{count} trees: {bytes} equal to the byte, {values} in their values, {refused} refused by both, {all} differ"
+    );
     let shown = usize::try_from(number("TRUEUP_FUZZ_SHOW", 5)).unwrap();
     let mut report = String::new();
     for (seed, found, files) in different.into_iter().take(shown) {
-        let small = shrink::shrink(&files, &mut |files| verdict(&ours(files), &oracle.build(files, ROOT)) == found);
+        let small =
+            shrink::shrink(&files, &mut |files| verdict(&ours(files), &oracle.build(files, ROOT)) == found);
         report += &format!("\n# seed {seed}: {found:?}\n{}", printed(&small, &mut oracle));
     }
     assert!(all == 0, "{all} of {count} trees differ:\n{report}");
+}
+
+/// Texts of one to three entries, words in every spelling.
+fn yaml_text(numbers: &mut Numbers) -> String {
+    let entries = 1 + numbers.below(3);
+    (0..entries)
+        .map(|index| match numbers.below(5) {
+            0 => format!(
+                "k{index}:\n- {}\n- a: {}\n",
+                numbers.pick(grow::FLAT_WORDS),
+                numbers.pick(grow::FLAT_WORDS)
+            ),
+            1 => format!("{}: {index}\n", numbers.pick(grow::FLAT_WORDS)),
+            2 => format!("k{index}: &a {}\nl{index}: *a\n", numbers.pick(grow::FLAT_WORDS)),
+            3 => format!("k{index}: {{x: 1, <<: {{x: 2, y: {}}}}}\n", numbers.pick(grow::FLAT_WORDS)),
+            _ => format!("k{index}: {}\n", numbers.pick(grow::FLAT_WORDS)),
+        })
+        .collect()
+}
+
+#[test]
+fn random_yaml_is_read_or_refused_as_kubernetes_does() {
+    let mut oracle = Oracle::start();
+    let mut different = Vec::new();
+    for seed in 0..number("TRUEUP_FUZZ_TEXTS", 3000) {
+        let text = yaml_text(&mut Numbers::new(seed));
+        let ours = yaml::documents(&text).map(|documents| documents.into_iter().next().map(|one| one.value));
+        let theirs = oracle.read_yaml(&text);
+        let same = match (&ours, &theirs) {
+            (Ok(ours), Ok(theirs)) => ours.as_ref().unwrap_or(&Value::Null) == theirs,
+            (Err(_), Err(_)) => true,
+            (Ok(_), Err(_)) | (Err(_), Ok(_)) => false,
+        };
+        if !same {
+            different.push(format!("{text:?}\n  kubernetes {theirs:?}\n  ours {ours:?}"));
+        }
+    }
+    assert!(
+        different.is_empty(),
+        "{} differ:\n{}",
+        different.len(),
+        different[..different.len().min(12)].join("\n")
+    );
 }

@@ -23,7 +23,10 @@ impl Oracle {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/oracle");
         let built = Command::new(folder.join("build.sh")).stderr(Stdio::inherit()).output();
         let built = built.expect("tests/oracle/build.sh runs");
-        assert!(built.status.success(), "the oracle is built with Go 1.26 or later, see https://go.dev/doc/install");
+        assert!(
+            built.status.success(),
+            "the oracle is built with Go 1.26 or later, see https://go.dev/doc/install"
+        );
         let program = String::from_utf8(built.stdout).unwrap();
         let mut process = Command::new(program.trim())
             .stdin(Stdio::piped())

@@ -29,7 +29,14 @@ fn shrink_lines(small: &mut Files, path: &str, differs: &mut dyn FnMut(&Files) -
             if start >= lines.len() {
                 break;
             }
-            let kept: String = lines[..start].iter().chain(lines.iter().skip(start + width)).copied().collect();
+            // What has no version or kind would differ for another reason.
+            let gone = lines[start..].iter().take(width);
+            if gone.into_iter().any(|line| line.contains("apiVersion:")) {
+                start += 1;
+                continue;
+            }
+            let kept: String =
+                lines[..start].iter().chain(lines.iter().skip(start + width)).copied().collect();
             let mut without = small.clone();
             without.insert(path.to_owned(), kept);
             if differs(&without) {
