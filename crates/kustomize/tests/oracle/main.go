@@ -9,6 +9,7 @@ import (
 	"io"
 	"log"
 	"os"
+	"strings"
 
 	"sigs.k8s.io/kustomize/api/krusty"
 	"sigs.k8s.io/kustomize/api/types"
@@ -47,7 +48,12 @@ func answerTo(line []byte) (reply answer) {
 	var output []byte
 	var err error
 	if asked.YAML != nil {
-		output, err = yaml.YAMLToJSONStrict([]byte(*asked.YAML))
+		// Strict reading refuses doubled keys, but also a merge key beside a field that it overlaps with.
+		if strings.Contains(*asked.YAML, "<<") {
+			output, err = yaml.YAMLToJSON([]byte(*asked.YAML))
+		} else {
+			output, err = yaml.YAMLToJSONStrict([]byte(*asked.YAML))
+		}
 	} else {
 		output, err = build(asked)
 	}
