@@ -302,7 +302,7 @@ const FEATURES: &[Feature] = &[
 ];
 
 fn features(n: &mut Numbers, files: &mut Files, path: &str, text: &mut String) {
-    let mut chosen: Vec<usize> = (0..1 + n.below(4)).map(|_| n.below(FEATURES.len())).collect();
+    let mut chosen: Vec<usize> = (0..=n.below(4)).map(|_| n.below(FEATURES.len())).collect();
     chosen.sort_unstable();
     chosen.dedup();
     let mut written: Vec<String> = Vec::new();

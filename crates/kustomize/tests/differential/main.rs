@@ -2,7 +2,7 @@
 //! crate must give the same documents in the same order, or be refused by both.
 //!
 //! `TRUEUP_FUZZ_TREES` says how many, `TRUEUP_FUZZ_SEED` where to begin. What differs is made small and printed as a
-//! case for `tests/regressions`; those run without Go.
+//! case in the form of the conformance cases.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on stops where it is")]
 #![allow(clippy::print_stdout, reason = "a test says how much it compared")]
@@ -15,6 +15,7 @@ use grow::{Files, Numbers};
 use oracle::Oracle;
 use serde_json::{Value, json};
 use std::env;
+use std::fmt::Write as _;
 use trueup_kustomize::{Options, build};
 use trueup_model::{MemoryTree, yaml};
 
@@ -72,7 +73,8 @@ fn printed(files: &Files, oracle: &mut Oracle) -> String {
         Ok(output) => case["output"] = json!(output),
         Err(error) => case["error"] = json!(error),
     }
-    let texts: String = files.iter().map(|(path, text)| format!("## {path}\n{text}")).collect();
+    let texts: Vec<String> = files.iter().map(|(path, text)| format!("## {path}\n{text}")).collect();
+    let texts = texts.concat();
     let show =
         |answer: &Result<String, String>| answer.clone().unwrap_or_else(|error| format!("refused: {error}"));
     format!("{texts}## kustomize\n{}\n## ours\n{}\n## case\n{case}\n", show(&theirs), show(&ours(files)))
@@ -96,7 +98,7 @@ fn random_trees_are_rendered_or_refused_as_kustomize_does() {
             Verdict::EqualBytes => bytes += 1,
             Verdict::EqualValues => values += 1,
             Verdict::OnlyWeRefuse | Verdict::OnlyTheyRefuse | Verdict::Differ => {
-                different.push((seed, found, files))
+                different.push((seed, found, files));
             }
         }
     }
@@ -117,7 +119,8 @@ fn random_trees_are_rendered_or_refused_as_kustomize_does() {
     for (seed, found, files) in different.into_iter().take(shown) {
         let small =
             shrink::shrink(&files, &mut |files| verdict(&ours(files), &oracle.build(files, ROOT)) == found);
-        report += &format!("\n# seed {seed}: {found:?}\n{}", printed(&small, &mut oracle));
+        let case = printed(&small, &mut oracle);
+        let _ = writeln!(report, "\n# seed {seed}: {found:?}\n{case}");
     }
     assert!(all == 0, "{all} of {count} trees differ:\n{report}");
 }
