@@ -3,6 +3,7 @@
 #   make demo                 a control plane, a repository, commits, drift: trueup at work, in a few minutes
 #   make demo CONTEXT=kind    the same in a cluster of yours, reached by that context of your kubeconfig
 #   make test                 all tests, on a control plane that is built once
+#   make fuzz                random kustomizations against the real kustomize; SEED and TREES say where to begin and how many
 #   make lint                 formatting, clippy, documentation, licences
 #   make bench                writes docs/benchmarks.md, in half an hour
 #   make bench-render         rendering beside kustomize's own: writes docs/benchmarks-render.md
@@ -10,7 +11,10 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: demo test lint bench bench-render setup control-plane
+.PHONY: demo test fuzz lint bench bench-render setup control-plane
+
+SEED ?= 0
+TREES ?= 10000
 
 CONTEXT ?=
 CARGO ?= cargo
@@ -27,6 +31,9 @@ control-plane:
 
 test: setup control-plane
 	$(CARGO) test --workspace --locked --no-fail-fast
+
+fuzz: setup
+	TRUEUP_FUZZ_SEED=$(SEED) TRUEUP_FUZZ_TREES=$(TREES) $(CARGO) test --locked -p trueup-kustomize --test differential -- --nocapture
 
 lint:
 	$(CARGO) fmt --all --check

@@ -166,6 +166,12 @@ impl Build {
         variables::resolve(all, &mut self.errors);
         self.drop_local(&mut all.resources);
         let kustomization = &target.kustomization;
+        if order::sorts(kustomization.sort_options.as_ref(), options.reorder)
+            && let Some(id) = order::doubled(&all.resources)
+        {
+            let message = format!("two resources are called {id} in the end: give one another name");
+            self.errors.push(Error::new(&kustomization.place("resources"), "", message));
+        }
         match (&kustomization.sort_options, options.reorder) {
             (Some(options), _) => {
                 if let Err(error) =

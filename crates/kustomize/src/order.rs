@@ -1,11 +1,13 @@
 //! The order of the output: as the files name the resources, or by kind as kustomize did it once.
 
+use crate::Reorder;
 use crate::error::{Error, Place};
-use crate::id::GvkRef;
+use crate::id::{GvkRef, or_default};
 use crate::model::{LegacyOrder, SortOptions};
 use crate::resmap::ResMap;
 use crate::resource::Resource;
 use std::cmp::Ordering;
+use std::collections::HashSet;
 
 const FIRST: &[&str] = &[
     "Namespace",
@@ -48,6 +50,27 @@ fn position<S: AsRef<str>>(kind: &str, first: &[S], last: &[S]) -> isize {
         (None, Some(index)) => signed(index) - signed(first.len()),
         (None, None) => 0,
     }
+}
+
+/// Whether the output is sorted by kind.
+pub(crate) fn sorts(options: Option<&SortOptions>, reorder: Reorder) -> bool {
+    match (options, reorder) {
+        (Some(options), _) => options.order != "fifo",
+        (None, Reorder::Legacy | Reorder::Unspecified) => true,
+        (None, Reorder::None) => false,
+    }
+}
+
+/// What is there twice; kustomize notices it only where it sorts.
+pub(crate) fn doubled(resources: &ResMap) -> Option<String> {
+    let mut seen = HashSet::new();
+    for resource in resources.iter() {
+        let namespace = or_default(resource.namespace());
+        if !seen.insert((resource.api_version(), resource.kind(), namespace, resource.name())) {
+            return Some(resource.id().to_string());
+        }
+    }
+    None
 }
 
 /// Puts the resources in the order that `options` ask for.

@@ -4,13 +4,15 @@ use crate::error::{Error, Place};
 use crate::resource::Resource;
 use crate::text;
 use std::collections::VecDeque;
-use trueup_model::yaml::{self, Document, Doubled, Reading, Words};
+use trueup_model::yaml::{self, Dates, Document, Doubled, Reading, Words};
 use trueup_model::{Origin, Value};
 
 /// How kustomize reads its own files.
-pub(crate) const OWN_FILES: Reading = Reading { doubled: Doubled::LastCounts, words: Words::Yaml11 };
+pub(crate) const OWN_FILES: Reading =
+    Reading { doubled: Doubled::LastCounts, words: Words::Yaml11, dates: Dates::AsWritten };
 /// How kustomize reads resources and patches.
-pub(crate) const RESOURCES: Reading = Reading { doubled: Doubled::Refused, words: Words::TrueAndFalse };
+pub(crate) const RESOURCES: Reading =
+    Reading { doubled: Doubled::Refused, words: Words::TrueAndFalse, dates: Dates::Instants };
 
 /// Reads the resources of a file's text; `at` is the file and, for a text inside of it, its first line.
 pub(crate) fn resources(text: &str, at: &Place) -> Result<Vec<Resource>, Vec<Error>> {

@@ -281,6 +281,14 @@ fn read_content(source: &Source<'_>, via: Via) -> Result<Content, Vec<Error>> {
         let message = "a JSON patch belongs in patches, not in patchesStrategicMerge";
         return Err(vec![Error::new(&source.at, "", message)]);
     }
+    // A text that begins as JSON does is read as JSON, not as YAML in which it would be a flow sequence.
+    if source.text.starts_with('[')
+        && let Err(error) = serde_json::from_str::<serde::de::IgnoredAny>(source.text)
+    {
+        let at = source.at.at(source.at.line + error.line().saturating_sub(1));
+        let message = "a patch that begins with [ is read as JSON, which this is not: use JSON, or YAML with one - an operation";
+        return Err(vec![Error::new(&at, "", format!("{message} ({error})"))]);
+    }
     // Operations are read as kustomize reads its own files, other words being booleans there.
     let operations =
         read_documents(source, documents::OWN_FILES)?.into_iter().next().map(|document| document.value);

@@ -198,7 +198,7 @@ impl<'t> Reader<'t> {
                 }
             }
             Next::Line(_) | Next::End | Next::Separator => {
-                scalar(empty, Cow::Borrowed(""), ScalarStyle::Plain, None, self.reading.words)
+                scalar(empty, Cow::Borrowed(""), ScalarStyle::Plain, None, self.reading)
                     .ok()?
                     .into_node()
                     .ok()
@@ -253,12 +253,12 @@ impl<'t> Reader<'t> {
                 return None;
             }
             self.at = end + 1;
-            scalar(at, Cow::Borrowed(text), style(quote), None, self.reading.words)
+            scalar(at, Cow::Borrowed(text), style(quote), None, self.reading)
         } else {
             let length = self.plain_key()?;
             let text = &self.text[self.at..self.at + length];
             self.at += length;
-            scalar(at, Cow::Borrowed(text), ScalarStyle::Plain, None, self.reading.words)
+            scalar(at, Cow::Borrowed(text), ScalarStyle::Plain, None, self.reading)
         };
         if self.peek() != Some(b':') {
             return None;
@@ -298,7 +298,7 @@ impl<'t> Reader<'t> {
         } else {
             Cow::Owned(self.unquoted(quote, indent)?)
         };
-        scalar(at, text, style(quote), None, self.reading.words).ok()?.into_node().ok()
+        scalar(at, text, style(quote), None, self.reading).ok()?.into_node().ok()
     }
 
     /// Quoted text of several lines, or with the commonest escapes.
@@ -389,10 +389,7 @@ impl<'t> Reader<'t> {
                     text.to_mut().push_str(more);
                 }
                 Next::Line(_) | Next::End | Next::Separator => {
-                    return scalar(at, text, ScalarStyle::Plain, None, self.reading.words)
-                        .ok()?
-                        .into_node()
-                        .ok();
+                    return scalar(at, text, ScalarStyle::Plain, None, self.reading).ok()?.into_node().ok();
                 }
             }
         }
@@ -464,7 +461,7 @@ impl<'t> Reader<'t> {
         if keeps_break {
             text.push('\n');
         }
-        scalar(at, Cow::Owned(text), ScalarStyle::Literal, None, self.reading.words).ok()?.into_node().ok()
+        scalar(at, Cow::Owned(text), ScalarStyle::Literal, None, self.reading).ok()?.into_node().ok()
     }
 
     /// A flow collection, or a scalar in it; all lines stand further right than `indent`.
@@ -503,10 +500,7 @@ impl<'t> Reader<'t> {
                 }
                 let text = &self.text[self.at..self.at + length];
                 self.at += length;
-                scalar(at, Cow::Borrowed(text), ScalarStyle::Plain, None, self.reading.words)
-                    .ok()?
-                    .into_node()
-                    .ok()
+                scalar(at, Cow::Borrowed(text), ScalarStyle::Plain, None, self.reading).ok()?.into_node().ok()
             }
         }
     }

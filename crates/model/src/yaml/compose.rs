@@ -1,7 +1,8 @@
 //! From the parser's events to nodes: aliases are expanded, merge keys merged, scalars resolved.
 
 use super::resolve::{self, Resolved, ScalarTag};
-use super::{Content, Doubled, MAX_DEPTH, Node, Position, Reading, Words, YamlError, block};
+use super::timestamp;
+use super::{Content, Dates, Doubled, MAX_DEPTH, Node, Position, Reading, Words, YamlError, block};
 use granit_parser::{ErrorKind, Event, Marker, Parser, ScalarStyle, Span, StrInput, Tag};
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
@@ -159,10 +160,10 @@ impl<'t> Composer<'t> {
         let (node, anchor) = match event {
             Event::Alias(anchor) => return self.alias(anchor, at, depth).map(Composed::Node),
             Event::Scalar(text, style, 0, tag) => {
-                return scalar(at, text, style, tag.as_deref(), self.reading.words);
+                return scalar(at, text, style, tag.as_deref(), self.reading);
             }
             Event::Scalar(text, style, anchor, tag) => {
-                (scalar(at, text, style, tag.as_deref(), self.reading.words)?.into_node()?, anchor)
+                (scalar(at, text, style, tag.as_deref(), self.reading)?.into_node()?, anchor)
             }
             Event::SequenceStart(_, anchor, _) => (self.list(at, depth)?, anchor),
             Event::MappingStart(_, anchor, _) => (self.map(at, depth)?, anchor),
@@ -329,12 +330,15 @@ pub(super) fn scalar<'t>(
     text: Cow<'t, str>,
     style: ScalarStyle,
     tag: Option<&Tag>,
-    words: Words,
+    reading: Reading,
 ) -> Result<Composed<'t>, YamlError> {
     let plain = tag.is_none() && style == ScalarStyle::Plain;
     let core = tag.and_then(|tag| tag.suffix_in_namespace("tag:yaml.org,2002:"));
     let merge = text == "<<" && (plain || core.as_deref() == Some("merge"));
-    let resolved = if plain && words == Words::TrueAndFalse && resolve::is_old_boolean(&text) {
+    let instant = (plain && reading.dates == Dates::Instants).then(|| timestamp::as_instant(&text)).flatten();
+    let resolved = if let Some(instant) = instant {
+        Resolved::Text(Cow::Owned(instant))
+    } else if plain && reading.words == Words::TrueAndFalse && resolve::is_old_boolean(&text) {
         Resolved::Text(text)
     } else if plain {
         resolve::plain(text)

@@ -79,6 +79,16 @@ pub enum Words {
     TrueAndFalse,
 }
 
+/// What a date or a time without quotes becomes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Dates {
+    /// The text that stands there, as Kubernetes has it.
+    #[default]
+    AsWritten,
+    /// An instant in the form of RFC 3339, as go-yaml 3 and with it kustomize has it.
+    Instants,
+}
+
 /// How a text is read where readers differ; the default is how Kubernetes does it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Reading {
@@ -86,6 +96,8 @@ pub struct Reading {
     pub doubled: Doubled,
     /// Which words are booleans.
     pub words: Words,
+    /// What a date or a time without quotes becomes.
+    pub dates: Dates,
 }
 
 /// One document of a text.

@@ -276,9 +276,9 @@ fn texts_that_only_kubernetes_reads_are_read() {
 
 /// Both readings of a text, where the quick one reads it at all.
 fn agrees(text: &str) -> Result<bool, String> {
-    for words in [Words::Yaml11, Words::TrueAndFalse] {
+    for (words, dates) in [(Words::Yaml11, Dates::AsWritten), (Words::TrueAndFalse, Dates::Instants)] {
         for doubled in [Doubled::Refused, Doubled::LastCounts] {
-            let reading = Reading { doubled, words };
+            let reading = Reading { doubled, words, dates };
             let Some(quick) = block::read(text, reading) else { return Ok(false) };
             let library = compose::compose_events(text, reading);
             if library.as_ref() != Ok(&quick) {

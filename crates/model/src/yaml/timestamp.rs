@@ -88,3 +88,25 @@ impl Rest<'_> {
         Some(())
     }
 }
+
+/// The timestamp as go-yaml v3 and Go's JSON hand it on: RFC 3339, no trailing zeros; `None` for another text.
+pub(super) fn as_instant(text: &str) -> Option<String> {
+    if !is_timestamp(text) {
+        return None;
+    }
+    let (date, time) =
+        text.find(['T', 't', ' ']).map_or((text, ""), |at| (&text[..at], text[at + 1..].trim_start()));
+    let (clock, zone) = time.find(['Z', '+', '-']).map_or((time, "Z"), |at| time.split_at(at));
+    let (clock, fraction) = clock.split_once(['.', ',']).unwrap_or((clock, ""));
+    let padded = |parts: &str, separator: char, count: usize| {
+        let mut parts: Vec<String> = parts.split(separator).map(|part| format!("{part:0>2}")).collect();
+        parts.resize(count, "00".to_owned());
+        parts
+    };
+    let date = padded(date, '-', 3).join("-");
+    let clock = padded(clock, ':', 3).join(":");
+    let fraction = fraction[..fraction.len().min(9)].trim_end_matches('0');
+    let point = if fraction.is_empty() { "" } else { "." };
+    let zone = if matches!(zone, "+00:00" | "-00:00") { "Z" } else { zone };
+    Some(format!("{date}T{clock}{point}{fraction}{zone}"))
+}

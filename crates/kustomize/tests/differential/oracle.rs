@@ -1,0 +1,64 @@
+//! The real kustomize, in a Go program that answers any number of questions.
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::Path;
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+
+pub(crate) struct Oracle {
+    process: Child,
+    questions: ChildStdin,
+    answers: BufReader<ChildStdout>,
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    output: Option<String>,
+    error: Option<String>,
+}
+
+impl Oracle {
+    pub(crate) fn start() -> Self {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/oracle");
+        let built = Command::new(folder.join("build.sh")).stderr(Stdio::inherit()).output();
+        let built = built.expect("tests/oracle/build.sh runs");
+        assert!(
+            built.status.success(),
+            "the oracle is built with Go 1.26 or later, see https://go.dev/doc/install"
+        );
+        let program = String::from_utf8(built.stdout).unwrap();
+        let mut process = Command::new(program.trim())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the oracle runs");
+        let questions = process.stdin.take().unwrap();
+        let answers = BufReader::new(process.stdout.take().unwrap());
+        Self { process, questions, answers }
+    }
+
+    pub(crate) fn build(&mut self, files: &super::grow::Files, root: &str) -> Result<String, String> {
+        self.ask(&json!({"files": files, "root": root}))
+    }
+
+    pub(crate) fn read_yaml(&mut self, text: &str) -> Result<Value, String> {
+        self.ask(&json!({"yaml": text})).map(|text| serde_json::from_str(&text).unwrap())
+    }
+
+    fn ask(&mut self, question: &Value) -> Result<String, String> {
+        writeln!(self.questions, "{question}").unwrap();
+        let mut line = String::new();
+        self.answers.read_line(&mut line).unwrap();
+        let answer: Answer = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        answer.output.ok_or_else(|| answer.error.unwrap_or_default())
+    }
+}
+
+impl Drop for Oracle {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}

@@ -1,0 +1,113 @@
+// Answers, one line of JSON for each line of JSON, what kustomize makes of a tree of files and what
+// sigs.k8s.io/yaml makes of a text. One process answers any number of cases; nothing is read from the disk.
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log"
+	"os"
+	"strings"
+
+	"sigs.k8s.io/kustomize/api/krusty"
+	"sigs.k8s.io/kustomize/api/types"
+	"sigs.k8s.io/kustomize/kyaml/filesys"
+	"sigs.k8s.io/yaml"
+)
+
+type question struct {
+	// Build these files at this root ...
+	Files map[string]string `json:"files"`
+	Root  string            `json:"root"`
+	// ... in this order ("none", "legacy" or nothing), reading every file if Unrestricted.
+	Reorder      string `json:"reorder"`
+	Unrestricted bool   `json:"unrestricted"`
+	// Or read this text.
+	YAML *string `json:"yaml"`
+}
+
+type answer struct {
+	// What came out: YAML of a build, JSON of a text.
+	Output *string `json:"output"`
+	Error  *string `json:"error"`
+}
+
+func answerTo(line []byte) (reply answer) {
+	// A panic of the oracle is a refusal: nothing was rendered.
+	defer func() {
+		if cause := recover(); cause != nil {
+			reply = refused(fmt.Errorf("panic: %v", cause))
+		}
+	}()
+	var asked question
+	if err := json.Unmarshal(line, &asked); err != nil {
+		log.Fatalf("a question cannot be read: %v", err)
+	}
+	var output []byte
+	var err error
+	if asked.YAML != nil {
+		// Strict reading refuses doubled keys, but also a merge key beside a field that it overlaps with.
+		if strings.Contains(*asked.YAML, "<<") {
+			output, err = yaml.YAMLToJSON([]byte(*asked.YAML))
+		} else {
+			output, err = yaml.YAMLToJSONStrict([]byte(*asked.YAML))
+		}
+	} else {
+		output, err = build(asked)
+	}
+	if err != nil {
+		return refused(err)
+	}
+	text := string(output)
+	return answer{Output: &text}
+}
+
+func refused(err error) answer {
+	text := err.Error()
+	return answer{Error: &text}
+}
+
+func build(asked question) ([]byte, error) {
+	files := filesys.MakeFsInMemory()
+	for path, text := range asked.Files {
+		if err := files.WriteFile(path, []byte(text)); err != nil {
+			return nil, err
+		}
+	}
+	options := krusty.MakeDefaultOptions()
+	options.Reorder = krusty.ReorderOptionUnspecified
+	switch asked.Reorder {
+	case "legacy":
+		options.Reorder = krusty.ReorderOptionLegacy
+	case "none":
+		options.Reorder = krusty.ReorderOptionNone
+	}
+	if asked.Unrestricted {
+		options.LoadRestrictions = types.LoadRestrictionsNone
+	}
+	objects, err := krusty.MakeKustomizer(options).Run(files, asked.Root)
+	if err != nil {
+		return nil, err
+	}
+	return objects.AsYaml()
+}
+
+func main() {
+	log.SetOutput(io.Discard)
+	questions := bufio.NewReaderSize(os.Stdin, 1<<20)
+	answers := bufio.NewWriter(os.Stdout)
+	encoder := json.NewEncoder(answers)
+	for {
+		line, err := questions.ReadBytes('\n')
+		if len(line) > 0 {
+			if encoder.Encode(answerTo(line)) != nil || answers.Flush() != nil {
+				return
+			}
+		}
+		if err != nil {
+			return
+		}
+	}
+}
