@@ -26,6 +26,8 @@ pub struct Request {
     pub depth: Depth,
     /// Whether a kustomization may read files outside of its own folder.
     pub load_restrictions: kustomize::LoadRestrictions,
+    /// The order of a kustomization's objects where it does not set `sortOptions`.
+    pub reorder: kustomize::Reorder,
     /// `Some` replaces `${name}` in the result and refuses names that are not set.
     pub variables: Option<Variables>,
 }
@@ -110,10 +112,8 @@ fn manifests(
 ) -> Result<Vec<Manifest>, RenderError> {
     let path = tree::join("", &request.path)?;
     if kustomize::is_kustomization(source, &path)?.is_some() {
-        let options = kustomize::Options {
-            load_restrictions: request.load_restrictions,
-            ..kustomize::Options::default()
-        };
+        let options =
+            kustomize::Options { load_restrictions: request.load_restrictions, reorder: request.reorder };
         let built = match parsed {
             Some(parsed) => kustomize::build_with(source, &path, &options, parsed),
             None => kustomize::build(source, &path, &options),

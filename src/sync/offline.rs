@@ -236,7 +236,9 @@ pub async fn render(config: &Path, target: &str, revision: Option<&str>) -> Resu
 }
 
 /// The manifests of a folder on disk: a part of a Git repository, where it is in one, so that bases beside it are found.
-pub async fn render_folder(folder: &Path) -> Result<Vec<Manifest>> {
+///
+/// The path of `request` is set from the folder; the rest of it is kept.
+pub async fn render_folder(folder: &Path, request: render::Request) -> Result<Vec<Manifest>> {
     let folder = folder.canonicalize().with_context(|| folder.display().to_string())?;
     let root = folder.ancestors().find(|above| above.join(".git").exists()).unwrap_or(&folder);
     let below = folder.strip_prefix(root).unwrap_or(Path::new(""));
@@ -248,7 +250,7 @@ pub async fn render_folder(folder: &Path) -> Result<Vec<Manifest>> {
     let source = source::Cache::new(cache.path())?.open(spec)?;
     let read = async { source.fetch(&source.poll().await?).await };
     let commit = read.await.map_err(|error| anyhow!("{}: {}", folder.display(), chain(&error)))?;
-    let request = render::Request { path, ..render::Request::default() };
+    let request = render::Request { path, ..request };
     Ok(render::build(commit.tree, &request)?.manifests)
 }
 

@@ -12,7 +12,7 @@ use anyhow::{Context as _, Result, bail};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use trueup_kustomize::LoadRestrictions;
+use trueup_kustomize::{LoadRestrictions, Reorder};
 use trueup_model::Value;
 use trueup_plan::planning::{Drift, Empty, Policy, Prune, Recreate, TakeOver};
 
@@ -38,6 +38,7 @@ fn target_spec(config: &Config, target: &Target) -> TargetSpec {
                 config::LoadRestrictions::RootOnly => LoadRestrictions::RootOnly,
                 config::LoadRestrictions::None => LoadRestrictions::None,
             },
+            reorder: Reorder::Unspecified,
             variables: match target.substitute {
                 Substitute::Disabled => None,
                 Substitute::Strict => Some(variables(target)),

@@ -82,6 +82,11 @@ impl Place {
 
 /// A tree's error in words, without the path when the message already starts with it.
 pub(crate) fn describe(error: &TreeError) -> String {
+    if let TreeError::Escapes { path, target } = error
+        && path.is_empty()
+    {
+        return format!("{target} is outside the repository; copy what it names into it");
+    }
     let mut text = error.to_string();
     let mut source = std::error::Error::source(error);
     while let Some(cause) = source {

@@ -158,7 +158,7 @@ impl ReplicaCount {
         let object = reader.object(node, field, &["name", "count"]);
         Self {
             name: reader.string(object.get("name"), field),
-            count: reader.whole_number(object.get("count"), field),
+            count: reader.whole_number(object.get("count"), &format!("{field}.count")),
             line: object.line,
         }
     }

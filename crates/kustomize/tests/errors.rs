@@ -197,6 +197,65 @@ spec: {replicas: 1}
     );
 }
 
+const WEB: &str = "=== web.yaml
+{apiVersion: apps/v1, kind: Deployment, metadata: {name: web}, spec: {replicas: 1}}
+";
+
+#[test]
+fn each_common_mistake_is_told_with_its_place_and_a_remedy() {
+    let mistakes = [
+        "images: [nginx:1.2]",
+        "images: [{name: nginx, newTag: 1.20}]",
+        "replicas: [{name: wbe, count: 2}]",
+        "replicas: [{name: web, count: two}]",
+        "resources: [../../x]",
+        "resources: [web.yaml, web.yaml]",
+        "labels: [{pair: {a: b}}]",
+        "kind: Kustomisation",
+        "components: [web.yaml]",
+        "configMapGenerator: [{name: a, literals: [novalue]}]",
+        "configMapGenerator: [{name: a, behavior: merge, literals: [x=1]}]",
+        "configMapGenerator: [{literals: [x=1]}]",
+        "patches: [{path: web.yaml, patch: 'a: b'}]",
+        "patches: [{target: {kind: Deployment}}]",
+        "patches: [{patch: '[{op: remove, path: /spec}]'}]",
+        "patches: [{target: {kind: Deployment}, patch: '[{op: set, path: /spec}]'}]",
+        "patches: [{target: {name: 'web('}, patch: '[{op: remove, path: /spec}]'}]",
+        "patches: [{target: {labelSelector: 'a in (b'}, patch: '[{op: remove, path: /spec}]'}]",
+        "replacements: [{source: {kind: ConfigMap, name: x}, targets: [{select: {kind: Deployment}, fieldPaths: [spec.replicas]}]}]",
+        "replacements: [{source: {kind: Deployment, fieldPath: spec.no}, targets: [{select: {kind: Deployment}, fieldPaths: [spec.replicas]}]}]",
+    ];
+    let told: String = mistakes
+        .iter()
+        .map(|mistake| {
+            let resources = if mistake.starts_with("resources") { "" } else { "\nresources: [web.yaml]" };
+            run("", &format!("=== kustomization.yaml\n{mistake}{resources}\n{WEB}"))
+        })
+        .collect();
+    expect![[r#"
+        kustomization.yaml:1: images[0]: must be a mapping, not a string
+        kustomization.yaml:1: images[0].newTag: must be a string, not a number; write it in quotes
+        kustomization.yaml:1: replicas of wbe: there is no such Deployment, StatefulSet, ReplicaSet, ReplicationController; correct the name or remove the entry
+        kustomization.yaml:1: replicas[0].count: must be a whole number, not a string
+        kustomization.yaml:1: resources: ../../x is outside the repository; copy what it names into it
+        web.yaml:1: Deployment.apps web: is there already, from web.yaml:1; remove one or give them different names
+        kustomization.yaml:1: labels[0].pair: unknown field; did you mean pairs?
+        kustomization.yaml:1: kind: "Kustomisation" must be Kustomization or Component
+        kustomization.yaml:1: components: web.yaml is a file; a component is a folder
+        kustomization.yaml:1: configMapGenerator a: the literal "novalue" must be key=value
+        kustomization.yaml:1: ConfigMap a: there is nothing of this name to merge with or replace; correct the name or the behavior
+        kustomization.yaml:1: configMapGenerator: has no name; add one
+        kustomization.yaml:1: patches: patch and path exclude each other; keep one of them
+        kustomization.yaml:1: patches: must have a patch or a path
+        kustomization.yaml:1: patches: a JSON patch needs a target; add one
+        kustomization.yaml:1: Deployment.apps web (web.yaml:1): operation 0 (set /spec) does not apply: "set" is no operation; use add, remove, replace, move, copy or test
+        kustomization.yaml:1: target.name: "web(" is not a regular expression; correct it, or write \ before what is meant as it stands
+        kustomization.yaml:1: target.labelSelector: "a in (b" has no closing )
+        kustomization.yaml:1: replacements: the source ConfigMap x is not there; correct it, or add the resource
+        kustomization.yaml:1: Deployment.apps web (web.yaml:1): the source has no field spec.no; correct fieldPath, or give the field a value
+    "#]].assert_eq(&told);
+}
+
 #[test]
 fn each_manifest_says_where_it_was_written() {
     check(

@@ -82,7 +82,16 @@ fn source_value(resources: &mut ResMap, replacement: &Replacement, place: &Place
     };
     let position = source_resource(resources, selector).map_err(fail)?;
     let resource = resources.get(position);
-    let missing = || complain(place, resource, format!("the source has no field {}", path.join(".")));
+    let missing = || {
+        complain(
+            place,
+            resource,
+            format!(
+                "the source has no field {}; correct fieldPath, or give the field a value",
+                path.join(".")
+            ),
+        )
+    };
     let value = lookup(&resource.value, path)
         .map_err(|message| complain(place, resource, format!("the source {}: {message}", path.join("."))))?
         .filter(|value| !is_nothing(value))
@@ -125,7 +134,9 @@ fn source_resource(resources: &mut ResMap, selector: &Selector) -> Result<usize,
         let name = if selector.name.is_empty() { "any name" } else { &selector.name };
         format!("{} {name}", selector.gvk)
     };
-    let Some(first) = found.next() else { return Err(format!("the source {} is not there", named())) };
+    let Some(first) = found.next() else {
+        return Err(format!("the source {} is not there; correct it, or add the resource", named()));
+    };
     match found.next() {
         None => Ok(first),
         Some(second) => Err(format!(

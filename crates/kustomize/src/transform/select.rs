@@ -37,7 +37,7 @@ impl Pattern {
         }
         Regex::new(&format!("^(?:{pattern})$"))
             .map(Self::Expression)
-            .map_err(|_| format!("{pattern:?} is not a regular expression"))
+            .map_err(|_| format!("{pattern:?} is not a regular expression; correct it, or write \\ before what is meant as it stands"))
     }
 
     fn matches(&self, text: &str) -> bool {
