@@ -59,9 +59,10 @@ pub(super) type Pointer = String;
 pub(super) fn places(value: &Value) -> Vec<Pointer> {
     fn walk(value: &Value, at: &str, found: &mut Vec<Pointer>) {
         let below: Vec<(String, &Value)> = match value {
-            Value::Object(fields) => {
-                fields.iter().map(|(name, value)| (name.replace('~', "~0").replace('/', "~1"), value)).collect()
-            }
+            Value::Object(fields) => fields
+                .iter()
+                .map(|(name, value)| (name.replace('~', "~0").replace('/', "~1"), value))
+                .collect(),
             Value::Array(items) => items.iter().enumerate().map(|(i, item)| (i.to_string(), item)).collect(),
             Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Vec::new(),
         };

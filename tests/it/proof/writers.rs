@@ -96,7 +96,8 @@ pub(super) async fn write(
             send("PATCH", format!("{path}/scale?fieldManager=scaler"), MERGE, body).await
         }
         Way::Status => {
-            let body = json!({"status": {"observedGeneration": random.below(9), "replicas": random.below(4)}});
+            let body =
+                json!({"status": {"observedGeneration": random.below(9), "replicas": random.below(4)}});
             send("PATCH", format!("{path}/status?fieldManager=controller"), MERGE, body).await
         }
         Way::Labels => {
