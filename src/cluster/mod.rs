@@ -32,11 +32,14 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
+use trueup_merge::extract::Shape;
 use trueup_model::{GroupKind, ObjectId};
 use trueup_plan::observed::Live;
 
 /// The name of our field manager.
 pub const MANAGER: &str = "trueup";
+/// Shapes that are remembered at most. Kinds have few; without a bound, somebody could make many.
+const SHAPES: usize = 10_000;
 
 /// Where something changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,6 +70,7 @@ struct Inner {
     index: Mutex<Index>,
     namespaces: Mutex<BTreeSet<String>>,
     watched: Mutex<BTreeSet<GroupKind>>,
+    familiar: Mutex<BTreeSet<(GroupKind, String, Shape)>>,
     discovered: Notify,
     progressed: Notify,
     stop: CancellationToken,
@@ -92,6 +96,7 @@ impl Cluster {
             index: Mutex::default(),
             namespaces: Mutex::default(),
             watched: Mutex::default(),
+            familiar: Mutex::default(),
             discovered: Notify::new(),
             progressed: Notify::new(),
             stop: CancellationToken::new(),
@@ -152,6 +157,22 @@ impl Cluster {
     /// The members of these sets, and which watched kinds are unknown.
     pub fn members(&self, sets: &[String]) -> Members {
         self.0.with_index(|index| index.members(sets))
+    }
+
+    /// Whether objects of a kind, written in this version, are known to be what an apply makes of them where they have this
+    /// shape.
+    pub fn is_familiar(&self, kind: &GroupKind, api_version: &str, shape: Shape) -> bool {
+        let key = (kind.clone(), api_version.to_owned(), shape);
+        self.0.familiar.lock().unwrap_or_else(PoisonError::into_inner).contains(&key)
+    }
+
+    /// Notes that the server confirmed a shape: a dry run of an object that looked as wanted left it as it is.
+    pub fn confirm(&self, kind: &GroupKind, api_version: &str, shape: Shape) {
+        let mut familiar = self.0.familiar.lock().unwrap_or_else(PoisonError::into_inner);
+        if familiar.len() >= SHAPES {
+            familiar.clear();
+        }
+        familiar.insert((kind.clone(), api_version.to_owned(), shape));
     }
 
     /// Ends all watches.

@@ -4,14 +4,15 @@ use super::target::{TargetSpec, TargetState};
 use crate::bounded::in_order;
 use crate::cluster::{ApiErrorClass, Apply, Cluster, MANAGER, Mode};
 use futures::FutureExt as _;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use tokio::time::Instant;
 use trueup_merge::compare::{Change, changes};
+use trueup_merge::extract::Shape;
 use trueup_merge::secrets::MaskKey;
 use trueup_merge::token::token;
 use trueup_model::ObjectId;
-use trueup_plan::desired::{Desired, Want};
+use trueup_plan::desired::{Desired, Standing, Want};
 use trueup_plan::observed::{Known, Live, Observed, Verdict};
 use trueup_plan::planning::Drift;
 use trueup_plan::record::Trigger;
@@ -42,39 +43,105 @@ pub async fn judge(
     trigger: Trigger,
 ) -> Judgement {
     let mut judgement = remembered(state, desired, trigger);
-    for (id, known) in evident(state, desired, observed) {
-        judgement.verdicts.insert(id.clone(), Verdict::Same);
-        judgement.proven.push((id, known));
-    }
-    let doubts: Vec<Doubt<'_>> = desired
-        .objects
-        .values()
-        .filter(|want| {
-            !judgement.verdicts.contains_key(&want.id)
-                && !observed.unknown.contains_key(&want.id.group_kind())
-        })
-        .filter_map(|want| doubt(want, observed.members.get(&want.id)?, state))
-        .collect();
+    let mut doubts = doubts(cluster, state, desired, observed, &mut judgement);
     let drifted = doubts.iter().filter(|doubt| doubt.is_drift).count();
-    let repaired_unseen = drifted > ATTRIBUTED && spec.policy.drift == Drift::Repair;
-    let asked: Vec<&Doubt<'_>> = doubts.iter().filter(|doubt| !(doubt.is_drift && repaired_unseen)).collect();
-    let questions = asked.iter().map(|doubt| ask(cluster, spec, doubt, mask).boxed()).collect();
-    for (doubt, answer) in asked.iter().zip(in_order(questions, IN_FLIGHT).await) {
-        let id = &doubt.want.id;
-        match answer {
-            Some(Answer::Same(known)) => {
-                judgement.verdicts.insert(id.clone(), Verdict::Same);
-                judgement.proven.push((id.clone(), known));
+    if drifted > ATTRIBUTED && spec.policy.drift == Drift::Repair {
+        doubts.retain(|doubt| !doubt.is_drift);
+    }
+    let asker = Asker { cluster, spec, state, mask, trigger };
+    // One object of each shape is asked about first: what is said of it holds for the others that look as wanted.
+    let mut asked_for = BTreeSet::new();
+    let (first, others): (Vec<_>, Vec<_>) = doubts.into_iter().partition(|doubt| {
+        doubt.likely.is_none_or(|(_, shape)| {
+            asked_for.insert((doubt.want.id.group_kind(), doubt.want.api_version.clone(), shape))
+        })
+    });
+    asker.ask_all(&first, &mut judgement).await;
+    let (settled, open): (Vec<_>, Vec<_>) = others.into_iter().partition(|doubt| doubt.is_familiar(cluster));
+    for (doubt, (known, _)) in settled.iter().filter_map(|doubt| Some((doubt, doubt.likely?))) {
+        judgement.prove(&doubt.want.id, known);
+    }
+    asker.ask_all(&open, &mut judgement).await;
+    judgement
+}
+
+impl Judgement {
+    fn prove(&mut self, id: &ObjectId, known: Known) {
+        self.verdicts.insert(id.clone(), Verdict::Same);
+        self.proven.push((id.clone(), known));
+    }
+}
+
+/// The objects of which nothing is proven; what needs no question goes into the judgement. After a start, when nothing is
+/// remembered, a live object can be its own proof.
+fn doubts<'a>(
+    cluster: &Cluster,
+    state: &TargetState,
+    desired: &'a Desired,
+    observed: &'a Observed,
+    judgement: &mut Judgement,
+) -> Vec<Doubt<'a>> {
+    let mut doubts = Vec::new();
+    for want in desired.objects.values() {
+        let id = &want.id;
+        let Some(live) =
+            observed.members.get(id).filter(|_| !observed.unknown.contains_key(&id.group_kind()))
+        else {
+            continue;
+        };
+        let known = state.ledger.get(id);
+        let told = judgement.verdicts.contains_key(id);
+        match want.standing(live, known) {
+            Standing::Evident(known) => judgement.prove(id, known),
+            Standing::AsApplied | Standing::ChangedInGit => {}
+            Standing::Likely(_, _) | Standing::Doubtful if told || live.deleting => {}
+            Standing::Likely(known, shape) => {
+                let doubt = Doubt { want, live, is_drift: false, likely: Some((known, shape)) };
+                if doubt.is_familiar(cluster) {
+                    judgement.prove(id, known);
+                } else {
+                    doubts.push(doubt);
+                }
             }
-            Some(Answer::Verdict(Verdict::Differs(found))) => {
-                let verdict = contest(doubt, found, state, trigger, &mut judgement.again);
-                judgement.verdicts.insert(id.clone(), verdict);
+            Standing::Doubtful => {
+                doubts.push(Doubt { want, live, is_drift: known.is_some(), likely: None });
             }
-            Some(Answer::Verdict(verdict)) => drop(judgement.verdicts.insert(id.clone(), verdict)),
-            None => {}
         }
     }
-    judgement
+    doubts
+}
+
+/// Who asks, and for what reason.
+struct Asker<'a> {
+    cluster: &'a Cluster,
+    spec: &'a TargetSpec,
+    state: &'a TargetState,
+    mask: &'a MaskKey,
+    trigger: Trigger,
+}
+
+impl Asker<'_> {
+    async fn ask_all(&self, doubts: &[Doubt<'_>], judgement: &mut Judgement) {
+        let questions =
+            doubts.iter().map(|doubt| ask(self.cluster, self.spec, doubt, self.mask).boxed()).collect();
+        for (doubt, answer) in doubts.iter().zip(in_order(questions, IN_FLIGHT).await) {
+            let id = &doubt.want.id;
+            match answer {
+                Some(Answer::Same(known)) => {
+                    if let Some((_, shape)) = doubt.likely {
+                        self.cluster.confirm(&id.group_kind(), &doubt.want.api_version, shape);
+                    }
+                    judgement.prove(id, known);
+                }
+                Some(Answer::Verdict(Verdict::Differs(found))) => {
+                    let verdict = contest(doubt, found, self.state, self.trigger, &mut judgement.again);
+                    judgement.verdicts.insert(id.clone(), verdict);
+                }
+                Some(Answer::Verdict(verdict)) => drop(judgement.verdicts.insert(id.clone(), verdict)),
+                None => {}
+            }
+        }
+    }
 }
 
 /// What earlier turns were told and what still holds. A person's request asks anew.
@@ -99,31 +166,19 @@ fn remembered(state: &TargetState, desired: &Desired, trigger: Trigger) -> Judge
     judgement
 }
 
-/// What needs no question although nothing is remembered of it, as after a start: the live object is its own proof.
-fn evident(state: &TargetState, desired: &Desired, observed: &Observed) -> Vec<(ObjectId, Known)> {
-    let unremembered = desired.objects.iter().filter(|(id, _)| !state.ledger.contains_key(id));
-    unremembered
-        .filter(|(id, _)| !observed.unknown.contains_key(&id.group_kind()))
-        .filter_map(|(id, want)| Some((id.clone(), want.proof(observed.members.get(id)?)?)))
-        .collect()
-}
-
 struct Doubt<'a> {
     want: &'a Want,
     live: &'a Live,
     is_drift: bool,
+    /// What is known of it if its shape is one that the server confirmed.
+    likely: Option<(Known, Shape)>,
 }
 
-// An object that Git changed is applied without asking; one that is as it was is not asked about.
-fn doubt<'a>(want: &'a Want, live: &'a Live, state: &TargetState) -> Option<Doubt<'a>> {
-    if live.deleting {
-        return None;
-    }
-    match state.ledger.get(&want.id) {
-        None => Some(Doubt { want, live, is_drift: false }),
-        Some(known) if known.digest != want.digest => None,
-        Some(known) if live.token == Some(known.token) => None,
-        Some(_) => Some(Doubt { want, live, is_drift: true }),
+impl Doubt<'_> {
+    fn is_familiar(&self, cluster: &Cluster) -> bool {
+        let want = self.want;
+        self.likely
+            .is_some_and(|(_, shape)| cluster.is_familiar(&want.id.group_kind(), &want.api_version, shape))
     }
 }
 

@@ -5,6 +5,10 @@
 //! apply would change neither a value nor an owner. This is what `ExtractInto` of client-go builds; here only its hash is
 //! taken, so that it can be kept beside each watched object without the object.
 //!
+//! fieldsV1 does not say whether a field that it lists without anything below is one whole (an atomic list or map), or one
+//! of which nothing below is owned. That depends on the schema, so [`shape`] says where an object leaves it open: whoever
+//! knows it of one object of a kind knows it of all that have the same shape.
+//!
 //! What the server normalises (quantities, `stringData`, dropped empty fields) does not come out equal: that proves
 //! nothing, and asking the server is the only way to know.
 
@@ -12,10 +16,13 @@ use crate::fields::{has_keys, key_names, segment};
 use crate::managed::applied_by;
 use crate::token::{Hash128, Hasher};
 use serde_json::Map;
+use std::collections::BTreeSet;
 use trueup_model::{Segment, Value};
 
 /// Hash of an object as somebody wrote it: without the fields that only the server sets.
 pub type Extract = Hash128;
+/// Hash of the places of an object at which only its schema says what an apply of it owns.
+pub type Shape = Hash128;
 
 // Server-side apply never records these. Source: `stripmeta.go` of k8s.io/apimachinery.
 const UNRECORDED: [&str; 9] = [
@@ -38,7 +45,7 @@ pub fn extracted(live: &Value, manager: &str) -> Option<Extract> {
     (live.get("apiVersion").and_then(Value::as_str) == Some(version)).then_some(())?;
     let mut hash = Hasher::default();
     hash.text(version);
-    project(&mut hash, Some(live), entry.get("fieldsV1")?.as_object()?);
+    project(&mut hash, Some(live), entry.get("fieldsV1")?.as_object()?, Hollow::Skipped);
     Some(hash.finish())
 }
 
@@ -58,6 +65,62 @@ pub fn wanted(desired: &Value) -> Extract {
     hash.finish()
 }
 
+/// Hash of the places at which only the schema says whether what the manager owns is what an apply would own; `None` where
+/// there are none, and the object speaks for itself.
+pub fn shape(live: &Value, manager: &str) -> Option<Shape> {
+    let fields = applied_by(live, manager)?.get("fieldsV1")?.as_object()?;
+    let mut places = BTreeSet::new();
+    open_places(Some(live), fields, &mut String::new(), &mut places);
+    let mut hash = Hasher::default();
+    places.iter().for_each(|place| hash.text(place));
+    (!places.is_empty()).then(|| hash.finish())
+}
+
+fn open_places(
+    live: Option<&Value>,
+    fields: &Map<String, Value>,
+    at: &mut String,
+    places: &mut BTreeSet<String>,
+) {
+    let is_whole = fields.keys().all(|element| element == ".");
+    if is_whole && live.is_some_and(|value| !is_hollow(value) && (value.is_object() || value.is_array())) {
+        places.insert(format!("{at} whole"));
+    }
+    if !is_whole && fields.contains_key(".") {
+        places.insert(format!("{at} itself"));
+    }
+    let length = at.len();
+    for (element, below) in fields.iter().filter(|(element, _)| *element != ".") {
+        let Some(below) = below.as_object() else { continue };
+        if let Some(name) = element.strip_prefix("f:") {
+            at.push('/');
+            at.push_str(name);
+            open_places(live.and_then(|value| value.get(name)), below, at, places);
+            at.truncate(length);
+        }
+    }
+    let first = fields.keys().find(|element| *element != ".").filter(|first| first.starts_with("k:"));
+    if let (Some(items), Some(first)) = (live.and_then(Value::as_array), first) {
+        let names = key_names(first).unwrap_or_default();
+        at.push_str("/*");
+        for (index, item) in items.iter().enumerate() {
+            let Some(below) = owned_item(item, index, fields, &names) else { continue };
+            // An item that was applied is owned itself, whatever else of it is.
+            if below.contains_key(".") {
+                let below: Map<String, Value> = below
+                    .iter()
+                    .filter(|(name, _)| *name != ".")
+                    .map(|(n, v)| (n.clone(), v.clone()))
+                    .collect();
+                open_places(Some(item), &below, at, places);
+            } else {
+                places.insert(format!("{at} in part"));
+            }
+        }
+        at.truncate(length);
+    }
+}
+
 /// Whether an apply of `desired` is proven to change nothing: neither a value nor an owner.
 pub fn covered(desired: &Value, live: &Value, manager: &str) -> bool {
     extracted(live, manager) == Some(wanted(desired))
@@ -71,9 +134,45 @@ fn recorded_metadata(hash: &mut Hasher, metadata: &Map<String, Value>) {
     }
 }
 
+/// What [`project`] makes of empty lists and maps, which nobody ever owns: server-side apply records no owner of them.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Hollow {
+    /// They are left out.
+    Skipped,
+    /// They are hashed wherever they stand beside what is owned: they may be ours, and then their loss has to show.
+    Hashed,
+    /// The same in a whole object, whose status is nobody's wish.
+    HashedBesideStatus,
+}
+
+/// Whether a value holds nothing but empty lists and maps.
+fn is_hollow(value: &Value) -> bool {
+    match value {
+        Value::Array(items) => items.iter().all(is_hollow),
+        Value::Object(fields) => fields.values().all(is_hollow),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
+    }
+}
+
+fn hollow(hash: &mut Hasher, live: Option<&Value>, fields: &Map<String, Value>, empty: Hollow) {
+    let passed_over = match empty {
+        Hollow::Skipped => return,
+        Hollow::Hashed => None,
+        Hollow::HashedBesideStatus => Some("status"),
+    };
+    for (name, value) in live.and_then(Value::as_object).into_iter().flatten() {
+        if Some(name.as_str()) != passed_over
+            && is_hollow(value)
+            && !fields.contains_key(&format!("f:{name}"))
+        {
+            hash.field(name, value);
+        }
+    }
+}
+
 /// Hashes the live values at the fields of a fieldsV1 tree as if they stood in an object by themselves. Tree and value are
 /// walked together, so that no part of either is copied.
-pub(crate) fn project(hash: &mut Hasher, live: Option<&Value>, fields: &Map<String, Value>) {
+pub(crate) fn project(hash: &mut Hasher, live: Option<&Value>, fields: &Map<String, Value>, empty: Hollow) {
     let elements = || fields.iter().filter(|(element, _)| *element != ".");
     let Some((first, _)) = elements().next() else {
         // A leaf, or a subtree that is owned as a whole. The API server takes null for absent, and so do we.
@@ -81,28 +180,30 @@ pub(crate) fn project(hash: &mut Hasher, live: Option<&Value>, fields: &Map<Stri
     };
     if !first.starts_with("f:") {
         return match live.and_then(Value::as_array) {
-            Some(items) => list(hash, items, fields, first),
+            Some(items) => list(hash, items, fields, first, empty),
             None => hash.value(&Value::Null),
         };
     }
     hash.object(|hash| {
+        let inside = if empty == Hollow::Skipped { empty } else { Hollow::Hashed };
         for (element, below) in elements() {
             let name = element.strip_prefix("f:").unwrap_or(element);
             hash.text(name);
             if let Some(below) = below.as_object() {
-                project(hash, live.and_then(|value| value.get(name)), below);
+                project(hash, live.and_then(|value| value.get(name)), below, inside);
             }
         }
+        hollow(hash, live, fields, empty);
     });
 }
 
 // Items are taken in the order of the live list: their order is part of what was applied (containers, env).
-fn list(hash: &mut Hasher, items: &[Value], fields: &Map<String, Value>, first: &str) {
+fn list(hash: &mut Hasher, items: &[Value], fields: &Map<String, Value>, first: &str, empty: Hollow) {
     let names = key_names(first).unwrap_or_default();
     hash.array(|hash| {
         for (index, item) in items.iter().enumerate() {
             if let Some(below) = owned_item(item, index, fields, &names) {
-                project(hash, Some(item), below);
+                project(hash, Some(item), below, empty);
             }
         }
     });

@@ -3,7 +3,7 @@
 //! [`Digest`] stands for what we want of an object, [`Token`] for what the server holds of it under our name. While both are
 //! as they were after our last apply, another apply would change nothing.
 
-use crate::extract::project;
+use crate::extract::{Hollow, project};
 use crate::managed::applied_by;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest as _, Sha256};
@@ -74,7 +74,7 @@ pub fn token(live: &Value, manager: &str) -> Option<Token> {
     hash.text(live.pointer("/metadata/uid").and_then(Value::as_str).unwrap_or_default());
     hash.text(entry.get("apiVersion").and_then(Value::as_str).unwrap_or_default());
     hash.value(fields);
-    project(&mut hash, Some(live), fields.as_object()?);
+    project(&mut hash, Some(live), fields.as_object()?, Hollow::HashedBesideStatus);
     Some(hash.finish())
 }
 
@@ -174,6 +174,19 @@ mod tests {
             |live| live["metadata"]["managedFields"][0]["fieldsV1"]["f:data"] = json!({"f:a": {}, "f:b": {}}),
             false,
         );
+    }
+
+    #[test]
+    fn an_empty_list_that_nobody_owns_changes_the_token_when_it_goes() {
+        let with = |data: &Value| {
+            let mut object = live();
+            object["data"] = data.clone();
+            token(&object, "trueup")
+        };
+        let (none, empty) = (json!({"a": "1"}), json!({"a": "1", "list": [], "map": {"below": {}}}));
+        assert_ne!(with(&none), with(&empty));
+        assert_ne!(with(&empty), with(&json!({"a": "1", "list": [], "map": {}})));
+        check(|live| live["status"] = json!({}), true);
     }
 
     #[test]

@@ -5,8 +5,8 @@ use crate::observed::{Known, Live};
 use crate::order::{Stage, stage};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use trueup_merge::extract::Extract;
-use trueup_merge::token::Digest;
+use trueup_merge::extract::{Extract, Shape};
+use trueup_merge::token::{Digest, Token};
 use trueup_model::{GroupKind, ObjectId, Origin};
 
 /// On an object: `"false"` keeps it when it leaves Git.
@@ -52,7 +52,56 @@ impl Want {
     /// What an apply would leave behind, where the live object alone proves that it would change nothing. This is how a start
     /// without a ledger gets one without asking.
     pub fn proof(&self, live: &Live) -> Option<Known> {
-        (live.extract? == self.extract).then_some(Known { digest: self.digest, token: live.token? })
+        self.likeness(live).filter(|_| live.shape.is_none())
+    }
+
+    /// The same where the object also leaves open what only its schema says.
+    fn likeness(&self, live: &Live) -> Option<Known> {
+        (live.extract? == self.extract).then_some(self.known(live.token?))
+    }
+
+    /// What is known of the object once a live one with this token is as it should be.
+    pub fn known(&self, token: Token) -> Known {
+        Known { digest: self.digest, token }
+    }
+
+    /// What can be said of a live member without asking the server.
+    pub fn standing(&self, live: &Live, known: Option<&Known>) -> Standing {
+        match known {
+            None => match (self.likeness(live), live.shape) {
+                (Some(known), None) => Standing::Evident(known),
+                (Some(known), Some(shape)) => Standing::Likely(known, shape),
+                (None, _) => Standing::Doubtful,
+            },
+            Some(known) if known.digest != self.digest => Standing::ChangedInGit,
+            Some(known) if live.token == Some(known.token) => Standing::AsApplied,
+            Some(_) => Standing::Doubtful,
+        }
+    }
+}
+
+/// What is known of a live member of a target before anything is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// Nothing is remembered of it, and the object itself proves that it is as it should be.
+    Evident(Known),
+    /// The same, provided that objects of this kind and shape are what an apply makes of them: see [`Shape`].
+    Likely(Known, Shape),
+    /// It is as our last apply left it, and Git still wants that.
+    AsApplied,
+    /// Git wants something else than what was applied last.
+    ChangedInGit,
+    /// Only the server can say.
+    Doubtful,
+}
+
+impl Standing {
+    /// Whether there is proof that nothing is to be done.
+    pub fn is_proven(self) -> bool {
+        match self {
+            Self::Evident(_) | Self::AsApplied => true,
+            Self::Likely(_, _) | Self::ChangedInGit | Self::Doubtful => false,
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use crate::health::{Health, health};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use trueup_merge::compare::Change;
-use trueup_merge::extract::{Extract, extracted};
+use trueup_merge::extract::{Extract, Shape, extracted, shape};
 use trueup_merge::token::{Token, token};
 use trueup_model::{GroupKind, ObjectId, Value};
 
@@ -20,6 +20,8 @@ pub struct Live {
     pub token: Option<Token>,
     /// What our field manager last applied to it, hashed; `None` where that cannot be told from the object.
     pub extract: Option<Extract>,
+    /// Where only the schema says whether that is what an apply would own; `None` where nothing is left open.
+    pub shape: Option<Shape>,
     /// How it is doing.
     pub health: Health,
     /// Whether it has a deletion timestamp.
@@ -40,6 +42,7 @@ impl Live {
             resource_version: text("resourceVersion"),
             token: token(object, manager),
             extract: extracted(object, manager),
+            shape: shape(object, manager),
             health: health(object),
             deleting: metadata("deletionTimestamp").is_some(),
             keep: metadata("annotations").is_some_and(keeps),

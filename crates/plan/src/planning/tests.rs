@@ -177,6 +177,7 @@ impl Situation {
             resource_version: "7".into(),
             token: Some(hash(if item.has("changed") { "changed" } else { "live" })),
             extract: Some(hash(if item.has("evident") { "extract" } else { "defaulted" })),
+            shape: None,
             health: item.value("health").map_or_else(Health::healthy, |why| {
                 let status =
                     if why == "suspended" { HealthStatus::Suspended } else { HealthStatus::Progressing };
