@@ -72,7 +72,9 @@ pub fn shape(live: &Value, manager: &str) -> Option<Shape> {
     let mut places = BTreeSet::new();
     open_places(Some(live), fields, &mut String::new(), &mut places);
     let mut hash = Hasher::default();
-    places.iter().for_each(|place| hash.text(place));
+    for place in &places {
+        hash.text(place);
+    }
     (!places.is_empty()).then(|| hash.finish())
 }
 

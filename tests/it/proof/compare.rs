@@ -248,7 +248,7 @@ impl Prover {
         (path(own).0, versions.iter().find(|version| *version != own).map(|version| path(version)))
     }
 
-    fn request<'a>(subject: &'a Subjected, mode: Mode) -> Apply<'a> {
+    fn request(subject: &Subjected, mode: Mode) -> Apply<'_> {
         let want = &subject.want;
         Apply { id: &want.id, api_version: &want.api_version, body: &want.body, mode, force: Force::Yes }
     }
@@ -304,12 +304,9 @@ impl Prover {
             self.apply(subject).await;
             return;
         };
-        let dry = match self.cluster.apply(&Self::request(subject, Mode::DryRun)).await {
-            Ok(applied) => applied,
-            Err(_) => {
-                tally.refused += 1;
-                return;
-            }
+        let Ok(dry) = self.cluster.apply(&Self::request(subject, Mode::DryRun)).await else {
+            tally.refused += 1;
+            return;
         };
         let predicted = dry.object.expect("a dry run gives the object");
         let differs = comparable(&live) != comparable(&predicted);

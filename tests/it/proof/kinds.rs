@@ -4,6 +4,7 @@ use super::random::Random;
 use serde_json::{Value, json};
 
 /// What kinds there are: the manifest of each, complete. [`thin`] takes random parts of it away.
+#[allow(clippy::too_many_lines, reason = "a catalogue, one kind after the other")]
 pub(super) fn manifests(random: &mut Random) -> Vec<Value> {
     let n = random.below(4);
     let template = pod_template(random);
