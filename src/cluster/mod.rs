@@ -5,6 +5,7 @@
 
 mod access;
 mod catalog;
+mod epoch;
 mod error;
 mod index;
 mod objects;
@@ -23,6 +24,7 @@ pub use objects::{Applied, Apply, Deletion, Force, Found, Mode, Strangers};
 pub use parent::{EventKind, Parent};
 pub use rest::Counter;
 
+use epoch::Epochs;
 use index::{Changed, Index, Progress, Read, slim};
 use pace::Pace;
 use reading::whole;
@@ -70,6 +72,7 @@ struct Inner {
     index: Mutex<Index>,
     namespaces: Mutex<BTreeSet<String>>,
     watched: Mutex<BTreeSet<GroupKind>>,
+    epochs: RwLock<Epochs>,
     familiar: Mutex<BTreeSet<(GroupKind, String, Shape)>>,
     discovered: Notify,
     progressed: Notify,
@@ -96,6 +99,7 @@ impl Cluster {
             index: Mutex::default(),
             namespaces: Mutex::default(),
             watched: Mutex::default(),
+            epochs: RwLock::default(),
             familiar: Mutex::default(),
             discovered: Notify::new(),
             progressed: Notify::new(),
@@ -124,6 +128,7 @@ impl Cluster {
         let mut watched = self.0.watched.lock().unwrap_or_else(PoisonError::into_inner);
         if watched.is_empty() && !kinds.is_empty() {
             tokio::spawn(watch::follow_kinds(self.0.clone()));
+            tokio::spawn(epoch::follow(self.0.clone()));
         }
         for kind in kinds {
             if watched.insert(kind.clone()) {
@@ -157,6 +162,12 @@ impl Cluster {
     /// The members of these sets, and which watched kinds are unknown.
     pub fn members(&self, sets: &[String]) -> Members {
         self.0.with_index(|index| index.members(sets))
+    }
+
+    /// A number for the rules by which objects of an API version (`apps/v1`) are read and changed on their way in: it moves
+    /// with their schema and with what mutates them. 0 where nothing is known of that.
+    pub fn epoch(&self, api_version: &str) -> u64 {
+        self.0.epochs.read().unwrap_or_else(PoisonError::into_inner).of(api_version)
     }
 
     /// Whether objects of a kind, written in this version, are known to be what an apply makes of them where they have this
@@ -197,6 +208,9 @@ impl Inner {
             *known = Arc::new(fresh);
             (known.clone(), was_empty)
         };
+        if was_empty {
+            epoch::refresh(self).await;
+        }
         self.discovered.notify_waiters();
         if !was_empty {
             self.tell(ClusterEvent::Catalog);

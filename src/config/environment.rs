@@ -79,6 +79,10 @@ pub struct SyncSpec {
     #[serde(default, skip_serializing_if = "Option::is_none", with = "duration::optional")]
     #[schemars(schema_with = "duration::optional::schema")]
     pub interval: Option<Duration>,
+    /// How often the API server is asked about each object although nothing seems to have changed. Default 24h.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "duration::optional")]
+    #[schemars(schema_with = "duration::optional::schema")]
+    pub audit: Option<Duration>,
 }
 
 /// What trueup does by itself with a target.
@@ -99,6 +103,9 @@ pub struct SyncPolicy {
     /// How often a target is looked at without a reason.
     #[serde(with = "duration")]
     pub interval: Duration,
+    /// How often the API server is asked about each object without a reason.
+    #[serde(with = "duration")]
+    pub audit: Duration,
 }
 
 impl Default for SyncPolicy {
@@ -111,6 +118,7 @@ impl Default for SyncPolicy {
             force: true,
             allow_empty: false,
             interval: Duration::from_mins(10),
+            audit: Duration::from_hours(24),
         }
     }
 }
@@ -126,6 +134,7 @@ impl SyncPolicy {
             force: spec.force.unwrap_or(self.force),
             allow_empty: spec.allow_empty.unwrap_or(self.allow_empty),
             interval: spec.interval.unwrap_or(self.interval),
+            audit: spec.audit.unwrap_or(self.audit),
         }
     }
 }

@@ -128,10 +128,12 @@ async fn write(cluster: &Cluster, want: &Want, step: &Step, orders: &Orders<'_>)
         mode: Mode::Write,
         force: orders.force,
     };
+    // Of before the answer: what changes meanwhile is then noticed as a change.
+    let epoch = cluster.epoch(&want.api_version);
     match cluster.apply(&request).await {
         Ok(applied) => Finished {
             outcome: outcome(OutcomeResult::Done, step.reason.to_string()),
-            known: applied.live.token.map(|token| Known { digest: want.digest, token }),
+            known: applied.live.token.map(|token| want.known(token, epoch)),
             immutable: None,
         },
         Err(error) => {

@@ -14,7 +14,7 @@ use trueup_merge::token::Digest;
 use trueup_model::{ObjectId, Value};
 use trueup_plan::desired::{Desired, Want};
 use trueup_plan::ignore::IgnoredField;
-use trueup_plan::observed::{Known, Observed, Verdict};
+use trueup_plan::observed::{Observed, Verdict};
 
 const IN_FLIGHT: usize = 16;
 
@@ -115,10 +115,11 @@ fn take(state: &mut TargetState, written: &Want, live: &Value, observed: &Observ
     if let Some(known) = state.ledger.get_mut(&written.id)
         && known.digest != want.digest
     {
-        if let Some(proven) = observed.members.get(&written.id).and_then(|live| want.proof(live)) {
+        if let Some(proven) = observed.members.get(&written.id).and_then(|live| want.proof(live, known.epoch))
+        {
             *known = proven;
         } else if applied(known.digest) {
-            *known = Known { digest: want.digest, token: known.token };
+            *known = want.known(known.token, known.epoch);
         }
     }
     let fit = Fit { written: written.digest, want, ignored };

@@ -4,6 +4,7 @@ use super::target::{TargetSpec, TargetState};
 use crate::bounded::in_order;
 use crate::cluster::{ApiErrorClass, Apply, Cluster, MANAGER, Mode};
 use futures::FutureExt as _;
+use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -28,6 +29,8 @@ pub struct Judgement {
     pub verdicts: BTreeMap<ObjectId, Verdict>,
     /// Objects that proved to be as they should be.
     pub proven: Vec<(ObjectId, Known)>,
+    /// The time that it is of.
+    pub at: Option<Timestamp>,
     /// When a held repair is worth another look.
     pub again: Option<Duration>,
 }
@@ -42,8 +45,10 @@ pub async fn judge(
     mask: &MaskKey,
     trigger: Trigger,
 ) -> Judgement {
-    let mut judgement = remembered(state, desired, trigger);
-    let mut doubts = doubts(cluster, state, desired, observed, &mut judgement);
+    let now = Timestamp::now();
+    let mut judgement = Judgement { at: Some(now), ..remembered(state, desired, trigger) };
+    let audited = |id: &ObjectId| spec.audit.is_due(id, state.audited, now);
+    let mut doubts = doubts(cluster, state, desired, observed, audited, &mut judgement);
     let drifted = doubts.iter().filter(|doubt| doubt.is_drift).count();
     if drifted > ATTRIBUTED && spec.policy.drift == Drift::Repair {
         doubts.retain(|doubt| !doubt.is_drift);
@@ -79,6 +84,7 @@ fn doubts<'a>(
     state: &TargetState,
     desired: &'a Desired,
     observed: &'a Observed,
+    audited: impl Fn(&ObjectId) -> bool,
     judgement: &mut Judgement,
 ) -> Vec<Doubt<'a>> {
     let mut doubts = Vec::new();
@@ -91,10 +97,15 @@ fn doubts<'a>(
         };
         let known = state.ledger.get(id);
         let told = judgement.verdicts.contains_key(id);
-        match want.standing(live, known) {
+        let standing = want.standing(live, known, cluster.epoch(&want.api_version));
+        match standing {
             Standing::Evident(known) => judgement.prove(id, known),
+            Standing::AsApplied if !told && !live.deleting && audited(id) => {
+                doubts.push(Doubt { want, live, is_drift: false, likely: None });
+            }
             Standing::AsApplied | Standing::ChangedInGit => {}
-            Standing::Likely(_, _) | Standing::Doubtful if told || live.deleting => {}
+            Standing::Likely(_, _) | Standing::Doubtful | Standing::Outdated if told || live.deleting => {}
+            Standing::Outdated => doubts.push(Doubt { want, live, is_drift: false, likely: None }),
             Standing::Likely(known, shape) => {
                 let doubt = Doubt { want, live, is_drift: false, likely: Some((known, shape)) };
                 if doubt.is_familiar(cluster) {
@@ -189,6 +200,7 @@ enum Answer {
 
 async fn ask(cluster: &Cluster, spec: &TargetSpec, doubt: &Doubt<'_>, mask: &MaskKey) -> Option<Answer> {
     let want = doubt.want;
+    let epoch = cluster.epoch(&want.api_version);
     let request = Apply {
         id: &want.id,
         api_version: &want.api_version,
@@ -198,16 +210,14 @@ async fn ask(cluster: &Cluster, spec: &TargetSpec, doubt: &Doubt<'_>, mask: &Mas
     };
     match cluster.apply(&request).await {
         Ok(applied) => match (applied.live.token, doubt.live.token) {
-            (Some(predicted), Some(live)) if predicted == live => {
-                Some(Answer::Same(Known { digest: want.digest, token: live }))
-            }
+            (Some(predicted), Some(live)) if predicted == live => Some(Answer::Same(want.known(live, epoch))),
             (_, _) => {
                 // In the version that the object is written in: two readings can only be compared in one version.
                 let live = cluster.get_in(&want.id, &want.api_version).await.ok().flatten()?;
                 if let (Some(predicted), Some(seen)) = (applied.live.token, doubt.live.token)
                     && token(&live, MANAGER) == Some(predicted)
                 {
-                    return Some(Answer::Same(Known { digest: want.digest, token: seen }));
+                    return Some(Answer::Same(want.known(seen, epoch)));
                 }
                 let found = applied
                     .object

@@ -6,7 +6,7 @@ use crate::cluster::{ApiErrorClass, Apply, Cluster, Force, Mode, Parent};
 use std::collections::{BTreeMap, BTreeSet};
 use trueup_model::{GroupKind, ObjectId};
 use trueup_plan::desired::Desired;
-use trueup_plan::observed::{Known, Live};
+use trueup_plan::observed::Live;
 use trueup_plan::record::TargetStatus;
 
 /// The parent's data field with the target's name.
@@ -119,7 +119,7 @@ async fn create_namespace(
         .map_err(|error| format!("namespace {name} does not exist and could not be created: {error}"))?;
     tracing::info!(namespace = name, "created the namespace of a target");
     if let (Some(want), Some(token)) = (want, applied.live.token) {
-        state.ledger.insert(id, Known { digest: want.digest, token });
+        state.ledger.insert(id, want.known(token, cluster.epoch("v1")));
     }
     Ok(())
 }

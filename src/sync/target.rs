@@ -1,10 +1,12 @@
 //! A target: what the configuration says of it, and what is remembered of it between turns.
 
+use super::audit::Audit;
 use super::backoff::{Backoff, Fights, Refusal};
 use super::ignore::Fits;
 use super::rehearsal::Atomic;
 use crate::cluster::{Catalog, Force, Parent};
 use crate::render::{Request, Trace};
+use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -49,6 +51,8 @@ pub struct TargetSpec {
     pub depends_on: Vec<String>,
     /// How often to look without a reason.
     pub interval: Duration,
+    /// How often each object is asked about without a reason.
+    pub audit: Audit,
     /// How what failed is tried again.
     pub retry: Backoff,
     /// Whether objects are applied all or none.
@@ -106,6 +110,8 @@ pub struct TargetState {
     pub awaiting: BTreeMap<GroupKind, Instant>,
     /// Who changes things back.
     pub fights: Fights,
+    /// Up to when objects were asked about whose time had come.
+    pub audited: Option<Timestamp>,
     /// Failed turns in a row.
     pub attempts: u32,
     /// The commit that they were at: another one is tried at once.
@@ -162,6 +168,7 @@ pub(super) mod tests {
             force: Force::Yes,
             depends_on: Vec::new(),
             interval: Duration::from_mins(10),
+            audit: Audit(Duration::from_hours(24)),
             retry: Backoff::default(),
             atomic: Atomic::Each,
             ignore: Vec::new(),

@@ -1,5 +1,6 @@
 //! From the configuration to what the reconciler works with: pure, but for the secrets that sources and clusters need.
 
+use super::audit::Audit;
 use super::backoff::Backoff;
 use super::hooks::{Hook, HookKey};
 use super::rehearsal::Atomic;
@@ -61,6 +62,7 @@ fn target_spec(config: &Config, target: &Target) -> TargetSpec {
         force: if sync.force { Force::Yes } else { Force::No },
         depends_on: target.depends_on.clone(),
         interval: sync.interval,
+        audit: Audit(sync.audit),
         retry: Backoff {
             first: target.retry.backoff.initial,
             longest: target.retry.backoff.max,

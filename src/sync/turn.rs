@@ -433,6 +433,7 @@ pub(super) fn learn(
     observed.verdicts = judgement.verdicts;
     observed.verdicts.extend(unread);
     state.ledger.extend(judgement.proven);
+    state.audited = judgement.at.or(state.audited);
 }
 
 /// What became of the plan of an atomic target that cannot be carried out in full.

@@ -51,31 +51,32 @@ impl Want {
 
     /// What an apply would leave behind, where the live object alone proves that it would change nothing. This is how a start
     /// without a ledger gets one without asking.
-    pub fn proof(&self, live: &Live) -> Option<Known> {
-        self.likeness(live).filter(|_| live.shape.is_none())
+    pub fn proof(&self, live: &Live, epoch: u64) -> Option<Known> {
+        self.likeness(live, epoch).filter(|_| live.shape.is_none())
     }
 
     /// The same where the object also leaves open what only its schema says.
-    fn likeness(&self, live: &Live) -> Option<Known> {
-        (live.extract? == self.extract).then_some(self.known(live.token?))
+    fn likeness(&self, live: &Live, epoch: u64) -> Option<Known> {
+        (live.extract? == self.extract).then_some(self.known(live.token?, epoch))
     }
 
     /// What is known of the object once a live one with this token is as it should be.
-    pub fn known(&self, token: Token) -> Known {
-        Known { digest: self.digest, token }
+    pub fn known(&self, token: Token, epoch: u64) -> Known {
+        Known { digest: self.digest, token, epoch }
     }
 
-    /// What can be said of a live member without asking the server.
-    pub fn standing(&self, live: &Live, known: Option<&Known>) -> Standing {
+    /// What can be said of a live member without asking the server, whose rules have the number `epoch` now.
+    pub fn standing(&self, live: &Live, known: Option<&Known>, epoch: u64) -> Standing {
         match known {
-            None => match (self.likeness(live), live.shape) {
+            None => match (self.likeness(live, epoch), live.shape) {
                 (Some(known), None) => Standing::Evident(known),
                 (Some(known), Some(shape)) => Standing::Likely(known, shape),
                 (None, _) => Standing::Doubtful,
             },
             Some(known) if known.digest != self.digest => Standing::ChangedInGit,
-            Some(known) if live.token == Some(known.token) => Standing::AsApplied,
-            Some(_) => Standing::Doubtful,
+            Some(known) if live.token != Some(known.token) => Standing::Doubtful,
+            Some(known) if epoch != 0 && known.epoch != epoch => Standing::Outdated,
+            Some(_) => Standing::AsApplied,
         }
     }
 }
@@ -89,6 +90,8 @@ pub enum Standing {
     Likely(Known, Shape),
     /// It is as our last apply left it, and Git still wants that.
     AsApplied,
+    /// The same, but by other rules than those in force: a schema, a webhook or an admission policy has changed since.
+    Outdated,
     /// Git wants something else than what was applied last.
     ChangedInGit,
     /// Only the server can say.
@@ -100,7 +103,7 @@ impl Standing {
     pub fn is_proven(self) -> bool {
         match self {
             Self::Evident(_) | Self::AsApplied => true,
-            Self::Likely(_, _) | Self::ChangedInGit | Self::Doubtful => false,
+            Self::Likely(_, _) | Self::Outdated | Self::ChangedInGit | Self::Doubtful => false,
         }
     }
 }

@@ -153,6 +153,9 @@ pub struct Known {
     pub digest: trueup_merge::token::Digest,
     /// The token of what the server answered.
     pub token: Token,
+    /// The rules that it answered by; 0 where nothing was known of them. Other rules may answer something else.
+    #[serde(default)]
+    pub epoch: u64,
 }
 
 /// The last known digests and tokens of a target's objects.

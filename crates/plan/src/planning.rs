@@ -454,7 +454,7 @@ fn update(
         Some(Verdict::Refused(why)) => Some((Action::Hold, Reason::Refused(why.clone()), None)),
         Some(Verdict::Contested(changes)) => Some((Action::Hold, Reason::Contested(changes.clone()), None)),
         Some(Verdict::Immutable(fields)) => Some(immutable(want, live, fields, policy)),
-        None if proven || (known.is_none() && want.proof(live).is_some()) => None,
+        None if proven || (known.is_none() && want.proof(live, 0).is_some()) => None,
         Some(Verdict::Differs(_)) | None if changed_in_git => {
             Some((Action::Update, Reason::ChangedInGit, None))
         }

@@ -253,10 +253,14 @@ impl Prover {
         Apply { id: &want.id, api_version: &want.api_version, body: &want.body, mode, force: Force::Yes }
     }
 
+    fn epoch(&self, subject: &Subjected) -> u64 {
+        self.cluster.epoch(&subject.want.api_version)
+    }
+
     async fn apply(&self, subject: &mut Subjected) -> bool {
         let applied = self.cluster.apply(&Self::request(subject, Mode::Write)).await;
         if let Ok(applied) = &applied {
-            subject.known = applied.live.token.map(|token| subject.want.known(token));
+            subject.known = applied.live.token.map(|token| subject.want.known(token, self.epoch(subject)));
         }
         applied.is_ok()
     }
@@ -314,14 +318,18 @@ impl Prover {
         row[0] += 1;
         row[1] += usize::from(differs);
         *tally.kinds.entry(subject.want.id.kind.clone()).or_default() += 1;
-        let (warm, cold) =
-            (subject.want.standing(&seen, subject.known.as_ref()), subject.want.standing(&seen, None));
+        let (warm, cold) = (
+            subject.want.standing(&seen, subject.known.as_ref(), self.epoch(subject)),
+            subject.want.standing(&seen, None, self.epoch(subject)),
+        );
         let (kind, api_version) = (subject.want.id.group_kind(), subject.want.api_version.clone());
         let by_structure = match cold {
             Standing::Likely(_, shape) => self.cluster.is_familiar(&kind, &api_version, shape),
-            Standing::Evident(_) | Standing::AsApplied | Standing::ChangedInGit | Standing::Doubtful => {
-                cold.is_proven()
-            }
+            Standing::Evident(_)
+            | Standing::AsApplied
+            | Standing::Outdated
+            | Standing::ChangedInGit
+            | Standing::Doubtful => cold.is_proven(),
         };
         let by_answer = dry.live.token == seen.token && seen.token.is_some();
         if let (Standing::Likely(_, shape), true) = (cold, by_answer) {
@@ -350,7 +358,7 @@ impl Prover {
         }
         if !differs {
             // What trueup learns from the answer.
-            subject.known = seen.token.map(|token| subject.want.known(token));
+            subject.known = seen.token.map(|token| subject.want.known(token, self.epoch(subject)));
         } else if random.one_in(2) {
             self.apply(subject).await;
         }

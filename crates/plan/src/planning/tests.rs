@@ -127,7 +127,8 @@ impl Situation {
             "applied" => {
                 let (digest, token) =
                     if item(text).has("otherwise") { ("before", "before") } else { ("git", "live") };
-                self.ledger.insert(item(text).id, Known { digest: hash(digest), token: hash(token) });
+                self.ledger
+                    .insert(item(text).id, Known { digest: hash(digest), token: hash(token), epoch: 0 });
             }
             "cannot list" => {
                 let (_, group, kind) = KINDS.into_iter().find(|(word, _, _)| *word == text).unwrap();
