@@ -4,33 +4,18 @@
 use super::harness::{World, config_map};
 use serde_json::{Value, json};
 use std::time::Duration;
-use trueup_testkit::{AdmissionWebhook, ControlPlane};
+use trueup_testkit::{AdmissionWebhook, Audit, Components, ControlPlane, Options};
 
 const REGISTRATION: &str = "/apis/admissionregistration.k8s.io/v1";
 
-/// Takes what concerns the whole cluster away again.
-struct Registered<'w> {
-    world: &'w ControlPlane,
-    paths: Vec<String>,
+/// A cluster of its own: what is registered there would make others on it ask about their objects again.
+fn plane() -> ControlPlane {
+    let options = Options { components: Components::ApiOnly, audit: Audit::Requests, ..Options::default() };
+    ControlPlane::start(options).unwrap()
 }
 
-impl<'w> Registered<'w> {
-    fn new(world: &'w ControlPlane) -> Self {
-        Self { world, paths: Vec::new() }
-    }
-
-    fn add(&mut self, plural: &str, object: &Value) {
-        self.world.api().create(&format!("{REGISTRATION}/{plural}"), object).unwrap();
-        self.paths.push(format!("{REGISTRATION}/{plural}/{}", object["metadata"]["name"].as_str().unwrap()));
-    }
-}
-
-impl Drop for Registered<'_> {
-    fn drop(&mut self) {
-        for path in &self.paths {
-            let _ = self.world.api().delete(path);
-        }
-    }
+fn register(plane: &ControlPlane, plural: &str, object: &Value) {
+    plane.api().create(&format!("{REGISTRATION}/{plural}"), object).unwrap();
 }
 
 fn only_in(world: &World) -> Value {
@@ -73,26 +58,24 @@ fn check(mut world: World, plane: &ControlPlane) {
 
 #[test]
 fn an_object_that_a_webhook_completes_is_synced_and_left_in_peace() {
-    let plane = trueup_testkit::shared().unwrap();
-    let world = World::new("webhook");
+    let plane = plane();
+    let world = World::on(&plane, "webhook");
     let webhook =
         AdmissionWebhook::start(|_| json!([{"op": "add", "path": "/data/stamp", "value": "set"}])).unwrap();
-    let mut registered = Registered::new(plane);
     let name = format!("{}.example.com", world.namespace.name());
     let configuration = json!({"apiVersion": "admissionregistration.k8s.io/v1", "kind": "MutatingWebhookConfiguration",
         "metadata": {"name": name}, "webhooks": [{"name": name, "clientConfig": webhook.client_config(),
             "rules": rules(), "namespaceSelector": only_in(&world), "sideEffects": "None", "admissionReviewVersions": ["v1"],
             "objectSelector": {"matchExpressions": [{"key": "applyset.kubernetes.io/part-of", "operator": "Exists"}]}}]});
-    registered.add("mutatingwebhookconfigurations", &configuration);
+    register(&plane, "mutatingwebhookconfigurations", &configuration);
     std::thread::sleep(Duration::from_secs(2));
-    check(world, plane);
+    check(world, &plane);
 }
 
 #[test]
 fn an_object_that_a_policy_completes_is_synced_and_left_in_peace() {
-    let plane = trueup_testkit::shared().unwrap();
-    let world = World::new("policy");
-    let mut registered = Registered::new(plane);
+    let plane = plane();
+    let world = World::on(&plane, "policy");
     let name = format!("{}.example.com", world.namespace.name());
     let expression = "Object{data: {'stamp': 'set'}}";
     let policy = json!({"apiVersion": "admissionregistration.k8s.io/v1", "kind": "MutatingAdmissionPolicy",
@@ -100,10 +83,10 @@ fn an_object_that_a_policy_completes_is_synced_and_left_in_peace() {
             "matchConstraints": {"resourceRules": rules(), "namespaceSelector": only_in(&world),
                 "objectSelector": {"matchExpressions": [{"key": "applyset.kubernetes.io/part-of", "operator": "Exists"}]}},
             "mutations": [{"patchType": "ApplyConfiguration", "applyConfiguration": {"expression": expression}}]}});
-    registered.add("mutatingadmissionpolicies", &policy);
+    register(&plane, "mutatingadmissionpolicies", &policy);
     let binding = json!({"apiVersion": "admissionregistration.k8s.io/v1", "kind": "MutatingAdmissionPolicyBinding",
         "metadata": {"name": name}, "spec": {"policyName": name}});
-    registered.add("mutatingadmissionpolicybindings", &binding);
+    register(&plane, "mutatingadmissionpolicybindings", &binding);
     std::thread::sleep(Duration::from_secs(3));
-    check(world, plane);
+    check(world, &plane);
 }
