@@ -88,14 +88,14 @@ pub(crate) fn fleet_of(count: usize) -> Result<Fleet> {
     let tree = |base: &str, first: &str| Arc::new(in_memory(&fleet(count, base, first)));
     let (before, one, base) = (tree("info", "warn"), tree("info", "error"), tree("debug", "warn"));
     let started = Instant::now();
-    let rendered = parallel(&before, (0..count).collect())?;
+    let rendered = parallel(&before, &(0..count).collect::<Vec<_>>())?;
     let all = started.elapsed();
     let rerender = |tree: &Arc<MemoryTree>| -> Result<(Duration, usize)> {
         let started = Instant::now();
         let touched: Vec<usize> =
             (0..count).filter(|index| !rendered[*index].trace.holds_in(tree.as_ref())).collect();
         let touched_count = touched.len();
-        parallel(tree, touched)?;
+        parallel(tree, &touched)?;
         Ok((started.elapsed(), touched_count))
     };
     let (after_one, touched) = rerender(&one)?;
@@ -110,7 +110,7 @@ pub(crate) fn fleet_of(count: usize) -> Result<Fleet> {
 }
 
 /// Renders overlays of one commit on all cores; files are parsed once.
-fn parallel(tree: &Arc<MemoryTree>, wanted: Vec<usize>) -> Result<Vec<Rendered>> {
+fn parallel(tree: &Arc<MemoryTree>, wanted: &[usize]) -> Result<Vec<Rendered>> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let parsed = Parsed::default();
     let share = wanted.len().div_ceil(cores).max(1);

@@ -214,13 +214,13 @@ fn groups(rules: Option<&Value>) -> Vec<String> {
 /// Keeps the numbers current until the cluster is let go.
 pub(super) async fn follow(cluster: Arc<Inner>) {
     loop {
-        let watched = refresh(&cluster).await;
-        let changes: Vec<_> =
-            watched.iter().map(|(path, from)| change(&cluster, path, from).boxed()).collect();
-        let mut changed = if changes.is_empty() {
+        let followed = refresh(&cluster).await;
+        let watches: Vec<_> =
+            followed.iter().map(|(path, from)| change(&cluster, path, from).boxed()).collect();
+        let mut changed = if watches.is_empty() {
             tokio::time::sleep(Duration::from_secs(WATCH_SECONDS)).boxed()
         } else {
-            futures::future::select_all(changes).map(|_| ()).boxed()
+            futures::future::select_all(watches).map(|_| ()).boxed()
         };
         loop {
             tokio::select! {

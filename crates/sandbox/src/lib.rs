@@ -11,7 +11,7 @@
 //! | [`answer`] | answers, and refusals in the API server's words |
 //! | [`select`] | label and field selectors |
 //! | [`store`] | the objects, and what happened to them |
-//! | [`read`], [`write`], [`delete`], [`patch`] | the verbs |
+//! | [`read`], [`mod@write`], [`delete`], [`patch`] | the verbs |
 //! | [`watch`] | what happens, told as it happens |
 //! | [`discovery`] | what the API tells of itself |
 //! | [`crds`] | kinds that come and go with their definitions |
