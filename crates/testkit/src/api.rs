@@ -152,12 +152,14 @@ impl Reply {
 /// Runs a future to its end from any thread, also from one that is a runtime's worker itself.
 fn run<T: Send + 'static>(future: impl Future<Output = T> + Send + 'static) -> Result<T> {
     static RUNTIME: OnceLock<Runtime> = OnceLock::new();
-    let runtime = if let Some(runtime) = RUNTIME.get() {
-        runtime
-    } else {
+    if RUNTIME.get().is_none() {
         let made = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-        RUNTIME.get_or_init(|| made)
-    };
+        // Another thread may have been first; a runtime must not be dropped within another one.
+        if let Err(second) = RUNTIME.set(made) {
+            second.shutdown_background();
+        }
+    }
+    let runtime = RUNTIME.get().context("a runtime was just made")?;
     let (answer, answered) = mpsc::channel();
     runtime.spawn(async move {
         // The receiver waits below for as long as this runs.
