@@ -27,7 +27,7 @@ pub use api::{Api, Reply};
 pub use audit::{Mark, Request};
 pub use certificates::{Authority, Identity};
 pub use control_plane::options::{Audit, Components, Options, User};
-pub use control_plane::{ControlPlane, shared};
+pub use control_plane::{ControlPlane, played, shared};
 pub use git_repo::GitRepo;
 pub use git_server::{Access, GitRequest, GitServer, Transport};
 pub use namespace::Namespace;

@@ -203,7 +203,7 @@ fn a_broken_configuration_leaves_the_old_one_in_force() {
 
 #[test]
 fn nothing_is_asked_while_nothing_changes() {
-    let mut world = World::new("quiet");
+    let mut world = World::played("quiet");
     let files: Vec<(String, String)> =
         (0..200).map(|n| (format!("app/{n}.yaml"), config_map(&format!("c{n}"), "0"))).collect();
     let files: Vec<(&str, &str)> = files.iter().map(|(p, t)| (p.as_str(), t.as_str())).collect();
@@ -211,7 +211,7 @@ fn nothing_is_asked_while_nothing_changes() {
     world.start();
     world.synced(&first);
     std::thread::sleep(Duration::from_secs(2));
-    let plane = trueup_testkit::shared().unwrap();
+    let plane = trueup_testkit::played().unwrap();
     let ours = |request: &trueup_testkit::Request| {
         request.user_agent.starts_with("trueup/") && request.uri.contains(world.namespace.name())
     };

@@ -27,6 +27,11 @@ impl World {
         Self::on(trueup_testkit::shared().expect("a control plane"), hint)
     }
 
+    /// A world where requests are counted and pods of any image run, whatever cluster the tests are given.
+    pub(crate) fn played(hint: &str) -> Self {
+        Self::on(trueup_testkit::played().expect("a control plane"), hint)
+    }
+
     pub(crate) fn on(plane: &ControlPlane, hint: &str) -> Self {
         let world = Self {
             repo: GitRepo::create().unwrap(),
@@ -105,10 +110,18 @@ impl World {
 
     /// Asks the running trueup to end; gives its exit code.
     pub(crate) fn terminate(&mut self) -> Option<i32> {
-        let mut child = self.running.take()?;
-        let pid = child.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
-        child.wait().unwrap().code()
+        self.signal("-TERM");
+        self.running.take()?.wait().unwrap().code()
+    }
+
+    /// Asks the running trueup to look at everything.
+    pub(crate) fn hangup(&self) {
+        self.signal("-HUP");
+    }
+
+    fn signal(&self, signal: &str) {
+        let pid = self.running.as_ref().expect("trueup runs").id().to_string();
+        assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
     }
 
     /// Runs a command of trueup against the running one.

@@ -51,7 +51,7 @@ fn at(world: &World, revision: &str) {
 
 #[test]
 fn replicas_under_an_autoscaler_of_the_same_target_are_its_own() {
-    let mut world = World::new("hpa");
+    let mut world = World::played("hpa");
     let files = [("app/web.yaml", deployment(2, "app:1")), ("app/hpa.yaml", AUTOSCALER.to_owned())];
     let files: Vec<(&str, &str)> = files.iter().map(|(path, text)| (*path, text.as_str())).collect();
     let first = world.repo.commit(&files, "first").unwrap();
@@ -81,7 +81,7 @@ fn replicas_under_an_autoscaler_of_the_same_target_are_its_own() {
 
 #[test]
 fn an_image_that_another_manager_updates_is_left_to_it_and_the_rest_is_not() {
-    let mut world = World::new("image");
+    let mut world = World::played("image");
     app_with(
         &world,
         "{kind: Deployment, name: web, fields: ['/spec/template/spec/containers/[name=app]/image']}",
@@ -109,11 +109,8 @@ fn an_image_that_another_manager_updates_is_left_to_it_and_the_rest_is_not() {
         .unwrap()["fieldsV1"]
         .to_string();
     assert!(!ours.contains(r#""k:{\"name\":\"app\"}":{".":{},"f:image""#), "{ours}");
-    let plane = trueup_testkit::shared().unwrap();
-    let Ok(mark) = plane.mark() else {
-        println!("the requests of this cluster cannot be read, so they are not looked at");
-        return;
-    };
+    let plane = trueup_testkit::played().unwrap();
+    let mark = plane.mark().unwrap();
     update(&world, &web(&world), "keel", &change("app:10", "log:1"));
     std::thread::sleep(Duration::from_secs(1));
     let requests = plane.requests_since(mark).unwrap();
@@ -130,7 +127,7 @@ fn an_image_that_another_manager_updates_is_left_to_it_and_the_rest_is_not() {
 
 #[test]
 fn a_rule_for_a_manager_is_for_what_that_manager_writes() {
-    let mut world = World::new("manager");
+    let mut world = World::played("manager");
     app_with(&world, "{kind: ConfigMap, managers: [injector]}");
     let two = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata: {value: git, other: git}\n";
     let first = world.repo.commit(&[("app/a.yaml", two)], "first").unwrap();
@@ -149,7 +146,7 @@ fn a_rule_for_a_manager_is_for_what_that_manager_writes() {
 
 #[test]
 fn a_field_that_always_comes_back_is_counted_and_the_rule_that_ends_it_is_proposed() {
-    let mut world = World::new("flap");
+    let mut world = World::played("flap");
     let first = world.repo.commit(&[("app/a.yaml", &config_map("a", "git"))], "first").unwrap();
     world.start();
     at(&world, &first);
@@ -192,7 +189,7 @@ fn a_field_that_always_comes_back_is_counted_and_the_rule_that_ends_it_is_propos
 
 #[test]
 fn drift_that_is_only_reported_stays_until_somebody_asks_for_a_sync() {
-    let mut world = World::new("warn");
+    let mut world = World::played("warn");
     world.configure("selfHeal: false");
     let files = [("app/a.yaml", config_map("a", "git")), ("app/b.yaml", config_map("b", "git"))];
     let files: Vec<(&str, &str)> = files.iter().map(|(path, text)| (*path, text.as_str())).collect();
@@ -223,7 +220,7 @@ fn drift_that_is_only_reported_stays_until_somebody_asks_for_a_sync() {
 
 #[test]
 fn drift_that_is_only_reported_is_not_put_back_by_a_start_without_a_store() {
-    let mut world = World::new("lost");
+    let mut world = World::played("lost");
     world.configure("selfHeal: false");
     let files = [("app/a.yaml", config_map("a", "git")), ("app/b.yaml", config_map("b", "git"))];
     let files: Vec<(&str, &str)> = files.iter().map(|(path, text)| (*path, text.as_str())).collect();

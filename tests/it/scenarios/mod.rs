@@ -7,6 +7,7 @@ mod hooks;
 mod ignore;
 mod life;
 mod mutation;
+mod process;
 mod scale;
 mod scheduling;
 mod wire;

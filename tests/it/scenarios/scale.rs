@@ -30,8 +30,8 @@ fn about_objects(plane: &ControlPlane, world: &World, mark: trueup_testkit::Mark
 
 #[test]
 fn of_a_thousand_objects_a_commit_writes_the_one_it_changes() {
-    let plane = trueup_testkit::shared().unwrap();
-    let mut world = World::new("thousand");
+    let plane = trueup_testkit::played().unwrap();
+    let mut world = World::played("thousand");
     let first = commit(&world, &many(1000, None), "first");
     let mark = plane.mark().unwrap();
     world.start();
@@ -50,8 +50,8 @@ fn of_a_thousand_objects_a_commit_writes_the_one_it_changes() {
 
 #[test]
 fn a_new_start_with_nothing_to_do_writes_nothing_also_without_its_records() {
-    let plane = trueup_testkit::shared().unwrap();
-    let mut world = World::new("again");
+    let plane = trueup_testkit::played().unwrap();
+    let mut world = World::played("again");
     let first = commit(&world, &many(50, None), "first");
     world.start();
     world.synced(&first);
@@ -70,8 +70,8 @@ fn a_new_start_with_nothing_to_do_writes_nothing_also_without_its_records() {
 
 #[test]
 fn a_renamed_object_comes_before_the_old_one_goes() {
-    let plane = trueup_testkit::shared().unwrap();
-    let mut world = World::new("renamed");
+    let plane = trueup_testkit::played().unwrap();
+    let mut world = World::played("renamed");
     let first = world.repo.commit(&[("app/a.yaml", &config_map("old", "1"))], "first").unwrap();
     world.start();
     world.synced(&first);
@@ -85,7 +85,7 @@ fn a_renamed_object_comes_before_the_old_one_goes() {
 
 #[test]
 fn a_scaled_deployment_is_put_back() {
-    let mut world = World::new("scaled");
+    let mut world = World::played("scaled");
     let deployment = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\nspec: {replicas: 2, selector: {matchLabels: {a: b}}, template: {metadata: {labels: {a: b}}, spec: {containers: [{name: c, image: x}]}}}\n";
     let first = world.repo.commit(&[("app/d.yaml", deployment)], "first").unwrap();
     world.start();

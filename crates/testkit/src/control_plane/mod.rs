@@ -70,15 +70,26 @@ struct Running {
 /// The control plane that all tests of a process share, started at the first call: everything runs, requests are logged.
 /// With `TRUEUP_TEST_KUBECONFIG` it is the cluster of that kubeconfig.
 pub fn shared() -> Result<&'static ControlPlane> {
-    static SHARED: OnceLock<Result<ControlPlane, String>> = OnceLock::new();
-    SHARED
-        .get_or_init(|| {
-            let made = match env::var_os(KUBECONFIG_VARIABLE) {
-                Some(path) => ControlPlane::given(Path::new(&path)),
-                None => ControlPlane::start(Options { audit: Audit::Requests, ..Options::default() }),
-            };
-            made.map_err(|error| format!("{error:#}"))
-        })
+    static GIVEN: OnceLock<Result<ControlPlane, String>> = OnceLock::new();
+    match env::var_os(KUBECONFIG_VARIABLE) {
+        Some(path) => kept(&GIVEN, || ControlPlane::given(Path::new(&path))),
+        None => played(),
+    }
+}
+
+/// The control plane for what a user's cluster does not give: its requests are counted, and kwok plays its nodes, so that
+/// pods of any image run. The shared one, unless that is a user's cluster.
+pub fn played() -> Result<&'static ControlPlane> {
+    static STARTED: OnceLock<Result<ControlPlane, String>> = OnceLock::new();
+    kept(&STARTED, || ControlPlane::start(Options { audit: Audit::Requests, ..Options::default() }))
+}
+
+fn kept(
+    place: &'static OnceLock<Result<ControlPlane, String>>,
+    make: impl FnOnce() -> Result<ControlPlane>,
+) -> Result<&'static ControlPlane> {
+    place
+        .get_or_init(|| make().map_err(|error| format!("{error:#}")))
         .as_ref()
         .map_err(|error| anyhow!("no control plane: {error}"))
 }
@@ -113,9 +124,13 @@ impl ControlPlane {
 
     /// Uses a cluster that exists.
     pub fn given(kubeconfig: &Path) -> Result<Self> {
-        let api = Api::from_kubeconfig(kubeconfig)?;
+        // Programs under test run in folders of their own.
+        let kubeconfig = kubeconfig
+            .canonicalize()
+            .with_context(|| format!("{KUBECONFIG_VARIABLE} names no file: {}", kubeconfig.display()))?;
+        let api = Api::from_kubeconfig(&kubeconfig)?;
         api.get("/version").with_context(|| format!("no API server answers by {}", kubeconfig.display()))?;
-        Ok(Self { kubeconfig: kubeconfig.to_owned(), api, origin: Origin::Given })
+        Ok(Self { kubeconfig, api, origin: Origin::Given })
     }
 
     /// The administrator's kubeconfig.

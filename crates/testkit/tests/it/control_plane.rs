@@ -1,13 +1,12 @@
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::OnceLock;
 use std::time::Duration;
 use std::{env, fs};
 
 use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
-use trueup_testkit::{Api, Audit, Components, ControlPlane, Options, Request, User, shared, wait_until};
+use trueup_testkit::{Api, Components, ControlPlane, Options, Request, User, played, shared, wait_until};
 
 const LONG: Duration = Duration::from_mins(1);
 
@@ -213,18 +212,6 @@ fn a_given_cluster_is_used_but_never_stopped() -> Result<()> {
     let refused = given.stop_api_server().err().context("it was stopped")?;
     assert!(refused.to_string().contains("TRUEUP_TEST_KUBECONFIG"), "{refused}");
     Ok(())
-}
-
-/// The shared control plane, unless that is a user's cluster, where kwok plays no nodes and requests are not counted.
-fn played() -> Result<&'static ControlPlane> {
-    static OWN: OnceLock<Result<ControlPlane, String>> = OnceLock::new();
-    if env::var_os("TRUEUP_TEST_KUBECONFIG").is_none() {
-        return shared();
-    }
-    let start = || ControlPlane::start(Options { audit: Audit::Requests, ..Options::default() });
-    OWN.get_or_init(|| start().map_err(|error| format!("{error:#}")))
-        .as_ref()
-        .map_err(|error| anyhow::anyhow!("{error}"))
 }
 
 /// Waits until the value at a JSON pointer is `expected`.
