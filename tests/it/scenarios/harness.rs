@@ -19,6 +19,8 @@ pub(crate) struct World {
     folder: tempfile::TempDir,
     port: Port,
     running: Option<Child>,
+    /// Paths of objects outside the namespace, which go when the world does, also after a failure.
+    beside: Vec<String>,
 }
 
 impl World {
@@ -41,6 +43,7 @@ impl World {
             folder: tempfile::tempdir().unwrap(),
             port: Port::claim().unwrap(),
             running: None,
+            beside: Vec::new(),
         };
         world.configure("");
         world
@@ -77,6 +80,11 @@ impl World {
     /// A file beside the configuration.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
+    }
+
+    /// Takes an object outside the namespace away at the end.
+    pub(crate) fn takes_away(&mut self, path: String) {
+        self.beside.push(path);
     }
 
     fn program(&self) -> Command {
@@ -187,6 +195,10 @@ impl World {
 impl Drop for World {
     fn drop(&mut self) {
         self.kill();
+        for path in &self.beside {
+            // It may be gone, as it should, or the API server may be.
+            let _ = self.api.delete(path);
+        }
     }
 }
 

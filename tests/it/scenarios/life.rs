@@ -86,6 +86,9 @@ fn a_crd_and_its_object_and_a_namespace_come_in_one_commit() {
          apiVersion: {group}/v1\nkind: Widget\nmetadata: {{name: one, namespace: {space}}}\nspec: {{size: 3}}\n---\n\
          apiVersion: v1\nkind: Namespace\nmetadata: {{name: {space}}}\n"
     );
+    let definition = format!("/apis/apiextensions.k8s.io/v1/customresourcedefinitions/widgets.{group}");
+    world.takes_away(definition.clone());
+    world.takes_away(format!("/api/v1/namespaces/{space}"));
     let first = world.repo.commit(&[("app/all.yaml", &all)], "all at once").unwrap();
     world.start();
     world.synced(&first);
@@ -95,13 +98,7 @@ fn a_crd_and_its_object_and_a_namespace_come_in_one_commit() {
     );
     let cleanup = world.repo.commit(&[("app/all.yaml", &config_map("rest", "1"))], "and away").unwrap();
     world.synced(&cleanup);
-    world.holds("the CRD is gone", |world| {
-        world
-            .api
-            .find(&format!("/apis/apiextensions.k8s.io/v1/customresourcedefinitions/widgets.{group}"))
-            .unwrap()
-            .is_none()
-    });
+    world.holds("the CRD is gone", |world| world.api.find(&definition).unwrap().is_none());
 }
 
 #[test]

@@ -156,6 +156,7 @@ fn an_atomic_app_applies_all_or_nothing_and_names_all_that_is_refused() {
 fn an_object_whose_kind_another_target_brings_waits_for_it_and_never_fails() {
     let mut world = World::new("kinds");
     let group = format!("{}.example.com", world.namespace.name());
+    world.takes_away(format!("/apis/apiextensions.k8s.io/v1/customresourcedefinitions/gears.{group}"));
     let definition = format!(
         "apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nmetadata: {{name: gears.{group}}}\nspec:\n  group: {group}\n  scope: Namespaced\n  names: {{kind: Gear, plural: gears, singular: gear}}\n  versions: [{{name: v1, served: true, storage: true, schema: {{openAPIV3Schema: {{type: object, x-kubernetes-preserve-unknown-fields: true}}}}}}]\n"
     );
