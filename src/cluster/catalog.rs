@@ -251,12 +251,7 @@ mod tests {
         );
         let kind = GroupKind::new("apps", "Deployment");
         assert_eq!(catalog.versions(&kind), ["v1", "v1beta1"]);
-        let id = ObjectId {
-            group: "apps".into(),
-            kind: "Deployment".into(),
-            namespace: "shop".into(),
-            name: "web".into(),
-        };
+        let id = ObjectId::new("apps", "Deployment", "shop", "web");
         assert_eq!(
             catalog.preferred(&kind).unwrap().object(&id),
             "/apis/apps/v1/namespaces/shop/deployments/web"

@@ -18,7 +18,7 @@ const STALE: Duration = Duration::from_secs(15);
 #[derive(Clone, Debug, Default)]
 pub struct Members {
     /// The live members.
-    pub members: BTreeMap<ObjectId, Live>,
+    pub members: BTreeMap<ObjectId, Arc<Live>>,
     /// Kinds that cannot be looked at, and why.
     pub unknown: BTreeMap<GroupKind, String>,
 }
@@ -41,8 +41,8 @@ pub(super) type Changed = BTreeSet<String>;
 
 #[derive(Default)]
 pub(super) struct Index {
-    objects: BTreeMap<Arc<ObjectId>, (Arc<str>, Live)>,
-    sets: HashMap<Arc<str>, BTreeSet<Arc<ObjectId>>>,
+    objects: BTreeMap<ObjectId, (Arc<str>, Arc<Live>)>,
+    sets: HashMap<Arc<str>, BTreeSet<ObjectId>>,
     watches: BTreeMap<GroupKind, BTreeMap<String, Progress>>,
 }
 
@@ -76,8 +76,8 @@ impl<'b> Read<'b> {
 }
 
 /// The slim form of a live object.
-pub(super) fn slim(object: &Value) -> Live {
-    Live::of(object, super::MANAGER)
+pub(super) fn slim(object: &Value) -> Arc<Live> {
+    Arc::new(Live::of(object, super::MANAGER))
 }
 
 fn version(text: &str) -> u64 {
@@ -87,13 +87,13 @@ fn version(text: &str) -> u64 {
 
 impl Index {
     /// What is known of an object, if it is known in this version and set already: nothing of it has to be read then.
-    pub(super) fn known(&self, set: &str, id: &ObjectId, as_of: &str) -> Option<&Live> {
+    pub(super) fn known(&self, set: &str, id: &ObjectId, as_of: &str) -> Option<&Arc<Live>> {
         let (known_set, live) = self.objects.get(id)?;
         (&**known_set == set && live.resource_version == as_of).then_some(live)
     }
 
     /// Puts a live object in, unless a newer one is there; gives the sets that are concerned.
-    pub(super) fn put(&mut self, set: &str, id: ObjectId, live: Live) -> Changed {
+    pub(super) fn put(&mut self, set: &str, id: ObjectId, live: Arc<Live>) -> Changed {
         let mut changed = Changed::new();
         if let Some((old_set, old)) = self.objects.get_mut(&id) {
             let (was, is) = (version(&old.resource_version), version(&live.resource_version));
@@ -113,7 +113,7 @@ impl Index {
         }
         changed.insert(set.to_owned());
         // Each name is kept once, however many objects and tables speak of it.
-        let (set, id) = (self.set(set), Arc::new(id));
+        let set = self.set(set);
         self.sets.entry(set.clone()).or_default().insert(id.clone());
         self.objects.insert(id, (set, live));
         changed
@@ -143,7 +143,7 @@ impl Index {
         listed: &BTreeSet<ObjectId>,
         as_of: &str,
     ) -> Changed {
-        let gone: Vec<Arc<ObjectId>> = self
+        let gone: Vec<ObjectId> = self
             .objects
             .iter()
             .filter(|(id, (_, live))| {
@@ -208,7 +208,7 @@ impl Index {
     /// The members of some sets, and what is not known of the watched kinds.
     pub(super) fn members(&self, sets: &[String]) -> Members {
         let ids = sets.iter().filter_map(|set| self.sets.get(set.as_str())).flatten();
-        let members = ids.filter_map(|id| Some(((**id).clone(), self.objects.get(id)?.1.clone()))).collect();
+        let members = ids.filter_map(|id| Some((id.clone(), self.objects.get(id)?.1.clone()))).collect();
         let unknown =
             self.watches.keys().filter_map(|kind| Some((kind.clone(), self.unknown(kind)?))).collect();
         Members { members, unknown }
@@ -282,12 +282,7 @@ mod tests {
     fn an_object_is_known_in_the_version_and_set_that_were_read_and_in_no_other() {
         let mut index = Index::default();
         put(&mut index, "x", "7", "one");
-        let id = ObjectId {
-            group: String::new(),
-            kind: "ConfigMap".into(),
-            namespace: "a".into(),
-            name: "x".into(),
-        };
+        let id = ObjectId::new("", "ConfigMap", "a", "x");
         assert!(index.known("one", &id, "7").is_some());
         assert!(index.known("one", &id, "8").is_none());
         assert!(index.known("two", &id, "7").is_none());

@@ -83,7 +83,7 @@ struct Inner {
 struct Taken {
     id: ObjectId,
     /// What is known of it, if it is a member of a set.
-    live: Option<Live>,
+    live: Option<Arc<Live>>,
     changed: Changed,
 }
 

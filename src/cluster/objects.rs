@@ -15,6 +15,7 @@ use futures::FutureExt as _;
 use http::Method;
 use serde_json::json;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 use trueup_merge::{managed, migrate};
 use trueup_model::{GroupKind, ObjectId, Value};
@@ -67,7 +68,7 @@ pub enum Force {
 #[derive(Clone, Debug)]
 pub struct Applied {
     /// The object as it is (or would be) now, in short.
-    pub live: Live,
+    pub live: Arc<Live>,
     /// The whole of it, for a dry run.
     pub object: Option<Value>,
 }
@@ -232,10 +233,8 @@ impl Cluster {
         for id in ids {
             groups.entry((id.group_kind(), &id.namespace)).or_default().push(id);
         }
-        let looks = groups
-            .iter()
-            .map(|((kind, namespace), ids)| self.strangers_of(kind, namespace, ids).boxed())
-            .collect();
+        let looks =
+            groups.iter().map(|((kind, namespace), ids)| self.strangers_of(kind, namespace, ids).boxed());
         let mut strangers = Strangers::default();
         for ((kind, _), found) in groups.keys().zip(in_order(looks, LOOKS).await) {
             match found {

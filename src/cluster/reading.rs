@@ -106,11 +106,13 @@ impl<'b> Head<'b> {
 
     /// The identity of the object, which is of this kind.
     pub(super) fn id(&self, resource: &Resource) -> Option<ObjectId> {
-        (!self.metadata.name.is_empty()).then(|| ObjectId {
-            group: resource.group.clone(),
-            kind: resource.kind.clone(),
-            namespace: self.metadata.namespace.clone().into_owned(),
-            name: self.metadata.name.clone().into_owned(),
+        (!self.metadata.name.is_empty()).then(|| {
+            ObjectId::new(
+                &resource.group,
+                &resource.kind,
+                self.metadata.namespace.clone().into_owned(),
+                self.metadata.name.clone().into_owned(),
+            )
         })
     }
 }

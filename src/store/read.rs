@@ -47,8 +47,12 @@ impl Reader {
             .connection
             .prepare_cached("SELECT api_group, kind, namespace, name, known FROM ledger WHERE target = ?1")?;
         let entries = rows.query_map([target], |row| {
-            let id =
-                ObjectId { group: row.get(0)?, kind: row.get(1)?, namespace: row.get(2)?, name: row.get(3)? };
+            let id = ObjectId::new(
+                row.get::<_, String>(0)?,
+                row.get::<_, String>(1)?,
+                row.get::<_, String>(2)?,
+                row.get::<_, String>(3)?,
+            );
             Ok((id, row.get::<_, String>(4)?))
         })?;
         entries

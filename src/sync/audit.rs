@@ -32,12 +32,7 @@ mod tests {
 
     #[test]
     fn each_object_is_due_once_in_a_period_and_not_all_at_once() {
-        let id = |number: u32| ObjectId {
-            group: String::new(),
-            kind: "ConfigMap".into(),
-            namespace: "a".into(),
-            name: number.to_string(),
-        };
+        let id = |number: u32| ObjectId::new("", "ConfigMap", "a", number.to_string());
         let audit = Audit(Duration::from_hours(24));
         let at = |minute: i64| Timestamp::from_second(1_790_000_000 + minute * 60).unwrap();
         let mut times = [0; 500];

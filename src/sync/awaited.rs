@@ -61,12 +61,7 @@ mod tests {
     use crate::sync::target::tests::spec;
 
     fn widget() -> Desired {
-        let id = ObjectId {
-            group: "example.com".into(),
-            kind: "Widget".into(),
-            namespace: "shop".into(),
-            name: "w".into(),
-        };
+        let id = ObjectId::new("example.com", "Widget", "shop", "w");
         Desired { unserved: BTreeSet::from([id]), ..Desired::default() }
     }
 

@@ -135,12 +135,7 @@ mod tests {
 
     #[test]
     fn the_sixth_repair_in_a_row_waits_and_peace_ends_the_row() {
-        let id = ObjectId {
-            group: String::new(),
-            kind: "ConfigMap".into(),
-            namespace: "a".into(),
-            name: "b".into(),
-        };
+        let id = ObjectId::new("", "ConfigMap", "a", "b");
         let mut fights = Fights::default();
         let start = Instant::now();
         for _ in 0..COINCIDENCE {

@@ -46,8 +46,7 @@ pub async fn carry(cluster: &Cluster, desired: &Desired, plan: &Plan, orders: &O
     let mut carried = Carried::default();
     let mut failed: BTreeSet<ObjectId> = BTreeSet::new();
     for phase in plan.phases() {
-        let steps =
-            phase.iter().map(|step| finish(cluster, desired, step, orders, &failed).boxed()).collect();
+        let steps = phase.iter().map(|step| finish(cluster, desired, step, orders, &failed).boxed());
         let results = in_order(steps, IN_FLIGHT).await;
         for (step, finished) in phase.iter().zip(results) {
             match finished.outcome.result {

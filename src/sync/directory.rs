@@ -1,7 +1,7 @@
 //! Which target wants which object, and whose `ApplySet` is whose: what targets must know of each other.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use trueup_model::{GroupKind, ObjectId};
 use trueup_plan::desired::Desired;
 use trueup_plan::observed::SetOwner;
@@ -12,10 +12,10 @@ pub struct Directory(Mutex<Entries>);
 
 #[derive(Debug, Default)]
 struct Entries {
-    /// (cluster, object) to the targets that want it.
-    claims: BTreeMap<(String, ObjectId), BTreeSet<String>>,
+    /// Cluster, object, and each target that wants it. The names are shared: there is an entry for every object of all.
+    claims: BTreeSet<(Arc<str>, ObjectId, Arc<str>)>,
     /// Target to the objects that it wants, so that its old claims can be taken back.
-    wanted: BTreeMap<String, (String, Vec<ObjectId>)>,
+    wanted: BTreeMap<Arc<str>, (Arc<str>, Vec<ObjectId>)>,
     /// (cluster, kind) to the targets that define it.
     brings: BTreeMap<(String, GroupKind), BTreeSet<String>>,
     /// (cluster, set id) to the configured target that it belongs to. An app has the same set in each of its clusters.
@@ -25,15 +25,21 @@ struct Entries {
 }
 
 impl Directory {
-    /// Says what a target wants now; gives the wanted objects and members that another target wants too, with its name.
+    /// Says what a target wants now.
     pub fn claim(&self, target: &str, cluster: &str, desired: &Desired) {
         let mut entries = self.lock();
-        entries.release(target);
-        let ids: Vec<ObjectId> = desired.objects.keys().cloned().collect();
-        for id in &ids {
-            entries.claims.entry((cluster.to_owned(), id.clone())).or_default().insert(target.to_owned());
+        let is_known = entries
+            .wanted
+            .get(target)
+            .is_some_and(|(known, ids)| **known == *cluster && ids.iter().eq(desired.objects.keys()));
+        if !is_known {
+            entries.release_objects(target);
+            let (target, cluster): (Arc<str>, Arc<str>) = (target.into(), cluster.into());
+            let ids: Vec<ObjectId> = desired.objects.keys().cloned().collect();
+            entries.claims.extend(ids.iter().map(|id| (cluster.clone(), id.clone(), target.clone())));
+            entries.wanted.insert(target, (cluster, ids));
         }
-        entries.wanted.insert(target.to_owned(), (cluster.to_owned(), ids));
+        entries.release_kinds(target);
         for kind in &desired.defines {
             let key = (cluster.to_owned(), kind.clone());
             entries.brings.entry(key).or_default().insert(target.to_owned());
@@ -47,21 +53,37 @@ impl Directory {
         targets.iter().find(|other| *other != target).cloned()
     }
 
-    /// The first other target that wants an object of the cluster.
-    pub fn other_claim(&self, target: &str, cluster: &str, id: &ObjectId) -> Option<String> {
+    /// Those of the objects of a cluster that another target wants: which, the first by name.
+    pub fn other_claims<'a>(
+        &self,
+        target: &str,
+        cluster: &str,
+        ids: impl Iterator<Item = &'a ObjectId>,
+    ) -> BTreeMap<ObjectId, String> {
+        let (cluster, least): (Arc<str>, Arc<str>) = (cluster.into(), "".into());
         let entries = self.lock();
-        let claims = entries.claims.get(&(cluster.to_owned(), id.clone()))?;
-        claims.iter().find(|other| *other != target).cloned()
+        let other = |id: &ObjectId| {
+            let from = (cluster.clone(), id.clone(), least.clone());
+            let of_object =
+                entries.claims.range(from..).take_while(|claim| claim.0 == cluster && claim.1 == *id);
+            of_object.map(|(_, _, other)| other).find(|other| &***other != target).map(ToString::to_string)
+        };
+        ids.filter_map(|id| Some((id.clone(), other(id)?))).collect()
     }
 
     /// Sets which targets are configured, by their clusters and the ids of their sets.
     pub fn configure(&self, sets: BTreeMap<(String, String), String>) {
         let mut entries = self.lock();
         let targets: BTreeSet<String> = sets.values().cloned().collect();
-        let gone: Vec<String> =
-            entries.wanted.keys().filter(|target| !targets.contains(*target)).cloned().collect();
+        let gone: Vec<String> = entries
+            .wanted
+            .keys()
+            .filter(|target| !targets.contains(&***target))
+            .map(ToString::to_string)
+            .collect();
         for target in gone {
-            entries.release(&target);
+            entries.release_objects(&target);
+            entries.release_kinds(&target);
         }
         entries.sets = sets;
     }
@@ -95,20 +117,66 @@ impl Directory {
 }
 
 impl Entries {
-    fn release(&mut self, target: &str) {
+    fn release_kinds(&mut self, target: &str) {
         self.brings.retain(|_, targets| {
             targets.remove(target);
             !targets.is_empty()
         });
-        let Some((cluster, ids)) = self.wanted.remove(target) else { return };
+    }
+
+    fn release_objects(&mut self, target: &str) {
+        let Some((target, (cluster, ids))) = self.wanted.remove_entry(target) else { return };
         for id in ids {
-            let key = (cluster.clone(), id);
-            if let Some(claims) = self.claims.get_mut(&key) {
-                claims.remove(target);
-                if claims.is_empty() {
-                    self.claims.remove(&key);
-                }
-            }
+            self.claims.remove(&(cluster.clone(), id, target.clone()));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+    use trueup_model::{Manifest, Origin};
+    use trueup_plan::place::{Placement, Scope, Served, place};
+
+    fn wants(names: &[&str]) -> Desired {
+        let manifest = |name: &&str| Manifest {
+            value: json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}}),
+            origin: Origin::default(),
+        };
+        let served = |_: &str, _: &str, _: &str| Served::Yes(Scope::Namespaced);
+        let placement = Placement {
+            target: "",
+            revision: "",
+            namespace: "shop",
+            set: "",
+            manager: "trueup",
+            ignore: &[],
+            served: &served,
+        };
+        place(names.iter().map(manifest).collect(), &placement)
+    }
+
+    #[test]
+    fn a_claim_is_seen_by_the_other_targets_of_the_cluster_until_it_is_given_up() {
+        let directory = Directory::default();
+        let ids: Vec<ObjectId> =
+            ["a", "b", "c"].iter().map(|name| ObjectId::new("", "ConfigMap", "shop", *name)).collect();
+        let others = |target: &str, cluster: &str| -> Vec<(String, String)> {
+            let found = directory.other_claims(target, cluster, ids.iter());
+            found.into_iter().map(|(id, other)| (id.name.clone(), other)).collect()
+        };
+        let told = |name: &str, target: &str| (name.to_owned(), target.to_owned());
+        directory.claim("one", "here", &wants(&["a", "b"]));
+        assert_eq!(others("one", "here"), []);
+        assert_eq!(others("two", "here"), [told("a", "one"), told("b", "one")]);
+        assert_eq!(others("two", "elsewhere"), []);
+        directory.claim("two", "here", &wants(&["b", "c"]));
+        assert_eq!(others("one", "here"), [told("b", "two"), told("c", "two")]);
+        assert_eq!(others("three", "here"), [told("a", "one"), told("b", "one"), told("c", "two")]);
+        directory.claim("one", "here", &wants(&["a"]));
+        assert_eq!(others("three", "here"), [told("a", "one"), told("b", "two"), told("c", "two")]);
+        directory.configure(BTreeMap::from([(("here".to_owned(), "set".to_owned()), "two".to_owned())]));
+        assert_eq!(others("three", "here"), [told("b", "two"), told("c", "two")]);
     }
 }

@@ -67,7 +67,7 @@ pub async fn fit(
         .filter_map(|id| desired.objects.get(id))
         .filter(|want| !holds(want, state, observed))
         .collect();
-    let looks = due.iter().map(|want| cluster.get_in(&want.id, &want.api_version).boxed()).collect();
+    let looks = due.iter().map(|want| cluster.get_in(&want.id, &want.api_version).boxed());
     for (want, live) in due.iter().zip(in_order(looks, IN_FLIGHT).await) {
         match live {
             Ok(Some(live)) => {

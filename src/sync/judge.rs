@@ -133,8 +133,7 @@ struct Asker<'a> {
 
 impl Asker<'_> {
     async fn ask_all(&self, doubts: &[Doubt<'_>], judgement: &mut Judgement) {
-        let questions =
-            doubts.iter().map(|doubt| ask(self.cluster, self.spec, doubt, self.mask).boxed()).collect();
+        let questions = doubts.iter().map(|doubt| ask(self.cluster, self.spec, doubt, self.mask).boxed());
         for (doubt, answer) in doubts.iter().zip(in_order(questions, IN_FLIGHT).await) {
             let id = &doubt.want.id;
             match answer {

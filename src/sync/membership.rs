@@ -4,6 +4,7 @@
 use super::target::{TargetSpec, TargetState};
 use crate::cluster::{ApiErrorClass, Apply, Cluster, Force, Mode, Parent};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use trueup_model::{GroupKind, ObjectId};
 use trueup_plan::desired::Desired;
 use trueup_plan::observed::Live;
@@ -102,12 +103,7 @@ async fn create_namespace(
     state: &mut TargetState,
     desired: &Desired,
 ) -> Result<(), String> {
-    let id = ObjectId {
-        group: String::new(),
-        kind: "Namespace".to_owned(),
-        namespace: String::new(),
-        name: name.to_owned(),
-    };
+    let id = ObjectId::new("", "Namespace", "", name);
     let want = desired.objects.get(&id);
     let bare =
         serde_json::json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}).to_string();
@@ -144,7 +140,7 @@ pub async fn settle(
     spec: &TargetSpec,
     state: &mut TargetState,
     desired: &Desired,
-    members: &BTreeMap<ObjectId, Live>,
+    members: &BTreeMap<ObjectId, Arc<Live>>,
     status: &TargetStatus,
 ) {
     let mut kinds: BTreeSet<GroupKind> = desired.objects.keys().map(ObjectId::group_kind).collect();

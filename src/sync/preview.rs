@@ -115,7 +115,7 @@ async fn show(
     plan: &Plan,
     key: &MaskKey,
 ) -> Vec<PreviewStep> {
-    let looks = plan.steps.iter().map(|step| sides(cluster, spec, desired, step).boxed()).collect();
+    let looks = plan.steps.iter().map(|step| sides(cluster, spec, desired, step).boxed());
     let shown = plan.steps.iter().zip(in_order(looks, IN_FLIGHT).await);
     shown.map(|(step, (live, wanted))| PreviewStep::new(step, live, wanted, key)).collect()
 }

@@ -49,7 +49,7 @@ pub async fn rehearse(
     }
     let new: BTreeSet<&ObjectId> =
         plan.steps.iter().filter(|step| step.action == Action::Create).map(|step| &step.id).collect();
-    let tries = plan.steps.iter().map(|step| attempt(cluster, spec, desired, step, &new).boxed()).collect();
+    let tries = plan.steps.iter().map(|step| attempt(cluster, spec, desired, step, &new).boxed());
     let refusals: Vec<Option<ApiError>> = in_order(tries, IN_FLIGHT).await;
     let held = |step: &Step| step.is_problem() || (step.action == Action::Wait && !step.prunes());
     if refusals.iter().all(Option::is_none) && !plan.steps.iter().any(held) {

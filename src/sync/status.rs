@@ -1,6 +1,7 @@
 //! How a target stands after a turn: pure, from the plan, its outcomes and what is observed.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use trueup_model::ObjectId;
 use trueup_plan::desired::Desired;
 use trueup_plan::health::{Health, HealthStatus};
@@ -118,7 +119,10 @@ fn drifted_fields(step: &Step) -> Vec<DriftedField> {
 }
 
 /// The health of a target: as bad as its worst object; an object that is not there is Missing.
-pub fn health(desired: &Desired, members: &BTreeMap<ObjectId, Live>) -> (HealthStatus, Vec<ObjectStatus>) {
+pub fn health(
+    desired: &Desired,
+    members: &BTreeMap<ObjectId, Arc<Live>>,
+) -> (HealthStatus, Vec<ObjectStatus>) {
     let mut worst = HealthStatus::Healthy;
     let mut unhealthy = Vec::new();
     for id in desired.objects.keys() {

@@ -408,9 +408,7 @@ pub(super) async fn observe(
         }
     }
     let claimed = desired.objects.keys().chain(observed.members.keys());
-    observed.claims = claimed
-        .filter_map(|id| Some((id.clone(), context.directory.other_claim(&spec.name, &spec.cluster, id)?)))
-        .collect();
+    observed.claims = context.directory.other_claims(&spec.name, &spec.cluster, claimed);
     Ok((observed, migrate))
 }
 
@@ -604,7 +602,7 @@ fn recreated(plan: &Plan, outcomes: &[Outcome]) -> bool {
 // A workload says how many pods are missing, its pods say why.
 async fn explain(
     cluster: &Cluster,
-    members: &BTreeMap<ObjectId, Live>,
+    members: &BTreeMap<ObjectId, Arc<Live>>,
     unhealthy: &mut [trueup_plan::record::ObjectStatus],
 ) {
     let workloads = unhealthy.iter_mut().filter(|object| {

@@ -9,7 +9,7 @@ pub mod path;
 pub mod tree;
 pub mod yaml;
 
-pub use object::{GroupKind, Manifest, ObjectId, Origin};
+pub use object::{GroupKind, Identity, Manifest, ObjectId, Origin};
 pub use path::{FieldPath, Segment};
 pub use tree::{ContentId, Entry, EntryKind, MemoryTree, Tree, TreeError};
 

@@ -1,8 +1,10 @@
 //! Kubernetes objects by their identity, and rendered manifests with where they came from.
 
 use crate::Value;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
+use std::ops::Deref;
+use std::sync::Arc;
 
 /// An API group (empty for the core group) and a kind: `apps` and `Deployment`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -30,9 +32,14 @@ impl fmt::Display for GroupKind {
     }
 }
 
-/// What makes an object the same object across versions of its API and of its content.
+/// What makes an object the same object across versions of its API and of its content. Copies share their text, since
+/// every stage of a turn names each object.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ObjectId(Arc<Identity>);
+
+/// The parts of an [`ObjectId`].
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct ObjectId {
+pub struct Identity {
     /// API group, empty for the core group. The version is no part of the identity.
     pub group: String,
     /// Kind, such as `ConfigMap`.
@@ -44,9 +51,45 @@ pub struct ObjectId {
 }
 
 impl ObjectId {
+    /// An identity from its parts: the core group and no namespace are empty strings.
+    pub fn new(
+        group: impl Into<String>,
+        kind: impl Into<String>,
+        namespace: impl Into<String>,
+        name: impl Into<String>,
+    ) -> Self {
+        let (group, kind, namespace, name) = (group.into(), kind.into(), namespace.into(), name.into());
+        Self(Arc::new(Identity { group, kind, namespace, name }))
+    }
+
+    /// The same object in another namespace.
+    pub fn in_namespace(&self, namespace: &str) -> Self {
+        Self::new(&self.group, &self.kind, namespace, &self.name)
+    }
+
     /// The group and kind of the object.
     pub fn group_kind(&self) -> GroupKind {
         GroupKind::new(&self.group, &self.kind)
+    }
+}
+
+impl Deref for ObjectId {
+    type Target = Identity;
+
+    fn deref(&self) -> &Identity {
+        &self.0
+    }
+}
+
+impl Serialize for ObjectId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for ObjectId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Self(Arc::new(Identity::deserialize(deserializer)?)))
     }
 }
 
@@ -122,12 +165,7 @@ impl Manifest {
 
     /// The identity as written: an object without a namespace has an empty one.
     pub fn id(&self) -> ObjectId {
-        ObjectId {
-            group: self.group().to_owned(),
-            kind: self.kind().to_owned(),
-            namespace: self.namespace().to_owned(),
-            name: self.name().to_owned(),
-        }
+        ObjectId::new(self.group(), self.kind(), self.namespace(), self.name())
     }
 
     fn metadata(&self, field: &str) -> &str {

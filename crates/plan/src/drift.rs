@@ -220,12 +220,7 @@ mod tests {
 
     fn drift(found: i64, state: DriftState) -> Drifted {
         Drifted {
-            object: ObjectId {
-                group: "apps".into(),
-                kind: "Deployment".into(),
-                namespace: "shop".into(),
-                name: "web".into(),
-            },
+            object: ObjectId::new("apps", "Deployment", "shop", "web"),
             field: "spec.replicas".into(),
             pointer: "/spec/replicas".into(),
             wanted: Some(json!(3)),

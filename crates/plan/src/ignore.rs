@@ -154,12 +154,7 @@ pub fn scales(id: &ObjectId, manifest: &Value) -> Option<ObjectId> {
         (_, _) => return None,
     };
     let group = api_version.rsplit_once('/').map_or("", |(group, _)| group);
-    Some(ObjectId {
-        group: group.to_owned(),
-        kind: kind.to_owned(),
-        namespace: id.namespace.clone(),
-        name: text("name")?.to_owned(),
-    })
+    Some(ObjectId::new(group, kind, &id.namespace, text("name")?))
 }
 
 impl Want {
@@ -195,7 +190,7 @@ mod tests {
     use serde_json::json;
 
     fn id(group: &str, kind: &str, name: &str) -> ObjectId {
-        ObjectId { group: group.into(), kind: kind.into(), namespace: "shop".into(), name: name.into() }
+        ObjectId::new(group, kind, "shop", name)
     }
 
     #[test]

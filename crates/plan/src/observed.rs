@@ -4,6 +4,7 @@ use crate::desired::PRUNE_ANNOTATION;
 use crate::health::{Health, health};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use trueup_merge::compare::Change;
 use trueup_merge::extract::{Extract, Shape, extracted, shape};
 use trueup_merge::token::{Token, token};
@@ -116,7 +117,7 @@ pub enum Seen<'a> {
 #[derive(Clone, Debug, Default)]
 pub struct Observed {
     /// The live members.
-    pub members: BTreeMap<ObjectId, Live>,
+    pub members: BTreeMap<ObjectId, Arc<Live>>,
     /// Wanted objects that exist outside of the target.
     pub strangers: BTreeMap<ObjectId, Stranger>,
     /// Kinds that could not be listed, and why.

@@ -136,7 +136,7 @@ fn definitions(manifests: &[Manifest]) -> BTreeMap<GroupKind, Definition> {
             let versions = spec.get("versions")?.as_array()?;
             let versions =
                 versions.iter().filter_map(|v| v.get("name")?.as_str().map(str::to_owned)).collect();
-            let id = ObjectId { namespace: String::new(), ..manifest.id() };
+            let id = manifest.id().in_namespace("");
             Some((GroupKind::new(group, kind), Definition { id, scope, versions }))
         })
         .collect()
@@ -174,24 +174,23 @@ fn locate(
             }
         },
     };
-    let mut id = manifest.id();
+    let id = manifest.id();
     match scope {
         Scope::Cluster => {
-            id.namespace.clear();
             if let Some(metadata) = manifest.value.get_mut("metadata").and_then(Value::as_object_mut) {
                 metadata.remove("namespace");
             }
+            Ok(if id.namespace.is_empty() { id } else { id.in_namespace("") })
         }
         Scope::Namespaced if id.namespace.is_empty() && placement.namespace.is_empty() => {
-            return Err(Unplaced::Wrong("it names no namespace, and its environment has none".to_owned()));
+            Err(Unplaced::Wrong("it names no namespace, and its environment has none".to_owned()))
         }
         Scope::Namespaced if id.namespace.is_empty() => {
-            placement.namespace.clone_into(&mut id.namespace);
             manifest.value["metadata"]["namespace"] = placement.namespace.into();
+            Ok(id.in_namespace(placement.namespace))
         }
-        Scope::Namespaced => {}
+        Scope::Namespaced => Ok(id),
     }
-    Ok(id)
 }
 
 fn add(desired: &mut Desired, id: ObjectId, wave: i32, mut manifest: Manifest, placement: &Placement<'_>) {
@@ -261,12 +260,7 @@ fn depends_on(text: &str) -> Vec<ObjectId> {
                 [group, kind, name] => (group, "", kind, name),
                 _ => return None,
             };
-            Some(ObjectId {
-                group: group.into(),
-                kind: kind.into(),
-                namespace: namespace.into(),
-                name: name.into(),
-            })
+            Some(ObjectId::new(group, kind, namespace, name))
         })
         .collect()
 }

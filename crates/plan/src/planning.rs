@@ -8,6 +8,7 @@ use crate::observed::{Known, Ledger, Live, Observed, Seen, SetOwner, Stranger, V
 use crate::order::{Stage, stage};
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::sync::Arc;
 use trueup_merge::compare::Change;
 use trueup_model::{ObjectId, Origin};
 
@@ -511,7 +512,7 @@ fn contents<'o>(id: &ObjectId, desired: &'o Desired, observed: &'o Observed) -> 
         ("apiextensions.k8s.io", "CustomResourceDefinition") => defines(&id.name, object),
         (_, _) => false,
     };
-    let stays = |(object, live): &(&ObjectId, &Live)| {
+    let stays = |(object, live): &(&ObjectId, &Arc<Live>)| {
         live.keep
             || observed.claims.contains_key(object)
             || observed.unknown.contains_key(&object.group_kind())

@@ -293,7 +293,7 @@ impl Prover {
         for _ in 0..2000 {
             let members = self.cluster.members(std::slice::from_ref(&subject.set)).members;
             match members.get(&subject.want.id) {
-                Some(seen) if seen.resource_version == version => return (live, Some(seen.clone())),
+                Some(seen) if seen.resource_version == version => return (live, Some(Live::clone(seen))),
                 None if !is_member => return (live, None),
                 Some(_) | None => tokio::time::sleep(Duration::from_millis(2)).await,
             }

@@ -69,7 +69,7 @@ fn object(text: &str) -> ObjectId {
     let (word, name) = text.split_once('/').unwrap();
     let (_, group, kind) = KINDS.into_iter().find(|(known, _, _)| *known == word).unwrap();
     let namespace = if matches!(word, "crd" | "ns" | "sc") { "" } else { "shop" };
-    ObjectId { group: group.into(), kind: kind.into(), namespace: namespace.into(), name: name.into() }
+    ObjectId::new(group, kind, namespace, name)
 }
 
 fn shown(id: &ObjectId) -> String {
