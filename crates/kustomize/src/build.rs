@@ -95,7 +95,7 @@ pub(crate) fn build(
     let mut build = Build { parsed, ..Build::default() };
     match build.run(&folder, options) {
         Some(resources) if build.errors.is_empty() => {
-            Ok(resources.into_list().into_iter().map(manifest).collect())
+            Ok(resources.into_list().into_iter().map(Resource::into_manifest).collect())
         }
         Some(_) | None => {
             let mut errors = build.errors;
@@ -103,10 +103,6 @@ pub(crate) fn build(
             Err(Errors(errors))
         }
     }
-}
-
-fn manifest(resource: Resource) -> Manifest {
-    Manifest { value: resource.value, origin: resource.origin }
 }
 
 impl Build {
@@ -166,9 +162,7 @@ impl Build {
         variables::resolve(all, &mut self.errors);
         self.drop_local(&mut all.resources);
         let kustomization = &target.kustomization;
-        if order::sorts(kustomization.sort_options.as_ref(), options.reorder)
-            && let Some(id) = order::doubled(&all.resources)
-        {
+        if let Some(id) = order::doubled(&all.resources) {
             let message = format!("two resources are called {id} in the end: give one another name");
             self.errors.push(Error::new(&kustomization.place("resources"), "", message));
         }
@@ -197,7 +191,9 @@ impl Build {
     /// Takes away what is marked as configuration of the build itself.
     fn drop_local(&mut self, resources: &mut ResMap) {
         for resource in resources.iter() {
-            if let Err(message) = documents::check(&resource.value) {
+            let nameless = resource.previous.iter().any(|was| was.name.is_empty());
+            let nameless = nameless.then(|| "had no name when another one was given to it".to_owned());
+            if let Some(message) = documents::check(&resource.value).err().or(nameless) {
                 let place = Place::new(resource.origin.path.clone(), resource.origin.line);
                 self.errors.push(Error::new(&place, resource.original_id().to_string(), message));
             }

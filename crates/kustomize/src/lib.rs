@@ -21,6 +21,7 @@ mod load;
 mod merge;
 mod model;
 mod names;
+mod notes;
 mod order;
 mod parsed;
 mod path;

@@ -89,6 +89,7 @@ pub(crate) fn add_hashes(resources: &mut ResMap, errors: &mut Vec<Error>) {
                 resource.remember();
                 let name = format!("{}-{suffix}", resource.name());
                 resource.set_name(&name);
+                resource.untype();
             }
             None => errors.push(Error::new(
                 &Place::new(resource.origin.path.clone(), resource.origin.line),

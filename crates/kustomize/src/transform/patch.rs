@@ -9,9 +9,9 @@ use crate::merge::schema::Schema;
 use crate::merge::strategic::{Merge, Outcome};
 use crate::model::Selector;
 use crate::resmap::ResMap;
+use crate::notes::Kept;
 use crate::resource::Resource;
 use crate::text;
-use serde_json::Map;
 use trueup_model::Value;
 use trueup_model::yaml::{self, Document, Reading};
 
@@ -204,10 +204,11 @@ impl Patch {
             resource.remember();
         }
         let merge = Merge { schema };
-        if merge.object(&mut resource.value, patch)? == Outcome::Goes {
+        if resource.with_notes(|value| merge.object(value, patch), Kept::None)? == Outcome::Goes {
             resource.value = Value::Null;
             return Ok(Outcome::Goes);
         }
+        resource.write_identity_as_text();
         let [name, namespace, kind] = kept;
         if !self.allow_kind_change && resource.kind() != kind {
             resource.set_kind(&kind);
@@ -218,6 +219,7 @@ impl Patch {
         if resource.namespace() != namespace {
             resource.set_namespace(&namespace);
         }
+        resource.untype();
         Ok(Outcome::Stays)
     }
 
@@ -228,13 +230,9 @@ impl Patch {
                 if self.via == Via::Patches {
                     resource.remember();
                 }
-                if !resource.previous.is_empty() || resource.needs_hash || !resource.prefixes.is_empty() {
-                    // kustomize notes names in annotations, so that there is something to add to.
-                    if let Some(metadata) = resource.metadata_mut() {
-                        metadata.entry("annotations").or_insert_with(|| Value::Object(Map::new()));
-                    }
-                }
-                json6902::apply(&mut resource.value, operations)
+                resource.with_notes(|value| json6902::apply(value, operations), Kept::Identity)?;
+                resource.write_identity_as_text();
+                Ok::<(), String>(())
             });
             if let Err(message) = result {
                 errors.push(complain(&self.place, resources.get(position), message));

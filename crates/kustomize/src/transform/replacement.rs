@@ -24,7 +24,7 @@ pub(crate) fn replace(
 ) {
     for replacement in replacements {
         let place = &place.at(replacement.line);
-        let value = match source_value(resources, replacement, place) {
+        let mut value = match source_value(resources, replacement, place) {
             Ok(value) => value,
             Err(error) => {
                 errors.push(error);
@@ -33,7 +33,7 @@ pub(crate) fn replace(
         };
         for target in &replacement.targets {
             if let Err(error) =
-                Target::new(target, place).and_then(|target| target.write(resources, &value, place))
+                Target::new(target, place).and_then(|target| target.write(resources, &mut value, place))
             {
                 errors.push(error);
             }
@@ -46,6 +46,27 @@ pub(crate) fn replace(
 pub(crate) enum Carried {
     Untyped(String),
     Value(Value),
+}
+
+/// A value and the field that it is: kustomize hands on the field itself, so that a replacement which writes to its own
+/// source goes on with what it wrote.
+struct Live<'s> {
+    value: Carried,
+    source: Option<(usize, &'s [String])>,
+}
+
+impl Live<'_> {
+    /// Looks again after the field at `path` of a resource was written.
+    fn refresh(&mut self, resource: &Resource, position: usize, path: &[String]) {
+        let Some((_, field)) = self.source.filter(|(source, _)| *source == position) else { return };
+        if path.len() < field.len() {
+            // A field further up took its place; the one that was read stays as it was.
+            let above = path.iter().zip(field).all(|(written, own)| written == own);
+            self.source = self.source.filter(|_| !above);
+        } else if let Ok(Some(value)) = lookup(&resource.value, field) {
+            self.value = Carried::Value(value.clone());
+        }
+    }
 }
 
 impl Carried {
@@ -73,11 +94,17 @@ impl Carried {
     }
 }
 
-fn source_value(resources: &mut ResMap, replacement: &Replacement, place: &Place) -> Result<Carried, Error> {
+fn source_value<'s>(
+    resources: &mut ResMap,
+    replacement: &'s Replacement,
+    place: &Place,
+) -> Result<Live<'s>, Error> {
     let fail = |message: String| Error::new(place, "replacements", message);
     let (selector, path, options) = match &replacement.source {
         ReplacementSource::Invalid(message) => return Err(fail((*message).to_owned())),
-        ReplacementSource::Value(text) => return Ok(Carried::Untyped(text.clone())),
+        ReplacementSource::Value(text) => {
+            return Ok(Live { value: Carried::Untyped(text.clone()), source: None });
+        }
         ReplacementSource::Field { selector, path, options } => (selector, path, options),
     };
     let position = source_resource(resources, selector).map_err(fail)?;
@@ -97,7 +124,7 @@ fn source_value(resources: &mut ResMap, replacement: &Replacement, place: &Place
         .filter(|value| !is_nothing(value))
         .ok_or_else(missing)?;
     if options.delimiter.is_empty() {
-        return Ok(Carried::Value(value.clone()));
+        return Ok(Live { value: Carried::Value(value.clone()), source: Some((position, path)) });
     }
     if value.is_object() || value.is_array() {
         return Err(complain(place, resource, "a delimiter cuts texts only, not lists or mappings"));
@@ -111,7 +138,8 @@ fn source_value(resources: &mut ResMap, replacement: &Replacement, place: &Place
             format!("{text:?} has {} parts, there is no index {}", parts.len(), options.index),
         )
     })?;
-    Ok(Carried::Value(if value.is_string() { Value::from(*part) } else { text::plain(part) }))
+    let part = if value.is_string() { Value::from(*part) } else { text::plain(part) };
+    Ok(Live { value: Carried::Value(part), source: None })
 }
 
 fn is_nothing(value: &Value) -> bool {
@@ -187,7 +215,7 @@ impl<'t> Target<'t> {
         })
     }
 
-    fn write(&self, resources: &mut ResMap, value: &Carried, place: &Place) -> Result<(), Error> {
+    fn write(&self, resources: &mut ResMap, live: &mut Live<'_>, place: &Place) -> Result<(), Error> {
         let plain = !self.name.is_empty()
             && self.name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
         let candidates = if plain { resources.with_name(self.name) } else { (0..resources.len()).collect() };
@@ -197,8 +225,14 @@ impl<'t> Target<'t> {
             }
             for path in &self.paths {
                 resources
-                    .change(position, |resource| set_path(&mut resource.value, path, value, self.options))
-                    .map_err(|message| complain(place, resources.get(position), message))?;
+                    .change(position, |resource| {
+                        let untyped = resource.untyped.name && path[..] == ["metadata", "name"];
+                        set_path(&mut resource.value, path, &live.value, self.options, untyped)?;
+                        resource.write_identity_as_text();
+                        live.refresh(resource, position, path);
+                        Ok(())
+                    })
+                    .map_err(|message: String| complain(place, resources.get(position), message))?;
             }
         }
         Ok(())
@@ -238,11 +272,12 @@ fn set_path(
     path: &[String],
     value: &Carried,
     options: &FieldOptions,
+    untyped: bool,
 ) -> Result<(), String> {
     if set_inside_text(object, path, value, options) {
         return Ok(());
     }
-    let mut set = |field: &mut Value, made: bool| set_field(field, made, value, options);
+    let mut set = |field: &mut Value, made: bool| set_field(field, made || untyped, value, options);
     let written = visit(object, path, value.create(options), &mut set)
         .map_err(|message| format!("the field {} cannot be replaced: {message}", path.join(".")))?;
     if written == 0 {

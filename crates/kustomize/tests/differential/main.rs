@@ -7,19 +7,20 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on stops where it is")]
 #![allow(clippy::print_stdout, reason = "a test says how much it compared")]
 
+mod case;
 mod grow;
 mod oracle;
 mod shrink;
 
-use grow::{Files, Numbers};
+use case::{Case, Files, ROOT};
+use grow::Numbers;
 use oracle::Oracle;
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::env;
 use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
 use trueup_kustomize::{Options, build};
 use trueup_model::{MemoryTree, yaml};
-
-const ROOT: &str = "top";
 
 /// Seeds whose trees are known to differ, each with what is still to be mended. One that holds fails the test.
 const OPEN: &[(u64, &str)] = &[
@@ -67,17 +68,10 @@ fn number(name: &str, otherwise: u64) -> u64 {
 }
 
 fn printed(files: &Files, oracle: &mut Oracle) -> String {
-    let theirs = oracle.build(files, ROOT);
-    let mut case = json!({"root": ROOT, "files": files});
-    match &theirs {
-        Ok(output) => case["output"] = json!(output),
-        Err(error) => case["error"] = json!(error),
-    }
-    let texts: Vec<String> = files.iter().map(|(path, text)| format!("## {path}\n{text}")).collect();
-    let texts = texts.concat();
-    let show =
-        |answer: &Result<String, String>| answer.clone().unwrap_or_else(|error| format!("refused: {error}"));
-    format!("{texts}## kustomize\n{}\n## ours\n{}\n## case\n{case}\n", show(&theirs), show(&ours(files)))
+    let answer = oracle.build(files, ROOT);
+    let case = Case { why: String::new(), files: files.clone(), answer: Some(answer) };
+    let ours = ours(files).unwrap_or_else(|error| format!("refused: {error}"));
+    format!("{}---- ours\n{ours}\n", case.written())
 }
 
 #[test]
@@ -123,6 +117,40 @@ fn random_trees_are_rendered_or_refused_as_kustomize_does() {
         let _ = writeln!(report, "\n# seed {seed}: {found:?}\n{case}");
     }
     assert!(all == 0, "{all} of {count} trees differ:\n{report}");
+}
+
+/// With `TRUEUP_RECORD` the answers are written anew: a new case needs no more than its files. `TRUEUP_RECORD` may also
+/// name a folder of cases, to see how they stand.
+#[test]
+fn the_recorded_cases_say_what_kustomize_says() {
+    let record = env::var_os("TRUEUP_RECORD").map(PathBuf::from);
+    let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/regressions");
+    let folder = record.clone().filter(|folder| folder.is_dir()).unwrap_or(own);
+    let mut oracle = Oracle::start();
+    let mut wrong = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let text = std::fs::read_to_string(&path).unwrap();
+        let mut case = Case::read(&text);
+        let theirs = oracle.build(&case.files, ROOT);
+        let same = match (&theirs, &case.answer) {
+            (Ok(theirs), Some(Ok(recorded))) => theirs == recorded,
+            (Err(_), Some(Err(_))) => true,
+            (Ok(_) | Err(_), _) => false,
+        };
+        if same {
+            continue;
+        }
+        if record.is_some() {
+            let found = verdict(&ours(&case.files), &theirs);
+            println!("{found:?} {}\n{}", path.display(), printed(&case.files, &mut oracle));
+            case.answer = Some(theirs);
+            std::fs::write(&path, case.written()).unwrap();
+        } else {
+            wrong.push(format!("{}: kustomize says {theirs:?}", path.display()));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 /// Keys are left out that are known to be read in another way: a comment behind a key (`x # c: 1`, one word to
