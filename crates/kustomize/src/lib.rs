@@ -29,6 +29,7 @@ mod plugins;
 mod resmap;
 mod resource;
 mod scope;
+mod shared;
 mod steps;
 mod structured;
 mod text;

@@ -2,6 +2,7 @@
 //! done with it at the end. Notes of the build never stand in the value itself.
 
 use crate::id::{self, GvkRef, Id};
+use crate::shared::Shared;
 use crate::text;
 use crate::trace::TraceNote;
 use serde_json::Map;
@@ -54,6 +55,8 @@ pub(crate) struct Resource {
     pub(crate) needs_hash: bool,
     /// Which parts of the identity are printed as what they would be read as, see [`Untyped`].
     pub(crate) untyped: Untyped,
+    /// Entries that are one in several places.
+    pub(crate) shared: Vec<Shared>,
     /// Names of the vars that take their value from here.
     pub(crate) variables: Vec<String>,
     /// Where it came from, for `buildMetadata: [originAnnotations]`.
@@ -73,6 +76,7 @@ impl Resource {
             behavior: Behavior::Unspecified,
             needs_hash: false,
             untyped: Untyped::default(),
+            shared: Vec::new(),
             variables: Vec::new(),
             source: None,
             transformations: Vec::new(),

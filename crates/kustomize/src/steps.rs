@@ -68,6 +68,7 @@ impl Step {
     pub(crate) fn leave_notes(&self, resources: &mut ResMap) {
         let Some(note) = &self.note else { return };
         for resource in resources.contents_mut() {
+            resource.unshare_annotations();
             for _ in 0..self.times {
                 match &resource.source {
                     None => resource.source = Some(Rc::clone(note)),

@@ -20,9 +20,7 @@ fn check(case: &Case) -> Option<String> {
         printed.join("---\n")
     });
     match (ours, case.answer.as_ref()?) {
-        (Ok(ours), Ok(wanted)) => {
-            (ours != *wanted).then(|| format!("--- wanted\n{wanted}\n--- got\n{ours}"))
-        }
+        (Ok(ours), Ok(wanted)) => (ours != *wanted).then(|| format!("--- wanted\n{wanted}\n--- got\n{ours}")),
         (Ok(ours), Err(error)) => Some(format!("not refused; kustomize says {error}\n--- got\n{ours}")),
         (Err(errors), Ok(_)) => Some(format!("refused: {errors}")),
         (Err(_), Err(_)) => None,

@@ -8,9 +8,10 @@ use crate::merge::json6902::{self, Operation};
 use crate::merge::schema::Schema;
 use crate::merge::strategic::{Merge, Outcome};
 use crate::model::Selector;
-use crate::resmap::ResMap;
 use crate::notes::Kept;
+use crate::resmap::ResMap;
 use crate::resource::Resource;
+use crate::shared::Written;
 use crate::text;
 use trueup_model::Value;
 use trueup_model::yaml::{self, Document, Reading};
@@ -209,6 +210,7 @@ impl Patch {
             return Ok(Outcome::Goes);
         }
         resource.write_identity_as_text();
+        resource.settle_shared(Written::InPlace);
         let [name, namespace, kind] = kept;
         if !self.allow_kind_change && resource.kind() != kind {
             resource.set_kind(&kind);
@@ -232,6 +234,7 @@ impl Patch {
                 }
                 resource.with_notes(|value| json6902::apply(value, operations), Kept::Identity)?;
                 resource.write_identity_as_text();
+                resource.shared.clear();
                 Ok::<(), String>(())
             });
             if let Err(message) = result {

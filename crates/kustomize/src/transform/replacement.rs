@@ -10,6 +10,7 @@ use crate::model::{FieldOptions, Replacement, ReplacementSource, ReplacementTarg
 use crate::path::{list_key, split_fields};
 use crate::resmap::ResMap;
 use crate::resource::Resource;
+use crate::shared::Written;
 use crate::structured;
 use crate::text;
 use crate::transform::select_path::{Create, lookup, visit};
@@ -229,6 +230,8 @@ impl<'t> Target<'t> {
                         let untyped = resource.untyped.name && path[..] == ["metadata", "name"];
                         set_path(&mut resource.value, path, &live.value, self.options, untyped)?;
                         resource.write_identity_as_text();
+                        let scalar = live.value.is_scalar();
+                        resource.settle_shared(if scalar { Written::InPlace } else { Written::Anew });
                         live.refresh(resource, position, path);
                         Ok(())
                     })
