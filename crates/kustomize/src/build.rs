@@ -13,7 +13,8 @@ use crate::model::Variable;
 use crate::order;
 use crate::resmap::ResMap;
 use crate::resource::{Behavior, Resource};
-use crate::steps::Step;
+use crate::spelled::Spellings;
+use crate::steps::{Context, Step};
 use crate::trace::{self, TraceNote, Wanted};
 use crate::transform::metadata;
 use crate::{Options, Parsed, Reorder, crds, names, plugins, steps, variables};
@@ -221,28 +222,29 @@ impl Build {
         if self.errors.len() > before {
             return;
         }
+        let spellings = Spellings::new(target.folder.tree);
         for step in steps.iter().chain(&plugins) {
-            self.run_step(step, &mut into.resources);
+            self.run_step(step, &mut into.resources, &spellings);
         }
         if self.errors.len() == before {
-            self.validate(&validators, into);
+            self.validate(&validators, into, &spellings);
         }
         if self.errors.len() == before {
             variables::declare(into, &target.kustomization, &mut self.errors);
         }
     }
 
-    fn run_step(&mut self, step: &Step, resources: &mut ResMap) {
+    fn run_step(&mut self, step: &Step, resources: &mut ResMap, spellings: &Spellings<'_>) {
         let schema = if step.needs_schema() { self.schema() } else { Arc::clone(&self.schema.schema) };
-        step.run(resources, &schema, &mut self.errors);
+        step.run(resources, &Context { schema: &schema, spellings }, &mut self.errors);
         step.leave_notes(resources);
     }
 
     /// Validators must leave everything as it is.
-    fn validate(&mut self, validators: &[Step], into: &mut Accumulator) {
+    fn validate(&mut self, validators: &[Step], into: &mut Accumulator, spellings: &Spellings<'_>) {
         for validator in validators {
             let before: Vec<Value> = into.resources.iter().map(|resource| resource.value.clone()).collect();
-            self.run_step(validator, &mut into.resources);
+            self.run_step(validator, &mut into.resources, spellings);
             let same = before.len() == into.resources.len()
                 && before.iter().zip(into.resources.iter()).all(|(before, after)| *before == after.value);
             if !same {

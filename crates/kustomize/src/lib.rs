@@ -30,6 +30,7 @@ mod resmap;
 mod resource;
 mod scope;
 mod shared;
+mod spelled;
 mod steps;
 mod structured;
 mod text;

@@ -5,6 +5,7 @@
 //! they stand beside the value, and one annotation stands for all of them while a patch is at work.
 
 use crate::resource::{Behavior, Resource};
+use crate::text;
 use serde_json::Map;
 use trueup_model::Value;
 
@@ -15,6 +16,19 @@ pub(crate) enum Kept {
     None,
     /// All but origin and transformations: who applies JSON patches puts them back.
     Identity,
+}
+
+/// Writes labels or annotations anew as kustomize does: all entries are texts, and none is written when there are none.
+pub(crate) fn write_as_text(object: &mut Value, field: &str) {
+    let Some(Value::Object(metadata)) = object.get_mut("metadata") else { return };
+    let Some(entries) = metadata.get_mut(field) else { return };
+    let Some(entries) = entries.as_object_mut().filter(|entries| !entries.is_empty()) else {
+        metadata.remove(field);
+        return;
+    };
+    for entry in entries.values_mut().filter(|entry| !entry.is_string()) {
+        *entry = Value::String(text::of(entry).unwrap_or_default().into_owned());
+    }
 }
 
 const STAND_IN: &str = "internal.config.kubernetes.io/notes";

@@ -55,6 +55,8 @@ pub(crate) struct Resource {
     pub(crate) needs_hash: bool,
     /// Which parts of the identity are printed as what they would be read as, see [`Untyped`].
     pub(crate) untyped: Untyped,
+    /// Values that no step changed are those of the file, so that it can be asked how they are written.
+    pub(crate) as_written: bool,
     /// Entries that are one in several places.
     pub(crate) shared: Vec<Shared>,
     /// Names of the vars that take their value from here.
@@ -76,6 +78,7 @@ impl Resource {
             behavior: Behavior::Unspecified,
             needs_hash: false,
             untyped: Untyped::default(),
+            as_written: true,
             shared: Vec::new(),
             variables: Vec::new(),
             source: None,

@@ -9,6 +9,7 @@
 
 use super::lists;
 use super::schema::{Schema, ShapeId};
+use crate::spelled::is_bare;
 use serde_json::Map;
 use trueup_model::Value;
 
@@ -41,6 +42,8 @@ pub(crate) const DIRECTIVE: &str = "$patch";
 #[derive(Clone, Copy)]
 pub(crate) struct Merge<'s> {
     pub(crate) schema: &'s Schema,
+    /// Fields that nothing is written for are marked, and go wherever the merge comes by.
+    pub(crate) bare: bool,
 }
 
 impl Merge<'_> {
@@ -66,6 +69,9 @@ impl Merge<'_> {
         patch: &Value,
         shape: Option<ShapeId>,
     ) -> Result<Outcome, Mismatch> {
+        if self.bare && is_bare(value) {
+            *value = Value::Null;
+        }
         match (&mut *value, patch) {
             (_, Value::Null) => Ok(Outcome::Goes),
             (Value::Null, _) => match self.fresh(patch, shape, Level::Outer)? {
@@ -129,7 +135,10 @@ impl Merge<'_> {
                 }
             }
         }
-        if shape.is_some() {
+        if self.bare {
+            fields.retain(|_, value| !is_bare(value));
+        }
+        if shape.is_some() || self.bare {
             for (name, value) in fields.iter_mut().filter(|(name, _)| !changes.contains_key(*name)) {
                 self.settle(value, self.schema.field(shape, name)).map_err(|m| m.below(name))?;
             }
@@ -179,11 +188,14 @@ impl Merge<'_> {
 
     /// A value that the patch does not touch: its keyed lists are put in the form that merging gives them.
     pub(crate) fn settle(self, value: &mut Value, shape: Option<ShapeId>) -> Result<(), Mismatch> {
-        if shape.is_none() {
+        if shape.is_none() && !self.bare {
             return Ok(());
         }
         match value {
             Value::Object(fields) => {
+                if self.bare {
+                    fields.retain(|_, value| !is_bare(value));
+                }
                 for (name, field) in fields.iter_mut() {
                     self.settle(field, self.schema.field(shape, name)).map_err(|m| m.below(name))?;
                 }

@@ -5,14 +5,14 @@ use super::select::Matcher;
 use crate::error::{Error, Place};
 use crate::load::documents;
 use crate::merge::json6902::{self, Operation};
-use crate::merge::schema::Schema;
 use crate::merge::strategic::{Merge, Outcome};
 use crate::model::Selector;
-use crate::notes::Kept;
+use crate::notes::{self, Kept};
 use crate::resmap::ResMap;
 use crate::resource::Resource;
 use crate::shared::Written;
-use crate::text;
+use crate::spelled;
+use crate::steps::Context;
 use trueup_model::Value;
 use trueup_model::yaml::{self, Document, Reading};
 
@@ -107,19 +107,19 @@ impl Patch {
     }
 
     /// Applies the patch to its targets.
-    pub(crate) fn apply(&self, resources: &mut ResMap, schema: &Schema, errors: &mut Vec<Error>) {
+    pub(crate) fn apply(&self, resources: &mut ResMap, context: &Context<'_>, errors: &mut Vec<Error>) {
         match &self.content {
             Content::Json(operations) => self.apply_json(resources, operations, errors),
             Content::Strategic(patches) => match &self.target {
                 Some(target) => {
                     let Some(patch) = patches.first() else { return };
                     let positions = target.select(resources);
-                    self.merge_into(resources, &positions, patch, schema, errors);
+                    self.merge_into(resources, &positions, patch, context, errors);
                 }
                 None => {
                     for patch in patches {
                         match self.named_target(resources, patch) {
-                            Ok(position) => self.merge_into(resources, &[position], patch, schema, errors),
+                            Ok(position) => self.merge_into(resources, &[position], patch, context, errors),
                             Err(error) => errors.push(error),
                         }
                     }
@@ -168,18 +168,24 @@ impl Patch {
         resources: &mut ResMap,
         positions: &[usize],
         patch: &Resource,
-        schema: &Schema,
+        context: &Context<'_>,
         errors: &mut Vec<Error>,
     ) {
         let several = self.target.is_some() || self.via == Via::StrategicMerge;
-        let prepared = several.then(|| as_kustomize_copies(&patch.value));
+        let prepared = if several {
+            Some(as_kustomize_copies(&patch.value, &["labels", "annotations"]))
+        } else {
+            // What is allowed is noted in the annotations, which are written anew for it.
+            let noted = self.allow_name_change || self.allow_kind_change;
+            noted.then(|| as_kustomize_copies(&patch.value, &["annotations"]))
+        };
         let mut goes = false;
         for position in positions {
             let mut value = prepared.as_ref().unwrap_or(&patch.value).clone();
             if several && let Some(fields) = value.as_object_mut() {
                 fields.insert("apiVersion".to_owned(), Value::from(resources.get(*position).api_version()));
             }
-            let merged = resources.change(*position, |resource| self.merge_one(resource, &value, schema));
+            let merged = resources.change(*position, |resource| self.merge_one(resource, &value, context));
             match merged {
                 Ok(Outcome::Stays) => {}
                 Ok(Outcome::Goes) => goes = true,
@@ -199,15 +205,23 @@ impl Patch {
         }
     }
 
-    fn merge_one(&self, resource: &mut Resource, patch: &Value, schema: &Schema) -> Result<Outcome, String> {
+    fn merge_one(
+        &self,
+        resource: &mut Resource,
+        patch: &Value,
+        context: &Context<'_>,
+    ) -> Result<Outcome, String> {
         let kept = [resource.name().to_owned(), resource.namespace().to_owned(), resource.kind().to_owned()];
         if self.allow_name_change || self.allow_kind_change {
             resource.remember();
         }
-        let merge = Merge { schema };
+        let merge = Merge { schema: context.schema, bare: context.spellings.mark_bare(resource) };
         if resource.with_notes(|value| merge.object(value, patch), Kept::None)? == Outcome::Goes {
             resource.value = Value::Null;
             return Ok(Outcome::Goes);
+        }
+        if merge.bare {
+            spelled::unmark(&mut resource.value);
         }
         resource.write_identity_as_text();
         resource.settle_shared(Written::InPlace);
@@ -233,6 +247,8 @@ impl Patch {
                     resource.remember();
                 }
                 resource.with_notes(|value| json6902::apply(value, operations), Kept::Identity)?;
+                notes::write_as_text(&mut resource.value, "annotations");
+                resource.as_written = false;
                 resource.write_identity_as_text();
                 resource.shared.clear();
                 Ok::<(), String>(())
@@ -244,28 +260,11 @@ impl Patch {
     }
 }
 
-/// Labels and annotations become text, and null ones disappear, as when kustomize copies a patch.
-fn as_kustomize_copies(patch: &Value) -> Value {
+/// Labels and annotations become text, and empty ones disappear, as when kustomize copies a patch.
+fn as_kustomize_copies(patch: &Value, fields: &[&str]) -> Value {
     let mut patch = patch.clone();
-    if let Some(Value::Object(metadata)) = patch.get_mut("metadata") {
-        for field in ["labels", "annotations"] {
-            let entries = match metadata.get_mut(field) {
-                None => continue,
-                Some(Value::Object(entries)) => entries,
-                Some(_) => {
-                    metadata.remove(field);
-                    continue;
-                }
-            };
-            for entry in entries.values_mut() {
-                if let Some(written) = (!entry.is_string()).then(|| text::of(entry)).flatten() {
-                    *entry = Value::String(written.into_owned());
-                }
-            }
-            if entries.is_empty() {
-                metadata.remove(field);
-            }
-        }
+    for field in fields {
+        notes::write_as_text(&mut patch, field);
     }
     patch
 }

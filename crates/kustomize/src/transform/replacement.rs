@@ -11,6 +11,7 @@ use crate::path::{list_key, split_fields};
 use crate::resmap::ResMap;
 use crate::resource::Resource;
 use crate::shared::Written;
+use crate::spelled::Spellings;
 use crate::structured;
 use crate::text;
 use crate::transform::select_path::{Create, lookup, visit};
@@ -20,12 +21,13 @@ use trueup_model::Value;
 pub(crate) fn replace(
     resources: &mut ResMap,
     replacements: &[Replacement],
+    spellings: &Spellings<'_>,
     place: &Place,
     errors: &mut Vec<Error>,
 ) {
     for replacement in replacements {
         let place = &place.at(replacement.line);
-        let mut value = match source_value(resources, replacement, place) {
+        let mut value = match source_value(resources, replacement, spellings, place) {
             Ok(value) => value,
             Err(error) => {
                 errors.push(error);
@@ -47,6 +49,8 @@ pub(crate) fn replace(
 pub(crate) enum Carried {
     Untyped(String),
     Value(Value),
+    /// A scalar whose text in its file is another than that of the value.
+    Written(Value, String),
 }
 
 /// A value and the field that it is: kustomize hands on the field itself, so that a replacement which writes to its own
@@ -64,7 +68,9 @@ impl Live<'_> {
             // A field further up took its place; the one that was read stays as it was.
             let above = path.iter().zip(field).all(|(written, own)| written == own);
             self.source = self.source.filter(|_| !above);
-        } else if let Ok(Some(value)) = lookup(&resource.value, field) {
+        } else if let Ok(Some(value)) = lookup(&resource.value, field)
+            && !self.value.is(value)
+        {
             self.value = Carried::Value(value.clone());
         }
     }
@@ -73,14 +79,21 @@ impl Live<'_> {
 impl Carried {
     fn text(&self) -> String {
         match self {
-            Self::Untyped(text) => text.clone(),
+            Self::Untyped(text) | Self::Written(_, text) => text.clone(),
             Self::Value(value) => text::or_empty(Some(value)).into_owned(),
+        }
+    }
+
+    fn is(&self, value: &Value) -> bool {
+        match self {
+            Self::Untyped(_) => false,
+            Self::Value(own) | Self::Written(own, _) => own == value,
         }
     }
 
     fn is_scalar(&self) -> bool {
         match self {
-            Self::Untyped(_) => true,
+            Self::Untyped(_) | Self::Written(..) => true,
             Self::Value(value) => !value.is_object() && !value.is_array(),
         }
     }
@@ -90,7 +103,7 @@ impl Carried {
             _ if !options.create => Create::Never,
             Self::Value(Value::Object(_)) => Create::Map,
             Self::Value(Value::Array(_)) => Create::List,
-            Self::Value(_) | Self::Untyped(_) => Create::Scalar,
+            Self::Value(_) | Self::Untyped(_) | Self::Written(..) => Create::Scalar,
         }
     }
 }
@@ -98,6 +111,7 @@ impl Carried {
 fn source_value<'s>(
     resources: &mut ResMap,
     replacement: &'s Replacement,
+    spellings: &Spellings<'_>,
     place: &Place,
 ) -> Result<Live<'s>, Error> {
     let fail = |message: String| Error::new(place, "replacements", message);
@@ -125,12 +139,17 @@ fn source_value<'s>(
         .filter(|value| !is_nothing(value))
         .ok_or_else(missing)?;
     if options.delimiter.is_empty() {
-        return Ok(Live { value: Carried::Value(value.clone()), source: Some((position, path)) });
+        let carried = match spellings.of(resource, value) {
+            Some(written) => Carried::Written(value.clone(), written),
+            None => Carried::Value(value.clone()),
+        };
+        return Ok(Live { value: carried, source: Some((position, path)) });
     }
     if value.is_object() || value.is_array() {
         return Err(complain(place, resource, "a delimiter cuts texts only, not lists or mappings"));
     }
-    let text = text::or_empty(Some(value));
+    let written = spellings.of(resource, value);
+    let text = written.unwrap_or_else(|| text::or_empty(Some(value)).into_owned());
     let parts: Vec<&str> = text.split(&options.delimiter).collect();
     let part = usize::try_from(options.index).ok().and_then(|index| parts.get(index)).ok_or_else(|| {
         complain(
@@ -336,13 +355,17 @@ fn set_field(field: &mut Value, made: bool, value: &Carried, options: &FieldOpti
     if !is_scalar || (made && !value.is_scalar()) {
         *field = match value {
             Carried::Value(value) if options.delimiter.is_empty() => value.clone(),
-            Carried::Value(_) | Carried::Untyped(_) => text::plain(&text),
+            Carried::Written(value, written) if *written == text => value.clone(),
+            Carried::Value(_) | Carried::Untyped(_) | Carried::Written(..) => text::plain(&text),
         };
         return Ok(());
     }
     let new = match field {
         Value::String(_) if !made => Value::String(text),
-        Value::String(_) => text::plain(&text),
+        Value::String(_) => match value {
+            Carried::Written(value, written) if *written == text => value.clone(),
+            Carried::Value(_) | Carried::Untyped(_) | Carried::Written(..) => text::plain(&text),
+        },
         Value::Null | Value::Bool(_) | Value::Number(_) => {
             let new = text::plain(&text);
             if std::mem::discriminant(&new) != std::mem::discriminant(field) {
