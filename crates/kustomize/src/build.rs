@@ -210,9 +210,10 @@ impl Build {
     /// Carries out one kustomization on top of what is in `into`.
     fn accumulate(&mut self, into: &mut Accumulator, target: &Target<'_>) {
         let before = self.errors.len();
+        let spellings = Spellings::new(target.folder.tree);
         self.add_resources(into, target, &target.kustomization.resources, "resources");
         self.configure(into, target);
-        self.generate(into, target);
+        self.generate(into, target, &spellings);
         self.add_components(into, target);
         let steps = steps::configure(self, target, &into.config);
         let plugins = self.plugin_resources(target, &target.kustomization.transformers, "transformers");
@@ -222,7 +223,6 @@ impl Build {
         if self.errors.len() > before {
             return;
         }
-        let spellings = Spellings::new(target.folder.tree);
         for step in steps.iter().chain(&plugins) {
             self.run_step(step, &mut into.resources, &spellings);
         }
@@ -302,7 +302,7 @@ impl Build {
         read.map_err(|message| self.errors.push(Error::new(&target.at(path.line), field, message))).ok()
     }
 
-    fn generate(&mut self, into: &mut Accumulator, target: &Target<'_>) {
+    fn generate(&mut self, into: &mut Accumulator, target: &Target<'_>, spellings: &Spellings<'_>) {
         let kustomization = &target.kustomization;
         let mut generated = Vec::new();
         for (generators, kind) in [
@@ -322,12 +322,12 @@ impl Build {
         let plugins = self.plugin_resources(target, &kustomization.generators, "generators");
         generated.extend(plugins::generate(self, target, plugins));
         for resource in generated {
-            self.absorb(&mut into.resources, resource);
+            self.absorb(&mut into.resources, resource, spellings);
         }
     }
 
     /// Adds a generated resource, or merges it with the one that it is for.
-    fn absorb(&mut self, resources: &mut ResMap, resource: Resource) {
+    fn absorb(&mut self, resources: &mut ResMap, resource: Resource, spellings: &Spellings<'_>) {
         let place = Place::new(resource.origin.path.clone(), resource.origin.line);
         let id = resource.id().to_string();
         let mut fail = |message: String| self.errors.push(Error::new(&place, id.clone(), message));
@@ -338,7 +338,7 @@ impl Build {
             }
             ([], Behavior::Unspecified | Behavior::Create) => self.append(resources, resource),
             ([position], Behavior::Merge | Behavior::Replace) => {
-                match generate::absorb(resources.get(*position), resource) {
+                match generate::absorb(resources.get(*position), resource, spellings) {
                     Ok(merged) => {
                         resources.replace(*position, merged);
                     }

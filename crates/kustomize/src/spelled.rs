@@ -14,8 +14,10 @@ use std::rc::Rc;
 use trueup_model::yaml::{self, Content, Node};
 use trueup_model::{Tree, Value, tree};
 
-/// Stands for null where nothing is written, while a strategic merge is at work. No YAML holds it.
-pub(crate) const BARE: &str = "\0";
+/// Stands for null where nothing is written, while a strategic merge is at work.
+const BARE: &str = "\0bare\0";
+/// Stands before a text in quotes that a strategic merge may put something else in the place of.
+const QUOTED: &str = "\0quoted\0";
 
 /// The files that were read once more.
 pub(crate) struct Spellings<'t> {
@@ -47,17 +49,11 @@ impl<'t> Spellings<'t> {
 
     /// What is written for a scalar of the resource, where that is not the text that the value has by itself.
     pub(crate) fn of(&self, resource: &Resource, scalar: &Value) -> Option<String> {
-        let asks = match scalar {
-            Value::Number(_) | Value::Bool(_) => true,
-            // A date without quotes is an instant.
-            Value::String(text) => text.ends_with('Z') && text.contains('T'),
-            Value::Null | Value::Array(_) | Value::Object(_) => false,
-        };
-        if !asks || !resource.as_written {
+        if !may_be_odd(scalar) || !resource.as_written {
             return None;
         }
         let file = self.file(&resource.origin.path)?;
-        let document = file.documents.iter().find(|node| node.at.line == resource.origin.line)?;
+        let document = file.document(resource)?;
         let node = find(&resource.value, document, scalar)?;
         let written = file.token(node)?;
         (node.content == Content::Scalar(scalar.clone()) && !written.starts_with(['"', '\'']))
@@ -70,12 +66,141 @@ impl<'t> Spellings<'t> {
             return false;
         }
         let Some(file) = self.file(&resource.origin.path) else { return false };
-        let document = file.documents.iter().find(|node| node.at.line == resource.origin.line);
-        document.is_some_and(|document| mark(&mut resource.value, document, &file))
+        file.document(resource).is_some_and(|document| mark(&mut resource.value, document, &file))
+    }
+
+    /// Marks the texts in quotes that the patch has a number or boolean for: the quotes stay, and make it a text. True when
+    /// there are any.
+    pub(crate) fn mark_quoted(
+        &self,
+        resource: &mut Resource,
+        patch: &Value,
+        written: &[(Value, String)],
+    ) -> bool {
+        if !has_conflict(&resource.value, patch, written) {
+            return false;
+        }
+        let file = resource.as_written.then(|| self.file(&resource.origin.path)).flatten();
+        let document = file.as_ref().and_then(|file| Some((file.document(resource)?, &**file)));
+        mark_conflicts(&mut resource.value, patch, document, written);
+        true
+    }
+}
+
+/// Whether a scalar may be written otherwise than it prints.
+fn may_be_odd(scalar: &Value) -> bool {
+    match scalar {
+        Value::Number(_) | Value::Bool(_) => true,
+        // A date without quotes is an instant.
+        Value::String(text) => text.ends_with('Z') && text.contains('T'),
+        Value::Null | Value::Array(_) | Value::Object(_) => false,
+    }
+}
+
+/// The scalars of a text that are written otherwise than they print.
+pub(crate) fn odd_scalars(text: &str) -> Vec<(Value, String)> {
+    let mut odd = Vec::new();
+    if text.bytes().any(|byte| byte.is_ascii_digit() || byte == b'T' || byte == b'F')
+        && let Ok(documents) = yaml::parse_as(text, RESOURCES)
+    {
+        let file = File { lines: text.lines().map(str::to_owned).collect(), documents: Vec::new() };
+        for document in &documents {
+            collect_odd(document, &file, &mut odd);
+        }
+    }
+    odd
+}
+
+fn collect_odd(node: &Node, file: &File, odd: &mut Vec<(Value, String)>) {
+    match &node.content {
+        Content::List(items) => items.iter().for_each(|item| collect_odd(item, file, odd)),
+        Content::Map(entries) => entries.iter().for_each(|(_, _, node)| collect_odd(node, file, odd)),
+        Content::Scalar(value) => {
+            if may_be_odd(value)
+                && let Some(written) = file.token(node)
+                && !written.starts_with(['"', '\'', '|', '>', '!', '&', '*'])
+                && written != text::or_empty(Some(value))
+            {
+                odd.push((value.clone(), written));
+            }
+        }
+    }
+}
+
+/// A patch's scalar that is no text.
+fn is_no_text(patch: &Value, written: &[(Value, String)]) -> bool {
+    patch.is_number() || patch.is_boolean() || written.iter().any(|(value, _)| value == patch)
+}
+
+/// Whether the patch has something else where the object has a text.
+fn has_conflict(value: &Value, patch: &Value, written: &[(Value, String)]) -> bool {
+    match (value, patch) {
+        (Value::Object(fields), Value::Object(changes)) => changes
+            .iter()
+            .any(|(name, change)| fields.get(name).is_some_and(|field| has_conflict(field, change, written))),
+        (Value::Array(items), Value::Array(changes)) => {
+            items.iter().any(|item| changes.iter().any(|change| has_conflict(item, change, written)))
+        }
+        (Value::String(_), change) => is_no_text(change, written),
+        (Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) | Value::Array(_), _) => false,
+    }
+}
+
+fn mark_conflicts(
+    value: &mut Value,
+    patch: &Value,
+    document: Option<(&Node, &File)>,
+    written: &[(Value, String)],
+) {
+    match (value, patch) {
+        (Value::Object(fields), Value::Object(changes)) => {
+            for (name, change) in changes {
+                if let Some(field) = fields.get_mut(name) {
+                    let node = document.and_then(|(node, file)| Some((node.get(name)?, file)));
+                    mark_conflicts(field, change, node, written);
+                }
+            }
+        }
+        (Value::Array(items), Value::Array(changes)) => {
+            for (index, item) in items.iter_mut().enumerate() {
+                let node = document.and_then(|(node, file)| Some((node.as_list()?.get(index)?, file)));
+                for change in changes {
+                    mark_conflicts(item, change, node, written);
+                }
+            }
+        }
+        (Value::String(text), change) => {
+            // What would not be a text without quotes has them, and so have lines.
+            let quoted = !text::plain(text).is_string()
+                || text.contains('\n')
+                || match document {
+                    Some((node, file)) => file.is_quoted(node),
+                    None => yaml::is_old_boolean(text),
+                };
+            if quoted && is_no_text(change, written) && !text.starts_with(QUOTED) {
+                text.insert_str(0, QUOTED);
+            }
+        }
+        (Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) | Value::Array(_), _) => {}
     }
 }
 
 impl File {
+    /// The document that a resource was read from.
+    fn document(&self, resource: &Resource) -> Option<&Node> {
+        self.documents.iter().find(|node| node.at.line == resource.origin.line)
+    }
+
+    /// Whether a text is in quotes or a block of lines.
+    fn is_quoted(&self, node: &Node) -> bool {
+        let Some(line) = node.at.line.checked_sub(1).and_then(|line| self.lines.get(line)) else {
+            return false;
+        };
+        let mut before = line.chars().take(node.at.column.saturating_sub(1));
+        before.all(char::is_whitespace)
+            || self.token(node).is_some_and(|word| word.starts_with(['"', '\'', '|', '>']))
+    }
+
     /// The word at a node's place.
     fn token(&self, node: &Node) -> Option<String> {
         let line = self.lines.get(node.at.line.checked_sub(1)?)?;
@@ -138,12 +263,25 @@ pub(crate) fn is_bare(value: &Value) -> bool {
     value.as_str() == Some(BARE)
 }
 
-/// Puts null in the place of each mark that is left.
+/// True for a text that is marked to be in quotes.
+pub(crate) fn is_quoted(value: &Value) -> bool {
+    value.as_str().is_some_and(|text| text.starts_with(QUOTED))
+}
+
+/// The text without such a mark.
+pub(crate) fn unquoted(text: &str) -> &str {
+    text.strip_prefix(QUOTED).unwrap_or(text)
+}
+
+/// Takes away the marks that are left.
 pub(crate) fn unmark(value: &mut Value) {
     match value {
         Value::Array(items) => items.iter_mut().for_each(unmark),
         Value::Object(fields) => fields.values_mut().for_each(unmark),
         Value::String(text) if text == BARE => *value = Value::Null,
+        Value::String(text) if text.starts_with(QUOTED) => {
+            text.drain(..QUOTED.len());
+        }
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
 }

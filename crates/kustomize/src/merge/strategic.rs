@@ -9,8 +9,10 @@
 
 use super::lists;
 use super::schema::{Schema, ShapeId};
-use crate::spelled::is_bare;
+use crate::spelled::{self, is_bare};
+use crate::text;
 use serde_json::Map;
+use std::borrow::Cow;
 use trueup_model::Value;
 
 /// What becomes of the value that was patched.
@@ -44,6 +46,8 @@ pub(crate) struct Merge<'s> {
     pub(crate) schema: &'s Schema,
     /// Fields that nothing is written for are marked, and go wherever the merge comes by.
     pub(crate) bare: bool,
+    /// Values of the patch that are written otherwise than they print.
+    pub(crate) written: &'s [(Value, String)],
 }
 
 impl Merge<'_> {
@@ -105,7 +109,13 @@ impl Merge<'_> {
                 Value::Bool(_) | Value::Number(_) | Value::String(_),
                 Value::Bool(_) | Value::Number(_) | Value::String(_),
             ) => {
-                *value = patch.clone();
+                *value = if spelled::is_quoted(value) {
+                    let written = self.written.iter().find(|(value, _)| value == patch);
+                    let written = written.map(|(_, text)| Cow::Borrowed(text.as_str()));
+                    Value::String(written.unwrap_or_else(|| text::or_empty(Some(patch))).into_owned())
+                } else {
+                    patch.clone()
+                };
                 Ok(Outcome::Stays)
             }
             (found, _) => {

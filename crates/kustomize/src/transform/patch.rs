@@ -37,6 +37,8 @@ pub(crate) enum Via {
 /// A patch, read and ready to be applied.
 pub(crate) struct Patch {
     content: Content,
+    /// Values of a strategic merge that are written otherwise than they print.
+    written: Vec<(Value, String)>,
     target: Option<Matcher>,
     via: Via,
     allow_name_change: bool,
@@ -65,8 +67,13 @@ impl Patch {
         let target =
             target.map(|selector| Matcher::new(selector, &source.place)).transpose().map_err(|e| vec![e])?;
         let content = read_content(source, via).map_err(|errors| errors.into_iter().collect::<Vec<_>>())?;
+        let written = match &content {
+            Content::Strategic(_) => spelled::odd_scalars(source.text),
+            Content::Json(_) => Vec::new(),
+        };
         let patch = Self {
             content,
+            written,
             target,
             via,
             allow_name_change: false,
@@ -215,12 +222,14 @@ impl Patch {
         if self.allow_name_change || self.allow_kind_change {
             resource.remember();
         }
-        let merge = Merge { schema: context.schema, bare: context.spellings.mark_bare(resource) };
+        let bare = context.spellings.mark_bare(resource);
+        let quoted = context.spellings.mark_quoted(resource, patch, &self.written);
+        let merge = Merge { schema: context.schema, bare, written: &self.written };
         if resource.with_notes(|value| merge.object(value, patch), Kept::None)? == Outcome::Goes {
             resource.value = Value::Null;
             return Ok(Outcome::Goes);
         }
-        if merge.bare {
+        if bare || quoted {
             spelled::unmark(&mut resource.value);
         }
         resource.write_identity_as_text();
