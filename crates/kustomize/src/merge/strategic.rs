@@ -56,10 +56,12 @@ impl Merge<'_> {
     /// # Errors
     /// The patch has another type than the object somewhere, or an unknown directive; in words, with the field.
     pub(crate) fn object(self, object: &mut Value, patch: &Value) -> Result<Outcome, String> {
-        let part = |field: &str| {
-            object.get(field).or_else(|| patch.get(field)).and_then(Value::as_str).unwrap_or_default()
+        // A kind that is not known, such as one that a patch made up, leaves the word to the patch.
+        let known = |value: &Value| {
+            let part = |field: &str| value.get(field).and_then(Value::as_str).unwrap_or_default();
+            self.schema.root(part("apiVersion"), part("kind"))
         };
-        let shape = self.schema.root(part("apiVersion"), part("kind"));
+        let shape = known(object).or_else(|| known(patch));
         self.merge(object, patch, shape).map_err(|Mismatch { path, message }| {
             let from_root: Vec<String> = path.into_iter().rev().collect();
             format!("the patch does not fit at {}: {message}", from_root.join("."))

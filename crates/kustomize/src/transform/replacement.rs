@@ -158,8 +158,13 @@ fn source_value<'s>(
             format!("{text:?} has {} parts, there is no index {}", parts.len(), options.index),
         )
     })?;
-    let part = if value.is_string() { Value::from(*part) } else { text::plain(part) };
-    Ok(Live { value: Carried::Value(part), source: None })
+    let part = match value {
+        Value::String(_) => Carried::Value(Value::from(*part)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
+            Carried::Written(text::plain(part), (*part).to_owned())
+        }
+    };
+    Ok(Live { value: part, source: None })
 }
 
 fn is_nothing(value: &Value) -> bool {
