@@ -13,7 +13,8 @@ use crate::model::Variable;
 use crate::order;
 use crate::resmap::ResMap;
 use crate::resource::{Behavior, Resource};
-use crate::steps::Step;
+use crate::spelled::Spellings;
+use crate::steps::{Context, Step};
 use crate::trace::{self, TraceNote, Wanted};
 use crate::transform::metadata;
 use crate::{Options, Parsed, Reorder, crds, names, plugins, steps, variables};
@@ -95,7 +96,7 @@ pub(crate) fn build(
     let mut build = Build { parsed, ..Build::default() };
     match build.run(&folder, options) {
         Some(resources) if build.errors.is_empty() => {
-            Ok(resources.into_list().into_iter().map(manifest).collect())
+            Ok(resources.into_list().into_iter().map(Resource::into_manifest).collect())
         }
         Some(_) | None => {
             let mut errors = build.errors;
@@ -103,10 +104,6 @@ pub(crate) fn build(
             Err(Errors(errors))
         }
     }
-}
-
-fn manifest(resource: Resource) -> Manifest {
-    Manifest { value: resource.value, origin: resource.origin }
 }
 
 impl Build {
@@ -166,9 +163,7 @@ impl Build {
         variables::resolve(all, &mut self.errors);
         self.drop_local(&mut all.resources);
         let kustomization = &target.kustomization;
-        if order::sorts(kustomization.sort_options.as_ref(), options.reorder)
-            && let Some(id) = order::doubled(&all.resources)
-        {
+        if let Some(id) = order::doubled(&all.resources) {
             let message = format!("two resources are called {id} in the end: give one another name");
             self.errors.push(Error::new(&kustomization.place("resources"), "", message));
         }
@@ -197,7 +192,9 @@ impl Build {
     /// Takes away what is marked as configuration of the build itself.
     fn drop_local(&mut self, resources: &mut ResMap) {
         for resource in resources.iter() {
-            if let Err(message) = documents::check(&resource.value) {
+            let nameless = resource.previous.iter().any(|was| was.name.is_empty());
+            let nameless = nameless.then(|| "had no name when another one was given to it".to_owned());
+            if let Some(message) = documents::check(&resource.value).err().or(nameless) {
                 let place = Place::new(resource.origin.path.clone(), resource.origin.line);
                 self.errors.push(Error::new(&place, resource.original_id().to_string(), message));
             }
@@ -213,9 +210,10 @@ impl Build {
     /// Carries out one kustomization on top of what is in `into`.
     fn accumulate(&mut self, into: &mut Accumulator, target: &Target<'_>) {
         let before = self.errors.len();
+        let spellings = Spellings::new(target.folder.tree);
         self.add_resources(into, target, &target.kustomization.resources, "resources");
         self.configure(into, target);
-        self.generate(into, target);
+        self.generate(into, target, &spellings);
         self.add_components(into, target);
         let steps = steps::configure(self, target, &into.config);
         let plugins = self.plugin_resources(target, &target.kustomization.transformers, "transformers");
@@ -226,27 +224,27 @@ impl Build {
             return;
         }
         for step in steps.iter().chain(&plugins) {
-            self.run_step(step, &mut into.resources);
+            self.run_step(step, &mut into.resources, &spellings);
         }
         if self.errors.len() == before {
-            self.validate(&validators, into);
+            self.validate(&validators, into, &spellings);
         }
         if self.errors.len() == before {
             variables::declare(into, &target.kustomization, &mut self.errors);
         }
     }
 
-    fn run_step(&mut self, step: &Step, resources: &mut ResMap) {
+    fn run_step(&mut self, step: &Step, resources: &mut ResMap, spellings: &Spellings<'_>) {
         let schema = if step.needs_schema() { self.schema() } else { Arc::clone(&self.schema.schema) };
-        step.run(resources, &schema, &mut self.errors);
+        step.run(resources, &Context { schema: &schema, spellings }, &mut self.errors);
         step.leave_notes(resources);
     }
 
     /// Validators must leave everything as it is.
-    fn validate(&mut self, validators: &[Step], into: &mut Accumulator) {
+    fn validate(&mut self, validators: &[Step], into: &mut Accumulator, spellings: &Spellings<'_>) {
         for validator in validators {
             let before: Vec<Value> = into.resources.iter().map(|resource| resource.value.clone()).collect();
-            self.run_step(validator, &mut into.resources);
+            self.run_step(validator, &mut into.resources, spellings);
             let same = before.len() == into.resources.len()
                 && before.iter().zip(into.resources.iter()).all(|(before, after)| *before == after.value);
             if !same {
@@ -304,7 +302,7 @@ impl Build {
         read.map_err(|message| self.errors.push(Error::new(&target.at(path.line), field, message))).ok()
     }
 
-    fn generate(&mut self, into: &mut Accumulator, target: &Target<'_>) {
+    fn generate(&mut self, into: &mut Accumulator, target: &Target<'_>, spellings: &Spellings<'_>) {
         let kustomization = &target.kustomization;
         let mut generated = Vec::new();
         for (generators, kind) in [
@@ -324,12 +322,12 @@ impl Build {
         let plugins = self.plugin_resources(target, &kustomization.generators, "generators");
         generated.extend(plugins::generate(self, target, plugins));
         for resource in generated {
-            self.absorb(&mut into.resources, resource);
+            self.absorb(&mut into.resources, resource, spellings);
         }
     }
 
     /// Adds a generated resource, or merges it with the one that it is for.
-    fn absorb(&mut self, resources: &mut ResMap, resource: Resource) {
+    fn absorb(&mut self, resources: &mut ResMap, resource: Resource, spellings: &Spellings<'_>) {
         let place = Place::new(resource.origin.path.clone(), resource.origin.line);
         let id = resource.id().to_string();
         let mut fail = |message: String| self.errors.push(Error::new(&place, id.clone(), message));
@@ -340,7 +338,7 @@ impl Build {
             }
             ([], Behavior::Unspecified | Behavior::Create) => self.append(resources, resource),
             ([position], Behavior::Merge | Behavior::Replace) => {
-                match generate::absorb(resources.get(*position), resource) {
+                match generate::absorb(resources.get(*position), resource, spellings) {
                     Ok(merged) => {
                         resources.replace(*position, merged);
                     }

@@ -1,13 +1,12 @@
 //! The order of the output: as the files name the resources, or by kind as kustomize did it once.
 
-use crate::Reorder;
 use crate::error::{Error, Place};
-use crate::id::{GvkRef, or_default};
+use crate::id::GvkRef;
 use crate::model::{LegacyOrder, SortOptions};
 use crate::resmap::ResMap;
 use crate::resource::Resource;
 use std::cmp::Ordering;
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 const FIRST: &[&str] = &[
     "Namespace",
@@ -52,22 +51,14 @@ fn position<S: AsRef<str>>(kind: &str, first: &[S], last: &[S]) -> isize {
     }
 }
 
-/// Whether the output is sorted by kind.
-pub(crate) fn sorts(options: Option<&SortOptions>, reorder: Reorder) -> bool {
-    match (options, reorder) {
-        (Some(options), _) => options.order != "fifo",
-        (None, Reorder::Legacy | Reorder::Unspecified) => true,
-        (None, Reorder::None) => false,
-    }
-}
-
-/// What is there twice; kustomize notices it only where it sorts.
+/// What is there twice in the end, by the identity that counts.
 pub(crate) fn doubled(resources: &ResMap) -> Option<String> {
-    let mut seen = HashSet::new();
-    for resource in resources.iter() {
-        let namespace = or_default(resource.namespace());
-        if !seen.insert((resource.api_version(), resource.kind(), namespace, resource.name())) {
-            return Some(resource.id().to_string());
+    let mut seen = HashMap::with_capacity(resources.len());
+    for (position, resource) in resources.iter().enumerate() {
+        let id = resource.id();
+        let first = *seen.entry(id.key()).or_insert(position);
+        if first != position && resources.get(first).id() == id {
+            return Some(id.to_string());
         }
     }
     None

@@ -2,12 +2,13 @@
 //! done with it at the end. Notes of the build never stand in the value itself.
 
 use crate::id::{self, GvkRef, Id};
+use crate::shared::Shared;
 use crate::text;
 use crate::trace::TraceNote;
 use serde_json::Map;
 use std::borrow::Cow;
 use std::rc::Rc;
-use trueup_model::{Origin, Value};
+use trueup_model::{Manifest, Origin, Value};
 
 /// What a generated resource does with one of the same name that is already there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -32,6 +33,14 @@ pub(crate) struct Previous {
     pub(crate) namespace: String,
 }
 
+/// Parts of an identity that are words without a type and without quotes: kustomize sets a name so that `80` is a number
+/// afterwards, even if it was a text before. They stand in the value as text until it is printed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Untyped {
+    pub(crate) name: bool,
+    pub(crate) namespace: bool,
+}
+
 /// One object between being read and being printed.
 #[derive(Clone, Debug)]
 pub(crate) struct Resource {
@@ -44,6 +53,12 @@ pub(crate) struct Resource {
     pub(crate) suffixes: Vec<Rc<str>>,
     pub(crate) behavior: Behavior,
     pub(crate) needs_hash: bool,
+    /// Which parts of the identity are printed as what they would be read as, see [`Untyped`].
+    pub(crate) untyped: Untyped,
+    /// Values that no step changed are those of the file, so that it can be asked how they are written.
+    pub(crate) as_written: bool,
+    /// Entries that are one in several places.
+    pub(crate) shared: Vec<Shared>,
     /// Names of the vars that take their value from here.
     pub(crate) variables: Vec<String>,
     /// Where it came from, for `buildMetadata: [originAnnotations]`.
@@ -62,6 +77,9 @@ impl Resource {
             suffixes: Vec::new(),
             behavior: Behavior::Unspecified,
             needs_hash: false,
+            untyped: Untyped::default(),
+            as_written: true,
+            shared: Vec::new(),
             variables: Vec::new(),
             source: None,
             transformations: Vec::new(),
@@ -71,15 +89,33 @@ impl Resource {
     }
 
     /// Numbers and booleans as kind, name or namespace are taken as text, so that they can be compared.
-    fn write_identity_as_text(&mut self) {
+    pub(crate) fn write_identity_as_text(&mut self) {
         let Value::Object(object) = &mut self.value else { return };
         for field in ["apiVersion", "kind"] {
             make_text(object, field);
         }
         if let Some(Value::Object(metadata)) = object.get_mut("metadata") {
-            make_text(metadata, "name");
-            make_text(metadata, "namespace");
+            self.untyped.name |= make_text(metadata, "name");
+            self.untyped.namespace |= make_text(metadata, "namespace");
         }
+    }
+
+    /// Name and namespace were set as words without a type; quotes that were there stay.
+    pub(crate) fn untype(&mut self) {
+        self.untyped.name |= text::plain(self.name()).is_string();
+        self.untyped.namespace |= text::plain(self.namespace()).is_string();
+    }
+
+    /// The value as it is printed: a name that has no type is a number where it looks like one.
+    pub(crate) fn into_manifest(mut self) -> Manifest {
+        if let Some(Value::Object(metadata)) = self.value.get_mut("metadata") {
+            for (field, untyped) in [("name", self.untyped.name), ("namespace", self.untyped.namespace)] {
+                if let Some(value @ Value::String(_)) = metadata.get_mut(field).filter(|_| untyped) {
+                    *value = text::plain(value.as_str().unwrap_or_default());
+                }
+            }
+        }
+        Manifest { value: self.value, origin: self.origin }
     }
 
     pub(crate) fn api_version(&self) -> &str {
@@ -196,12 +232,15 @@ impl Resource {
     }
 }
 
-fn make_text(object: &mut Map<String, Value>, field: &str) {
+/// Whether the field was a number or a boolean.
+fn make_text(object: &mut Map<String, Value>, field: &str) -> bool {
     if let Some(value @ (Value::Number(_) | Value::Bool(_))) = object.get_mut(field)
         && let Some(written) = text::of(value)
     {
         *value = Value::String(written.into_owned());
+        return true;
     }
+    false
 }
 
 fn same_ending(a: &[Rc<str>], b: &[Rc<str>]) -> bool {

@@ -9,6 +9,7 @@ use crate::kustomization::ReplacementEntry;
 use crate::merge::schema::Schema;
 use crate::model::{ImageChange, LabelSet, PatchEntry, Replacement, ReplicaCount};
 use crate::resmap::ResMap;
+use crate::spelled::Spellings;
 use crate::trace::TraceNote;
 use crate::transform::namespace::{NamespaceChange, Subjects};
 use crate::transform::patch::{Patch, Source, Via};
@@ -32,6 +33,12 @@ pub(crate) enum Work {
     Nothing,
 }
 
+/// What steps may look at besides the resources.
+pub(crate) struct Context<'c> {
+    pub(crate) schema: &'c Schema,
+    pub(crate) spellings: &'c Spellings<'c>,
+}
+
 /// A transformer, configured.
 pub(crate) struct Step {
     pub(crate) work: Work,
@@ -47,10 +54,10 @@ impl Step {
         matches!(self.work, Work::Patch(_))
     }
 
-    pub(crate) fn run(&self, resources: &mut ResMap, schema: &Schema, errors: &mut Vec<Error>) {
+    pub(crate) fn run(&self, resources: &mut ResMap, context: &Context<'_>, errors: &mut Vec<Error>) {
         let place = &self.place;
         match &self.work {
-            Work::Patch(patch) => patch.apply(resources, schema, errors),
+            Work::Patch(patch) => patch.apply(resources, context, errors),
             Work::Namespace(change) => namespace::set(resources, change, place, errors),
             Work::Affix { affix, fields } => prefix::add_affix(resources, affix, fields, place, errors),
             Work::Entries { entries, fields } => {
@@ -58,7 +65,9 @@ impl Step {
             }
             Work::Replicas { counts, fields } => replicas::set(resources, counts, fields, place, errors),
             Work::Images { images, fields } => images::change(resources, images, fields, place, errors),
-            Work::Replacements(replacements) => replacement::replace(resources, replacements, place, errors),
+            Work::Replacements(replacements) => {
+                replacement::replace(resources, replacements, context.spellings, place, errors);
+            }
             Work::ValueAdd { value, targets } => value_add::add(resources, value, targets, place, errors),
             Work::Hashes => add_hashes(resources, errors),
             Work::Nothing => {}
@@ -68,6 +77,7 @@ impl Step {
     pub(crate) fn leave_notes(&self, resources: &mut ResMap) {
         let Some(note) = &self.note else { return };
         for resource in resources.contents_mut() {
+            resource.unshare_annotations();
             for _ in 0..self.times {
                 match &resource.source {
                     None => resource.source = Some(Rc::clone(note)),
@@ -89,6 +99,7 @@ pub(crate) fn add_hashes(resources: &mut ResMap, errors: &mut Vec<Error>) {
                 resource.remember();
                 let name = format!("{}-{suffix}", resource.name());
                 resource.set_name(&name);
+                resource.untype();
             }
             None => errors.push(Error::new(
                 &Place::new(resource.origin.path.clone(), resource.origin.line),

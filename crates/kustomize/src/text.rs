@@ -2,7 +2,7 @@
 
 use serde_json::Number;
 use std::borrow::Cow;
-use trueup_model::Value;
+use trueup_model::{Value, yaml};
 
 /// The text of a scalar; `None` for a list or a map.
 pub(crate) fn of(value: &Value) -> Option<Cow<'_, str>> {
@@ -24,7 +24,7 @@ pub(crate) fn or_empty(value: Option<&Value>) -> Cow<'_, str> {
     }
 }
 
-/// What a scalar written without quotes is: null, a boolean, a number, or the text itself.
+/// What a scalar written without quotes is: null, a boolean, a number, an instant, or the text itself.
 pub(crate) fn plain(text: &str) -> Value {
     match text {
         "" | "~" | "null" | "Null" | "NULL" => return Value::Null,
@@ -32,7 +32,12 @@ pub(crate) fn plain(text: &str) -> Value {
         "false" | "False" | "FALSE" => return Value::Bool(false),
         _ => {}
     }
-    number(text).map_or_else(|| Value::String(text.to_owned()), Value::Number)
+    if let Some(number) = number(text) {
+        return Value::Number(number);
+    }
+    // Only what starts with digits may be a date.
+    let instant = text.starts_with(|c: char| c.is_ascii_digit()).then(|| yaml::instant(text)).flatten();
+    Value::String(instant.unwrap_or_else(|| text.to_owned()))
 }
 
 fn number(text: &str) -> Option<Number> {

@@ -108,10 +108,8 @@ pub(crate) fn finish(resource: &mut Resource, wanted: Wanted) {
         Some(_) | None => Map::new(),
     };
     annotations.retain(|key, _| INTERNAL.binary_search(&key.as_str()).is_err());
-    for value in annotations.values_mut() {
-        if let Some(written) = (!value.is_string()).then(|| text::of(value)).flatten() {
-            *value = Value::String(written.into_owned());
-        }
+    for value in annotations.values_mut().filter(|value| !value.is_string()) {
+        *value = Value::String(text::of(value).unwrap_or_default().into_owned());
     }
     for (key, note) in notes {
         match note {

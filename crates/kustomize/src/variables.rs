@@ -108,10 +108,10 @@ fn value_of(all: &Accumulator, variable: &Variable) -> Result<Value, String> {
             },
         )?;
     let path = indices_apart(&variable.path);
-    lookup(&resource.value, &path)
-        .ok()
-        .flatten()
-        .cloned()
+    let found = lookup(&resource.value, &path).ok().flatten();
+    let untyped = resource.untyped.name && path[..] == ["metadata", "name"];
+    found
+        .map(|value| if untyped { text::plain(resource.name()) } else { value.clone() })
         .ok_or_else(|| format!("{} has no field {}", resource.id(), variable.path))
 }
 

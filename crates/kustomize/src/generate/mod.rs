@@ -7,6 +7,8 @@ use crate::error::{Error, Place};
 use crate::load::Folder;
 use crate::model::{MapGenerator, MapKind};
 use crate::resource::{Behavior, Resource};
+use crate::spelled::Spellings;
+use crate::text;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, json};
@@ -107,10 +109,14 @@ fn encode(content: &[u8]) -> String {
 ///
 /// # Errors
 /// Data that cannot be merged; in words.
-pub(crate) fn absorb(old: &Resource, mut new: Resource) -> Result<Resource, String> {
+pub(crate) fn absorb(
+    old: &Resource,
+    mut new: Resource,
+    spellings: &Spellings<'_>,
+) -> Result<Resource, String> {
     let merges = new.behavior == Behavior::Merge;
-    let old_data = if merges { Some(data_to_merge(old)?) } else { None };
-    merge_metadata(old, &mut new);
+    let old_data = if merges { Some(data_to_merge(old, spellings)?) } else { None };
+    merge_metadata(old, &mut new, spellings);
     if let Some((data, binary)) = old_data {
         merge_under(&mut new.value, "data", data);
         merge_under(&mut new.value, "binaryData", binary);
@@ -122,17 +128,17 @@ pub(crate) fn absorb(old: &Resource, mut new: Resource) -> Result<Resource, Stri
 }
 
 /// Labels and annotations of both, the new ones on top; name, namespace and what it was called from the old.
-fn merge_metadata(old: &Resource, new: &mut Resource) {
+fn merge_metadata(old: &Resource, new: &mut Resource, spellings: &Spellings<'_>) {
     for field in ["labels", "annotations"] {
-        let entries =
-            old.value.get("metadata").and_then(|m| m.get(field)).and_then(Value::as_object).cloned();
+        let entries = old.value.get("metadata").and_then(|m| m.get(field));
+        let mut entries = texts(entries, |entry| {
+            spellings.of(old, entry).unwrap_or_else(|| text::of(entry).unwrap_or_default().into_owned())
+        });
         let Some(metadata) = new.metadata_mut() else { continue };
-        let mut entries = entries.unwrap_or_default();
         if let Some(Value::Object(own)) = metadata.remove(field) {
             entries.extend(own);
         }
         if !entries.is_empty() {
-            let entries = entries.into_iter().map(|(key, value)| (key, as_text(value))).collect();
             metadata.insert(field.to_owned(), Value::Object(entries));
         }
     }
@@ -147,26 +153,28 @@ fn merge_metadata(old: &Resource, new: &mut Resource) {
     new.needs_hash &= old.needs_hash;
 }
 
-fn as_text(value: Value) -> Value {
-    match crate::text::of(&value) {
-        Some(text) if !value.is_string() => Value::String(text.into_owned()),
-        Some(_) | None => value,
-    }
-}
-
 type Data = Map<String, Value>;
 
+/// The entries of a mapping as texts.
+fn texts(entries: Option<&Value>, text: impl Fn(&Value) -> String) -> Data {
+    let entries = entries.and_then(Value::as_object).into_iter().flatten();
+    entries.map(|(key, value)| (key.clone(), Value::String(text(value)))).collect()
+}
+
 /// The data of an object, and its binary data; a Secret's plain text encoded.
-fn data_to_merge(old: &Resource) -> Result<(Data, Data), String> {
-    let map = |field: &str| old.value.get(field).and_then(Value::as_object).cloned().unwrap_or_default();
-    let mut data = map("data");
+fn data_to_merge(old: &Resource, spellings: &Spellings<'_>) -> Result<(Data, Data), String> {
+    let written =
+        |value: &Value| spellings.of(old, value).unwrap_or_else(|| text::or_empty(Some(value)).into_owned());
+    let mut data = texts(old.value.get("data"), written);
     if old.api_version() == "v1" && old.kind() == "Secret" {
-        for (key, value) in map("stringData") {
-            let text = crate::text::of(&value).ok_or_else(|| format!("stringData.{key} must be a text"))?;
-            data.insert(key, encode(text.as_bytes()).into());
+        for (key, value) in old.value.get("stringData").and_then(Value::as_object).into_iter().flatten() {
+            if value.is_object() || value.is_array() {
+                return Err(format!("stringData.{key} must be a text"));
+            }
+            data.insert(key.clone(), encode(written(value).as_bytes()).into());
         }
     }
-    Ok((data, map("binaryData")))
+    Ok((data, texts(old.value.get("binaryData"), written)))
 }
 
 fn merge_under(value: &mut Value, field: &str, old: Data) {
@@ -176,7 +184,6 @@ fn merge_under(value: &mut Value, field: &str, old: Data) {
         merged.extend(own);
     }
     if !merged.is_empty() {
-        let merged = merged.into_iter().map(|(key, value)| (key, as_text(value))).collect();
         object.insert(field.to_owned(), Value::Object(merged));
     }
 }

@@ -42,10 +42,17 @@ pub(crate) fn resources_of(documents: Vec<Document>, at: &Place) -> Result<Vec<R
         }
     }
     let mut resources = Vec::with_capacity(queue.len());
-    while let Some((mut value, at)) = queue.pop_front() {
+    let own = queue.len();
+    for index in 0.. {
+        let Some((mut value, at)) = queue.pop_front() else { break };
         let is_list = text::or_empty(value.get("kind")).ends_with("List");
         match value.get_mut("items").filter(|_| is_list).map(Value::take) {
-            None => resources.push(Resource::new(value, Origin { path: at.file, line: at.line })),
+            None => {
+                let mut resource = Resource::new(value, Origin { path: at.file, line: at.line });
+                // Items of a list go through JSON.
+                resource.as_written = index < own;
+                resources.push(resource);
+            }
             Some(Value::Null) => {}
             Some(Value::Array(items)) => {
                 for item in items.into_iter().filter(|item| !is_empty(item)) {

@@ -5,6 +5,7 @@
 
 use super::schema::ShapeId;
 use super::strategic::{DIRECTIVE, Directive, Level, Merge, Mismatch, Outcome, directive};
+use crate::spelled;
 use crate::text;
 use std::collections::{HashMap, HashSet};
 use trueup_model::Value;
@@ -201,7 +202,7 @@ fn tuples(items: &[Value], keys: &[String]) -> Option<Vec<Vec<String>>> {
 }
 
 fn tuple(item: &Value, keys: &[String]) -> Vec<String> {
-    keys.iter().map(|key| text::or_empty(item.get(key)).into_owned()).collect()
+    keys.iter().map(|key| spelled::unquoted(&text::or_empty(item.get(key))).to_owned()).collect()
 }
 
 /// A set of plain values: those of the patch first.

@@ -9,7 +9,10 @@
 
 use super::lists;
 use super::schema::{Schema, ShapeId};
+use crate::spelled::{self, is_bare};
+use crate::text;
 use serde_json::Map;
+use std::borrow::Cow;
 use trueup_model::Value;
 
 /// What becomes of the value that was patched.
@@ -41,6 +44,10 @@ pub(crate) const DIRECTIVE: &str = "$patch";
 #[derive(Clone, Copy)]
 pub(crate) struct Merge<'s> {
     pub(crate) schema: &'s Schema,
+    /// Fields that nothing is written for are marked, and go wherever the merge comes by.
+    pub(crate) bare: bool,
+    /// Values of the patch that are written otherwise than they print.
+    pub(crate) written: &'s [(Value, String)],
 }
 
 impl Merge<'_> {
@@ -49,10 +56,12 @@ impl Merge<'_> {
     /// # Errors
     /// The patch has another type than the object somewhere, or an unknown directive; in words, with the field.
     pub(crate) fn object(self, object: &mut Value, patch: &Value) -> Result<Outcome, String> {
-        let part = |field: &str| {
-            object.get(field).or_else(|| patch.get(field)).and_then(Value::as_str).unwrap_or_default()
+        // A kind that is not known, such as one that a patch made up, leaves the word to the patch.
+        let known = |value: &Value| {
+            let part = |field: &str| value.get(field).and_then(Value::as_str).unwrap_or_default();
+            self.schema.root(part("apiVersion"), part("kind"))
         };
-        let shape = self.schema.root(part("apiVersion"), part("kind"));
+        let shape = known(object).or_else(|| known(patch));
         self.merge(object, patch, shape).map_err(|Mismatch { path, message }| {
             let from_root: Vec<String> = path.into_iter().rev().collect();
             format!("the patch does not fit at {}: {message}", from_root.join("."))
@@ -66,6 +75,9 @@ impl Merge<'_> {
         patch: &Value,
         shape: Option<ShapeId>,
     ) -> Result<Outcome, Mismatch> {
+        if self.bare && is_bare(value) {
+            *value = Value::Null;
+        }
         match (&mut *value, patch) {
             (_, Value::Null) => Ok(Outcome::Goes),
             (Value::Null, _) => match self.fresh(patch, shape, Level::Outer)? {
@@ -99,7 +111,13 @@ impl Merge<'_> {
                 Value::Bool(_) | Value::Number(_) | Value::String(_),
                 Value::Bool(_) | Value::Number(_) | Value::String(_),
             ) => {
-                *value = patch.clone();
+                *value = if spelled::is_quoted(value) {
+                    let written = self.written.iter().find(|(value, _)| value == patch);
+                    let written = written.map(|(_, text)| Cow::Borrowed(text.as_str()));
+                    Value::String(written.unwrap_or_else(|| text::or_empty(Some(patch))).into_owned())
+                } else {
+                    patch.clone()
+                };
                 Ok(Outcome::Stays)
             }
             (found, _) => {
@@ -129,7 +147,10 @@ impl Merge<'_> {
                 }
             }
         }
-        if shape.is_some() {
+        if self.bare {
+            fields.retain(|_, value| !is_bare(value));
+        }
+        if shape.is_some() || self.bare {
             for (name, value) in fields.iter_mut().filter(|(name, _)| !changes.contains_key(*name)) {
                 self.settle(value, self.schema.field(shape, name)).map_err(|m| m.below(name))?;
             }
@@ -179,11 +200,14 @@ impl Merge<'_> {
 
     /// A value that the patch does not touch: its keyed lists are put in the form that merging gives them.
     pub(crate) fn settle(self, value: &mut Value, shape: Option<ShapeId>) -> Result<(), Mismatch> {
-        if shape.is_none() {
+        if shape.is_none() && !self.bare {
             return Ok(());
         }
         match value {
             Value::Object(fields) => {
+                if self.bare {
+                    fields.retain(|_, value| !is_bare(value));
+                }
                 for (name, field) in fields.iter_mut() {
                     self.settle(field, self.schema.field(shape, name)).map_err(|m| m.below(name))?;
                 }

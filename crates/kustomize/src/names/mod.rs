@@ -212,7 +212,10 @@ impl<'r> Referrer<'r> {
                 if let Some(found) = self.find(&old, target, field, None, Same::Name)?
                     && found.name != old
                 {
-                    *value = Value::String(found.name.clone());
+                    // What is written keeps no type but its quotes.
+                    let quoted = !text::plain(&old).is_string() && value.is_string();
+                    *value =
+                        if quoted { Value::String(found.name.clone()) } else { text::plain(&found.name) };
                 }
                 Ok(())
             }

@@ -51,7 +51,8 @@ impl<'c> Change<'c> {
         }
         let image = text::of(value).ok_or_else(|| "an image must be a text".to_owned())?;
         if self.matches(&image) {
-            *value = Value::String(self.changed(&image));
+            // What is written keeps no type: a name of digits alone becomes a number.
+            *value = text::plain(&self.changed(&image));
         }
         Ok(())
     }

@@ -5,6 +5,8 @@ use super::walk::{Make, Selected, visit};
 use crate::config::FieldSpec;
 use crate::error::{Error, Place};
 use crate::resmap::ResMap;
+use crate::resource::Resource;
+use crate::shared::{self, Written};
 use serde_json::Map;
 use std::collections::BTreeMap;
 use trueup_model::Value;
@@ -21,23 +23,45 @@ pub(crate) fn add_entries(
         return;
     }
     let mut selected = Selected::new(specs);
-    let mut set = |value: &mut Value| insert(value, entries);
+    let mut made = Vec::new();
     for resource in resources.contents_mut() {
-        for spec in selected.of(resource).iter() {
+        made.clear();
+        let specs = selected.of(resource);
+        let mut set = |value: &mut Value| insert(value, entries, &mut made);
+        for spec in specs.iter() {
             if let Err(message) = visit(&mut resource.value, spec, Make::Map, &mut set) {
                 errors.push(complain(place, resource, message));
             }
         }
+        resource.settle_shared(Written::InPlace);
+        share(resource, entries, &specs, &made);
     }
 }
 
-fn insert(value: &mut Value, entries: &BTreeMap<String, String>) -> Result<(), String> {
+/// Sets the entries; `made` notes for each of them in turn whether it was missing.
+fn insert(value: &mut Value, entries: &BTreeMap<String, String>, made: &mut Vec<bool>) -> Result<(), String> {
     if value.is_null() {
         *value = Value::Object(Map::new());
     }
     let Value::Object(object) = value else { return Err(format!("{value} is not a mapping")) };
     for (key, entry) in entries {
-        object.insert(key.clone(), Value::String(entry.clone()));
+        made.push(object.insert(key.clone(), Value::String(entry.clone())).is_none());
     }
     Ok(())
+}
+
+/// Notes which entries were made in more than one place.
+fn share(resource: &mut Resource, entries: &BTreeMap<String, String>, specs: &[&FieldSpec], made: &[bool]) {
+    let made_often =
+        |index: usize| made.iter().skip(index).step_by(entries.len()).filter(|made| **made).count() > 1;
+    if made.len() <= entries.len() || !(0..entries.len()).any(made_often) {
+        return;
+    }
+    let places = shared::places(&resource.value, specs);
+    for (index, (key, value)) in entries.iter().enumerate() {
+        let made = made.iter().skip(index).step_by(entries.len());
+        let places = places.iter().zip(made).filter(|(_, made)| **made).map(|(place, _)| place.clone());
+        let places = places.collect();
+        resource.share(key, value, places);
+    }
 }

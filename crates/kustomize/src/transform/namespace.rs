@@ -67,6 +67,7 @@ fn set_one(
     if !resource.gvk().is_cluster_scoped() {
         let own = FieldSpec::of_all("metadata/namespace", true);
         visit(&mut resource.value, &own, Make::Scalar, &mut set)?;
+        resource.untyped.namespace &= change.unset_only;
     }
     let binding = matches!(resource.kind(), "RoleBinding" | "ClusterRoleBinding");
     if binding {

@@ -5,13 +5,14 @@ use super::select::Matcher;
 use crate::error::{Error, Place};
 use crate::load::documents;
 use crate::merge::json6902::{self, Operation};
-use crate::merge::schema::Schema;
 use crate::merge::strategic::{Merge, Outcome};
 use crate::model::Selector;
+use crate::notes::{self, Kept};
 use crate::resmap::ResMap;
 use crate::resource::Resource;
-use crate::text;
-use serde_json::Map;
+use crate::shared::Written;
+use crate::spelled;
+use crate::steps::Context;
 use trueup_model::Value;
 use trueup_model::yaml::{self, Document, Reading};
 
@@ -36,6 +37,8 @@ pub(crate) enum Via {
 /// A patch, read and ready to be applied.
 pub(crate) struct Patch {
     content: Content,
+    /// Values of a strategic merge that are written otherwise than they print.
+    written: Vec<(Value, String)>,
     target: Option<Matcher>,
     via: Via,
     allow_name_change: bool,
@@ -64,8 +67,13 @@ impl Patch {
         let target =
             target.map(|selector| Matcher::new(selector, &source.place)).transpose().map_err(|e| vec![e])?;
         let content = read_content(source, via).map_err(|errors| errors.into_iter().collect::<Vec<_>>())?;
+        let written = match &content {
+            Content::Strategic(_) => spelled::odd_scalars(source.text),
+            Content::Json(_) => Vec::new(),
+        };
         let patch = Self {
             content,
+            written,
             target,
             via,
             allow_name_change: false,
@@ -106,19 +114,19 @@ impl Patch {
     }
 
     /// Applies the patch to its targets.
-    pub(crate) fn apply(&self, resources: &mut ResMap, schema: &Schema, errors: &mut Vec<Error>) {
+    pub(crate) fn apply(&self, resources: &mut ResMap, context: &Context<'_>, errors: &mut Vec<Error>) {
         match &self.content {
             Content::Json(operations) => self.apply_json(resources, operations, errors),
             Content::Strategic(patches) => match &self.target {
                 Some(target) => {
                     let Some(patch) = patches.first() else { return };
                     let positions = target.select(resources);
-                    self.merge_into(resources, &positions, patch, schema, errors);
+                    self.merge_into(resources, &positions, patch, context, errors);
                 }
                 None => {
                     for patch in patches {
                         match self.named_target(resources, patch) {
-                            Ok(position) => self.merge_into(resources, &[position], patch, schema, errors),
+                            Ok(position) => self.merge_into(resources, &[position], patch, context, errors),
                             Err(error) => errors.push(error),
                         }
                     }
@@ -167,18 +175,24 @@ impl Patch {
         resources: &mut ResMap,
         positions: &[usize],
         patch: &Resource,
-        schema: &Schema,
+        context: &Context<'_>,
         errors: &mut Vec<Error>,
     ) {
         let several = self.target.is_some() || self.via == Via::StrategicMerge;
-        let prepared = several.then(|| as_kustomize_copies(&patch.value));
+        let prepared = if several {
+            Some(as_kustomize_copies(&patch.value, &["labels", "annotations"]))
+        } else {
+            // What is allowed is noted in the annotations, which are written anew for it.
+            let noted = self.allow_name_change || self.allow_kind_change;
+            noted.then(|| as_kustomize_copies(&patch.value, &["annotations"]))
+        };
         let mut goes = false;
         for position in positions {
             let mut value = prepared.as_ref().unwrap_or(&patch.value).clone();
             if several && let Some(fields) = value.as_object_mut() {
                 fields.insert("apiVersion".to_owned(), Value::from(resources.get(*position).api_version()));
             }
-            let merged = resources.change(*position, |resource| self.merge_one(resource, &value, schema));
+            let merged = resources.change(*position, |resource| self.merge_one(resource, &value, context));
             match merged {
                 Ok(Outcome::Stays) => {}
                 Ok(Outcome::Goes) => goes = true,
@@ -198,16 +212,28 @@ impl Patch {
         }
     }
 
-    fn merge_one(&self, resource: &mut Resource, patch: &Value, schema: &Schema) -> Result<Outcome, String> {
+    fn merge_one(
+        &self,
+        resource: &mut Resource,
+        patch: &Value,
+        context: &Context<'_>,
+    ) -> Result<Outcome, String> {
         let kept = [resource.name().to_owned(), resource.namespace().to_owned(), resource.kind().to_owned()];
         if self.allow_name_change || self.allow_kind_change {
             resource.remember();
         }
-        let merge = Merge { schema };
-        if merge.object(&mut resource.value, patch)? == Outcome::Goes {
+        let bare = context.spellings.mark_bare(resource);
+        let quoted = context.spellings.mark_quoted(resource, patch, &self.written);
+        let merge = Merge { schema: context.schema, bare, written: &self.written };
+        if resource.with_notes(|value| merge.object(value, patch), Kept::None)? == Outcome::Goes {
             resource.value = Value::Null;
             return Ok(Outcome::Goes);
         }
+        if bare || quoted {
+            spelled::unmark(&mut resource.value);
+        }
+        resource.write_identity_as_text();
+        resource.settle_shared(Written::InPlace);
         let [name, namespace, kind] = kept;
         if !self.allow_kind_change && resource.kind() != kind {
             resource.set_kind(&kind);
@@ -218,6 +244,7 @@ impl Patch {
         if resource.namespace() != namespace {
             resource.set_namespace(&namespace);
         }
+        resource.untype();
         Ok(Outcome::Stays)
     }
 
@@ -228,13 +255,12 @@ impl Patch {
                 if self.via == Via::Patches {
                     resource.remember();
                 }
-                if !resource.previous.is_empty() || resource.needs_hash || !resource.prefixes.is_empty() {
-                    // kustomize notes names in annotations, so that there is something to add to.
-                    if let Some(metadata) = resource.metadata_mut() {
-                        metadata.entry("annotations").or_insert_with(|| Value::Object(Map::new()));
-                    }
-                }
-                json6902::apply(&mut resource.value, operations)
+                resource.with_notes(|value| json6902::apply(value, operations), Kept::Identity)?;
+                notes::write_as_text(&mut resource.value, "annotations");
+                resource.as_written = false;
+                resource.write_identity_as_text();
+                resource.shared.clear();
+                Ok::<(), String>(())
             });
             if let Err(message) = result {
                 errors.push(complain(&self.place, resources.get(position), message));
@@ -243,28 +269,11 @@ impl Patch {
     }
 }
 
-/// Labels and annotations become text, and null ones disappear, as when kustomize copies a patch.
-fn as_kustomize_copies(patch: &Value) -> Value {
+/// Labels and annotations become text, and empty ones disappear, as when kustomize copies a patch.
+fn as_kustomize_copies(patch: &Value, fields: &[&str]) -> Value {
     let mut patch = patch.clone();
-    if let Some(Value::Object(metadata)) = patch.get_mut("metadata") {
-        for field in ["labels", "annotations"] {
-            let entries = match metadata.get_mut(field) {
-                None => continue,
-                Some(Value::Object(entries)) => entries,
-                Some(_) => {
-                    metadata.remove(field);
-                    continue;
-                }
-            };
-            for entry in entries.values_mut() {
-                if let Some(written) = (!entry.is_string()).then(|| text::of(entry)).flatten() {
-                    *entry = Value::String(written.into_owned());
-                }
-            }
-            if entries.is_empty() {
-                metadata.remove(field);
-            }
-        }
+    for field in fields {
+        notes::write_as_text(&mut patch, field);
     }
     patch
 }

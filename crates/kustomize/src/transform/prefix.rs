@@ -62,6 +62,8 @@ pub(crate) fn add_affix(
             }
             if let Err(message) = visit(&mut resource.value, spec, Make::Scalar, &mut set) {
                 errors.push(complain(place, resource, message));
+            } else if spec.path == "metadata/name" {
+                resource.untyped.name |= text::plain(resource.name()).is_string();
             }
         }
     }

@@ -10,6 +10,8 @@ use crate::model::{FieldOptions, Replacement, ReplacementSource, ReplacementTarg
 use crate::path::{list_key, split_fields};
 use crate::resmap::ResMap;
 use crate::resource::Resource;
+use crate::shared::Written;
+use crate::spelled::Spellings;
 use crate::structured;
 use crate::text;
 use crate::transform::select_path::{Create, lookup, visit};
@@ -19,12 +21,13 @@ use trueup_model::Value;
 pub(crate) fn replace(
     resources: &mut ResMap,
     replacements: &[Replacement],
+    spellings: &Spellings<'_>,
     place: &Place,
     errors: &mut Vec<Error>,
 ) {
     for replacement in replacements {
         let place = &place.at(replacement.line);
-        let value = match source_value(resources, replacement, place) {
+        let mut value = match source_value(resources, replacement, spellings, place) {
             Ok(value) => value,
             Err(error) => {
                 errors.push(error);
@@ -33,7 +36,7 @@ pub(crate) fn replace(
         };
         for target in &replacement.targets {
             if let Err(error) =
-                Target::new(target, place).and_then(|target| target.write(resources, &value, place))
+                Target::new(target, place).and_then(|target| target.write(resources, &mut value, place))
             {
                 errors.push(error);
             }
@@ -46,19 +49,51 @@ pub(crate) fn replace(
 pub(crate) enum Carried {
     Untyped(String),
     Value(Value),
+    /// A scalar whose text in its file is another than that of the value.
+    Written(Value, String),
+}
+
+/// A value and the field that it is: kustomize hands on the field itself, so that a replacement which writes to its own
+/// source goes on with what it wrote.
+struct Live<'s> {
+    value: Carried,
+    source: Option<(usize, &'s [String])>,
+}
+
+impl Live<'_> {
+    /// Looks again after the field at `path` of a resource was written.
+    fn refresh(&mut self, resource: &Resource, position: usize, path: &[String]) {
+        let Some((_, field)) = self.source.filter(|(source, _)| *source == position) else { return };
+        if path.len() < field.len() {
+            // A field further up took its place; the one that was read stays as it was.
+            let above = path.iter().zip(field).all(|(written, own)| written == own);
+            self.source = self.source.filter(|_| !above);
+        } else if let Ok(Some(value)) = lookup(&resource.value, field)
+            && !self.value.is(value)
+        {
+            self.value = Carried::Value(value.clone());
+        }
+    }
 }
 
 impl Carried {
     fn text(&self) -> String {
         match self {
-            Self::Untyped(text) => text.clone(),
+            Self::Untyped(text) | Self::Written(_, text) => text.clone(),
             Self::Value(value) => text::or_empty(Some(value)).into_owned(),
+        }
+    }
+
+    fn is(&self, value: &Value) -> bool {
+        match self {
+            Self::Untyped(_) => false,
+            Self::Value(own) | Self::Written(own, _) => own == value,
         }
     }
 
     fn is_scalar(&self) -> bool {
         match self {
-            Self::Untyped(_) => true,
+            Self::Untyped(_) | Self::Written(..) => true,
             Self::Value(value) => !value.is_object() && !value.is_array(),
         }
     }
@@ -68,16 +103,23 @@ impl Carried {
             _ if !options.create => Create::Never,
             Self::Value(Value::Object(_)) => Create::Map,
             Self::Value(Value::Array(_)) => Create::List,
-            Self::Value(_) | Self::Untyped(_) => Create::Scalar,
+            Self::Value(_) | Self::Untyped(_) | Self::Written(..) => Create::Scalar,
         }
     }
 }
 
-fn source_value(resources: &mut ResMap, replacement: &Replacement, place: &Place) -> Result<Carried, Error> {
+fn source_value<'s>(
+    resources: &mut ResMap,
+    replacement: &'s Replacement,
+    spellings: &Spellings<'_>,
+    place: &Place,
+) -> Result<Live<'s>, Error> {
     let fail = |message: String| Error::new(place, "replacements", message);
     let (selector, path, options) = match &replacement.source {
         ReplacementSource::Invalid(message) => return Err(fail((*message).to_owned())),
-        ReplacementSource::Value(text) => return Ok(Carried::Untyped(text.clone())),
+        ReplacementSource::Value(text) => {
+            return Ok(Live { value: Carried::Untyped(text.clone()), source: None });
+        }
         ReplacementSource::Field { selector, path, options } => (selector, path, options),
     };
     let position = source_resource(resources, selector).map_err(fail)?;
@@ -97,12 +139,17 @@ fn source_value(resources: &mut ResMap, replacement: &Replacement, place: &Place
         .filter(|value| !is_nothing(value))
         .ok_or_else(missing)?;
     if options.delimiter.is_empty() {
-        return Ok(Carried::Value(value.clone()));
+        let carried = match spellings.of(resource, value) {
+            Some(written) => Carried::Written(value.clone(), written),
+            None => Carried::Value(value.clone()),
+        };
+        return Ok(Live { value: carried, source: Some((position, path)) });
     }
     if value.is_object() || value.is_array() {
         return Err(complain(place, resource, "a delimiter cuts texts only, not lists or mappings"));
     }
-    let text = text::or_empty(Some(value));
+    let written = spellings.of(resource, value);
+    let text = written.unwrap_or_else(|| text::or_empty(Some(value)).into_owned());
     let parts: Vec<&str> = text.split(&options.delimiter).collect();
     let part = usize::try_from(options.index).ok().and_then(|index| parts.get(index)).ok_or_else(|| {
         complain(
@@ -111,7 +158,13 @@ fn source_value(resources: &mut ResMap, replacement: &Replacement, place: &Place
             format!("{text:?} has {} parts, there is no index {}", parts.len(), options.index),
         )
     })?;
-    Ok(Carried::Value(if value.is_string() { Value::from(*part) } else { text::plain(part) }))
+    let part = match value {
+        Value::String(_) => Carried::Value(Value::from(*part)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
+            Carried::Written(text::plain(part), (*part).to_owned())
+        }
+    };
+    Ok(Live { value: part, source: None })
 }
 
 fn is_nothing(value: &Value) -> bool {
@@ -187,7 +240,7 @@ impl<'t> Target<'t> {
         })
     }
 
-    fn write(&self, resources: &mut ResMap, value: &Carried, place: &Place) -> Result<(), Error> {
+    fn write(&self, resources: &mut ResMap, live: &mut Live<'_>, place: &Place) -> Result<(), Error> {
         let plain = !self.name.is_empty()
             && self.name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
         let candidates = if plain { resources.with_name(self.name) } else { (0..resources.len()).collect() };
@@ -197,8 +250,16 @@ impl<'t> Target<'t> {
             }
             for path in &self.paths {
                 resources
-                    .change(position, |resource| set_path(&mut resource.value, path, value, self.options))
-                    .map_err(|message| complain(place, resources.get(position), message))?;
+                    .change(position, |resource| {
+                        let untyped = resource.untyped.name && path[..] == ["metadata", "name"];
+                        set_path(&mut resource.value, path, &live.value, self.options, untyped)?;
+                        resource.write_identity_as_text();
+                        let scalar = live.value.is_scalar();
+                        resource.settle_shared(if scalar { Written::InPlace } else { Written::Anew });
+                        live.refresh(resource, position, path);
+                        Ok(())
+                    })
+                    .map_err(|message: String| complain(place, resources.get(position), message))?;
             }
         }
         Ok(())
@@ -238,11 +299,12 @@ fn set_path(
     path: &[String],
     value: &Carried,
     options: &FieldOptions,
+    untyped: bool,
 ) -> Result<(), String> {
     if set_inside_text(object, path, value, options) {
         return Ok(());
     }
-    let mut set = |field: &mut Value, made: bool| set_field(field, made, value, options);
+    let mut set = |field: &mut Value, made: bool| set_field(field, made || untyped, value, options);
     let written = visit(object, path, value.create(options), &mut set)
         .map_err(|message| format!("the field {} cannot be replaced: {message}", path.join(".")))?;
     if written == 0 {
@@ -298,13 +360,17 @@ fn set_field(field: &mut Value, made: bool, value: &Carried, options: &FieldOpti
     if !is_scalar || (made && !value.is_scalar()) {
         *field = match value {
             Carried::Value(value) if options.delimiter.is_empty() => value.clone(),
-            Carried::Value(_) | Carried::Untyped(_) => text::plain(&text),
+            Carried::Written(value, written) if *written == text => value.clone(),
+            Carried::Value(_) | Carried::Untyped(_) | Carried::Written(..) => text::plain(&text),
         };
         return Ok(());
     }
     let new = match field {
         Value::String(_) if !made => Value::String(text),
-        Value::String(_) => text::plain(&text),
+        Value::String(_) => match value {
+            Carried::Written(value, written) if *written == text => value.clone(),
+            Carried::Value(_) | Carried::Untyped(_) | Carried::Written(..) => text::plain(&text),
+        },
         Value::Null | Value::Bool(_) | Value::Number(_) => {
             let new = text::plain(&text);
             if std::mem::discriminant(&new) != std::mem::discriminant(field) {

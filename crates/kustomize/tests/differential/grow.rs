@@ -5,10 +5,8 @@
 //! object that a strategic merge patches, which kustomize drops and this crate keeps as null; and a label that one layer
 //! sets in templates too and a later one only in the metadata, where kustomize changes the templates as well.
 
-use std::collections::BTreeMap;
+use super::case::Files;
 use std::fmt::Write as _;
-
-pub(crate) type Files = BTreeMap<String, String>;
 
 /// A small generator of numbers (`SplitMix64`).
 pub(crate) struct Numbers {

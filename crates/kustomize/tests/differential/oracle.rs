@@ -39,7 +39,7 @@ impl Oracle {
         Self { process, questions, answers }
     }
 
-    pub(crate) fn build(&mut self, files: &super::grow::Files, root: &str) -> Result<String, String> {
+    pub(crate) fn build(&mut self, files: &super::case::Files, root: &str) -> Result<String, String> {
         self.ask(&json!({"files": files, "root": root}))
     }
 

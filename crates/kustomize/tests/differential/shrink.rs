@@ -1,6 +1,6 @@
 //! Makes a tree that shows a difference small: lines and files are taken away for as long as the difference stays.
 
-use super::grow::Files;
+use super::case::Files;
 
 pub(crate) fn shrink(files: &Files, differs: &mut dyn FnMut(&Files) -> bool) -> Files {
     let mut small = files.clone();

@@ -148,6 +148,16 @@ pub fn to_yaml(value: &Value) -> String {
     emit::emit(value)
 }
 
+/// True for a word that is a boolean in YAML 1.1 but not in 1.2, such as `yes`; `y` and `n` are such words too.
+pub fn is_old_boolean(text: &str) -> bool {
+    resolve::is_old_boolean(text)
+}
+
+/// The instant that a date or a time without quotes is, in RFC 3339; `None` for every other text.
+pub fn instant(text: &str) -> Option<String> {
+    timestamp::as_instant(text)
+}
+
 impl Node {
     /// The value without positions; the node stays.
     pub fn to_value(&self) -> Value {

@@ -1,0 +1,287 @@
+//! How scalars of a resource are written in its file, for the few rules that ask for it.
+//!
+//! kustomize keeps the text of each scalar until it prints: a replacement copies `1.10` as it is written, and a strategic merge
+//! drops a field that has nothing behind its colon but keeps one with `null`. Values do not say that, so where
+//! it matters the resource's file is read once more. A resource that came from elsewhere, or that went through JSON, is as
+//! its values are.
+
+use crate::load::documents::RESOURCES;
+use crate::resource::Resource;
+use crate::text;
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+use trueup_model::yaml::{self, Content, Node};
+use trueup_model::{Tree, Value, tree};
+
+/// Stands for null where nothing is written, while a strategic merge is at work.
+const BARE: &str = "\0bare\0";
+/// Stands before a text in quotes that a strategic merge may put something else in the place of.
+const QUOTED: &str = "\0quoted\0";
+
+/// The files that were read once more.
+pub(crate) struct Spellings<'t> {
+    tree: &'t dyn Tree,
+    files: RefCell<HashMap<String, Option<Rc<File>>>>,
+}
+
+struct File {
+    lines: Vec<String>,
+    documents: Vec<Node>,
+}
+
+impl<'t> Spellings<'t> {
+    pub(crate) fn new(tree: &'t dyn Tree) -> Self {
+        Self { tree, files: RefCell::default() }
+    }
+
+    fn file(&self, path: &str) -> Option<Rc<File>> {
+        self.files
+            .borrow_mut()
+            .entry(path.to_owned())
+            .or_insert_with(|| {
+                let text = tree::read_text(self.tree, path).ok()?;
+                let documents = yaml::parse_as(&text, RESOURCES).ok()?;
+                Some(Rc::new(File { lines: text.lines().map(str::to_owned).collect(), documents }))
+            })
+            .clone()
+    }
+
+    /// What is written for a scalar of the resource, where that is not the text that the value has by itself.
+    pub(crate) fn of(&self, resource: &Resource, scalar: &Value) -> Option<String> {
+        if !may_be_odd(scalar) || !resource.as_written {
+            return None;
+        }
+        let file = self.file(&resource.origin.path)?;
+        let document = file.document(resource)?;
+        let node = find(&resource.value, document, scalar)?;
+        let written = file.token(node)?;
+        (node.content == Content::Scalar(scalar.clone()) && !written.starts_with(['"', '\'']))
+            .then_some(written)
+    }
+
+    /// Marks the fields of the resource that nothing is written for; true when there are any.
+    pub(crate) fn mark_bare(&self, resource: &mut Resource) -> bool {
+        if !resource.as_written || !has_null(&resource.value) {
+            return false;
+        }
+        let Some(file) = self.file(&resource.origin.path) else { return false };
+        file.document(resource).is_some_and(|document| mark(&mut resource.value, document, &file))
+    }
+
+    /// Marks the texts in quotes that the patch has a number or boolean for: the quotes stay, and make it a text. True when
+    /// there are any.
+    pub(crate) fn mark_quoted(
+        &self,
+        resource: &mut Resource,
+        patch: &Value,
+        written: &[(Value, String)],
+    ) -> bool {
+        if !has_conflict(&resource.value, patch, written) {
+            return false;
+        }
+        let file = resource.as_written.then(|| self.file(&resource.origin.path)).flatten();
+        let document = file.as_ref().and_then(|file| Some((file.document(resource)?, &**file)));
+        mark_conflicts(&mut resource.value, patch, document, written);
+        true
+    }
+}
+
+/// Whether a scalar may be written otherwise than it prints.
+fn may_be_odd(scalar: &Value) -> bool {
+    match scalar {
+        Value::Number(_) | Value::Bool(_) => true,
+        // A date without quotes is an instant.
+        Value::String(text) => text.ends_with('Z') && text.contains('T'),
+        Value::Null | Value::Array(_) | Value::Object(_) => false,
+    }
+}
+
+/// The scalars of a text that are written otherwise than they print.
+pub(crate) fn odd_scalars(text: &str) -> Vec<(Value, String)> {
+    let mut odd = Vec::new();
+    if text.bytes().any(|byte| byte.is_ascii_digit() || byte == b'T' || byte == b'F')
+        && let Ok(documents) = yaml::parse_as(text, RESOURCES)
+    {
+        let file = File { lines: text.lines().map(str::to_owned).collect(), documents: Vec::new() };
+        for document in &documents {
+            collect_odd(document, &file, &mut odd);
+        }
+    }
+    odd
+}
+
+fn collect_odd(node: &Node, file: &File, odd: &mut Vec<(Value, String)>) {
+    match &node.content {
+        Content::List(items) => items.iter().for_each(|item| collect_odd(item, file, odd)),
+        Content::Map(entries) => entries.iter().for_each(|(_, _, node)| collect_odd(node, file, odd)),
+        Content::Scalar(value) => {
+            if may_be_odd(value)
+                && let Some(written) = file.token(node)
+                && !written.starts_with(['"', '\'', '|', '>', '!', '&', '*'])
+                && written != text::or_empty(Some(value))
+            {
+                odd.push((value.clone(), written));
+            }
+        }
+    }
+}
+
+/// A patch's scalar that is no text.
+fn is_no_text(patch: &Value, written: &[(Value, String)]) -> bool {
+    patch.is_number() || patch.is_boolean() || written.iter().any(|(value, _)| value == patch)
+}
+
+/// Whether the patch has something else where the object has a text.
+fn has_conflict(value: &Value, patch: &Value, written: &[(Value, String)]) -> bool {
+    match (value, patch) {
+        (Value::Object(fields), Value::Object(changes)) => changes
+            .iter()
+            .any(|(name, change)| fields.get(name).is_some_and(|field| has_conflict(field, change, written))),
+        (Value::Array(items), Value::Array(changes)) => {
+            items.iter().any(|item| changes.iter().any(|change| has_conflict(item, change, written)))
+        }
+        (Value::String(_), change) => is_no_text(change, written),
+        (Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) | Value::Array(_), _) => false,
+    }
+}
+
+fn mark_conflicts(
+    value: &mut Value,
+    patch: &Value,
+    document: Option<(&Node, &File)>,
+    written: &[(Value, String)],
+) {
+    match (value, patch) {
+        (Value::Object(fields), Value::Object(changes)) => {
+            for (name, change) in changes {
+                if let Some(field) = fields.get_mut(name) {
+                    let node = document.and_then(|(node, file)| Some((node.get(name)?, file)));
+                    mark_conflicts(field, change, node, written);
+                }
+            }
+        }
+        (Value::Array(items), Value::Array(changes)) => {
+            for (index, item) in items.iter_mut().enumerate() {
+                let node = document.and_then(|(node, file)| Some((node.as_list()?.get(index)?, file)));
+                for change in changes {
+                    mark_conflicts(item, change, node, written);
+                }
+            }
+        }
+        (Value::String(text), change) => {
+            // What would not be a text without quotes has them, and so have lines.
+            let quoted = !text::plain(text).is_string()
+                || text.contains('\n')
+                || match document {
+                    Some((node, file)) => file.is_quoted(node),
+                    None => yaml::is_old_boolean(text),
+                };
+            if quoted && is_no_text(change, written) && !text.starts_with(QUOTED) {
+                text.insert_str(0, QUOTED);
+            }
+        }
+        (Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) | Value::Array(_), _) => {}
+    }
+}
+
+impl File {
+    /// The document that a resource was read from.
+    fn document(&self, resource: &Resource) -> Option<&Node> {
+        self.documents.iter().find(|node| node.at.line == resource.origin.line)
+    }
+
+    /// Whether a text is in quotes or a block of lines.
+    fn is_quoted(&self, node: &Node) -> bool {
+        let Some(line) = node.at.line.checked_sub(1).and_then(|line| self.lines.get(line)) else {
+            return false;
+        };
+        let mut before = line.chars().take(node.at.column.saturating_sub(1));
+        before.all(char::is_whitespace)
+            || self.token(node).is_some_and(|word| word.starts_with(['"', '\'', '|', '>']))
+    }
+
+    /// The word at a node's place.
+    fn token(&self, node: &Node) -> Option<String> {
+        let line = self.lines.get(node.at.line.checked_sub(1)?)?;
+        let rest: String = line.chars().skip(node.at.column.saturating_sub(1)).collect();
+        let end = rest.find([',', ']', '}', ' ', '\t']).unwrap_or(rest.len());
+        Some(rest[..end].to_owned())
+    }
+}
+
+/// The node of the very value.
+fn find<'n>(value: &Value, node: &'n Node, wanted: &Value) -> Option<&'n Node> {
+    if std::ptr::eq(value, wanted) {
+        return Some(node);
+    }
+    match (value, &node.content) {
+        (Value::Array(items), Content::List(nodes)) => {
+            items.iter().zip(nodes).find_map(|(item, node)| find(item, node, wanted))
+        }
+        (Value::Object(fields), Content::Map(_)) => {
+            fields.iter().find_map(|(key, field)| find(field, node.get(key)?, wanted))
+        }
+        (Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_), _)
+        | (Value::Array(_), Content::Map(_) | Content::Scalar(_))
+        | (Value::Object(_), Content::List(_) | Content::Scalar(_)) => None,
+    }
+}
+
+fn has_null(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Array(items) => items.iter().any(has_null),
+        Value::Object(fields) => fields.values().any(has_null),
+        Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
+    }
+}
+
+fn mark(value: &mut Value, node: &Node, file: &File) -> bool {
+    match (value, &node.content) {
+        (Value::Array(items), Content::List(nodes)) => {
+            items.iter_mut().zip(nodes).fold(false, |any, (item, node)| mark(item, node, file) || any)
+        }
+        (Value::Object(fields), Content::Map(_)) => fields.iter_mut().fold(false, |any, (key, field)| {
+            let Some(node) = node.get(key) else { return any };
+            if field.is_null() && node.is_null() {
+                let explicit =
+                    file.token(node).is_some_and(|word| !word.is_empty() && text::plain(&word).is_null());
+                if !explicit {
+                    *field = Value::from(BARE);
+                }
+                return any || !explicit;
+            }
+            mark(field, node, file) || any
+        }),
+        (_, Content::Scalar(_) | Content::List(_) | Content::Map(_)) => false,
+    }
+}
+
+/// True for the mark of a field that nothing is written for.
+pub(crate) fn is_bare(value: &Value) -> bool {
+    value.as_str() == Some(BARE)
+}
+
+/// True for a text that is marked to be in quotes.
+pub(crate) fn is_quoted(value: &Value) -> bool {
+    value.as_str().is_some_and(|text| text.starts_with(QUOTED))
+}
+
+/// The text without such a mark.
+pub(crate) fn unquoted(text: &str) -> &str {
+    text.strip_prefix(QUOTED).unwrap_or(text)
+}
+
+/// Takes away the marks that are left.
+pub(crate) fn unmark(value: &mut Value) {
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(unmark),
+        Value::Object(fields) => fields.values_mut().for_each(unmark),
+        Value::String(text) if text == BARE => *value = Value::Null,
+        Value::String(text) if text.starts_with(QUOTED) => {
+            text.drain(..QUOTED.len());
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}

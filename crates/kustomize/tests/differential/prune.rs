@@ -1,0 +1,72 @@
+//! What a tree holds that kustomize refuses is left out, so that the rest of it is compared as well.
+//!
+//! A tree is refused as soon as one of its many parts is. Its parts are therefore added one after the other, and each stays
+//! if kustomize takes the tree with it.
+
+use super::case::Files;
+
+/// The fields of a kustomization that every tree keeps.
+const BASIC: &[&str] = &["apiVersion", "kind", "resources", "components"];
+
+/// Calls `is_taken` with trees that grow from the bare one, and gives the largest that it took.
+pub(crate) fn prune(files: &Files, is_taken: &mut dyn FnMut(&Files) -> bool) -> Option<Files> {
+    let split: Vec<(&String, Vec<String>)> = files
+        .iter()
+        .filter(|(path, _)| path.ends_with("kustomization.yaml"))
+        .map(|(path, text)| (path, blocks(text)))
+        .collect();
+    let mut kept: Vec<Vec<bool>> =
+        split.iter().map(|(_, blocks)| blocks.iter().map(|block| is_basic(block)).collect()).collect();
+    let tree = |kept: &[Vec<bool>]| {
+        let mut tree = files.clone();
+        for ((path, blocks), kept) in split.iter().zip(kept) {
+            let blocks = blocks.iter().zip(kept).filter(|(_, kept)| **kept).map(|(block, _)| block.as_str());
+            tree.insert((*path).clone(), blocks.collect());
+        }
+        tree
+    };
+    // A file of nothing is refused.
+    for (kept, (_, blocks)) in kept.iter_mut().zip(&split) {
+        if blocks.iter().zip(&*kept).all(|(block, kept)| !kept || is_header(block))
+            && let Some(last) = kept.last_mut()
+        {
+            *last = true;
+        }
+    }
+    if !is_taken(&tree(&kept)) {
+        return None;
+    }
+    for file in 0..kept.len() {
+        for block in 0..kept[file].len() {
+            if !kept[file][block] {
+                kept[file][block] = true;
+                kept[file][block] = is_taken(&tree(&kept));
+            }
+        }
+    }
+    Some(tree(&kept))
+}
+
+fn key(block: &str) -> &str {
+    block.split(':').next().unwrap_or_default()
+}
+
+fn is_basic(block: &str) -> bool {
+    BASIC.contains(&key(block))
+}
+
+fn is_header(block: &str) -> bool {
+    ["apiVersion", "kind"].contains(&key(block))
+}
+
+/// The fields of a kustomization, each with all its lines.
+fn blocks(text: &str) -> Vec<String> {
+    let mut blocks: Vec<String> = Vec::new();
+    for line in text.split_inclusive('\n') {
+        match blocks.last_mut() {
+            Some(block) if line.starts_with([' ', '-', '#', '\r', '\n']) => block.push_str(line),
+            Some(_) | None => blocks.push(line.to_owned()),
+        }
+    }
+    blocks
+}
