@@ -145,7 +145,7 @@ pub(crate) fn input(corpus: &Corpus, seed: u64) -> Input {
     };
     let mut files: BTreeMap<String, Vec<u8>> =
         files.into_iter().map(|(path, text)| (path, text.into_bytes())).collect();
-    for _ in 0..1 + numbers.below(3) {
+    for _ in 0..1 + numbers.below(2) {
         damage_tree(&mut files, corpus, &mut numbers);
     }
     Input { root, files, variant }
@@ -176,7 +176,7 @@ fn damage_tree(files: &mut BTreeMap<String, Vec<u8>>, corpus: &Corpus, numbers: 
         }
         _ => {
             if let Some(bytes) = files.get_mut(path) {
-                for _ in 0..1 + numbers.below(4) {
+                for _ in 0..[1, 1, 1, 2, 4][numbers.below(5)] {
                     damage(bytes, corpus, numbers);
                 }
             }
@@ -186,7 +186,9 @@ fn damage_tree(files: &mut BTreeMap<String, Vec<u8>>, corpus: &Corpus, numbers: 
 
 fn damage(bytes: &mut Vec<u8>, corpus: &Corpus, numbers: &mut Numbers) {
     let at = numbers.below(bytes.len() + 1);
-    match numbers.below(14) {
+    // Three of four damages leave most lines what they are, so that many trees are still built.
+    let kind = if numbers.below(4) == 0 { numbers.below(18) } else { 6 + numbers.below(9) };
+    match kind {
         0 => bytes.truncate(at),
         1 => {
             let end = (at + 1 + numbers.below(12)).min(bytes.len());
@@ -223,18 +225,28 @@ fn damage(bytes: &mut Vec<u8>, corpus: &Corpus, numbers: &mut Numbers) {
             bytes.splice(line.start..line.start, text.into_bytes());
         }
         10 => {
-            // What stands behind a key is another thing.
-            let line = line_at(bytes, at);
-            if let Some(colon) = bytes[line.clone()].iter().position(|byte| *byte == b':') {
-                let end = line.end - usize::from(bytes[line.clone()].ends_with(b"\n"));
-                let piece = format!(" {}", numbers.pick(PIECES));
-                bytes.splice(line.start + colon + 1..end.max(line.start + colon + 1), piece.into_bytes());
+            let piece = format!(" {}", numbers.pick(PIECES));
+            set_value(bytes, at, piece.as_bytes());
+        }
+        11..=14 => {
+            let line = &corpus.lines[numbers.below(corpus.lines.len())];
+            if let Some((_, value)) = line.split_once(':') {
+                set_value(bytes, at, value.as_bytes());
             }
         }
         _ => {
             let piece = numbers.pick(PIECES);
             bytes.splice(at..at, piece.bytes());
         }
+    }
+}
+
+/// Puts another value behind the key in the line around a place.
+fn set_value(bytes: &mut Vec<u8>, at: usize, value: &[u8]) {
+    let line = line_at(bytes, at);
+    let end = line.end - usize::from(bytes[line.clone()].ends_with(b"\n"));
+    if let Some(colon) = bytes[line.start..end].iter().position(|byte| *byte == b':') {
+        bytes.splice(line.start + colon + 1..end, value.iter().copied());
     }
 }
 
