@@ -4,6 +4,7 @@
 #   make demo CONTEXT=kind    the same in a cluster of yours, reached by that context of your kubeconfig
 #   make test                 all tests, on a control plane that is built once
 #   make fuzz                random kustomizations against the real kustomize; SEED and TREES say where to begin and how many
+#   make fuzz-bytes          damaged bytes against panics, hangs and growth; SEED says where to begin, MINUTES how long
 #   make prove               "nothing to do" against the server's dry runs; SEED and COMPARISONS, 50000 take a quarter of an hour
 #   make lint                 formatting, clippy, documentation, licences
 #   make bench                writes docs/benchmarks.md, in half an hour
@@ -12,10 +13,11 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: demo test fuzz prove lint bench bench-render setup control-plane
+.PHONY: demo test fuzz fuzz-bytes prove lint bench bench-render setup control-plane
 
 SEED ?= 0
 TREES ?= 10000
+MINUTES ?= 10
 COMPARISONS ?= 50000
 
 CONTEXT ?=
@@ -36,6 +38,9 @@ test: setup control-plane
 
 fuzz: setup
 	TRUEUP_FUZZ_SEED=$(SEED) TRUEUP_FUZZ_TREES=$(TREES) $(CARGO) test --locked -p trueup-kustomize --test differential -- --nocapture
+
+fuzz-bytes:
+	TRUEUP_BYTES_SEED=$(SEED) TRUEUP_BYTES_MINUTES=$(MINUTES) $(CARGO) test --locked --profile fuzz -p trueup-kustomize --test bytes -- --nocapture
 
 prove: control-plane
 	TRUEUP_PROOF_SEED=$(SEED) TRUEUP_PROOF=$(COMPARISONS) $(CARGO) test --locked --test it proof:: -- --nocapture

@@ -2,39 +2,127 @@
 //!
 //! In: block mappings and lists, scalars that end on their line, literals, small flow collections, comments,
 //! several documents; ASCII without tabs. Out: the same nodes, with the same positions, that [`super::compose`]
-//! makes of the parser library's events. Everything else, and everything that is wrong, is [`None`]: the library
+//! makes of the parser library's events, or their values at once ([`Making`]). Everything else, and everything that is wrong, is [`None`]: the library
 //! reads the text then, and says what is wrong. Nothing is decided here in which the two could differ.
 
-use super::compose::{Entries, scalar};
-use super::{Content, Node, Position, Reading};
+use super::compose::{Composed, Entries, scalar};
+use super::{Content, Document, Node, Position, Reading};
+use crate::Value;
 use granit_parser::ScalarStyle;
+use memchr::{memchr, memchr2_iter};
+use serde_json::Map;
 use std::borrow::Cow;
+use std::marker::PhantomData;
 
 /// Deeper texts are the library's.
 const MAX_DEPTH: usize = 64;
 /// YAML bounds keys; ours are bounded lower.
 const MAX_KEY: usize = 256;
 
+/// What is made of a text: nodes that know where they stand, or values.
+trait Making {
+    type Made;
+    /// A mapping while it is read.
+    type Entries: Default;
+
+    fn scalar(composed: Composed<'_>) -> Option<Self::Made>;
+    fn list(at: Position, items: Vec<Self::Made>) -> Self::Made;
+    fn map(at: Position, entries: Self::Entries) -> Self::Made;
+    /// Adds an entry; `None` where the library decides what becomes of it.
+    fn write(
+        entries: &mut Self::Entries,
+        key: (String, Position),
+        value: Self::Made,
+        reading: Reading,
+    ) -> Option<()>;
+}
+
+struct Nodes;
+
+impl Making for Nodes {
+    type Made = Node;
+    type Entries = Entries;
+
+    fn scalar(composed: Composed<'_>) -> Option<Node> {
+        composed.into_node().ok()
+    }
+
+    fn list(at: Position, items: Vec<Node>) -> Node {
+        Node { at, content: Content::List(items) }
+    }
+
+    fn map(at: Position, entries: Entries) -> Node {
+        Node { at, content: Content::Map(entries.into_list()) }
+    }
+
+    fn write(entries: &mut Entries, key: (String, Position), value: Node, reading: Reading) -> Option<()> {
+        entries.write(key.0, key.1, value, reading.doubled).ok()
+    }
+}
+
+struct Values;
+
+impl Making for Values {
+    type Made = Value;
+    type Entries = Map<String, Value>;
+
+    fn scalar(composed: Composed<'_>) -> Option<Value> {
+        composed.into_value().ok()
+    }
+
+    fn list(_: Position, items: Vec<Value>) -> Value {
+        Value::Array(items)
+    }
+
+    fn map(_: Position, entries: Map<String, Value>) -> Value {
+        Value::Object(entries)
+    }
+
+    fn write(
+        entries: &mut Map<String, Value>,
+        key: (String, Position),
+        value: Value,
+        _: Reading,
+    ) -> Option<()> {
+        entries.insert(key.0, value).is_none().then_some(())
+    }
+}
+
 /// The documents of a text that is plain enough.
 pub(super) fn read(text: &str, reading: Reading) -> Option<Vec<Node>> {
-    let ascii = text.bytes().all(|byte| matches!(byte, b'\n' | b' '..=b'~'));
-    if !ascii && !text.chars().all(is_harmless) {
-        return None;
-    }
-    let mut reader = Reader { text, bytes: text.as_bytes(), ascii, at: 0, start: 0, line: 1, reading };
-    let mut documents = Vec::new();
-    loop {
-        match reader.significant()? {
-            Next::End => return Some(documents),
-            Next::Separator => reader.next_line(),
-            Next::Line(0) => {
-                let node = reader.collection(0, None)?;
-                documents.push(node);
-                if let Next::Line(_) = reader.significant()? {
-                    return None;
+    let documents = Reader::<Nodes>::documents(text, reading)?;
+    Some(documents.into_iter().map(|(_, node)| node).collect())
+}
+
+/// The same as values, each with the line it starts on.
+pub(super) fn values(text: &str, reading: Reading) -> Option<Vec<Document>> {
+    let documents = Reader::<Values>::documents(text, reading)?;
+    Some(documents.into_iter().map(|(line, value)| Document { value, line }).collect())
+}
+
+impl<M: Making> Reader<'_, M> {
+    fn documents(text: &str, reading: Reading) -> Option<Vec<(usize, M::Made)>> {
+        let ascii = text.bytes().all(|byte| matches!(byte, b'\n' | b' '..=b'~'));
+        if !ascii && !text.chars().all(is_harmless) {
+            return None;
+        }
+        let bytes = text.as_bytes();
+        let mut reader =
+            Reader::<M> { text, bytes, ascii, at: 0, start: 0, line: 1, reading, making: PhantomData };
+        let mut documents = Vec::new();
+        loop {
+            match reader.significant()? {
+                Next::End => return Some(documents),
+                Next::Separator => reader.next_line(),
+                Next::Line(0) => {
+                    let line = reader.line;
+                    documents.push((line, reader.collection(0, None)?));
+                    if let Next::Line(_) = reader.significant()? {
+                        return None;
+                    }
                 }
+                Next::Line(_) => return None,
             }
-            Next::Line(_) => return None,
         }
     }
 }
@@ -50,7 +138,7 @@ enum Next {
     Line(usize),
 }
 
-struct Reader<'t> {
+struct Reader<'t, M> {
     text: &'t str,
     bytes: &'t [u8],
     /// Whether each character is a byte.
@@ -61,9 +149,10 @@ struct Reader<'t> {
     /// From 1.
     line: usize,
     reading: Reading,
+    making: PhantomData<M>,
 }
 
-impl<'t> Reader<'t> {
+impl<'t, M: Making> Reader<'t, M> {
     fn peek(&self) -> Option<u8> {
         self.bytes.get(self.at).copied()
     }
@@ -77,9 +166,13 @@ impl<'t> Reader<'t> {
         Position { line: self.line, column: before + 1 }
     }
 
+    fn made(&self, at: Position, text: Cow<'_, str>, style: ScalarStyle) -> Option<M::Made> {
+        M::scalar(scalar(at, text, style, None, self.reading).ok()?)
+    }
+
     /// The end of the line, without its break.
     fn line_end(&self, from: usize) -> usize {
-        self.text[from..].find('\n').map_or(self.bytes.len(), |length| from + length)
+        memchr(b'\n', &self.bytes[from..]).map_or(self.bytes.len(), |length| from + length)
     }
 
     fn next_line(&mut self) {
@@ -123,7 +216,7 @@ impl<'t> Reader<'t> {
         self.peek() == Some(b'-') && matches!(self.bytes.get(self.at + 1), None | Some(b' ' | b'\n'))
     }
 
-    fn collection(&mut self, depth: usize, key: Option<usize>) -> Option<Node> {
+    fn collection(&mut self, depth: usize, key: Option<usize>) -> Option<M::Made> {
         if depth > MAX_DEPTH {
             return None;
         }
@@ -131,7 +224,7 @@ impl<'t> Reader<'t> {
     }
 
     /// A list whose first dash the reader stands at, below a key of that indent.
-    fn list(&mut self, depth: usize, key: Option<usize>) -> Option<Node> {
+    fn list(&mut self, depth: usize, key: Option<usize>) -> Option<M::Made> {
         let (mut at, indent) = (self.position(), self.column());
         let mut items = Vec::new();
         loop {
@@ -155,18 +248,18 @@ impl<'t> Reader<'t> {
                 Next::Line(next) if next == indent && self.at_dash() => {}
                 Next::Line(next) if next > indent => return None,
                 Next::Line(_) | Next::End | Next::Separator => {
-                    return Some(Node { at, content: Content::List(items) });
+                    return Some(M::list(at, items));
                 }
             }
         }
     }
 
     /// A mapping whose first key the reader stands at.
-    fn map(&mut self, depth: usize) -> Option<Node> {
+    fn map(&mut self, depth: usize) -> Option<M::Made> {
         let (at, indent) = (self.position(), self.column());
-        let mut entries = Entries::default();
+        let mut entries = M::Entries::default();
         loop {
-            let (key, key_at) = self.key()?;
+            let key = self.key()?;
             // The library has what is left out stand at the colon.
             let behind = self.position();
             let behind = Position { column: behind.column - 1, ..behind };
@@ -175,12 +268,12 @@ impl<'t> Reader<'t> {
                 None | Some(b'\n' | b'#') => self.below(indent, indent, behind, depth)?,
                 Some(_) => self.inline(indent)?,
             };
-            entries.write(key, key_at, value, self.reading.doubled).ok()?;
+            M::write(&mut entries, key, value, self.reading)?;
             match self.significant()? {
                 Next::Line(next) if next == indent && !self.at_dash() => {}
                 Next::Line(next) if next >= indent && !(next == indent && self.at_dash()) => return None,
                 Next::Line(_) | Next::End | Next::Separator => {
-                    return Some(Node { at, content: Content::Map(entries.into_list()) });
+                    return Some(M::map(at, entries));
                 }
             }
         }
@@ -188,7 +281,7 @@ impl<'t> Reader<'t> {
 
     /// What stands on the lines below a key or dash of that indent: a collection, or nothing. Lists may start at
     /// `list_indent`, all else further right.
-    fn below(&mut self, indent: usize, list_indent: usize, empty: Position, depth: usize) -> Option<Node> {
+    fn below(&mut self, indent: usize, list_indent: usize, empty: Position, depth: usize) -> Option<M::Made> {
         match self.significant()? {
             Next::Line(next) if next > indent || (next >= list_indent && self.at_dash()) => {
                 if self.at_dash() || self.at_key() {
@@ -198,10 +291,7 @@ impl<'t> Reader<'t> {
                 }
             }
             Next::Line(_) | Next::End | Next::Separator => {
-                scalar(empty, Cow::Borrowed(""), ScalarStyle::Plain, None, self.reading)
-                    .ok()?
-                    .into_node()
-                    .ok()
+                self.made(empty, Cow::Borrowed(""), ScalarStyle::Plain)
             }
         }
     }
@@ -271,7 +361,7 @@ impl<'t> Reader<'t> {
     }
 
     /// A value that starts on the line of its key or dash, which stands at `indent`.
-    fn inline(&mut self, indent: usize) -> Option<Node> {
+    fn inline(&mut self, indent: usize) -> Option<M::Made> {
         let node = match self.peek()? {
             b'|' => return self.literal(indent),
             b'{' | b'[' => self.flow(indent, 0)?,
@@ -289,7 +379,7 @@ impl<'t> Reader<'t> {
         Some(node)
     }
 
-    fn quoted(&mut self, quote: u8, indent: usize) -> Option<Node> {
+    fn quoted(&mut self, quote: u8, indent: usize) -> Option<M::Made> {
         let at = self.position();
         let text = if let Some(end) = self.quoted_end(quote) {
             let text = &self.text[self.at + 1..end];
@@ -298,7 +388,7 @@ impl<'t> Reader<'t> {
         } else {
             Cow::Owned(self.unquoted(quote, indent)?)
         };
-        scalar(at, text, style(quote), None, self.reading).ok()?.into_node().ok()
+        self.made(at, text, style(quote))
     }
 
     /// Quoted text of several lines, or with the commonest escapes.
@@ -363,7 +453,7 @@ impl<'t> Reader<'t> {
         Some(())
     }
 
-    fn plain(&mut self, indent: usize) -> Option<Node> {
+    fn plain(&mut self, indent: usize) -> Option<M::Made> {
         let at = self.position();
         let rest = &self.bytes[self.at..];
         let starts = match *rest.first()? {
@@ -389,7 +479,7 @@ impl<'t> Reader<'t> {
                     text.to_mut().push_str(more);
                 }
                 Next::Line(_) | Next::End | Next::Separator => {
-                    return scalar(at, text, ScalarStyle::Plain, None, self.reading).ok()?.into_node().ok();
+                    return self.made(at, text, ScalarStyle::Plain);
                 }
             }
         }
@@ -399,17 +489,25 @@ impl<'t> Reader<'t> {
     fn plain_line(&mut self) -> Option<&'t str> {
         let end = self.line_end(self.at);
         let line = &self.text[self.at..end];
-        let comment = line.find(" #");
-        let text = comment.map_or(line, |comment| &line[..comment]).trim_end_matches(' ');
-        if text.contains(": ") || text.ends_with(':') {
-            return None;
+        let bytes = line.as_bytes();
+        let mut comment = None;
+        for at in memchr2_iter(b':', b'#', bytes) {
+            if bytes[at] == b':' {
+                if matches!(bytes.get(at + 1), None | Some(b' ')) {
+                    return None;
+                }
+            } else if at > 0 && bytes[at - 1] == b' ' {
+                comment = Some(at);
+                break;
+            }
         }
-        self.at = comment.map_or(end, |comment| self.at + comment + 1);
+        let text = comment.map_or(line, |comment| &line[..comment]).trim_end_matches(' ');
+        self.at = comment.map_or(end, |comment| self.at + comment);
         Some(text)
     }
 
     /// `|` or `|-` and the lines below.
-    fn literal(&mut self, indent: usize) -> Option<Node> {
+    fn literal(&mut self, indent: usize) -> Option<M::Made> {
         let keeps_break = match &self.text[self.at..self.line_end(self.at)] {
             "|" => true,
             "|-" => false,
@@ -461,11 +559,11 @@ impl<'t> Reader<'t> {
         if keeps_break {
             text.push('\n');
         }
-        scalar(at, Cow::Owned(text), ScalarStyle::Literal, None, self.reading).ok()?.into_node().ok()
+        self.made(at, Cow::Owned(text), ScalarStyle::Literal)
     }
 
     /// A flow collection, or a scalar in it; all lines stand further right than `indent`.
-    fn flow(&mut self, indent: usize, depth: usize) -> Option<Node> {
+    fn flow(&mut self, indent: usize, depth: usize) -> Option<M::Made> {
         if depth > MAX_DEPTH / 4 {
             return None;
         }
@@ -477,17 +575,17 @@ impl<'t> Reader<'t> {
                     items.push(reader.flow(indent, depth + 1)?);
                     Some(())
                 })?;
-                Some(Node { at, content: Content::List(items) })
+                Some(M::list(at, items))
             }
             b'{' => {
-                let mut entries = Entries::default();
+                let mut entries = M::Entries::default();
                 self.flow_items(b'}', indent, |reader| {
-                    let (key, key_at) = reader.key()?;
+                    let key = reader.key()?;
                     reader.skip_spaces();
                     let value = reader.flow(indent, depth + 1)?;
-                    entries.write(key, key_at, value, reader.reading.doubled).ok()
+                    M::write(&mut entries, key, value, reader.reading)
                 })?;
-                Some(Node { at, content: Content::Map(entries.into_list()) })
+                Some(M::map(at, entries))
             }
             quote @ (b'"' | b'\'') => self.quoted(quote, indent),
             first => {
@@ -500,7 +598,7 @@ impl<'t> Reader<'t> {
                 }
                 let text = &self.text[self.at..self.at + length];
                 self.at += length;
-                scalar(at, Cow::Borrowed(text), ScalarStyle::Plain, None, self.reading).ok()?.into_node().ok()
+                self.made(at, Cow::Borrowed(text), ScalarStyle::Plain)
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use super::resolve::{self, Resolved, ScalarTag};
 use super::timestamp;
-use super::{Content, Dates, Doubled, MAX_DEPTH, Node, Position, Reading, Words, YamlError, block};
+use super::{Content, Dates, Document, Doubled, MAX_DEPTH, Node, Position, Reading, Words, YamlError, block};
 use granit_parser::{ErrorKind, Event, Marker, Parser, ScalarStyle, Span, StrInput, Tag};
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
@@ -18,6 +18,15 @@ const MAX_OUTDENTED: usize = 100;
 
 pub(super) fn compose(text: &str, reading: Reading) -> Result<Vec<Node>, YamlError> {
     block::read(text, reading).map_or_else(|| compose_events(text, reading), Ok)
+}
+
+/// As [`compose`], without the positions.
+pub(super) fn values(text: &str, reading: Reading) -> Result<Vec<Document>, YamlError> {
+    if let Some(documents) = block::values(text, reading) {
+        return Ok(documents);
+    }
+    let nodes = compose_events(text, reading)?.into_iter();
+    Ok(nodes.map(|node| Document { line: node.at.line, value: node.into_value() }).collect())
 }
 
 /// As [`compose`], through the parser library whatever the text is.
@@ -352,6 +361,13 @@ pub(super) fn scalar<'t>(
 }
 
 impl Composed<'_> {
+    pub(super) fn into_value(self) -> Result<crate::Value, YamlError> {
+        match self {
+            Self::Node(node) => Ok(node.into_value()),
+            Self::Scalar { at, resolved, .. } => resolved.into_value().map_err(|message| refuse(at, message)),
+        }
+    }
+
     pub(super) fn into_node(self) -> Result<Node, YamlError> {
         match self {
             Self::Node(node) => Ok(node),

@@ -6,14 +6,18 @@
 
 use super::resolve::{go_float, is_plain_string};
 use crate::Value;
+use memchr::{memchr_iter, memchr2_iter};
 use serde_json::{Map, Number};
 use std::cmp::Ordering;
 
 /// go-yaml breaks a line at the first space behind this column.
 const WIDTH: usize = 80;
+/// What indents are cut from.
+const BLANK: &str = "                                                                ";
 
 pub(super) fn emit(value: &Value) -> String {
-    let mut emitter = Emitter { out: String::new(), column: 0, whitespace: true, indention: true };
+    let out = String::with_capacity(512);
+    let mut emitter = Emitter { out, column: 0, whitespace: true, indention: true };
     emitter.value(value, None, Place::Root);
     emitter.end_line(0);
     emitter.out
@@ -84,22 +88,30 @@ impl Emitter {
 
     fn map(&mut self, entries: &Map<String, Value>, indent: Option<usize>) {
         let indent = indent.map_or(0, |indent| indent + 2);
-        for (key, value) in sorted(entries) {
-            self.end_line(indent);
-            let analysis = Analysis::of(key);
-            if analysis.multiline || key.len() > 128 {
-                self.indicator("?", true);
-                self.scalar(key, analysis.value_style(key), indent + 2, WIDTH);
-                self.end_line(indent);
-                self.indicator(":", true);
-            } else {
-                self.scalar(key, analysis.key_style(key), indent + 2, usize::MAX);
-                self.out.push(':');
-                self.column += 1;
-                (self.whitespace, self.indention) = (false, false);
-            }
-            self.value(value, Some(indent), Place::Value);
+        let in_order =
+            entries.keys().zip(entries.keys().skip(1)).all(|(a, b)| natural_order(a, b) != Ordering::Greater);
+        if in_order {
+            entries.iter().for_each(|(key, value)| self.entry(key, value, indent));
+        } else {
+            sorted(entries).into_iter().for_each(|(key, value)| self.entry(key, value, indent));
         }
+    }
+
+    fn entry(&mut self, key: &str, value: &Value, indent: usize) {
+        self.end_line(indent);
+        let analysis = Analysis::of(key);
+        if analysis.multiline || key.len() > 128 {
+            self.indicator("?", true);
+            self.scalar(key, analysis.value_style(key), indent + 2, WIDTH);
+            self.end_line(indent);
+            self.indicator(":", true);
+        } else {
+            self.scalar(key, analysis.key_style(key), indent + 2, usize::MAX);
+            self.out.push(':');
+            self.column += 1;
+            (self.whitespace, self.indention) = (false, false);
+        }
+        self.value(value, Some(indent), Place::Value);
     }
 
     fn indicator(&mut self, text: &str, keeps_indention: bool) {
@@ -114,6 +126,13 @@ impl Emitter {
         if !self.whitespace {
             self.out.push(' ');
             self.column += 1;
+        }
+    }
+
+    fn blank(&mut self, count: usize) {
+        match BLANK.get(..count) {
+            Some(blank) => self.out.push_str(blank),
+            None => self.out.extend(std::iter::repeat_n(' ', count)),
         }
     }
 
@@ -132,8 +151,9 @@ impl Emitter {
         if !self.indention || self.column > indent || (self.column == indent && !self.whitespace) {
             self.line_break();
         }
-        while self.column < indent {
-            self.put(' ');
+        if self.column < indent {
+            self.blank(indent - self.column);
+            self.column = indent;
         }
         (self.whitespace, self.indention) = (true, true);
     }
@@ -242,7 +262,7 @@ impl Emitter {
                 self.line_break();
             }
             if line != "\n" {
-                self.out.extend(std::iter::repeat_n(' ', indent));
+                self.blank(indent);
             }
             let content = line.strip_suffix('\n');
             self.out.push_str(content.unwrap_or(line));
@@ -269,6 +289,12 @@ impl Analysis {
     fn of(text: &str) -> Self {
         if text.is_empty() {
             return Self { multiline: false, plain: true, single: true, literal: false };
+        }
+        if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+            return Self::of_ascii_line(text.as_bytes());
+        }
+        if text.bytes().all(|byte| matches!(byte, b' '..=b'~' | b'\n')) {
+            return Self::of_ascii_lines(text.as_bytes());
         }
         let first = text.chars().next().unwrap_or_default();
         let last = text.chars().next_back().unwrap_or_default();
@@ -301,6 +327,37 @@ impl Analysis {
             plain: !(edges || break_space || space_break || special || multiline || indicators),
             single: !(break_space || space_break || special),
             literal: !(last == ' ' || space_break || special),
+        }
+    }
+
+    /// The same where each character is printable ASCII.
+    fn of_ascii_line(text: &[u8]) -> Self {
+        let (first, last) = (text[0], text[text.len() - 1]);
+        let followed = |at: usize| matches!(text.get(at + 1), None | Some(b' '));
+        let starts = match first {
+            b' ' | b',' | b'[' | b']' | b'{' | b'}' | b'&' | b'*' | b'!' | b'|' | b'>' | b'\'' | b'"'
+            | b'%' | b'@' | b'`' | b'#' => false,
+            b'?' | b'-' => !followed(0) && !text.starts_with(b"---"),
+            b'.' => !text.starts_with(b"..."),
+            _ => true,
+        };
+        let means_something = |at: usize| match text[at] {
+            b':' => followed(at),
+            _ => at > 0 && text[at - 1] == b' ',
+        };
+        let plain = starts && last != b' ' && !memchr2_iter(b':', b'#', text).any(means_something);
+        Self { multiline: false, plain, single: true, literal: last != b' ' }
+    }
+
+    /// The same where it is several lines of that.
+    fn of_ascii_lines(text: &[u8]) -> Self {
+        let space_break = memchr_iter(b'\n', text).any(|at| at > 0 && text[at - 1] == b' ');
+        let break_space = memchr_iter(b'\n', text).any(|at| text.get(at + 1) == Some(&b' '));
+        Self {
+            multiline: true,
+            plain: false,
+            single: !(break_space || space_break),
+            literal: !(text.ends_with(b" ") || space_break),
         }
     }
 
@@ -340,6 +397,9 @@ fn is_printable(c: char) -> bool {
 
 /// `[-+]?[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?`: a number in YAML 1.1, though go-yaml itself does not read it.
 fn is_base60_float(text: &str) -> bool {
+    if !text.starts_with(|c: char| matches!(c, '+' | '-' | '0'..='9')) {
+        return false;
+    }
     let text = text.strip_prefix(['+', '-']).unwrap_or(text);
     let text = match text.rsplit_once('.') {
         Some((rest, fraction)) if fraction.bytes().all(|b| b.is_ascii_digit() || b == b'_') => rest,
@@ -379,14 +439,25 @@ fn format_number(number: &Number) -> String {
 fn sorted(entries: &Map<String, Value>) -> Vec<(&String, &Value)> {
     let mut sorted: Vec<(&String, &Value)> = Vec::with_capacity(entries.len());
     for (key, value) in entries {
-        let at = sorted.partition_point(|(before, _)| natural_order(before, key) != Ordering::Greater);
-        sorted.insert(at, (key, value));
+        let is_before = |(before, _): &(&String, &Value)| natural_order(before, key) != Ordering::Greater;
+        if sorted.last().is_none_or(is_before) {
+            sorted.push((key, value));
+        } else {
+            let at = sorted.partition_point(is_before);
+            sorted.insert(at, (key, value));
+        }
     }
     sorted
 }
 
 /// go-yaml's order of keys: letters behind all else, runs of digits by their number.
 fn natural_order(a: &str, b: &str) -> Ordering {
+    if let Some((x, y)) = a.bytes().zip(b.bytes()).find(|(x, y)| x != y)
+        && x.is_ascii_alphabetic()
+        && y.is_ascii_alphabetic()
+    {
+        return x.cmp(&y);
+    }
     let same = a.char_indices().zip(b.chars()).find(|((_, x), y)| x != y).map(|((at, _), _)| at);
     let Some(at) = same else { return a.len().cmp(&b.len()) };
     let (rest_a, rest_b) = (&a[at..], &b[at..]);

@@ -138,8 +138,7 @@ pub fn documents(text: &str) -> Result<Vec<Document>, YamlError> {
 /// # Errors
 /// The first thing in the text that cannot be read, with its position.
 pub fn documents_as(text: &str, reading: Reading) -> Result<Vec<Document>, YamlError> {
-    let nodes = parse_as(text, reading)?.into_iter();
-    Ok(nodes.map(|node| Document { line: node.at.line, value: node.into_value() }).collect())
+    compose::values(text, reading)
 }
 
 /// The value in the layout of `kustomize build`: keys in natural order, two spaces a level, list items

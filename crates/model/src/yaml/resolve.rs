@@ -115,11 +115,14 @@ fn untagged(text: &str) -> Option<Resolved<'static>> {
 
 /// A word that is a boolean in YAML 1.1 and not in 1.2.
 pub(super) fn is_old_boolean(text: &str) -> bool {
-    let is_new = ["true", "false"].iter().any(|word| text.eq_ignore_ascii_case(word));
-    !is_new && matches!(word(text), Some(Resolved::Bool(_)))
+    // The longest are `yes` and `off`; `true` and `false` are longer.
+    text.len() <= 3 && matches!(word(text), Some(Resolved::Bool(_)))
 }
 
 fn word(text: &str) -> Option<Resolved<'static>> {
+    if text.len() > "false".len() {
+        return None;
+    }
     match text {
         "y" | "Y" | "yes" | "Yes" | "YES" | "true" | "True" | "TRUE" | "on" | "On" | "ON" => {
             Some(Resolved::Bool(true))

@@ -1,0 +1,129 @@
+//! What is damaged: the files of the conformance cases, and a few trees that are bombs by themselves.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// Files and the folder that is built.
+pub(crate) struct Input {
+    pub(crate) root: String,
+    pub(crate) files: BTreeMap<String, Vec<u8>>,
+    /// Which of the ways to build is taken.
+    pub(crate) variant: usize,
+}
+
+/// Trees by the folder that is built, in the order of their names.
+pub(crate) struct Corpus {
+    pub(crate) trees: Vec<(String, BTreeMap<String, String>)>,
+    /// The lines of all files, each once.
+    pub(crate) lines: Vec<String>,
+}
+
+fn cases_folder() -> PathBuf {
+    std::env::var_os("TRUEUP_CONFORMANCE").map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/conformance"),
+        PathBuf::from,
+    )
+}
+
+/// Reads the cases; without them the bombs are left, and the random trees that [`super::damage`] grows.
+pub(crate) fn load() -> Corpus {
+    let mut trees: Vec<(String, BTreeMap<String, String>)> = BOMBS
+        .iter()
+        .map(|files| {
+            let files = files.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned()));
+            ("top".to_owned(), files.collect())
+        })
+        .collect();
+    let folder = cases_folder().join("kustomize");
+    let mut paths: Vec<PathBuf> = match std::fs::read_dir(&folder) {
+        Ok(entries) => entries.map(|entry| entry.unwrap().path()).collect(),
+        Err(_) => {
+            eprintln!("the conformance cases are missing: there is no folder {}", folder.display());
+            Vec::new()
+        }
+    };
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == "json"));
+    paths.sort();
+    for path in paths {
+        let case: serde_json::Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+        let root = trueup_model::tree::join("", case["root"].as_str().unwrap().trim_start_matches('/'));
+        let files = case["files"].as_object().unwrap().iter();
+        let files = files
+            .map(|(path, text)| (path.trim_start_matches('/').to_owned(), text.as_str().unwrap().to_owned()));
+        trees.push((root.unwrap(), files.collect()));
+    }
+    let mut lines: Vec<String> = trees
+        .iter()
+        .flat_map(|(_, files)| files.values())
+        .flat_map(|text| text.lines())
+        .map(str::to_owned)
+        .collect();
+    lines.sort();
+    lines.dedup();
+    Corpus { trees, lines }
+}
+
+type Bomb = &'static [(&'static str, &'static str)];
+
+/// Small trees in which something grows with each step. They are built as they are, and damaged.
+const BOMBS: &[Bomb] = &[
+    &[
+        ("top/kustomization.yaml", "resources: [a.yaml]\n"),
+        (
+            "top/a.yaml",
+            "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\na: &a [x,x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b,*b,*b,*b,*b,*b]\nd: &d [*c,*c,*c,*c,*c,*c,*c,*c,*c]\ne: &e [*d,*d,*d,*d,*d,*d,*d,*d,*d]\nf: &f [*e,*e,*e,*e,*e,*e,*e,*e,*e]\ng: &g [*f,*f,*f,*f,*f,*f,*f,*f,*f]\n",
+        ),
+    ],
+    &[
+        (
+            "top/kustomization.yaml",
+            "x: &a {a: b}\nl: &l [*a, *a]\nresources: &r [a.yaml]\npatches: &p\n- patch: &t |\n    - op: copy\n      from: /data\n      path: /data/x\n    - op: copy\n      from: /data\n      path: /data/y\n  target: {kind: ConfigMap}\n- patch: *t\n  target: {kind: ConfigMap}\n- patch: *t\n  target: {kind: ConfigMap}\n- patch: *t\n  target: {kind: ConfigMap}\n- patch: *t\n  target: {kind: ConfigMap}\n- patch: *t\n  target: {kind: ConfigMap}\n",
+        ),
+        ("top/a.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata: {k: v}\n"),
+    ],
+    &[
+        (
+            "top/kustomization.yaml",
+            "resources: [a.yaml]\nreplacements:\n- source: {kind: ConfigMap, fieldPath: data}\n  targets:\n  - select: {kind: ConfigMap}\n    fieldPaths: [data.x, data.y, data.z.0.a, data.w.*.b]\n    options: {create: true, delimiter: '', index: 9}\n- source: {kind: ConfigMap, fieldPath: data}\n  targets:\n  - select: {kind: ConfigMap}\n    fieldPaths: [data.u, 'data.v.[a=b].c']\n    options: {create: true}\n",
+        ),
+        ("top/a.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata: {k: v, w: [{b: c}]}\n"),
+    ],
+    &[
+        (
+            "top/kustomization.yaml",
+            "resources: [a.yaml]\nvars:\n- name: A\n  objref: {apiVersion: v1, kind: ConfigMap, name: a}\n  fieldref: {fieldPath: data.a}\n- name: B\n  objref: {apiVersion: v1, kind: ConfigMap, name: a}\n  fieldref: {fieldPath: data.b}\nconfigurations: [c.yaml]\n",
+        ),
+        (
+            "top/c.yaml",
+            "varReference:\n- {path: data/a}\n- {path: data/b}\n- {path: data, kind: ConfigMap}\n",
+        ),
+        (
+            "top/a.yaml",
+            "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata: {a: $(B)$(B)$(A), b: $(A)$(A)$$(A), c: $(B}\n",
+        ),
+    ],
+    &[
+        ("top/kustomization.yaml", "resources: [../b1, ../b2]\nnamePrefix: 'a-'\nnameSuffix: '-b'\n"),
+        ("b1/kustomization.yaml", "resources: [../b3]\nnamePrefix: 'b1-'\ncomponents: [../c]\n"),
+        ("b2/kustomization.yaml", "resources: [../b3]\nnamePrefix: 'b2-'\ncomponents: [../c]\n"),
+        ("b3/kustomization.yaml", "resources: [a.yaml]\nnamespace: here\n"),
+        (
+            "c/kustomization.yaml",
+            "kind: Component\npatches:\n- patch: |\n    apiVersion: v1\n    kind: ConfigMap\n    metadata: {name: a, namespace: here}\n    $patch: delete\n",
+        ),
+        (
+            "b3/a.yaml",
+            "apiVersion: v1\nkind: List\nitems:\n- {apiVersion: v1, kind: ConfigMap, metadata: {name: a}}\n- {apiVersion: v1, kind: Secret, metadata: {name: b}}\n",
+        ),
+    ],
+    &[
+        (
+            "top/kustomization.yaml",
+            "resources: [a.yaml]\nimages:\n- {name: '(a+)+', newTag: v2}\n- {name: a, newName: b, digest: 'sha256:0'}\nreplicas: [{name: a, count: 99999999999}]\npatches:\n- patch: '[{\"op\": \"add\", \"path\": \"/spec/template/spec/containers/-\", \"value\": {}}]'\n  target: {kind: (((.*)*)*)*, name: 'a{1,900}', labelSelector: 'a in (b,c),!d,e!=f'}\n",
+        ),
+        (
+            "top/a.yaml",
+            "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: aaaaaaaaaaaaaaaaaaaaaaaaaaaa, labels: {a: b}}\nspec: {template: {spec: {containers: [{name: a, image: 'aaaaaaaa:1@x'}]}}}\n",
+        ),
+    ],
+];
