@@ -257,11 +257,7 @@ fn value_add(build: &mut Build, target: &Target<'_>, node: &Node, place: &Place)
     if targets.is_empty() {
         build.errors.push(Error::new(place, "targets", "are missing; name at least one"));
     }
-    let value = if value.is_empty() {
-        target.folder.root.rsplit('/').next().unwrap_or_default().to_owned()
-    } else {
-        value
-    };
+    let value = if value.is_empty() { target.folder.base_name().to_owned() } else { value };
     let mut ready = Vec::with_capacity(targets.len());
     for ValueTarget { selector, path, position, line } in targets {
         let select = match selector.map(|selector| Matcher::new(&selector, place)).transpose() {

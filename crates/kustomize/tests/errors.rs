@@ -78,7 +78,7 @@ metadata: {name: a}
             base/nameless.yaml:4: has no kind; every object needs one
             overlay/kustomization.yaml:3: resources: there is no file or folder overlay/missing.yaml
             overlay/broken.yaml:2: unclosed bracket '{'
-            overlay/kustomization.yaml:5: resources: https://example.com/app.yaml is in another repository; remote bases and files are not read yet, copy it into this one
+            overlay/kustomization.yaml:5: resources: https://example.com/app.yaml is outside of the repository, and was not read
             overlay/kustomization.yaml:8: configMapGenerator settings: there is no file or folder overlay/none.txt
             overlay/kustomization.yaml:10: patches: there is no file or folder overlay/nowhere.yaml
         "]],

@@ -33,9 +33,9 @@ pub(crate) fn read(
 }
 
 fn content(folder: &Folder<'_>, written: &str) -> Result<(String, Vec<u8>), String> {
-    let path = folder.file(written)?;
-    let bytes = folder.bytes(&path)?.to_vec();
-    Ok((path, bytes))
+    let file = folder.file(written)?;
+    let bytes = file.bytes()?.to_vec();
+    Ok((file.name, bytes))
 }
 
 /// `key=path`, or a path whose last part is the key.
