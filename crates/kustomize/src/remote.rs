@@ -209,15 +209,15 @@ struct Query {
 
 /// What follows the `?`. A query that cannot be read counts for nothing, as in kustomize.
 fn query(text: &str) -> Query {
-    let mut query = Query { reference: String::new(), timeout: None, submodules: true };
-    let Some(values) = values(text) else { return query };
+    let values = values(text).unwrap_or_default();
     let first = |wanted: &str| {
         values.iter().find(|(key, value)| key == wanted && !value.is_empty()).map(|(_, value)| value.as_str())
     };
-    query.reference = first("ref").or_else(|| first("version")).unwrap_or_default().to_owned();
-    query.timeout = first("timeout").and_then(timeout);
-    query.submodules = !matches!(first("submodules"), Some("0" | "f" | "F" | "false" | "False" | "FALSE"));
-    query
+    Query {
+        reference: first("ref").or_else(|| first("version")).unwrap_or_default().to_owned(),
+        timeout: first("timeout").and_then(timeout),
+        submodules: !matches!(first("submodules"), Some("0" | "f" | "F" | "false" | "False" | "FALSE")),
+    }
 }
 
 fn values(text: &str) -> Option<Vec<(String, String)>> {

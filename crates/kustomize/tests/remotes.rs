@@ -72,9 +72,9 @@ fn a_build_asks_for_all_that_it_lacks_and_goes_on_with_what_it_is_given() {
     assert_eq!(
         render(&files, &remotes),
         [
+            "ConfigMap x-a-y app/local/a.yaml:1",
             "ConfigMap x-b-y https://h/org/one@v1//base/b.yaml:1",
             "ConfigMap x-c-y https://h/org/three//x/c.yaml:1",
-            "ConfigMap x-a-y app/local/a.yaml:1",
         ]
     );
 }
