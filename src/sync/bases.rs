@@ -331,3 +331,87 @@ fn name(remote: &Remote) -> String {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn configured(url: &str, interval: u64) -> Configured {
+        let (location, mut credentials) = Location::parse(url).unwrap();
+        credentials.username = Some(url.to_owned());
+        let spec = Spec { credentials, ..Spec::new(location) };
+        Configured { spec, interval: Duration::from_secs(interval) }
+    }
+
+    fn needed(url: &str, reference: &str) -> Needed {
+        let remote = Remote::Repository { url: url.to_owned(), reference: reference.to_owned() };
+        Needed { remote, timeout: None }
+    }
+
+    /// Whose credentials a remote of `own` gets, what of it is followed, and how often.
+    fn check(url: &str, reference: &str, own: &str) -> String {
+        let configured: BTreeMap<String, Configured> = [
+            ("a", configured("https://h/org/a", 10)),
+            ("b", configured("https://h/org/b", 20)),
+            ("local", configured("/srv/config", 30)),
+            ("ssh", configured("git@h:org/a", 40)),
+        ]
+        .into_iter()
+        .map(|(name, one)| (name.to_owned(), one))
+        .collect();
+        match spec(&needed(url, reference), &BTreeSet::from([own.to_owned()]), &configured) {
+            Ok((spec, interval)) => {
+                let user = spec.credentials.username.unwrap_or_else(|| "nobody".to_owned());
+                format!("{}, {} as {user} every {interval:?}", spec.location, spec.reference)
+            }
+            Err(why) => why,
+        }
+    }
+
+    #[test]
+    fn a_remote_is_asked_as_the_repository_on_its_server_with_the_nearest_path() {
+        let commit = "0123456789abcdef0123456789abcdef01234567";
+        for (url, reference, own, expected) in [
+            ("https://h/org/b", "v1", "a", "https://h/org/b, tag or branch v1 as https://h/org/b every 20s"),
+            ("https://h/org/c", "", "ssh", "https://h/org/c, default branch as https://h/org/a every 10s"),
+            (
+                "https://me@h/org/c",
+                "HEAD",
+                "b",
+                "https://h/org/c, default branch as https://h/org/a every 10s",
+            ),
+            ("git@h:org/c", commit, "a", &format!("ssh://h/org/c, commit {commit} as git@h:org/a every 40s")),
+            ("http://h/org/a", "x", "b", "http://h/org/a, tag or branch x as nobody every 20s"),
+            ("https://other/org/a", "x", "local", "https://other/org/a, tag or branch x as nobody every 30s"),
+            ("file:///srv/base", "x", "local", "/srv/base, tag or branch x as nobody every 30s"),
+            (
+                "file:///srv/base",
+                "x",
+                "a",
+                "it is a folder of the machine that trueup runs on; only a repository that is itself such a folder may name one",
+            ),
+            (
+                "file://srv/base",
+                "x",
+                "local",
+                "a file:// URL needs an absolute path, such as file:///srv/config.git",
+            ),
+            (
+                "git@h/org/a.git",
+                "x",
+                "local",
+                "it is no address that Git can fetch from; write git@HOST:PATH, or a URL",
+            ),
+        ] {
+            assert_eq!(check(url, reference, own), expected, "{url}");
+        }
+    }
+
+    #[test]
+    fn the_query_of_a_file_is_not_told_and_yet_tells_it_from_another() {
+        let named = |url: &str| name(&Remote::File { url: url.to_owned() });
+        assert_eq!(named("https://h/a.yaml"), "https://h/a.yaml");
+        let (one, other) = (named("https://h/a.yaml?token=hush"), named("https://h/a.yaml?token=hash"));
+        assert!(one != other && !one.contains("hush") && one.starts_with("https://h/a.yaml?"), "{one}");
+    }
+}
