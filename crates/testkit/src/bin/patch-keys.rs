@@ -22,18 +22,14 @@ struct Arguments {
 
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
-    let (document, version): (Value, String) = match arguments.file {
-        Some(file) => {
-            let text = std::fs::read_to_string(&file).with_context(|| file.display().to_string())?;
-            (serde_json::from_str(&text)?, arguments.version.unwrap_or_else(|| file.display().to_string()))
-        }
-        None => {
-            let plane =
-                ControlPlane::start(Options { components: Components::ApiOnly, ..Options::default() })?;
-            let api = Api::from_kubeconfig(plane.kubeconfig())?;
-            let version = api.get("/version")?["gitVersion"].as_str().unwrap_or_default().to_owned();
-            (api.get("/openapi/v2")?, version)
-        }
+    let (document, version): (Value, String) = if let Some(file) = arguments.file {
+        let text = std::fs::read_to_string(&file).with_context(|| file.display().to_string())?;
+        (serde_json::from_str(&text)?, arguments.version.unwrap_or_else(|| file.display().to_string()))
+    } else {
+        let plane = ControlPlane::start(Options { components: Components::ApiOnly, ..Options::default() })?;
+        let api = Api::from_kubeconfig(plane.kubeconfig())?;
+        let version = api.get("/version")?["gitVersion"].as_str().unwrap_or_default().to_owned();
+        (api.get("/openapi/v2")?, version)
     };
     print!("{}", patch_keys::table(&document, &version)?);
     Ok(())
