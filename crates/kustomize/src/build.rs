@@ -7,7 +7,7 @@ use crate::config::{self, Config};
 use crate::error::{Error, Errors, Place};
 use crate::generate;
 use crate::kustomization::{Kind, Kustomization};
-use crate::load::{Folder, Found, Located, Reach, documents, join_note};
+use crate::load::{FILE_NAMES, Folder, Found, Located, Reach, documents, join_note};
 use crate::merge::schema::{BUILTIN_VERSION, Schema};
 use crate::model::Variable;
 use crate::order;
@@ -393,6 +393,10 @@ impl Build {
                     Err(message) => self.errors.push(fail(message)),
                     Ok(file) => match self.resources_in(&file) {
                         Err(message) => self.errors.push(fail(message)),
+                        Ok(Err(_)) if is_kustomization_file(&path.value) => {
+                            let message = format!("{} is a kustomization; name its folder", path.value);
+                            self.errors.push(fail(message));
+                        }
                         Ok(Err(errors)) => self.errors.extend(errors),
                         Ok(Ok(resources)) => self.add_file(into, target, &path.value, resources),
                     },
@@ -469,7 +473,10 @@ impl Build {
             let root = match target.folder.find(&path.value) {
                 Ok(Found::Folder(root)) => root,
                 Ok(Found::File(file)) => {
-                    let message = format!("{} is a file; a component is a folder", file.name);
+                    let message = format!(
+                        "{} is a file, and a component is a folder with a kustomization of kind Component: name the folder, or move the file to resources",
+                        file.name
+                    );
                     self.errors.push(Error::new(&target.at(path.line), "components", message));
                     continue;
                 }
@@ -495,7 +502,7 @@ impl Build {
         field: &str,
         wanted: Kind,
     ) -> Option<(Folder<'t>, Kustomization)> {
-        let place = target.at(path.line);
+        let (place, known) = (target.at(path.line), self.errors.len());
         self.entered += 1;
         if self.entered > MAX_ENTERED {
             if self.entered == MAX_ENTERED + 1 {
@@ -523,6 +530,11 @@ impl Build {
         let kustomization = self.read(&file)?;
         let file = file.name;
         self.choose_schema(&folder, &kustomization);
+        // A file that is wrong in itself is not judged by what could be read of it.
+        if self.errors.len() > known {
+            self.look_below(&folder, kustomization);
+            return None;
+        }
         if kustomization.kind != wanted {
             let message = match wanted {
                 Kind::Component => format!("{file} is no Component; name it under resources"),
@@ -532,6 +544,11 @@ impl Build {
             return None;
         }
         Some((folder, kustomization))
+    }
+
+    /// Finds what is wrong below a kustomization that is itself wrong.
+    fn look_below(&mut self, folder: &Folder<'_>, kustomization: Kustomization) {
+        self.accumulate(&mut Accumulator::default(), &Target { folder, kustomization, note: None });
     }
 
     fn choose_schema(&mut self, folder: &Folder<'_>, kustomization: &Kustomization) {
@@ -626,6 +643,10 @@ fn shared_builtin() -> Arc<Schema> {
 
 fn is_builtin(resource: &Resource) -> bool {
     Schema::builtin().root(resource.api_version(), resource.kind()).is_some()
+}
+
+fn is_kustomization_file(path: &str) -> bool {
+    path.rsplit('/').next().is_some_and(|name| FILE_NAMES.contains(&name))
 }
 
 /// Two list entries that bad indentation made into one path. A URL leads elsewhere: a reference may hold two dots.

@@ -227,7 +227,7 @@ fn strategic_merges(build: &mut Build, target: &Target<'_>, node: &Node, place: 
     if entries.is_empty() {
         build.errors.push(Error::new(place, "paths", "is missing; name a patch, or write it under patches"));
     }
-    let read = entries.iter().filter_map(|entry| steps::strategic_merge(build, target, entry));
+    let read = entries.iter().filter_map(|entry| steps::strategic_merge(build, target, entry, ""));
     let works: Vec<Work> = read.map(|step| step.work).collect();
     works
 }
@@ -288,7 +288,7 @@ struct ValueTarget {
 fn value_target(reader: &mut Reader<'_>, node: &Node, field: &str) -> ValueTarget {
     let object = reader.object(node, field, &["selector", "fieldPath", "filePathPosition"]);
     ValueTarget {
-        selector: reader.optional(object.get("selector"), field, Selector::read),
+        selector: reader.optional(object.get("selector"), &format!("{field}.selector"), Selector::read),
         path: reader.string(object.get("fieldPath"), field),
         position: reader.whole_number(object.get("filePathPosition"), field),
         line: object.line,

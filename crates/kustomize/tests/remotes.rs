@@ -10,8 +10,8 @@ fn repository(url: &str, reference: &str) -> Remote {
     Remote::Repository { url: url.to_owned(), reference: reference.to_owned() }
 }
 
-fn tree(files: &[(&str, &str)]) -> Result<Arc<dyn Tree>, String> {
-    Ok(Arc::new(files.iter().copied().collect::<MemoryTree>()))
+fn tree(files: &[(&str, &str)]) -> Arc<dyn Tree> {
+    Arc::new(files.iter().copied().collect::<MemoryTree>())
 }
 
 /// The ids and origins of what `app` is built to, the remotes that it lacks, or its errors; one a line.
@@ -60,15 +60,15 @@ fn a_build_asks_for_all_that_it_lacks_and_goes_on_with_what_it_is_given() {
         "kustomization.yaml",
         "apiVersion: kustomize.config.k8s.io/v1alpha1\nkind: Component\nnameSuffix: -y\n",
     )]);
-    remotes.0.insert(repository("https://h/org/one", "v1"), one);
-    remotes.0.insert(repository("git@h:org/two", ""), two);
+    remotes.0.insert(repository("https://h/org/one", "v1"), Ok(one));
+    remotes.0.insert(repository("git@h:org/two", ""), Ok(two));
     assert_eq!(render(&files, &remotes), ["needs https://h/org/three"]);
 
     let three = tree(&[
         ("x/kustomization.yml", "resources: [c.yaml]"),
         ("x/c.yaml", &A.replace("name: a", "name: c")),
     ]);
-    remotes.0.insert(repository("https://h/org/three", ""), three);
+    remotes.0.insert(repository("https://h/org/three", ""), Ok(three));
     assert_eq!(
         render(&files, &remotes),
         [
@@ -108,7 +108,7 @@ fn a_file_behind_a_url_is_read_wherever_a_file_is_wanted() {
         ),
         ("https://h/x/data", "v"),
     ] {
-        remotes.0.insert(Remote::File { url: url.to_owned() }, tree(&[(Remote::FILE, content)]));
+        remotes.0.insert(Remote::File { url: url.to_owned() }, Ok(tree(&[(Remote::FILE, content)])));
     }
     assert_eq!(
         render(&files, &remotes),
@@ -122,7 +122,7 @@ fn what_cannot_be_read_is_named_with_the_line_that_wants_it() {
                - https://me:hush@h/org/x\n- https://h/org/there\n";
     let mut remotes = Remotes::default();
     remotes.0.insert(repository("https://h/org/gone", "v1"), Err("no route to it".to_owned()));
-    remotes.0.insert(repository("https://h/org/there", ""), tree(&[("a.yaml", A)]));
+    remotes.0.insert(repository("https://h/org/there", ""), Ok(tree(&[("a.yaml", A)])));
     assert_eq!(
         render(&[("app/kustomization.yaml", app)], &remotes),
         [
@@ -162,11 +162,11 @@ fn repositories_that_name_each_other_in_a_circle_are_named() {
     let mut remotes = Remotes::default();
     remotes.0.insert(
         repository("https://h/o/a", "v1"),
-        tree(&[("x/kustomization.yaml", "resources: [https://h/o/b]\n")]),
+        Ok(tree(&[("x/kustomization.yaml", "resources: [https://h/o/b]\n")])),
     );
     remotes.0.insert(
         repository("https://h/o/b", ""),
-        tree(&[("kustomization.yaml", "resources: [https://h/o/a//x?ref=v1]\n")]),
+        Ok(tree(&[("kustomization.yaml", "resources: [https://h/o/a//x?ref=v1]\n")])),
     );
     assert_eq!(
         render(&[("app/kustomization.yaml", "resources: [https://h/o/a//x?ref=v1]\n")], &remotes),

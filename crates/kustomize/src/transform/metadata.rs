@@ -5,6 +5,7 @@ use super::walk::{Make, Selected, visit};
 use crate::config::FieldSpec;
 use crate::error::{Error, Place};
 use crate::resmap::ResMap;
+use crate::text;
 use serde_json::Map;
 use std::collections::BTreeMap;
 use trueup_model::Value;
@@ -35,7 +36,9 @@ fn insert(value: &mut Value, entries: &BTreeMap<String, String>) -> Result<(), S
     if value.is_null() {
         *value = Value::Object(Map::new());
     }
-    let Value::Object(object) = value else { return Err(format!("{value} is not a mapping")) };
+    let Value::Object(object) = value else {
+        return Err(format!("must be a mapping, not {}", text::kind_of(value)));
+    };
     for (key, entry) in entries {
         object.insert(key.clone(), Value::String(entry.clone()));
     }
