@@ -7,6 +7,7 @@ mod plain;
 mod substitute;
 mod trace;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 use trueup_kustomize as kustomize;
@@ -15,7 +16,7 @@ use trueup_model::{Manifest, Tree, TreeError, tree};
 pub use substitute::Variables;
 pub use trace::Trace;
 use trace::TracedTree;
-pub use trueup_kustomize::Parsed;
+pub use trueup_kustomize::{Needed, Parsed, Remote};
 
 /// How to render a path.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -49,6 +50,38 @@ pub struct Rendered {
     pub manifests: Vec<Manifest>,
     /// All that was looked at.
     pub trace: Trace,
+    /// What of other repositories was used, and what was looked at there.
+    pub bases: BTreeMap<Remote, Used>,
+}
+
+/// A commit of another repository, or the content behind a URL.
+#[derive(Clone)]
+pub struct Base {
+    /// The commit, or a hash of the content.
+    pub revision: String,
+    /// The files.
+    pub tree: Arc<dyn Tree>,
+}
+
+/// What is known of other repositories and URLs: a tree of each, or why there is none.
+pub type Bases = BTreeMap<Remote, Result<Base, String>>;
+
+/// A [`Base`] that a rendering used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Used {
+    /// Its revision.
+    pub revision: String,
+    /// What was looked at in it.
+    pub trace: Trace,
+}
+
+/// Why nothing was rendered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unrendered {
+    /// These have to be read first; there may be more after that.
+    Missing(BTreeSet<Needed>),
+    /// Something is wrong with the source.
+    Broken(RenderError),
 }
 
 /// All that is wrong with a source; each entry names a file and, where it can, a line.
@@ -69,6 +102,29 @@ impl From<TreeError> for RenderError {
     }
 }
 
+impl From<kustomize::Failure> for Unrendered {
+    fn from(failure: kustomize::Failure) -> Self {
+        match failure {
+            kustomize::Failure::Missing(missing) => Self::Missing(missing),
+            kustomize::Failure::Errors(errors) => {
+                Self::Broken(RenderError(errors.0.iter().map(ToString::to_string).collect()))
+            }
+        }
+    }
+}
+
+impl From<RenderError> for Unrendered {
+    fn from(error: RenderError) -> Self {
+        Self::Broken(error)
+    }
+}
+
+impl From<TreeError> for Unrendered {
+    fn from(error: TreeError) -> Self {
+        Self::Broken(error.into())
+    }
+}
+
 /// An error and its causes in one line.
 fn with_causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
@@ -83,7 +139,7 @@ fn with_causes(error: &dyn std::error::Error) -> String {
 
 /// Renders what stands at the request's path: a kustomization, or plain manifests.
 pub fn build(source: Arc<dyn Tree>, request: &Request) -> Result<Rendered, RenderError> {
-    trace(source, request, None)
+    build_with(source, request, &Parsed::default())
 }
 
 /// As [`build`]; what several requests read of one commit is parsed once.
@@ -92,39 +148,76 @@ pub fn build_with(
     request: &Request,
     parsed: &Parsed,
 ) -> Result<Rendered, RenderError> {
-    trace(source, request, Some(parsed))
+    build_from(source, request, parsed, &Bases::new()).map_err(|unrendered| match unrendered {
+        Unrendered::Broken(error) => error,
+        Unrendered::Missing(missing) => {
+            let unread =
+                |needed: &Needed| format!("{} is outside of the repository, and was not read", needed.remote);
+            RenderError(missing.iter().map(unread).collect())
+        }
+    })
 }
 
-fn trace(source: Arc<dyn Tree>, request: &Request, parsed: Option<&Parsed>) -> Result<Rendered, RenderError> {
+/// As [`build_with`], for kustomizations that name other repositories and URLs. Whoever is told that some of them are
+/// missing calls again with those as well.
+pub fn build_from(
+    source: Arc<dyn Tree>,
+    request: &Request,
+    parsed: &Parsed,
+    bases: &Bases,
+) -> Result<Rendered, Unrendered> {
     let traced = TracedTree::new(source);
-    let mut manifests = manifests(&traced, request, parsed)?;
+    let bases: BTreeMap<Remote, Result<Traced, String>> = bases
+        .iter()
+        .map(|(remote, base)| (remote.clone(), base.as_ref().map(Traced::of).map_err(Clone::clone)))
+        .collect();
+    let mut manifests = manifests(&traced, request, parsed, &bases)?;
     if let Some(variables) = &request.variables {
         substitute::apply(&mut manifests, variables, &traced)?;
     }
     check(&manifests)?;
-    Ok(Rendered { manifests, trace: traced.into_trace() })
+    let used = bases.into_iter().filter_map(|(remote, base)| {
+        let base = base.ok()?;
+        let trace = base.tree.trace();
+        (!trace.is_empty()).then_some((remote, Used { revision: base.revision, trace }))
+    });
+    Ok(Rendered { manifests, bases: used.collect(), trace: traced.trace() })
+}
+
+/// A base, and a tree that notes what is asked of it.
+struct Traced {
+    revision: String,
+    tree: Arc<TracedTree>,
+}
+
+impl Traced {
+    fn of(base: &Base) -> Self {
+        Self { revision: base.revision.clone(), tree: Arc::new(TracedTree::new(base.tree.clone())) }
+    }
 }
 
 fn manifests(
     source: &dyn Tree,
     request: &Request,
-    parsed: Option<&Parsed>,
-) -> Result<Vec<Manifest>, RenderError> {
+    parsed: &Parsed,
+    bases: &BTreeMap<Remote, Result<Traced, String>>,
+) -> Result<Vec<Manifest>, Unrendered> {
     let path = tree::join("", &request.path)?;
     if kustomize::is_kustomization(source, &path)?.is_some() {
         let options =
             kustomize::Options { load_restrictions: request.load_restrictions, reorder: request.reorder };
-        let built = match parsed {
-            Some(parsed) => kustomize::build_with(source, &path, &options, parsed),
-            None => kustomize::build(source, &path, &options),
-        };
-        return built.map_err(|errors| RenderError(errors.0.iter().map(ToString::to_string).collect()));
+        let tree = |base: &Traced| base.tree.clone() as Arc<dyn Tree>;
+        let remotes = bases
+            .iter()
+            .map(|(remote, base)| (remote.clone(), base.as_ref().map(tree).map_err(Clone::clone)));
+        let remotes = kustomize::Remotes(remotes.collect());
+        return kustomize::build_from(source, &path, &options, parsed, &remotes).map_err(Unrendered::from);
     }
     let chart = tree::join(&path, "Chart.yaml")?;
     if source.entry(&chart)?.is_some() {
-        return Err(RenderError(vec![format!("{chart}: trueup does not render Helm charts yet")]));
+        return Err(RenderError(vec![format!("{chart}: trueup does not render Helm charts yet")]).into());
     }
-    plain::read(source, &path, request.depth)
+    Ok(plain::read(source, &path, request.depth)?)
 }
 
 // What has no kind or name cannot become an object, whatever engine it came from.
@@ -154,6 +247,33 @@ mod tests {
         build(Arc::new(tree), request)
             .map(|rendered| rendered.manifests.iter().map(|m| format!("{} {}", m.id(), m.origin)).collect())
             .map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_base_that_was_used_is_told_with_its_revision_and_what_was_looked_at() {
+        let at = |reference: &str| Remote::Repository {
+            url: "https://h/org/repo".to_owned(),
+            reference: reference.to_owned(),
+        };
+        let base = |revision: &str, value: &str| {
+            let app = format!("{A}data: {{value: {value}}}\n");
+            let files = [("app/kustomization.yaml", "resources: [a.yaml]\n"), ("app/a.yaml", app.as_str())];
+            Base { revision: revision.to_owned(), tree: Arc::new(MemoryTree::from_iter(files)) }
+        };
+        let kustomization = "resources: [https://h/org/repo//app?ref=main]\n";
+        let tree: Arc<dyn Tree> = Arc::new(MemoryTree::from_iter([("kustomization.yaml", kustomization)]));
+        let build = |bases: &Bases| build_from(tree.clone(), &Request::default(), &Parsed::default(), bases);
+
+        let needed = Needed { remote: at("main"), timeout: None };
+        assert_eq!(build(&Bases::new()).unwrap_err(), Unrendered::Missing([needed].into()));
+        let bases = [(at("main"), Ok(base("1111", "x"))), (at("other"), Ok(base("2222", "x")))];
+        let rendered = build(&bases.into()).unwrap();
+        let used: Vec<(&Remote, &str)> =
+            rendered.bases.iter().map(|(remote, used)| (remote, used.revision.as_str())).collect();
+        assert_eq!(used, [(&at("main"), "1111")]);
+        let trace = &rendered.bases[&at("main")].trace;
+        assert!(trace.holds_in(&*base("3333", "x").tree), "nothing that was looked at differs");
+        assert!(!trace.holds_in(&*base("3333", "y").tree));
     }
 
     fn at(path: &str) -> Request {

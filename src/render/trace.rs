@@ -15,6 +15,11 @@ pub struct Trace {
 }
 
 impl Trace {
+    /// Whether nothing was looked at.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty() && self.listings.is_empty()
+    }
+
     /// Whether all that was looked at is the same in another tree.
     pub fn holds_in(&self, tree: &dyn Tree) -> bool {
         self.entries.iter().all(|(path, was)| tree.entry(path).is_ok_and(|entry| summary(entry) == *was))
@@ -45,8 +50,9 @@ impl TracedTree {
         Self { inner, trace: Mutex::default() }
     }
 
-    pub(super) fn into_trace(self) -> Trace {
-        self.trace.into_inner().unwrap_or_else(PoisonError::into_inner)
+    /// What was asked of it so far.
+    pub(super) fn trace(&self) -> Trace {
+        self.trace.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn note(&self, write: impl FnOnce(&mut Trace)) {
@@ -91,7 +97,7 @@ mod tests {
         traced.list("a").unwrap();
         traced.read("a/one.yaml").unwrap();
         traced.entry("a/none.yaml").unwrap();
-        let trace = traced.into_trace();
+        let trace = traced.trace();
 
         let check = |edit: fn(&mut MemoryTree), holds: bool| {
             let mut edited = tree.clone();

@@ -214,6 +214,21 @@ impl Source {
         self.obtain(revision, None).await
     }
 
+    /// A commit that is here already; nobody is asked for it.
+    ///
+    /// # Errors
+    /// See [`SourceError`].
+    pub async fn kept(&self, revision: &str) -> Result<Option<Commit>, SourceError> {
+        let (kind, revision) = (self.kind.clone(), revision.to_owned());
+        let look = move |_: &Limits| match &kind {
+            Kind::Local(local) => local.fetch(&revision).map(Some),
+            Kind::Mirrored(_, mirror) => {
+                Ok(gix::ObjectId::from_hex(revision.as_bytes()).ok().and_then(|id| mirror.present(id)))
+            }
+        };
+        self.blocking(self.spec.timeout, look).await
+    }
+
     /// Whether a tree of this source was found damaged. Then [`Self::fetch`] is worth calling although the
     /// reference has not moved: it clones anew.
     pub fn is_damaged(&self) -> bool {
@@ -291,9 +306,9 @@ fn fixed(id: &str) -> Head {
 
 fn ask(remote: &Remote, reference: &Reference, limits: &Limits) -> Result<Head, SourceError> {
     let mut session = remote.connect(limits)?;
-    let listed = session.list(&reference::prefix(reference))?;
+    let listed = session.list(&reference::prefixes(reference))?;
     let Some(found) = reference::pick(reference, &listed) else {
-        let all = session.list(reference::wide_prefix(reference))?;
+        let all = session.list(&reference::wide_prefixes(reference))?;
         session.end();
         return Err(SourceError::RefMissing {
             location: remote.location(),

@@ -142,9 +142,9 @@ fn head_of(path: &Path, reference: &Reference) -> Result<Head, SourceError> {
         return Ok(Head { revision: id.clone(), reference: id.clone(), advertised: None });
     }
     let repository = open(path)?;
-    let listed = list(&repository, &reference::prefix(reference)).map_err(|error| damaged(path, &error))?;
+    let listed = list(&repository, &reference::prefixes(reference)).map_err(|error| damaged(path, &error))?;
     let Some(found) = reference::pick(reference, &listed) else {
-        let all = list(&repository, reference::wide_prefix(reference)).unwrap_or_default();
+        let all = list(&repository, &reference::wide_prefixes(reference)).unwrap_or_default();
         return Err(SourceError::RefMissing {
             location: path.display().to_string(),
             wanted: reference.to_string(),
@@ -158,8 +158,17 @@ fn head_of(path: &Path, reference: &Reference) -> Result<Head, SourceError> {
     })
 }
 
+/// The references that start with one of the prefixes.
+fn list(repository: &gix::Repository, prefixes: &[String]) -> gix::Result<Vec<Listed>> {
+    let mut listed = Vec::new();
+    for prefix in prefixes {
+        listed.extend(list_one(repository, prefix)?);
+    }
+    Ok(listed)
+}
+
 /// The references that start with `prefix`, which is a full name or ends with `/`.
-fn list(repository: &gix::Repository, prefix: &str) -> gix::Result<Vec<Listed>> {
+fn list_one(repository: &gix::Repository, prefix: &str) -> gix::Result<Vec<Listed>> {
     if prefix == "HEAD" {
         let mut head = repository.head()?;
         let target = head.referent_name().map(|name| name.as_bstr().to_string());

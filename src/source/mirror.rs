@@ -131,10 +131,8 @@ impl Mirror {
     /// For servers that give out nothing but their references: all of those, with their history.
     fn clone_all(&self, remote: &Remote, want: Want, limits: &Limits) -> Result<Commit, SourceError> {
         let mut session = remote.connect(limits)?;
-        let mut wants = Vec::new();
-        for prefix in ["refs/heads/", "refs/tags/"] {
-            wants.extend(session.list(prefix)?.into_iter().map(|listed| listed.advertised));
-        }
+        let all = ["refs/heads/".to_owned(), "refs/tags/".to_owned()];
+        let mut wants: Vec<_> = session.list(&all)?.into_iter().map(|listed| listed.advertised).collect();
         wants.sort_unstable();
         wants.dedup();
         match self.clone_anew(&mut session, wants, Depth::All, want) {

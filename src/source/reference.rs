@@ -16,22 +16,33 @@ pub(super) struct Listed {
 }
 
 /// What to ask a server for, so that it lists no more than needed.
-pub(super) fn prefix(reference: &Reference) -> String {
+pub(super) fn prefixes(reference: &Reference) -> Vec<String> {
     match reference {
         // A fixed commit asks for nothing; HEAD is the shortest answer.
-        Reference::Head | Reference::Commit(_) => "HEAD".into(),
-        Reference::Branch(name) => format!("refs/heads/{name}"),
-        Reference::Tag(name) => format!("refs/tags/{name}"),
-        Reference::Semver(_) => "refs/tags/".into(),
+        Reference::Head | Reference::Commit(_) => vec!["HEAD".into()],
+        Reference::Branch(name) => vec![format!("refs/heads/{name}")],
+        Reference::Tag(name) => vec![format!("refs/tags/{name}")],
+        Reference::Semver(_) => vec!["refs/tags/".into()],
+        Reference::Named(name) => full_names(name),
     }
 }
 
-/// The prefix of all names that the missing one could have been.
-pub(super) fn wide_prefix(reference: &Reference) -> &'static str {
-    match reference {
-        Reference::Head | Reference::Commit(_) | Reference::Branch(_) => "refs/heads/",
-        Reference::Tag(_) | Reference::Semver(_) => "refs/tags/",
+/// What a name can stand for, in Git's order.
+fn full_names(name: &str) -> Vec<String> {
+    if name == "HEAD" || name.starts_with("refs/") {
+        return vec![name.to_owned()];
     }
+    ["refs", "refs/tags", "refs/heads"].map(|folder| format!("{folder}/{name}")).into()
+}
+
+/// The prefixes of all names that the missing one could have been.
+pub(super) fn wide_prefixes(reference: &Reference) -> Vec<String> {
+    let prefixes: &[&str] = match reference {
+        Reference::Head | Reference::Commit(_) | Reference::Branch(_) => &["refs/heads/"],
+        Reference::Tag(_) | Reference::Semver(_) => &["refs/tags/"],
+        Reference::Named(_) => &["refs/heads/", "refs/tags/"],
+    };
+    prefixes.iter().map(|prefix| (*prefix).to_owned()).collect()
 }
 
 /// Picks what `reference` names among the listed.
@@ -43,6 +54,7 @@ pub(super) fn pick<'a>(reference: &Reference, listed: &'a [Listed]) -> Option<&'
         Reference::Tag(name) => exactly(&format!("refs/tags/{name}")),
         Reference::Semver(range) => highest(range, listed),
         Reference::Commit(_) => None,
+        Reference::Named(name) => full_names(name).iter().find_map(|full| exactly(full)),
     }
 }
 
@@ -61,10 +73,12 @@ fn highest<'a>(range: &semver::VersionReq, listed: &'a [Listed]) -> Option<&'a L
 
 /// Up to three names that the missing one may have been meant to be; for ranges, the newest tags.
 pub(super) fn near(reference: &Reference, listed: &[Listed]) -> Vec<String> {
-    let prefix = wide_prefix(reference);
-    let names = listed.iter().filter_map(|listed| listed.name.strip_prefix(prefix));
+    let prefixes = wide_prefixes(reference);
+    let names = listed
+        .iter()
+        .filter_map(|listed| prefixes.iter().find_map(|prefix| listed.name.strip_prefix(prefix.as_str())));
     let wanted = match reference {
-        Reference::Branch(name) | Reference::Tag(name) => name,
+        Reference::Branch(name) | Reference::Tag(name) | Reference::Named(name) => name,
         Reference::Semver(_) => return newest(names),
         Reference::Head | Reference::Commit(_) => return names.take(3).map(str::to_owned).collect(),
     };

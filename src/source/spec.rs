@@ -54,6 +54,8 @@ pub enum Reference {
     Semver(semver::VersionReq),
     /// A fixed commit, in full.
     Commit(String),
+    /// A tag or a branch, whichever has the name, or a full name such as `refs/pull/1/head`; as `git fetch` takes it.
+    Named(String),
 }
 
 impl fmt::Display for Reference {
@@ -64,6 +66,7 @@ impl fmt::Display for Reference {
             Self::Tag(name) => write!(f, "tag {name}"),
             Self::Semver(range) => write!(f, "tag in the range {range}"),
             Self::Commit(id) => write!(f, "commit {id}"),
+            Self::Named(name) => write!(f, "tag or branch {name}"),
         }
     }
 }
@@ -158,6 +161,29 @@ impl Location {
                 Some(_) | None => Ok((Self::Folder(text.into()), none)),
             },
         }
+    }
+}
+
+impl Location {
+    /// How many parts of their paths two addresses have in common; nothing where they are not on the same server and
+    /// spoken to in the same way, or are no servers. What is the same is more in common than anything else.
+    pub fn common(&self, other: &Self) -> Option<usize> {
+        let (mine, its) = match (self, other) {
+            (Self::Http(mine), Self::Http(its)) => {
+                (mine.url.origin() == its.url.origin()).then(|| (mine.url.path(), its.url.path()))?
+            }
+            (Self::Ssh(mine), Self::Ssh(its)) => ((&mine.host, mine.port.unwrap_or(22))
+                == (&its.host, its.port.unwrap_or(22)))
+                .then_some((mine.path.as_str(), its.path.as_str()))?,
+            (Self::Http(_) | Self::Ssh(_) | Self::Folder(_), _) => return None,
+        };
+        let parts = |path: &'_ str| -> Vec<String> {
+            let path = path.trim_matches('/');
+            path.strip_suffix(".git").unwrap_or(path).split('/').map(str::to_owned).collect()
+        };
+        let (mine, its) = (parts(mine), parts(its));
+        let shared = mine.iter().zip(&its).take_while(|(mine, its)| mine == its).count();
+        Some(if mine == its { usize::MAX } else { shared })
     }
 }
 
@@ -290,6 +316,29 @@ mod tests {
         }
         let (_, credentials) = Location::parse("https://me:p%40ss@h/a").unwrap();
         assert_eq!(credentials.password.unwrap().expose(), "p@ss");
+    }
+
+    #[test]
+    fn addresses_on_one_server_have_parts_of_their_paths_in_common() {
+        let common = |one: &str, other: &str| {
+            Location::parse(one).unwrap().0.common(&Location::parse(other).unwrap().0)
+        };
+        let all = Some(usize::MAX);
+        for (one, other, expected) in [
+            ("https://h/org/a.git", "https://h/org/a", all),
+            ("https://h/org/a", "https://me:pw@h:443/org/b", Some(1)),
+            ("https://h/org/a", "https://h/other/a", Some(0)),
+            ("https://h/org/a", "http://h/org/a", None),
+            ("https://h/org/a", "https://h:8443/org/a", None),
+            ("https://h/org/a", "https://h.example.com/org/a", None),
+            ("git@h:org/a", "ssh://git@h/org/a.git", all),
+            ("git@h:org/a", "ssh://h:22/org/b", Some(1)),
+            ("git@h:org/a", "https://h/org/a", None),
+            ("/srv/a", "/srv/a", None),
+        ] {
+            assert_eq!(common(one, other), expected, "{one} {other}");
+            assert_eq!(common(other, one), expected, "{other} {one}");
+        }
     }
 
     #[test]

@@ -137,14 +137,14 @@ impl Remote {
 }
 
 impl Session {
-    /// The references that start with `prefix`.
-    pub(super) fn list(&mut self, prefix: &str) -> Result<Vec<Listed>, SourceError> {
+    /// The references that start with one of the prefixes.
+    pub(super) fn list(&mut self, starts: &[String]) -> Result<Vec<Listed>, SourceError> {
         let refs = match (&self.handshake.refs, &mut self.transport) {
             // An old server lists everything at once.
             (Some(refs), _) => Ok(refs.clone()),
             (None, Some(transport)) => {
                 let mut prefixes = RefPrefixes::new();
-                prefixes.extend([prefix.into()]);
+                prefixes.extend(starts.iter().map(|start| start.as_str().into()));
                 LsRefsCommand::new(Some(prefixes), &self.handshake.capabilities, agent()).invoke_blocking(
                     transport,
                     &mut Discard,
@@ -154,7 +154,10 @@ impl Session {
             (None, None) => Ok(Vec::new()),
         };
         match refs {
-            Ok(refs) => Ok(refs.iter().filter_map(listed).filter(|at| at.name.starts_with(prefix)).collect()),
+            Ok(refs) => {
+                let is_wanted = |at: &Listed| starts.iter().any(|start| at.name.starts_with(start.as_str()));
+                Ok(refs.iter().filter_map(listed).filter(is_wanted).collect())
+            }
             Err(error) => Err(self.explain("asking", &error)),
         }
     }

@@ -3,6 +3,7 @@
 //! Enters: a configuration and its changes, commits, cluster events, requests of people. Leaves: turns, their records in the
 //! store, on the board and in the metrics. A worker is never parked: a turn that has to wait ends, and is asked for again.
 
+use super::bases::Bases;
 use super::directory::Directory;
 use super::preview::random_key;
 use super::queue::Queue;
@@ -55,6 +56,8 @@ struct Core {
     /// By which values of Secrets are hashed in what is recorded, as long as this process lives.
     mask: MaskKey,
     repositories: Mutex<Repositories>,
+    /// What kustomizations name outside of their repositories.
+    bases: Bases,
     setup: RwLock<Arc<Setup>>,
     states: Mutex<BTreeMap<String, Arc<tokio::sync::Mutex<Memory>>>>,
     statuses: Mutex<BTreeMap<String, TargetStatus>>,
@@ -113,13 +116,19 @@ impl Engine {
         let statuses = parts.store.statuses().await?;
         let mask = random_key()?;
         let engine = Arc::new_cyclic(|core: &std::sync::Weak<Core>| {
-            let core = core.clone();
+            let (core, based) = (core.clone(), core.clone());
+            let base_moved: Arc<dyn Fn(&str) + Send + Sync> = Arc::new(move |target: &str| {
+                if let Some(core) = based.upgrade() {
+                    core.push(target, Trigger::Commit, Duration::ZERO);
+                }
+            });
             let moved: Arc<dyn Fn(&str) + Send + Sync> = Arc::new(move |name: &str| {
                 if let Some(core) = core.upgrade() {
                     core.repository_moved(name);
                 }
             });
             Core {
+                bases: Bases::new(cache.clone(), parts.metrics.clone(), base_moved),
                 queue: Queue::new(TURNS),
                 repositories: Mutex::new(Repositories::new(parts.metrics.clone(), moved)),
                 board: parts.board,
@@ -171,6 +180,7 @@ impl Engine {
         let all = u32::try_from(TURNS).unwrap_or(u32::MAX);
         let _ = tokio::time::timeout(FAREWELL, permits.acquire_many(all)).await;
         lock(&self.0.repositories).stop();
+        self.0.bases.stop();
         self.0.setup().clusters.values().for_each(|(_, cluster)| cluster.stop());
     }
 
@@ -183,6 +193,7 @@ impl Engine {
     /// Looks at all repositories and all targets again.
     pub fn look_again(&self) {
         lock(&self.0.repositories).poke();
+        self.0.bases.poke();
         for target in self.0.setup().targets.keys() {
             self.0.push(target, Trigger::Timer, Duration::ZERO);
         }
@@ -251,6 +262,10 @@ impl Engine {
 
     pub(super) fn cache(&self) -> &source::Cache {
         &self.0.cache
+    }
+
+    pub(super) fn bases(&self) -> &Bases {
+        &self.0.bases
     }
 
     pub(super) fn metrics(&self) -> &Metrics {
@@ -326,6 +341,7 @@ impl Core {
             }
         };
         lock(&self.repositories).poke();
+        self.bases.poke();
         let turns = self.ask_for_turns(&targets);
         match wait {
             Wait::Queued => drop(answer.send(Ok(targets))),

@@ -6,6 +6,7 @@
 pub mod audit;
 pub mod awaited;
 pub mod backoff;
+pub mod bases;
 pub mod carry;
 pub mod directory;
 pub mod engine;

@@ -1,5 +1,6 @@
 //! A reconciler for the length of one command, and the one that runs until it is stopped.
 
+use super::bases::{Bases, Configured};
 use super::engine::{Chosen, Engine, Parts};
 use super::membership;
 use super::repositories::chain;
@@ -17,6 +18,7 @@ use anyhow::{Context as _, Result, anyhow, bail};
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -222,8 +224,8 @@ pub async fn render(config: &Path, target: &str, revision: Option<&str>) -> Resu
     let spec = &specs[name];
     let folder = tempfile::tempdir().context("a folder for the time being")?;
     let secrets = topology::secrets(&config).await;
-    let source = source::Cache::new(folder.path())?
-        .open(topology::source(&config, &spec.repository, &secrets).await?)?;
+    let cache = source::Cache::new(folder.path())?;
+    let source = cache.open(topology::source(&config, &spec.repository, &secrets).await?)?;
     let read = async {
         let head = match revision {
             Some(revision) => source.resolve(revision).await?,
@@ -232,7 +234,21 @@ pub async fn render(config: &Path, target: &str, revision: Option<&str>) -> Resu
         source.fetch(&head).await
     };
     let commit = read.await.map_err(|error| anyhow!("repository {}: {}", spec.repository, chain(&error)))?;
-    Ok(render::build(commit.tree, &spec.request)?.manifests)
+    let mut configured = BTreeMap::from([(String::new(), Configured::new(source.spec().clone()))]);
+    for name in config.repositories.keys().filter(|name| **name != spec.repository) {
+        // One that cannot be set up has no credentials to give.
+        if let Ok(spec) = topology::source(&config, name, &secrets).await {
+            configured.insert(name.clone(), Configured::new(spec));
+        }
+    }
+    let rendered = with_bases(cache, configured).render(&commit.tree, &spec.request).await;
+    Ok(rendered?.manifests)
+}
+
+fn with_bases(cache: source::Cache, configured: BTreeMap<String, Configured>) -> Bases {
+    let bases = Bases::new(cache, Metrics::new(), Arc::new(|_| {}));
+    bases.configure(configured);
+    bases
 }
 
 /// The manifests of a folder on disk: a part of a Git repository, where it is in one, so that bases beside it are found.
@@ -246,12 +262,15 @@ pub async fn render_folder(folder: &Path, request: render::Request) -> Result<Ve
         below.to_str().with_context(|| format!("{}: the name is not UTF-8", folder.display()))?.to_owned();
     let mut spec = Spec::new(Location::Folder(root.to_owned()));
     spec.worktree = true;
-    let cache = tempfile::tempdir().context("a folder for the time being")?;
-    let source = source::Cache::new(cache.path())?.open(spec)?;
+    let mirrors = tempfile::tempdir().context("a folder for the time being")?;
+    let cache = source::Cache::new(mirrors.path())?;
+    let configured = BTreeMap::from([(String::new(), Configured::new(spec.clone()))]);
+    let source = cache.open(spec)?;
     let read = async { source.fetch(&source.poll().await?).await };
     let commit = read.await.map_err(|error| anyhow!("{}: {}", folder.display(), chain(&error)))?;
     let request = render::Request { path, ..request };
-    Ok(render::build(commit.tree, &request)?.manifests)
+    let rendered = with_bases(cache, configured).render(&commit.tree, &request).await;
+    Ok(rendered?.manifests)
 }
 
 /// What a running trueup needs to know.

@@ -3,7 +3,7 @@
 use super::engine::Engine;
 use super::repositories::chain;
 use super::target::{TargetSpec, TargetState};
-use super::turn::{Context, desire, learn, observe};
+use super::turn::{Context, Undesired, desire, learn, observe};
 use super::view::{PlanOptions, Preview, PreviewStep};
 use super::{ignore, judge, turn};
 use crate::bounded::in_order;
@@ -34,6 +34,7 @@ impl Engine {
             cluster: &cluster,
             commit: Ok(commit.clone()),
             repository_trouble: None,
+            bases: self.bases(),
             directory: self.directory(),
             waits_for: None,
             metrics: self.metrics(),
@@ -41,8 +42,7 @@ impl Engine {
             stop: &stop,
             show: &|_| {},
         };
-        let (desired, broken) =
-            desire(&context, &spec, &mut state, &commit).await.map_err(turn::Trouble::into_error)?;
+        let (desired, broken) = settled(&context, &spec, &mut state, &commit).await?;
         if let Some(message) = broken {
             return Err(anyhow!(message));
         }
@@ -95,6 +95,24 @@ impl Engine {
         let head = head.map_err(|error| anyhow!("repository {}: {}", spec.repository, chain(&error)))?;
         let commit = source.fetch(&head).await;
         commit.map(Arc::new).map_err(|error| anyhow!("repository {}: {}", spec.repository, chain(&error)))
+    }
+}
+
+/// What is wanted, when all remote bases are read.
+async fn settled(
+    context: &Context<'_>,
+    spec: &TargetSpec,
+    state: &mut TargetState,
+    commit: &Arc<Commit>,
+) -> Result<(Arc<Desired>, Option<String>)> {
+    let mut news = context.bases.news();
+    loop {
+        news.mark_unchanged();
+        match desire(context, spec, state, commit).await {
+            Ok(desired) => return Ok(desired),
+            Err(Undesired::Trouble(trouble)) => return Err(trouble.into_error()),
+            Err(Undesired::Unread(_)) => news.changed().await.context("remote bases")?,
+        }
     }
 }
 

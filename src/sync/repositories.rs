@@ -1,7 +1,8 @@
-//! Follows the repositories: one task a repository and reference, whatever the number of targets.
+//! Follows repositories, those of the configuration and those that kustomizations name: one task a repository and
+//! reference, whatever the number of targets.
 
 use super::hooks::Hint;
-use crate::source::{Commit, Source, SourceError};
+use crate::source::{Cache, Commit, Secret, Source, SourceError, Spec};
 use crate::web::metrics::{Ended, Metrics, Stage};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -38,6 +39,7 @@ pub struct Repositories {
 struct Task {
     source: Source,
     settings: String,
+    interval: Duration,
     nudge: Arc<Nudge>,
     stop: CancellationToken,
 }
@@ -56,10 +58,30 @@ pub struct Follow {
     pub name: String,
     /// Where it is.
     pub source: Source,
-    /// All that the source was made from, as text: a task whose settings did not change goes on.
+    /// All that the source was made from, as text: what is known stays known while it is the same.
     pub settings: String,
     /// How often to ask.
     pub interval: Duration,
+    /// The commit to stay at while the repository cannot be asked, where its mirror has it.
+    pub pinned: Option<String>,
+}
+
+impl Follow {
+    /// Follows what `spec` says, under a name.
+    pub fn new(name: &str, spec: Spec, interval: Duration, cache: &Cache) -> Result<Self, SourceError> {
+        // Credentials print as stars, so a changed secret has to show in another way.
+        let secret = |secret: &Option<Secret>| secret.as_ref().map(|secret| fingerprint(secret.expose()));
+        let credentials = &spec.credentials;
+        let secrets =
+            [secret(&credentials.password), secret(&credentials.bearer_token), secret(&credentials.ssh_key)];
+        let settings = format!("{spec:?} {secrets:?}");
+        Ok(Self { name: name.to_owned(), source: cache.open(spec)?, settings, interval, pinned: None })
+    }
+}
+
+fn fingerprint(secret: &str) -> String {
+    use sha2::Digest as _;
+    sha2::Sha256::digest(secret).iter().take(8).fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
 }
 
 impl Repositories {
@@ -88,13 +110,17 @@ impl Repositories {
             }
             keep
         });
+        lock(&self.known).retain(|name, _| names.contains(name));
         for follow in repositories {
-            if self.tasks.get(&follow.name).is_some_and(|task| task.settings == follow.settings) {
-                continue;
-            }
-            if let Some(old) = self.tasks.remove(&follow.name) {
-                old.stop.cancel();
-                lock(&self.known).remove(&follow.name);
+            if let Some(task) = self.tasks.get(&follow.name) {
+                let is_same = task.settings == follow.settings;
+                if is_same && task.interval == follow.interval {
+                    continue;
+                }
+                task.stop.cancel();
+                if !is_same {
+                    lock(&self.known).remove(&follow.name);
+                }
             }
             self.start(follow);
         }
@@ -136,10 +162,12 @@ impl Repositories {
             metrics: self.metrics.clone(),
             moved: self.moved.clone(),
             been: VecDeque::new(),
+            pinned: follow.pinned,
         };
         tokio::spawn(follower.run(nudge.clone(), stop.clone()));
-        let task = Task { source: follow.source, settings: follow.settings, nudge, stop };
-        self.tasks.insert(follow.name, task);
+        let Follow { name, source, settings, interval, .. } = follow;
+        let task = Task { source, settings, interval, nudge, stop };
+        self.tasks.insert(name, task);
     }
 }
 
@@ -152,6 +180,8 @@ struct Follower {
     moved: Arc<dyn Fn(&str) + Send + Sync>,
     /// Where the repository has been lately, newest last.
     been: VecDeque<String>,
+    /// The commit to begin with where the repository cannot be asked.
+    pinned: Option<String>,
 }
 
 impl Follower {
@@ -224,15 +254,19 @@ impl Follower {
                 (Known { commit: Some(Arc::new(commit)), trouble: None }, true)
             }
             Err(error) => {
-                let trouble = format!("repository {}: {}", self.name, chain(&error));
+                let trouble = chain(&error);
                 if before.trouble.as_ref() != Some(&trouble) {
                     tracing::warn!(
                         repository = self.name,
-                        error = chain(&error),
+                        error = trouble,
                         "the repository could not be read"
                     );
                 }
-                (Known { trouble: Some(trouble), ..before.clone() }, false)
+                let commit = match (&before.commit, &self.pinned) {
+                    (None, Some(pinned)) => self.source.kept(pinned).await.ok().flatten().map(Arc::new),
+                    (commit, _) => commit.clone(),
+                };
+                (Known { trouble: Some(trouble), commit }, false)
             }
         };
         let revision = |known: &Known| known.commit.as_ref().map(|commit| commit.revision.clone());

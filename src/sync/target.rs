@@ -5,9 +5,9 @@ use super::backoff::{Backoff, Fights, Refusal};
 use super::ignore::Fits;
 use super::rehearsal::Atomic;
 use crate::cluster::{Catalog, Force, Parent};
-use crate::render::{Request, Trace};
+use crate::render::{Needed, Remote, Request, Trace, Used};
 use jiff::Timestamp;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -96,6 +96,8 @@ pub struct TargetState {
     pub ledger: Ledger,
     /// The last rendering that went well.
     pub rendering: Option<Rendering>,
+    /// What the last rendering asked for outside of the repository.
+    pub needs: BTreeSet<Needed>,
     /// The last rendering that did not, and why.
     pub broken: Option<(String, String)>,
     /// Objects that leave fields to others.
@@ -136,6 +138,8 @@ pub struct Rendering {
     pub catalog: Arc<Catalog>,
     /// What was looked at.
     pub trace: Trace,
+    /// What of other repositories was used.
+    pub bases: BTreeMap<Remote, Used>,
     /// The result.
     pub desired: Arc<Desired>,
 }

@@ -5,6 +5,7 @@
 
 use super::awaited::awaited;
 use super::backoff::{Refusal, jitter};
+use super::bases::{self, Asked, Bases};
 use super::carry::{Carried, Orders, carry};
 use super::directory::Directory;
 use super::ignore;
@@ -14,7 +15,7 @@ use super::rehearsal::{Atomic, Rehearsed, rehearse};
 use super::status::{Standing, health, standing};
 use super::target::{Mode, Rendering, TargetSpec, TargetState};
 use crate::cluster::{Cluster, MANAGER, Resource, Scope as ResourceScope};
-use crate::render;
+use crate::render::{self, Base, Parsed, Rendered, Unrendered, Used};
 use crate::source::Commit;
 use crate::web::metrics::{Metrics, Stage};
 use jiff::Timestamp;
@@ -30,7 +31,9 @@ use trueup_plan::health::{HealthStatus, cause_from_pods};
 use trueup_plan::observed::{Ledger, Live, Observed, Stranger, Verdict};
 use trueup_plan::place::{Placement, Scope, Served, place};
 use trueup_plan::planning::{Action, Drift, Plan, Policy, Reason, Step, plan};
-use trueup_plan::record::{HistoryEntry, Outcome, OutcomeResult, Record, SyncStatus, TargetStatus, Trigger};
+use trueup_plan::record::{
+    BasePin, HistoryEntry, Outcome, OutcomeResult, Record, SyncStatus, TargetStatus, Trigger,
+};
 use trueup_plan::waves;
 
 /// How long a turn waits for the first list of a kind.
@@ -52,6 +55,8 @@ pub struct Context<'a> {
     pub commit: Result<Arc<Commit>, String>,
     /// What is wrong with the repository, if a commit is known all the same.
     pub repository_trouble: Option<String>,
+    /// What is known of remote bases.
+    pub bases: &'a Bases,
     /// What other targets want and own.
     pub directory: &'a Directory,
     /// The target that this one waits for, if any.
@@ -103,10 +108,13 @@ pub async fn turn(
             (status, Vec::new(), spec.retry.pause(state.attempts, jitter()), Vec::new())
         }
     };
+    if let Some(rendering) = &state.rendering {
+        status.bases = context.bases.pins(&rendering.bases);
+    }
     if status.message.is_empty()
-        && let Some(trouble) = &context.repository_trouble
+        && let Some(trouble) = context.repository_trouble.clone().or_else(|| base_trouble(&status))
     {
-        status.message.clone_from(trouble);
+        status.message = trouble;
     }
     let history = history_entry(context, spec, &status, outcomes, trigger, started);
     if history.as_ref().is_some_and(|entry| entry.result == SyncStatus::Synced)
@@ -119,6 +127,12 @@ pub async fn turn(
         record: Record { status, history, drift },
         again: again.unwrap_or(spec.interval).min(spec.interval),
     }
+}
+
+// A base that cannot be looked at again stays as it is.
+fn base_trouble(status: &TargetStatus) -> Option<String> {
+    let pin = status.bases.iter().find(|pin| !pin.message.is_empty())?;
+    Some(format!("the base {pin} stays at {}: {}", short(&pin.revision), pin.message))
 }
 
 // Another commit, or a person who asks, is a new beginning.
@@ -147,6 +161,28 @@ enum Ending {
     Trouble(Trouble),
     /// Something newer is in the queue already.
     Superseded,
+}
+
+/// Why there is nothing that could be wanted.
+pub(super) enum Undesired {
+    Trouble(Trouble),
+    /// A remote base has not been read yet. When it is, or cannot be, the target is asked for again.
+    Unread(String),
+}
+
+impl From<Trouble> for Undesired {
+    fn from(trouble: Trouble) -> Self {
+        Self::Trouble(trouble)
+    }
+}
+
+impl From<Undesired> for Ending {
+    fn from(undesired: Undesired) -> Self {
+        match undesired {
+            Undesired::Trouble(trouble) => Self::Trouble(trouble),
+            Undesired::Unread(message) => Self::Trouble(Trouble { sync: SyncStatus::Unknown, message }),
+        }
+    }
 }
 
 impl From<Trouble> for Ending {
@@ -269,24 +305,27 @@ pub(super) async fn desire(
     spec: &TargetSpec,
     state: &mut TargetState,
     commit: &Arc<Commit>,
-) -> Result<(Arc<Desired>, Option<String>), Trouble> {
+) -> Result<(Arc<Desired>, Option<String>), Undesired> {
     let catalog = catalog(context).await?;
+    let asked = context.bases.ask(&spec.name, &spec.repository, &state.needs, &state.status.bases);
     if let Some(rendering) = &mut state.rendering
         && rendering.request == spec.request
         && rendering.ignore == spec.ignore
         && Arc::ptr_eq(&rendering.catalog, &catalog)
         && (rendering.revision == commit.revision || rendering.trace.holds_in(&*commit.tree))
+        && rendering.bases.iter().all(|(remote, used)| holds(used, asked.known.get(remote)))
     {
         rendering.revision.clone_from(&commit.revision);
+        for (remote, used) in &mut rendering.bases {
+            if let Some(Ok(base)) = asked.known.get(remote) {
+                used.revision.clone_from(&base.revision);
+            }
+        }
         state.broken = None;
         return Ok((rendering.desired.clone(), None));
     }
-    let clock = Instant::now();
-    let (tree, request) = (commit.tree.clone(), spec.request.clone());
-    let rendered = tokio::task::spawn_blocking(move || render::build(tree, &request)).await;
-    context.metrics.stage(Stage::Render, clock.elapsed());
-    let problem = match rendered {
-        Ok(Ok(rendered)) => {
+    let problem = match rendered(context, spec, state, commit, asked).await? {
+        Ok(rendered) => {
             let set = spec.set();
             let served = |group: &str, version: &str, kind: &str| served(&catalog, group, version, kind);
             let placement = Placement {
@@ -306,12 +345,12 @@ pub(super) async fn desire(
                 ignore: spec.ignore.clone(),
                 catalog: catalog.clone(),
                 trace: rendered.trace,
+                bases: rendered.bases,
                 desired: desired.clone(),
             });
             return Ok((desired, None));
         }
-        Ok(Err(error)) => error.to_string(),
-        Err(panic) => format!("rendering ended unexpectedly: {panic}"),
+        Err(problem) => problem,
     };
     let message = format!("{} at {}: {problem}", spec.request.path, short(&commit.revision));
     state.broken = Some((commit.revision.clone(), message.clone()));
@@ -319,8 +358,54 @@ pub(super) async fn desire(
         Some(rendering) if rendering.request == spec.request => {
             Ok((rendering.desired.clone(), Some(message)))
         }
-        Some(_) | None => Err(Trouble { sync: SyncStatus::Failed, message }),
+        Some(_) | None => Err(Trouble { sync: SyncStatus::Failed, message }.into()),
     }
+}
+
+// What is not known now proves nothing against what was rendered.
+fn holds(used: &Used, base: Option<&Result<Base, String>>) -> bool {
+    match base {
+        Some(Ok(base)) => used.revision == base.revision || used.trace.holds_in(&*base.tree),
+        Some(Err(_)) | None => true,
+    }
+}
+
+/// Renders, or says what is wrong. What the kustomizations name in other repositories is asked for as it is found.
+async fn rendered(
+    context: &Context<'_>,
+    spec: &TargetSpec,
+    state: &mut TargetState,
+    commit: &Arc<Commit>,
+    mut asked: Asked,
+) -> Result<Result<Rendered, String>, Undesired> {
+    let parsed = Parsed::default();
+    for _ in 0..bases::ROUNDS {
+        let clock = Instant::now();
+        let (tree, request, parsed) = (commit.tree.clone(), spec.request.clone(), parsed.clone());
+        let work = move || render::build_from(tree, &request, &parsed, &asked.known);
+        let built = tokio::task::spawn_blocking(work).await;
+        context.metrics.stage(Stage::Render, clock.elapsed());
+        let missing = match built {
+            Err(panic) => return Ok(Err(format!("rendering ended unexpectedly: {panic}"))),
+            Ok(Err(Unrendered::Broken(error))) => return Ok(Err(error.to_string())),
+            Ok(Err(Unrendered::Missing(missing))) => missing,
+            Ok(Ok(rendered)) => {
+                state.needs.retain(|needed| rendered.bases.contains_key(&needed.remote));
+                context.bases.ask(&spec.name, &spec.repository, &state.needs, &state.status.bases);
+                return Ok(Ok(rendered));
+            }
+        };
+        if missing.is_subset(&state.needs) {
+            let names: Vec<String> = missing.iter().map(|needed| needed.remote.to_string()).collect();
+            return Err(Undesired::Unread(format!("{} has not been read yet", names.join(", "))));
+        }
+        state.needs.extend(missing);
+        if let Some(why) = bases::too_many(&state.needs) {
+            return Ok(Err(why));
+        }
+        asked = context.bases.ask(&spec.name, &spec.repository, &state.needs, &state.status.bases);
+    }
+    Ok(Err(bases::too_deep()))
 }
 
 /// What a target says that waits for another.
@@ -636,6 +721,7 @@ fn history_entry(
     Some(HistoryEntry {
         target: spec.name.clone(),
         revision: commit.revision.clone(),
+        bases: status.bases.iter().map(|pin| BasePin { message: String::new(), ..pin.clone() }).collect(),
         author: commit.author.clone(),
         subject: commit.subject.clone(),
         trigger,

@@ -7,7 +7,7 @@ use crate::config::{self, Config};
 use crate::error::{Error, Errors, Place};
 use crate::generate;
 use crate::kustomization::{Kind, Kustomization};
-use crate::load::{Folder, Found, documents, join_note};
+use crate::load::{FILE_NAMES, Folder, Found, Located, Reach, documents, join_note};
 use crate::merge::schema::{BUILTIN_VERSION, Schema};
 use crate::model::Variable;
 use crate::order;
@@ -17,8 +17,8 @@ use crate::spelled::Spellings;
 use crate::steps::{Context, Step};
 use crate::trace::{self, TraceNote, Wanted};
 use crate::transform::metadata;
-use crate::{Options, Parsed, Reorder, crds, names, plugins, steps, variables};
-use std::collections::BTreeMap;
+use crate::{Needed, Options, Parsed, Remotes, Reorder, crds, names, plugins, steps, variables};
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::Arc;
 use trueup_model::yaml;
@@ -85,14 +85,27 @@ pub(crate) struct Build {
     parsed: Option<Parsed>,
 }
 
-/// Builds the folder `root`.
+/// Builds the folder `root`; says which remotes it lacked, besides.
 pub(crate) fn build(
     tree: &dyn Tree,
     root: &str,
     options: Options,
     parsed: Option<Parsed>,
+    remotes: &Remotes,
+) -> (Result<Vec<Manifest>, Errors>, BTreeSet<Needed>) {
+    let reach = Reach::new(remotes);
+    let built = build_within(tree, root, options, parsed, &reach);
+    (built, reach.into_missing())
+}
+
+fn build_within(
+    tree: &dyn Tree,
+    root: &str,
+    options: Options,
+    parsed: Option<Parsed>,
+    reach: &Reach<'_>,
 ) -> Result<Vec<Manifest>, Errors> {
-    let folder = Folder::top(tree, root, options.load_restrictions)?;
+    let folder = Folder::top(tree, root, options.load_restrictions, reach)?;
     let mut build = Build { parsed, ..Build::default() };
     match build.run(&folder, options) {
         Some(resources) if build.errors.is_empty() => {
@@ -115,7 +128,7 @@ impl Build {
 
     fn run(&mut self, folder: &Folder<'_>, options: Options) -> Option<ResMap> {
         let file = folder.kustomization().map_err(|error| self.errors.push(error)).ok()?;
-        let kustomization = self.read(folder, &file)?;
+        let kustomization = self.read(&file)?;
         self.choose_schema(folder, &kustomization);
         let wanted = self.wanted(&kustomization);
         let note = (!kustomization.build_metadata.is_empty()).then(String::new);
@@ -129,11 +142,11 @@ impl Build {
         Some(all.resources)
     }
 
-    fn read(&mut self, folder: &Folder<'_>, file: &str) -> Option<Kustomization> {
-        match folder.text(file) {
-            Ok(text) => Kustomization::parse(file, &text, &mut self.errors),
+    fn read(&mut self, file: &Located<'_>) -> Option<Kustomization> {
+        match file.text() {
+            Ok(text) => Kustomization::parse(&file.name, &text, &mut self.errors),
             Err(message) => {
-                self.errors.push(Error::new(&Place::new(file, 0), "", message));
+                self.errors.push(Error::new(&Place::new(file.name.clone(), 0), "", message));
                 None
             }
         }
@@ -210,7 +223,7 @@ impl Build {
     /// Carries out one kustomization on top of what is in `into`.
     fn accumulate(&mut self, into: &mut Accumulator, target: &Target<'_>) {
         let before = self.errors.len();
-        let spellings = Spellings::new(target.folder.tree);
+        let spellings = Spellings::new(&target.folder);
         self.add_resources(into, target, &target.kustomization.resources, "resources");
         self.configure(into, target);
         self.generate(into, target, &spellings);
@@ -290,15 +303,14 @@ impl Build {
         }
     }
 
-    /// The real path and text of a file named in the kustomization.
+    /// The name and text of a file named in the kustomization.
     pub(crate) fn text_of(
         &mut self,
         target: &Target<'_>,
         path: &Text,
         field: &str,
     ) -> Option<(String, String)> {
-        let read =
-            target.folder.file(&path.value).and_then(|file| Ok((file.clone(), target.folder.text(&file)?)));
+        let read = target.folder.file(&path.value).and_then(|file| file.text().map(|text| (file.name, text)));
         read.map_err(|message| self.errors.push(Error::new(&target.at(path.line), field, message))).ok()
     }
 
@@ -371,14 +383,18 @@ impl Build {
             let fail = |message: String| Error::new(&target.at(path.line), field, message);
             match target.folder.find(&path.value) {
                 Err(message) => self.errors.push(fail(message)),
-                Ok(Found::Folder(root)) => match hidden_entries(&path.value) {
+                Ok(Found::Folder(root)) => match hidden_entries(&path.value, &root.name) {
                     Some(message) => self.errors.push(fail(message)),
                     None => self.add_folder(into, target, path, root, field),
                 },
                 Ok(Found::File(file)) => match target.folder.allowed(file) {
                     Err(message) => self.errors.push(fail(message)),
-                    Ok(file) => match self.resources_in(target, file) {
+                    Ok(file) => match self.resources_in(&file) {
                         Err(message) => self.errors.push(fail(message)),
+                        Ok(Err(_)) if is_kustomization_file(&path.value) => {
+                            let message = format!("{} is a kustomization; name its folder", path.value);
+                            self.errors.push(fail(message));
+                        }
                         Ok(Err(errors)) => self.errors.extend(errors),
                         Ok(Ok(resources)) => self.add_file(into, target, &path.value, resources),
                     },
@@ -402,20 +418,14 @@ impl Build {
         }
     }
 
-    /// The resources of a file by its real path: why it cannot be read, or what is wrong in it.
-    fn resources_in(
-        &self,
-        target: &Target<'_>,
-        file: String,
-    ) -> Result<Result<Vec<Resource>, Vec<Error>>, String> {
-        let folder = target.folder;
-        let Some((parsed, id)) = self.parsed.as_ref().zip(folder.content_id(&file)?) else {
-            let text = folder.text(&file)?;
-            return Ok(documents::resources(&text, &Place::new(file, 0)));
+    /// The resources of a file: why it cannot be read, or what is wrong in it.
+    fn resources_in(&self, file: &Located<'_>) -> Result<Result<Vec<Resource>, Vec<Error>>, String> {
+        let at = Place::new(file.name.clone(), 0);
+        let Some((parsed, id)) = self.parsed.as_ref().zip(file.content_id()?) else {
+            return Ok(documents::resources(&file.text()?, &at));
         };
         let mut unread = None;
-        let at = Place::new(file, 0);
-        let documents = parsed.documents(id, || match folder.text(&at.file) {
+        let documents = parsed.documents(id, || match file.text() {
             Ok(text) => documents::parse(&text, &at),
             Err(message) => {
                 unread = Some(message);
@@ -434,7 +444,7 @@ impl Build {
         into: &mut Accumulator,
         target: &Target<'_>,
         path: &Text,
-        root: String,
+        root: Located<'_>,
         field: &str,
     ) {
         let Some(base) = self.enter(target, path, root, field, Kind::Kustomization) else { return };
@@ -461,7 +471,10 @@ impl Build {
             let root = match target.folder.find(&path.value) {
                 Ok(Found::Folder(root)) => root,
                 Ok(Found::File(file)) => {
-                    let message = format!("{file} is a file; a component is a folder");
+                    let message = format!(
+                        "{} is a file, and a component is a folder with a kustomization of kind Component: name the folder, or move the file to resources",
+                        file.name
+                    );
                     self.errors.push(Error::new(&target.at(path.line), "components", message));
                     continue;
                 }
@@ -483,11 +496,11 @@ impl Build {
         &mut self,
         target: &'t Target<'_>,
         path: &Text,
-        root: String,
+        root: Located<'t>,
         field: &str,
         wanted: Kind,
     ) -> Option<(Folder<'t>, Kustomization)> {
-        let place = target.at(path.line);
+        let (place, known) = (target.at(path.line), self.errors.len());
         self.entered += 1;
         if self.entered > MAX_ENTERED {
             if self.entered == MAX_ENTERED + 1 {
@@ -512,8 +525,14 @@ impl Build {
                 return None;
             }
         };
-        let kustomization = self.read(&folder, &file)?;
+        let kustomization = self.read(&file)?;
+        let file = file.name;
         self.choose_schema(&folder, &kustomization);
+        // A file that is wrong in itself is not judged by what could be read of it.
+        if self.errors.len() > known {
+            self.look_below(&folder, kustomization);
+            return None;
+        }
         if kustomization.kind != wanted {
             let message = match wanted {
                 Kind::Component => format!("{file} is no Component; name it under resources"),
@@ -525,14 +544,19 @@ impl Build {
         Some((folder, kustomization))
     }
 
+    /// Finds what is wrong below a kustomization that is itself wrong.
+    fn look_below(&mut self, folder: &Folder<'_>, kustomization: Kustomization) {
+        self.accumulate(&mut Accumulator::default(), &Target { folder, kustomization, note: None });
+    }
+
     fn choose_schema(&mut self, folder: &Folder<'_>, kustomization: &Kustomization) {
         let place = |text: &Text| Place::new(kustomization.file.clone(), text.line);
         let read = match &kustomization.openapi_path {
             None => None,
             Some(path) => {
                 let read = folder.file(&path.value).and_then(|file| {
-                    let text = folder.text(&file)?;
-                    let documents = yaml::documents(&text).map_err(|error| format!("{file}: {error}"))?;
+                    let documents =
+                        yaml::documents(&file.text()?).map_err(|error| format!("{}: {error}", file.name))?;
                     Ok(documents.into_iter().next().map_or(Value::Null, |document| document.value))
                 });
                 match read {
@@ -619,8 +643,12 @@ fn is_builtin(resource: &Resource) -> bool {
     Schema::builtin().root(resource.api_version(), resource.kind()).is_some()
 }
 
-/// Two list entries that bad indentation made into one path.
-fn hidden_entries(path: &str) -> Option<String> {
-    let hidden = path.split('/').any(|part| part != ".." && part.contains(".."));
+fn is_kustomization_file(path: &str) -> bool {
+    path.rsplit('/').next().is_some_and(|name| FILE_NAMES.contains(&name))
+}
+
+/// Two list entries that bad indentation made into one path. A URL leads elsewhere: a reference may hold two dots.
+fn hidden_entries(path: &str, found: &str) -> Option<String> {
+    let hidden = !found.contains("//") && path.split('/').any(|part| part != ".." && part.contains(".."));
     hidden.then(|| format!("{path:?} looks like two entries in one; check the indentation of the list"))
 }

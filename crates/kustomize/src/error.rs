@@ -1,5 +1,7 @@
 //! What went wrong in a build: every problem that could be found, each with its file and line.
 
+use crate::remote::Needed;
+use std::collections::BTreeSet;
 use std::fmt;
 use trueup_model::TreeError;
 
@@ -55,6 +57,15 @@ impl fmt::Display for Errors {
 }
 
 impl std::error::Error for Errors {}
+
+/// Why there is no result.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// Other repositories, or files behind URLs, have to be read first.
+    Missing(BTreeSet<Needed>),
+    /// Something is wrong.
+    Errors(Errors),
+}
 
 impl From<Error> for Errors {
     fn from(error: Error) -> Self {

@@ -44,11 +44,12 @@ impl Reader<'_> {
             Content::List(_) => "a list",
             Content::Map(_) => "a mapping",
         };
-        let advice = if wanted == "a string" && matches!(found, "a number" | "a boolean") {
-            "; write it in quotes"
-        } else {
-            ""
+        let advice = match (wanted, found) {
+            ("a string", "a number" | "a boolean") => "; write it in quotes",
+            ("a list", _) => "; begin each entry with - ",
+            (_, _) => "",
         };
+        let advice = advice.trim_end();
         self.complain(node.at.line, field, format!("must be {wanted}, not {found}{advice}"));
     }
 
@@ -63,7 +64,11 @@ impl Reader<'_> {
             Content::Map(entries) => entries,
             Content::Scalar(Value::Null) => &[],
             Content::Scalar(_) | Content::List(_) => {
-                self.mismatch(node, field, "a mapping");
+                let wanted = match known.len() {
+                    0..=NAMED => format!("a mapping with {}", listed(known, "or")),
+                    _ => "a mapping".to_owned(),
+                };
+                self.mismatch(node, field, &wanted);
                 &[]
             }
         };
@@ -86,7 +91,11 @@ impl Reader<'_> {
             return;
         }
         let subject = if field.is_empty() { key.to_owned() } else { format!("{field}.{key}") };
-        let advice = nearest(key, known).map_or_else(String::new, |near| format!("; did you mean {near}?"));
+        let advice = match nearest(key, known) {
+            Some(near) => format!("; did you mean {near}?"),
+            None if known.len() <= NAMED => format!("; there are {}", listed(known, "and")),
+            None => String::new(),
+        };
         self.complain(at.line, subject, format!("unknown field{advice}"));
     }
 
@@ -217,8 +226,20 @@ pub(crate) fn node_of(value: &Value, line: usize) -> Node {
     Node { at, content }
 }
 
+/// As many names are told one by one.
+const NAMED: usize = 10;
+
+/// `a, b and c`.
+pub(crate) fn listed(names: &[&str], word: &str) -> String {
+    match names {
+        [] => String::new(),
+        [one] => (*one).to_owned(),
+        [all @ .., last] => format!("{} {word} {last}", all.join(", ")),
+    }
+}
+
 /// The known name that takes the fewest edits to reach, when it takes few.
-fn nearest<'k>(written: &str, known: &[&'k str]) -> Option<&'k str> {
+pub(crate) fn nearest<'k>(written: &str, known: &[&'k str]) -> Option<&'k str> {
     let written = written.to_ascii_lowercase();
     let limit = (written.len() / 3).max(1);
     known

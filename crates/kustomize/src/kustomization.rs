@@ -4,7 +4,7 @@
 //! Source: the types of kustomize 5.8 (`api/types/kustomization.go`).
 
 use crate::error::{Error, Place};
-use crate::fields::{Object, Reader, Text, Unknown};
+use crate::fields::{Object, Reader, Text, Unknown, nearest};
 use crate::load::documents::OWN_FILES;
 use crate::model::{
     GeneratorOptions, ImageChange, KeyValueSources, LabelSet, MapGenerator, PatchEntry, Replacement,
@@ -106,7 +106,8 @@ const FIELDS: &[&str] = &[
 const HEADER: &[&str] = &["apiVersion", "kind"];
 
 impl Kustomization {
-    /// Reads the text of a kustomization file. Complaints go to `errors`; `None` when nothing can be made of it.
+    /// Reads the text of a kustomization file. Complaints go to `errors`; `None` when nothing can be made of it. Where
+    /// there are any, only what it names is left, so that it can be looked at, too.
     pub(crate) fn parse(file: &str, text: &str, errors: &mut Vec<Error>) -> Option<Self> {
         let node = match yaml::parse_as(text, OWN_FILES) {
             Ok(documents) => documents.into_iter().next(),
@@ -122,7 +123,21 @@ impl Kustomization {
         let known = errors.len();
         let mut reader = Reader { file, unknown: Unknown::Refuse, errors };
         let read = read(&mut reader, &node);
-        (errors.len() == known).then_some(read)
+        Some(if errors.len() == known { read } else { read.named() })
+    }
+
+    /// The same without what it does.
+    fn named(self) -> Self {
+        Self {
+            file: self.file,
+            kind: self.kind,
+            openapi_path: self.openapi_path,
+            resources: self.resources,
+            components: self.components,
+            crds: self.crds,
+            configurations: self.configurations,
+            ..Self::default()
+        }
     }
 
     /// The line of the field that a transformer was configured by.
@@ -166,7 +181,11 @@ fn kind(reader: &mut Reader<'_>, object: &Object<'_>) -> Kind {
         "" | "Kustomization" => Kind::Kustomization,
         "Component" => Kind::Component,
         other => {
-            reader.complain(written.line, "kind", format!("{other:?} must be Kustomization or Component"));
+            let known = ["Kustomization", "Component"];
+            let near =
+                nearest(other, &known).map_or_else(String::new, |near| format!("; did you mean {near}?"));
+            let message = format!("must be Kustomization or Component, not {other:?}{near}");
+            reader.complain(written.line, "kind", message);
             return Kind::Kustomization;
         }
     };
@@ -179,7 +198,7 @@ fn kind(reader: &mut Reader<'_>, object: &Object<'_>) -> Kind {
         reader.complain(
             version.line,
             "apiVersion",
-            format!("{:?} must be {wanted} for this kind", version.value),
+            format!("must be {wanted} for this kind, not {:?}", version.value),
         );
     }
     kind

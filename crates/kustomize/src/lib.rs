@@ -2,8 +2,9 @@
 //! with the values that `kustomize build` prints.
 //!
 //! Everything is read through the tree and nothing else is touched: no file system, no network, no clock,
-//! no environment. Equal trees give equal results. Absent on purpose: remote bases and files, plugins that
-//! run programs or containers, and charts; each is refused with its name, file and line.
+//! no environment. Equal trees give equal results. What a kustomization names in other repositories comes as trees, too:
+//! a build says which it lacks ([`build_from`]). Absent on purpose: plugins that run programs or containers, and charts;
+//! each is refused with its name, file and line.
 //!
 //! The way of a build: `kustomization` reads what a folder's file says; `build` collects resources and
 //! bases, runs `generate` and the `transform`ers, and at the end brings `names` in line, sorts
@@ -26,6 +27,7 @@ mod order;
 mod parsed;
 mod path;
 mod plugins;
+mod remote;
 mod resmap;
 mod resource;
 mod scope;
@@ -38,8 +40,9 @@ mod trace;
 mod transform;
 mod variables;
 
-pub use error::{Error, Errors};
+pub use error::{Error, Errors, Failure};
 pub use parsed::Parsed;
+pub use remote::{Needed, Remote, Remotes};
 
 use trueup_model::tree::{self, Entry, EntryKind};
 use trueup_model::{Manifest, Tree, TreeError};
@@ -86,7 +89,7 @@ pub struct Options {
 /// # Errors
 /// All problems that could be found in one go.
 pub fn build(tree: &dyn Tree, root: &str, options: &Options) -> Result<Vec<Manifest>, Errors> {
-    build::build(tree, root, *options, None)
+    build::build(tree, root, *options, None, &Remotes::default()).0
 }
 
 /// As [`build`]; files that were parsed for another build are not parsed again.
@@ -99,7 +102,26 @@ pub fn build_with(
     options: &Options,
     parsed: &Parsed,
 ) -> Result<Vec<Manifest>, Errors> {
-    build::build(tree, root, *options, Some(parsed.clone()))
+    build::build(tree, root, *options, Some(parsed.clone()), &Remotes::default()).0
+}
+
+/// As [`build_with`], for a tree that names folders of other repositories, or files behind URLs.
+///
+/// What is not among `remotes` is asked for: whoever has put it there calls again, until nothing is lacking. A base
+/// may name further ones, so that can take several calls.
+///
+/// # Errors
+/// All remotes that are lacking, as far as the build could see; otherwise all problems that could be found in one go.
+pub fn build_from(
+    tree: &dyn Tree,
+    root: &str,
+    options: &Options,
+    parsed: &Parsed,
+    remotes: &Remotes,
+) -> Result<Vec<Manifest>, Failure> {
+    let (built, missing) = build::build(tree, root, *options, Some(parsed.clone()), remotes);
+    // What is lacking may hide other problems, and cause some.
+    if missing.is_empty() { built.map_err(Failure::Errors) } else { Err(Failure::Missing(missing)) }
 }
 
 /// The name of the kustomization file in the folder `path`, if it has one.

@@ -19,6 +19,8 @@ pub(crate) struct Selector {
     pub(crate) labels: String,
     pub(crate) annotations: String,
     pub(crate) line: usize,
+    /// Where it stands in its file, such as `patches[0].target`.
+    pub(crate) field: String,
 }
 
 impl Selector {
@@ -30,20 +32,26 @@ impl Selector {
         );
         Self {
             gvk: gvk(reader, &object, field),
-            name: reader.string(object.get("name"), field),
-            namespace: reader.string(object.get("namespace"), field),
-            labels: reader.string(object.get("labelSelector"), field),
-            annotations: reader.string(object.get("annotationSelector"), field),
+            name: reader.string(object.get("name"), &below(field, "name")),
+            namespace: reader.string(object.get("namespace"), &below(field, "namespace")),
+            labels: reader.string(object.get("labelSelector"), &below(field, "labelSelector")),
+            annotations: reader.string(object.get("annotationSelector"), &below(field, "annotationSelector")),
             line: object.line,
+            field: field.to_owned(),
         }
     }
 }
 
+/// A field of a field; what stands at the top of its file has no name.
+fn below(field: &str, name: &str) -> String {
+    if field.is_empty() { name.to_owned() } else { format!("{field}.{name}") }
+}
+
 fn gvk(reader: &mut Reader<'_>, object: &Object<'_>, field: &str) -> Gvk {
     Gvk {
-        group: reader.string(object.get("group"), field),
-        version: reader.string(object.get("version"), field),
-        kind: reader.string(object.get("kind"), field),
+        group: reader.string(object.get("group"), &below(field, "group")),
+        version: reader.string(object.get("version"), &below(field, "version")),
+        kind: reader.string(object.get("kind"), &below(field, "kind")),
     }
 }
 
@@ -56,6 +64,8 @@ pub(crate) struct PatchEntry {
     pub(crate) allow_name_change: bool,
     pub(crate) allow_kind_change: bool,
     pub(crate) line: usize,
+    /// Where it stands in its file, such as `patches[0]`.
+    pub(crate) field: String,
 }
 
 impl PatchEntry {
@@ -72,17 +82,20 @@ impl PatchEntry {
         patch: &str,
     ) -> Self {
         let mut entry = Self {
-            path: reader.text(object.get("path"), field),
-            patch: reader.text(object.get(patch), field),
-            target: reader.optional(object.get("target"), &format!("{field}.target"), Selector::read),
+            path: reader.text(object.get("path"), &below(field, "path")),
+            patch: reader.text(object.get(patch), &below(field, patch)),
+            target: reader.optional(object.get("target"), &below(field, "target"), Selector::read),
             line: object.line,
+            field: field.to_owned(),
             ..Self::default()
         };
         if let Some(node) = object.get("options") {
             let options =
-                reader.object(node, &format!("{field}.options"), &["allowNameChange", "allowKindChange"]);
-            entry.allow_name_change = reader.flag(options.get("allowNameChange"), field);
-            entry.allow_kind_change = reader.flag(options.get("allowKindChange"), field);
+                reader.object(node, &below(field, "options"), &["allowNameChange", "allowKindChange"]);
+            entry.allow_name_change =
+                reader.flag(options.get("allowNameChange"), &below(field, "options.allowNameChange"));
+            entry.allow_kind_change =
+                reader.flag(options.get("allowKindChange"), &below(field, "options.allowKindChange"));
         }
         entry
     }
@@ -134,6 +147,14 @@ pub(crate) struct ImageChange {
 
 impl ImageChange {
     pub(crate) fn read(reader: &mut Reader<'_>, node: &Node, field: &str) -> Self {
+        if let Some(written) = node.as_str() {
+            let (name, tag) = written.rsplit_once(':').unwrap_or((written, "1.2.3"));
+            let message = format!(
+                "must be a mapping such as {{name: {name}, newTag: {tag:?}}}, not the string {written:?}"
+            );
+            reader.complain(node.at.line, field, message);
+            return Self::default();
+        }
         let object = reader.object(node, field, &["name", "newName", "newTag", "tagSuffix", "digest"]);
         Self {
             name: reader.string(object.get("name"), &format!("{field}.name")),
@@ -151,13 +172,16 @@ pub(crate) struct ReplicaCount {
     pub(crate) name: String,
     pub(crate) count: i64,
     pub(crate) line: usize,
+    /// Where it stands in its file, such as `replicas[0]`.
+    pub(crate) field: String,
 }
 
 impl ReplicaCount {
     pub(crate) fn read(reader: &mut Reader<'_>, node: &Node, field: &str) -> Self {
         let object = reader.object(node, field, &["name", "count"]);
         Self {
-            name: reader.string(object.get("name"), field),
+            name: reader.string(object.get("name"), &format!("{field}.name")),
+            field: field.to_owned(),
             count: reader.whole_number(object.get("count"), &format!("{field}.count")),
             line: object.line,
         }
@@ -337,11 +361,11 @@ impl FieldOptions {
     fn read(reader: &mut Reader<'_>, node: &Node, field: &str) -> Self {
         let object = reader.object(node, field, &["delimiter", "index", "encoding", "create"]);
         // kustomize reads `encoding` and does nothing with it.
-        reader.string(object.get("encoding"), field);
+        reader.string(object.get("encoding"), &below(field, "encoding"));
         Self {
-            delimiter: reader.string(object.get("delimiter"), field),
-            index: reader.whole_number(object.get("index"), field),
-            create: reader.flag(object.get("create"), field),
+            delimiter: reader.string(object.get("delimiter"), &below(field, "delimiter")),
+            index: reader.whole_number(object.get("index"), &below(field, "index")),
+            create: reader.flag(object.get("create"), &below(field, "create")),
         }
     }
 }
@@ -371,15 +395,21 @@ pub(crate) struct ReplacementTarget {
 pub(crate) struct Replacement {
     pub(crate) source: ReplacementSource,
     pub(crate) targets: Vec<ReplacementTarget>,
+    /// The file that it stands in.
+    pub(crate) file: String,
     pub(crate) line: usize,
+    /// Where it stands in its file, such as `replacements[0]`.
+    pub(crate) field: String,
 }
 
 const DEFAULT_PATH: &str = "metadata.name";
 
 impl Replacement {
     pub(crate) fn read(reader: &mut Reader<'_>, object: &Object<'_>, field: &str) -> Self {
-        let source = reader.optional(object.get("source"), &format!("{field}.source"), source);
-        let value = reader.optional(object.get("sourceValue"), field, |r, node, f| r.string(Some(node), f));
+        let source = reader.optional(object.get("source"), &below(field, "source"), source);
+        let value = reader.optional(object.get("sourceValue"), &below(field, "sourceValue"), |r, node, f| {
+            r.string(Some(node), f)
+        });
         let mut source = match (source, value) {
             (Some(source), None) => source,
             (None, Some(value)) => ReplacementSource::Value(value),
@@ -391,8 +421,8 @@ impl Replacement {
         if object.get("targets").is_none_or(Node::is_null) {
             source = ReplacementSource::Invalid("needs a source and at least one target");
         }
-        let targets = reader.each(object.get("targets"), &format!("{field}.targets"), target);
-        Self { source, targets, line: object.line }
+        let targets = reader.each(object.get("targets"), &below(field, "targets"), target);
+        Self { source, targets, file: reader.file.to_owned(), line: object.line, field: field.to_owned() }
     }
 
     /// A replacement that is a document of its own.
@@ -410,14 +440,16 @@ fn source(reader: &mut Reader<'_>, node: &Node, field: &str) -> ReplacementSourc
     );
     let selector = Box::new(Selector {
         gvk: gvk(reader, &object, field),
-        name: reader.string(object.get("name"), field),
-        namespace: reader.string(object.get("namespace"), field),
+        name: reader.string(object.get("name"), &below(field, "name")),
+        namespace: reader.string(object.get("namespace"), &below(field, "namespace")),
         line: object.line,
+        field: field.to_owned(),
         ..Selector::default()
     });
-    let path = reader.string(object.get("fieldPath"), field);
+    let path = reader.string(object.get("fieldPath"), &below(field, "fieldPath"));
     let path = path::split_fields(if path.is_empty() { DEFAULT_PATH } else { &path });
-    let options = reader.optional(object.get("options"), field, FieldOptions::read).unwrap_or_default();
+    let options = reader.optional(object.get("options"), &below(field, "options"), FieldOptions::read);
+    let options = options.unwrap_or_default();
     ReplacementSource::Field { selector, path, options }
 }
 
@@ -431,7 +463,9 @@ fn target(reader: &mut Reader<'_>, node: &Node, field: &str) -> ReplacementTarge
         select: reader.optional(object.get("select"), &format!("{field}.select"), Selector::read),
         reject: reader.each(object.get("reject"), &format!("{field}.reject"), Selector::read),
         paths,
-        options: reader.optional(object.get("options"), field, FieldOptions::read).unwrap_or_default(),
+        options: reader
+            .optional(object.get("options"), &below(field, "options"), FieldOptions::read)
+            .unwrap_or_default(),
     }
 }
 

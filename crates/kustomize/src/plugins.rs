@@ -227,7 +227,7 @@ fn strategic_merges(build: &mut Build, target: &Target<'_>, node: &Node, place: 
     if entries.is_empty() {
         build.errors.push(Error::new(place, "paths", "is missing; name a patch, or write it under patches"));
     }
-    let read = entries.iter().filter_map(|entry| steps::strategic_merge(build, target, entry));
+    let read = entries.iter().filter_map(|entry| steps::strategic_merge(build, target, entry, ""));
     let works: Vec<Work> = read.map(|step| step.work).collect();
     works
 }
@@ -257,11 +257,7 @@ fn value_add(build: &mut Build, target: &Target<'_>, node: &Node, place: &Place)
     if targets.is_empty() {
         build.errors.push(Error::new(place, "targets", "are missing; name at least one"));
     }
-    let value = if value.is_empty() {
-        target.folder.root.rsplit('/').next().unwrap_or_default().to_owned()
-    } else {
-        value
-    };
+    let value = if value.is_empty() { target.folder.base_name().to_owned() } else { value };
     let mut ready = Vec::with_capacity(targets.len());
     for ValueTarget { selector, path, position, line } in targets {
         let select = match selector.map(|selector| Matcher::new(&selector, place)).transpose() {
@@ -292,7 +288,7 @@ struct ValueTarget {
 fn value_target(reader: &mut Reader<'_>, node: &Node, field: &str) -> ValueTarget {
     let object = reader.object(node, field, &["selector", "fieldPath", "filePathPosition"]);
     ValueTarget {
-        selector: reader.optional(object.get("selector"), field, Selector::read),
+        selector: reader.optional(object.get("selector"), &format!("{field}.selector"), Selector::read),
         path: reader.string(object.get("fieldPath"), field),
         position: reader.whole_number(object.get("filePathPosition"), field),
         line: object.line,

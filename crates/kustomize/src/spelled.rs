@@ -5,14 +5,15 @@
 //! it matters the resource's file is read once more. A resource that came from elsewhere, or that went through JSON, is as
 //! its values are.
 
+use crate::load::Folder;
 use crate::load::documents::RESOURCES;
 use crate::resource::Resource;
 use crate::text;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
+use trueup_model::Value;
 use trueup_model::yaml::{self, Content, Node};
-use trueup_model::{Tree, Value, tree};
 
 /// Stands for null where nothing is written, while a strategic merge is at work.
 const BARE: &str = "\0bare\0";
@@ -21,7 +22,7 @@ const QUOTED: &str = "\0quoted\0";
 
 /// The files that were read once more.
 pub(crate) struct Spellings<'t> {
-    tree: &'t dyn Tree,
+    folder: &'t Folder<'t>,
     files: RefCell<HashMap<String, Option<Rc<File>>>>,
 }
 
@@ -31,8 +32,9 @@ struct File {
 }
 
 impl<'t> Spellings<'t> {
-    pub(crate) fn new(tree: &'t dyn Tree) -> Self {
-        Self { tree, files: RefCell::default() }
+    /// Of what the kustomization of a folder is built from.
+    pub(crate) fn new(folder: &'t Folder<'t>) -> Self {
+        Self { folder, files: RefCell::default() }
     }
 
     fn file(&self, path: &str) -> Option<Rc<File>> {
@@ -40,7 +42,7 @@ impl<'t> Spellings<'t> {
             .borrow_mut()
             .entry(path.to_owned())
             .or_insert_with(|| {
-                let text = tree::read_text(self.tree, path).ok()?;
+                let text = self.folder.text_by_name(path)?;
                 let documents = yaml::parse_as(&text, RESOURCES).ok()?;
                 Some(Rc::new(File { lines: text.lines().map(str::to_owned).collect(), documents }))
             })

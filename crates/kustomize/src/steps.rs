@@ -215,8 +215,9 @@ fn strategic_merges(build: &mut Build, target: &Target<'_>, steps: &mut Vec<Step
     let entries = &target.kustomization.patches_strategic_merge;
     let first = steps.len();
     let failed = build.errors.len();
-    for entry in entries {
-        steps.extend(strategic_merge(build, target, entry));
+    for (index, entry) in entries.iter().enumerate() {
+        let field = format!("patchesStrategicMerge[{index}]");
+        steps.extend(strategic_merge(build, target, entry, &field));
     }
     let empty = steps[first..].iter().all(|step| match &step.work {
         Work::Patch(patch) => patch.is_empty(),
@@ -236,16 +237,21 @@ fn strategic_merges(build: &mut Build, target: &Target<'_>, steps: &mut Vec<Step
 }
 
 /// One entry of `patchesStrategicMerge`: a patch, or the path of one.
-pub(crate) fn strategic_merge(build: &mut Build, target: &Target<'_>, entry: &Text) -> Option<Step> {
+pub(crate) fn strategic_merge(
+    build: &mut Build,
+    target: &Target<'_>,
+    entry: &Text,
+    field: &str,
+) -> Option<Step> {
     let place = target.at(entry.line);
     let inline = entry.value.contains([':', '\n']);
     let (text, at) = if inline {
         (entry.value.clone(), place.clone())
     } else {
-        let (file, text) = build.text_of(target, entry, "patchesStrategicMerge")?;
+        let (file, text) = build.text_of(target, entry, field)?;
         (text, Place::new(file, 0))
     };
-    let source = Source { text: &text, at, place: place.clone() };
+    let source = Source { text: &text, at, place: place.clone(), field };
     match Patch::read(&source, None, Via::StrategicMerge) {
         Ok(patch) => Some(Step {
             work: Work::Patch(Box::new(patch)),
@@ -263,19 +269,20 @@ pub(crate) fn strategic_merge(build: &mut Build, target: &Target<'_>, entry: &Te
 /// One entry of `patches` or `patchesJson6902`.
 pub(crate) fn patch(build: &mut Build, target: &Target<'_>, entry: &PatchEntry, via: Via) -> Option<Step> {
     let place = target.at(entry.line);
-    let (field, kind) = match via {
-        Via::Json6902 => ("patchesJson6902", "PatchJson6902Transformer"),
-        Via::Patches | Via::StrategicMerge => ("patches", "PatchTransformer"),
+    let kind = match via {
+        Via::Json6902 => "PatchJson6902Transformer",
+        Via::Patches | Via::StrategicMerge => "PatchTransformer",
     };
+    let field = entry.field.as_str();
     let mut fail = |message: &str| build.errors.push(Error::new(&place, field, message));
     if via == Via::Json6902 && entry.target.as_ref().is_none_or(|target| target.name.is_empty()) {
-        fail("must have a target with a name");
+        fail("has no target with a name; add one, such as target: {version: v1, kind: Service, name: web}");
         return None;
     }
     let inline = entry.patch.value.trim();
     let (text, at) = match (inline.is_empty(), entry.path.value.is_empty()) {
         (true, true) => {
-            fail("must have a patch or a path");
+            fail("has neither patch nor path; write the patch, or name the file that holds it");
             return None;
         }
         (false, false) => {
@@ -284,11 +291,11 @@ pub(crate) fn patch(build: &mut Build, target: &Target<'_>, entry: &PatchEntry, 
         }
         (false, true) => (inline.to_owned(), target.at(entry.patch.line)),
         (true, false) => {
-            let (file, text) = build.text_of(target, &entry.path, field)?;
+            let (file, text) = build.text_of(target, &entry.path, &entry.field)?;
             (text, Place::new(file, 0))
         }
     };
-    let source = Source { text: &text, at, place: place.clone() };
+    let source = Source { text: &text, at, place: place.clone(), field };
     match Patch::read(&source, entry.target.as_ref(), via) {
         Ok(patch) => {
             let patch = patch.allow(entry.allow_name_change, entry.allow_kind_change);

@@ -24,6 +24,18 @@ pub(crate) fn or_empty(value: Option<&Value>) -> Cow<'_, str> {
     }
 }
 
+/// What kind of value it is, in words. The value itself may be a secret, so errors do not repeat it.
+pub(crate) fn kind_of(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a text",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "a mapping",
+    }
+}
+
 /// What a scalar written without quotes is: null, a boolean, a number, an instant, or the text itself.
 pub(crate) fn plain(text: &str) -> Value {
     match text {

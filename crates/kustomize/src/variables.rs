@@ -154,7 +154,9 @@ fn expand_field(field: &mut Value, values: &BTreeMap<String, Value>) -> Result<(
         }
         Value::Array(items) => {
             for item in items {
-                let Value::String(written) = item else { return Err(format!("{item} is not a text")) };
+                let Value::String(written) = item else {
+                    return Err(format!("an entry must be a text, not {}", text::kind_of(item)));
+                };
                 if written.contains('$') {
                     *item = expand(written, values);
                 }

@@ -124,6 +124,30 @@ pub struct ObjectStatus {
     pub health: Health,
 }
 
+/// What a kustomization names outside of its repository, and the commit of it that was rendered.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct BasePin {
+    /// The repository, or the URL of a file.
+    pub url: String,
+    /// The branch, tag or commit as it is written; empty for the default branch and for files.
+    #[serde(rename = "ref", skip_serializing_if = "String::is_empty")]
+    pub reference: String,
+    /// The commit; of a file a hash of its content.
+    pub revision: String,
+    /// Why it could not be looked at again, if that is so.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub message: String,
+}
+
+impl fmt::Display for BasePin {
+    /// `https://host/org/repo@v1`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.url)?;
+        if self.reference.is_empty() { Ok(()) } else { write!(f, "@{}", self.reference) }
+    }
+}
+
 /// How a target stands: what `trueup status` shows.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -141,6 +165,9 @@ pub struct TargetStatus {
     /// The commit that it should be at, where that is another one.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub wanted_revision: String,
+    /// What its kustomizations name in other repositories.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub bases: Vec<BasePin>,
     /// How it stands to Git.
     pub sync: SyncStatus,
     /// How its objects are doing.
@@ -206,6 +233,9 @@ pub struct HistoryEntry {
     pub target: String,
     /// The commit.
     pub revision: String,
+    /// What its kustomizations named in other repositories.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub bases: Vec<BasePin>,
     /// Its author's name.
     pub author: String,
     /// Its first line.

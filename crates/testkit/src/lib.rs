@@ -17,6 +17,7 @@ mod git_http;
 mod git_repo;
 mod git_server;
 mod namespace;
+pub mod patch_keys;
 mod port;
 mod ssh_server;
 mod supervise;

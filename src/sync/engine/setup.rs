@@ -3,6 +3,7 @@
 //! Enters: a configuration, and the setup of the one before. Leaves: a new [`Setup`]; what could not be set up is kept as a
 //! trouble and tried again. Absent: deleting anything from a cluster because it left the configuration.
 
+use super::super::bases::Configured;
 use super::super::hooks::HookKey;
 use super::super::repositories::Follow;
 use super::super::target::{TargetSpec, TargetState};
@@ -11,7 +12,7 @@ use super::super::turn::base_status;
 use super::{Core, REPAIR, lock};
 use crate::cluster::{Access, Cluster, ClusterEvent, Via};
 use crate::config::Config;
-use crate::source::{self, Source};
+use crate::source::Source;
 use anyhow::{Context as _, Result};
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
@@ -52,9 +53,13 @@ impl Core {
             hooks.push(hook);
         }
         self.board.listen(hooks);
-        let mut follow = Vec::new();
+        let (mut follow, mut configured) = (Vec::new(), BTreeMap::new());
         for (name, repository) in &config.repositories {
-            match self.follow(config, name, &secrets).await {
+            let followed = self.follow(config, name, &secrets).await;
+            if let Ok(one) = &followed {
+                configured.insert(name.clone(), Configured::of(one));
+            }
+            match followed {
                 Ok(one) if repository.spec.suspend => {
                     drop(setup.suspended.insert(name.clone(), one.source));
                 }
@@ -62,6 +67,7 @@ impl Core {
                 Err(error) => drop(setup.troubles.insert(("Repository", name.clone()), format!("{error:#}"))),
             }
         }
+        self.bases.configure(configured);
         setup.targets =
             topology::targets(config).into_iter().map(|(name, spec)| (name, Arc::new(spec))).collect();
         self.put_to_work(&old, Arc::new(setup), follow).await;
@@ -107,6 +113,7 @@ impl Core {
                 .get(target)
                 .is_some_and(|new| old.targets.get(target).map(place) == Some(place(new)))
         });
+        self.bases.retain(|target| setup.targets.contains_key(target));
         self.board.configure(setup.targets.keys().cloned());
         self.forget(&setup).await;
         for (name, (access, cluster)) in &old.clusters {
@@ -184,19 +191,7 @@ impl Core {
 
     async fn follow(&self, config: &Config, name: &str, secrets: &Secrets) -> Result<Follow> {
         let spec = topology::source(config, name, secrets).await?;
-        // Credentials print as stars, so a changed secret has to show in another way.
-        let secret = |secret: &Option<source::Secret>| secret.as_ref().map(|s| fingerprint(s.expose()));
-        let credentials = &spec.credentials;
-        let secrets =
-            [secret(&credentials.password), secret(&credentials.bearer_token), secret(&credentials.ssh_key)];
         let interval = config.repositories.get(name).map_or(REPAIR, |repository| repository.spec.interval);
-        let settings = format!("{spec:?} {secrets:?} {interval:?}");
-        let source = self.cache.open(spec).with_context(|| format!("Repository {name}"))?;
-        Ok(Follow { name: name.to_owned(), source, settings, interval })
+        Follow::new(name, spec, interval, &self.cache).with_context(|| format!("Repository {name}"))
     }
-}
-
-fn fingerprint(secret: &str) -> String {
-    use sha2::Digest as _;
-    sha2::Sha256::digest(secret).iter().take(8).fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
 }

@@ -69,6 +69,7 @@ impl Core {
             cluster,
             commit,
             repository_trouble: trouble,
+            bases: &self.bases,
             directory: &self.directory,
             waits_for: self.waits_for(spec, revision.as_deref()),
             metrics: &self.metrics,
@@ -106,7 +107,8 @@ impl Core {
             known
         };
         let configured = self.setup().troubles.get(&("Repository", spec.repository.clone())).cloned();
-        let trouble = known.trouble.or(configured);
+        let trouble = known.trouble.map(|trouble| format!("repository {}: {trouble}", spec.repository));
+        let trouble = trouble.or(configured);
         if let Some(commit) = known.commit {
             return (Ok(commit), trouble);
         }

@@ -240,7 +240,7 @@ fn hints(believed: &[&Hook], moved: &[Moved], default_branch: Option<&str>) -> V
 fn promise(followed: &Reference, moved: &Moved) -> Option<String> {
     match followed {
         Reference::Head | Reference::Branch(_) => moved.to.clone(),
-        Reference::Tag(_) | Reference::Semver(_) | Reference::Commit(_) => None,
+        Reference::Tag(_) | Reference::Semver(_) | Reference::Commit(_) | Reference::Named(_) => None,
     }
 }
 
@@ -256,6 +256,7 @@ fn follows(followed: &Reference, moved: &str, default_branch: Option<&str>) -> b
         },
         Reference::Branch(name) => branch == Some(name),
         Reference::Tag(name) => tag == Some(name),
+        Reference::Named(name) => [branch, tag].contains(&Some(name)),
         Reference::Semver(_) => tag.is_some(),
     }
 }

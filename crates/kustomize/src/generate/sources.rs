@@ -20,8 +20,8 @@ pub(crate) fn read(
             Err(message) => pairs.complain(env.line, message),
         }
     }
-    for literal in &sources.literals {
-        pairs.add_literal(literal);
+    for (index, literal) in sources.literals.iter().enumerate() {
+        pairs.add_literal(index, literal);
     }
     for file in &sources.files {
         match key_and_path(&file.value).and_then(|(key, path)| Ok((key, content(folder, path)?.1))) {
@@ -33,9 +33,9 @@ pub(crate) fn read(
 }
 
 fn content(folder: &Folder<'_>, written: &str) -> Result<(String, Vec<u8>), String> {
-    let path = folder.file(written)?;
-    let bytes = folder.bytes(&path)?.to_vec();
-    Ok((path, bytes))
+    let file = folder.file(written)?;
+    let bytes = file.bytes()?.to_vec();
+    Ok((file.name, bytes))
 }
 
 /// `key=path`, or a path whose last part is the key.
@@ -73,13 +73,14 @@ impl Pairs<'_> {
         }
     }
 
-    fn add_literal(&mut self, literal: &Text) {
+    fn add_literal(&mut self, index: usize, literal: &Text) {
         match literal.value.split_once('=') {
             Some((key, value)) if !key.is_empty() => {
                 self.add(key, unquoted(value).as_bytes().to_vec(), literal.line);
             }
             Some(_) | None => {
-                self.complain(literal.line, format!("the literal {:?} must be key=value", literal.value));
+                // It may be a secret, so it is not repeated.
+                self.complain(literal.line, format!("literals[{index}] must be key=value"));
             }
         }
     }

@@ -1,13 +1,19 @@
-//! Reads the files of a folder within the load restrictions.
+//! Reads the files of a folder within the load restrictions, and finds the folders of other repositories among the trees
+//! that the build was given.
 
 pub(crate) mod documents;
 
 use crate::LoadRestrictions;
 use crate::error::{Error, Place, describe};
+use crate::remote::{self, Needed, Remote, RemoteFolder, Remotes};
 use std::borrow::Cow;
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::rc::Rc;
 use std::sync::Arc;
-use trueup_model::ContentId;
-use trueup_model::tree::{self, Entry, EntryKind, Tree};
+use std::time::Duration;
+use trueup_model::tree::{self, EntryKind, Tree};
+use trueup_model::{ContentId, TreeError};
 
 /// The names that a kustomization file may have.
 pub(crate) const FILE_NAMES: [&str; 3] = ["kustomization.yaml", "kustomization.yml", "Kustomization"];
@@ -18,145 +24,278 @@ const MAX_DEPTH: usize = 100;
 /// A folder with a kustomization, and the folders whose kustomizations led to it.
 #[derive(Clone)]
 pub(crate) struct Folder<'b> {
-    pub(crate) tree: &'b dyn Tree,
-    /// The real path: no part of it is a link.
-    pub(crate) root: String,
+    reach: &'b Reach<'b>,
+    source: Source<'b>,
+    /// The real path in its tree: no part of it is a link.
+    path: String,
+    /// The path as errors show it; the other repository stands before it.
+    name: String,
     restrictions: LoadRestrictions,
     parent: Option<&'b Folder<'b>>,
 }
 
+/// A tree, and what is written before the paths in it: nothing for the tree that is built, `https://host/org/repo@v1//`
+/// for that of another repository.
+#[derive(Clone)]
+struct Source<'b> {
+    tree: &'b dyn Tree,
+    label: Rc<str>,
+}
+
+/// What a build may read besides its tree, and what it lacked.
+pub(crate) struct Reach<'r> {
+    remotes: &'r Remotes,
+    missing: RefCell<BTreeSet<Needed>>,
+}
+
+impl<'r> Reach<'r> {
+    pub(crate) fn new(remotes: &'r Remotes) -> Self {
+        Self { remotes, missing: RefCell::default() }
+    }
+
+    /// What was asked for and not there.
+    pub(crate) fn into_missing(self) -> BTreeSet<Needed> {
+        self.missing.into_inner()
+    }
+
+    fn tree(&self, remote: Remote, timeout: Option<Duration>) -> Result<&'r dyn Tree, String> {
+        match self.remotes.0.get(&remote) {
+            Some(Ok(tree)) => Ok(&**tree),
+            Some(Err(why)) => Err(format!("{remote} cannot be read: {why}")),
+            None => {
+                let message = format!("{remote} is outside of the repository, and was not read");
+                self.missing.borrow_mut().insert(Needed { remote, timeout });
+                Err(message)
+            }
+        }
+    }
+}
+
 /// What a path written in a kustomization leads to.
-pub(crate) enum Found {
-    /// A file, by its real path.
-    File(String),
-    /// A folder, by its real path.
-    Folder(String),
+pub(crate) enum Found<'b> {
+    File(Located<'b>),
+    Folder(Located<'b>),
+}
+
+/// A file or folder by its real path.
+#[derive(Clone)]
+pub(crate) struct Located<'b> {
+    source: Source<'b>,
+    path: String,
+    /// The path as errors and origins show it.
+    pub(crate) name: String,
+}
+
+impl Located<'_> {
+    pub(crate) fn bytes(&self) -> Result<Arc<[u8]>, String> {
+        self.source.tree.read(&self.path).map_err(|error| self.source.describe(&error))
+    }
+
+    pub(crate) fn text(&self) -> Result<String, String> {
+        tree::read_text(self.source.tree, &self.path).map_err(|error| self.source.describe(&error))
+    }
+
+    /// The id of the content.
+    pub(crate) fn content_id(&self) -> Result<Option<ContentId>, String> {
+        let entry = self.source.tree.entry(&self.path).map_err(|error| self.source.describe(&error))?;
+        Ok(entry.map(|entry| entry.id))
+    }
+}
+
+impl<'b> Source<'b> {
+    fn located(&self, path: String) -> Located<'b> {
+        Located { source: self.clone(), name: format!("{}{path}", self.label), path }
+    }
+
+    fn describe(&self, error: &TreeError) -> String {
+        format!("{}{}", self.label, describe(error))
+    }
+
+    /// What stands at a path below the tree's root.
+    fn find(&self, path: &str) -> Result<Option<Found<'b>>, String> {
+        let found = tree::resolve(self.tree, path).map_err(|error| self.describe(&error))?;
+        Ok(found.map(|(real, entry)| match entry.kind {
+            EntryKind::Folder => Found::Folder(self.located(real)),
+            EntryKind::File | EntryKind::Link | EntryKind::Submodule => Found::File(self.located(real)),
+        }))
+    }
 }
 
 impl<'b> Folder<'b> {
-    pub(crate) fn top(tree: &'b dyn Tree, root: &str, restrictions: LoadRestrictions) -> Result<Self, Error> {
+    pub(crate) fn top(
+        tree: &'b dyn Tree,
+        root: &str,
+        restrictions: LoadRestrictions,
+        reach: &'b Reach<'b>,
+    ) -> Result<Self, Error> {
         let fail = |message: String| Error::new(&Place::new(root, 0), "", message);
-        match tree::resolve(tree, root) {
-            Ok(Some((root, Entry { kind: EntryKind::Folder, .. }))) => {
-                Ok(Self { tree, root, restrictions, parent: None })
+        let source = Source { tree, label: Rc::from("") };
+        match source.find(root) {
+            Ok(Some(Found::Folder(Located { source, path, name }))) => {
+                Ok(Self { reach, source, path, name, restrictions, parent: None })
             }
-            Ok(Some(_)) => Err(fail("is a file; name the folder that holds the kustomization".to_owned())),
+            Ok(Some(Found::File(_))) => {
+                Err(fail("is a file; name the folder that holds the kustomization".to_owned()))
+            }
             Ok(None) => Err(fail("there is no such folder".to_owned())),
-            Err(error) => Err(fail(describe(&error))),
+            Err(message) => Err(fail(message)),
         }
     }
 
     /// The folder of a base or component. Its root must not hold any folder that led to it.
-    pub(crate) fn enter(&self, root: String) -> Result<Folder<'_>, String> {
-        let mut chain = vec![self.root.as_str()];
+    pub(crate) fn enter<'s>(&'s self, folder: Located<'s>) -> Result<Folder<'s>, String> {
+        let Located { source, path, name } = folder;
+        let mut chain = vec![self.name.as_str()];
         let mut above = Some(self);
         while let Some(folder) = above {
-            if is_within(&folder.root, &root) {
+            if is_within(&folder.name, &name) {
                 chain.reverse();
-                chain.push(&root);
+                chain.push(&name);
                 return Err(format!("the folders name each other in a circle: {}", chain.join(" -> ")));
             }
             above = folder.parent;
             if let Some(folder) = above {
-                chain.push(&folder.root);
+                chain.push(&folder.name);
             }
         }
         if chain.len() > MAX_DEPTH {
-            return Err(format!("more than {MAX_DEPTH} folders lead to {root}"));
+            return Err(format!("more than {MAX_DEPTH} folders lead to {name}"));
         }
-        Ok(Folder { tree: self.tree, root, restrictions: self.restrictions, parent: Some(self) })
+        // What is in another repository may read its own files only, whatever this one is allowed.
+        let is_remote = !source.label.is_empty();
+        let restrictions = if is_remote { LoadRestrictions::RootOnly } else { self.restrictions };
+        Ok(Folder { reach: self.reach, source, path, name, restrictions, parent: Some(self) })
     }
 
-    /// What stands at a path written in this folder's kustomization.
-    pub(crate) fn find(&self, written: &str) -> Result<Found, String> {
-        let path = tree::join(&self.root, written).map_err(|error| remote_or(written, describe(&error)))?;
-        match tree::resolve(self.tree, &path) {
-            Err(error) => Err(remote_or(written, describe(&error))),
-            Ok(None) => Err(remote_or(written, format!("there is no file or folder {path}"))),
-            Ok(Some((real, Entry { kind: EntryKind::Folder, .. }))) => Ok(Found::Folder(real)),
-            Ok(Some((real, _))) => Ok(Found::File(real)),
+    /// The last part of the folder's path.
+    pub(crate) fn base_name(&self) -> &str {
+        self.path.rsplit('/').next().unwrap_or_default()
+    }
+
+    /// What stands at a path or URL written in this folder's kustomization.
+    pub(crate) fn find(&self, written: &str) -> Result<Found<'b>, String> {
+        if remote::is_manifest_url(written) {
+            return self.remote_file(written).map(Found::File);
+        }
+        let local = self.find_here(written);
+        match (local, remote::parse(written)) {
+            (Ok(Found::File(file)), _) => Ok(Found::File(file)),
+            (_, Some(folder)) => self.remote_folder(written, folder).map(Found::Folder),
+            (Err(_), None) if remote::is_file_url(written) => self.remote_file(written).map(Found::File),
+            (local, None) => local,
         }
     }
 
-    /// The real path of a file that this folder's kustomization may read.
-    pub(crate) fn file(&self, written: &str) -> Result<String, String> {
-        match self.find(written)? {
-            Found::Folder(path) => Err(format!("{path} is a folder; a file is wanted here")),
-            Found::File(path) => self.allowed(path),
+    fn find_here(&self, written: &str) -> Result<Found<'b>, String> {
+        let path = tree::join(&self.path, written).map_err(|error| self.source.describe(&error))?;
+        let missing = || format!("there is no file or folder {}{path}", self.source.label);
+        self.source.find(&path)?.ok_or_else(missing)
+    }
+
+    fn remote_folder(&self, written: &str, folder: RemoteFolder) -> Result<Located<'b>, String> {
+        if let Some(message) = remote::password(written) {
+            return Err(message);
+        }
+        let RemoteFolder { url, reference, path, timeout, submodules: _ } = folder;
+        if url.starts_with(remote::FILE_SCHEME) && !self.source.label.is_empty() {
+            return Err(format!(
+                "{url} is a folder of this machine, which a base of another repository may not name"
+            ));
+        }
+        let remote = Remote::Repository { url, reference };
+        let label = Rc::from(format!("{remote}//"));
+        let source = Source { tree: self.reach.tree(remote, timeout)?, label };
+        let path = tree::join("", &path).map_err(|error| source.describe(&error))?;
+        match source.find(&path)? {
+            Some(Found::Folder(folder)) => Ok(folder),
+            Some(Found::File(file)) => {
+                Err(format!("{} is a file; name the folder that holds the kustomization", file.name))
+            }
+            None => Err(format!("there is no folder {}{path}", source.label)),
+        }
+    }
+
+    fn remote_file(&self, written: &str) -> Result<Located<'b>, String> {
+        if let Some(message) = remote::password(written) {
+            return Err(message);
+        }
+        let remote = Remote::File { url: written.to_owned() };
+        let name = remote.to_string();
+        let source = Source { label: Rc::from(name.as_str()), tree: self.reach.tree(remote, None)? };
+        Ok(Located { source, path: Remote::FILE.to_owned(), name })
+    }
+
+    /// A file that this folder's kustomization may read.
+    pub(crate) fn file(&self, written: &str) -> Result<Located<'b>, String> {
+        if remote::is_file_url(written) {
+            return self.remote_file(written);
+        }
+        match self.find_here(written)? {
+            Found::Folder(folder) => Err(format!("{} is a folder; a file is wanted here", folder.name)),
+            Found::File(file) => self.allowed(file),
         }
     }
 
     /// The file itself when it may be read from here.
-    pub(crate) fn allowed(&self, path: String) -> Result<String, String> {
+    pub(crate) fn allowed(&self, file: Located<'b>) -> Result<Located<'b>, String> {
+        let is_elsewhere = file.source.label != self.source.label;
         let allowed = match self.restrictions {
             LoadRestrictions::None => true,
-            LoadRestrictions::RootOnly => is_within(&path, &self.root),
+            LoadRestrictions::RootOnly => is_elsewhere || is_within(&file.path, &self.path),
         };
         if allowed {
-            return Ok(path);
+            return Ok(file);
         }
-        let root = if self.root.is_empty() { "the repository's root" } else { &self.root };
-        Err(format!(
-            "{path} is not in or below {root}; move it there, make its folder a base, or allow it with load restrictions none"
-        ))
+        let root = if self.name.is_empty() { "the repository's root" } else { &self.name };
+        let allow =
+            if self.source.label.is_empty() { ", or allow it with load restrictions none" } else { "" };
+        Err(format!("{} is not in or below {root}; move it there, make its folder a base{allow}", file.name))
     }
 
-    pub(crate) fn bytes(&self, path: &str) -> Result<Arc<[u8]>, String> {
-        self.tree.read(path).map_err(|error| describe(&error))
+    /// The text of a file by the name that origins show, whichever tree it is of.
+    pub(crate) fn text_by_name(&self, name: &str) -> Option<String> {
+        let elsewhere = self.reach.remotes.0.iter().find_map(|(remote, tree)| {
+            let tree = tree.as_ref().ok()?;
+            match remote {
+                Remote::Repository { .. } => {
+                    Some((&**tree, name.strip_prefix(&remote.to_string())?.strip_prefix("//")?))
+                }
+                Remote::File { url } => (url == name).then_some((&**tree, Remote::FILE)),
+            }
+        });
+        let mut top = self;
+        while let Some(above) = top.parent {
+            top = above;
+        }
+        let (tree, path) = elsewhere.unwrap_or((top.source.tree, name));
+        tree::read_text(tree, path).ok()
     }
 
-    /// The id of what stands at a real path.
-    pub(crate) fn content_id(&self, path: &str) -> Result<Option<ContentId>, String> {
-        self.tree.entry(path).map(|entry| entry.map(|entry| entry.id)).map_err(|error| describe(&error))
-    }
-
-    pub(crate) fn text(&self, path: &str) -> Result<String, String> {
-        tree::read_text(self.tree, path).map_err(|error| describe(&error))
-    }
-
-    /// The path of this folder's kustomization file.
-    pub(crate) fn kustomization(&self) -> Result<String, Error> {
-        let fail = |message: String| Error::new(&Place::new(self.root.clone(), 0), "", message);
+    /// This folder's kustomization file.
+    pub(crate) fn kustomization(&self) -> Result<Located<'b>, Error> {
+        let fail = |message: String| Error::new(&Place::new(self.name.clone(), 0), "", message);
         let mut found = Vec::new();
         for name in FILE_NAMES {
-            let path = tree::join(&self.root, name).map_err(|error| fail(describe(&error)))?;
-            if let Some((_, Entry { kind: EntryKind::File, .. })) =
-                tree::resolve(self.tree, &path).map_err(|error| fail(describe(&error)))?
-            {
-                found.push(path);
+            let path = tree::join(&self.path, name).map_err(|error| fail(self.source.describe(&error)))?;
+            if let Some(Found::File(_)) = self.source.find(&path).map_err(fail)? {
+                found.push(self.source.located(path));
             }
         }
         match found.len() {
             1 => Ok(found.swap_remove(0)),
             0 => Err(fail(format!("there is no kustomization file; add one of {}", FILE_NAMES.join(", ")))),
-            _ => Err(fail(format!("there are several kustomization files: {}; keep one", found.join(", ")))),
+            _ => {
+                let names: Vec<&str> = found.iter().map(|file| file.name.as_str()).collect();
+                Err(fail(format!("there are several kustomization files: {}; keep one", names.join(", "))))
+            }
         }
     }
 }
 
 /// True when `path` is `folder` or stands below it.
 fn is_within(path: &str, folder: &str) -> bool {
-    folder.is_empty()
-        || path.strip_prefix(folder).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-}
-
-/// What is wrong with a path that leads nowhere: perhaps it was meant for another repository.
-fn remote_or(written: &str, message: String) -> String {
-    if is_remote(written) {
-        return format!(
-            "{written} is in another repository; remote bases and files are not read yet, copy it into this one"
-        );
-    }
-    message
-}
-
-fn is_remote(written: &str) -> bool {
-    written.contains("://")
-        || written.contains("?ref=")
-        || written.contains(".git//")
-        || ["git@", "git::", "gh:", "github.com/", "github.com:"]
-            .iter()
-            .any(|start| written.starts_with(start))
+    let ends = |rest: &str| rest.is_empty() || rest.starts_with('/') || folder.ends_with("//");
+    folder.is_empty() || path.strip_prefix(folder).is_some_and(ends)
 }
 
 /// `folder` and `path` joined as an origin note shows them: `..` above the start stays.

@@ -3,6 +3,7 @@
 //! Source: RFC 6902, with the freedoms of the library that kustomize uses (evanphx/json-patch 4): negative
 //! indices count from the end, and `replace` of a missing field adds it.
 
+use crate::text;
 use serde_json::Map;
 use trueup_model::Value;
 
@@ -22,7 +23,10 @@ pub(crate) struct Operation {
 pub(crate) fn operations(items: &[Value]) -> Result<Vec<Operation>, String> {
     let read = |(index, item): (usize, &Value)| {
         let Value::Object(fields) = item else {
-            return Err(format!("operation {index} of the JSON patch is not a mapping with op and path"));
+            return Err(format!(
+                "operation {index} of the JSON patch must be a mapping with op and path, not {}",
+                text::kind_of(item)
+            ));
         };
         let text = |field: &str| fields.get(field).and_then(Value::as_str).map(str::to_owned);
         Ok(Operation {
@@ -190,7 +194,11 @@ fn test(object: &mut Value, path: &str, value: &Value) -> Result<(), String> {
         let (container, key) = find(object, path)?;
         get(container, &key)?.cloned().unwrap_or(Value::Null)
     };
-    if found == *value { Ok(()) } else { Err(format!("it is {found}, not {value}")) }
+    if found == *value {
+        Ok(())
+    } else {
+        Err("the value there is another one than the patch expects".to_owned())
+    }
 }
 
 #[cfg(test)]
@@ -234,7 +242,10 @@ mod tests {
         check(&json!([{"op": "remove", "path": "/x"}]), Err("there is no x"));
         check(&json!([{"op": "add", "path": "/x/y", "value": 1}]), Err("there is no x to go into"));
         check(&json!([{"op": "add", "path": "/a/7", "value": 1}]), Err("no index 7"));
-        check(&json!([{"op": "test", "path": "/a/0", "value": 2}]), Err("it is 1, not 2"));
+        check(
+            &json!([{"op": "test", "path": "/a/0", "value": 2}]),
+            Err("another one than the patch expects"),
+        );
         check(&json!([{"op": "set", "path": "/a"}]), Err("is no operation"));
     }
 }

@@ -158,7 +158,12 @@ fn in_containers(value: &mut Value, change: &Change<'_>) -> Result<(), String> {
                                     change.apply(image)?;
                                 }
                             }
-                            other => return Err(format!("the container {other} is not a mapping")),
+                            other => {
+                                return Err(format!(
+                                    "a container must be a mapping, not {}",
+                                    text::kind_of(other)
+                                ));
+                            }
                         }
                     }
                 }

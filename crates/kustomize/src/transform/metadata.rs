@@ -7,6 +7,7 @@ use crate::error::{Error, Place};
 use crate::resmap::ResMap;
 use crate::resource::Resource;
 use crate::shared::{self, Written};
+use crate::text;
 use serde_json::Map;
 use std::collections::BTreeMap;
 use trueup_model::Value;
@@ -43,7 +44,9 @@ fn insert(value: &mut Value, entries: &BTreeMap<String, String>, made: &mut Vec<
     if value.is_null() {
         *value = Value::Object(Map::new());
     }
-    let Value::Object(object) = value else { return Err(format!("{value} is not a mapping")) };
+    let Value::Object(object) = value else {
+        return Err(format!("must be a mapping, not {}", text::kind_of(value)));
+    };
     for (key, entry) in entries {
         made.push(object.insert(key.clone(), Value::String(entry.clone())).is_none());
     }

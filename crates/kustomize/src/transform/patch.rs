@@ -44,7 +44,8 @@ pub(crate) struct Patch {
     allow_name_change: bool,
     allow_kind_change: bool,
     place: Place,
-    field: &'static str,
+    /// Where it was configured in that file, such as `patches[0]`.
+    field: String,
 }
 
 /// The text of a patch and where it stands.
@@ -54,16 +55,13 @@ pub(crate) struct Source<'s> {
     pub(crate) at: Place,
     /// The place that configured the patch, for errors of applying it.
     pub(crate) place: Place,
+    /// The field there.
+    pub(crate) field: &'s str,
 }
 
 impl Patch {
     /// Reads a patch; a list is a JSON patch, everything else is merged.
     pub(crate) fn read(source: &Source<'_>, target: Option<&Selector>, via: Via) -> Result<Self, Vec<Error>> {
-        let field = match via {
-            Via::Patches => "patches",
-            Via::StrategicMerge => "patchesStrategicMerge",
-            Via::Json6902 => "patchesJson6902",
-        };
         let target =
             target.map(|selector| Matcher::new(selector, &source.place)).transpose().map_err(|e| vec![e])?;
         let content = read_content(source, via).map_err(|errors| errors.into_iter().collect::<Vec<_>>())?;
@@ -79,9 +77,9 @@ impl Patch {
             allow_name_change: false,
             allow_kind_change: false,
             place: source.place.clone(),
-            field,
+            field: source.field.to_owned(),
         };
-        patch.check().map_err(|message| vec![Error::new(&source.place, field, message)])?;
+        patch.check().map_err(|message| vec![Error::new(&source.place, source.field, message)])?;
         Ok(patch)
     }
 
@@ -94,7 +92,9 @@ impl Patch {
 
     fn check(&self) -> Result<(), &'static str> {
         match (&self.content, &self.target) {
-            (Content::Json(_), None) => Err("a JSON patch needs a target; add one"),
+            (Content::Json(_), None) => Err(
+                "a JSON patch needs a target that says what it is for; add one, such as target: {kind: Deployment, name: web}",
+            ),
             (Content::Strategic(patches), Some(_)) if patches.len() > 1 => {
                 Err("a patch with a target must be one document; split it into several entries")
             }
@@ -165,9 +165,14 @@ impl Patch {
         }
     }
 
+    /// A message about a resource, with the entry that it comes from.
+    fn named(&self, message: String) -> String {
+        if self.field.is_empty() { message } else { format!("{}: {message}", self.field) }
+    }
+
     fn complain_of(&self, patch: &Resource, message: String) -> Error {
         let at = Place::new(patch.origin.path.clone(), patch.origin.line);
-        Error::new(if at.file.is_empty() { &self.place } else { &at }, self.field, message)
+        Error::new(if at.file.is_empty() { &self.place } else { &at }, self.field.as_str(), message)
     }
 
     fn merge_into(
@@ -198,7 +203,7 @@ impl Patch {
                 Ok(Outcome::Goes) => goes = true,
                 Err(message) => {
                     let resource = resources.get(*position);
-                    let mut error = complain(&self.place, resource, message);
+                    let mut error = complain(&self.place, resource, self.named(message));
                     if !patch.origin.path.is_empty() {
                         error.file.clone_from(&patch.origin.path);
                         error.line = patch.origin.line;
@@ -263,7 +268,7 @@ impl Patch {
                 Ok::<(), String>(())
             });
             if let Err(message) = result {
-                errors.push(complain(&self.place, resources.get(position), message));
+                errors.push(complain(&self.place, resources.get(position), self.named(message)));
             }
         }
     }
@@ -282,13 +287,14 @@ fn read_content(source: &Source<'_>, via: Via) -> Result<Content, Vec<Error>> {
     let first = read_documents(source, documents::RESOURCES)?;
     if !matches!(first.first(), Some(Document { value: Value::Array(_), .. })) {
         if via == Via::Json6902 {
-            return Err(vec![Error::new(&source.at, "", "a JSON patch is a list of operations")]);
+            let message = "a JSON patch is a list of operations, this is none; write one, or use patches";
+            return Err(vec![Error::new(&source.at, source.field, message)]);
         }
         return documents::resources_of(first, &source.at).map(Content::Strategic);
     }
     if via == Via::StrategicMerge {
         let message = "a JSON patch belongs in patches, not in patchesStrategicMerge";
-        return Err(vec![Error::new(&source.at, "", message)]);
+        return Err(vec![Error::new(&source.at, source.field, message)]);
     }
     // A text that begins as JSON does is read as JSON, not as YAML in which it would be a flow sequence.
     if source.text.starts_with('[')
@@ -296,19 +302,19 @@ fn read_content(source: &Source<'_>, via: Via) -> Result<Content, Vec<Error>> {
     {
         let at = source.at.at(source.at.line + error.line().saturating_sub(1));
         let message = "a patch that begins with [ is read as JSON, which this is not: use JSON, or YAML with one - an operation";
-        return Err(vec![Error::new(&at, "", format!("{message} ({error})"))]);
+        return Err(vec![Error::new(&at, source.field, format!("{message} ({error})"))]);
     }
     // Operations are read as kustomize reads its own files, other words being booleans there.
     let operations =
         read_documents(source, documents::OWN_FILES)?.into_iter().next().map(|document| document.value);
     json6902::operations(operations.as_ref().and_then(Value::as_array).map_or(&[][..], Vec::as_slice))
         .map(Content::Json)
-        .map_err(|message| vec![Error::new(&source.at, "", message)])
+        .map_err(|message| vec![Error::new(&source.at, source.field, message)])
 }
 
 fn read_documents(source: &Source<'_>, reading: Reading) -> Result<Vec<Document>, Vec<Error>> {
     yaml::documents_as(source.text, reading).map_err(|error| {
         let line = error.at.line + source.at.line.saturating_sub(1);
-        vec![Error::new(&source.at.at(line), "", error.message)]
+        vec![Error::new(&source.at.at(line), source.field, error.message)]
     })
 }

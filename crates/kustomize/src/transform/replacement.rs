@@ -26,6 +26,8 @@ pub(crate) fn replace(
     errors: &mut Vec<Error>,
 ) {
     for replacement in replacements {
+        let place =
+            if replacement.file.is_empty() { place } else { &Place::new(replacement.file.clone(), 0) };
         let place = &place.at(replacement.line);
         let mut value = match source_value(resources, replacement, spellings, place) {
             Ok(value) => value,
@@ -114,7 +116,8 @@ fn source_value<'s>(
     spellings: &Spellings<'_>,
     place: &Place,
 ) -> Result<Live<'s>, Error> {
-    let fail = |message: String| Error::new(place, "replacements", message);
+    let subject = if replacement.field.is_empty() { "replacements" } else { &replacement.field };
+    let fail = |message: String| Error::new(place, subject, message);
     let (selector, path, options) = match &replacement.source {
         ReplacementSource::Invalid(message) => return Err(fail((*message).to_owned())),
         ReplacementSource::Value(text) => {
@@ -125,14 +128,12 @@ fn source_value<'s>(
     let position = source_resource(resources, selector).map_err(fail)?;
     let resource = resources.get(position);
     let missing = || {
-        complain(
-            place,
-            resource,
-            format!(
-                "the source has no field {}; correct fieldPath, or give the field a value",
-                path.join(".")
-            ),
-        )
+        fail(format!(
+            "the source {} ({}) has no field {}; correct fieldPath, or give the field a value",
+            resource.id(),
+            resource.origin,
+            path.join(".")
+        ))
     };
     let value = lookup(&resource.value, path)
         .map_err(|message| complain(place, resource, format!("the source {}: {message}", path.join("."))))?
@@ -152,11 +153,14 @@ fn source_value<'s>(
     let text = written.unwrap_or_else(|| text::or_empty(Some(value)).into_owned());
     let parts: Vec<&str> = text.split(&options.delimiter).collect();
     let part = usize::try_from(options.index).ok().and_then(|index| parts.get(index)).ok_or_else(|| {
-        complain(
-            place,
-            resource,
-            format!("{text:?} has {} parts, there is no index {}", parts.len(), options.index),
-        )
+        fail(format!(
+            "cut at {:?}, the source {} ({}) has {} parts, and there is no index {}; it counts from 0",
+            options.delimiter,
+            resource.id(),
+            resource.origin,
+            parts.len(),
+            options.index
+        ))
     })?;
     let part = match value {
         Value::String(_) => Carried::Value(Value::from(*part)),
@@ -188,7 +192,9 @@ fn source_resource(resources: &mut ResMap, selector: &Selector) -> Result<usize,
         format!("{} {name}", selector.gvk)
     };
     let Some(first) = found.next() else {
-        return Err(format!("the source {} is not there; correct it, or add the resource", named()));
+        let other = resources.with_name(&selector.name).first().map(|at| resources.get(*at).id().to_string());
+        let near = other.map_or_else(String::new, |other| format!(" (there is {other})"));
+        return Err(format!("the source {} is not there{near}; correct it, or add the resource", named()));
     };
     match found.next() {
         None => Ok(first),
@@ -374,7 +380,11 @@ fn set_field(field: &mut Value, made: bool, value: &Carried, options: &FieldOpti
         Value::Null | Value::Bool(_) | Value::Number(_) => {
             let new = text::plain(&text);
             if std::mem::discriminant(&new) != std::mem::discriminant(field) {
-                return Err(format!("{text:?} cannot take the place of {field}, which is of another type"));
+                return Err(format!(
+                    "{} cannot take the place of {}",
+                    text::kind_of(&new),
+                    text::kind_of(field)
+                ));
             }
             new
         }

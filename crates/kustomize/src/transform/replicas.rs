@@ -4,10 +4,15 @@ use super::complain;
 use super::walk::{Make, visit};
 use crate::config::FieldSpec;
 use crate::error::{Error, Place};
+use crate::fields::{listed, nearest};
 use crate::model::ReplicaCount;
 use crate::resmap::ResMap;
+use crate::resource::Resource;
 use std::collections::HashMap;
 use trueup_model::Value;
+
+/// As many names are told when none is near the one that was meant.
+const FEW: usize = 3;
 
 /// Sets the counts of the resources that have, or once had, their names.
 pub(crate) fn set(
@@ -57,10 +62,21 @@ pub(crate) fn set(
         }
         if !found {
             let kinds: Vec<&str> = specs.iter().map(|spec| spec.gvk.kind.as_str()).collect();
+            let scaled = resources.iter().filter(|one| specs.iter().any(|spec| spec.gvk.selects(one.gvk())));
+            let names: Vec<&str> = scaled.map(Resource::name).collect();
+            let near = match nearest(&count.name, &names) {
+                Some(near) => format!(" (there is {near})"),
+                None if (1..=FEW).contains(&names.len()) => format!(" (there is {})", listed(&names, "and")),
+                None => String::new(),
+            };
             errors.push(Error::new(
                 &place.at(count.line),
-                format!("replicas of {}", count.name),
-                format!("there is no such {}; correct the name or remove the entry", kinds.join(", ")),
+                count.field.as_str(),
+                format!(
+                    "no {} is called {:?}{near}; correct the name, or remove the entry",
+                    listed(&kinds, "or"),
+                    count.name
+                ),
             ));
         }
     }

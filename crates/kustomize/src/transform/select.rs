@@ -52,7 +52,14 @@ impl Pattern {
 impl Matcher {
     pub(crate) fn new(selector: &Selector, place: &Place) -> Result<Self, Error> {
         let fail = |field: &'static str| {
-            move |message: String| Error::new(&place.at(selector.line), format!("target.{field}"), message)
+            move |message: String| {
+                let subject = if selector.field.is_empty() {
+                    field.to_owned()
+                } else {
+                    format!("{}.{field}", selector.field)
+                };
+                Error::new(&place.at(selector.line), subject, message)
+            }
         };
         Ok(Self {
             group: Pattern::new(&selector.gvk.group).map_err(fail("group"))?,
@@ -164,7 +171,9 @@ fn requirement(part: &str) -> Result<Requirement, String> {
         let key = key.trim();
         let known = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '/');
         if key.is_empty() || !key.chars().all(known) {
-            return Err(format!("{part:?} is not a requirement such as key=value, key in (a, b) or !key"));
+            return Err(format!(
+                "{text:?} is not a requirement; write it as key=value, key in (a, b), key or !key"
+            ));
         }
         Ok(Requirement { key: key.to_owned(), holds })
     };
@@ -173,8 +182,9 @@ fn requirement(part: &str) -> Result<Requirement, String> {
         return read(key, Holds::Absent);
     }
     if let Some(open) = text.find('(') {
-        let values =
-            text[open + 1..].strip_suffix(')').ok_or_else(|| format!("{part:?} has no closing )"))?;
+        let values = text[open + 1..].strip_suffix(')').ok_or_else(|| {
+            format!("the ( in {text:?} is never closed; close it behind the last value, as in key in (a, b)")
+        })?;
         let values = values.split(',').map(|value| value.trim().to_owned()).collect();
         let head = text[..open].trim_end();
         if let Some(key) = head.strip_suffix(" notin") {
@@ -182,7 +192,7 @@ fn requirement(part: &str) -> Result<Requirement, String> {
         }
         let key = head
             .strip_suffix(" in")
-            .ok_or_else(|| format!("{part:?} needs in or notin before its values"))?;
+            .ok_or_else(|| format!("{text:?} needs in or notin before its values, as in key in (a, b)"))?;
         return read(key, Holds::In(values));
     }
     if let Some((key, value)) = text.split_once("!=") {
@@ -192,7 +202,9 @@ fn requirement(part: &str) -> Result<Requirement, String> {
         return read(key, Holds::In(one(value)));
     }
     let limit = |value: &str| {
-        value.trim().parse().map_err(|_| format!("{part:?} compares with something that is no whole number"))
+        value.trim().parse().map_err(|_| {
+            format!("{text:?} compares with something that is no whole number; write one, or use = or in")
+        })
     };
     if let Some((key, value)) = text.split_once('>') {
         return read(key, Holds::Above(limit(value)?));

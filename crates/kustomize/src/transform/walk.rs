@@ -3,6 +3,7 @@
 use crate::config::{FieldSpec, Step};
 use crate::id::GvkRef;
 use crate::resource::Resource;
+use crate::text;
 use serde_json::Map;
 use std::rc::Rc;
 use trueup_model::Value;
@@ -48,7 +49,8 @@ fn step(
             step(next, rest, make, set)
         }
         Value::Bool(_) | Value::Number(_) | Value::String(_) => {
-            Err(format!("{} stands below {value}, which is neither a mapping nor a list", first.field))
+            let found = text::kind_of(value);
+            Err(format!("{} should stand below {found}, which is neither a mapping nor a list", first.field))
         }
     }
 }

@@ -10,6 +10,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on stops where it is")]
 #![allow(clippy::print_stdout, reason = "a worker tells its parent what it is at, a test what it did")]
 
+#[path = "../differential/case.rs"]
+#[allow(dead_code, reason = "the differential test uses the rest")]
+mod case;
 mod corpus;
 mod damage;
 #[path = "../differential/grow.rs"]
