@@ -111,10 +111,8 @@ impl Situation {
         match name {
             "in git" => self.git(&item(text)),
             "not placed" => {
-                let mut id = item(text).id;
-                if item(text).has("nowhere") {
-                    id.namespace.clear();
-                }
+                let id = item(text).id;
+                let id = if item(text).has("nowhere") { id.in_namespace("") } else { id };
                 let wave = item(text).value("wave").map_or(0, |wave| wave.parse().unwrap());
                 if item(text).has("unserved") {
                     self.desired.unserved.insert(id.clone());
@@ -187,7 +185,7 @@ impl Situation {
             deleting: item.has("deleting"),
             keep: item.has("keep"),
         };
-        self.observed.members.insert(item.id.clone(), live);
+        self.observed.members.insert(item.id.clone(), live.into());
     }
 
     fn stranger(&mut self, item: &Item<'_>) {
