@@ -61,7 +61,7 @@ fn an_object_that_a_webhook_completes_is_synced_and_left_in_peace() {
     let plane = plane();
     let world = World::on(&plane, "webhook");
     let webhook =
-        AdmissionWebhook::start(|_| json!([{"op": "add", "path": "/data/stamp", "value": "set"}])).unwrap();
+        AdmissionWebhook::start(|_, _| json!([{"op": "add", "path": "/data/stamp", "value": "set"}])).unwrap();
     let name = format!("{}.example.com", world.namespace.name());
     let configuration = json!({"apiVersion": "admissionregistration.k8s.io/v1", "kind": "MutatingWebhookConfiguration",
         "metadata": {"name": name}, "webhooks": [{"name": name, "clientConfig": webhook.client_config(),

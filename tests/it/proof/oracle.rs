@@ -1,0 +1,110 @@
+//! Whether the server would change something: its dry run of our apply, held against the live object.
+//!
+//! Nothing is forgiven of an object's content nor of what is ours by its books. Beside the version and the times of books,
+//! which every write moves, two things are no change, and each is counted where it occurs: see [`Exempt`].
+
+use super::server::Server;
+use serde_json::Value;
+use trueup::cluster::MANAGER;
+use trueup_merge::managed::raw;
+
+/// A difference that is no change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Exempt {
+    /// Only `generation` moves: no field of the object does, so the number says nothing but that something was written. The
+    /// server counts again with each apply of an empty list that it keeps as none.
+    Generation,
+    /// The books of others, which come out of a write of nothing by somebody else exactly as they come out of our apply.
+    Books,
+}
+
+/// What a dry run says.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Answer {
+    /// An apply would change nothing.
+    Same(Vec<Exempt>),
+    /// It would change this.
+    Change(String),
+}
+
+/// What the server would make of the object at `path` by our apply, of which it predicted `predicted`.
+pub(super) async fn ask(server: &Server, path: &str, live: &Value, predicted: &Value) -> Answer {
+    let mut told = Vec::new();
+    tell(&content(live), &content(predicted), "", &mut told);
+    tell(&ours(live), &ours(predicted), "/ours", &mut told);
+    if !told.is_empty() {
+        return Answer::Change(told.join("; "));
+    }
+    let mut exempt = Vec::new();
+    if others(live) != others(predicted) {
+        let by_any_write = written_by_nobody(server, path).await;
+        tell(&others(&by_any_write), &others(predicted), "/others", &mut told);
+        if !told.is_empty() {
+            return Answer::Change(told.join("; "));
+        }
+        exempt.push(Exempt::Books);
+    }
+    if live.pointer("/metadata/generation") != predicted.pointer("/metadata/generation") {
+        exempt.push(Exempt::Generation);
+    }
+    Answer::Same(exempt)
+}
+
+/// The object as it would be after a patch that says nothing.
+async fn written_by_nobody(server: &Server, path: &str) -> Value {
+    let path = format!("{path}?fieldManager=nobody&dryRun=All");
+    let nothing = Value::Object(serde_json::Map::new());
+    let (status, object) =
+        server.send("PATCH", &path, "application/merge-patch+json", Some(&nothing)).await;
+    if status == 200 { object } else { Value::Null }
+}
+
+fn content(object: &Value) -> Value {
+    let mut object = object.clone();
+    if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
+        for field in ["resourceVersion", "generation", "managedFields"] {
+            metadata.remove(field);
+        }
+    }
+    object
+}
+
+fn is_ours(entry: &Value) -> bool {
+    entry["manager"] == MANAGER && entry["operation"] == "Apply" && entry.get("subresource").is_none()
+}
+
+// The server sorts books by time; without times, any order is as good.
+fn books(object: &Value, wanted: impl Fn(&Value) -> bool) -> Value {
+    let mut books: Vec<Value> = raw(object).iter().filter(|entry| wanted(entry)).cloned().collect();
+    for entry in books.iter_mut().filter_map(Value::as_object_mut) {
+        entry.remove("time");
+    }
+    books.sort_by_cached_key(ToString::to_string);
+    Value::Array(books)
+}
+
+fn ours(object: &Value) -> Value {
+    books(object, is_ours)
+}
+
+fn others(object: &Value) -> Value {
+    books(object, |entry| !is_ours(entry))
+}
+
+/// Says in which places two values differ.
+fn tell(one: &Value, other: &Value, at: &str, told: &mut Vec<String>) {
+    match (one, other) {
+        (Value::Object(a), Value::Object(b)) => {
+            for name in a.keys().chain(b.keys().filter(|name| !a.contains_key(*name))) {
+                let null = Value::Null;
+                let (a, b) = (a.get(name).unwrap_or(&null), b.get(name).unwrap_or(&null));
+                tell(a, b, &format!("{at}/{name}"), told);
+            }
+        }
+        (Value::Array(a), Value::Array(b)) if a.len() == b.len() => {
+            a.iter().zip(b).enumerate().for_each(|(i, (a, b))| tell(a, b, &format!("{at}/{i}"), told));
+        }
+        (a, b) if a != b => told.push(format!("{at}: {a} -> {b}")),
+        (_, _) => {}
+    }
+}
