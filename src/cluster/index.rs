@@ -92,6 +92,11 @@ impl Index {
         (&**known_set == set && live.resource_version == as_of).then_some(live)
     }
 
+    /// How many objects are known.
+    pub(super) fn len(&self) -> usize {
+        self.objects.len()
+    }
+
     /// Puts a live object in, unless a newer one is there; gives the sets that are concerned.
     pub(super) fn put(&mut self, set: &str, id: ObjectId, live: Arc<Live>) -> Changed {
         let mut changed = Changed::new();

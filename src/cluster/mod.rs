@@ -14,6 +14,7 @@ mod parent;
 mod reading;
 mod refusal;
 mod rest;
+mod reviews;
 mod watch;
 
 pub use access::{Access, Via};
@@ -29,9 +30,10 @@ use index::{Changed, Index, Progress, Read, slim};
 use pace::Pace;
 use reading::whole;
 use rest::Rest;
+use reviews::Reviews;
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use trueup_merge::extract::Shape;
@@ -74,6 +76,7 @@ struct Inner {
     watched: Mutex<BTreeSet<GroupKind>>,
     epochs: RwLock<Epochs>,
     familiar: Mutex<BTreeSet<(GroupKind, String, Shape)>>,
+    reviews: Mutex<Reviews>,
     discovered: Notify,
     progressed: Notify,
     stop: CancellationToken,
@@ -101,6 +104,7 @@ impl Cluster {
             watched: Mutex::default(),
             epochs: RwLock::default(),
             familiar: Mutex::default(),
+            reviews: Mutex::new(Reviews::new(Instant::now())),
             discovered: Notify::new(),
             progressed: Notify::new(),
             stop: CancellationToken::new(),
@@ -184,6 +188,16 @@ impl Cluster {
             familiar.clear();
         }
         familiar.insert((kind.clone(), api_version.to_owned(), shape));
+    }
+
+    /// How many objects of all sets are known.
+    pub fn objects(&self) -> usize {
+        self.0.with_index(|index| index.len())
+    }
+
+    /// How many of so many objects may be asked about now because the rules changed, which concerns all of them at once.
+    pub fn reviews(&self, wanted: usize) -> usize {
+        self.0.reviews.lock().unwrap_or_else(PoisonError::into_inner).take(wanted, Instant::now())
     }
 
     /// Ends all watches.

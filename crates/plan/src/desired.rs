@@ -67,14 +67,17 @@ impl Want {
 
     /// What can be said of a live member without asking the server, whose rules have the number `epoch` now.
     pub fn standing(&self, live: &Live, known: Option<&Known>, epoch: u64) -> Standing {
+        let by_itself = |otherwise| match (self.likeness(live, epoch), live.shape) {
+            (Some(known), None) => Standing::Evident(known),
+            (Some(known), Some(shape)) => Standing::Likely(known, shape),
+            (None, _) => otherwise,
+        };
         match known {
-            None => match (self.likeness(live, epoch), live.shape) {
-                (Some(known), None) => Standing::Evident(known),
-                (Some(known), Some(shape)) => Standing::Likely(known, shape),
-                (None, _) => Standing::Doubtful,
-            },
+            None => by_itself(Standing::Doubtful),
             Some(known) if known.digest != self.digest => Standing::ChangedInGit,
             Some(known) if live.token != Some(known.token) => Standing::Doubtful,
+            // Remembered without rules, by a trueup that knew of none: what a start without a ledger takes for proof is proof.
+            Some(known) if epoch != 0 && known.epoch == 0 => by_itself(Standing::Outdated),
             Some(known) if epoch != 0 && known.epoch != epoch => Standing::Outdated,
             Some(_) => Standing::AsApplied,
         }

@@ -4,6 +4,7 @@
 //! makes as many as take a quarter of an hour.
 
 mod admission;
+mod causes;
 mod definitions;
 mod kinds;
 mod oracle;

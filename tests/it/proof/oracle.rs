@@ -6,7 +6,9 @@
 use super::server::Server;
 use serde_json::Value;
 use trueup::cluster::MANAGER;
+use trueup_merge::fields::FieldSet;
 use trueup_merge::managed::raw;
+use trueup_model::{FieldPath, Segment};
 
 /// A difference that is no change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -14,6 +16,10 @@ pub(super) enum Exempt {
     /// Only `generation` moves: no field of the object does, so the number says nothing but that something was written. The
     /// server counts again with each apply of an empty list that it keeps as none.
     Generation,
+    /// Fields that are not ours, which admission adds or changes on the way in of anything at all: a write of nothing by somebody
+    /// else has the same content come out. It is the rule of a policy or webhook that came after the object was last written, it
+    /// takes hold with the next write whoever makes it, and Git says nothing of these fields.
+    Admission,
     /// The books of others, which come out of a write of nothing by somebody else exactly as they come out of our apply.
     Books,
 }
@@ -29,20 +35,23 @@ pub(super) enum Answer {
 
 /// What the server would make of the object at `path` by our apply, of which it predicted `predicted`.
 pub(super) async fn ask(server: &Server, path: &str, live: &Value, predicted: &Value) -> Answer {
-    let mut told = Vec::new();
-    tell(&content(live), &content(predicted), "", &mut told);
-    tell(&ours(live), &ours(predicted), "/ours", &mut told);
-    if !told.is_empty() {
+    let (mut told, mut places) = (Vec::new(), Vec::new());
+    tell(&content(live), &content(predicted), &FieldPath::default(), &mut told, &mut places);
+    let is_ours_untouched = ours(live) == ours(predicted) && !places.iter().any(|place| touches(live, place));
+    if !is_ours_untouched {
+        told.push(format!("ours: {} -> {}", ours(live), ours(predicted)));
         return Answer::Change(told.join("; "));
     }
     let mut exempt = Vec::new();
-    if others(live) != others(predicted) {
+    if !told.is_empty() || others(live) != others(predicted) {
         let by_any_write = written_by_nobody(server, path).await;
-        tell(&others(&by_any_write), &others(predicted), "/others", &mut told);
-        if !told.is_empty() {
+        if content(&by_any_write) != content(predicted) {
             return Answer::Change(told.join("; "));
         }
-        exempt.push(Exempt::Books);
+        if others(&by_any_write) != others(predicted) {
+            return Answer::Change(format!("others: {} -> {}", others(&by_any_write), others(predicted)));
+        }
+        exempt.push(if told.is_empty() { Exempt::Books } else { Exempt::Admission });
     }
     if live.pointer("/metadata/generation") != predicted.pointer("/metadata/generation") {
         exempt.push(Exempt::Generation);
@@ -91,20 +100,27 @@ fn others(object: &Value) -> Value {
     books(object, |entry| !is_ours(entry))
 }
 
-/// Says in which places two values differ.
-fn tell(one: &Value, other: &Value, at: &str, told: &mut Vec<String>) {
+fn touches(live: &Value, place: &FieldPath) -> bool {
+    raw(live)
+        .iter()
+        .filter(|entry| is_ours(entry))
+        .any(|entry| FieldSet::parse(&entry["fieldsV1"]).map_or(true, |set| set.touches(&place.0)))
+}
+
+/// Says in which places two values differ. Lists differ as a whole.
+fn tell(one: &Value, other: &Value, at: &FieldPath, told: &mut Vec<String>, places: &mut Vec<FieldPath>) {
     match (one, other) {
         (Value::Object(a), Value::Object(b)) => {
             for name in a.keys().chain(b.keys().filter(|name| !a.contains_key(*name))) {
                 let null = Value::Null;
                 let (a, b) = (a.get(name).unwrap_or(&null), b.get(name).unwrap_or(&null));
-                tell(a, b, &format!("{at}/{name}"), told);
+                tell(a, b, &at.child(Segment::Field(name.clone())), told, places);
             }
         }
-        (Value::Array(a), Value::Array(b)) if a.len() == b.len() => {
-            a.iter().zip(b).enumerate().for_each(|(i, (a, b))| tell(a, b, &format!("{at}/{i}"), told));
+        (a, b) if a != b => {
+            told.push(format!("{at}: {a} -> {b}"));
+            places.push(at.clone());
         }
-        (a, b) if a != b => told.push(format!("{at}: {a} -> {b}")),
         (_, _) => {}
     }
 }

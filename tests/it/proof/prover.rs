@@ -1,5 +1,7 @@
 //! Objects: applied as trueup applies it, written to by others, and looked at after each write from both sides.
 
+use super::admission::LABEL;
+use super::causes;
 use super::definitions::definition;
 use super::oracle::{self, Answer};
 use super::random::{Random, disturb, places};
@@ -11,6 +13,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 use trueup::cluster::{Access, Apply, Cluster, Force, MANAGER, Mode, Via};
+use trueup_merge::rewrite::Rewritten;
 use trueup_model::{GroupKind, Manifest, Origin};
 use trueup_plan::desired::{Standing, Want};
 use trueup_plan::observed::{Known, Live};
@@ -34,6 +37,8 @@ pub(super) struct Subjected {
     path: String,
     other: Option<(String, String)>,
     known: Option<Known>,
+    /// What is said to have been rewritten on admission when it was applied last.
+    rewritten: Vec<Rewritten>,
     /// Whether it is one as people write it, with nothing odd about it.
     ordinary: bool,
 }
@@ -125,7 +130,7 @@ impl Prover {
         let want = self.want(&manifest, &set)?;
         let (path, other) = self.paths(&want);
         let wanted: Value = serde_json::from_slice(&want.body).unwrap();
-        let mut subject = Subjected { want, wanted, set, path, other, known: None, ordinary };
+        let mut subject = Subjected { want, wanted, set, path, other, known: None, rewritten: Vec::new(), ordinary };
         self.apply(&mut subject).await.then_some(subject)
     }
 
@@ -138,10 +143,14 @@ impl Prover {
         random: &mut Random,
         tally: &mut Tally,
     ) {
+        let asks = manifest.pointer("/metadata/labels").is_some_and(|labels| labels.get(LABEL).is_some());
         let Some(mut subject) = self.begin(manifest, name, ordinary).await else {
             tally.refused += 1;
             return;
         };
+        if !asks && !subject.rewritten.is_empty() {
+            tally.wrong.push(format!("{} is said to be rewritten: {:?}", subject.want.id, subject.rewritten));
+        }
         self.compare(&mut subject, Way::Nothing, random, tally).await;
         subject.ordinary = false;
         for _ in 0..WRITES {
@@ -210,6 +219,7 @@ impl Prover {
     async fn apply(&self, subject: &mut Subjected) -> bool {
         let applied = self.cluster.apply(&Self::request(subject, Mode::Write)).await;
         if let Ok(applied) = &applied {
+            subject.rewritten = applied.rewritten(&subject.want.body, subject.want.extract, &[0; 32]);
             subject.known = applied.live.token.map(|token| subject.want.known(token, self.epoch(subject)));
         }
         applied.is_ok()
@@ -308,6 +318,10 @@ impl Prover {
             unproven: usize::from(same && !by_structure),
         };
         tally.note(way, &subject.want.id.kind, row);
+        if row.unproven > 0 {
+            let sent = serde_json::from_slice(&subject.want.body).unwrap();
+            tally.note_unproven(&subject.want.id.kind, &causes::cause(&sent, &live));
+        }
         if subject.ordinary && way == Way::Nothing {
             tally.note_ordinary(row);
         }

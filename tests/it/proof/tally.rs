@@ -5,6 +5,9 @@ use super::writers::Way;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+/// Causes that are listed.
+const CAUSES: usize = 40;
+
 /// The comparisons after one way of writing.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Row {
@@ -33,7 +36,7 @@ pub(super) struct Tally {
     /// Comparisons of ordinary objects that nobody but the server has touched.
     pub(super) ordinary: Row,
     kinds: BTreeMap<String, usize>,
-    /// What the structural proof could not prove, by kind.
+    /// What the structural proof could not prove, by kind and place.
     unproven: BTreeMap<String, usize>,
     exempt: BTreeMap<Exempt, usize>,
     pub(super) refused: usize,
@@ -55,9 +58,10 @@ impl Tally {
     pub(super) fn note(&mut self, way: Way, kind: &str, row: Row) {
         self.by_way.entry(way).or_default().add(row);
         *self.kinds.entry(kind.to_owned()).or_default() += row.comparisons;
-        if row.unproven > 0 {
-            *self.unproven.entry(kind.to_owned()).or_default() += row.unproven;
-        }
+    }
+
+    pub(super) fn note_unproven(&mut self, kind: &str, cause: &str) {
+        *self.unproven.entry(format!("{kind} {cause}")).or_default() += 1;
     }
 
     pub(super) fn note_ordinary(&mut self, row: Row) {
@@ -124,7 +128,10 @@ impl Tally {
                 row.unproven
             )
         }));
-        lines.push(format!("  unproven by kind: {:?}", self.unproven));
+        let mut causes: Vec<(&String, &usize)> = self.unproven.iter().collect();
+        causes.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
+        lines.push("  not proven by the object alone, most often:".to_owned());
+        lines.extend(causes.iter().take(CAUSES).map(|(cause, count)| format!("    {count:5} {cause}")));
         lines.push(format!(
             "  ordinary objects as applied: {}, unproven by the object alone {} ({:.2} %)",
             self.ordinary.comparisons,
