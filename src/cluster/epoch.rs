@@ -345,7 +345,8 @@ mod tests {
 
     #[test]
     fn a_bookmark_says_that_nothing_happened_and_any_other_event_that_something_did() {
-        let event = |kind: &str| json!({"type": kind, "object": {"metadata": {"resourceVersion": "7"}}}).to_string();
+        let event =
+            |kind: &str| json!({"type": kind, "object": {"metadata": {"resourceVersion": "7"}}}).to_string();
         assert_eq!(bookmark(event("BOOKMARK").as_bytes()), Some("7".to_owned()));
         for other in ["ADDED", "MODIFIED", "DELETED", "ERROR"] {
             assert_eq!(bookmark(event(other).as_bytes()), None, "{other}");

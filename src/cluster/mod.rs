@@ -31,19 +31,18 @@ use pace::Pace;
 use reading::whole;
 use rest::Rest;
 use reviews::Reviews;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
-use trueup_merge::extract::Shape;
 use trueup_model::{GroupKind, ObjectId};
 use trueup_plan::observed::Live;
 
 /// The name of our field manager.
 pub const MANAGER: &str = "trueup";
-/// Shapes that are remembered at most. Kinds have few; without a bound, somebody could make many.
-const SHAPES: usize = 10_000;
+/// Places of one kind that are remembered at most. Kinds have few; without a bound, somebody could make many.
+const PLACES: usize = 10_000;
 
 /// Where something changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,7 +74,8 @@ struct Inner {
     namespaces: Mutex<BTreeSet<String>>,
     watched: Mutex<BTreeSet<GroupKind>>,
     epochs: RwLock<Epochs>,
-    familiar: Mutex<BTreeSet<(GroupKind, String, Shape)>>,
+    /// By kind and version.
+    familiar: Mutex<BTreeMap<(GroupKind, String), BTreeSet<u64>>>,
     reviews: Mutex<Reviews>,
     discovered: Notify,
     progressed: Notify,
@@ -174,20 +174,22 @@ impl Cluster {
         self.0.epochs.read().unwrap_or_else(PoisonError::into_inner).of(api_version)
     }
 
-    /// Whether objects of a kind, written in this version, are known to be what an apply makes of them where they have this
-    /// shape.
-    pub fn is_familiar(&self, kind: &GroupKind, api_version: &str, shape: Shape) -> bool {
-        let key = (kind.clone(), api_version.to_owned(), shape);
-        self.0.familiar.lock().unwrap_or_else(PoisonError::into_inner).contains(&key)
+    /// Whether objects of a kind, written in this version, are known to be what an apply makes of them in all these places of
+    /// their shapes.
+    pub fn is_familiar(&self, kind: &GroupKind, api_version: &str, places: &[u64]) -> bool {
+        let familiar = self.0.familiar.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = familiar.get(&(kind.clone(), api_version.to_owned()));
+        known.is_some_and(|known| places.iter().all(|place| known.contains(place)))
     }
 
     /// Notes that the server confirmed a shape: a dry run of an object that looked as wanted left it as it is.
-    pub fn confirm(&self, kind: &GroupKind, api_version: &str, shape: Shape) {
+    pub fn confirm(&self, kind: &GroupKind, api_version: &str, places: &[u64]) {
         let mut familiar = self.0.familiar.lock().unwrap_or_else(PoisonError::into_inner);
-        if familiar.len() >= SHAPES {
-            familiar.clear();
+        let known = familiar.entry((kind.clone(), api_version.to_owned())).or_default();
+        if known.len() + places.len() > PLACES {
+            known.clear();
         }
-        familiar.insert((kind.clone(), api_version.to_owned(), shape));
+        known.extend(places);
     }
 
     /// How many objects of all sets are known.
@@ -245,8 +247,11 @@ impl Inner {
                 if let Some(live) = known {
                     return Some(Taken { id, live: Some(live), changed: Changed::new() });
                 }
-                let live = slim(&whole(bytes, resource)?);
-                let changed = self.with_index(|index| index.put(&set, id.clone(), live.clone()));
+                let mut live = slim(&whole(bytes, resource)?);
+                let changed = self.with_index(|index| {
+                    index.share(&mut live);
+                    index.put(&set, id.clone(), live.clone())
+                });
                 Some(Taken { id, live: Some(live), changed })
             }
             Read::Outside(id) => {

@@ -52,6 +52,10 @@ mod tests {
         assert_eq!(reviews.take(10_000, at(1000)), 24);
         let seconds: usize = (2..100).map(|second| reviews.take(10_000, at(second * 1000))).sum();
         assert_eq!(seconds, 98 * 25);
-        assert_eq!(reviews.take(10_000, at(10_000_000)), 500, "no more than a burst, however long it was quiet");
+        assert_eq!(
+            reviews.take(10_000, at(10_000_000)),
+            500,
+            "no more than a burst, however long it was quiet"
+        );
     }
 }

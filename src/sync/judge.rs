@@ -9,7 +9,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use tokio::time::Instant;
 use trueup_merge::compare::{Change, changes};
-use trueup_merge::extract::Shape;
 use trueup_merge::rewrite::Rewritten;
 use trueup_merge::secrets::MaskKey;
 use trueup_merge::token::token;
@@ -61,16 +60,21 @@ pub async fn judge(
         doubts.retain(|doubt| doubt.why != Why::Drifted);
     }
     let asker = Asker { cluster, spec, state, mask, trigger };
-    // One object of each shape is asked about first: what is said of it holds for the others that look as wanted.
+    // Some objects are asked about first: what is said of a place in them holds for the others that look as wanted.
     let mut asked_for = BTreeSet::new();
     let (first, others): (Vec<_>, Vec<_>) = doubts.into_iter().partition(|doubt| {
-        doubt.likely.is_none_or(|(_, shape)| {
-            asked_for.insert((doubt.want.id.group_kind(), doubt.want.api_version.clone(), shape))
-        })
+        let (kind, version) = (doubt.want.id.group_kind(), &doubt.want.api_version);
+        let is_new = |place: u64| {
+            !cluster.is_familiar(&kind, version, &[place])
+                && asked_for.insert((kind.clone(), version.clone(), place))
+        };
+        let places = doubt.live.shape.iter().flat_map(|shape| shape.iter().copied());
+        // Each new place is noted, not only the first.
+        doubt.likely.is_none() || places.map(is_new).fold(false, |any, is_new| any | is_new)
     });
     asker.ask_all(&first, &mut judgement).await;
     let (settled, open): (Vec<_>, Vec<_>) = others.into_iter().partition(|doubt| doubt.is_familiar(cluster));
-    for (doubt, (known, _)) in settled.iter().filter_map(|doubt| Some((doubt, doubt.likely?))) {
+    for (doubt, known) in settled.iter().filter_map(|doubt| Some((doubt, doubt.likely?))) {
         judgement.prove(&doubt.want.id, known);
     }
     asker.ask_all(&open, &mut judgement).await;
@@ -129,10 +133,10 @@ fn doubts<'a>(
                 doubts.push(Doubt { want, live, why: Why::Audit, likely: None });
             }
             Standing::AsApplied | Standing::ChangedInGit => {}
-            Standing::Likely(_, _) | Standing::Doubtful | Standing::Outdated if told || live.deleting => {}
+            Standing::Likely(_) | Standing::Doubtful | Standing::Outdated if told || live.deleting => {}
             Standing::Outdated => doubts.push(Doubt { want, live, why: Why::Rules, likely: None }),
-            Standing::Likely(known, shape) => {
-                let doubt = Doubt { want, live, why: Why::Unknown, likely: Some((known, shape)) };
+            Standing::Likely(known) => {
+                let doubt = Doubt { want, live, why: Why::Unknown, likely: Some(known) };
                 if doubt.is_familiar(cluster) {
                     judgement.prove(id, known);
                 } else {
@@ -164,7 +168,7 @@ impl Asker<'_> {
             let id = &doubt.want.id;
             match answer {
                 Some(Answer::Same(known, rewritten)) => {
-                    if let Some((_, shape)) = doubt.likely {
+                    if let (Some(_), Some(shape)) = (doubt.likely, &doubt.live.shape) {
                         self.cluster.confirm(&id.group_kind(), &doubt.want.api_version, shape);
                     }
                     judgement.prove(id, known);
@@ -221,14 +225,14 @@ struct Doubt<'a> {
     live: &'a Live,
     why: Why,
     /// What is known of it if its shape is one that the server confirmed.
-    likely: Option<(Known, Shape)>,
+    likely: Option<Known>,
 }
 
 impl Doubt<'_> {
     fn is_familiar(&self, cluster: &Cluster) -> bool {
-        let want = self.want;
-        self.likely
-            .is_some_and(|(_, shape)| cluster.is_familiar(&want.id.group_kind(), &want.api_version, shape))
+        let (want, shape) = (self.want, self.live.shape.as_ref());
+        self.likely.is_some()
+            && shape.is_some_and(|shape| cluster.is_familiar(&want.id.group_kind(), &want.api_version, shape))
     }
 }
 

@@ -573,8 +573,7 @@ async fn write(
     }
     membership::grow(context.cluster, spec, state, desired).await.map_err(failed)?;
     let clock = Instant::now();
-    let orders =
-        Orders { force: spec.force, migrate: &observed.1, mask: context.mask, stop: context.stop };
+    let orders = Orders { force: spec.force, migrate: &observed.1, mask: context.mask, stop: context.stop };
     let carried = carry(context.cluster, desired, plan, &orders).await;
     context.metrics.stage(Stage::Apply, clock.elapsed());
     remember(spec, state, desired, plan, &carried);

@@ -2,13 +2,14 @@
 //! values of owned fields hash to ([`token`]), whether an apply would change anything ([`extract`]), how two versions of an
 //! object differ and who made them differ ([`compare`]), which fields a person means ([`pattern`]) and what is still to be applied
 //! when some are left to others ([`leave`]), how client-side apply's fields are taken over ([`migrate`]), which fields admission
-//! rewrites ([`rewrite`]), how quantities are written ([`quantity`]), which refusals mean what ([`refusal`]), and what may be
+//! rewrites ([`rewrite`]), how the server writes back what it is given ([`canonical`], [`quantity`]), which refusals mean what ([`refusal`]), and what may be
 //! shown of a Secret ([`secrets`]).
 //!
 //! [`structured`] is the merge itself and [`field_manager`] the API server's use of it; trueup asks the server where it can.
 //!
 //! Pure: values in, values out.
 
+pub mod canonical;
 pub mod compare;
 pub mod extract;
 pub mod field_manager;

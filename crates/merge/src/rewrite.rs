@@ -86,7 +86,11 @@ impl Comparison<'_> {
     }
 
     fn tell(&mut self, at: &FieldPath, sent: &Value, live: Option<&Value>) {
-        let same = live.is_some_and(|live| same_meaning(sent, live));
+        let same = match live {
+            Some(live) => same_meaning(sent, live),
+            // The server leaves out what is false.
+            None => *sent == Value::Bool(false),
+        };
         if same || is_empty(sent) || self.found.len() == TOLD {
             return;
         }
@@ -115,7 +119,11 @@ fn child<'v>(value: &'v Value, step: &Segment) -> Option<&'v Value> {
     let items = || value.as_array().into_iter().flatten();
     match step {
         Segment::Field(name) => value.get(name),
-        Segment::Key(keys) => items().find(|item| has_keys(item, keys)),
+        // A key that an item leaves to its default fits any: another item may be the one that says it.
+        Segment::Key(keys) => {
+            let exact = |item: &&Value| keys.iter().all(|(name, wanted)| item.get(name) == Some(wanted));
+            items().find(exact).or_else(|| items().find(|item| has_keys(item, keys)))
+        }
         Segment::Value(wanted) => items().find(|item| *item == wanted),
         Segment::Index(index) => value.get(index),
     }
@@ -212,6 +220,7 @@ mod tests {
         check(|live| container(live)["resources"]["limits"]["cpu"] = json!("1"), &[]);
         check(|live| container(live)["ports"][0]["protocol"] = json!("TCP"), &[]);
         check(|live| container(live)["imagePullPolicy"] = json!("Always"), &[]);
+        check(|live| drop(live["spec"].as_object_mut().unwrap().remove("paused")), &[]);
         check(|live| live["spec"]["selector"]["matchExpressions"] = json!([{"key": "a"}]), &[]);
         assert!(same_meaning(&json!("2026-01-01T00:00:00Z"), &json!("2026-01-01T00:00:00.000000Z")));
         assert!(!same_meaning(&json!("2026-01-01T00:00:00Z"), &json!("2026-01-01T00:00:01Z")));

@@ -5,7 +5,7 @@ use crate::observed::{Known, Live};
 use crate::order::{Stage, stage};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use trueup_merge::extract::{Extract, Shape};
+use trueup_merge::extract::Extract;
 use trueup_merge::token::{Digest, Token};
 use trueup_model::{GroupKind, ObjectId, Origin};
 
@@ -67,9 +67,9 @@ impl Want {
 
     /// What can be said of a live member without asking the server, whose rules have the number `epoch` now.
     pub fn standing(&self, live: &Live, known: Option<&Known>, epoch: u64) -> Standing {
-        let by_itself = |otherwise| match (self.likeness(live, epoch), live.shape) {
+        let by_itself = |otherwise| match (self.likeness(live, epoch), &live.shape) {
             (Some(known), None) => Standing::Evident(known),
-            (Some(known), Some(shape)) => Standing::Likely(known, shape),
+            (Some(known), Some(_)) => Standing::Likely(known),
             (None, _) => otherwise,
         };
         match known {
@@ -89,8 +89,9 @@ impl Want {
 pub enum Standing {
     /// Nothing is remembered of it, and the object itself proves that it is as it should be.
     Evident(Known),
-    /// The same, provided that objects of this kind and shape are what an apply makes of them: see [`Shape`].
-    Likely(Known, Shape),
+    /// The same, provided that in the places of its shape objects of this kind are what an apply makes of them: see
+    /// [`Shape`](trueup_merge::extract::Shape).
+    Likely(Known),
     /// It is as our last apply left it, and Git still wants that.
     AsApplied,
     /// The same, but by other rules than those in force: a schema, a webhook or an admission policy has changed since.
@@ -106,7 +107,7 @@ impl Standing {
     pub fn is_proven(self) -> bool {
         match self {
             Self::Evident(_) | Self::AsApplied => true,
-            Self::Likely(_, _) | Self::Outdated | Self::ChangedInGit | Self::Doubtful => false,
+            Self::Likely(_) | Self::Outdated | Self::ChangedInGit | Self::Doubtful => false,
         }
     }
 }

@@ -13,7 +13,8 @@ pub(super) fn cause(sent: &Value, live: &Value) -> String {
         return "written in another version".to_owned();
     }
     let Ok(set) = FieldSet::parse(&entry["fieldsV1"]) else { return "books that cannot be read".to_owned() };
-    differs(sent, live, &set, "").unwrap_or_else(|| "nothing but its shape, which was not confirmed yet".to_owned())
+    differs(sent, live, &set, "")
+        .unwrap_or_else(|| "nothing but its shape, which was not confirmed yet".to_owned())
 }
 
 fn differs(sent: &Value, live: &Value, set: &FieldSet, at: &str) -> Option<String> {

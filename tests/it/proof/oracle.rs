@@ -20,6 +20,9 @@ pub(super) enum Exempt {
     /// else has the same content come out. It is the rule of a policy or webhook that came after the object was last written, it
     /// takes hold with the next write whoever makes it, and Git says nothing of these fields.
     Admission,
+    /// Claims of others to a field of ours that admission rewrites. Our apply gives it Git's value, which takes it from whoever
+    /// claims it too; then admission gives it the value that it has. Nothing is other than before but who else is named.
+    Claims,
     /// The books of others, which come out of a write of nothing by somebody else exactly as they come out of our apply.
     Books,
 }
@@ -34,7 +37,13 @@ pub(super) enum Answer {
 }
 
 /// What the server would make of the object at `path` by our apply, of which it predicted `predicted`.
-pub(super) async fn ask(server: &Server, path: &str, live: &Value, predicted: &Value) -> Answer {
+pub(super) async fn ask(
+    server: &Server,
+    path: &str,
+    sent: &Value,
+    live: &Value,
+    predicted: &Value,
+) -> Answer {
     let (mut told, mut places) = (Vec::new(), Vec::new());
     tell(&content(live), &content(predicted), &FieldPath::default(), &mut told, &mut places);
     let is_ours_untouched = ours(live) == ours(predicted) && !places.iter().any(|place| touches(live, place));
@@ -48,10 +57,14 @@ pub(super) async fn ask(server: &Server, path: &str, live: &Value, predicted: &V
         if content(&by_any_write) != content(predicted) {
             return Answer::Change(told.join("; "));
         }
-        if others(&by_any_write) != others(predicted) {
-            return Answer::Change(format!("others: {} -> {}", others(&by_any_write), others(predicted)));
+        let (before, after) = (others(&by_any_write), others(predicted));
+        if before == after {
+            exempt.push(if told.is_empty() { Exempt::Books } else { Exempt::Admission });
+        } else if loses_rewritten_fields_only(&before, &after, sent, live) {
+            exempt.push(Exempt::Claims);
+        } else {
+            return Answer::Change(format!("others: {before} -> {after}"));
         }
-        exempt.push(if told.is_empty() { Exempt::Books } else { Exempt::Admission });
     }
     if live.pointer("/metadata/generation") != predicted.pointer("/metadata/generation") {
         exempt.push(Exempt::Generation);
@@ -63,8 +76,7 @@ pub(super) async fn ask(server: &Server, path: &str, live: &Value, predicted: &V
 async fn written_by_nobody(server: &Server, path: &str) -> Value {
     let path = format!("{path}?fieldManager=nobody&dryRun=All");
     let nothing = Value::Object(serde_json::Map::new());
-    let (status, object) =
-        server.send("PATCH", &path, "application/merge-patch+json", Some(&nothing)).await;
+    let (status, object) = server.send("PATCH", &path, "application/merge-patch+json", Some(&nothing)).await;
     if status == 200 { object } else { Value::Null }
 }
 
@@ -105,6 +117,34 @@ fn touches(live: &Value, place: &FieldPath) -> bool {
         .iter()
         .filter(|entry| is_ours(entry))
         .any(|entry| FieldSet::parse(&entry["fieldsV1"]).map_or(true, |set| set.touches(&place.0)))
+}
+
+/// Whether others lose nothing but fields that are ours, and that have another value than we send all the same.
+fn loses_rewritten_fields_only(before: &Value, after: &Value, sent: &Value, live: &Value) -> bool {
+    let who =
+        |entry: &Value| ["manager", "operation", "apiVersion", "subresource"].map(|name| entry[name].clone());
+    let all = |books: &Value| books.as_array().cloned().unwrap_or_default();
+    let fields = |entry: Option<&Value>| {
+        entry.and_then(|entry| FieldSet::parse(&entry["fieldsV1"]).ok()).unwrap_or_default()
+    };
+    let (before, after) = (all(before), all(after));
+    let is_known = |entry: &Value| before.iter().any(|other| who(other) == who(entry));
+    after.iter().all(is_known)
+        && before.iter().all(|entry| {
+            let had = fields(Some(entry));
+            let has = fields(after.iter().find(|other| who(other) == who(entry)));
+            let is_rewritten = |path: &FieldPath| {
+                touches(live, path) && at(sent, path).is_some() && at(sent, path) != at(live, path)
+            };
+            has.difference(&had).is_empty() && had.difference(&has).leaves().iter().all(is_rewritten)
+        })
+}
+
+fn at<'v>(value: &'v Value, path: &FieldPath) -> Option<&'v Value> {
+    path.0.iter().try_fold(value, |value, step| match step {
+        Segment::Field(name) => value.get(name),
+        Segment::Key(_) | Segment::Value(_) | Segment::Index(_) => None,
+    })
 }
 
 /// Says in which places two values differ. Lists differ as a whole.

@@ -130,7 +130,8 @@ impl Prover {
         let want = self.want(&manifest, &set)?;
         let (path, other) = self.paths(&want);
         let wanted: Value = serde_json::from_slice(&want.body).unwrap();
-        let mut subject = Subjected { want, wanted, set, path, other, known: None, rewritten: Vec::new(), ordinary };
+        let mut subject =
+            Subjected { want, wanted, set, path, other, known: None, rewritten: Vec::new(), ordinary };
         self.apply(&mut subject).await.then_some(subject)
     }
 
@@ -292,7 +293,8 @@ impl Prover {
             return;
         };
         let predicted = dry.object.expect("a dry run gives the object");
-        let answer = oracle::ask(&self.server, &subject.path, &live, &predicted).await;
+        let sent = serde_json::from_slice(&subject.want.body).unwrap();
+        let answer = oracle::ask(&self.server, &subject.path, &sent, &live, &predicted).await;
         let warm = subject.want.standing(&seen, subject.known.as_ref(), epoch);
         let by_answer = dry.live.token == seen.token && seen.token.is_some();
         let by_structure = self.by_structure(subject, &seen, epoch, by_answer);
@@ -302,8 +304,11 @@ impl Prover {
                 true
             }
             Answer::Change(how) => {
-                let proofs =
-                    [("token", warm.is_proven()), ("structure", by_structure), ("a dry run's token", by_answer)];
+                let proofs = [
+                    ("token", warm.is_proven()),
+                    ("structure", by_structure),
+                    ("a dry run's token", by_answer),
+                ];
                 for (by, _) in proofs.iter().filter(|(_, proven)| *proven) {
                     let (id, version) = (&subject.want.id, &subject.want.api_version);
                     tally.wrong.push(format!("{id} in {version} after {way:?}, proven by {by}: {how}"));
@@ -319,7 +324,6 @@ impl Prover {
         };
         tally.note(way, &subject.want.id.kind, row);
         if row.unproven > 0 {
-            let sent = serde_json::from_slice(&subject.want.body).unwrap();
             tally.note_unproven(&subject.want.id.kind, &causes::cause(&sent, &live));
         }
         if subject.ordinary && way == Way::Nothing {
@@ -338,13 +342,13 @@ impl Prover {
         let (kind, api_version) = (subject.want.id.group_kind(), &subject.want.api_version);
         let standing = subject.want.standing(seen, None, epoch);
         match standing {
-            Standing::Likely(_, shape) => {
+            Standing::Likely(_) => seen.shape.as_ref().is_some_and(|shape| {
                 let is_familiar = self.cluster.is_familiar(&kind, api_version, shape);
                 if confirmed {
                     self.cluster.confirm(&kind, api_version, shape);
                 }
                 is_familiar
-            }
+            }),
             Standing::Evident(_)
             | Standing::AsApplied
             | Standing::Outdated

@@ -117,7 +117,9 @@ async fn change_schema(prover: &Prover, schema: &mut Value, random: &mut Random)
         3 => fields["set"]["x-kubernetes-list-type"] = (*random.pick(&["set", "atomic"])).into(),
         4 => fields["labels"]["x-kubernetes-map-type"] = (*random.pick(&["atomic", "granular"])).into(),
         5 => fields["whole"]["x-kubernetes-map-type"] = (*random.pick(&["atomic", "granular"])).into(),
-        6 => fields["map"]["items"]["properties"]["mode"]["default"] = (*random.pick(&["auto", "none"])).into(),
+        6 => {
+            fields["map"]["items"]["properties"]["mode"]["default"] = (*random.pick(&["auto", "none"])).into()
+        }
         7 => fields["defaulted"]["properties"]["size"]["default"] = (*random.pick(&[3, 4])).into(),
         _ => *schema = spec_schema(),
     }
@@ -158,7 +160,8 @@ async fn change_policy(prover: &Prover, random: &mut Random) -> bool {
         1 => format!("Object{{spec: Object.spec{{level: '{value}'}}}}"),
         _ => format!("Object{{metadata: Object.metadata{{labels: {{'{LABEL}': '{value}'}}}}}}"),
     };
-    let mutations = json!([{"patchType": "ApplyConfiguration", "applyConfiguration": {"expression": expression}}]);
+    let mutations =
+        json!([{"patchType": "ApplyConfiguration", "applyConfiguration": {"expression": expression}}]);
     let there = !random.one_in(3);
     for object in policy_of("changing", &of_the_group(), &json!({}), &mutations) {
         set(prover.server(), &object, there).await;
