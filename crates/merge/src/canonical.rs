@@ -15,9 +15,24 @@ use trueup_model::Value;
 /// The object as the API server will show it, as far as that is known.
 pub fn canonical(object: &Value) -> Cow<'_, Value> {
     let text = |field: &str| object.get(field).and_then(Value::as_str).unwrap_or_default();
-    let Some(work) = words_of(text("apiVersion"), text("kind")) else { return Cow::Borrowed(object) };
+    let work = words_of(text("apiVersion"), text("kind"));
+    let metadata = object.get("metadata").and_then(Value::as_object);
+    let is_hollow =
+        metadata.into_iter().flat_map(Map::values).any(|field| !field.is_null() && is_zero(field));
+    if work.is_none() && !is_hollow {
+        return Cow::Borrowed(object);
+    }
     let mut object = object.clone();
-    work(&mut object);
+    // Of all kinds: empty maps are named in the books and left out, empty lists are left out of both.
+    zeros(object.get_mut("metadata"), &["annotations", "labels"]);
+    if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
+        metadata.retain(|name, value| {
+            !(["finalizers", "ownerReferences"].contains(&name.as_str()) && is_zero(value))
+        });
+    }
+    if let Some(work) = work {
+        work(&mut object);
+    }
     Cow::Owned(object)
 }
 
@@ -58,9 +73,41 @@ fn words_of(version: &str, kind: &str) -> Option<fn(&mut Value)> {
         ("rbac.authorization.k8s.io/v1", "RoleBinding" | "ClusterRoleBinding") => {
             |object| each(object.get_mut("subjects"), subject)
         }
+        ("autoscaling/v2", "HorizontalPodAutoscaler") => {
+            |object| each(object.pointer_mut("/spec/metrics"), |metric| each_of(Some(metric), metric_target))
+        }
+        ("admissionregistration.k8s.io/v1", "ValidatingAdmissionPolicy" | "MutatingAdmissionPolicy") => {
+            |object| {
+                if let Some(constraints) = object.pointer_mut("/spec/matchConstraints") {
+                    default(constraints, "matchPolicy", "Equivalent".into());
+                    default(constraints, "namespaceSelector", Map::new().into());
+                    default(constraints, "objectSelector", Map::new().into());
+                    each(constraints.get_mut("resourceRules"), |rule| default(rule, "scope", "*".into()));
+                    each(constraints.get_mut("excludeResourceRules"), |rule| {
+                        default(rule, "scope", "*".into())
+                    });
+                }
+            }
+        }
+        (
+            "admissionregistration.k8s.io/v1",
+            "ValidatingWebhookConfiguration" | "MutatingWebhookConfiguration",
+        ) => |object| {
+            each(object.get_mut("webhooks"), |webhook| {
+                each(webhook.get_mut("rules"), |rule| default(rule, "scope", "*".into()));
+            });
+        },
         ("scheduling.k8s.io/v1", "PriorityClass") => |object| zeros(Some(object), &["globalDefault"]),
         (_, _) => return None,
     })
+}
+
+fn metric_target(source: &mut Value) {
+    for field in ["averageValue", "value"] {
+        if let Some(target) = source.get_mut("target").and_then(|target| target.get_mut(field)) {
+            a_quantity(target);
+        }
+    }
 }
 
 fn limits(limit: &mut Value) {
@@ -234,6 +281,16 @@ mod tests {
             "NetworkPolicy",
             &json!({"spec": {"ingress": [{"ports": [{"port": 80}, {"port": 53, "protocol": "UDP"}]}]}}),
             &json!({"spec": {"ingress": [{"ports": [{"port": 80, "protocol": "TCP"}, {"port": 53, "protocol": "UDP"}]}]}}),
+        );
+    }
+
+    #[test]
+    fn empty_metadata_reads_alike_in_every_kind() {
+        check(
+            "example.com/v1",
+            "Any",
+            &json!({"metadata": {"name": "a", "annotations": {}, "finalizers": [], "labels": {"a": ""}}}),
+            &json!({"metadata": {"name": "a", "annotations": null, "labels": {"a": ""}}}),
         );
     }
 

@@ -321,6 +321,27 @@ mod tests {
     }
 
     #[test]
+    fn objects_have_places_in_common_whatever_else_they_have() {
+        let places = |edit: &dyn Fn(&mut Value)| {
+            let mut live = live();
+            edit(&mut live);
+            shape(&live, "trueup").map_or_else(Vec::new, |shape| shape.to_vec())
+        };
+        let all = places(&|_| {});
+        let fewer = places(&|live| {
+            let spec = &mut live["metadata"]["managedFields"][0]["fieldsV1"]["f:spec"];
+            drop(spec.as_object_mut().unwrap().remove("f:selector"));
+        });
+        assert_eq!(all.len(), 2, "the selector, and the arguments");
+        assert!(fewer.len() == 1 && all.contains(&fewer[0]));
+        let renamed = places(&|live| {
+            let text = live.to_string().replace("web", "other");
+            *live = serde_json::from_str(&text).unwrap();
+        });
+        assert_eq!(renamed, all, "the names of items do not count");
+    }
+
+    #[test]
     fn an_object_read_or_wanted_in_another_version_is_not_proven() {
         check(|_, live| live["apiVersion"] = json!("apps/v2"), false);
         check(|desired, _| desired["apiVersion"] = json!("apps/v2"), false);

@@ -121,7 +121,11 @@ fn child<'v>(value: &'v Value, step: &Segment) -> Option<&'v Value> {
         Segment::Field(name) => value.get(name),
         // A key that an item leaves to its default fits any: another item may be the one that says it.
         Segment::Key(keys) => {
-            let exact = |item: &&Value| keys.iter().all(|(name, wanted)| item.get(name) == Some(wanted));
+            let is_key = |item: &Value, name: &String, wanted: &Value| {
+                // Null is a key that was written as nothing, and completed since.
+                wanted.is_null() || item.get(name) == Some(wanted)
+            };
+            let exact = |item: &&Value| keys.iter().all(|(name, wanted)| is_key(item, name, wanted));
             items().find(exact).or_else(|| items().find(|item| has_keys(item, keys)))
         }
         Segment::Value(wanted) => items().find(|item| *item == wanted),

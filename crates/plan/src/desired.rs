@@ -141,3 +141,61 @@ pub struct Desired {
     /// Those of the objects that leave fields to others.
     pub loose: BTreeSet<ObjectId>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::health::Health;
+    use trueup_merge::token::digest;
+
+    fn want() -> Want {
+        let hash = |text: &str| digest(text.as_bytes(), "", "", 0);
+        Want {
+            id: ObjectId {
+                group: String::new(),
+                kind: "ConfigMap".into(),
+                namespace: "shop".into(),
+                name: "web".into(),
+            },
+            api_version: "v1".into(),
+            body: Arc::from(&b"{}"[..]),
+            digest: hash("wanted"),
+            extract: hash("as wanted"),
+            origin: Origin::default(),
+            wave: 0,
+            recreate: false,
+            needs: Vec::new(),
+            leave: Vec::new(),
+        }
+    }
+
+    fn live(extract: &str, places: &[u64]) -> Live {
+        let hash = |text: &str| digest(text.as_bytes(), "", "", 0);
+        Live {
+            uid: "u".into(),
+            resource_version: "7".into(),
+            token: Some(hash("live")),
+            extract: Some(hash(extract)),
+            shape: (!places.is_empty()).then(|| places.into()),
+            health: Health::healthy(),
+            deleting: false,
+            keep: false,
+        }
+    }
+
+    #[test]
+    fn other_rules_are_a_doubt_and_unknown_ones_leave_it_to_the_object() {
+        let want = want();
+        let of = |live: &Live, epoch: u64| {
+            let known = want.known(live.token.unwrap(), epoch);
+            want.standing(live, Some(&known), 5)
+        };
+        let (alike, open, other) = (live("as wanted", &[]), live("as wanted", &[1]), live("defaulted", &[]));
+        assert_eq!(of(&alike, 5), Standing::AsApplied);
+        assert_eq!(of(&alike, 4), Standing::Outdated);
+        assert!(matches!(of(&alike, 0), Standing::Evident(known) if known.epoch == 5));
+        assert!(matches!(of(&open, 0), Standing::Likely(_)));
+        assert_eq!(of(&other, 0), Standing::Outdated);
+        assert_eq!(of(&other, 5), Standing::AsApplied);
+    }
+}

@@ -2,12 +2,14 @@
 
 use serde_json::Value;
 use trueup::cluster::MANAGER;
+use trueup_merge::canonical::canonical;
 use trueup_merge::fields::{FieldSet, has_keys, segment};
 use trueup_merge::managed::applied_by;
 use trueup_model::Segment;
 
 /// The first place that shows it, without the names of list items.
 pub(super) fn cause(sent: &Value, live: &Value) -> String {
+    let sent = &*canonical(sent);
     let Some(entry) = applied_by(live, MANAGER) else { return "nothing is ours".to_owned() };
     if entry["apiVersion"] != live["apiVersion"] {
         return "written in another version".to_owned();
@@ -28,7 +30,7 @@ fn differs(sent: &Value, live: &Value, set: &FieldSet, at: &str) -> Option<Strin
                 "/metadata" => ["name", "namespace"].contains(&name.as_str()),
                 _ => false,
             };
-            if !passed_over && !set.children.contains_key(&format!("f:{name}")) {
+            if !passed_over && !value.is_null() && !set.children.contains_key(&format!("f:{name}")) {
                 return Some(format!("{at}/{name}: {value} is not ours"));
             }
         }
@@ -42,6 +44,7 @@ fn differs(sent: &Value, live: &Value, set: &FieldSet, at: &str) -> Option<Strin
         match (child(sent, &step), child(live, &step)) {
             (Some(sent), Some(live)) => differs(sent, live, below, &at),
             (None, _) => Some(format!("{at}: ours and not sent")),
+            (Some(Value::Null), None) => None,
             (_, None) => Some(format!("{at}: ours and not there")),
         }
     })

@@ -6,7 +6,7 @@
 use super::server::Server;
 use serde_json::Value;
 use trueup::cluster::MANAGER;
-use trueup_merge::fields::FieldSet;
+use trueup_merge::fields::{FieldSet, has_keys};
 use trueup_merge::managed::raw;
 use trueup_model::{FieldPath, Segment};
 
@@ -23,7 +23,8 @@ pub(super) enum Exempt {
     /// Claims of others to a field of ours that admission rewrites. Our apply gives it Git's value, which takes it from whoever
     /// claims it too; then admission gives it the value that it has. Nothing is other than before but who else is named.
     Claims,
-    /// The books of others, which come out of a write of nothing by somebody else exactly as they come out of our apply.
+    /// The books of others: they come out of a write of nothing by somebody else exactly as they come out of our apply, or lose
+    /// nothing but fields that are not there.
     Books,
 }
 
@@ -60,8 +61,8 @@ pub(super) async fn ask(
         let (before, after) = (others(&by_any_write), others(predicted));
         if before == after {
             exempt.push(if told.is_empty() { Exempt::Books } else { Exempt::Admission });
-        } else if loses_rewritten_fields_only(&before, &after, sent, live) {
-            exempt.push(Exempt::Claims);
+        } else if let Some(lost) = lost(&before, &after, sent, live) {
+            exempt.push(lost);
         } else {
             return Answer::Change(format!("others: {before} -> {after}"));
         }
@@ -119,8 +120,9 @@ fn touches(live: &Value, place: &FieldPath) -> bool {
         .any(|entry| FieldSet::parse(&entry["fieldsV1"]).map_or(true, |set| set.touches(&place.0)))
 }
 
-/// Whether others lose nothing but fields that are ours, and that have another value than we send all the same.
-fn loses_rewritten_fields_only(before: &Value, after: &Value, sent: &Value, live: &Value) -> bool {
+/// What others lose, if that is nothing that anybody could miss: fields that are not there, and such that are ours and have
+/// another value than we send all the same.
+fn lost(before: &Value, after: &Value, sent: &Value, live: &Value) -> Option<Exempt> {
     let who =
         |entry: &Value| ["manager", "operation", "apiVersion", "subresource"].map(|name| entry[name].clone());
     let all = |books: &Value| books.as_array().cloned().unwrap_or_default();
@@ -129,21 +131,33 @@ fn loses_rewritten_fields_only(before: &Value, after: &Value, sent: &Value, live
     };
     let (before, after) = (all(before), all(after));
     let is_known = |entry: &Value| before.iter().any(|other| who(other) == who(entry));
-    after.iter().all(is_known)
-        && before.iter().all(|entry| {
-            let had = fields(Some(entry));
-            let has = fields(after.iter().find(|other| who(other) == who(entry)));
-            let is_rewritten = |path: &FieldPath| {
-                touches(live, path) && at(sent, path).is_some() && at(sent, path) != at(live, path)
-            };
-            has.difference(&had).is_empty() && had.difference(&has).leaves().iter().all(is_rewritten)
-        })
+    let mut exempt = after.iter().all(is_known).then_some(Exempt::Books)?;
+    for entry in &before {
+        let had = fields(Some(entry));
+        let has = fields(after.iter().find(|other| who(other) == who(entry)));
+        has.difference(&had).is_empty().then_some(())?;
+        for path in had.difference(&has).leaves() {
+            if at(live, &path).is_none() && at(sent, &path).is_none() {
+                continue;
+            }
+            let is_rewritten =
+                touches(live, &path) && at(sent, &path).is_some() && at(sent, &path) != at(live, &path);
+            is_rewritten.then_some(())?;
+            exempt = Exempt::Claims;
+        }
+    }
+    Some(exempt)
 }
 
 fn at<'v>(value: &'v Value, path: &FieldPath) -> Option<&'v Value> {
-    path.0.iter().try_fold(value, |value, step| match step {
-        Segment::Field(name) => value.get(name),
-        Segment::Key(_) | Segment::Value(_) | Segment::Index(_) => None,
+    path.0.iter().try_fold(value, |value, step| {
+        let mut items = value.as_array().into_iter().flatten();
+        match step {
+            Segment::Field(name) => value.get(name),
+            Segment::Key(keys) => items.find(|item| has_keys(item, keys)),
+            Segment::Value(wanted) => items.find(|item| *item == wanted),
+            Segment::Index(index) => value.get(index),
+        }
     })
 }
 
