@@ -6,6 +6,7 @@
 
 use super::catalog::Catalog;
 use super::rest::Ask;
+use super::watch::{WATCH_SECONDS, WATCH_SILENCE};
 use super::{ClusterEvent, Inner};
 use futures::FutureExt as _;
 use http_body_util::BodyExt as _;
@@ -16,10 +17,13 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 use trueup_model::{GroupKind, Value};
 
-/// How often the OpenAPI index is read.
-const POLL: Duration = Duration::from_mins(1);
-/// How long a watch for changes is asked for, and how long to wait where nothing may be watched.
-const WATCH_SECONDS: u64 = 240;
+/// How often the OpenAPI index is read. What changes a schema is watched, but for an upgrade of the API server or of one behind it.
+const POLL: Duration = Duration::from_mins(5);
+/// How soon it is read after a change: it follows the definitions with a delay.
+const POLL_AFTER_CHANGE: [Duration; 3] =
+    [Duration::from_secs(5), Duration::from_secs(15), Duration::from_mins(1)];
+/// How long to wait where nothing may be watched, or a watch ends at once.
+const UNWATCHED: Duration = Duration::from_mins(4);
 /// The API server follows its own configuration with a delay: what it is asked before would be answered by the old rules.
 const SETTLE: Duration = Duration::from_secs(2);
 const METADATA: &str = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";
@@ -213,19 +217,21 @@ fn groups(rules: Option<&Value>) -> Vec<String> {
 
 /// Keeps the numbers current until the cluster is let go.
 pub(super) async fn follow(cluster: Arc<Inner>) {
+    let mut soon = [].iter();
     loop {
         let followed = refresh(&cluster).await;
         let watches: Vec<_> =
             followed.iter().map(|(path, from)| change(&cluster, path, from).boxed()).collect();
         let mut changed = if watches.is_empty() {
-            tokio::time::sleep(Duration::from_secs(WATCH_SECONDS)).boxed()
+            tokio::time::sleep(UNWATCHED).boxed()
         } else {
             futures::future::select_all(watches).map(|_| ()).boxed()
         };
         loop {
+            let next = soon.next().copied().unwrap_or(POLL);
             tokio::select! {
                 () = &mut changed => break,
-                () = tokio::time::sleep(POLL) => {
+                () = tokio::time::sleep(next) => {
                     if let Some(openapi) = openapi(&cluster).await {
                         let known = cluster.epochs.read().unwrap_or_else(PoisonError::into_inner).clone();
                         put(&cluster, Epochs { openapi, ..known });
@@ -237,20 +243,55 @@ pub(super) async fn follow(cluster: Arc<Inner>) {
         if cluster.pause(SETTLE).await {
             return;
         }
+        soon = POLL_AFTER_CHANGE.iter();
     }
 }
 
-/// Ends when something of the collection changes, or after a while.
+/// Ends when something of the collection has changed, or cannot be followed any further.
 async fn change(cluster: &Inner, path: &str, from: &str) {
-    let uri = format!("{path}?watch=true&resourceVersion={from}&timeoutSeconds={WATCH_SECONDS}");
+    let mut version = from.to_owned();
+    loop {
+        let began = tokio::time::Instant::now();
+        match quiet(cluster, path, &version).await {
+            // Who is only told that nothing happened goes on from there.
+            Some(seen) => version = seen,
+            None => return,
+        }
+        if began.elapsed() < SETTLE {
+            return tokio::time::sleep(UNWATCHED).await;
+        }
+    }
+}
+
+/// Watches as long as nothing happens; gives the version until which nothing did, or `None` where something did.
+async fn quiet(cluster: &Inner, path: &str, from: &str) -> Option<String> {
+    let uri = format!(
+        "{path}?watch=true&allowWatchBookmarks=true&resourceVersion={from}&timeoutSeconds={WATCH_SECONDS}"
+    );
     let mut ask = Ask::get("watch", &path, uri);
     ask.accept = Some("application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1");
-    let limit = Duration::from_secs(WATCH_SECONDS);
-    match cluster.rest.stream(ask).await {
-        Ok(mut body) => drop(tokio::time::timeout(limit, body.frame()).await),
+    let Ok(mut body) = cluster.rest.stream(ask).await else {
         // What may be listed and not watched is listed again after a while.
-        Err(_) => tokio::time::sleep(limit).await,
+        tokio::time::sleep(UNWATCHED).await;
+        return None;
+    };
+    let (mut version, mut buffer) = (from.to_owned(), Vec::new());
+    loop {
+        let frame = tokio::time::timeout(WATCH_SILENCE, body.frame()).await;
+        let Ok(Some(Ok(frame))) = frame else { return Some(version) };
+        buffer.extend_from_slice(&frame.into_data().unwrap_or_default());
+        while let Some(end) = buffer.iter().position(|byte| *byte == b'\n') {
+            let line: Vec<u8> = buffer.drain(..=end).collect();
+            version = bookmark(&line)?;
+        }
     }
+}
+
+/// The version of an event that says nothing else.
+fn bookmark(line: &[u8]) -> Option<String> {
+    let event: Value = serde_json::from_slice(line).ok()?;
+    let version = text(&event, "/object/metadata/resourceVersion");
+    (text(&event, "/type") == "BOOKMARK" && !version.is_empty()).then(|| version.to_owned())
 }
 
 #[cfg(test)]
@@ -300,6 +341,16 @@ mod tests {
         };
         assert_ne!(of(json!([])), of(json!([{"metadata": {"name": "b"}, "spec": {"policyName": "p"}}])));
         assert_eq!(of(json!([])), of(json!([{"metadata": {"name": "b"}, "spec": {"policyName": "other"}}])));
+    }
+
+    #[test]
+    fn a_bookmark_says_that_nothing_happened_and_any_other_event_that_something_did() {
+        let event =
+            |kind: &str| json!({"type": kind, "object": {"metadata": {"resourceVersion": "7"}}}).to_string();
+        assert_eq!(bookmark(event("BOOKMARK").as_bytes()), Some("7".to_owned()));
+        for other in ["ADDED", "MODIFIED", "DELETED", "ERROR"] {
+            assert_eq!(bookmark(event(other).as_bytes()), None, "{other}");
+        }
     }
 
     #[test]

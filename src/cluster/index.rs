@@ -8,11 +8,15 @@ use super::reading::Head;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use trueup_merge::extract::Shape;
 use trueup_model::{GroupKind, ObjectId, Value};
 use trueup_plan::observed::Live;
 
 /// How long a watch may be down before what it showed counts as unknown.
 const STALE: Duration = Duration::from_secs(15);
+
+/// Shapes that may be kept though no object has them any more.
+const SPARE_SHAPES: usize = 1000;
 
 /// The members of a target, and the kinds of which nothing is known.
 #[derive(Clone, Debug, Default)]
@@ -43,6 +47,8 @@ pub(super) type Changed = BTreeSet<String>;
 pub(super) struct Index {
     objects: BTreeMap<ObjectId, (Arc<str>, Arc<Live>)>,
     sets: HashMap<Arc<str>, BTreeSet<ObjectId>>,
+    /// The shapes that objects have. Many have the same.
+    shapes: BTreeSet<Shape>,
     watches: BTreeMap<GroupKind, BTreeMap<String, Progress>>,
 }
 
@@ -92,6 +98,11 @@ impl Index {
         (&**known_set == set && live.resource_version == as_of).then_some(live)
     }
 
+    /// How many objects are known.
+    pub(super) fn len(&self) -> usize {
+        self.objects.len()
+    }
+
     /// Puts a live object in, unless a newer one is there; gives the sets that are concerned.
     pub(super) fn put(&mut self, set: &str, id: ObjectId, live: Arc<Live>) -> Changed {
         let mut changed = Changed::new();
@@ -121,6 +132,25 @@ impl Index {
 
     fn set(&self, set: &str) -> Arc<str> {
         self.sets.get_key_value(set).map_or_else(|| set.into(), |(known, _)| known.clone())
+    }
+
+    /// Has an object that nobody else holds yet share what others have as well.
+    pub(super) fn share(&mut self, live: &mut Arc<Live>) {
+        if let Some(live) = Arc::get_mut(live) {
+            live.shape = live.shape.take().map(|shape| self.shape(shape));
+        }
+    }
+
+    fn shape(&mut self, shape: Shape) -> Shape {
+        if let Some(known) = self.shapes.get(&shape) {
+            return known.clone();
+        }
+        // Those that no object has any more go before there are many.
+        if self.shapes.len() >= self.objects.len() + SPARE_SHAPES {
+            self.shapes.retain(|shape| Arc::strong_count(shape) > 1);
+        }
+        self.shapes.insert(shape.clone());
+        shape
     }
 
     /// Takes an object out: it was deleted, or is a member no longer.

@@ -14,6 +14,7 @@ mod parent;
 mod reading;
 mod refusal;
 mod rest;
+mod reviews;
 mod watch;
 
 pub use access::{Access, Via};
@@ -29,19 +30,19 @@ use index::{Changed, Index, Progress, Read, slim};
 use pace::Pace;
 use reading::whole;
 use rest::Rest;
-use std::collections::BTreeSet;
+use reviews::Reviews;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
-use trueup_merge::extract::Shape;
 use trueup_model::{GroupKind, ObjectId};
 use trueup_plan::observed::Live;
 
 /// The name of our field manager.
 pub const MANAGER: &str = "trueup";
-/// Shapes that are remembered at most. Kinds have few; without a bound, somebody could make many.
-const SHAPES: usize = 10_000;
+/// Places of one kind that are remembered at most. Kinds have few; without a bound, somebody could make many.
+const PLACES: usize = 10_000;
 
 /// Where something changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,7 +74,9 @@ struct Inner {
     namespaces: Mutex<BTreeSet<String>>,
     watched: Mutex<BTreeSet<GroupKind>>,
     epochs: RwLock<Epochs>,
-    familiar: Mutex<BTreeSet<(GroupKind, String, Shape)>>,
+    /// By kind and version.
+    familiar: Mutex<BTreeMap<(GroupKind, String), BTreeSet<u64>>>,
+    reviews: Mutex<Reviews>,
     discovered: Notify,
     progressed: Notify,
     stop: CancellationToken,
@@ -101,6 +104,7 @@ impl Cluster {
             watched: Mutex::default(),
             epochs: RwLock::default(),
             familiar: Mutex::default(),
+            reviews: Mutex::new(Reviews::new(Instant::now())),
             discovered: Notify::new(),
             progressed: Notify::new(),
             stop: CancellationToken::new(),
@@ -170,20 +174,32 @@ impl Cluster {
         self.0.epochs.read().unwrap_or_else(PoisonError::into_inner).of(api_version)
     }
 
-    /// Whether objects of a kind, written in this version, are known to be what an apply makes of them where they have this
-    /// shape.
-    pub fn is_familiar(&self, kind: &GroupKind, api_version: &str, shape: Shape) -> bool {
-        let key = (kind.clone(), api_version.to_owned(), shape);
-        self.0.familiar.lock().unwrap_or_else(PoisonError::into_inner).contains(&key)
+    /// Whether objects of a kind, written in this version, are known to be what an apply makes of them in all these places of
+    /// their shapes.
+    pub fn is_familiar(&self, kind: &GroupKind, api_version: &str, places: &[u64]) -> bool {
+        let familiar = self.0.familiar.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = familiar.get(&(kind.clone(), api_version.to_owned()));
+        known.is_some_and(|known| places.iter().all(|place| known.contains(place)))
     }
 
     /// Notes that the server confirmed a shape: a dry run of an object that looked as wanted left it as it is.
-    pub fn confirm(&self, kind: &GroupKind, api_version: &str, shape: Shape) {
+    pub fn confirm(&self, kind: &GroupKind, api_version: &str, places: &[u64]) {
         let mut familiar = self.0.familiar.lock().unwrap_or_else(PoisonError::into_inner);
-        if familiar.len() >= SHAPES {
-            familiar.clear();
+        let known = familiar.entry((kind.clone(), api_version.to_owned())).or_default();
+        if known.len() + places.len() > PLACES {
+            known.clear();
         }
-        familiar.insert((kind.clone(), api_version.to_owned(), shape));
+        known.extend(places);
+    }
+
+    /// How many objects of all sets are known.
+    pub fn objects(&self) -> usize {
+        self.0.with_index(|index| index.len())
+    }
+
+    /// How many of so many objects may be asked about now because the rules changed, which concerns all of them at once.
+    pub fn reviews(&self, wanted: usize) -> usize {
+        self.0.reviews.lock().unwrap_or_else(PoisonError::into_inner).take(wanted, Instant::now())
     }
 
     /// Ends all watches.
@@ -231,8 +247,11 @@ impl Inner {
                 if let Some(live) = known {
                     return Some(Taken { id, live: Some(live), changed: Changed::new() });
                 }
-                let live = slim(&whole(bytes, resource)?);
-                let changed = self.with_index(|index| index.put(&set, id.clone(), live.clone()));
+                let mut live = slim(&whole(bytes, resource)?);
+                let changed = self.with_index(|index| {
+                    index.share(&mut live);
+                    index.put(&set, id.clone(), live.clone())
+                });
                 Some(Taken { id, live: Some(live), changed })
             }
             Read::Outside(id) => {

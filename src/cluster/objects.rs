@@ -17,6 +17,9 @@ use serde_json::json;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
+use trueup_merge::extract::Extract;
+use trueup_merge::rewrite::{Rewritten, rewritten};
+use trueup_merge::secrets::MaskKey;
 use trueup_merge::{managed, migrate};
 use trueup_model::{GroupKind, ObjectId, Value};
 use trueup_plan::apply_set::PART_OF;
@@ -71,6 +74,20 @@ pub struct Applied {
     pub live: Arc<Live>,
     /// The whole of it, for a dry run.
     pub object: Option<Value>,
+    answer: Bytes,
+}
+
+impl Applied {
+    /// The fields that are ours and that did not become what was sent as `body`: admission rewrote them. `extract` is the hash
+    /// of what was sent; where the answer has the same, nothing is read again.
+    pub fn rewritten(&self, body: &[u8], extract: Extract, mask: &MaskKey) -> Vec<Rewritten> {
+        if self.live.extract == Some(extract) {
+            return Vec::new();
+        }
+        let read = |bytes: &[u8]| serde_json::from_slice::<Value>(bytes).ok();
+        let (Some(sent), Some(live)) = (read(body), read(&self.answer)) else { return Vec::new() };
+        rewritten(&sent, &live, MANAGER, mask)
+    }
 }
 
 /// What came of a deletion.
@@ -130,7 +147,7 @@ impl Cluster {
                 body: body.clone(),
             };
             match self.0.rest.bytes(ask).await {
-                Ok(answer) => return self.applied(request, &answer, &resource),
+                Ok(answer) => return self.applied(request, answer, &resource),
                 Err(error) if error.is_passing() && tries < TRIES => {
                     let pause = Duration::from_millis(100 * 2u64.pow(tries));
                     let pause = error.retry_after.unwrap_or(pause).min(Duration::from_secs(10));
@@ -143,16 +160,17 @@ impl Cluster {
         }
     }
 
-    fn applied(&self, request: &Apply<'_>, answer: &[u8], resource: &Resource) -> Result<Applied, ApiError> {
+    fn applied(&self, request: &Apply<'_>, answer: Bytes, resource: &Resource) -> Result<Applied, ApiError> {
         let no_object =
             || ApiError::new(ApiErrorClass::Other, format!("patch {}: the answer is no object", request.id));
         if request.mode == Mode::Write
-            && let Some(live) = self.0.take(answer, resource).and_then(|taken| taken.live)
+            && let Some(live) = self.0.take(&answer, resource).and_then(|taken| taken.live)
         {
-            return Ok(Applied { live, object: None });
+            return Ok(Applied { live, object: None, answer });
         }
-        let object = whole(answer, resource).ok_or_else(no_object)?;
-        Ok(Applied { live: slim(&object), object: Some(object).filter(|_| request.mode == Mode::DryRun) })
+        let object = whole(&answer, resource).ok_or_else(no_object)?;
+        let live = slim(&object);
+        Ok(Applied { live, object: Some(object).filter(|_| request.mode == Mode::DryRun), answer })
     }
 
     /// The live object, whole, in the version that the server prefers.

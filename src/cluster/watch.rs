@@ -23,8 +23,10 @@ use trueup_plan::apply_set::PART_OF;
 const PAGE: usize = 500;
 /// A list that comes as a stream may pause no longer than that.
 const STREAM_SILENCE: Duration = Duration::from_secs(20);
-/// A watch is asked for this long; the connection may be silent no longer than that and a bit.
-const WATCH_SECONDS: u64 = 240;
+/// A watch is asked for this long: each new one is a request.
+pub(super) const WATCH_SECONDS: u64 = 1500;
+/// Bookmarks come about once a minute; a connection that is silent for longer than this is given up and taken up again.
+pub(super) const WATCH_SILENCE: Duration = Duration::from_secs(240);
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// How often a kind that may not be watched is tried again.
@@ -285,7 +287,7 @@ impl Stream<'_> {
         loop {
             let silence = match &self.listed {
                 Some(_) => STREAM_SILENCE,
-                None => Duration::from_secs(WATCH_SECONDS + 30),
+                None => WATCH_SILENCE,
             };
             let frame = tokio::select! {
                 frame = tokio::time::timeout(silence, body.frame()) => frame,

@@ -1,16 +1,27 @@
 //! When an object is asked about although nothing has changed: once in a period, each at a time of its own, so that what
-//! neither tokens nor the schema epoch can show is found in the end, and never for all objects at once.
+//! neither tokens nor the schema epoch can show is found in the end, and never for all objects at once. The more objects a
+//! cluster has, the longer the period: what an API server is asked while nothing happens does not grow with them.
 
 use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 use std::time::Duration;
 use trueup_model::ObjectId;
 
+/// How many objects of one cluster are asked about in an hour at most.
+const IN_AN_HOUR: u64 = 240;
+
 /// How often each object is asked about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Audit(pub Duration);
 
 impl Audit {
+    /// The same for a cluster with so many objects.
+    pub fn among(self, objects: usize) -> Self {
+        let each = Duration::from_hours(1).as_millis() / u128::from(IN_AN_HOUR);
+        let shortest = each.saturating_mul(objects as u128);
+        Self(self.0.max(Duration::from_millis(u64::try_from(shortest).unwrap_or(u64::MAX))))
+    }
+
     /// Whether the object's time lies after `from` and not after `to`. Nothing is due before the first look.
     pub fn is_due(self, id: &ObjectId, from: Option<Timestamp>, to: Timestamp) -> bool {
         let period = i128::try_from(self.0.as_millis()).unwrap_or(i128::MAX).max(1);
@@ -46,5 +57,14 @@ mod tests {
         }
         assert_eq!(times, [1; 500]);
         assert!(!audit.is_due(&id(1), None, at(0)), "a start asks about nothing");
+    }
+
+    #[test]
+    fn ten_times_the_objects_are_asked_about_no_more_often_in_all() {
+        let audit = Audit(Duration::from_hours(24));
+        assert_eq!(audit.among(1000), audit);
+        assert_eq!(audit.among(5760), audit);
+        assert_eq!(audit.among(10_000).0.as_secs(), 150_000);
+        assert_eq!(audit.among(100_000).0.as_secs(), 1_500_000);
     }
 }

@@ -9,6 +9,8 @@ use futures::FutureExt as _;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
+use trueup_merge::rewrite::Rewritten;
+use trueup_merge::secrets::MaskKey;
 use trueup_model::ObjectId;
 use trueup_plan::desired::{Desired, Want};
 use trueup_plan::observed::Known;
@@ -27,6 +29,8 @@ pub struct Carried {
     pub outcomes: Vec<Outcome>,
     /// Digest and token of each object that was applied.
     pub known: Vec<(ObjectId, Known)>,
+    /// What admission made of fields of the objects that were applied; an empty list where it left them alone.
+    pub rewritten: Vec<(ObjectId, Vec<Rewritten>)>,
     /// Objects that the server will never change as asked: their immutable fields.
     pub immutable: BTreeMap<ObjectId, Vec<String>>,
 }
@@ -37,6 +41,8 @@ pub struct Orders<'a> {
     pub force: Force,
     /// Objects that other client-side managers own and that are handed over first.
     pub migrate: &'a BTreeSet<ObjectId>,
+    /// By which values of Secrets are hashed where they are told.
+    pub mask: &'a MaskKey,
     /// Ends the turn between two steps.
     pub stop: &'a CancellationToken,
 }
@@ -55,6 +61,7 @@ pub async fn carry(cluster: &Cluster, desired: &Desired, plan: &Plan, orders: &O
                 OutcomeResult::Held | OutcomeResult::Done => {}
             }
             carried.known.extend(finished.known.map(|known| (finished.outcome.id.clone(), known)));
+            carried.rewritten.extend(finished.rewritten.map(|fields| (finished.outcome.id.clone(), fields)));
             if let Some(fields) = finished.immutable {
                 carried.immutable.insert(finished.outcome.id.clone(), fields);
             }
@@ -70,6 +77,7 @@ pub async fn carry(cluster: &Cluster, desired: &Desired, plan: &Plan, orders: &O
 struct Finished {
     outcome: Outcome,
     known: Option<Known>,
+    rewritten: Option<Vec<Rewritten>>,
     immutable: Option<Vec<String>>,
 }
 
@@ -83,6 +91,7 @@ async fn finish(
     let ended = |result, message: String| Finished {
         outcome: Outcome::new(&step.id, step.action, result, message, &step.origin),
         known: None,
+        rewritten: None,
         immutable: None,
     };
     if !step.writes() {
@@ -118,7 +127,8 @@ async fn write(cluster: &Cluster, want: &Want, step: &Step, orders: &Orders<'_>)
         && let Err(error) = cluster.migrate(&step.id).await
     {
         let message = format!("its client-side ownership could not be taken over: {error}");
-        return Finished { outcome: outcome(OutcomeResult::Failed, message), known: None, immutable: None };
+        let outcome = outcome(OutcomeResult::Failed, message);
+        return Finished { outcome, known: None, rewritten: None, immutable: None };
     }
     let request = Apply {
         id: &want.id,
@@ -133,6 +143,7 @@ async fn write(cluster: &Cluster, want: &Want, step: &Step, orders: &Orders<'_>)
         Ok(applied) => Finished {
             outcome: outcome(OutcomeResult::Done, step.reason.to_string()),
             known: applied.live.token.map(|token| want.known(token, epoch)),
+            rewritten: Some(applied.rewritten(&want.body, want.extract, orders.mask)),
             immutable: None,
         },
         Err(error) => {
@@ -140,7 +151,8 @@ async fn write(cluster: &Cluster, want: &Want, step: &Step, orders: &Orders<'_>)
                 ApiErrorClass::Immutable(fields) => Some(fields.clone()),
                 _ => None,
             };
-            Finished { outcome: outcome(OutcomeResult::Failed, error.to_string()), known: None, immutable }
+            let outcome = outcome(OutcomeResult::Failed, error.to_string());
+            Finished { outcome, known: None, rewritten: None, immutable }
         }
     }
 }
@@ -160,6 +172,7 @@ async fn ended_deletion(cluster: &Cluster, step: &Step) -> Finished {
     Finished {
         outcome: Outcome::new(&step.id, step.action, result, message, &step.origin),
         known: None,
+        rewritten: None,
         immutable: None,
     }
 }

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use tokio::time::Instant;
 use trueup_merge::compare::{Change, changes};
-use trueup_merge::extract::Shape;
+use trueup_merge::rewrite::Rewritten;
 use trueup_merge::secrets::MaskKey;
 use trueup_merge::token::token;
 use trueup_model::ObjectId;
@@ -19,6 +19,8 @@ use trueup_plan::planning::Drift;
 use trueup_plan::record::Trigger;
 
 const IN_FLIGHT: usize = 32;
+/// When objects that the rules of the cluster concern are looked at again that may not be asked about yet.
+const REVIEW_AGAIN: Duration = Duration::from_secs(5);
 /// Drifted objects of a turn whose changes are looked up before they are repaired; beyond it they are only repaired.
 const ATTRIBUTED: usize = 50;
 
@@ -29,6 +31,8 @@ pub struct Judgement {
     pub verdicts: BTreeMap<ObjectId, Verdict>,
     /// Objects that proved to be as they should be.
     pub proven: Vec<(ObjectId, Known)>,
+    /// What admission makes of fields of those that were asked about; an empty list where it leaves them alone.
+    pub rewritten: Vec<(ObjectId, Vec<Rewritten>)>,
     /// The time that it is of.
     pub at: Option<Timestamp>,
     /// When a held repair is worth another look.
@@ -47,30 +51,55 @@ pub async fn judge(
 ) -> Judgement {
     let now = Timestamp::now();
     let mut judgement = Judgement { at: Some(now), ..remembered(state, desired, trigger) };
-    let audited = |id: &ObjectId| spec.audit.is_due(id, state.audited, now);
+    let audit = spec.audit.among(cluster.objects());
+    let audited = |id: &ObjectId| audit.is_due(id, state.audited, now);
     let mut doubts = doubts(cluster, state, desired, observed, audited, &mut judgement);
-    let drifted = doubts.iter().filter(|doubt| doubt.is_drift).count();
+    pace(cluster, &mut doubts, &mut judgement);
+    let drifted = doubts.iter().filter(|doubt| doubt.why == Why::Drifted).count();
     if drifted > ATTRIBUTED && spec.policy.drift == Drift::Repair {
-        doubts.retain(|doubt| !doubt.is_drift);
+        doubts.retain(|doubt| doubt.why != Why::Drifted);
     }
     let asker = Asker { cluster, spec, state, mask, trigger };
-    // One object of each shape is asked about first: what is said of it holds for the others that look as wanted.
+    // Some objects are asked about first: what is said of a place in them holds for the others that look as wanted.
     let mut asked_for = BTreeSet::new();
     let (first, others): (Vec<_>, Vec<_>) = doubts.into_iter().partition(|doubt| {
-        doubt.likely.is_none_or(|(_, shape)| {
-            asked_for.insert((doubt.want.id.group_kind(), doubt.want.api_version.clone(), shape))
-        })
+        let (kind, version) = (doubt.want.id.group_kind(), &doubt.want.api_version);
+        let is_new = |place: u64| {
+            !cluster.is_familiar(&kind, version, &[place])
+                && asked_for.insert((kind.clone(), version.clone(), place))
+        };
+        let places = doubt.live.shape.iter().flat_map(|shape| shape.iter().copied());
+        // Each new place is noted, not only the first.
+        doubt.likely.is_none() || places.map(is_new).fold(false, |any, is_new| any | is_new)
     });
     asker.ask_all(&first, &mut judgement).await;
     let (settled, open): (Vec<_>, Vec<_>) = others.into_iter().partition(|doubt| doubt.is_familiar(cluster));
-    for (doubt, (known, _)) in settled.iter().filter_map(|doubt| Some((doubt, doubt.likely?))) {
+    for (doubt, known) in settled.iter().filter_map(|doubt| Some((doubt, doubt.likely?))) {
         judgement.prove(&doubt.want.id, known);
     }
     asker.ask_all(&open, &mut judgement).await;
     judgement
 }
 
+/// Leaves for later what may not be asked yet. Until then, what was proven by the old rules stands.
+fn pace(cluster: &Cluster, doubts: &mut Vec<Doubt<'_>>, judgement: &mut Judgement) {
+    let reviews = doubts.iter().filter(|doubt| doubt.why == Why::Rules).count();
+    let mut left = if reviews == 0 { 0 } else { cluster.reviews(reviews) };
+    if left < reviews {
+        judgement.look_again(REVIEW_AGAIN);
+        doubts.retain(|doubt| {
+            let stays = doubt.why != Why::Rules || left > 0;
+            left = left.saturating_sub(usize::from(stays && doubt.why == Why::Rules));
+            stays
+        });
+    }
+}
+
 impl Judgement {
+    fn look_again(&mut self, wait: Duration) {
+        self.again = Some(self.again.map_or(wait, |again| again.min(wait)));
+    }
+
     fn prove(&mut self, id: &ObjectId, known: Known) {
         self.verdicts.insert(id.clone(), Verdict::Same);
         self.proven.push((id.clone(), known));
@@ -101,13 +130,13 @@ fn doubts<'a>(
         match standing {
             Standing::Evident(known) => judgement.prove(id, known),
             Standing::AsApplied if !told && !live.deleting && audited(id) => {
-                doubts.push(Doubt { want, live, is_drift: false, likely: None });
+                doubts.push(Doubt { want, live, why: Why::Audit, likely: None });
             }
             Standing::AsApplied | Standing::ChangedInGit => {}
-            Standing::Likely(_, _) | Standing::Doubtful | Standing::Outdated if told || live.deleting => {}
-            Standing::Outdated => doubts.push(Doubt { want, live, is_drift: false, likely: None }),
-            Standing::Likely(known, shape) => {
-                let doubt = Doubt { want, live, is_drift: false, likely: Some((known, shape)) };
+            Standing::Likely(_) | Standing::Doubtful | Standing::Outdated if told || live.deleting => {}
+            Standing::Outdated => doubts.push(Doubt { want, live, why: Why::Rules, likely: None }),
+            Standing::Likely(known) => {
+                let doubt = Doubt { want, live, why: Why::Unknown, likely: Some(known) };
                 if doubt.is_familiar(cluster) {
                     judgement.prove(id, known);
                 } else {
@@ -115,7 +144,8 @@ fn doubts<'a>(
                 }
             }
             Standing::Doubtful => {
-                doubts.push(Doubt { want, live, is_drift: known.is_some(), likely: None });
+                let why = if known.is_some() { Why::Drifted } else { Why::Unknown };
+                doubts.push(Doubt { want, live, why, likely: None });
             }
         }
     }
@@ -137,14 +167,15 @@ impl Asker<'_> {
         for (doubt, answer) in doubts.iter().zip(in_order(questions, IN_FLIGHT).await) {
             let id = &doubt.want.id;
             match answer {
-                Some(Answer::Same(known)) => {
-                    if let Some((_, shape)) = doubt.likely {
+                Some(Answer::Same(known, rewritten)) => {
+                    if let (Some(_), Some(shape)) = (doubt.likely, &doubt.live.shape) {
                         self.cluster.confirm(&id.group_kind(), &doubt.want.api_version, shape);
                     }
                     judgement.prove(id, known);
+                    judgement.rewritten.push((id.clone(), rewritten));
                 }
                 Some(Answer::Verdict(Verdict::Differs(found))) => {
-                    let verdict = contest(doubt, found, self.state, self.trigger, &mut judgement.again);
+                    let verdict = contest(doubt, found, self.state, self.trigger, judgement);
                     judgement.verdicts.insert(id.clone(), verdict);
                 }
                 Some(Answer::Verdict(verdict)) => drop(judgement.verdicts.insert(id.clone(), verdict)),
@@ -170,30 +201,43 @@ fn remembered(state: &TargetState, desired: &Desired, trigger: Trigger) -> Judge
         let same = desired.objects.get(id).is_some_and(|want| want.digest == refusal.digest);
         if same && let Some(wait) = refusal.again.checked_duration_since(now).filter(|wait| !wait.is_zero()) {
             judgement.verdicts.entry(id.clone()).or_insert_with(|| Verdict::Refused(refusal.message.clone()));
-            judgement.again = Some(judgement.again.map_or(wait, |again| again.min(wait)));
+            judgement.look_again(wait);
         }
     }
     judgement
 }
 
+/// Why an object is asked about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Why {
+    /// Nothing is remembered of it.
+    Unknown,
+    /// It is not as our last apply left it.
+    Drifted,
+    /// It is, but by rules that have changed since.
+    Rules,
+    /// It is, and its time has come.
+    Audit,
+}
+
 struct Doubt<'a> {
     want: &'a Want,
     live: &'a Live,
-    is_drift: bool,
+    why: Why,
     /// What is known of it if its shape is one that the server confirmed.
-    likely: Option<(Known, Shape)>,
+    likely: Option<Known>,
 }
 
 impl Doubt<'_> {
     fn is_familiar(&self, cluster: &Cluster) -> bool {
-        let want = self.want;
-        self.likely
-            .is_some_and(|(_, shape)| cluster.is_familiar(&want.id.group_kind(), &want.api_version, shape))
+        let (want, shape) = (self.want, self.live.shape.as_ref());
+        self.likely.is_some()
+            && shape.is_some_and(|shape| cluster.is_familiar(&want.id.group_kind(), &want.api_version, shape))
     }
 }
 
 enum Answer {
-    Same(Known),
+    Same(Known, Vec<Rewritten>),
     Verdict(Verdict),
 }
 
@@ -209,14 +253,18 @@ async fn ask(cluster: &Cluster, spec: &TargetSpec, doubt: &Doubt<'_>, mask: &Mas
     };
     match cluster.apply(&request).await {
         Ok(applied) => match (applied.live.token, doubt.live.token) {
-            (Some(predicted), Some(live)) if predicted == live => Some(Answer::Same(want.known(live, epoch))),
+            (Some(predicted), Some(live)) if predicted == live => {
+                let rewritten = applied.rewritten(&want.body, want.extract, mask);
+                Some(Answer::Same(want.known(live, epoch), rewritten))
+            }
             (_, _) => {
                 // In the version that the object is written in: two readings can only be compared in one version.
                 let live = cluster.get_in(&want.id, &want.api_version).await.ok().flatten()?;
                 if let (Some(predicted), Some(seen)) = (applied.live.token, doubt.live.token)
                     && token(&live, MANAGER) == Some(predicted)
                 {
-                    return Some(Answer::Same(want.known(seen, epoch)));
+                    let rewritten = applied.rewritten(&want.body, want.extract, mask);
+                    return Some(Answer::Same(want.known(seen, epoch), rewritten));
                 }
                 let found = applied
                     .object
@@ -238,12 +286,12 @@ fn contest(
     found: Vec<Change>,
     state: &TargetState,
     trigger: Trigger,
-    again: &mut Option<Duration>,
+    judgement: &mut Judgement,
 ) -> Verdict {
     let wait = state.fights.wait(&doubt.want.id, Instant::now());
     match wait {
-        Some(wait) if doubt.is_drift && trigger != Trigger::Manual => {
-            *again = Some(again.map_or(wait, |again| again.min(wait)));
+        Some(wait) if doubt.why == Why::Drifted && trigger != Trigger::Manual => {
+            judgement.look_again(wait);
             Verdict::Contested(found)
         }
         _ => Verdict::Differs(found),

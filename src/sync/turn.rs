@@ -23,6 +23,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
+use trueup_merge::rewrite::Rewritten;
 use trueup_merge::secrets::MaskKey;
 use trueup_model::{GroupKind, ObjectId};
 use trueup_plan::desired::Desired;
@@ -32,7 +33,7 @@ use trueup_plan::observed::{Ledger, Live, Observed, Stranger, Verdict};
 use trueup_plan::place::{Placement, Scope, Served, place};
 use trueup_plan::planning::{Action, Drift, Plan, Policy, Reason, Step, plan};
 use trueup_plan::record::{
-    BasePin, HistoryEntry, Outcome, OutcomeResult, Record, SyncStatus, TargetStatus, Trigger,
+    BasePin, HistoryEntry, Outcome, OutcomeResult, Record, RewrittenField, SyncStatus, TargetStatus, Trigger,
 };
 use trueup_plan::waves;
 
@@ -44,7 +45,7 @@ const LOOK_AGAIN: Duration = Duration::from_secs(1);
 const NEXT_WAVE: Duration = Duration::from_millis(20);
 /// Unhealthy workloads whose pods are asked for the cause.
 const EXPLAINED: usize = 3;
-/// Fields that are left to others and that a status lists at most.
+/// Fields that are left to others, or rewritten, and that a status lists at most.
 const LISTED: usize = 50;
 
 /// What a turn needs besides the target itself.
@@ -513,10 +514,21 @@ pub(super) fn learn(
     judgement: Judgement,
     unread: BTreeMap<ObjectId, Verdict>,
 ) {
+    note_rewritten(&mut state.status, &judgement.rewritten);
     observed.verdicts = judgement.verdicts;
     observed.verdicts.extend(unread);
     state.ledger.extend(judgement.proven);
     state.audited = judgement.at.or(state.audited);
+}
+
+/// Notes what admission makes of fields of objects of which this is known now.
+fn note_rewritten(status: &mut TargetStatus, found: &[(ObjectId, Vec<Rewritten>)]) {
+    for (id, fields) in found {
+        status.rewritten.retain(|field| field.object != *id);
+        let room = LISTED.saturating_sub(status.rewritten.len());
+        let named = |field: &Rewritten| RewrittenField { object: id.clone(), field: field.clone() };
+        status.rewritten.extend(fields.iter().take(room).map(named));
+    }
 }
 
 /// What became of the plan of an atomic target that cannot be carried out in full.
@@ -561,7 +573,7 @@ async fn write(
     }
     membership::grow(context.cluster, spec, state, desired).await.map_err(failed)?;
     let clock = Instant::now();
-    let orders = Orders { force: spec.force, migrate: &observed.1, stop: context.stop };
+    let orders = Orders { force: spec.force, migrate: &observed.1, mask: context.mask, stop: context.stop };
     let carried = carry(context.cluster, desired, plan, &orders).await;
     context.metrics.stage(Stage::Apply, clock.elapsed());
     remember(spec, state, desired, plan, &carried);
@@ -594,6 +606,7 @@ fn remember(spec: &TargetSpec, state: &mut TargetState, desired: &Desired, plan:
         }
     }
     state.ledger.extend(carried.known.iter().cloned());
+    note_rewritten(&mut state.status, &carried.rewritten);
     for (id, fields) in &carried.immutable {
         if let Some(want) = desired.objects.get(id) {
             state.immutable.insert(id.clone(), (want.digest, fields.clone()));
@@ -628,8 +641,14 @@ async fn conclude(
         status.wanted_revision =
             if status.revision == revision { String::new() } else { revision.to_owned() };
     }
-    let unwell = unhealthy.first().filter(|_| message.is_empty());
-    status.message = unwell.map_or(message, |object| format!("{}: {}", object.id, object.health.message));
+    status.rewritten.retain(|field| desired.objects.contains_key(&field.object));
+    status.message = if !message.is_empty() {
+        message
+    } else if let Some(unwell) = unhealthy.first() {
+        format!("{}: {}", unwell.id, unwell.health.message)
+    } else {
+        rewritten_message(&status.rewritten)
+    };
     status.sync = sync;
     status.errors = errors;
     status.drift = drift;
@@ -658,6 +677,16 @@ async fn conclude(
         plan.steps.iter().filter_map(|step| look_again(step, &outcomes)).min()
     };
     Done { status, outcomes, again, drift: Vec::new() }
+}
+
+// The cluster is as Git says, as far as it lets itself be: that is Synced, and worth a word.
+fn rewritten_message(fields: &[RewrittenField]) -> String {
+    let Some(first) = fields.first() else { return String::new() };
+    let more = match fields.len() - 1 {
+        0 => String::new(),
+        more => format!(" (and {more} more)"),
+    };
+    format!("{}: {} is rewritten on admission{more}", first.object, first.field.field)
 }
 
 // What is waited for comes as a trigger of its own; only what may have come already is looked for at once.

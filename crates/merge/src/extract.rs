@@ -6,8 +6,8 @@
 //! taken, so that it can be kept beside each watched object without the object.
 //!
 //! fieldsV1 does not say whether a field that it lists without anything below is one whole (an atomic list or map), or one
-//! of which nothing below is owned. That depends on the schema, so [`shape`] says where an object leaves it open: whoever
-//! knows it of one object of a kind knows it of all that have the same shape.
+//! of which nothing below is owned. That depends on the schema, so [`shape`] says in which places an object leaves it open:
+//! whoever knows it of a place in one object of a kind knows it of that place in all of them.
 //!
 //! What the server normalises (quantities, `stringData`, dropped empty fields) does not come out equal: that proves
 //! nothing, and asking the server is the only way to know.
@@ -17,12 +17,13 @@ use crate::managed::applied_by;
 use crate::token::{Hash128, Hasher};
 use serde_json::Map;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use trueup_model::{Segment, Value};
 
 /// Hash of an object as somebody wrote it: without the fields that only the server sets.
 pub type Extract = Hash128;
-/// Hash of the places of an object at which only its schema says what an apply of it owns.
-pub type Shape = Hash128;
+/// The places of an object at which only its schema says what an apply of it owns, as hashes in order.
+pub type Shape = Arc<[u64]>;
 
 // Server-side apply never records these. Source: `stripmeta.go` of k8s.io/apimachinery.
 const UNRECORDED: [&str; 9] = [
@@ -65,17 +66,18 @@ pub fn wanted(desired: &Value) -> Extract {
     hash.finish()
 }
 
-/// Hash of the places at which only the schema says whether what the manager owns is what an apply would own; `None` where
-/// there are none, and the object speaks for itself.
+/// The places at which only the schema says whether what the manager owns is what an apply would own; `None` where there
+/// are none, and the object speaks for itself.
 pub fn shape(live: &Value, manager: &str) -> Option<Shape> {
     let fields = applied_by(live, manager)?.get("fieldsV1")?.as_object()?;
     let mut places = BTreeSet::new();
     open_places(Some(live), fields, &mut String::new(), &mut places);
-    let mut hash = Hasher::default();
-    for place in &places {
+    let number = |place: &String| {
+        let mut hash = Hasher::default();
         hash.text(place);
-    }
-    (!places.is_empty()).then(|| hash.finish())
+        hash.finish().start()
+    };
+    (!places.is_empty()).then(|| places.iter().map(number).collect())
 }
 
 fn open_places(
@@ -316,6 +318,27 @@ mod tests {
             },
             false,
         );
+    }
+
+    #[test]
+    fn objects_have_places_in_common_whatever_else_they_have() {
+        let places = |edit: &dyn Fn(&mut Value)| {
+            let mut live = live();
+            edit(&mut live);
+            shape(&live, "trueup").map_or_else(Vec::new, |shape| shape.to_vec())
+        };
+        let all = places(&|_| {});
+        let fewer = places(&|live| {
+            let spec = &mut live["metadata"]["managedFields"][0]["fieldsV1"]["f:spec"];
+            drop(spec.as_object_mut().unwrap().remove("f:selector"));
+        });
+        assert_eq!(all.len(), 2, "the selector, and the arguments");
+        assert!(fewer.len() == 1 && all.contains(&fewer[0]));
+        let renamed = places(&|live| {
+            let text = live.to_string().replace("web", "other");
+            *live = serde_json::from_str(&text).unwrap();
+        });
+        assert_eq!(renamed, all, "the names of items do not count");
     }
 
     #[test]

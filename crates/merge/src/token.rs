@@ -14,6 +14,13 @@ use trueup_model::Value;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Hash128([u8; 16]);
 
+impl Hash128 {
+    /// The first half of it.
+    pub(crate) fn start(self) -> u64 {
+        self.0.iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte))
+    }
+}
+
 /// Hash of an object as wanted, and of all else that decides what an apply of it means.
 pub type Digest = Hash128;
 /// Hash of what a field manager owns of a live object: uid, its managedFields entry, the values at the paths that it lists.

@@ -5,7 +5,7 @@ use crate::observed::{Known, Live};
 use crate::order::{Stage, stage};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use trueup_merge::extract::{Extract, Shape};
+use trueup_merge::extract::Extract;
 use trueup_merge::token::{Digest, Token};
 use trueup_model::{GroupKind, ObjectId, Origin};
 
@@ -67,14 +67,17 @@ impl Want {
 
     /// What can be said of a live member without asking the server, whose rules have the number `epoch` now.
     pub fn standing(&self, live: &Live, known: Option<&Known>, epoch: u64) -> Standing {
+        let by_itself = |otherwise| match (self.likeness(live, epoch), &live.shape) {
+            (Some(known), None) => Standing::Evident(known),
+            (Some(known), Some(_)) => Standing::Likely(known),
+            (None, _) => otherwise,
+        };
         match known {
-            None => match (self.likeness(live, epoch), live.shape) {
-                (Some(known), None) => Standing::Evident(known),
-                (Some(known), Some(shape)) => Standing::Likely(known, shape),
-                (None, _) => Standing::Doubtful,
-            },
+            None => by_itself(Standing::Doubtful),
             Some(known) if known.digest != self.digest => Standing::ChangedInGit,
             Some(known) if live.token != Some(known.token) => Standing::Doubtful,
+            // Remembered without rules, by a trueup that knew of none: what a start without a ledger takes for proof is proof.
+            Some(known) if epoch != 0 && known.epoch == 0 => by_itself(Standing::Outdated),
             Some(known) if epoch != 0 && known.epoch != epoch => Standing::Outdated,
             Some(_) => Standing::AsApplied,
         }
@@ -86,8 +89,9 @@ impl Want {
 pub enum Standing {
     /// Nothing is remembered of it, and the object itself proves that it is as it should be.
     Evident(Known),
-    /// The same, provided that objects of this kind and shape are what an apply makes of them: see [`Shape`].
-    Likely(Known, Shape),
+    /// The same, provided that in the places of its shape objects of this kind are what an apply makes of them: see
+    /// [`Shape`](trueup_merge::extract::Shape).
+    Likely(Known),
     /// It is as our last apply left it, and Git still wants that.
     AsApplied,
     /// The same, but by other rules than those in force: a schema, a webhook or an admission policy has changed since.
@@ -103,7 +107,7 @@ impl Standing {
     pub fn is_proven(self) -> bool {
         match self {
             Self::Evident(_) | Self::AsApplied => true,
-            Self::Likely(_, _) | Self::Outdated | Self::ChangedInGit | Self::Doubtful => false,
+            Self::Likely(_) | Self::Outdated | Self::ChangedInGit | Self::Doubtful => false,
         }
     }
 }
@@ -136,4 +140,62 @@ pub struct Desired {
     pub defines: BTreeSet<GroupKind>,
     /// Those of the objects that leave fields to others.
     pub loose: BTreeSet<ObjectId>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::health::Health;
+    use trueup_merge::token::digest;
+
+    fn want() -> Want {
+        let hash = |text: &str| digest(text.as_bytes(), "", "", 0);
+        Want {
+            id: ObjectId {
+                group: String::new(),
+                kind: "ConfigMap".into(),
+                namespace: "shop".into(),
+                name: "web".into(),
+            },
+            api_version: "v1".into(),
+            body: Arc::from(&b"{}"[..]),
+            digest: hash("wanted"),
+            extract: hash("as wanted"),
+            origin: Origin::default(),
+            wave: 0,
+            recreate: false,
+            needs: Vec::new(),
+            leave: Vec::new(),
+        }
+    }
+
+    fn live(extract: &str, places: &[u64]) -> Live {
+        let hash = |text: &str| digest(text.as_bytes(), "", "", 0);
+        Live {
+            uid: "u".into(),
+            resource_version: "7".into(),
+            token: Some(hash("live")),
+            extract: Some(hash(extract)),
+            shape: (!places.is_empty()).then(|| places.into()),
+            health: Health::healthy(),
+            deleting: false,
+            keep: false,
+        }
+    }
+
+    #[test]
+    fn other_rules_are_a_doubt_and_unknown_ones_leave_it_to_the_object() {
+        let want = want();
+        let of = |live: &Live, epoch: u64| {
+            let known = want.known(live.token.unwrap(), epoch);
+            want.standing(live, Some(&known), 5)
+        };
+        let (alike, open, other) = (live("as wanted", &[]), live("as wanted", &[1]), live("defaulted", &[]));
+        assert_eq!(of(&alike, 5), Standing::AsApplied);
+        assert_eq!(of(&alike, 4), Standing::Outdated);
+        assert!(matches!(of(&alike, 0), Standing::Evident(known) if known.epoch == 5));
+        assert!(matches!(of(&open, 0), Standing::Likely(_)));
+        assert_eq!(of(&other, 0), Standing::Outdated);
+        assert_eq!(of(&other, 5), Standing::AsApplied);
+    }
 }

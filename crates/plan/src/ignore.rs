@@ -4,6 +4,7 @@ use crate::desired::{Desired, Want};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
+use trueup_merge::canonical::canonical;
 use trueup_merge::extract::wanted;
 use trueup_merge::leave::{Loose, fit};
 use trueup_merge::pattern::FieldPattern;
@@ -176,7 +177,7 @@ impl Want {
         let body = fitted.value.to_string().into_bytes();
         let want = Self {
             digest: digest(&body, manager, "", 0),
-            extract: wanted(&fitted.value),
+            extract: wanted(&canonical(&fitted.value)),
             body: body.into(),
             ..self.clone()
         };

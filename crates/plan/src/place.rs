@@ -9,6 +9,7 @@ use crate::ignore::{IgnoreRule, loosen, scales};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use std::collections::BTreeMap;
+use trueup_merge::canonical::canonical;
 use trueup_merge::extract::wanted;
 use trueup_merge::secrets::is_secret;
 use trueup_merge::token::digest;
@@ -213,7 +214,7 @@ fn add(desired: &mut Desired, id: ObjectId, wave: i32, mut manifest: Manifest, p
     let want = Want {
         api_version: manifest.api_version().to_owned(),
         digest: digest(&body, placement.manager, "", 0),
-        extract: wanted(&manifest.value),
+        extract: wanted(&canonical(&manifest.value)),
         body: body.into(),
         origin: manifest.origin,
         wave,

@@ -7,6 +7,7 @@ use crate::planning::Action;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use trueup_merge::rewrite::Rewritten;
 use trueup_model::{ObjectId, Origin};
 
 /// How a target stands to Git. The words are Argo CD's.
@@ -112,6 +113,17 @@ pub struct DriftedField {
     pub since: Option<String>,
 }
 
+/// A field of ours that did not become what was sent: a mutating webhook or admission policy rewrites it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RewrittenField {
+    /// The object.
+    pub object: ObjectId,
+    /// The field, what Git says and what became of it.
+    #[serde(flatten)]
+    pub field: Rewritten,
+}
+
 /// One object of a target and how it is doing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -149,7 +161,7 @@ impl fmt::Display for BasePin {
 }
 
 /// How a target stands: what `trueup status` shows.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct TargetStatus {
     /// `web@staging`, or `web@staging/eu-1`.
@@ -178,7 +190,7 @@ pub struct TargetStatus {
     pub drifted: usize,
     /// When it was last synced in full.
     pub last_sync: Option<Timestamp>,
-    /// Why it is not Synced and Healthy; empty when it is.
+    /// Why it is not Synced and Healthy, or what else is worth knowing; empty where nothing is.
     pub message: String,
     /// Whether trueup leaves it alone for now.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
@@ -192,6 +204,9 @@ pub struct TargetStatus {
     /// Fields that are left to others as they are.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub ignored: Vec<IgnoredField>,
+    /// Fields that admission rewrites each time that they are applied.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub rewritten: Vec<RewrittenField>,
     /// Objects that should be deleted and are not: held, or waiting.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub prune_pending: Vec<ObjectId>,

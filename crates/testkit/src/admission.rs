@@ -18,8 +18,9 @@ use crate::port::Port;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Says by an object that is to be stored which JSON patch (RFC 6902) is made of it.
-type Change = dyn Fn(&Value) -> Value + Send + Sync;
+/// Says by the path that was asked (`/` unless a configuration adds to the address) and by an object that is to be stored which
+/// JSON patch (RFC 6902) is made of it.
+type Change = dyn Fn(&str, &Value) -> Value + Send + Sync;
 
 /// A running webhook; it ends with the value. While it is registered and not running, what it is asked about is refused.
 pub struct AdmissionWebhook {
@@ -31,7 +32,7 @@ pub struct AdmissionWebhook {
 
 impl AdmissionWebhook {
     /// Starts a webhook that changes objects as `change` says.
-    pub fn start(change: impl Fn(&Value) -> Value + Send + Sync + 'static) -> Result<Self> {
+    pub fn start(change: impl Fn(&str, &Value) -> Value + Send + Sync + 'static) -> Result<Self> {
         let authority = Authority::new()?;
         let config = authority.loopback()?.server_config()?;
         let port = Port::claim()?;
@@ -76,7 +77,7 @@ fn answer(stream: TcpStream, config: Arc<ServerConfig>, change: &Change) -> Resu
     let mut connection = StreamOwned::new(ServerConnection::new(config)?, stream);
     if let Some(request) = Incoming::read(&mut connection)? {
         let review: Value = serde_json::from_slice(&request.body).context("a review is JSON")?;
-        let patch = change(&review["request"]["object"]).to_string();
+        let patch = change(&request.path, &review["request"]["object"]).to_string();
         let response = json!({"uid": review["request"]["uid"], "allowed": true, "patchType": "JSONPatch",
             "patch": BASE64_STANDARD.encode(patch)});
         let review =

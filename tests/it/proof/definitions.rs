@@ -3,7 +3,10 @@
 use super::random::Random;
 use serde_json::{Value, json};
 
+/// The group of the kind whose schema stands still.
 pub(super) const GROUP: &str = "proof.trueup.dev";
+/// The group of the kind whose rules change.
+pub(super) const CHANGING: &str = "changing.trueup.dev";
 
 /// The schema of `spec`. What tests change of it is changed in the result.
 pub(super) fn spec_schema() -> Value {
@@ -35,22 +38,22 @@ pub(super) fn spec_schema() -> Value {
 }
 
 /// The definition of `kind`, served as `v1` (stored) and `v1beta1`, without conversion.
-pub(super) fn definition(kind: &str, spec: &Value) -> Value {
+pub(super) fn definition(group: &str, kind: &str, spec: &Value) -> Value {
     let plural = format!("{}s", kind.to_lowercase());
     let schema = json!({"openAPIV3Schema": {"type": "object", "properties": {"spec": spec, "status": {"type": "object", "x-kubernetes-preserve-unknown-fields": true}}}});
     let version = |name: &str, stored: bool| {
         json!({"name": name, "served": true, "storage": stored, "schema": schema,
             "subresources": {"status": {}, "scale": {"specReplicasPath": ".spec.replicas", "statusReplicasPath": ".status.replicas"}}})
     };
-    json!({"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": {"name": format!("{plural}.{GROUP}")},
-        "spec": {"group": GROUP, "scope": "Namespaced", "names": {"kind": kind, "plural": plural, "singular": kind.to_lowercase(), "listKind": format!("{kind}List")},
+    json!({"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": {"name": format!("{plural}.{group}")},
+        "spec": {"group": group, "scope": "Namespaced", "names": {"kind": kind, "plural": plural, "singular": kind.to_lowercase(), "listKind": format!("{kind}List")},
             "versions": [version("v1", true), version("v1beta1", false)]}})
 }
 
 /// An object of `kind` with all that the schema has.
-pub(super) fn manifest(kind: &str, random: &mut Random) -> Value {
+pub(super) fn manifest(group: &str, kind: &str, random: &mut Random) -> Value {
     let version = *random.pick(&["v1", "v1", "v1beta1"]);
-    json!({"apiVersion": format!("{GROUP}/{version}"), "kind": kind, "metadata": {"labels": {"a": "b"}, "annotations": {"n": "1"}, "finalizers": ["example.com/a", "example.com/b"]},
+    json!({"apiVersion": format!("{group}/{version}"), "kind": kind, "metadata": {"labels": {"a": "b"}, "annotations": {"n": "1"}, "finalizers": ["example.com/a", "example.com/b"]},
         "spec": {
             "plain": ["a", "b", "a"], "atomic": [{"name": "a", "value": "1"}, {"name": "b"}], "set": ["x", "y", "a/<b>&"], "numbers": [3, 1, 2],
             "map": [{"name": "a", "value": "1", "inner": ["p", "q"]}, {"name": "b", "mode": "manual"}, {"name": "é<&>\"\\", "value": ""}],

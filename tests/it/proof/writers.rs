@@ -14,7 +14,10 @@ const APPLY: &str = "application/apply-patch+yaml";
 /// A way to write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Way {
+    /// Nobody has written since our apply.
     Nothing,
+    /// Git wants something else.
+    Commit,
     Update,
     Merge,
     Strategic,
@@ -32,10 +35,17 @@ pub(super) enum Way {
     OtherVersion,
     ApplyInOtherVersion,
     Touch,
+    /// The schema was changed.
+    Schema,
+    /// A mutating webhook came, changed or went.
+    Webhook,
+    /// A mutating admission policy came, changed or went.
+    Policy,
 }
 
+/// What may befall a single object after it was applied.
 pub(super) const WAYS: [Way; 18] = [
-    Way::Nothing,
+    Way::Commit,
     Way::Update,
     Way::Merge,
     Way::Strategic,
@@ -76,7 +86,7 @@ pub(super) async fn write(
         Some(server.send(method, &path, kind, Some(&body)).await.0)
     };
     match way {
-        Way::Nothing => None,
+        Way::Nothing | Way::Commit | Way::Schema | Way::Webhook | Way::Policy => None,
         Way::Touch => send("PUT", by("toucher"), JSON, (*live).clone()).await,
         Way::Update => send("PUT", by("updater"), JSON, disturbed(live, wanted, random)).await,
         Way::UpdateAsUs => send("PUT", by("trueup"), JSON, disturbed(live, wanted, random)).await,

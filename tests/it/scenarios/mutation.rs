@@ -61,15 +61,61 @@ fn an_object_that_a_webhook_completes_is_synced_and_left_in_peace() {
     let plane = plane();
     let world = World::on(&plane, "webhook");
     let webhook =
-        AdmissionWebhook::start(|_| json!([{"op": "add", "path": "/data/stamp", "value": "set"}])).unwrap();
+        AdmissionWebhook::start(|_, _| json!([{"op": "add", "path": "/data/stamp", "value": "set"}]))
+            .unwrap();
+    register_webhook(&plane, &world, &webhook);
+    check(world, &plane);
+}
+
+/// Has the webhook asked about members of the world; gives the registration's name.
+fn register_webhook(plane: &ControlPlane, world: &World, webhook: &AdmissionWebhook) -> String {
     let name = format!("{}.example.com", world.namespace.name());
     let configuration = json!({"apiVersion": "admissionregistration.k8s.io/v1", "kind": "MutatingWebhookConfiguration",
         "metadata": {"name": name}, "webhooks": [{"name": name, "clientConfig": webhook.client_config(),
-            "rules": rules(), "namespaceSelector": only_in(&world), "sideEffects": "None", "admissionReviewVersions": ["v1"],
+            "rules": rules(), "namespaceSelector": only_in(world), "sideEffects": "None", "admissionReviewVersions": ["v1"],
             "objectSelector": {"matchExpressions": [{"key": "applyset.kubernetes.io/part-of", "operator": "Exists"}]}}]});
-    register(&plane, "mutatingwebhookconfigurations", &configuration);
+    register(plane, "mutatingwebhookconfigurations", &configuration);
+    // The API server follows its own configuration with a delay.
     std::thread::sleep(Duration::from_secs(2));
-    check(world, &plane);
+    name
+}
+
+#[test]
+fn a_field_that_a_webhook_rewrites_is_named_and_not_fought_over() {
+    let plane = plane();
+    let mut world = World::on(&plane, "rewritten");
+    let rewrite = |_: &str, object: &Value| match object.pointer("/data/value") {
+        Some(_) => json!([{"op": "replace", "path": "/data/value", "value": "theirs"}]),
+        None => json!([]),
+    };
+    let webhook = AdmissionWebhook::start(rewrite).unwrap();
+    let name = register_webhook(&plane, &world, &webhook);
+    let first = world.repo.commit(&[("app/a.yaml", &config_map("a", "1"))], "first").unwrap();
+    world.start();
+    let names_it = |world: &World, revision: &str, wanted: &str| {
+        let status = world.synced(revision);
+        let message = status["message"].as_str().unwrap_or_default();
+        assert!(message.ends_with("/a: data.value is rewritten on admission"), "{message}");
+        let field = &status["rewritten"][0];
+        assert_eq!(
+            [&field["field"], &field["pointer"], &field["wanted"], &field["found"]],
+            ["data.value", "/data/value", wanted, "theirs"]
+        );
+        assert_eq!(data(world, "a")["value"], "theirs");
+    };
+    names_it(&world, &first, "1");
+    assert_eq!(asked(&world, &plane), Vec::<String>::new(), "what cannot be won is not fought over");
+    let second = world.repo.commit(&[("app/a.yaml", &config_map("a", "2"))], "second").unwrap();
+    names_it(&world, &second, "2");
+    world.kill();
+    world.start();
+    names_it(&world, &second, "2");
+    assert_eq!(asked(&world, &plane), Vec::<String>::new(), "nor after a restart");
+    plane.api().delete(&format!("{REGISTRATION}/mutatingwebhookconfigurations/{name}")).unwrap();
+    world.holds("Git is followed as soon as nobody is in the way", |world| data(world, "a")["value"] == "2");
+    world.until("nothing is rewritten any more", |status| {
+        status["sync"] == "Synced" && status["message"] == "" && status.get("rewritten").is_none()
+    });
 }
 
 #[test]

@@ -1,0 +1,139 @@
+//! Quantities (`1500m`, `1Gi`) as the API server writes them back.
+//!
+//! Source: `resource.Quantity` of k8s.io/apimachinery, whose canonical form has the largest suffix of the same family with which
+//! no fraction is left.
+
+const BINARY: [&str; 7] = ["", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"];
+const DECIMAL: [(&str, i32); 10] =
+    [("n", -9), ("u", -6), ("m", -3), ("", 0), ("k", 3), ("M", 6), ("G", 9), ("T", 12), ("P", 15), ("E", 18)];
+
+/// Which suffixes a quantity is written with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Family {
+    Binary,
+    Decimal,
+    Exponent,
+}
+
+/// A number in billionths.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Quantity {
+    billionths: i128,
+    family: Family,
+}
+
+/// The quantity as the API server writes it; `None` where the text is none, or one too large or fine to be sure.
+pub fn canonical(text: &str) -> Option<String> {
+    let quantity = parse(text)?;
+    let Quantity { billionths, family } = quantity;
+    let one = 10i128.pow(9);
+    // Below 1024, and where a fraction is left, binary suffixes give way to decimal ones.
+    let small = billionths.abs() < 1024 * one;
+    match family {
+        Family::Binary if !small && billionths % one == 0 => {
+            let (mut number, mut suffix) = (billionths / one, 0);
+            while number % 1024 == 0 && suffix + 1 < BINARY.len() {
+                (number, suffix) = (number / 1024, suffix + 1);
+            }
+            Some(format!("{number}{}", BINARY[suffix]))
+        }
+        Family::Binary | Family::Decimal => {
+            if billionths == 0 {
+                return Some("0".to_owned());
+            }
+            let largest = DECIMAL.iter().rev().find_map(|(suffix, power)| {
+                let unit = 10i128.pow(u32::try_from(power + 9).ok()?);
+                (billionths % unit == 0).then(|| format!("{}{suffix}", billionths / unit))
+            });
+            largest
+        }
+        // Rare, and written in ways of its own.
+        Family::Exponent => None,
+    }
+}
+
+/// Whether both are quantities, and the same one.
+pub fn equal(one: &str, other: &str) -> bool {
+    match (parse(one), parse(other)) {
+        (Some(one), Some(other)) => one.billionths == other.billionths,
+        (_, _) => false,
+    }
+}
+
+fn parse(text: &str) -> Option<Quantity> {
+    let (sign, rest) = match text.strip_prefix('-') {
+        Some(rest) => (-1, rest),
+        None => (1, text.strip_prefix('+').unwrap_or(text)),
+    };
+    let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len());
+    let (number, suffix) = rest.split_at(end);
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+    (!(whole.is_empty() && fraction.is_empty()) && !fraction.contains('.')).then_some(())?;
+    let digits: i128 = format!("0{whole}{fraction}").parse().ok()?;
+    let places = i32::try_from(fraction.len()).ok()?;
+    let (numerator, power, family) = unit(suffix)?;
+    let scaled = digits.checked_mul(numerator)?;
+    // In billionths; what is finer is rounded by the server and left alone here.
+    let power = power - places + 9;
+    let billionths = if power >= 0 {
+        scaled.checked_mul(10i128.checked_pow(u32::try_from(power).ok()?)?)?
+    } else {
+        let unit = 10i128.checked_pow(u32::try_from(-power).ok()?)?;
+        (scaled % unit == 0).then_some(scaled / unit)?
+    };
+    Some(Quantity { billionths: sign * billionths, family })
+}
+
+/// What a suffix multiplies by: a number and a power of ten.
+fn unit(suffix: &str) -> Option<(i128, i32, Family)> {
+    if let Some((_, power)) = DECIMAL.iter().find(|(known, _)| *known == suffix) {
+        return Some((1, *power, Family::Decimal));
+    }
+    if let Some(place) = BINARY.iter().position(|known| *known == suffix) {
+        return Some((1024i128.pow(u32::try_from(place).ok()?), 0, Family::Binary));
+    }
+    let exponent = suffix.strip_prefix(['e', 'E'])?;
+    Some((1, exponent.parse().ok().filter(|power: &i32| power.abs() <= 18)?, Family::Exponent))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quantity_is_written_as_the_api_server_writes_it() {
+        for (text, expected) in [
+            ("1", "1"),
+            ("1000m", "1"),
+            ("0.5", "500m"),
+            ("1.5", "1500m"),
+            ("0.1", "100m"),
+            (".5", "500m"),
+            ("1024Mi", "1Gi"),
+            ("0.5Gi", "512Mi"),
+            ("1.5Gi", "1536Mi"),
+            ("64M", "64M"),
+            ("1000M", "1G"),
+            ("1000", "1k"),
+            ("1024", "1024"),
+            ("1024Ki", "1Mi"),
+            ("1Ki", "1Ki"),
+            ("0", "0"),
+            ("0Mi", "0"),
+            ("-500m", "-500m"),
+            ("100000u", "100m"),
+            ("0.5Ki", "512"),
+        ] {
+            assert_eq!(canonical(text).as_deref(), Some(expected), "{text}");
+        }
+        for none in ["", "m", "1x", "1.2.3", "1e3", "1 Gi", "0.0000000001", "abc", "."] {
+            assert_eq!(canonical(none), None, "{none}");
+        }
+    }
+
+    #[test]
+    fn quantities_are_equal_by_value() {
+        assert!(equal("1000m", "1") && equal("1Gi", "1024Mi") && equal("1e3", "1k"));
+        assert!(!equal("1", "2") && !equal("a", "a") && !equal("1G", "1Gi"));
+    }
+}
