@@ -2,13 +2,14 @@
 //!
 //! The code map, in the direction that data flows: [`config`] says what to do; [`source`] turns a repository into a
 //! commit and its tree; [`render`] turns the tree into objects; [`cluster`] observes and applies them; [`sync`] is the
-//! only place that puts these stages in order; [`store`] keeps what was done; [`web`] and [`cli`] show it. Decisions are
+//! only place that puts these stages in order; [`store`] keeps what was done; [`web`] and [`cli`] show it; [`demo`] plays with all of it. Decisions are
 //! made in the crates `trueup-plan` and `trueup-merge`, which touch nothing.
 
 mod bounded;
 pub mod cli;
 pub mod cluster;
 pub mod config;
+pub mod demo;
 pub mod render;
 pub mod source;
 pub mod store;

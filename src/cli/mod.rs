@@ -6,6 +6,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr)] // This is where trueup speaks.
 
 mod completions;
+mod demo;
 mod diff;
 mod drift;
 mod history;
@@ -90,6 +91,7 @@ enum Command {
     Schema(schema::Schema),
     Version(version::Version),
     Completions(completions::Completions),
+    Demo(demo::Demo),
 }
 
 /// How a command ended, when it ended well.
@@ -168,6 +170,7 @@ impl Command {
             Self::Schema(schema) => schema.run(out),
             Self::Version(version) => version.run(session, out),
             Self::Completions(completions) => completions.run(out),
+            Self::Demo(demo) => demo.run().await,
         }
     }
 }

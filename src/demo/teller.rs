@@ -1,0 +1,29 @@
+//! How the play is told: titles, what is typed, what held.
+
+use clap::builder::styling::{AnsiColor, Style};
+use std::fmt::Display;
+
+fn say(style: Style, text: impl Display) {
+    anstream::println!("{style}{text}{style:#}");
+}
+
+/// The name of an act.
+pub(super) fn title(text: impl Display) {
+    anstream::println!();
+    say(Style::new().bold(), format_args!("== {text}"));
+}
+
+/// Something to know.
+pub(super) fn note(text: impl Display) {
+    anstream::println!("{text}");
+}
+
+/// A command as a person would type it.
+pub(super) fn typed(text: impl Display) {
+    say(Style::new().dimmed(), format_args!("$ {text}"));
+}
+
+/// What was shown to hold.
+pub(super) fn good(text: impl Display) {
+    say(AnsiColor::Green.on_default(), format_args!("✓ {text}"));
+}
