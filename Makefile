@@ -1,6 +1,6 @@
 # What people run. CI runs the same: see .ci/run.
 #
-#   make demo                 a control plane, a repository, commits, drift: trueup at work, in a few minutes
+#   make demo                 the play of `trueup demo`, on a real control plane
 #   make demo CONTEXT=kind    the same in a cluster of yours, reached by that context of your kubeconfig
 #   make test                 all tests, on a control plane that is built once
 #   make fuzz                random kustomizations against the real kustomize; SEED and TREES say where to begin and how many

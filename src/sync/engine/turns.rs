@@ -271,7 +271,8 @@ impl Core {
         if settled && !was_settled {
             for (name, other) in &self.setup().targets {
                 if other.depends_on.contains(&spec.name) {
-                    self.push(name, Trigger::Configuration, Duration::ZERO);
+                    // What it waited with is a commit.
+                    self.push(name, Trigger::Commit, Duration::ZERO);
                 }
             }
         }
