@@ -26,7 +26,7 @@ const STREAM_SILENCE: Duration = Duration::from_secs(20);
 /// A watch is asked for this long: each new one is a request.
 pub(super) const WATCH_SECONDS: u64 = 1500;
 /// Bookmarks come about once a minute; a connection that is silent for longer than this is given up and taken up again.
-pub(super) const WATCH_SILENCE: Duration = Duration::from_secs(240);
+pub(super) const WATCH_SILENCE: Duration = Duration::from_mins(4);
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// How often a kind that may not be watched is tried again.

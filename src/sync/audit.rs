@@ -16,6 +16,7 @@ pub struct Audit(pub Duration);
 
 impl Audit {
     /// The same for a cluster with so many objects.
+    #[must_use]
     pub fn among(self, objects: usize) -> Self {
         let each = Duration::from_hours(1).as_millis() / u128::from(IN_AN_HOUR);
         let shortest = each.saturating_mul(objects as u128);

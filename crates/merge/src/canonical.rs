@@ -69,6 +69,7 @@ fn words_of(version: &str, kind: &str) -> Option<fn(&mut Value)> {
         },
         ("discovery.k8s.io/v1", "EndpointSlice") => |object| {
             each(object.get_mut("endpoints"), |endpoint| default(endpoint, "conditions", Map::new().into()));
+            ports(object.get_mut("ports"));
         },
         ("rbac.authorization.k8s.io/v1", "RoleBinding" | "ClusterRoleBinding") => {
             |object| each(object.get_mut("subjects"), subject)
@@ -84,7 +85,7 @@ fn words_of(version: &str, kind: &str) -> Option<fn(&mut Value)> {
                     default(constraints, "objectSelector", Map::new().into());
                     each(constraints.get_mut("resourceRules"), |rule| default(rule, "scope", "*".into()));
                     each(constraints.get_mut("excludeResourceRules"), |rule| {
-                        default(rule, "scope", "*".into())
+                        default(rule, "scope", "*".into());
                     });
                 }
             }

@@ -41,11 +41,10 @@ pub fn canonical(text: &str) -> Option<String> {
             if billionths == 0 {
                 return Some("0".to_owned());
             }
-            let largest = DECIMAL.iter().rev().find_map(|(suffix, power)| {
+            DECIMAL.iter().rev().find_map(|(suffix, power)| {
                 let unit = 10i128.pow(u32::try_from(power + 9).ok()?);
                 (billionths % unit == 0).then(|| format!("{}{suffix}", billionths / unit))
-            });
-            largest
+            })
         }
         // Rare, and written in ways of its own.
         Family::Exponent => None,
@@ -68,7 +67,8 @@ fn parse(text: &str) -> Option<Quantity> {
     let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len());
     let (number, suffix) = rest.split_at(end);
     let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
-    (!(whole.is_empty() && fraction.is_empty()) && !fraction.contains('.')).then_some(())?;
+    let is_number = !whole.is_empty() || !fraction.is_empty();
+    (is_number && !fraction.contains('.')).then_some(())?;
     let digits: i128 = format!("0{whole}{fraction}").parse().ok()?;
     let places = i32::try_from(fraction.len()).ok()?;
     let (numerator, power, family) = unit(suffix)?;

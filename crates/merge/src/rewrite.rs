@@ -51,11 +51,11 @@ struct Comparison<'a> {
 
 impl Comparison<'_> {
     /// Below a place of which parts are owned.
-    fn owned(&mut self, at: &FieldPath, sent: &Value, live: Option<&Value>, set: &FieldSet) {
-        if set.children.is_empty() {
+    fn owned(&mut self, at: &FieldPath, sent: &Value, live: Option<&Value>, fields: &FieldSet) {
+        if fields.children.is_empty() {
             return self.whole(at, sent, live);
         }
-        for (element, below) in &set.children {
+        for (element, below) in &fields.children {
             let Ok(step) = segment(element) else { continue };
             let (sent, live) = (child(sent, &step), live.and_then(|live| child(live, &step)));
             let Some(sent) = sent else { continue };

@@ -54,7 +54,10 @@ fn child<'v>(value: &'v Value, step: &Segment) -> Option<&'v Value> {
     let items = || value.as_array().into_iter().flatten();
     match step {
         Segment::Field(name) => value.get(name),
-        Segment::Key(keys) => items().find(|item| has_keys(item, keys)),
+        Segment::Key(keys) => {
+            let exact = |item: &&Value| keys.iter().all(|(name, wanted)| item.get(name) == Some(wanted));
+            items().find(exact).or_else(|| items().find(|item| has_keys(item, keys)))
+        }
         Segment::Value(wanted) => items().find(|item| *item == wanted),
         Segment::Index(index) => value.get(index),
     }

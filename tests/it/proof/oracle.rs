@@ -137,16 +137,25 @@ fn lost(before: &Value, after: &Value, sent: &Value, live: &Value) -> Option<Exe
         let has = fields(after.iter().find(|other| who(other) == who(entry)));
         has.difference(&had).is_empty().then_some(())?;
         for path in had.difference(&has).leaves() {
-            if at(live, &path).is_none() && at(sent, &path).is_none() {
+            let (wanted, found) = (at(sent, &path), at(live, &path));
+            if found.is_none() && wanted.is_none_or(says_nothing) {
                 continue;
             }
-            let is_rewritten =
-                touches(live, &path) && at(sent, &path).is_some() && at(sent, &path) != at(live, &path);
+            let is_rewritten = touches(live, &path) && wanted.is_some() && wanted != found;
             is_rewritten.then_some(())?;
             exempt = Exempt::Claims;
         }
     }
     Some(exempt)
+}
+
+fn says_nothing(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Array(items) => items.is_empty(),
+        Value::Object(fields) => fields.is_empty(),
+        Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
+    }
 }
 
 fn at<'v>(value: &'v Value, path: &FieldPath) -> Option<&'v Value> {

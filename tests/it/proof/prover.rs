@@ -327,7 +327,7 @@ impl Prover {
             tally.note_unproven(&subject.want.id.kind, &causes::cause(&sent, &live));
         }
         if subject.ordinary && way == Way::Nothing {
-            tally.note_ordinary(row);
+            tally.note_ordinary(&format!("{} {}", subject.want.api_version, subject.want.id.kind), row);
         }
         if same {
             // What trueup learns from the answer.

@@ -17,7 +17,7 @@ const KIND: &str = "Changing";
 const VERSIONS: [&str; 2] = ["changing.trueup.dev/v1", "changing.trueup.dev/v1beta1"];
 const OBJECTS: usize = 12;
 /// Within this time a change of the rules has to show.
-const NOTICED: Duration = Duration::from_secs(10);
+const NOTICED: Duration = Duration::from_mins(1);
 /// After this time the server answers by the new rules, and the index of its schemas has followed.
 const IN_FORCE: Duration = Duration::from_secs(4);
 

@@ -33,8 +33,8 @@ impl Row {
 #[derive(Default)]
 pub(super) struct Tally {
     by_way: BTreeMap<Way, Row>,
-    /// Comparisons of ordinary objects that nobody but the server has touched.
-    pub(super) ordinary: Row,
+    /// Comparisons of ordinary objects that nobody but the server has touched, by kind.
+    ordinary: BTreeMap<String, Row>,
     kinds: BTreeMap<String, usize>,
     /// What the structural proof could not prove, by kind and place.
     unproven: BTreeMap<String, usize>,
@@ -64,8 +64,8 @@ impl Tally {
         *self.unproven.entry(format!("{kind} {cause}")).or_default() += 1;
     }
 
-    pub(super) fn note_ordinary(&mut self, row: Row) {
-        self.ordinary.add(row);
+    pub(super) fn note_ordinary(&mut self, kind: &str, row: Row) {
+        self.ordinary.entry(kind.to_owned()).or_default().add(row);
     }
 
     pub(super) fn note_exempt(&mut self, exempt: &[Exempt]) {
@@ -83,7 +83,9 @@ impl Tally {
         for (way, row) in other.by_way {
             self.by_way.entry(way).or_default().add(row);
         }
-        self.ordinary.add(other.ordinary);
+        for (kind, row) in other.ordinary {
+            self.ordinary.entry(kind).or_default().add(row);
+        }
         for (kinds, more) in [(&mut self.kinds, other.kinds), (&mut self.unproven, other.unproven)] {
             for (kind, count) in more {
                 *kinds.entry(kind).or_default() += count;
@@ -132,11 +134,20 @@ impl Tally {
         causes.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
         lines.push("  not proven by the object alone, most often:".to_owned());
         lines.extend(causes.iter().take(CAUSES).map(|(cause, count)| format!("    {count:5} {cause}")));
+        let mut ordinary = Row::default();
+        self.ordinary.values().for_each(|row| ordinary.add(*row));
         lines.push(format!(
-            "  ordinary objects as applied: {}, unproven by the object alone {} ({:.2} %)",
-            self.ordinary.comparisons,
-            self.ordinary.unproven,
-            100.0 * share(self.ordinary.unproven, self.ordinary.comparisons)
+            "  ordinary objects as applied: {} of {} kinds, not proven by the object alone {} ({:.2} %): {}",
+            ordinary.comparisons,
+            self.ordinary.len(),
+            ordinary.unproven,
+            100.0 * share(ordinary.unproven, ordinary.comparisons),
+            self.ordinary
+                .iter()
+                .filter(|(_, row)| row.unproven > 0)
+                .map(|(kind, row)| format!("{kind} {}/{}", row.unproven, row.comparisons))
+                .collect::<Vec<_>>()
+                .join(", ")
         ));
         lines.join("\n")
     }
