@@ -213,7 +213,7 @@ fn the_recorded_cases_say_what_kustomize_says() {
 /// Keys are left out that are known to be read in another way: a comment behind a key (`x # c: 1`, one word to
 /// Kubernetes, refused here), and `+1` beside `'1'` (two keys to Kubernetes, one here).
 fn key(numbers: &mut Numbers) -> &'static str {
-    let word = numbers.pick(grow::FLAT_WORDS);
+    let word = numbers.pick(grow::words::FLAT_WORDS);
     if ["x # comment", "+1", "1", "'1'"].contains(&word) { "key" } else { word }
 }
 
@@ -224,13 +224,13 @@ fn yaml_text(numbers: &mut Numbers) -> String {
         .map(|index| match numbers.below(5) {
             0 => format!(
                 "k{index}:\n- {}\n- a: {}\n",
-                numbers.pick(grow::FLAT_WORDS),
-                numbers.pick(grow::FLAT_WORDS)
+                numbers.pick(grow::words::FLAT_WORDS),
+                numbers.pick(grow::words::FLAT_WORDS)
             ),
             1 => format!("{}: {index}\n", key(numbers)),
-            2 => format!("k{index}: &a {}\nl{index}: *a\n", numbers.pick(grow::FLAT_WORDS)),
-            3 => format!("k{index}: {{x: 1, <<: {{x: 2, y: {}}}}}\n", numbers.pick(grow::FLAT_WORDS)),
-            _ => format!("k{index}: {}\n", numbers.pick(grow::FLAT_WORDS)),
+            2 => format!("k{index}: &a {}\nl{index}: *a\n", numbers.pick(grow::words::FLAT_WORDS)),
+            3 => format!("k{index}: {{x: 1, <<: {{x: 2, y: {}}}}}\n", numbers.pick(grow::words::FLAT_WORDS)),
+            _ => format!("k{index}: {}\n", numbers.pick(grow::words::FLAT_WORDS)),
         })
         .collect()
 }
