@@ -257,7 +257,8 @@ impl Build {
     fn validate(&mut self, validators: &[Step], into: &mut Accumulator, spellings: &Spellings<'_>) {
         for validator in validators {
             let before: Vec<Value> = into.resources.iter().map(|resource| resource.value.clone()).collect();
-            self.run_step(validator, &mut into.resources, spellings);
+            let schema = Arc::clone(&self.schema.schema);
+            validator.run(&mut into.resources, &Context { schema: &schema, spellings }, &mut self.errors);
             let same = before.len() == into.resources.len()
                 && before.iter().zip(into.resources.iter()).all(|(before, after)| *before == after.value);
             if !same {

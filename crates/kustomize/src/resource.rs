@@ -33,6 +33,17 @@ pub(crate) struct Previous {
     pub(crate) namespace: String,
 }
 
+/// The text that the values were read from, for rules that ask how they are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Text {
+    /// The file of the origin; what steps changed since is as its values are.
+    File,
+    /// JSON, as after a JSON patch.
+    Json,
+    /// None: a generator made them.
+    None,
+}
+
 /// Parts of an identity that are words without a type and without quotes: kustomize sets a name so that `80` is a number
 /// afterwards, even if it was a text before. They stand in the value as text until it is printed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -55,8 +66,7 @@ pub(crate) struct Resource {
     pub(crate) needs_hash: bool,
     /// Which parts of the identity are printed as what they would be read as, see [`Untyped`].
     pub(crate) untyped: Untyped,
-    /// Values that no step changed are those of the file, so that it can be asked how they are written.
-    pub(crate) as_written: bool,
+    pub(crate) text: Text,
     /// Entries that are one in several places.
     pub(crate) shared: Vec<Shared>,
     /// Names of the vars that take their value from here.
@@ -78,7 +88,7 @@ impl Resource {
             behavior: Behavior::Unspecified,
             needs_hash: false,
             untyped: Untyped::default(),
-            as_written: true,
+            text: Text::File,
             shared: Vec::new(),
             variables: Vec::new(),
             source: None,

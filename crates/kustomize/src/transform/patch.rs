@@ -9,7 +9,7 @@ use crate::merge::strategic::{Merge, Outcome};
 use crate::model::Selector;
 use crate::notes::{self, Kept};
 use crate::resmap::ResMap;
-use crate::resource::Resource;
+use crate::resource::{Resource, Text};
 use crate::shared::Written;
 use crate::spelled;
 use crate::steps::Context;
@@ -262,7 +262,7 @@ impl Patch {
                 }
                 resource.with_notes(|value| json6902::apply(value, operations), Kept::Identity)?;
                 notes::write_as_text(&mut resource.value, "annotations");
-                resource.as_written = false;
+                resource.text = Text::Json;
                 resource.write_identity_as_text();
                 resource.shared.clear();
                 Ok::<(), String>(())

@@ -78,6 +78,18 @@ impl Live<'_> {
     }
 }
 
+impl Live<'_> {
+    /// A number that became the name is the text that it is written with, though it prints as a number.
+    fn name_as_written(&self, resource: &mut Resource, path: &[String], options: &FieldOptions) {
+        let Carried::Written(value, written) = &self.value else { return };
+        let named = path == ["metadata", "name"] && options.delimiter.is_empty();
+        if named && resource.value["metadata"]["name"] == *value {
+            resource.set_name(written);
+            resource.untyped.name = true;
+        }
+    }
+}
+
 impl Carried {
     fn text(&self) -> String {
         match self {
@@ -259,6 +271,7 @@ impl<'t> Target<'t> {
                     .change(position, |resource| {
                         let untyped = resource.untyped.name && path[..] == ["metadata", "name"];
                         set_path(&mut resource.value, path, &live.value, self.options, untyped)?;
+                        live.name_as_written(resource, path, self.options);
                         resource.write_identity_as_text();
                         let scalar = live.value.is_scalar();
                         resource.settle_shared(if scalar { Written::InPlace } else { Written::Anew });

@@ -14,6 +14,7 @@ import (
 	"sigs.k8s.io/kustomize/api/krusty"
 	"sigs.k8s.io/kustomize/api/types"
 	"sigs.k8s.io/kustomize/kyaml/filesys"
+	"sigs.k8s.io/kustomize/kyaml/openapi"
 	"sigs.k8s.io/yaml"
 )
 
@@ -69,12 +70,21 @@ func refused(err error) answer {
 	return answer{Error: &text}
 }
 
+// The last tree named a schema of its own.
+var schemaNamed bool
+
 func build(asked question) ([]byte, error) {
+	// Schemas are kept by the process; a tree that names one must not be seen by the next.
+	if schemaNamed {
+		openapi.ResetOpenAPI()
+	}
+	schemaNamed = false
 	files := filesys.MakeFsInMemory()
 	for path, text := range asked.Files {
 		if err := files.WriteFile(path, []byte(text)); err != nil {
 			return nil, err
 		}
+		schemaNamed = schemaNamed || strings.Contains(text, "openapi:")
 	}
 	options := krusty.MakeDefaultOptions()
 	options.Reorder = krusty.ReorderOptionUnspecified

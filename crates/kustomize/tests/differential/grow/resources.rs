@@ -81,7 +81,7 @@ fn resource(n: &mut Numbers) -> String {
             "status:\n",
             "status: {}\n",
             "status:\n  a:\n  b: null\n",
-            "status: {c: [], d: }\n",
+            "status: {c: [], d: ~}\n",
         ]));
     }
     text
