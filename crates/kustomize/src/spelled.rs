@@ -85,9 +85,9 @@ impl<'t> Spellings<'t> {
         let file = (resource.text == Text::File).then(|| self.file(&resource.origin.path)).flatten();
         let document = file.as_ref().and_then(|file| Some((file.document(resource)?, &**file)));
         let unread = match resource.text {
-            Text::File => |_: &str| false,
             Text::Json => |text: &str| yaml::to_yaml(&Value::from(text)).starts_with(['"', '\'', '|']),
-            Text::None => yaml::is_old_boolean,
+            // A label that a transformer made stands in no file either.
+            Text::File | Text::None => yaml::is_old_boolean,
         };
         mark_conflicts(&mut resource.value, patch, document, &Marks { written, unread });
         true

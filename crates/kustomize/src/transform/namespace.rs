@@ -82,6 +82,7 @@ fn set_one(
                 && matches!(spec.gvk.kind.as_str(), "RoleBinding" | "ClusterRoleBinding"));
         if !skipped {
             visit(&mut resource.value, spec, Make::Scalar, &mut set)?;
+            resource.untyped.name &= spec.path != "metadata/name";
         }
     }
     Ok(())

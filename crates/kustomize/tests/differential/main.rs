@@ -30,6 +30,10 @@ const ON_PURPOSE: &[(&str, &str)] = &[
         "kustomize refuses .inf and .nan only where they are printed; here they are refused where they stand",
     ),
     (
+        "is already set in this mapping",
+        "kustomize refuses a doubled key of a resource only where it is printed; here it is refused where it stands",
+    ),
+    (
         "can be named by their content",
         "a generated object of another kind is named by what kustomize's parser notes about its text, lines and columns included",
     ),

@@ -199,7 +199,7 @@ pub(super) fn crds(n: &mut Numbers, files: &mut Files, path: &str) -> String {
         r#"{"x-kubernetes-identity": ""}"#,
         r#"{"x-kubernetes-patch-merge-key": "name", "x-kubernetes-patch-strategy": "merge", "type": "array"}"#,
     ]);
-    let field = n.pick(&["ref", "text", "list", "labels"]);
+    let field = n.pick(&["ref", "list", "labels"]);
     let body = format!(
         r##"{{
   "example.com/v1.Widget": {{"Schema": {{"properties": {{

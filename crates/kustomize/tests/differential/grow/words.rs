@@ -139,11 +139,12 @@ pub(super) fn word(n: &mut Numbers) -> &'static str {
     if n.one_in(150) { n.pick(BROKEN) } else { n.pick(WORDS) }
 }
 
-/// A word on one line, for any column.
+/// A word on one line, for any column and inside of braces. What has nothing between its braces kustomize turns from null
+/// to an empty text when it prints, which no one means.
 pub(super) fn flat(n: &mut Numbers) -> &'static str {
     loop {
         let word = word(n);
-        if !word.contains('\n') {
+        if !word.contains('\n') && !word.is_empty() {
             return word;
         }
     }
