@@ -48,6 +48,7 @@ pub(crate) enum Text {
 /// afterwards, even if it was a text before. They stand in the value as text until it is printed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Untyped {
+    pub(crate) kind: bool,
     pub(crate) name: bool,
     pub(crate) namespace: bool,
 }
@@ -102,7 +103,7 @@ impl Resource {
     pub(crate) fn write_identity_as_text(&mut self) {
         let Value::Object(object) = &mut self.value else { return };
         for field in ["apiVersion", "kind"] {
-            make_text(object, field);
+            self.untyped.kind |= make_text(object, field) && field == "kind";
         }
         if let Some(Value::Object(metadata)) = object.get_mut("metadata") {
             self.untyped.name |= make_text(metadata, "name");
@@ -118,6 +119,9 @@ impl Resource {
 
     /// The value as it is printed: a name that has no type is a number where it looks like one.
     pub(crate) fn into_manifest(mut self) -> Manifest {
+        if let Some(kind @ Value::String(_)) = self.value.get_mut("kind").filter(|_| self.untyped.kind) {
+            *kind = text::plain(kind.as_str().unwrap_or_default());
+        }
         if let Some(Value::Object(metadata)) = self.value.get_mut("metadata") {
             for (field, untyped) in [("name", self.untyped.name), ("namespace", self.untyped.namespace)] {
                 if let Some(value @ Value::String(_)) = metadata.get_mut(field).filter(|_| untyped) {

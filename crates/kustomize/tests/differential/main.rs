@@ -33,6 +33,8 @@ const ON_PURPOSE: &[(&str, &str)] = &[
         "is already set in this mapping",
         "kustomize refuses a doubled key of a resource only where it is printed; here it is refused where it stands",
     ),
+    ("is not a !!", "kustomize refuses a value that is not what its tag says only where it is printed"),
+    ("a key must be a text here", "kustomize refuses a number as a key only where it is printed"),
     (
         "can be named by their content",
         "a generated object of another kind is named by what kustomize's parser notes about its text, lines and columns included",

@@ -74,17 +74,20 @@ func refused(err error) answer {
 var schemaNamed bool
 
 func build(asked question) ([]byte, error) {
-	// Schemas are kept by the process; a tree that names one must not be seen by the next.
-	if schemaNamed {
+	// Schemas are kept by the process; one that a tree names must see none of an earlier tree, and must not be seen by a later one.
+	namedBefore := schemaNamed
+	schemaNamed = false
+	for _, text := range asked.Files {
+		schemaNamed = schemaNamed || strings.Contains(text, "openapi:")
+	}
+	if schemaNamed || namedBefore {
 		openapi.ResetOpenAPI()
 	}
-	schemaNamed = false
 	files := filesys.MakeFsInMemory()
 	for path, text := range asked.Files {
 		if err := files.WriteFile(path, []byte(text)); err != nil {
 			return nil, err
 		}
-		schemaNamed = schemaNamed || strings.Contains(text, "openapi:")
 	}
 	options := krusty.MakeDefaultOptions()
 	options.Reorder = krusty.ReorderOptionUnspecified

@@ -133,7 +133,7 @@ type Feature = fn(&mut Numbers, &mut Files, &str) -> String;
 const FEATURES: &[Feature] = &[
     |n, _, _| format!("namePrefix: {}\n", n.pick(&["a-", "pre-", "''", "'1'"])),
     |n, _, _| format!("nameSuffix: {}\n", n.pick(&["-z", "-v1", "-0"])),
-    |n, _, _| format!("namespace: {}\n", n.pick(&["prod", "test", "default", "'12'"])),
+    |n, _, _| format!("namespace: {}\n", n.pick(&["prod", "test", "default"])),
     fields::labels,
     fields::labels,
     |n, _, _| format!("commonLabels:\n  {}: {}\n", n.pick(&["app", "l", "tier"]), n.pick(SAFE)),

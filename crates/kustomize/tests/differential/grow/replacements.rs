@@ -86,7 +86,7 @@ pub(super) fn replacements(n: &mut Numbers, files: &mut Files, path: &str) -> St
         );
     }
     if n.one_in(25) {
-        text = format!("- sourceValue: {}\n", n.pick(&["plain", "'5'", "''", "a:b"]));
+        text = format!("- sourceValue: {}\n", n.pick(&["plain", "'5'", "a:b"]));
     }
     text.push_str("  targets:\n");
     for _ in 0..=n.below(2) {
