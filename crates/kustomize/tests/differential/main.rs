@@ -165,7 +165,13 @@ fn random_trees_are_rendered_or_refused_as_kustomize_does() {
     let mut different = Vec::new();
     for seed in first..first + count {
         let files = grow::tree(&mut Numbers::new(seed));
-        different.extend(comparison.tree(files).map(|(found, files)| (seed, found, files)));
+        if let Some((found, files)) = comparison.tree(files) {
+            println!("seed {seed}: {found:?}");
+            different.push((seed, found, files));
+        }
+        if (seed - first + 1).is_multiple_of(500) {
+            println!("{} trees so far", seed - first + 1);
+        }
     }
     let all = different.len();
     let Counts { refused, pruned, bytes, values, on_purpose, comparisons } = comparison.counts;

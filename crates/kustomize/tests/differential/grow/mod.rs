@@ -158,7 +158,8 @@ const FEATURES: &[Feature] = &[
     plugins::validators,
     fields::configurations,
     fields::crds,
-    fields::openapi,
+    // A schema costs kustomize more than all the rest.
+    |n, f, p| if n.one_in(8) { fields::openapi(n, f, p) } else { fields::labels(n, f, p) },
     |n, _, _| {
         n.pick(&[
             "metadata:\n  name: meta\n",
