@@ -564,7 +564,9 @@ impl Build {
                     let documents =
                         yaml::documents(&file.text()?).map_err(|error| format!("{}: {error}", file.name))?;
                     let document = documents.into_iter().next().map(|document| document.value);
-                    document.filter(Value::is_object).ok_or_else(|| format!("{} is no OpenAPI document", file.name))
+                    document
+                        .filter(Value::is_object)
+                        .ok_or_else(|| format!("{} is no OpenAPI document", file.name))
                 });
                 match read {
                     Ok(document) => Some((path, document)),

@@ -2,7 +2,9 @@
 
 use super::resolve::{self, Resolved, ScalarTag};
 use super::timestamp;
-use super::{Content, Dates, Document, Doubled, Keys, MAX_DEPTH, Node, Position, Reading, Words, YamlError, block};
+use super::{
+    Content, Dates, Document, Doubled, Keys, MAX_DEPTH, Node, Position, Reading, Words, YamlError, block,
+};
 use granit_parser::{ErrorKind, Event, Marker, Parser, ScalarStyle, Span, StrInput, Tag};
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
