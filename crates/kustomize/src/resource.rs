@@ -49,6 +49,8 @@ pub(crate) enum Text {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Untyped {
     pub(crate) kind: bool,
+    /// The name has no quotes, but is known to be a text until it is set anew.
+    pub(crate) typed_name: bool,
     pub(crate) name: bool,
     pub(crate) namespace: bool,
 }
@@ -68,6 +70,8 @@ pub(crate) struct Resource {
     /// Which parts of the identity are printed as what they would be read as, see [`Untyped`].
     pub(crate) untyped: Untyped,
     pub(crate) text: Text,
+    /// Fields that replacements made, with what was written to them; they have no type yet.
+    pub(crate) made: Vec<(Vec<String>, String)>,
     /// Entries that are one in several places.
     pub(crate) shared: Vec<Shared>,
     /// Names of the vars that take their value from here.
@@ -90,6 +94,7 @@ impl Resource {
             needs_hash: false,
             untyped: Untyped::default(),
             text: Text::File,
+            made: Vec::new(),
             shared: Vec::new(),
             variables: Vec::new(),
             source: None,
@@ -113,8 +118,18 @@ impl Resource {
 
     /// Name and namespace were set as words without a type; quotes that were there stay.
     pub(crate) fn untype(&mut self) {
-        self.untyped.name |= text::plain(self.name()).is_string();
+        self.untyped.name |= self.untyped.typed_name || text::plain(self.name()).is_string();
         self.untyped.namespace |= text::plain(self.namespace()).is_string();
+    }
+
+    /// Fields without a type become texts in quotes where a strategic merge comes by.
+    pub(crate) fn quote_made(&mut self) {
+        for (path, written) in std::mem::take(&mut self.made) {
+            let field = path.iter().try_fold(&mut self.value, |value, part| value.get_mut(part));
+            if let Some(field) = field.filter(|field| **field == text::plain(&written)) {
+                *field = Value::String(written);
+            }
+        }
     }
 
     /// The value as it is printed: a name that has no type is a number where it looks like one.

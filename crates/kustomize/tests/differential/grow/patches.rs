@@ -128,7 +128,7 @@ pub(super) fn json(n: &mut Numbers, _: &mut Files, _: &str) -> String {
                 n.pick(&["/metadata/name", "/metadata/labels", "/data/a", "/spec"])
             );
         } else if operation != "remove" && path.starts_with("/metadata/") {
-            let _ = writeln!(text, "      value: {}", n.pick(&["x", "'3'", "{a: b}", "q", "true", "y"]));
+            let _ = writeln!(text, "      value: {}", n.pick(&["x", "'3'", "{a: b}", "q"]));
         } else if operation != "remove" {
             let _ = writeln!(
                 text,
