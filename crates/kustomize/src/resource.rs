@@ -116,9 +116,14 @@ impl Resource {
         }
     }
 
+    /// Whether the name is in quotes: what would not be a text without them has them.
+    pub(crate) fn has_quoted_name(&self) -> bool {
+        !self.untyped.name && !self.untyped.typed_name && !text::plain(self.name()).is_string()
+    }
+
     /// Name and namespace were set as words without a type; quotes that were there stay.
     pub(crate) fn untype(&mut self) {
-        self.untyped.name |= self.untyped.typed_name || text::plain(self.name()).is_string();
+        self.untyped.name = !self.has_quoted_name();
         self.untyped.namespace |= text::plain(self.namespace()).is_string();
     }
 
