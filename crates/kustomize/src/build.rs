@@ -205,8 +205,9 @@ impl Build {
     /// Takes away what is marked as configuration of the build itself.
     fn drop_local(&mut self, resources: &mut ResMap) {
         for resource in resources.iter() {
-            let nameless = resource.previous.iter().any(|was| was.name.is_empty());
-            let nameless = nameless.then(|| "had no name when another one was given to it".to_owned());
+            let named = resource.previous.iter().filter(|was| !was.name.is_empty()).count();
+            let nameless = (named > 0 && named < resource.previous.len())
+                .then(|| "had no name when another one was given to it".to_owned());
             if let Some(message) = documents::check(&resource.value).err().or(nameless) {
                 let place = Place::new(resource.origin.path.clone(), resource.origin.line);
                 self.errors.push(Error::new(&place, resource.original_id().to_string(), message));
@@ -257,7 +258,8 @@ impl Build {
     fn validate(&mut self, validators: &[Step], into: &mut Accumulator, spellings: &Spellings<'_>) {
         for validator in validators {
             let before: Vec<Value> = into.resources.iter().map(|resource| resource.value.clone()).collect();
-            self.run_step(validator, &mut into.resources, spellings);
+            let schema = Arc::clone(&self.schema.schema);
+            validator.run(&mut into.resources, &Context { schema: &schema, spellings }, &mut self.errors);
             let same = before.len() == into.resources.len()
                 && before.iter().zip(into.resources.iter()).all(|(before, after)| *before == after.value);
             if !same {
@@ -487,6 +489,10 @@ impl Build {
             if let Some((folder, kustomization)) = component {
                 let note = target.note.as_ref().map(|note| join_note(note, &path.value));
                 self.accumulate(into, &Target { folder: &folder, kustomization, note });
+                // kustomize starts anew with what a component leaves; a field of one kind covers the same of all then.
+                let config = std::mem::take(&mut into.config);
+                let place = target.at(path.line);
+                self.errors.extend(config::merge_shared(&mut into.config, &config, &place).err());
             }
         }
     }
@@ -557,7 +563,10 @@ impl Build {
                 let read = folder.file(&path.value).and_then(|file| {
                     let documents =
                         yaml::documents(&file.text()?).map_err(|error| format!("{}: {error}", file.name))?;
-                    Ok(documents.into_iter().next().map_or(Value::Null, |document| document.value))
+                    let document = documents.into_iter().next().map(|document| document.value);
+                    document
+                        .filter(Value::is_object)
+                        .ok_or_else(|| format!("{} is no OpenAPI document", file.name))
                 });
                 match read {
                     Ok(document) => Some((path, document)),

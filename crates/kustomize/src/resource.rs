@@ -33,10 +33,24 @@ pub(crate) struct Previous {
     pub(crate) namespace: String,
 }
 
+/// The text that the values were read from, for rules that ask how they are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Text {
+    /// The file of the origin; what steps changed since is as its values are.
+    File,
+    /// JSON, as after a JSON patch.
+    Json,
+    /// None: a generator made them.
+    None,
+}
+
 /// Parts of an identity that are words without a type and without quotes: kustomize sets a name so that `80` is a number
 /// afterwards, even if it was a text before. They stand in the value as text until it is printed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Untyped {
+    pub(crate) kind: bool,
+    /// The name has no quotes, but is known to be a text until it is set anew.
+    pub(crate) typed_name: bool,
     pub(crate) name: bool,
     pub(crate) namespace: bool,
 }
@@ -55,8 +69,9 @@ pub(crate) struct Resource {
     pub(crate) needs_hash: bool,
     /// Which parts of the identity are printed as what they would be read as, see [`Untyped`].
     pub(crate) untyped: Untyped,
-    /// Values that no step changed are those of the file, so that it can be asked how they are written.
-    pub(crate) as_written: bool,
+    pub(crate) text: Text,
+    /// Fields that replacements made, with what was written to them; they have no type yet.
+    pub(crate) made: Vec<(Vec<String>, String)>,
     /// Entries that are one in several places.
     pub(crate) shared: Vec<Shared>,
     /// Names of the vars that take their value from here.
@@ -78,7 +93,8 @@ impl Resource {
             behavior: Behavior::Unspecified,
             needs_hash: false,
             untyped: Untyped::default(),
-            as_written: true,
+            text: Text::File,
+            made: Vec::new(),
             shared: Vec::new(),
             variables: Vec::new(),
             source: None,
@@ -92,7 +108,7 @@ impl Resource {
     pub(crate) fn write_identity_as_text(&mut self) {
         let Value::Object(object) = &mut self.value else { return };
         for field in ["apiVersion", "kind"] {
-            make_text(object, field);
+            self.untyped.kind |= make_text(object, field) && field == "kind";
         }
         if let Some(Value::Object(metadata)) = object.get_mut("metadata") {
             self.untyped.name |= make_text(metadata, "name");
@@ -100,14 +116,32 @@ impl Resource {
         }
     }
 
+    /// Whether the name is in quotes: what would not be a text without them has them.
+    pub(crate) fn has_quoted_name(&self) -> bool {
+        !self.untyped.name && !self.untyped.typed_name && !text::plain(self.name()).is_string()
+    }
+
     /// Name and namespace were set as words without a type; quotes that were there stay.
     pub(crate) fn untype(&mut self) {
-        self.untyped.name |= text::plain(self.name()).is_string();
+        self.untyped.name = !self.has_quoted_name();
         self.untyped.namespace |= text::plain(self.namespace()).is_string();
+    }
+
+    /// Fields without a type become texts in quotes where a strategic merge comes by.
+    pub(crate) fn quote_made(&mut self) {
+        for (path, written) in std::mem::take(&mut self.made) {
+            let field = path.iter().try_fold(&mut self.value, |value, part| value.get_mut(part));
+            if let Some(field) = field.filter(|field| **field == text::plain(&written)) {
+                *field = Value::String(written);
+            }
+        }
     }
 
     /// The value as it is printed: a name that has no type is a number where it looks like one.
     pub(crate) fn into_manifest(mut self) -> Manifest {
+        if let Some(kind @ Value::String(_)) = self.value.get_mut("kind").filter(|_| self.untyped.kind) {
+            *kind = text::plain(kind.as_str().unwrap_or_default());
+        }
         if let Some(Value::Object(metadata)) = self.value.get_mut("metadata") {
             for (field, untyped) in [("name", self.untyped.name), ("namespace", self.untyped.namespace)] {
                 if let Some(value @ Value::String(_)) = metadata.get_mut(field).filter(|_| untyped) {

@@ -7,7 +7,7 @@
 
 use crate::load::Folder;
 use crate::load::documents::RESOURCES;
-use crate::resource::Resource;
+use crate::resource::{Resource, Text};
 use crate::text;
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -51,7 +51,7 @@ impl<'t> Spellings<'t> {
 
     /// What is written for a scalar of the resource, where that is not the text that the value has by itself.
     pub(crate) fn of(&self, resource: &Resource, scalar: &Value) -> Option<String> {
-        if !may_be_odd(scalar) || !resource.as_written {
+        if !may_be_odd(scalar) || resource.text != Text::File {
             return None;
         }
         let file = self.file(&resource.origin.path)?;
@@ -64,7 +64,7 @@ impl<'t> Spellings<'t> {
 
     /// Marks the fields of the resource that nothing is written for; true when there are any.
     pub(crate) fn mark_bare(&self, resource: &mut Resource) -> bool {
-        if !resource.as_written || !has_null(&resource.value) {
+        if resource.text != Text::File || !has_null(&resource.value) {
             return false;
         }
         let Some(file) = self.file(&resource.origin.path) else { return false };
@@ -82,9 +82,14 @@ impl<'t> Spellings<'t> {
         if !has_conflict(&resource.value, patch, written) {
             return false;
         }
-        let file = resource.as_written.then(|| self.file(&resource.origin.path)).flatten();
+        let file = (resource.text == Text::File).then(|| self.file(&resource.origin.path)).flatten();
         let document = file.as_ref().and_then(|file| Some((file.document(resource)?, &**file)));
-        mark_conflicts(&mut resource.value, patch, document, written);
+        let unread = match resource.text {
+            Text::Json => |text: &str| yaml::to_yaml(&Value::from(text)).starts_with(['"', '\'', '|']),
+            // A label that a transformer made stands in no file either.
+            Text::File | Text::None => yaml::is_old_boolean,
+        };
+        mark_conflicts(&mut resource.value, patch, document, &Marks { written, unread });
         true
     }
 }
@@ -148,18 +153,19 @@ fn has_conflict(value: &Value, patch: &Value, written: &[(Value, String)]) -> bo
     }
 }
 
-fn mark_conflicts(
-    value: &mut Value,
-    patch: &Value,
-    document: Option<(&Node, &File)>,
-    written: &[(Value, String)],
-) {
+struct Marks<'m> {
+    written: &'m [(Value, String)],
+    /// Whether a text that stands in no file is in quotes.
+    unread: fn(&str) -> bool,
+}
+
+fn mark_conflicts(value: &mut Value, patch: &Value, document: Option<(&Node, &File)>, marks: &Marks<'_>) {
     match (value, patch) {
         (Value::Object(fields), Value::Object(changes)) => {
             for (name, change) in changes {
                 if let Some(field) = fields.get_mut(name) {
                     let node = document.and_then(|(node, file)| Some((node.get(name)?, file)));
-                    mark_conflicts(field, change, node, written);
+                    mark_conflicts(field, change, node, marks);
                 }
             }
         }
@@ -167,7 +173,7 @@ fn mark_conflicts(
             for (index, item) in items.iter_mut().enumerate() {
                 let node = document.and_then(|(node, file)| Some((node.as_list()?.get(index)?, file)));
                 for change in changes {
-                    mark_conflicts(item, change, node, written);
+                    mark_conflicts(item, change, node, marks);
                 }
             }
         }
@@ -177,9 +183,9 @@ fn mark_conflicts(
                 || text.contains('\n')
                 || match document {
                     Some((node, file)) => file.is_quoted(node),
-                    None => yaml::is_old_boolean(text),
+                    None => (marks.unread)(text),
                 };
-            if quoted && is_no_text(change, written) && !text.starts_with(QUOTED) {
+            if quoted && is_no_text(change, marks.written) && !text.starts_with(QUOTED) {
                 text.insert_str(0, QUOTED);
             }
         }

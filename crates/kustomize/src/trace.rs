@@ -98,6 +98,8 @@ pub(crate) fn finish(resource: &mut Resource, wanted: Wanted) {
         transformations.iter().fold(String::new(), |text, note| text + &joined(&note.lines(), "- ", "  "))
     });
     let notes = [(ORIGIN, origin), (TRANSFORMATIONS, transformations)];
+    // kustomize looks through the annotations of everything, and makes the place for them.
+    resource.metadata_mut();
     let has_annotations = resource.value.get("metadata").is_some_and(|m| m.get("annotations").is_some());
     if !has_annotations && notes.iter().all(|(_, note)| note.is_none()) {
         return;

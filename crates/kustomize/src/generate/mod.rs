@@ -6,7 +6,7 @@ mod sources;
 use crate::error::{Error, Place};
 use crate::load::Folder;
 use crate::model::{MapGenerator, MapKind};
-use crate::resource::{Behavior, Resource};
+use crate::resource::{Behavior, Resource, Text};
 use crate::spelled::Spellings;
 use crate::text;
 use base64::Engine;
@@ -40,6 +40,7 @@ pub(crate) fn generate(
     let mut resource = Resource::new(value, Origin { path: file.to_owned(), line: generator.line });
     resource.needs_hash = !generator.options.disable_name_suffix_hash;
     resource.behavior = generator.behavior;
+    resource.text = Text::None;
     Ok(resource)
 }
 

@@ -1,18 +1,26 @@
 //! The resources in a text: its documents, with the items of `List` kinds taken out.
 
 use crate::error::{Error, Place};
-use crate::resource::Resource;
+use crate::resource::{Resource, Text};
 use crate::text;
 use std::collections::VecDeque;
-use trueup_model::yaml::{self, Dates, Document, Doubled, Reading, Words};
+use trueup_model::yaml::{self, Dates, Document, Doubled, Keys, Reading, Words};
 use trueup_model::{Origin, Value};
 
 /// How kustomize reads its own files.
-pub(crate) const OWN_FILES: Reading =
-    Reading { doubled: Doubled::LastCounts, words: Words::Yaml11, dates: Dates::AsWritten };
+pub(crate) const OWN_FILES: Reading = Reading {
+    doubled: Doubled::LastCounts,
+    words: Words::Yaml11,
+    dates: Dates::AsWritten,
+    keys: Keys::Words,
+};
 /// How kustomize reads resources and patches.
-pub(crate) const RESOURCES: Reading =
-    Reading { doubled: Doubled::Refused, words: Words::TrueAndFalse, dates: Dates::Instants };
+pub(crate) const RESOURCES: Reading = Reading {
+    doubled: Doubled::Refused,
+    words: Words::TrueAndFalse,
+    dates: Dates::Instants,
+    keys: Keys::Texts,
+};
 
 /// Reads the resources of a file's text; `at` is the file and, for a text inside of it, its first line.
 pub(crate) fn resources(text: &str, at: &Place) -> Result<Vec<Resource>, Vec<Error>> {
@@ -50,7 +58,9 @@ pub(crate) fn resources_of(documents: Vec<Document>, at: &Place) -> Result<Vec<R
             None => {
                 let mut resource = Resource::new(value, Origin { path: at.file, line: at.line });
                 // Items of a list go through JSON.
-                resource.as_written = index < own;
+                if index >= own {
+                    resource.text = Text::Json;
+                }
                 resources.push(resource);
             }
             Some(Value::Null) => {}

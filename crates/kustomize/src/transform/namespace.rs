@@ -82,6 +82,10 @@ fn set_one(
                 && matches!(spec.gvk.kind.as_str(), "RoleBinding" | "ClusterRoleBinding"));
         if !skipped {
             visit(&mut resource.value, spec, Make::Scalar, &mut set)?;
+            if spec.path == "metadata/name" {
+                resource.untyped.typed_name = !resource.untyped.name;
+                resource.untyped.name = false;
+            }
         }
     }
     Ok(())

@@ -9,7 +9,7 @@ use crate::merge::strategic::{Merge, Outcome};
 use crate::model::Selector;
 use crate::notes::{self, Kept};
 use crate::resmap::ResMap;
-use crate::resource::Resource;
+use crate::resource::{Resource, Text};
 use crate::shared::Written;
 use crate::spelled;
 use crate::steps::Context;
@@ -227,6 +227,7 @@ impl Patch {
         if self.allow_name_change || self.allow_kind_change {
             resource.remember();
         }
+        resource.quote_made();
         let bare = context.spellings.mark_bare(resource);
         let quoted = context.spellings.mark_quoted(resource, patch, &self.written);
         let merge = Merge { schema: context.schema, bare, written: &self.written };
@@ -262,7 +263,8 @@ impl Patch {
                 }
                 resource.with_notes(|value| json6902::apply(value, operations), Kept::Identity)?;
                 notes::write_as_text(&mut resource.value, "annotations");
-                resource.as_written = false;
+                resource.text = Text::Json;
+                resource.made.clear();
                 resource.write_identity_as_text();
                 resource.shared.clear();
                 Ok::<(), String>(())

@@ -6,6 +6,7 @@ use crate::config::FieldSpec;
 use crate::error::{Error, Place};
 use crate::id::GvkRef;
 use crate::resmap::ResMap;
+use crate::shared::Written;
 use crate::text;
 use std::rc::Rc;
 use trueup_model::Value;
@@ -60,10 +61,13 @@ pub(crate) fn add_affix(
                 }
                 resource.remember();
             }
+            let quoted = resource.has_quoted_name();
             if let Err(message) = visit(&mut resource.value, spec, Make::Scalar, &mut set) {
                 errors.push(complain(place, resource, message));
             } else if spec.path == "metadata/name" {
-                resource.untyped.name |= text::plain(resource.name()).is_string();
+                resource.untyped.name = !quoted;
+            } else {
+                resource.settle_shared(Written::InPlace);
             }
         }
     }

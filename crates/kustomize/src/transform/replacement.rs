@@ -78,6 +78,47 @@ impl Live<'_> {
     }
 }
 
+impl Live<'_> {
+    fn write(&self, resource: &mut Resource, path: &[String], options: &FieldOptions) -> Result<(), String> {
+        let named = path == ["metadata", "name"];
+        let untyped = resource.untyped.name && named;
+        let is_new = matches!(lookup(&resource.value, path), Ok(None));
+        let plain_name = text::plain(resource.name()).is_string();
+        set_path(&mut resource.value, path, &self.value, options, untyped)?;
+        if named {
+            resource.untyped.typed_name |= !untyped && plain_name;
+            self.name_as_written(resource, path, options);
+        }
+        if !self.value.is_scalar() || !options.delimiter.is_empty() {
+            return Ok(());
+        }
+        let written = self.value.text();
+        match path {
+            // Annotations are texts, whatever they look like.
+            [metadata, annotations, key] if metadata == "metadata" && annotations == "annotations" => {
+                if let Some(entry) = resource.value["metadata"]["annotations"].get_mut(key) {
+                    *entry = Value::String(written);
+                }
+            }
+            path if is_new && !text::plain(&written).is_string() => {
+                resource.made.push((path.to_vec(), written));
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// A number that became the name is the text that it is written with, though it prints as a number.
+    fn name_as_written(&self, resource: &mut Resource, path: &[String], options: &FieldOptions) {
+        let Carried::Written(value, written) = &self.value else { return };
+        let named = path == ["metadata", "name"] && options.delimiter.is_empty();
+        if named && resource.value["metadata"]["name"] == *value {
+            resource.set_name(written);
+            resource.untyped.name = true;
+        }
+    }
+}
+
 impl Carried {
     fn text(&self) -> String {
         match self {
@@ -257,8 +298,7 @@ impl<'t> Target<'t> {
             for path in &self.paths {
                 resources
                     .change(position, |resource| {
-                        let untyped = resource.untyped.name && path[..] == ["metadata", "name"];
-                        set_path(&mut resource.value, path, &live.value, self.options, untyped)?;
+                        live.write(resource, path, self.options)?;
                         resource.write_identity_as_text();
                         let scalar = live.value.is_scalar();
                         resource.settle_shared(if scalar { Written::InPlace } else { Written::Anew });

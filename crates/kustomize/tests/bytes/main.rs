@@ -15,7 +15,7 @@
 mod case;
 mod corpus;
 mod damage;
-#[path = "../differential/grow.rs"]
+#[path = "../differential/grow/mod.rs"]
 #[allow(dead_code, reason = "the differential test uses the rest")]
 mod grow;
 

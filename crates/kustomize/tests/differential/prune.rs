@@ -6,13 +6,17 @@
 use super::case::Files;
 
 /// The fields of a kustomization that every tree keeps.
-const BASIC: &[&str] = &["apiVersion", "kind", "resources", "components"];
+const BASIC: &[&str] = &["apiVersion", "kind", "resources", "bases", "components"];
 
 /// Calls `is_taken` with trees that grow from the bare one, and gives the largest that it took.
 pub(crate) fn prune(files: &Files, is_taken: &mut dyn FnMut(&Files) -> bool) -> Option<Files> {
     let split: Vec<(&String, Vec<String>)> = files
         .iter()
-        .filter(|(path, _)| path.ends_with("kustomization.yaml"))
+        .filter(|(path, _)| {
+            ["kustomization.yaml", "kustomization.yml", "Kustomization"]
+                .iter()
+                .any(|name| path.ends_with(name))
+        })
         .map(|(path, text)| (path, blocks(text)))
         .collect();
     let mut kept: Vec<Vec<bool>> =

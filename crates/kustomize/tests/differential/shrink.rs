@@ -22,7 +22,7 @@ pub(crate) fn shrink(files: &Files, differs: &mut dyn FnMut(&Files) -> bool) -> 
 }
 
 fn shrink_lines(small: &mut Files, path: &str, differs: &mut dyn FnMut(&Files) -> bool) {
-    for width in [16, 8, 4, 3, 2, 1] {
+    for width in [24, 12, 6, 4, 3, 2, 1] {
         let mut start = 0;
         loop {
             let lines: Vec<&str> = small[path].split_inclusive('\n').collect();

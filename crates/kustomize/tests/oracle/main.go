@@ -14,6 +14,7 @@ import (
 	"sigs.k8s.io/kustomize/api/krusty"
 	"sigs.k8s.io/kustomize/api/types"
 	"sigs.k8s.io/kustomize/kyaml/filesys"
+	"sigs.k8s.io/kustomize/kyaml/openapi"
 	"sigs.k8s.io/yaml"
 )
 
@@ -69,7 +70,19 @@ func refused(err error) answer {
 	return answer{Error: &text}
 }
 
+// The last tree named a schema of its own.
+var schemaNamed bool
+
 func build(asked question) ([]byte, error) {
+	// Schemas are kept by the process; one that a tree names must see none of an earlier tree, and must not be seen by a later one.
+	namedBefore := schemaNamed
+	schemaNamed = false
+	for _, text := range asked.Files {
+		schemaNamed = schemaNamed || strings.Contains(text, "openapi:")
+	}
+	if schemaNamed || namedBefore {
+		openapi.ResetOpenAPI()
+	}
 	files := filesys.MakeFsInMemory()
 	for path, text := range asked.Files {
 		if err := files.WriteFile(path, []byte(text)); err != nil {

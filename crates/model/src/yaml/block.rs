@@ -6,7 +6,7 @@
 //! reads the text then, and says what is wrong. Nothing is decided here in which the two could differ.
 
 use super::compose::{Composed, Entries, scalar};
-use super::{Content, Document, Node, Position, Reading};
+use super::{Content, Document, Keys, Node, Position, Reading};
 use crate::Value;
 use granit_parser::ScalarStyle;
 use memchr::{memchr, memchr2_iter};
@@ -357,7 +357,11 @@ impl<'t, M: Making> Reader<'t, M> {
         if !matches!(self.peek(), None | Some(b' ' | b'\n')) {
             return None;
         }
-        composed.ok()?.into_key().ok()
+        let key = composed.ok()?;
+        if self.reading.keys == Keys::Texts {
+            key.demand_text().ok()?;
+        }
+        key.into_key().ok()
     }
 
     /// A value that starts on the line of its key or dash, which stands at `indent`.

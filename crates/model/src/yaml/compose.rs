@@ -2,7 +2,9 @@
 
 use super::resolve::{self, Resolved, ScalarTag};
 use super::timestamp;
-use super::{Content, Dates, Document, Doubled, MAX_DEPTH, Node, Position, Reading, Words, YamlError, block};
+use super::{
+    Content, Dates, Document, Doubled, Keys, MAX_DEPTH, Node, Position, Reading, Words, YamlError, block,
+};
 use granit_parser::{ErrorKind, Event, Marker, Parser, ScalarStyle, Span, StrInput, Tag};
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
@@ -226,6 +228,9 @@ impl<'t> Composer<'t> {
                 entries.merge(merged)?;
                 continue;
             }
+            if self.reading.keys == Keys::Texts && depth > 0 {
+                key.demand_text()?;
+            }
             let (key, key_at) = key.into_key()?;
             let value = self.node(event, &span, depth + 1)?.into_node()?;
             entries.write(key, key_at, value, self.reading.doubled)?;
@@ -374,6 +379,17 @@ impl Composed<'_> {
             Self::Scalar { at, resolved, .. } => {
                 let value = resolved.into_value().map_err(|message| refuse(at, message))?;
                 Ok(Node { at, content: Content::Scalar(value) })
+            }
+        }
+    }
+
+    /// Refuses a key that is no text.
+    pub(super) fn demand_text(&self) -> Result<(), YamlError> {
+        match self {
+            Self::Scalar { resolved: Resolved::Text(_), .. }
+            | Self::Node(Node { content: Content::Scalar(crate::Value::String(_)), .. }) => Ok(()),
+            Self::Scalar { at, .. } | Self::Node(Node { at, .. }) => {
+                Err(refuse(*at, "a key must be a text here, put it in quotes"))
             }
         }
     }

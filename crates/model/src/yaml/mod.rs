@@ -89,6 +89,16 @@ pub enum Dates {
     Instants,
 }
 
+/// What may be a key.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Keys {
+    /// Texts, numbers and booleans, which become texts, as Kubernetes has it.
+    #[default]
+    Words,
+    /// Texts alone below the document's own keys, as kustomize has it when it prints.
+    Texts,
+}
+
 /// How a text is read where readers differ; the default is how Kubernetes does it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Reading {
@@ -98,6 +108,8 @@ pub struct Reading {
     pub words: Words,
     /// What a date or a time without quotes becomes.
     pub dates: Dates,
+    /// What may be a key.
+    pub keys: Keys,
 }
 
 /// One document of a text.

@@ -276,9 +276,11 @@ fn texts_that_only_kubernetes_reads_are_read() {
 
 /// Both readings of a text, where the quick one reads it at all.
 fn agrees(text: &str) -> Result<bool, String> {
-    for (words, dates) in [(Words::Yaml11, Dates::AsWritten), (Words::TrueAndFalse, Dates::Instants)] {
+    for (words, dates, keys) in
+        [(Words::Yaml11, Dates::AsWritten, Keys::Words), (Words::TrueAndFalse, Dates::Instants, Keys::Texts)]
+    {
         for doubled in [Doubled::Refused, Doubled::LastCounts] {
-            let reading = Reading { doubled, words, dates };
+            let reading = Reading { doubled, words, dates, keys };
             let Some(quick) = block::read(text, reading) else { return Ok(false) };
             let library = compose::compose_events(text, reading);
             if library.as_ref() != Ok(&quick) {
