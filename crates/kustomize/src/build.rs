@@ -17,7 +17,7 @@ use crate::spelled::Spellings;
 use crate::steps::{Context, Step};
 use crate::trace::{self, TraceNote, Wanted};
 use crate::transform::metadata;
-use crate::{Needed, Options, Parsed, Remotes, Reorder, crds, names, plugins, steps, variables};
+use crate::{Needed, Options, Parsed, Remotes, Reorder, bounds, crds, names, plugins, steps, variables};
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -207,7 +207,9 @@ impl Build {
         for resource in resources.iter() {
             let nameless = resource.previous.iter().any(|was| was.name.is_empty());
             let nameless = nameless.then(|| "had no name when another one was given to it".to_owned());
-            if let Some(message) = documents::check(&resource.value).err().or(nameless) {
+            let checked = documents::check(&resource.value)
+                .and_then(|()| bounds::check_depth(bounds::depth(&resource.value)));
+            if let Some(message) = checked.err().or(nameless) {
                 let place = Place::new(resource.origin.path.clone(), resource.origin.line);
                 self.errors.push(Error::new(&place, resource.original_id().to_string(), message));
             }

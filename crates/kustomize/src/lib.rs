@@ -10,6 +10,7 @@
 //! bases, runs `generate` and the `transform`ers, and at the end brings `names` in line, sorts
 //! (`order`) and writes the notes that were asked for (`trace`).
 
+mod bounds;
 mod build;
 mod config;
 mod crds;
