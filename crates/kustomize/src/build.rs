@@ -436,7 +436,7 @@ impl Build {
         });
         match unread {
             Some(message) => Err(message),
-            None => Ok(documents.and_then(|documents| documents::resources_of(documents.to_vec(), &at))),
+            None => Ok(documents.and_then(|documents| documents::resources_of(documents, &at))),
         }
     }
 

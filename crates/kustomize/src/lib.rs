@@ -25,6 +25,7 @@ mod model;
 mod names;
 mod notes;
 mod order;
+mod packed;
 mod parsed;
 mod path;
 mod plugins;
