@@ -382,6 +382,9 @@ impl Build {
 
     fn add_resources(&mut self, into: &mut Accumulator, target: &Target<'_>, paths: &[Text], field: &str) {
         for path in paths {
+            if self.errors.len() >= MAX_ERRORS {
+                return;
+            }
             let fail = |message: String| Error::new(&target.at(path.line), field, message);
             match target.folder.find(&path.value) {
                 Err(message) => self.errors.push(fail(message)),
@@ -625,6 +628,9 @@ impl Build {
         all.resources.into_list()
     }
 }
+
+/// How many problems are told at once: what is named so often that more come up is not read again and again.
+const MAX_ERRORS: usize = 200;
 
 /// How often a build enters a folder at most; each base counts as often as it is named.
 const MAX_ENTERED: usize = 100_000;

@@ -3,8 +3,10 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on stops where it is")]
 
 use std::fmt::Write as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use trueup_kustomize::{Options, build};
-use trueup_model::MemoryTree;
+use trueup_model::{Entry, MemoryTree, Tree, TreeError};
 
 const SETTINGS: &str = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata: {k: {v: ";
 
@@ -66,4 +68,37 @@ fn a_path_of_a_great_many_parts_is_refused() {
         ),
         "levels are nested",
     );
+}
+
+/// Counts how often a file is read.
+struct Counted(MemoryTree, AtomicUsize);
+
+impl Tree for Counted {
+    fn entry(&self, path: &str) -> Result<Option<Entry>, TreeError> {
+        self.0.entry(path)
+    }
+
+    fn read(&self, path: &str) -> Result<Arc<[u8]>, TreeError> {
+        self.1.fetch_add(1, Ordering::Relaxed);
+        self.0.read(path)
+    }
+
+    fn list(&self, path: &str) -> Result<Vec<(String, Entry)>, TreeError> {
+        self.0.list(path)
+    }
+}
+
+#[test]
+fn a_base_that_is_named_thousands_of_times_is_not_read_as_often() {
+    let overlay = format!("resources:\n{}", "- ../base\n".repeat(20_000));
+    let tree = MemoryTree::from_iter([
+        ("top/kustomization.yaml", overlay.as_str()),
+        ("base/kustomization.yaml", "resources: [a.yaml]\n"),
+        ("base/a.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n"),
+    ]);
+    let counted = Counted(tree, AtomicUsize::new(0));
+    let errors = build(&counted, "top", &Options::default()).unwrap_err().to_string();
+    assert!(errors.contains("is there already"), "{errors}");
+    let reads = counted.1.into_inner();
+    assert!(reads < 1000, "{reads} reads");
 }

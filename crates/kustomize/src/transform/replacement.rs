@@ -310,7 +310,7 @@ fn set_path(
 ) -> Result<(), String> {
     match value {
         Carried::Untyped(_) => bounds::check_depth(path.len())?,
-        Carried::Value(value) => bounds::check(value, path.len())?,
+        Carried::Value(value) | Carried::Written(value, _) => bounds::check(value, path.len())?,
     }
     if set_inside_text(object, path, value, options) {
         return Ok(());
