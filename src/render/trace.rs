@@ -64,7 +64,9 @@ impl Tree for TracedTree {
     fn entry(&self, path: &str) -> Result<Option<Entry>, TreeError> {
         let entry = self.inner.entry(path)?;
         self.note(|trace| {
-            trace.entries.insert(path.to_owned(), summary(entry));
+            if !trace.entries.contains_key(path) {
+                trace.entries.insert(path.to_owned(), summary(entry));
+            }
         });
         Ok(entry)
     }

@@ -13,6 +13,7 @@ use super::topology::select;
 use super::view::{Board, Request, Wait};
 use crate::cluster::{Cluster, ClusterEvent};
 use crate::config::Config;
+use crate::render;
 use crate::source::{self, Commit, Source};
 use crate::store::{Store, installation};
 use crate::web::metrics::Metrics;
@@ -51,6 +52,8 @@ struct Core {
     metrics: Metrics,
     store: Store,
     directory: Directory,
+    /// What targets that share bases, and commits that share files, need not read and parse again.
+    parsed: render::Parsed,
     cache: source::Cache,
     installation: String,
     /// By which values of Secrets are hashed in what is recorded, as long as this process lives.
@@ -135,6 +138,7 @@ impl Engine {
                 metrics: parts.metrics,
                 store: parts.store,
                 directory: Directory::default(),
+                parsed: render::Parsed::default(),
                 cache,
                 installation,
                 mask,
@@ -270,6 +274,10 @@ impl Engine {
 
     pub(super) fn metrics(&self) -> &Metrics {
         &self.0.metrics
+    }
+
+    pub(super) fn parsed(&self) -> &render::Parsed {
+        &self.0.parsed
     }
 
     pub(super) fn directory(&self) -> &Directory {

@@ -38,6 +38,7 @@ impl Engine {
             directory: self.directory(),
             waits_for: None,
             metrics: self.metrics(),
+            parsed: self.parsed(),
             mask: &mask,
             stop: &stop,
             show: &|_| {},

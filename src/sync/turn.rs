@@ -64,6 +64,8 @@ pub struct Context<'a> {
     pub waits_for: Option<String>,
     /// Where durations are counted.
     pub metrics: &'a Metrics,
+    /// The files that were parsed for other targets and for earlier commits.
+    pub parsed: &'a Parsed,
     /// By which values of Secrets are hashed where a difference is told.
     pub mask: &'a MaskKey,
     /// Ends the turn early.
@@ -379,10 +381,9 @@ async fn rendered(
     commit: &Arc<Commit>,
     mut asked: Asked,
 ) -> Result<Result<Rendered, String>, Undesired> {
-    let parsed = Parsed::default();
     for _ in 0..bases::ROUNDS {
         let clock = Instant::now();
-        let (tree, request, parsed) = (commit.tree.clone(), spec.request.clone(), parsed.clone());
+        let (tree, request, parsed) = (commit.tree.clone(), spec.request.clone(), context.parsed.clone());
         let work = move || render::build_from(tree, &request, &parsed, &asked.known);
         let built = tokio::task::spawn_blocking(work).await;
         context.metrics.stage(Stage::Render, clock.elapsed());

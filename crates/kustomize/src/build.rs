@@ -17,7 +17,7 @@ use crate::spelled::Spellings;
 use crate::steps::{Context, Step};
 use crate::trace::{self, TraceNote, Wanted};
 use crate::transform::metadata;
-use crate::{Needed, Options, Parsed, Remotes, Reorder, crds, names, plugins, steps, variables};
+use crate::{Needed, Options, Parsed, Remotes, Reorder, bounds, crds, names, plugins, steps, variables};
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -208,7 +208,9 @@ impl Build {
             let named = resource.previous.iter().filter(|was| !was.name.is_empty()).count();
             let nameless = (named > 0 && named < resource.previous.len())
                 .then(|| "had no name when another one was given to it".to_owned());
-            if let Some(message) = documents::check(&resource.value).err().or(nameless) {
+            let checked = documents::check(&resource.value)
+                .and_then(|()| bounds::check_depth(bounds::depth(&resource.value)));
+            if let Some(message) = checked.err().or(nameless) {
                 let place = Place::new(resource.origin.path.clone(), resource.origin.line);
                 self.errors.push(Error::new(&place, resource.original_id().to_string(), message));
             }
@@ -382,6 +384,9 @@ impl Build {
 
     fn add_resources(&mut self, into: &mut Accumulator, target: &Target<'_>, paths: &[Text], field: &str) {
         for path in paths {
+            if self.errors.len() >= MAX_ERRORS {
+                return;
+            }
             let fail = |message: String| Error::new(&target.at(path.line), field, message);
             match target.folder.find(&path.value) {
                 Err(message) => self.errors.push(fail(message)),
@@ -436,7 +441,7 @@ impl Build {
         });
         match unread {
             Some(message) => Err(message),
-            None => Ok(documents.and_then(|documents| documents::resources_of(documents.to_vec(), &at))),
+            None => Ok(documents.and_then(|documents| documents::resources_of(documents, &at))),
         }
     }
 
@@ -632,6 +637,9 @@ impl Build {
         all.resources.into_list()
     }
 }
+
+/// How many problems are told at once: what is named so often that more come up is not read again and again.
+const MAX_ERRORS: usize = 200;
 
 /// How often a build enters a folder at most; each base counts as often as it is named.
 const MAX_ENTERED: usize = 100_000;

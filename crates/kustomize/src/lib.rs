@@ -10,6 +10,7 @@
 //! bases, runs `generate` and the `transform`ers, and at the end brings `names` in line, sorts
 //! (`order`) and writes the notes that were asked for (`trace`).
 
+mod bounds;
 mod build;
 mod config;
 mod crds;
@@ -24,6 +25,7 @@ mod model;
 mod names;
 mod notes;
 mod order;
+mod packed;
 mod parsed;
 mod path;
 mod plugins;

@@ -5,14 +5,33 @@
 
 use crate::id::Id;
 use crate::resource::Resource;
-use std::cmp::Ordering;
 use std::collections::HashMap;
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::hash::{BuildHasherDefault, DefaultHasher, Hash, Hasher};
+
+/// Takes a key that is a hash already as it is.
+#[derive(Clone, Copy, Debug, Default)]
+struct Hashed(u64);
+
+impl Hasher for Hashed {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        self.0 = number;
+    }
+}
 
 /// An index from an id's key to the resources of that id, in their order. Never iterated.
 #[derive(Clone, Debug, Default)]
 struct Index {
-    first: HashMap<u64, usize>,
+    first: HashMap<u64, usize, BuildHasherDefault<Hashed>>,
     /// The next entry of the same key, beside the resource's position.
     entries: Vec<(usize, Option<usize>)>,
 }
@@ -88,8 +107,10 @@ impl ResMap {
         self.list
     }
 
-    pub(crate) fn sort_by(&mut self, compare: impl FnMut(&Resource, &Resource) -> Ordering) {
-        self.all_mut().sort_by(compare);
+    /// Puts the resources into another order, given as their positions now, each of them once.
+    pub(crate) fn rearrange(&mut self, order: &[usize]) {
+        let mut list: Vec<Option<Resource>> = std::mem::take(self.all_mut()).into_iter().map(Some).collect();
+        self.list = order.iter().filter_map(|position| list[*position].take()).collect();
     }
 
     /// Keeps the resources for which `keep` holds.

@@ -73,6 +73,7 @@ impl Core {
             directory: &self.directory,
             waits_for: self.waits_for(spec, revision.as_deref()),
             metrics: &self.metrics,
+            parsed: &self.parsed,
             mask: &self.mask,
             stop,
             show: &|status| self.show(status),

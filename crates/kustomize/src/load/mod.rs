@@ -174,6 +174,9 @@ impl<'b> Folder<'b> {
 
     /// What stands at a path or URL written in this folder's kustomization.
     pub(crate) fn find(&self, written: &str) -> Result<Found<'b>, String> {
+        if let Some(found) = self.beside(written) {
+            return Ok(found);
+        }
         if remote::is_manifest_url(written) {
             return self.remote_file(written).map(Found::File);
         }
@@ -183,6 +186,19 @@ impl<'b> Folder<'b> {
             (_, Some(folder)) => self.remote_folder(written, folder).map(Found::Folder),
             (Err(_), None) if remote::is_file_url(written) => self.remote_file(written).map(Found::File),
             (local, None) => local,
+        }
+    }
+
+    /// What a mere name leads to: no part of the way there can be a link, so that one look is enough.
+    fn beside(&self, name: &str) -> Option<Found<'b>> {
+        if name.contains(['/', ':', '?']) || matches!(name, "" | "." | "..") {
+            return None;
+        }
+        let path = if self.path.is_empty() { name.to_owned() } else { format!("{}/{name}", self.path) };
+        match self.source.tree.entry(&path).ok()??.kind {
+            EntryKind::File => Some(Found::File(self.source.located(path))),
+            EntryKind::Folder => Some(Found::Folder(self.source.located(path))),
+            EntryKind::Link | EntryKind::Submodule => None,
         }
     }
 

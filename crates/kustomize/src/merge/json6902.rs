@@ -3,6 +3,7 @@
 //! Source: RFC 6902, with the freedoms of the library that kustomize uses (evanphx/json-patch 4): negative
 //! indices count from the end, and `replace` of a missing field adds it.
 
+use crate::bounds;
 use crate::text;
 use serde_json::Map;
 use trueup_model::Value;
@@ -130,6 +131,7 @@ fn get<'v>(container: &'v Value, key: &str) -> Result<Option<&'v Value>, String>
 }
 
 fn add(object: &mut Value, path: &str, value: Value) -> Result<(), String> {
+    bounds::check(&value, path.matches('/').count())?;
     let (container, key) = find(object, path)?;
     match container {
         Value::Object(fields) => {
@@ -171,6 +173,7 @@ fn replace(object: &mut Value, path: &str, value: &Value) -> Result<(), String> 
         *object = value.clone();
         return Ok(());
     }
+    bounds::check(value, path.matches('/').count())?;
     let (container, key) = find(object, path)?;
     match container {
         Value::Object(fields) => {

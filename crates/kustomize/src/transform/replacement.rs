@@ -4,6 +4,7 @@
 
 use super::complain;
 use super::select::Matcher;
+use crate::bounds;
 use crate::error::{Error, Place};
 use crate::id;
 use crate::model::{FieldOptions, Replacement, ReplacementSource, ReplacementTarget, Selector};
@@ -347,6 +348,10 @@ fn set_path(
     options: &FieldOptions,
     untyped: bool,
 ) -> Result<(), String> {
+    match value {
+        Carried::Untyped(_) => bounds::check_depth(path.len())?,
+        Carried::Value(value) | Carried::Written(value, _) => bounds::check(value, path.len())?,
+    }
     if set_inside_text(object, path, value, options) {
         return Ok(());
     }

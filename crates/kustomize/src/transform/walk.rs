@@ -1,5 +1,6 @@
 //! Walks a value along a field spec's path and hands over what stands at its end.
 
+use crate::bounds;
 use crate::config::{FieldSpec, Step};
 use crate::id::GvkRef;
 use crate::resource::Resource;
@@ -30,7 +31,8 @@ pub(crate) fn visit(
     set: &mut dyn FnMut(&mut Value) -> Result<(), String>,
 ) -> Result<(), String> {
     let make = if spec.create { make } else { Make::Nothing };
-    step(value, &spec.steps, make, set)
+    bounds::check_depth(spec.steps.len())
+        .and_then(|()| step(value, &spec.steps, make, set))
         .map_err(|message| format!("the field {} cannot be set: {message}", spec.path))
 }
 
