@@ -14,13 +14,9 @@ pub use print::annotated;
 use crate::path::Segment;
 use crate::yaml::{Content, Node};
 use crate::{Origin, Value};
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
-
-/// What [`Source::by`] says of a value that was written where it is.
-pub const WRITTEN: &str = "file";
 
 /// Where a value was written, and by what it came to where it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,8 +25,9 @@ pub struct Source {
     pub file: Arc<str>,
     /// Line in the file, from 1.
     pub line: usize,
-    /// [`WRITTEN`], or what put the value there: `namePrefix`, `patches`, `configMapGenerator`.
-    pub by: Cow<'static, str>,
+    /// What put the value where it is: `namePrefix`, `patches`, `configMapGenerator`. `None` where the file is the object's
+    /// own.
+    pub by: Option<Arc<str>>,
     /// What the value was made from, where a step used another value: the name before its prefix, the field that a
     /// replacement copied.
     pub from: Option<Arc<Source>>,
@@ -39,7 +36,7 @@ pub struct Source {
 impl Source {
     /// A value that stands where it was written.
     pub fn written(file: &Arc<str>, line: usize) -> Self {
-        Self { file: Arc::clone(file), line: line.max(1), by: Cow::Borrowed(WRITTEN), from: None }
+        Self { file: Arc::clone(file), line: line.max(1), by: None, from: None }
     }
 
     /// The place without its history.
@@ -52,8 +49,8 @@ impl fmt::Display for Source {
     /// `overlay/kustomization.yaml:3 namePrefix <- base/deployment.yaml:4`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.file, self.line)?;
-        if self.by != WRITTEN {
-            write!(f, " {}", self.by)?;
+        if let Some(by) = &self.by {
+            write!(f, " {by}")?;
         }
         self.from.as_ref().map_or(Ok(()), |from| write!(f, " <- {from}"))
     }

@@ -18,15 +18,18 @@ pub fn annotated(value: &Value, provenance: &Provenance) -> String {
     if let Some(node) = yaml::parse(&text).unwrap_or_default().first() {
         let mut leaves = Leaves { lines: &lines, starts: vec![false; lines.len() + 2], found: Vec::new() };
         leaves.collect(node, None, &mut Vec::new());
-        for (path, line) in &leaves.found {
-            let line = if is_block_header(&lines, *line) { *line } else { leaves.last_line(*line) };
+        for (path, line, style) in &leaves.found {
+            let line = match style {
+                Style::Block => *line,
+                Style::Flow => leaves.last_line(*line),
+            };
             if let (Some(source), Some(note)) = (provenance.leaf(path), notes.get_mut(line.wrapping_sub(1))) {
                 *note = Some(source.to_string());
             }
         }
     }
-    let noted = lines.iter().zip(&notes).filter(|(_, note)| note.is_some());
-    let width = noted.map(|(line, _)| line.chars().count()).filter(|width| *width <= COLUMN).max();
+    let beside = lines.iter().zip(&notes).filter(|(_, note)| note.is_some());
+    let width = beside.map(|(line, _)| line.chars().count()).filter(|width| *width <= COLUMN).max();
     let width = width.unwrap_or_default();
     let mut out = String::with_capacity(text.len() * 2);
     for (line, note) in lines.iter().zip(notes) {
@@ -50,7 +53,14 @@ struct Leaves<'t> {
     lines: &'t [&'t str],
     /// Whether an entry or an item starts on the line.
     starts: Vec<bool>,
-    found: Vec<(Vec<Segment>, usize)>,
+    found: Vec<(Vec<Segment>, usize, Style)>,
+}
+
+/// Where a comment may stand: behind a block's header, or behind the last line of everything else.
+#[derive(Clone, Copy)]
+enum Style {
+    Block,
+    Flow,
 }
 
 impl Leaves<'_> {
@@ -79,7 +89,10 @@ impl Leaves<'_> {
                     path.pop();
                 }
             }
-            Content::Scalar(_) | Content::List(_) | Content::Map(_) => self.found.push((path.clone(), line)),
+            Content::Scalar(_) | Content::List(_) | Content::Map(_) => {
+                let style = if node.at.line > line { Style::Block } else { Style::Flow };
+                self.found.push((path.clone(), line, style));
+            }
         }
     }
 
