@@ -8,6 +8,11 @@ use trueup_kustomize::{Failure, LoadRestrictions, Options, Remotes, Reorder, bui
 use trueup_model::provenance::{Provenance, Source, annotated, is_leaf, pointer};
 use trueup_model::{Manifest, MemoryTree, Segment, Value, yaml};
 
+#[path = "differential/case.rs"]
+mod case;
+#[path = "differential/grow.rs"]
+mod grow;
+
 /// The files below a folder, by their paths.
 fn read(folder: &Path, above: &str, files: &mut BTreeMap<String, String>) -> std::io::Result<()> {
     for entry in std::fs::read_dir(folder)? {
@@ -185,4 +190,23 @@ fn in_every_case_of_kustomizes_own_suite_each_field_has_one_source_that_is_there
     }
     println!("{held} cases hold");
     assert!(wrong.is_empty(), "{} cases are wrong:\n\n{}", wrong.len(), wrong.join("\n\n"));
+}
+
+#[test]
+fn in_random_trees_each_field_has_one_source_that_is_there() {
+    let trees = std::env::var("TREES").map_or(400, |trees| trees.parse().unwrap());
+    let (mut held, mut wrong) = (0, Vec::new());
+    for seed in 0..trees {
+        let files = grow::tree(&mut grow::Numbers::new(seed));
+        let tree: MemoryTree = files.iter().collect();
+        let options = Options::default();
+        let built = build_with_provenance(&tree, case::ROOT, &options, &Remotes::default());
+        let (Ok(built), Ok(plain)) = (built, build(&tree, case::ROOT, &options)) else { continue };
+        match holds(&built, &plain, &files) {
+            None => held += 1,
+            Some(message) => wrong.push(format!("tree {seed}: {message}")),
+        }
+    }
+    println!("{held} of {trees} trees can be built");
+    assert!(wrong.is_empty() && held > 0, "{} trees are wrong:\n\n{}", wrong.len(), wrong.join("\n\n"));
 }
