@@ -3,14 +3,15 @@
 use super::Verdict;
 use super::output::{self, Format};
 use super::session::Session;
-use crate::render::Request;
+use crate::render::{self, Build, Request};
 use crate::sync::offline;
 use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
-use serde_json::json;
+use serde_json::{Map, json};
 use std::io::Write;
 use std::path::Path;
 use trueup_kustomize as kustomize;
+use trueup_model::provenance::{Provenance, Source, annotated, pointer};
 use trueup_model::yaml::to_yaml;
 use trueup_model::{Manifest, Value};
 
@@ -18,6 +19,7 @@ use trueup_model::{Manifest, Value};
 ///
 /// Of a folder (plain manifests or a kustomization; no configuration, no cluster), or of a target of the configuration.
 /// Values of Secrets are printed as they are.
+/// With --provenance each line has the file and line that it comes from beside it.
 #[derive(Debug, Args)]
 pub(super) struct Render {
     /// A folder, or a target
@@ -32,6 +34,9 @@ pub(super) struct Render {
     /// The order of a kustomization of a folder that sets no sortOptions: by kind, or as its files name the objects
     #[arg(long, value_name = "ORDER")]
     reorder: Option<Reorder>,
+    /// Show the file and line that each field comes from: as a comment beside it, or with -o json instead of the values
+    #[arg(long)]
+    provenance: bool,
 }
 
 /// `kustomize build --load-restrictor`, with its own words as aliases.
@@ -74,21 +79,30 @@ impl From<Reorder> for kustomize::Reorder {
 
 impl Render {
     pub(super) async fn run(&self, session: &Session, out: &mut dyn Write) -> Result<Verdict> {
+        if self.provenance {
+            let found = self.render(session, render::build_with_provenance).await?;
+            write_provenance(out, session.output, &found)?;
+        } else {
+            write(out, session.output, &self.render(session, render::build_from).await?.manifests)?;
+        }
+        Ok(Verdict::Fine)
+    }
+
+    /// What `build` makes of the folder or the target.
+    async fn render<T: Send + 'static>(&self, session: &Session, build: Build<T>) -> Result<T> {
         let folder = Path::new(&self.what);
-        let manifests = if folder.is_dir() {
+        if folder.is_dir() {
             if self.revision.is_some() {
                 bail!("--revision is for targets; {} is a folder", self.what);
             }
-            offline::render_folder(folder, self.request()).await?
+            offline::render_folder(folder, self.request(), build).await
         } else if self.load_restrictor.is_some() || self.reorder.is_some() {
             bail!("--load-restrictor and --reorder are for folders; {} is none", self.what);
         } else if self.what.contains('@') {
-            offline::render(&session.config, &self.what, self.revision.as_deref()).await?
+            offline::render(&session.config, &self.what, self.revision.as_deref(), build).await
         } else {
             bail!("{}: neither a folder nor a target (app@environment)", self.what);
-        };
-        write(out, session.output, &manifests)?;
-        Ok(Verdict::Fine)
+        }
     }
 
     fn request(&self) -> Request {
@@ -115,4 +129,46 @@ pub(super) fn write(out: &mut dyn Write, format: Format, manifests: &[Manifest])
         }
         Format::Name => Ok(manifests.iter().try_for_each(|manifest| writeln!(out, "{}", manifest.id()))?),
     }
+}
+
+/// The manifests with the source of each line, or as JSON the sources alone.
+pub(super) fn write_provenance(
+    out: &mut dyn Write,
+    format: Format,
+    found: &[(Manifest, Provenance)],
+) -> Result<()> {
+    match format {
+        Format::Table | Format::Wide | Format::Yaml => {
+            for (index, (manifest, sources)) in found.iter().enumerate() {
+                let separator = if index == 0 { "" } else { "---\n" };
+                write!(out, "{separator}{}", annotated(&manifest.value, sources))?;
+            }
+            Ok(())
+        }
+        Format::Json => {
+            let objects = found.iter().map(|(manifest, sources)| {
+                let fields = sources.leaves().into_iter().map(|(path, source)| {
+                    let mut field = place(source);
+                    field.insert("path".to_owned(), pointer(&path).into());
+                    field
+                });
+                json!({"object": manifest.id(), "fields": fields.collect::<Vec<_>>()})
+            });
+            output::json(out, &objects.collect::<Vec<_>>())
+        }
+        Format::Name => bail!("--provenance goes with -o yaml and -o json"),
+    }
+}
+
+fn place(source: &Source) -> Map<String, Value> {
+    let mut place = Map::new();
+    place.insert("file".to_owned(), source.file.as_ref().into());
+    place.insert("line".to_owned(), source.line.into());
+    if let Some(by) = &source.by {
+        place.insert("by".to_owned(), by.as_ref().into());
+    }
+    if let Some(from) = &source.from {
+        place.insert("from".to_owned(), Value::Object(self::place(from)));
+    }
+    place
 }

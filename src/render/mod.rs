@@ -4,6 +4,7 @@
 //! looked at, by which a later commit proves that it renders the same. Pure but for reads of the tree. Absent: charts, so far.
 
 mod plain;
+mod provenance;
 mod substitute;
 mod trace;
 
@@ -13,6 +14,7 @@ use std::sync::Arc;
 use trueup_kustomize as kustomize;
 use trueup_model::{Manifest, Tree, TreeError, tree};
 
+pub use provenance::build_with_provenance;
 pub use substitute::Variables;
 pub use trace::Trace;
 use trace::TracedTree;
@@ -65,6 +67,9 @@ pub struct Base {
 
 /// What is known of other repositories and URLs: a tree of each, or why there is none.
 pub type Bases = BTreeMap<Remote, Result<Base, String>>;
+
+/// What renders a path of a tree: [`build_from`] or [`build_with_provenance`].
+pub type Build<T> = fn(Arc<dyn Tree>, &Request, &Parsed, &Bases) -> Result<T, Unrendered>;
 
 /// A [`Base`] that a rendering used.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -204,8 +209,7 @@ fn manifests(
 ) -> Result<Vec<Manifest>, Unrendered> {
     let path = tree::join("", &request.path)?;
     if kustomize::is_kustomization(source, &path)?.is_some() {
-        let options =
-            kustomize::Options { load_restrictions: request.load_restrictions, reorder: request.reorder };
+        let options = options_of(request);
         let tree = |base: &Traced| base.tree.clone() as Arc<dyn Tree>;
         let remotes = bases
             .iter()
@@ -218,6 +222,10 @@ fn manifests(
         return Err(RenderError(vec![format!("{chart}: trueup does not render Helm charts yet")]).into());
     }
     Ok(plain::read(source, &path, request.depth)?)
+}
+
+fn options_of(request: &Request) -> kustomize::Options {
+    kustomize::Options { load_restrictions: request.load_restrictions, reorder: request.reorder }
 }
 
 // What has no kind or name cannot become an object, whatever engine it came from.

@@ -181,14 +181,17 @@ impl Bases {
     }
 
     /// Renders, and waits for what has to be read for it.
-    pub async fn render(&self, tree: &Arc<dyn Tree>, request: &Request) -> Result<Rendered> {
+    pub async fn render<T: Send + 'static>(
+        &self,
+        tree: &Arc<dyn Tree>,
+        request: &Request,
+        build: render::Build<T>,
+    ) -> Result<T> {
         let (mut needs, parsed) = (BTreeSet::new(), Parsed::default());
         for _ in 0..ROUNDS {
             let bases = self.settled(&needs).await;
             let (tree, request, parsed) = (tree.clone(), request.clone(), parsed.clone());
-            let built =
-                tokio::task::spawn_blocking(move || render::build_from(tree, &request, &parsed, &bases))
-                    .await?;
+            let built = tokio::task::spawn_blocking(move || build(tree, &request, &parsed, &bases)).await?;
             match built {
                 Ok(rendered) => return Ok(rendered),
                 Err(Unrendered::Broken(error)) => return Err(error.into()),

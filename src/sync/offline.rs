@@ -23,7 +23,7 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
-use trueup_model::{Manifest, Value};
+use trueup_model::{Tree, Value};
 use trueup_plan::health::HealthStatus;
 use trueup_plan::record::{SyncStatus, TargetStatus};
 
@@ -212,8 +212,13 @@ fn is_over(status: &TargetStatus, names: &[String], until: Until) -> bool {
     }
 }
 
-/// The manifests of one target, as Git has them.
-pub async fn render(config: &Path, target: &str, revision: Option<&str>) -> Result<Vec<Manifest>> {
+/// What `build` makes of one target, as Git has it.
+pub async fn render<T: Send + 'static>(
+    config: &Path,
+    target: &str,
+    revision: Option<&str>,
+    build: render::Build<T>,
+) -> Result<T> {
     let config = load(config)?;
     let specs = topology::targets(&config);
     let names = topology::select(specs.keys().map(String::as_str), &[target.to_owned()])
@@ -241,8 +246,7 @@ pub async fn render(config: &Path, target: &str, revision: Option<&str>) -> Resu
             configured.insert(name.clone(), Configured::new(spec));
         }
     }
-    let rendered = with_bases(cache, configured).render(&commit.tree, &spec.request).await;
-    Ok(rendered?.manifests)
+    with_bases(cache, configured).render(&commit.tree, &spec.request, build).await
 }
 
 fn with_bases(cache: source::Cache, configured: BTreeMap<String, Configured>) -> Bases {
@@ -251,10 +255,14 @@ fn with_bases(cache: source::Cache, configured: BTreeMap<String, Configured>) ->
     bases
 }
 
-/// The manifests of a folder on disk: a part of a Git repository, where it is in one, so that bases beside it are found.
+/// What `build` makes of a folder on disk: a part of a Git repository, where it is in one, so that bases beside it are found.
 ///
 /// The path of `request` is set from the folder; the rest of it is kept.
-pub async fn render_folder(folder: &Path, request: render::Request) -> Result<Vec<Manifest>> {
+pub async fn render_folder<T: Send + 'static>(
+    folder: &Path,
+    request: render::Request,
+    build: render::Build<T>,
+) -> Result<T> {
     let folder = folder.canonicalize().with_context(|| folder.display().to_string())?;
     let root = folder.ancestors().find(|above| above.join(".git").exists()).unwrap_or(&folder);
     let below = folder.strip_prefix(root).unwrap_or(Path::new(""));
@@ -269,8 +277,7 @@ pub async fn render_folder(folder: &Path, request: render::Request) -> Result<Ve
     let read = async { source.fetch(&source.poll().await?).await };
     let commit = read.await.map_err(|error| anyhow!("{}: {}", folder.display(), chain(&error)))?;
     let request = render::Request { path, ..request };
-    let rendered = with_bases(cache, configured).render(&commit.tree, &request).await;
-    Ok(rendered?.manifests)
+    with_bases(cache, configured).render(&commit.tree, &request, build).await
 }
 
 /// What a running trueup needs to know.

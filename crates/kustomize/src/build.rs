@@ -5,23 +5,27 @@
 
 use crate::config::{self, Config};
 use crate::error::{Error, Errors, Place};
+use crate::fields::node_of;
 use crate::generate;
 use crate::kustomization::{Kind, Kustomization};
 use crate::load::{FILE_NAMES, Folder, Found, Located, Reach, documents, join_note};
 use crate::merge::schema::{BUILTIN_VERSION, Schema};
-use crate::model::Variable;
+use crate::model::{MapGenerator, Variable};
 use crate::order;
+use crate::provenance::{self, PatchLines, Recorder};
 use crate::resmap::ResMap;
 use crate::resource::{Behavior, Resource};
 use crate::spelled::Spellings;
-use crate::steps::{Context, Step};
+use crate::steps::{By, Context, Step};
 use crate::trace::{self, TraceNote, Wanted};
 use crate::transform::metadata;
+use crate::transform::patch::Source;
 use crate::{Needed, Options, Parsed, Remotes, Reorder, bounds, crds, names, plugins, steps, variables};
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::Arc;
-use trueup_model::yaml;
+use trueup_model::provenance::Provenance;
+use trueup_model::yaml::{self, Node};
 use trueup_model::{Manifest, Tree, Value};
 
 use crate::fields::Text;
@@ -83,6 +87,8 @@ pub(crate) struct Build {
     schema: SchemaChoice,
     /// What other builds share with this one.
     parsed: Option<Parsed>,
+    /// Where every field is written, where that is asked for.
+    provenance: Option<Recorder>,
 }
 
 /// Builds the folder `root`; says which remotes it lacked, besides.
@@ -105,12 +111,42 @@ fn build_within(
     parsed: Option<Parsed>,
     reach: &Reach<'_>,
 ) -> Result<Vec<Manifest>, Errors> {
+    let resources = resources(tree, root, options, Build { parsed, ..Build::default() }, reach)?;
+    Ok(resources.into_list().into_iter().map(Resource::into_manifest).collect())
+}
+
+/// Manifests, each with the sources of its fields.
+type Sourced = Vec<(Manifest, Provenance)>;
+
+/// As [`build`], and for each field of each manifest where it is written.
+pub(crate) fn build_with_provenance(
+    tree: &dyn Tree,
+    root: &str,
+    options: Options,
+    remotes: &Remotes,
+) -> (Result<Sourced, Errors>, BTreeSet<Needed>) {
+    let reach = Reach::new(remotes);
+    let build = Build { provenance: Some(Recorder::default()), ..Build::default() };
+    let manifests = resources(tree, root, options, build, &reach).map(|resources| {
+        let taken = resources.into_list().into_iter().map(|mut resource| {
+            let sources = provenance::take(&mut resource);
+            (resource.into_manifest(), sources)
+        });
+        taken.collect()
+    });
+    (manifests, reach.into_missing())
+}
+
+fn resources(
+    tree: &dyn Tree,
+    root: &str,
+    options: Options,
+    mut build: Build,
+    reach: &Reach<'_>,
+) -> Result<ResMap, Errors> {
     let folder = Folder::top(tree, root, options.load_restrictions, reach)?;
-    let mut build = Build { parsed, ..Build::default() };
     match build.run(&folder, options) {
-        Some(resources) if build.errors.is_empty() => {
-            Ok(resources.into_list().into_iter().map(Resource::into_manifest).collect())
-        }
+        Some(resources) if build.errors.is_empty() => Ok(resources),
         Some(_) | None => {
             let mut errors = build.errors;
             errors.dedup();
@@ -144,7 +180,12 @@ impl Build {
 
     fn read(&mut self, file: &Located<'_>) -> Option<Kustomization> {
         match file.text() {
-            Ok(text) => Kustomization::parse(&file.name, &text, &mut self.errors),
+            Ok(text) => {
+                if let Some(recorder) = &mut self.provenance {
+                    recorder.add_file(&file.name, &text);
+                }
+                Kustomization::parse(&file.name, &text, &mut self.errors)
+            }
             Err(message) => {
                 self.errors.push(Error::new(&Place::new(file.name.clone(), 0), "", message));
                 None
@@ -171,9 +212,7 @@ impl Build {
 
     /// What is done once, over the resources of all folders.
     fn finish(&mut self, all: &mut Accumulator, target: &Target<'_>, options: Options, wanted: Wanted) {
-        steps::add_hashes(&mut all.resources, &mut self.errors);
-        names::update(&mut all.resources, &all.config, &mut self.errors);
-        variables::resolve(all, &mut self.errors);
+        self.settle(all);
         self.drop_local(&mut all.resources);
         let kustomization = &target.kustomization;
         if let Some(id) = order::doubled(&all.resources) {
@@ -199,6 +238,27 @@ impl Build {
         }
         for resource in all.resources.contents_mut() {
             trace::finish(resource, wanted);
+        }
+        if self.provenance.is_some() {
+            provenance::annotated(&mut all.resources, &kustomization.file, &kustomization.build_metadata);
+        }
+    }
+
+    /// Gives hashes to names, brings references in line with names, and puts in vars.
+    fn settle(&mut self, all: &mut Accumulator) {
+        let keeps = self.provenance.is_some();
+        steps::add_hashes(&mut all.resources, &mut self.errors);
+        if keeps {
+            provenance::hashed(&mut all.resources);
+        }
+        names::update(&mut all.resources, &all.config, &mut self.errors);
+        if keeps {
+            provenance::renamed(&mut all.resources, &all.config);
+        }
+        let vars = keeps.then(|| provenance::Vars::find(&all.resources, &all.variables));
+        variables::resolve(all, &mut self.errors);
+        if let Some(vars) = vars {
+            vars.resolved(&mut all.resources);
         }
     }
 
@@ -252,8 +312,45 @@ impl Build {
 
     fn run_step(&mut self, step: &Step, resources: &mut ResMap, spellings: &Spellings<'_>) {
         let schema = if step.needs_schema() { self.schema() } else { Arc::clone(&self.schema.schema) };
-        step.run(resources, &Context { schema: &schema, spellings }, &mut self.errors);
+        let context = Context { schema: &schema, spellings };
+        match &self.provenance {
+            None => step.run(resources, &context, &mut self.errors),
+            Some(recorder) => recorder.run(step, resources, &context, &mut self.errors),
+        }
         step.leave_notes(resources);
+    }
+
+    /// The lines of a patch, where they are asked for.
+    pub(crate) fn lines_of(&self, patch: &Source<'_>) -> Option<PatchLines> {
+        self.provenance.as_ref().map(|recorder| recorder.lines_of(patch.text, &patch.at))
+    }
+
+    /// The configuration of a generator or transformer as a node: with the lines of its file, where those are kept.
+    pub(crate) fn node_of(&self, config: &Resource) -> Node {
+        let written = self.provenance.as_ref().and_then(|recorder| recorder.configuration(config));
+        written.cloned().unwrap_or_else(|| node_of(&config.value, config.origin.line))
+    }
+
+    /// Begins the provenance of a generated object that has none yet.
+    pub(crate) fn begin_made(&self, resource: &mut Resource, config: &Resource) {
+        if self.provenance.is_some() && resource.kept.is_none() {
+            provenance::begin_made(resource, &By::Plugin(config.kind().into()));
+        }
+    }
+
+    /// Makes the object that a generator describes.
+    pub(crate) fn generate_map(
+        &mut self,
+        target: &Target<'_>,
+        generator: &MapGenerator,
+        file: &str,
+        by: &By,
+    ) -> Result<Resource, Vec<Error>> {
+        let mut resource = generate::generate(generator, target.folder, file)?;
+        if let Some(recorder) = &mut self.provenance {
+            recorder.begin_generated(&mut resource, generator, by, target.folder);
+        }
+        Ok(resource)
     }
 
     /// Validators must leave everything as it is.
@@ -315,18 +412,21 @@ impl Build {
         field: &str,
     ) -> Option<(String, String)> {
         let read = target.folder.file(&path.value).and_then(|file| file.text().map(|text| (file.name, text)));
+        if let (Some(recorder), Ok((file, text))) = (&mut self.provenance, &read) {
+            recorder.add_file(file, text);
+        }
         read.map_err(|message| self.errors.push(Error::new(&target.at(path.line), field, message))).ok()
     }
 
     fn generate(&mut self, into: &mut Accumulator, target: &Target<'_>, spellings: &Spellings<'_>) {
         let kustomization = &target.kustomization;
         let mut generated = Vec::new();
-        for (generators, kind) in [
-            (&kustomization.config_map_generator, "ConfigMapGenerator"),
-            (&kustomization.secret_generator, "SecretGenerator"),
+        for (generators, field, kind) in [
+            (&kustomization.config_map_generator, "configMapGenerator", "ConfigMapGenerator"),
+            (&kustomization.secret_generator, "secretGenerator", "SecretGenerator"),
         ] {
             for generator in generators {
-                match generate::generate(generator, target.folder, &kustomization.file) {
+                match self.generate_map(target, generator, &kustomization.file, &By::Field(field)) {
                     Ok(mut resource) => {
                         resource.source = target.builtin_note(kind);
                         generated.push(resource);
@@ -355,7 +455,8 @@ impl Build {
             ([], Behavior::Unspecified | Behavior::Create) => self.append(resources, resource),
             ([position], Behavior::Merge | Behavior::Replace) => {
                 match generate::absorb(resources.get(*position), resource, spellings) {
-                    Ok(merged) => {
+                    Ok(mut merged) => {
+                        provenance::absorbed(resources.get(*position), &mut merged);
                         resources.replace(*position, merged);
                     }
                     Err(message) => fail(message),
@@ -415,8 +516,11 @@ impl Build {
         into: &mut Accumulator,
         target: &Target<'_>,
         written: &str,
-        resources: Vec<Resource>,
+        mut resources: Vec<Resource>,
     ) {
+        if let Some(recorder) = &mut self.provenance {
+            recorder.begin(target.folder, &mut resources);
+        }
         let note = target.file_note(written);
         for mut resource in resources {
             resource.source.clone_from(&note);

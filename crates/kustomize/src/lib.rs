@@ -29,6 +29,7 @@ mod packed;
 mod parsed;
 mod path;
 mod plugins;
+mod provenance;
 mod remote;
 mod resmap;
 mod resource;
@@ -46,6 +47,7 @@ pub use error::{Error, Errors, Failure};
 pub use parsed::Parsed;
 pub use remote::{Needed, Remote, Remotes};
 
+use trueup_model::provenance::Provenance;
 use trueup_model::tree::{self, Entry, EntryKind};
 use trueup_model::{Manifest, Tree, TreeError};
 
@@ -123,6 +125,20 @@ pub fn build_from(
 ) -> Result<Vec<Manifest>, Failure> {
     let (built, missing) = build::build(tree, root, *options, Some(parsed.clone()), remotes);
     // What is lacking may hide other problems, and cause some.
+    if missing.is_empty() { built.map_err(Failure::Errors) } else { Err(Failure::Missing(missing)) }
+}
+
+/// As [`build_from`], and for each field of the manifests the file and line that it comes from.
+///
+/// # Errors
+/// As [`build_from`].
+pub fn build_with_provenance(
+    tree: &dyn Tree,
+    root: &str,
+    options: &Options,
+    remotes: &Remotes,
+) -> Result<Vec<(Manifest, Provenance)>, Failure> {
+    let (built, missing) = build::build_with_provenance(tree, root, *options, remotes);
     if missing.is_empty() { built.map_err(Failure::Errors) } else { Err(Failure::Missing(missing)) }
 }
 

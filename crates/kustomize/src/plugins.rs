@@ -6,12 +6,11 @@
 use crate::build::{Build, Target};
 use crate::config::FieldSpec;
 use crate::error::{Error, Place};
-use crate::fields::{Object, Reader, Text, Unknown, node_of};
-use crate::generate;
+use crate::fields::{Object, Reader, Text, Unknown};
 use crate::kustomization::replacement_entry;
 use crate::model::{ImageChange, MapGenerator, PatchEntry, ReplicaCount, Selector, field_spec};
 use crate::resource::Resource;
-use crate::steps::{self, Step, Work};
+use crate::steps::{self, By, Step, Work};
 use crate::trace::TraceNote;
 use crate::transform::namespace::{NamespaceChange, Subjects};
 use crate::transform::patch::Via;
@@ -32,12 +31,12 @@ pub(crate) fn generate(build: &mut Build, target: &Target<'_>, configs: Vec<Reso
             build.errors.push(error);
             continue;
         }
-        let node = node_of(&config.value, config.origin.line);
+        let node = build.node_of(&config);
         let made = match config.kind() {
             kind @ ("ConfigMapGenerator" | "SecretGenerator") => {
                 let generator =
                     read(build, &place.file, |reader| MapGenerator::read_plugin(reader, &node, kind));
-                generate::generate(&generator, target.folder, &place.file)
+                build.generate_map(target, &generator, &place.file, &By::Plugin(kind.into()))
             }
             "IAMPolicyGenerator" => iam_policy(build, &node, &config).map_err(|error| vec![error]),
             "HelmChartInflationGenerator" => Err(vec![Error::new(
@@ -50,6 +49,7 @@ pub(crate) fn generate(build: &mut Build, target: &Target<'_>, configs: Vec<Reso
         match made {
             Ok(mut resource) => {
                 resource.source = note_of(&config);
+                build.begin_made(&mut resource, &config);
                 generated.push(resource);
             }
             Err(errors) => build.errors.extend(errors),
@@ -74,6 +74,7 @@ pub(crate) fn transformers(build: &mut Build, target: &Target<'_>, configs: Vec<
         let last = made.len() - 1;
         all.extend(made.into_iter().enumerate().map(|(index, work)| Step {
             work,
+            by: By::Plugin(config.kind().into()),
             place: place.clone(),
             // One transformer leaves one note, however many steps it takes.
             note: if index == last { note_of(&config) } else { None },
@@ -118,8 +119,7 @@ fn read<T>(build: &mut Build, file: &str, read: impl FnOnce(&mut Reader<'_>) -> 
 
 /// What a transformer's configuration asks for; several steps only for patches.
 fn works(build: &mut Build, target: &Target<'_>, config: &Resource, place: &Place) -> Vec<Work> {
-    let node = node_of(&config.value, config.origin.line);
-    let node = &node;
+    let node = &build.node_of(config);
     let file = place.file.as_str();
     match config.kind() {
         "NamespaceTransformer" => read(build, file, |r| namespace(r, node)).into_iter().collect(),
@@ -212,7 +212,7 @@ fn patch(build: &mut Build, target: &Target<'_>, node: &Node, file: &str, via: V
         let object = reader.object(node, "", &["path", "patch", "jsonOp", "target", "options"]);
         PatchEntry::from_fields(reader, &object, "", if via == Via::Json6902 { "jsonOp" } else { "patch" })
     });
-    steps::patch(build, target, &entry, via).map(|step| step.work).into_iter().collect()
+    steps::patch(build, target, &entry, file, via).map(|step| step.work).into_iter().collect()
 }
 
 fn strategic_merges(build: &mut Build, target: &Target<'_>, node: &Node, place: &Place) -> Vec<Work> {
@@ -227,7 +227,9 @@ fn strategic_merges(build: &mut Build, target: &Target<'_>, node: &Node, place: 
     if entries.is_empty() {
         build.errors.push(Error::new(place, "paths", "is missing; name a patch, or write it under patches"));
     }
-    let read = entries.iter().filter_map(|entry| steps::strategic_merge(build, target, entry, ""));
+    let read = entries
+        .iter()
+        .filter_map(|entry| steps::strategic_merge(build, target, entry, &place.at(entry.line), ""));
     let works: Vec<Work> = read.map(|step| step.work).collect();
     works
 }

@@ -2,6 +2,7 @@
 //! done with it at the end. Notes of the build never stand in the value itself.
 
 use crate::id::{self, GvkRef, Id};
+use crate::provenance::Kept;
 use crate::shared::Shared;
 use crate::text;
 use crate::trace::TraceNote;
@@ -80,6 +81,8 @@ pub(crate) struct Resource {
     pub(crate) source: Option<Rc<TraceNote>>,
     /// What changed it, for `buildMetadata: [transformerAnnotations]`.
     pub(crate) transformations: Vec<Rc<TraceNote>>,
+    /// Where its fields were written, in a build that keeps it.
+    pub(crate) kept: Option<Box<Kept>>,
 }
 
 impl Resource {
@@ -99,6 +102,7 @@ impl Resource {
             variables: Vec::new(),
             source: None,
             transformations: Vec::new(),
+            kept: None,
         };
         resource.write_identity_as_text();
         resource

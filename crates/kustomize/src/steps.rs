@@ -17,6 +17,7 @@ use crate::transform::prefix::Affix;
 use crate::transform::{images, metadata, namespace, prefix, replacement, replicas, value_add};
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::sync::Arc;
 use trueup_model::yaml::{self, Content};
 
 /// What one step does.
@@ -39,9 +40,28 @@ pub(crate) struct Context<'c> {
     pub(crate) spellings: &'c Spellings<'c>,
 }
 
+/// What asks for a step or a generator.
+#[derive(Clone, Debug)]
+pub(crate) enum By {
+    /// A field of the kustomization.
+    Field(&'static str),
+    /// A configuration of its own, of this kind.
+    Plugin(Rc<str>),
+}
+
+impl By {
+    pub(crate) fn name(&self) -> Arc<str> {
+        match self {
+            Self::Field(field) => Arc::from(*field),
+            Self::Plugin(kind) => Arc::from(&**kind),
+        }
+    }
+}
+
 /// A transformer, configured.
 pub(crate) struct Step {
     pub(crate) work: Work,
+    pub(crate) by: By,
     /// What configured it.
     pub(crate) place: Place,
     /// What it leaves on each resource, as often as `times` says.
@@ -114,15 +134,16 @@ pub(crate) fn add_hashes(resources: &mut ResMap, errors: &mut Vec<Error>) {
 pub(crate) fn configure(build: &mut Build, target: &Target<'_>, config: &Config) -> Vec<Step> {
     let mut steps = Vec::new();
     let kustomization = &target.kustomization;
-    let step = |work: Work, field: &str, kind: &str, times: usize| Step {
+    let step = |work: Work, field: &'static str, kind: &str, times: usize| Step {
         work,
+        by: By::Field(field),
         place: kustomization.place(field),
         note: target.builtin_note(kind),
         times,
     };
     strategic_merges(build, target, &mut steps);
     for entry in &kustomization.patches {
-        steps.extend(patch(build, target, entry, Via::Patches));
+        steps.extend(patch(build, target, entry, &kustomization.file, Via::Patches));
     }
     if !kustomization.namespace.is_empty() {
         let change = NamespaceChange {
@@ -152,7 +173,7 @@ pub(crate) fn configure(build: &mut Build, target: &Target<'_>, config: &Config)
         steps.push(step(work, "commonAnnotations", "AnnotationsTransformer", 1));
     }
     for entry in &kustomization.patches_json6902 {
-        steps.extend(patch(build, target, entry, Via::Json6902));
+        steps.extend(patch(build, target, entry, &kustomization.file, Via::Json6902));
     }
     if !kustomization.replicas.is_empty() {
         let work = Work::Replicas { counts: kustomization.replicas.clone(), fields: config.replicas.clone() };
@@ -174,9 +195,10 @@ fn labels(build: &mut Build, target: &Target<'_>, config: &Config, steps: &mut V
     if kustomization.labels.is_empty() && kustomization.common_labels.is_empty() {
         return;
     }
-    let mut push = |entries: &BTreeMap<String, String>, fields: Vec<FieldSpec>, field: &str| {
+    let mut push = |entries: &BTreeMap<String, String>, fields: Vec<FieldSpec>, field: &'static str| {
         steps.push(Step {
             work: Work::Entries { entries: entries.clone(), fields },
+            by: By::Field(field),
             place: kustomization.place(field),
             note: target.builtin_note("LabelTransformer"),
             times: 1,
@@ -217,7 +239,7 @@ fn strategic_merges(build: &mut Build, target: &Target<'_>, steps: &mut Vec<Step
     let failed = build.errors.len();
     for (index, entry) in entries.iter().enumerate() {
         let field = format!("patchesStrategicMerge[{index}]");
-        steps.extend(strategic_merge(build, target, entry, &field));
+        steps.extend(strategic_merge(build, target, entry, &target.at(entry.line), &field));
     }
     let empty = steps[first..].iter().all(|step| match &step.work {
         Work::Patch(patch) => patch.is_empty(),
@@ -241,9 +263,10 @@ pub(crate) fn strategic_merge(
     build: &mut Build,
     target: &Target<'_>,
     entry: &Text,
+    place: &Place,
     field: &str,
 ) -> Option<Step> {
-    let place = target.at(entry.line);
+    let place = place.clone();
     let inline = entry.value.contains([':', '\n']);
     let (text, at) = if inline {
         (entry.value.clone(), place.clone())
@@ -254,7 +277,8 @@ pub(crate) fn strategic_merge(
     let source = Source { text: &text, at, place: place.clone(), field };
     match Patch::read(&source, None, Via::StrategicMerge) {
         Ok(patch) => Some(Step {
-            work: Work::Patch(Box::new(patch)),
+            work: Work::Patch(Box::new(patch.with_lines(build.lines_of(&source)))),
+            by: By::Field("patchesStrategicMerge"),
             place,
             note: target.builtin_note("PatchStrategicMergeTransformer"),
             times: 1,
@@ -266,12 +290,18 @@ pub(crate) fn strategic_merge(
     }
 }
 
-/// One entry of `patches` or `patchesJson6902`.
-pub(crate) fn patch(build: &mut Build, target: &Target<'_>, entry: &PatchEntry, via: Via) -> Option<Step> {
-    let place = target.at(entry.line);
-    let kind = match via {
-        Via::Json6902 => "PatchJson6902Transformer",
-        Via::Patches | Via::StrategicMerge => "PatchTransformer",
+/// One entry of `patches` or `patchesJson6902` in `file`.
+pub(crate) fn patch(
+    build: &mut Build,
+    target: &Target<'_>,
+    entry: &PatchEntry,
+    file: &str,
+    via: Via,
+) -> Option<Step> {
+    let place = Place::new(file, entry.line);
+    let (list, kind) = match via {
+        Via::Json6902 => ("patchesJson6902", "PatchJson6902Transformer"),
+        Via::Patches | Via::StrategicMerge => ("patches", "PatchTransformer"),
     };
     let field = entry.field.as_str();
     let mut fail = |message: &str| build.errors.push(Error::new(&place, field, message));
@@ -289,7 +319,7 @@ pub(crate) fn patch(build: &mut Build, target: &Target<'_>, entry: &PatchEntry, 
             fail("patch and path exclude each other; keep one of them");
             return None;
         }
-        (false, true) => (inline.to_owned(), target.at(entry.patch.line)),
+        (false, true) => (inline.to_owned(), place.at(entry.patch.line)),
         (true, false) => {
             let (file, text) = build.text_of(target, &entry.path, &entry.field)?;
             (text, Place::new(file, 0))
@@ -300,7 +330,8 @@ pub(crate) fn patch(build: &mut Build, target: &Target<'_>, entry: &PatchEntry, 
         Ok(patch) => {
             let patch = patch.allow(entry.allow_name_change, entry.allow_kind_change);
             Some(Step {
-                work: Work::Patch(Box::new(patch)),
+                work: Work::Patch(Box::new(patch.with_lines(build.lines_of(&source)))),
+                by: By::Field(list),
                 place,
                 note: target.builtin_note(kind),
                 times: 1,

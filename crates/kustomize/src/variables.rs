@@ -116,7 +116,7 @@ fn value_of(all: &Accumulator, variable: &Variable) -> Result<Value, String> {
 }
 
 /// `spec.ports[0].port` as `spec`, `ports`, `0`, `port`.
-fn indices_apart(path: &str) -> Vec<String> {
+pub(crate) fn indices_apart(path: &str) -> Vec<String> {
     let mut parts = Vec::new();
     for part in path::split_fields(path) {
         let index = part.strip_suffix(']').and_then(|rest| rest.rsplit_once('['));

@@ -1,11 +1,12 @@
 //! The words that every part of trueup shares: what a Git tree looks like from outside ([`tree`]),
-//! what a Kubernetes object is ([`object`]), where a field stands in it ([`path`]), and YAML as
-//! Kubernetes reads it ([`yaml`]).
+//! what a Kubernetes object is ([`object`]), where a field stands in it ([`path`]) and where it was written
+//! ([`provenance`]), and YAML as Kubernetes reads it ([`yaml`]).
 //!
 //! Nothing in here knows of Git, of a cluster, of the file system or of time.
 
 pub mod object;
 pub mod path;
+pub mod provenance;
 pub mod tree;
 pub mod yaml;
 

@@ -19,6 +19,16 @@ pub enum Segment {
     Index(usize),
 }
 
+impl Segment {
+    /// The name of a field.
+    pub fn as_field(&self) -> Option<&str> {
+        match self {
+            Self::Field(name) => Some(name),
+            Self::Key(_) | Self::Value(_) | Self::Index(_) => None,
+        }
+    }
+}
+
 /// A path from an object's root to a field in it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FieldPath(pub Vec<Segment>);

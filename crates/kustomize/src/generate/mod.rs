@@ -1,7 +1,7 @@
 //! `ConfigMaps` and Secrets from literals, files and environment files.
 
 pub(crate) mod hash;
-mod sources;
+pub(crate) mod sources;
 
 use crate::error::{Error, Place};
 use crate::load::Folder;

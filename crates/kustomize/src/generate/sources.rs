@@ -39,7 +39,7 @@ fn content(folder: &Folder<'_>, written: &str) -> Result<(String, Vec<u8>), Stri
 }
 
 /// `key=path`, or a path whose last part is the key.
-fn key_and_path(source: &str) -> Result<(&str, &str), String> {
+pub(crate) fn key_and_path(source: &str) -> Result<(&str, &str), String> {
     match source.split_once('=') {
         None => {
             let name = source.trim_end_matches('/').rsplit('/').next().unwrap_or(source);
@@ -91,17 +91,22 @@ impl Pairs<'_> {
             self.complain(line, format!("{path} is not UTF-8 text"));
             return;
         };
-        for entry in text.split('\n') {
-            let entry = entry.strip_suffix('\r').unwrap_or(entry).trim_start();
-            if entry.is_empty() || entry.starts_with('#') {
-                continue;
-            }
-            let (key, value) = entry.split_once('=').unwrap_or((entry, ""));
-            if !key.is_empty() {
-                self.add(key, value.as_bytes().to_vec(), line);
-            }
+        for (_, key, value) in env_entries(text) {
+            self.add(key, value.as_bytes().to_vec(), line);
         }
     }
+}
+
+/// The entries of an environment file: line, key, value.
+pub(crate) fn env_entries(text: &str) -> impl Iterator<Item = (usize, &str, &str)> {
+    text.split('\n').enumerate().filter_map(|(index, entry)| {
+        let entry = entry.strip_suffix('\r').unwrap_or(entry).trim_start();
+        if entry.is_empty() || entry.starts_with('#') {
+            return None;
+        }
+        let (key, value) = entry.split_once('=').unwrap_or((entry, ""));
+        (!key.is_empty()).then_some((index + 1, key, value))
+    })
 }
 
 /// Without the quotes around it.

@@ -78,7 +78,8 @@ pub(crate) fn resources_of(documents: Vec<Document>, at: &Place) -> Result<Vec<R
     if errors.is_empty() { Ok(resources) } else { Err(errors) }
 }
 
-fn is_empty(value: &Value) -> bool {
+/// Whether a document or an item of a list says nothing.
+pub(crate) fn is_empty(value: &Value) -> bool {
     value.is_null() || value.as_object().is_some_and(serde_json::Map::is_empty)
 }
 

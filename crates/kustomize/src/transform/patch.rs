@@ -8,6 +8,7 @@ use crate::merge::json6902::{self, Operation};
 use crate::merge::strategic::{Merge, Outcome};
 use crate::model::Selector;
 use crate::notes::{self, Kept};
+use crate::provenance::PatchLines;
 use crate::resmap::ResMap;
 use crate::resource::{Resource, Text};
 use crate::shared::Written;
@@ -46,6 +47,8 @@ pub(crate) struct Patch {
     place: Place,
     /// Where it was configured in that file, such as `patches[0]`.
     field: String,
+    /// Its lines, in a build that keeps provenance.
+    lines: Option<Box<PatchLines>>,
 }
 
 /// The text of a patch and where it stands.
@@ -78,6 +81,7 @@ impl Patch {
             allow_kind_change: false,
             place: source.place.clone(),
             field: source.field.to_owned(),
+            lines: None,
         };
         patch.check().map_err(|message| vec![Error::new(&source.place, source.field, message)])?;
         Ok(patch)
@@ -88,6 +92,17 @@ impl Patch {
         self.allow_name_change = name_change;
         self.allow_kind_change = kind_change;
         self
+    }
+
+    /// Keeps the lines of the patch.
+    pub(crate) fn with_lines(mut self, lines: Option<PatchLines>) -> Self {
+        self.lines = lines.map(Box::new);
+        self
+    }
+
+    /// The lines of the patch, where they are kept.
+    pub(crate) fn lines(&self) -> Option<&PatchLines> {
+        self.lines.as_deref()
     }
 
     fn check(&self) -> Result<(), &'static str> {

@@ -222,7 +222,8 @@ fn is_nothing(value: &Value) -> bool {
     }
 }
 
-fn source_resource(resources: &mut ResMap, selector: &Selector) -> Result<usize, String> {
+/// The one resource that a source means.
+pub(crate) fn source_resource(resources: &mut ResMap, selector: &Selector) -> Result<usize, String> {
     let candidates = if selector.name.is_empty() {
         (0..resources.len()).collect()
     } else {
