@@ -262,11 +262,13 @@ fn spec(
     askers: &BTreeSet<String>,
     configured: &BTreeMap<String, Configured>,
 ) -> Result<(Spec, Duration), String> {
-    let (url, reference) = match &needed.remote {
-        Remote::Repository { url, reference } => (url, reference.as_str()),
-        Remote::File { url } => (url, ""),
+    let (url, reference, location) = match &needed.remote {
+        Remote::Repository { url, reference } => {
+            (url, reference.as_str(), Location::parse(url).map(|(location, _)| location))
+        }
+        Remote::File { url } => (url, "", Location::file(url, Remote::FILE)),
     };
-    let (location, _) = Location::parse(url).map_err(|error| error.to_string())?;
+    let location = location.map_err(|error| error.to_string())?;
     let asking = || askers.iter().filter_map(|name| configured.get(name));
     if let Location::Folder(path) = &location {
         if !url.starts_with("file://") {
