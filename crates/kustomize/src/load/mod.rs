@@ -183,6 +183,7 @@ impl<'b> Folder<'b> {
         let local = self.find_here(written);
         match (local, remote::parse(written)) {
             (Ok(Found::File(file)), _) => Ok(Found::File(file)),
+            (_, Some(folder)) if remote::may_be_file(written) => self.remote_either(written, folder),
             (_, Some(folder)) => self.remote_folder(written, folder).map(Found::Folder),
             (Err(_), None) if remote::is_file_url(written) => self.remote_file(written).map(Found::File),
             (local, None) => local,
@@ -206,6 +207,21 @@ impl<'b> Folder<'b> {
         let path = tree::join(&self.path, written).map_err(|error| self.source.describe(&error))?;
         let missing = || format!("there is no file or folder {}{path}", self.source.label);
         self.source.find(&path)?.ok_or_else(missing)
+    }
+
+    /// What is behind a URL that may name a repository or a file: a repository unless there is none.
+    fn remote_either(&self, written: &str, folder: RemoteFolder) -> Result<Found<'b>, String> {
+        let file = Remote::File { url: written.to_owned() };
+        if let Some(Ok(_)) = self.reach.remotes.0.get(&file) {
+            return self.remote_file(written).map(Found::File);
+        }
+        let repository = Remote::Repository { url: folder.url.clone(), reference: folder.reference.clone() };
+        let Some(Err(why)) = self.reach.remotes.0.get(&repository) else {
+            return self.remote_folder(written, folder).map(Found::Folder);
+        };
+        self.remote_file(written)
+            .map(Found::File)
+            .map_err(|error| format!("{error}; as a repository, {repository} cannot be read: {why}"))
     }
 
     fn remote_folder(&self, written: &str, folder: RemoteFolder) -> Result<Located<'b>, String> {
