@@ -6,7 +6,6 @@ pub(crate) mod documents;
 use crate::LoadRestrictions;
 use crate::error::{Error, Place, describe};
 use crate::remote::{self, Needed, Remote, RemoteFolder, Remotes};
-use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::rc::Rc;
@@ -330,21 +329,6 @@ fn is_within(path: &str, folder: &str) -> bool {
     folder.is_empty() || path.strip_prefix(folder).is_some_and(ends)
 }
 
-/// `folder` and `path` joined as an origin note shows them: `..` above the start stays.
-pub(crate) fn join_note(folder: &str, path: &str) -> String {
-    let mut parts: Vec<Cow<'_, str>> = Vec::new();
-    for part in folder.split('/').chain(path.split('/')) {
-        match part {
-            "" | "." => {}
-            ".." if parts.last().is_some_and(|last| last != "..") => {
-                parts.pop();
-            }
-            part => parts.push(Cow::Borrowed(part)),
-        }
-    }
-    parts.join("/")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -355,13 +339,5 @@ mod tests {
         assert!(is_within("a", "a"));
         assert!(is_within("a", ""));
         assert!(!is_within("ab", "a"));
-    }
-
-    #[test]
-    fn an_origin_keeps_the_way_up() {
-        assert_eq!(join_note("../base", "./x.yaml"), "../base/x.yaml");
-        assert_eq!(join_note("../base", "../other"), "../other");
-        assert_eq!(join_note("..", "../x"), "../../x");
-        assert_eq!(join_note("", "a"), "a");
     }
 }
