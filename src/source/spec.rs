@@ -66,7 +66,11 @@ impl fmt::Display for Reference {
             Self::Tag(name) => write!(f, "tag {name}"),
             Self::Semver(range) => write!(f, "tag in the range {range}"),
             Self::Commit(id) => write!(f, "commit {id}"),
-            Self::Named(name) => write!(f, "tag or branch {name}"),
+            Self::Named(name) => {
+                let is_short = (7..40).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_hexdigit());
+                let hint = if is_short { " (a commit is named by all of its digits)" } else { "" };
+                write!(f, "tag or branch {name}{hint}")
+            }
         }
     }
 }

@@ -228,7 +228,8 @@ impl<'b> Folder<'b> {
             return Err(message);
         }
         let RemoteFolder { url, reference, path, timeout, submodules: _ } = folder;
-        if url.starts_with(remote::FILE_SCHEME) && !self.source.label.is_empty() {
+        let own = &self.source.label;
+        if url.starts_with(remote::FILE_SCHEME) && !own.is_empty() && !own.starts_with(remote::FILE_SCHEME) {
             return Err(format!(
                 "{url} is a folder of this machine, which a base of another repository may not name"
             ));
@@ -291,7 +292,7 @@ impl<'b> Folder<'b> {
                 Remote::Repository { .. } => {
                     Some((&**tree, name.strip_prefix(&remote.to_string())?.strip_prefix("//")?))
                 }
-                Remote::File { url } => (url == name).then_some((&**tree, Remote::FILE)),
+                Remote::File { .. } => (remote.to_string() == name).then_some((&**tree, Remote::FILE)),
             }
         });
         let mut top = self;
