@@ -70,6 +70,9 @@ pub(super) fn write(
         Format::Wide => {
             for entry in entries {
                 table(out, std::slice::from_ref(entry), now)?;
+                for pin in &entry.bases {
+                    writeln!(out, "  {}", output::harmless(&format!("{pin} at {}", pin.revision)))?;
+                }
                 for outcome in &entry.outcomes {
                     writeln!(out, "  {}", output::harmless(&outcome.to_string()))?;
                 }

@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use std::io::{IsTerminal as _, Write};
 use std::time::Duration;
 use trueup_plan::HealthStatus;
-use trueup_plan::record::{SyncStatus, TargetStatus};
+use trueup_plan::record::{BasePin, SyncStatus, TargetStatus};
 
 const WATCH_EVERY: Duration = Duration::from_secs(1);
 const CLEAR: &str = "\x1b[H\x1b[2J";
@@ -143,10 +143,12 @@ pub(super) fn write(
                 "APP",
                 "ENVIRONMENT",
                 "CLUSTER",
+                "BASES",
                 "MESSAGE",
             ];
             let wide = |status: &TargetStatus| {
-                row(status, now, &[&status.app, &status.environment, &status.cluster])
+                let bases = bases(&status.bases);
+                row(status, now, &[&status.app, &status.environment, &status.cluster, &bases])
             };
             output::table(out, &header, &statuses.iter().map(wide).collect::<Vec<_>>())
         }
@@ -170,6 +172,20 @@ fn row(status: &TargetStatus, now: Timestamp, more: &[&str]) -> Vec<Cell> {
     cells.extend(more.iter().map(Cell::new));
     cells.push(Cell::new(status.message.lines().next().unwrap_or_default()));
     cells
+}
+
+/// `base@v1 at 1f2e3d4c`: which commits of other repositories were rendered.
+fn bases(pins: &[BasePin]) -> String {
+    let pins: Vec<String> = pins
+        .iter()
+        .map(|pin| {
+            let name = pin.url.trim_end_matches('/').rsplit(['/', ':']).next().unwrap_or(&pin.url);
+            let name = name.strip_suffix(".git").unwrap_or(name);
+            let at = if pin.reference.is_empty() { String::new() } else { format!("@{}", pin.reference) };
+            format!("{name}{at} at {}", output::short(&pin.revision))
+        })
+        .collect();
+    pins.join(", ")
 }
 
 fn sync_style(sync: SyncStatus) -> Style {

@@ -8,11 +8,13 @@ use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
-use super::http::Clients;
+use super::file::WebFile;
+use super::http::{ClearText, Clients};
 use super::limits::Limits;
 use super::local::{Local, View};
 use super::mirror::{self, Mirror, Want};
 use super::reference;
+use super::spec::FileUrl;
 use super::watch::{self, Watch};
 use super::wire::Remote;
 use super::{Commit, Head, Location, Reference, SourceError, Spec};
@@ -43,6 +45,7 @@ pub struct Source {
 enum Kind {
     Local(Arc<Local>),
     Mirrored(Arc<Remote>, Arc<Mirror>),
+    File(Arc<WebFile>),
 }
 
 impl Cache {
@@ -87,15 +90,22 @@ impl Cache {
                 Kind::Local(Arc::new(Local::new(path.clone(), View::Worktree)))
             }
             Location::Folder(path) => Kind::Local(Arc::new(Local::new(path.clone(), View::Commits))),
-            Location::Http(_) | Location::Ssh(_) if spec.worktree => {
+            Location::Http(_) | Location::Ssh(_) | Location::File(_) if spec.worktree => {
                 return Err(invalid("`worktree: true` needs a local folder"));
             }
             Location::Http(_) | Location::Ssh(_) => Kind::Mirrored(
                 Arc::new(Remote::new(&spec, &self.clients)),
                 self.mirror(&spec.scope, &location)?,
             ),
+            Location::File(file) => Kind::File(self.file(&spec, file)),
         };
         Ok(Source { spec: Arc::new(spec), permits: self.permits.clone(), kind })
+    }
+
+    fn file(&self, spec: &Spec, file: &FileUrl) -> Arc<WebFile> {
+        let clear_text = if spec.insecure { ClearText::Allowed } else { ClearText::Refused };
+        let folder = self.folder.join("files").join(mirror::key(&spec.scope, file.url.as_str()));
+        Arc::new(WebFile::new(file, &spec.credentials, clear_text, &self.clients, folder))
     }
 
     /// Removes the mirrors that no source has asked for since `unused` ago. What is open, here or in
@@ -172,6 +182,7 @@ impl Source {
             Ok(match &kind {
                 Kind::Local(local) => local.resolve(&digits),
                 Kind::Mirrored(_, mirror) => mirror.resolve(&digits),
+                Kind::File(_) => None,
             })
         };
         let found = self.blocking(self.spec.timeout, look).await?;
@@ -194,6 +205,10 @@ impl Source {
                 }
                 let remote = remote.clone();
                 self.blocking(self.spec.timeout, move |limits| ask(&remote, &reference, limits)).await
+            }
+            Kind::File(file) => {
+                let file = file.clone();
+                self.blocking(self.spec.timeout, move |limits| file.poll(limits)).await
             }
         }
     }
@@ -225,6 +240,7 @@ impl Source {
             Kind::Mirrored(_, mirror) => {
                 Ok(gix::ObjectId::from_hex(revision.as_bytes()).ok().and_then(|id| mirror.present(id)))
             }
+            Kind::File(file) => Ok(file.kept(&revision)),
         };
         self.blocking(self.spec.timeout, look).await
     }
@@ -235,6 +251,7 @@ impl Source {
         match &self.kind {
             Kind::Local(local) => local.is_damaged(),
             Kind::Mirrored(_, mirror) => mirror.is_damaged(),
+            Kind::File(_) => false,
         }
     }
 
@@ -246,7 +263,7 @@ impl Source {
         match (&self.spec.location, self.spec.worktree) {
             (Location::Folder(path), true) => watch::worktree(path).map(Some),
             (Location::Folder(path), false) => watch::references(path).map(Some),
-            (Location::Http(_) | Location::Ssh(_), _) => Ok(None),
+            (Location::Http(_) | Location::Ssh(_) | Location::File(_), _) => Ok(None),
         }
     }
 
@@ -257,6 +274,10 @@ impl Source {
             Kind::Local(local) => {
                 let local = local.clone();
                 self.blocking(self.spec.timeout, move |_| local.fetch(&revision)).await
+            }
+            Kind::File(file) => {
+                let file = file.clone();
+                self.blocking(self.spec.timeout, move |_| file.fetch(&revision)).await
             }
             Kind::Mirrored(remote, mirror) => {
                 let commit = gix::ObjectId::from_hex(revision.as_bytes()).map_err(|_| {

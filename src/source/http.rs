@@ -239,13 +239,13 @@ impl Wire {
 
 /// Whether the source has credentials for http.
 #[derive(Clone, Copy)]
-enum Given {
+pub(super) enum Given {
     Some,
     None,
 }
 
 /// The error that an http status stands for.
-fn refused(location: &str, status: StatusCode, credentials: Given) -> Option<SourceError> {
+pub(super) fn refused(location: &str, status: StatusCode, credentials: Given) -> Option<SourceError> {
     let location = location.to_owned();
     let answered = format!("the server answered {status}");
     match status {
@@ -267,7 +267,7 @@ fn refused(location: &str, status: StatusCode, credentials: Given) -> Option<Sou
     }
 }
 
-fn network(location: &str, error: reqwest::Error) -> SourceError {
+pub(super) fn network(location: &str, error: reqwest::Error) -> SourceError {
     let cause = one_line(&error.without_url());
     let location = location.to_owned();
     if cause.contains("certificate") || cause.contains("UnknownIssuer") {

@@ -12,6 +12,7 @@
 
 mod cache;
 mod error;
+mod file;
 mod folder;
 mod http;
 mod limits;
@@ -31,13 +32,14 @@ use trueup_model::Tree;
 
 pub use cache::{Cache, Source};
 pub use error::{ErrorClass, SourceError};
-pub use spec::{Credentials, HttpUrl, Location, Reference, Secret, Spec, SshUrl};
+pub use spec::{Credentials, FileUrl, HttpUrl, Location, Reference, Secret, Spec, SshUrl};
 pub use watch::{Watch, watch};
 
 /// What a reference names at the moment of asking.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Head {
-    /// The commit as 40 (or 64) hex digits, or `worktree-<12 hex digits>` of a folder's content.
+    /// The commit as 40 (or 64) hex digits, or `worktree-<12 hex digits>` of a folder's content;
+    /// of a file behind a URL the hash of its content.
     pub revision: String,
     /// The name of the reference, such as `refs/heads/main` or `refs/tags/v1.2.0`.
     pub reference: String,

@@ -66,7 +66,11 @@ impl fmt::Display for Reference {
             Self::Tag(name) => write!(f, "tag {name}"),
             Self::Semver(range) => write!(f, "tag in the range {range}"),
             Self::Commit(id) => write!(f, "commit {id}"),
-            Self::Named(name) => write!(f, "tag or branch {name}"),
+            Self::Named(name) => {
+                let is_short = (7..40).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_hexdigit());
+                let hint = if is_short { " (a commit is named by all of its digits)" } else { "" };
+                write!(f, "tag or branch {name}{hint}")
+            }
         }
     }
 }
@@ -119,6 +123,22 @@ pub enum Location {
     Ssh(SshUrl),
     /// A folder, also written `file://`.
     Folder(PathBuf),
+    /// A single file, `http://` or `https://`.
+    File(FileUrl),
+}
+
+/// An http(s) URL of a file, without user information; with its query, which is never printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct FileUrl {
+    pub(super) url: reqwest::Url,
+    /// The name of the file in its tree.
+    pub(super) name: String,
+}
+
+impl fmt::Debug for FileUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.url.path())
+    }
 }
 
 /// An http(s) URL without user information, query and fragment.
@@ -165,17 +185,42 @@ impl Location {
 }
 
 impl Location {
+    /// The address of a single file, and what it is called in its tree.
+    ///
+    /// # Errors
+    /// It is no http or https URL.
+    pub fn file(text: &str, name: &str) -> Result<Self, SourceError> {
+        let (Self::Http(HttpUrl { mut url }), _) = http(text)? else {
+            return Err(SourceError::Invalid {
+                location: "the file's URL".into(),
+                cause: "only http and https are read".into(),
+            });
+        };
+        let query = text.split('#').next().and_then(|text| text.split_once('?')).map(|(_, query)| query);
+        url.set_query(query);
+        Ok(Self::File(FileUrl { url, name: name.to_owned() }))
+    }
+
+    fn web(&self) -> Option<&reqwest::Url> {
+        match self {
+            Self::Http(http) => Some(&http.url),
+            Self::File(file) => Some(&file.url),
+            Self::Ssh(_) | Self::Folder(_) => None,
+        }
+    }
+
     /// How many parts of their paths two addresses have in common; nothing where they are not on the same server and
     /// spoken to in the same way, or are no servers. What is the same is more in common than anything else.
     pub fn common(&self, other: &Self) -> Option<usize> {
         let (mine, its) = match (self, other) {
-            (Self::Http(mine), Self::Http(its)) => {
-                (mine.url.origin() == its.url.origin()).then(|| (mine.url.path(), its.url.path()))?
+            (Self::Http(_) | Self::File(_), _) => {
+                let (mine, its) = (self.web()?, other.web()?);
+                (mine.origin() == its.origin()).then(|| (mine.path(), its.path()))?
             }
             (Self::Ssh(mine), Self::Ssh(its)) => ((&mine.host, mine.port.unwrap_or(22))
                 == (&its.host, its.port.unwrap_or(22)))
                 .then_some((mine.path.as_str(), its.path.as_str()))?,
-            (Self::Http(_) | Self::Ssh(_) | Self::Folder(_), _) => return None,
+            (Self::Ssh(_) | Self::Folder(_), _) => return None,
         };
         let parts = |path: &'_ str| -> Vec<String> {
             let path = path.trim_matches('/');
@@ -275,6 +320,11 @@ impl fmt::Display for Location {
                 }
             }
             Self::Folder(path) => write!(f, "{}", path.display()),
+            Self::File(file) => {
+                let mut url = file.url.clone();
+                url.set_query(None);
+                write!(f, "{url}")
+            }
         }
     }
 }
@@ -290,6 +340,7 @@ mod tests {
                     Location::Http(_) => "http",
                     Location::Ssh(_) => "ssh",
                     Location::Folder(_) => "folder",
+                    Location::File(_) => "file",
                 };
                 let user = credentials.username.map(|user| format!(" as {user}")).unwrap_or_default();
                 format!("{kind} {location}{user}")
@@ -335,10 +386,21 @@ mod tests {
             ("git@h:org/a", "ssh://h:22/org/b", Some(1)),
             ("git@h:org/a", "https://h/org/a", None),
             ("/srv/a", "/srv/a", None),
+            ("https://h/org/a.git", "/srv/a", None),
         ] {
             assert_eq!(common(one, other), expected, "{one} {other}");
             assert_eq!(common(other, one), expected, "{other} {one}");
         }
+    }
+
+    #[test]
+    fn the_address_of_a_file_keeps_its_query_to_itself() {
+        let file = Location::file("https://me:hush@h/org/a.yaml?token=hush#x", "a").unwrap();
+        assert_eq!(file.to_string(), "https://h/org/a.yaml");
+        assert!(!format!("{file:?}").contains("hush"));
+        assert!(matches!(&file, Location::File(file) if file.url.query() == Some("token=hush")));
+        assert_eq!(file.common(&Location::parse("https://h/org/b.git").unwrap().0), Some(1));
+        assert!(Location::file("ssh://h/a.yaml", "a").is_err());
     }
 
     #[test]

@@ -110,8 +110,8 @@ impl Remote {
                     Connection::new(read, write, Protocol::V2, path, host, ConnectMode::Process, false);
                 (Box::new(transport), Ears::Ssh(Box::new(process)))
             }
-            Location::Folder(_) => {
-                return Err(SourceError::Invalid { location, cause: "a folder is read in place".into() });
+            Location::Folder(_) | Location::File(_) => {
+                return Err(SourceError::Invalid { location, cause: "nobody speaks Git there".into() });
             }
         };
         let shaken = gix::protocol::handshake(

@@ -4,9 +4,10 @@
 //! a word to each target whose base has moved. A remote and reference are asked for by one task, whatever the number of
 //! targets and environments; mirrors and credentials are those of [`crate::source`] and of the configured repositories.
 
+use super::hooks::Hint;
 use super::repositories::{Follow, Known, Repositories};
 use crate::render::{self, Needed, Parsed, Remote, Rendered, Request, Unrendered};
-use crate::source::{Cache, Credentials, Location, Reference, Spec};
+use crate::source::{Cache, Credentials, Location, Reference, Source, Spec};
 use crate::web::metrics::Metrics;
 use anyhow::{Result, anyhow, bail};
 use std::collections::{BTreeMap, BTreeSet};
@@ -111,6 +112,18 @@ impl Bases {
     /// Looks at all remotes now.
     pub fn poke(&self) {
         lock(&self.state).followed.poke();
+    }
+
+    /// Looks at the remotes that are the same repository as one that somebody says has moved.
+    pub fn hint(&self, hints: &[Hint]) {
+        let state = lock(&self.state);
+        for moved in hints.iter().filter_map(|hint| state.configured.get(&hint.repository)) {
+            let is_same = |source: &Source| {
+                source.spec().location.common(&moved.spec.location) == Some(usize::MAX)
+                    && !matches!(source.spec().reference, Reference::Commit(_))
+            };
+            state.followed.poke_where(is_same);
+        }
     }
 
     /// Ends all tasks.
@@ -265,11 +278,13 @@ fn spec(
     askers: &BTreeSet<String>,
     configured: &BTreeMap<String, Configured>,
 ) -> Result<(Spec, Duration), String> {
-    let (url, reference) = match &needed.remote {
-        Remote::Repository { url, reference } => (url, reference.as_str()),
-        Remote::File { url } => (url, ""),
+    let (url, reference, location) = match &needed.remote {
+        Remote::Repository { url, reference } => {
+            (url, reference.as_str(), Location::parse(url).map(|(location, _)| location))
+        }
+        Remote::File { url } => (url, "", Location::file(url, Remote::FILE)),
     };
-    let (location, _) = Location::parse(url).map_err(|error| error.to_string())?;
+    let location = location.map_err(|error| error.to_string())?;
     let asking = || askers.iter().filter_map(|name| configured.get(name));
     if let Location::Folder(path) = &location {
         if !url.starts_with("file://") {

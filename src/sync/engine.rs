@@ -208,7 +208,10 @@ impl Engine {
         while let Some(request) = requests.recv().await {
             match request {
                 Request::Sync { targets, wait, answer } => self.0.sync(&targets, wait, answer),
-                Request::Ask(hints) => lock(&self.0.repositories).hint(&hints),
+                Request::Ask(hints) => {
+                    lock(&self.0.repositories).hint(&hints);
+                    self.0.bases.hint(&hints);
+                }
                 Request::Plan { target, options, answer } => {
                     let engine = self.clone();
                     tokio::spawn(async move {

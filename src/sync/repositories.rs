@@ -131,6 +131,13 @@ impl Repositories {
         self.tasks.values().for_each(|task| task.nudge.now.notify_one());
     }
 
+    /// Looks at those now whose source is meant.
+    pub fn poke_where(&self, is_meant: impl Fn(&Source) -> bool) {
+        for task in self.tasks.values().filter(|task| is_meant(&task.source)) {
+            task.nudge.now.notify_one();
+        }
+    }
+
     /// Looks at the repositories that somebody says have moved. However many hints come, a repository is asked by one
     /// task; one that is known to be where the hint says is not asked.
     pub fn hint(&self, hints: &[Hint]) {

@@ -8,7 +8,7 @@ use crate::error::{Error, Errors, Place};
 use crate::fields::node_of;
 use crate::generate;
 use crate::kustomization::{Kind, Kustomization};
-use crate::load::{FILE_NAMES, Folder, Found, Located, Reach, documents, join_note};
+use crate::load::{FILE_NAMES, Folder, Found, Located, Reach, documents};
 use crate::merge::schema::{BUILTIN_VERSION, Schema};
 use crate::model::{MapGenerator, Variable};
 use crate::order;
@@ -17,7 +17,7 @@ use crate::resmap::ResMap;
 use crate::resource::{Behavior, Resource};
 use crate::spelled::Spellings;
 use crate::steps::{By, Context, Step};
-use crate::trace::{self, TraceNote, Wanted};
+use crate::trace::{self, TraceNote, Wanted, Whereabouts};
 use crate::transform::metadata;
 use crate::transform::patch::Source;
 use crate::{Needed, Options, Parsed, Remotes, Reorder, bounds, crds, names, plugins, steps, variables};
@@ -43,7 +43,7 @@ pub(crate) struct Target<'t> {
     pub(crate) folder: &'t Folder<'t>,
     pub(crate) kustomization: Kustomization,
     /// The folder as origin notes show it; `None` when no notes are wanted.
-    pub(crate) note: Option<String>,
+    pub(crate) note: Option<Whereabouts>,
 }
 
 impl Target<'_> {
@@ -54,14 +54,12 @@ impl Target<'_> {
 
     /// The note of a file that is named in this kustomization.
     fn file_note(&self, written: &str) -> Option<Rc<TraceNote>> {
-        self.note.as_ref().map(|folder| Rc::new(TraceNote::File(join_note(folder, written))))
+        self.note.as_ref().map(|folder| Rc::new(TraceNote::File(folder.below(written))))
     }
 
     /// The note of a generator or transformer that a field of this kustomization stands for.
     pub(crate) fn builtin_note(&self, kind: &str) -> Option<Rc<TraceNote>> {
-        self.note
-            .as_ref()
-            .map(|folder| Rc::new(TraceNote::builtin(join_note(folder, self.file_name()), kind)))
+        self.note.as_ref().map(|folder| Rc::new(TraceNote::builtin(folder.below(self.file_name()), kind)))
     }
 
     fn file_name(&self) -> &str {
@@ -167,7 +165,7 @@ impl Build {
         let kustomization = self.read(&file)?;
         self.choose_schema(folder, &kustomization);
         let wanted = self.wanted(&kustomization);
-        let note = (!kustomization.build_metadata.is_empty()).then(String::new);
+        let note = (!kustomization.build_metadata.is_empty()).then(Whereabouts::default);
         let target = Target { folder, kustomization, note };
         let mut all = Accumulator::default();
         self.accumulate(&mut all, &target);
@@ -561,7 +559,7 @@ impl Build {
         let Some(base) = self.enter(target, path, root, field, Kind::Kustomization) else { return };
         let (folder, kustomization) = base;
         let before = self.errors.len();
-        let note = target.note.as_ref().map(|note| join_note(note, &path.value));
+        let note = target.note.as_ref().map(|note| note.below(&path.value));
         let mut all = Accumulator::default();
         self.accumulate(&mut all, &Target { folder: &folder, kustomization, note });
         if self.errors.len() > before {
@@ -596,7 +594,7 @@ impl Build {
             };
             let component = self.enter(target, path, root, "components", Kind::Component);
             if let Some((folder, kustomization)) = component {
-                let note = target.note.as_ref().map(|note| join_note(note, &path.value));
+                let note = target.note.as_ref().map(|note| note.below(&path.value));
                 self.accumulate(into, &Target { folder: &folder, kustomization, note });
                 // kustomize starts anew with what a component leaves; a field of one kind covers the same of all then.
                 let config = std::mem::take(&mut into.config);

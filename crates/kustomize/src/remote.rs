@@ -78,11 +78,15 @@ pub(crate) fn is_file_url(written: &str) -> bool {
 
 /// True for a URL whose last part is the name of a manifest, and which says in no way that it is a repository.
 pub(crate) fn is_manifest_url(written: &str) -> bool {
+    let path = written.split('?').next().unwrap_or(written);
+    may_be_file(written) && [".yaml", ".yml", ".json"].iter().any(|end| path.ends_with(end))
+}
+
+/// True for a URL that says in no way that it is a repository, though it can be split as one.
+pub(crate) fn may_be_file(written: &str) -> bool {
     let (address, query) = written.split_once('?').unwrap_or((written, ""));
     let path = address.split_once("://").map_or("", |(_, rest)| rest);
-    let is_manifest = [".yaml", ".yml", ".json"].iter().any(|end| path.ends_with(end));
-    let is_repository = explicit_split(path).is_some() || !self::query(query).reference.is_empty();
-    is_file_url(written) && is_manifest && !is_repository
+    is_file_url(written) && explicit_split(path).is_none() && self::query(query).reference.is_empty()
 }
 
 /// What is wrong with a URL that holds a password, without repeating it.

@@ -1,9 +1,11 @@
 //! The notes that `buildMetadata` asks for: where a resource came from and what changed it, written as
 //! annotations in the layout of kustomize.
 
+use crate::remote::{self, RemoteFolder};
 use crate::resource::Resource;
 use crate::text;
 use serde_json::Map;
+use std::borrow::Cow;
 use std::fmt::Write;
 use trueup_model::Value;
 
@@ -40,15 +42,43 @@ pub(crate) struct Wanted {
     pub(crate) transformations: bool,
 }
 
+/// A file or folder as an origin note shows it: below the folder that is built, or below another repository's root.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Whereabouts {
+    path: String,
+    repository: String,
+    reference: String,
+}
+
+impl Whereabouts {
+    /// What a kustomization in this folder names.
+    pub(crate) fn below(&self, written: &str) -> Self {
+        let Some(RemoteFolder { url, reference, path, .. }) = remote::parse(written) else {
+            return Self { path: join(&self.path, written), ..self.clone() };
+        };
+        // kustomize shows a repository's root as the place where it would have cloned it to.
+        let path = if path.is_empty() { "notCloned".to_owned() } else { join("", &path) };
+        Self { path, repository: url, reference }
+    }
+
+    fn lines(&self) -> impl Iterator<Item = String> {
+        let fields = [("repo", &self.repository), ("ref", &self.reference)];
+        fields
+            .into_iter()
+            .filter(|(_, value)| !value.is_empty())
+            .map(|(field, value)| format!("{field}: {}", scalar(value)))
+    }
+}
+
 /// Where something came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum TraceNote {
     /// Read from a file, relative to the folder that is built.
-    File(String),
+    File(Whereabouts),
     /// Made or changed by a generator or transformer.
     Configured {
         /// The file that names it.
-        file: String,
+        file: Whereabouts,
         api_version: String,
         kind: String,
         name: String,
@@ -58,7 +88,7 @@ pub(crate) enum TraceNote {
 
 impl TraceNote {
     /// A generator or transformer that a field of the kustomization file stands for.
-    pub(crate) fn builtin(file: String, kind: &str) -> Self {
+    pub(crate) fn builtin(file: Whereabouts, kind: &str) -> Self {
         Self::Configured {
             file,
             api_version: "builtin".to_owned(),
@@ -70,9 +100,12 @@ impl TraceNote {
 
     fn lines(&self) -> Vec<String> {
         match self {
-            Self::File(path) => vec![format!("path: {}", scalar(path))],
+            Self::File(file) => {
+                std::iter::once(format!("path: {}", scalar(&file.path))).chain(file.lines()).collect()
+            }
             Self::Configured { file, api_version, kind, name, namespace } => {
-                let mut lines = vec![format!("configuredIn: {}", scalar(file)), "configuredBy:".to_owned()];
+                let mut lines: Vec<String> = file.lines().collect();
+                lines.extend([format!("configuredIn: {}", scalar(&file.path)), "configuredBy:".to_owned()]);
                 for (field, value) in
                     [("apiVersion", api_version), ("kind", kind), ("name", name), ("namespace", namespace)]
                 {
@@ -134,9 +167,42 @@ fn joined(lines: &[String], first: &str, rest: &str) -> String {
     text
 }
 
+/// `folder` and `path` joined as an origin note shows them: `..` above the start stays.
+fn join(folder: &str, path: &str) -> String {
+    let mut parts: Vec<Cow<'_, str>> = Vec::new();
+    for part in folder.split('/').chain(path.split('/')) {
+        match part {
+            "" | "." => {}
+            ".." if parts.last().is_some_and(|last| last != "..") => {
+                parts.pop();
+            }
+            part => parts.push(Cow::Borrowed(part)),
+        }
+    }
+    parts.join("/")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_origin_keeps_the_way_up() {
+        assert_eq!(join("../base", "./x.yaml"), "../base/x.yaml");
+        assert_eq!(join("../base", "../other"), "../other");
+        assert_eq!(join("..", "../x"), "../../x");
+        assert_eq!(join("", "a"), "a");
+    }
+
+    #[test]
+    fn what_is_in_another_repository_is_shown_below_its_root() {
+        let shown = |whereabouts: &Whereabouts| TraceNote::File(whereabouts.clone()).lines().join(" ");
+        let base =
+            Whereabouts::default().below("../overlay").below("https://h/org/repo//deploy/base/?ref=v1");
+        assert_eq!(shown(&base.below("../a.yaml")), "path: deploy/a.yaml repo: https://h/org/repo ref: v1");
+        let root = base.below("git@h:org/other.git");
+        assert_eq!(shown(&root.below("a.yaml")), "path: notCloned/a.yaml repo: git@h:org/other.git");
+    }
 
     #[test]
     fn the_table_is_sorted_so_that_it_can_be_searched() {

@@ -117,6 +117,25 @@ fn a_file_behind_a_url_is_read_wherever_a_file_is_wanted() {
 }
 
 #[test]
+fn a_url_that_may_be_either_is_a_repository_first_and_then_a_file() {
+    let files = [("app/kustomization.yaml", "resources: ['https://h/org/either?version=']\n")];
+    let file = Remote::File { url: "https://h/org/either?version=".to_owned() };
+    let mut remotes = Remotes::default();
+    assert_eq!(render(&files, &remotes), ["needs https://h/org/either"]);
+    remotes.0.insert(repository("https://h/org/either", ""), Err("nobody speaks Git there".to_owned()));
+    assert_eq!(render(&files, &remotes), ["needs https://h/org/either"]);
+    remotes.0.insert(file.clone(), Err("404".to_owned()));
+    assert_eq!(
+        render(&files, &remotes),
+        [
+            "app/kustomization.yaml:1: resources: https://h/org/either cannot be read: 404; as a repository, https://h/org/either cannot be read: nobody speaks Git there"
+        ]
+    );
+    remotes.0.insert(file, Ok(tree(&[(Remote::FILE, A)])));
+    assert_eq!(render(&files, &remotes), ["ConfigMap a https://h/org/either:1"]);
+}
+
+#[test]
 fn what_cannot_be_read_is_named_with_the_line_that_wants_it() {
     let app = "resources:\n- https://h/org/gone?ref=v1\n- https://h/org/there//none\n- https://h/org/there//a.yaml\n\
                - https://me:hush@h/org/x\n- https://h/org/there\n";

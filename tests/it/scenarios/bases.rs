@@ -2,6 +2,10 @@
 
 use super::harness::{World, config_map};
 use serde_json::{Value, json};
+use std::collections::HashMap;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
 use trueup_testkit::{Access, GitRepo, GitServer, Transport};
 
 /// A repository with a base `deploy` of one ConfigMap, and the server that gives it out.
@@ -203,4 +207,89 @@ fn a_folder_a_difference_and_a_single_run_are_rendered_with_their_bases() {
         json!([{"url": elsewhere.url(), "ref": first, "revision": first}])
     );
     assert_eq!(value(&world), "1");
+}
+
+/// Gives out files over HTTP, each with a tag, and counts how often one was sent.
+struct Files {
+    address: String,
+    held: Arc<Mutex<HashMap<String, (String, usize)>>>,
+}
+
+impl Files {
+    fn serve() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let held: Arc<Mutex<HashMap<String, (String, usize)>>> = Arc::default();
+        let shared = held.clone();
+        std::thread::spawn(move || {
+            for stream in listener.incoming().filter_map(Result::ok) {
+                let _ = answer(&stream, &shared);
+            }
+        });
+        Self { address, held }
+    }
+
+    fn put(&self, path: &str, content: &str) {
+        self.held.lock().unwrap().insert(path.to_owned(), (content.to_owned(), 0));
+    }
+
+    fn take(&self, path: &str) {
+        self.held.lock().unwrap().remove(path);
+    }
+
+    fn sent(&self, path: &str) -> usize {
+        self.held.lock().unwrap()[path].1
+    }
+}
+
+fn answer(mut stream: &TcpStream, held: &Mutex<HashMap<String, (String, usize)>>) -> std::io::Result<()> {
+    let lines: Vec<String> =
+        BufReader::new(stream).lines().map_while(|line| line.ok().filter(|line| !line.is_empty())).collect();
+    let path = lines.first().and_then(|line| line.split(' ').nth(1)).unwrap_or_default();
+    let mut held = held.lock().unwrap();
+    let Some((content, sent)) = held.get_mut(path) else {
+        return write!(stream, "HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+    };
+    let tag = format!("\"{}\"", content.len());
+    if lines.contains(&format!("if-none-match: {tag}")) {
+        return write!(stream, "HTTP/1.1 304 Not Modified\r\nconnection: close\r\n\r\n");
+    }
+    *sent += 1;
+    write!(
+        stream,
+        "HTTP/1.1 200 OK\r\netag: {tag}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{content}",
+        content.len()
+    )
+}
+
+#[test]
+fn a_file_behind_a_url_is_pinned_by_its_content_and_sent_only_when_it_changed() {
+    let mut world = World::new("bases-file");
+    let files = Files::serve();
+    let (path, url) =
+        ("/install.yaml?token=hush", format!("http://{}/install.yaml?token=hush", files.address));
+    files.put(path, &config_map("base-a", "1"));
+    let first = overlay(&world, &url);
+    world.start();
+    let status = world.synced(&first);
+    let pin = status["bases"][0]["revision"].as_str().unwrap().to_owned();
+    assert_eq!((pin.len(), value(&world)), (64, json!("1")));
+    assert!(!status.to_string().contains("hush"), "{status}");
+    std::thread::sleep(std::time::Duration::from_secs(1));
+    assert_eq!(files.sent(path), 1, "it is asked for again and again, and sent once");
+
+    files.put(path, &config_map("base-a", "22"));
+    let moved = |status: &Value| status["sync"] == "Synced" && status["bases"][0]["revision"] != pin.as_str();
+    world.until("the new content is applied", moved);
+    assert_eq!(value(&world), "22");
+
+    files.take(path);
+    let says_so = |status: &Value| moved(status) && status["message"].to_string().contains("404");
+    world.until("a warning", says_so);
+    world.kill();
+    let kustomization = format!("nameSuffix: -app\nnamePrefix: ''\nresources: ['{url}']\n");
+    let second = world.repo.commit(&[("app/kustomization.yaml", kustomization.as_str())], "again").unwrap();
+    world.start();
+    world.synced(&second);
+    world.until("the same after a restart", says_so);
 }

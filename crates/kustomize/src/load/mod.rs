@@ -6,7 +6,6 @@ pub(crate) mod documents;
 use crate::LoadRestrictions;
 use crate::error::{Error, Place, describe};
 use crate::remote::{self, Needed, Remote, RemoteFolder, Remotes};
-use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::rc::Rc;
@@ -183,6 +182,7 @@ impl<'b> Folder<'b> {
         let local = self.find_here(written);
         match (local, remote::parse(written)) {
             (Ok(Found::File(file)), _) => Ok(Found::File(file)),
+            (_, Some(folder)) if remote::may_be_file(written) => self.remote_either(written, folder),
             (_, Some(folder)) => self.remote_folder(written, folder).map(Found::Folder),
             (Err(_), None) if remote::is_file_url(written) => self.remote_file(written).map(Found::File),
             (local, None) => local,
@@ -208,12 +208,28 @@ impl<'b> Folder<'b> {
         self.source.find(&path)?.ok_or_else(missing)
     }
 
+    /// What is behind a URL that may name a repository or a file: a repository unless there is none.
+    fn remote_either(&self, written: &str, folder: RemoteFolder) -> Result<Found<'b>, String> {
+        let file = Remote::File { url: written.to_owned() };
+        if let Some(Ok(_)) = self.reach.remotes.0.get(&file) {
+            return self.remote_file(written).map(Found::File);
+        }
+        let repository = Remote::Repository { url: folder.url.clone(), reference: folder.reference.clone() };
+        let Some(Err(why)) = self.reach.remotes.0.get(&repository) else {
+            return self.remote_folder(written, folder).map(Found::Folder);
+        };
+        self.remote_file(written)
+            .map(Found::File)
+            .map_err(|error| format!("{error}; as a repository, {repository} cannot be read: {why}"))
+    }
+
     fn remote_folder(&self, written: &str, folder: RemoteFolder) -> Result<Located<'b>, String> {
         if let Some(message) = remote::password(written) {
             return Err(message);
         }
         let RemoteFolder { url, reference, path, timeout, submodules: _ } = folder;
-        if url.starts_with(remote::FILE_SCHEME) && !self.source.label.is_empty() {
+        let own = &self.source.label;
+        if url.starts_with(remote::FILE_SCHEME) && !own.is_empty() && !own.starts_with(remote::FILE_SCHEME) {
             return Err(format!(
                 "{url} is a folder of this machine, which a base of another repository may not name"
             ));
@@ -276,7 +292,7 @@ impl<'b> Folder<'b> {
                 Remote::Repository { .. } => {
                     Some((&**tree, name.strip_prefix(&remote.to_string())?.strip_prefix("//")?))
                 }
-                Remote::File { url } => (url == name).then_some((&**tree, Remote::FILE)),
+                Remote::File { .. } => (remote.to_string() == name).then_some((&**tree, Remote::FILE)),
             }
         });
         let mut top = self;
@@ -314,21 +330,6 @@ fn is_within(path: &str, folder: &str) -> bool {
     folder.is_empty() || path.strip_prefix(folder).is_some_and(ends)
 }
 
-/// `folder` and `path` joined as an origin note shows them: `..` above the start stays.
-pub(crate) fn join_note(folder: &str, path: &str) -> String {
-    let mut parts: Vec<Cow<'_, str>> = Vec::new();
-    for part in folder.split('/').chain(path.split('/')) {
-        match part {
-            "" | "." => {}
-            ".." if parts.last().is_some_and(|last| last != "..") => {
-                parts.pop();
-            }
-            part => parts.push(Cow::Borrowed(part)),
-        }
-    }
-    parts.join("/")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -339,13 +340,5 @@ mod tests {
         assert!(is_within("a", "a"));
         assert!(is_within("a", ""));
         assert!(!is_within("ab", "a"));
-    }
-
-    #[test]
-    fn an_origin_keeps_the_way_up() {
-        assert_eq!(join_note("../base", "./x.yaml"), "../base/x.yaml");
-        assert_eq!(join_note("../base", "../other"), "../other");
-        assert_eq!(join_note("..", "../x"), "../../x");
-        assert_eq!(join_note("", "a"), "a");
     }
 }
