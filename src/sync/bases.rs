@@ -6,7 +6,7 @@
 
 use super::hooks::Hint;
 use super::repositories::{Follow, Known, Repositories};
-use crate::render::{self, Needed, Parsed, Remote, Rendered, Request, Unrendered};
+use crate::render::{self, Needed, Parsed, Remote, Request, Unrendered};
 use crate::source::{Cache, Credentials, Location, Reference, Source, Spec};
 use crate::web::metrics::Metrics;
 use anyhow::{Result, anyhow, bail};

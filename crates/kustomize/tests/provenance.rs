@@ -9,8 +9,10 @@ use trueup_model::provenance::{Provenance, Source, annotated, is_leaf, pointer};
 use trueup_model::{Manifest, MemoryTree, Segment, Value, yaml};
 
 #[path = "differential/case.rs"]
+#[allow(dead_code, reason = "the differential test uses the rest")]
 mod case;
-#[path = "differential/grow.rs"]
+#[path = "differential/grow/mod.rs"]
+#[allow(dead_code, reason = "the differential test uses the rest")]
 mod grow;
 
 /// The files below a folder, by their paths.
