@@ -151,12 +151,7 @@ mod tests {
     fn want() -> Want {
         let hash = |text: &str| digest(text.as_bytes(), "", "", 0);
         Want {
-            id: ObjectId {
-                group: String::new(),
-                kind: "ConfigMap".into(),
-                namespace: "shop".into(),
-                name: "web".into(),
-            },
+            id: ObjectId::new("", "ConfigMap", "shop", "web"),
             api_version: "v1".into(),
             body: Arc::from(&b"{}"[..]),
             digest: hash("wanted"),
