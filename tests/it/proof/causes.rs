@@ -14,28 +14,30 @@ pub(super) fn cause(sent: &Value, live: &Value) -> String {
     if entry["apiVersion"] != live["apiVersion"] {
         return "written in another version".to_owned();
     }
-    let Ok(set) = FieldSet::parse(&entry["fieldsV1"]) else { return "books that cannot be read".to_owned() };
-    differs(sent, live, &set, "")
+    let Ok(fields) = FieldSet::parse(&entry["fieldsV1"]) else {
+        return "books that cannot be read".to_owned();
+    };
+    differs(sent, live, &fields, "")
         .unwrap_or_else(|| "nothing but its shape, which was not confirmed yet".to_owned())
 }
 
-fn differs(sent: &Value, live: &Value, set: &FieldSet, at: &str) -> Option<String> {
-    if set.children.is_empty() {
+fn differs(sent: &Value, live: &Value, owned: &FieldSet, at: &str) -> Option<String> {
+    if owned.children.is_empty() {
         return (sent != live).then(|| format!("{at}: {sent} is {live}"));
     }
-    if let Some(fields) = sent.as_object() {
-        for (name, value) in fields {
+    if let Some(written) = sent.as_object() {
+        for (name, value) in written {
             let passed_over = match at {
                 "" => ["apiVersion", "kind"].contains(&name.as_str()),
                 "/metadata" => ["name", "namespace"].contains(&name.as_str()),
                 _ => false,
             };
-            if !passed_over && !value.is_null() && !set.children.contains_key(&format!("f:{name}")) {
+            if !passed_over && !value.is_null() && !owned.children.contains_key(&format!("f:{name}")) {
                 return Some(format!("{at}/{name}: {value} is not ours"));
             }
         }
     }
-    set.children.iter().find_map(|(element, below)| {
+    owned.children.iter().find_map(|(element, below)| {
         let step = segment(element).ok()?;
         let at = match &step {
             Segment::Field(name) => format!("{at}/{name}"),

@@ -118,7 +118,8 @@ async fn change_schema(prover: &Prover, schema: &mut Value, random: &mut Random)
         4 => fields["labels"]["x-kubernetes-map-type"] = (*random.pick(&["atomic", "granular"])).into(),
         5 => fields["whole"]["x-kubernetes-map-type"] = (*random.pick(&["atomic", "granular"])).into(),
         6 => {
-            fields["map"]["items"]["properties"]["mode"]["default"] = (*random.pick(&["auto", "none"])).into()
+            fields["map"]["items"]["properties"]["mode"]["default"] =
+                (*random.pick(&["auto", "none"])).into();
         }
         7 => fields["defaulted"]["properties"]["size"]["default"] = (*random.pick(&[3, 4])).into(),
         _ => *schema = spec_schema(),
