@@ -10,7 +10,7 @@ use crate::id;
 use crate::model::{FieldOptions, Replacement, ReplacementSource, ReplacementTarget, Selector};
 use crate::path::{list_key, split_fields};
 use crate::resmap::ResMap;
-use crate::resource::Resource;
+use crate::resource::{Name, Resource};
 use crate::shared::Written;
 use crate::spelled::Spellings;
 use crate::structured;
@@ -82,18 +82,26 @@ impl Live<'_> {
 impl Live<'_> {
     fn write(&self, resource: &mut Resource, path: &[String], options: &FieldOptions) -> Result<(), String> {
         let named = path == ["metadata", "name"];
-        let untyped = resource.untyped.name && named;
-        let is_new = matches!(lookup(&resource.value, path), Ok(None));
+        let untyped = resource.untyped.name == Name::Untyped && named;
+        let before = lookup(&resource.value, path);
+        let is_new = matches!(before, Ok(None));
+        let before = text::or_empty(before.ok().flatten()).into_owned();
         let plain_name = text::plain(resource.name()).is_string();
         set_path(&mut resource.value, path, &self.value, options, untyped)?;
         if named {
-            resource.untyped.typed_name |= !untyped && plain_name;
+            if !untyped && plain_name {
+                resource.untyped.name = Name::Text;
+            }
             self.name_as_written(resource, path, options);
         }
-        if !self.value.is_scalar() || !options.delimiter.is_empty() {
+        if !self.value.is_scalar() {
             return Ok(());
         }
-        let written = self.value.text();
+        let written = if options.delimiter.is_empty() {
+            self.value.text()
+        } else {
+            spliced(&before, &self.value.text(), options)
+        };
         match path {
             // Annotations are texts, whatever they look like.
             [metadata, annotations, key] if metadata == "metadata" && annotations == "annotations" => {
@@ -115,7 +123,7 @@ impl Live<'_> {
         let named = path == ["metadata", "name"] && options.delimiter.is_empty();
         if named && resource.value["metadata"]["name"] == *value {
             resource.set_name(written);
-            resource.untyped.name = true;
+            resource.untyped.name = Name::Untyped;
         }
     }
 }

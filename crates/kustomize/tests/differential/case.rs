@@ -51,8 +51,12 @@ impl Case {
         }
         match &self.answer {
             None => {}
-            Some(Ok(output)) => text.push_str(&format!("=> output\n{output}")),
-            Some(Err(error)) => text.push_str(&format!("=> refused\n{}\n", error.trim_end())),
+            Some(Ok(output)) => {
+                let _ = write!(text, "=> output\n{output}");
+            }
+            Some(Err(error)) => {
+                let _ = writeln!(text, "=> refused\n{}", error.trim_end());
+            }
         }
         text
     }
