@@ -178,13 +178,12 @@ fn mark_conflicts(value: &mut Value, patch: &Value, document: Option<(&Node, &Fi
             }
         }
         (Value::String(text), change) => {
-            // What would not be a text without quotes has them, and so have lines.
-            let quoted = !text::plain(text).is_string()
-                || text.contains('\n')
-                || match document {
-                    Some((node, file)) => file.is_quoted(node),
-                    None => (marks.unread)(text),
-                };
+            let quoted = match document {
+                Some((node, file)) => text.contains('\n') || file.is_quoted(node),
+                // What would not be a text without quotes has them, and so have lines.
+                None if text.is_empty() => false,
+                None => text.contains('\n') || !text::plain(text).is_string() || (marks.unread)(text),
+            };
             if quoted && is_no_text(change, marks.written) && !text.starts_with(QUOTED) {
                 text.insert_str(0, QUOTED);
             }
