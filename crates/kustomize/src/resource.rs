@@ -134,7 +134,8 @@ impl Resource {
 
     /// Whether the name is in quotes: what would not be a text without them has them.
     pub(crate) fn has_quoted_name(&self) -> bool {
-        self.untyped.name == Name::Read && !text::plain(self.name()).is_string()
+        let name = self.name();
+        self.untyped.name == Name::Read && !name.is_empty() && !text::plain(name).is_string()
     }
 
     /// Name and namespace were set as words without a type; quotes that were there stay.

@@ -193,9 +193,19 @@ fn mark_conflicts(value: &mut Value, patch: &Value, document: Option<(&Node, &Fi
 }
 
 impl File {
-    /// The document that a resource was read from.
+    /// The document that a resource was read from, or the item of it.
     fn document(&self, resource: &Resource) -> Option<&Node> {
-        self.documents.iter().find(|node| node.at.line == resource.origin.line)
+        let document = self.documents.iter().find(|node| node.at.line == resource.origin.line)?;
+        let part = |node: &'_ Node, field: &str| node.get(field).and_then(Node::as_str).map(str::to_owned);
+        if part(document, "kind").as_deref() != Some("List") {
+            return Some(document);
+        }
+        let id = resource.original_id();
+        document.get("items")?.as_list()?.iter().find(|item| {
+            part(item, "kind").as_deref() == Some(id.gvk.kind)
+                && item.get("metadata").and_then(|metadata| part(metadata, "name")).as_deref()
+                    == Some(id.name)
+        })
     }
 
     /// Whether a text is in quotes or a block of lines.
