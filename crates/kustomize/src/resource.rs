@@ -158,6 +158,12 @@ impl Resource {
 
     /// The value as it is printed: a name that has no type is a number where it looks like one.
     pub(crate) fn into_manifest(mut self) -> Manifest {
+        self.show_untyped();
+        Manifest { value: self.value, origin: self.origin }
+    }
+
+    /// Puts into the value what has no type as what it looks like; [`Self::write_identity_as_text`] takes it out again.
+    pub(crate) fn show_untyped(&mut self) {
         if let Some(kind @ Value::String(_)) = self.value.get_mut("kind").filter(|_| self.untyped.kind) {
             *kind = text::plain(kind.as_str().unwrap_or_default());
         }
@@ -170,7 +176,7 @@ impl Resource {
                 }
             }
         }
-        Manifest { value: self.value, origin: self.origin }
+        self.untyped = Untyped::default();
     }
 
     pub(crate) fn api_version(&self) -> &str {

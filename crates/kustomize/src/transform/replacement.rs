@@ -88,11 +88,8 @@ impl Live<'_> {
         let before = text::or_empty(before.ok().flatten()).into_owned();
         let plain_name = text::plain(resource.name()).is_string();
         set_path(&mut resource.value, path, &self.value, options, untyped)?;
-        if named {
-            if !untyped && plain_name {
-                resource.untyped.name = Name::Text;
-            }
-            self.name_as_written(resource, path, options);
+        if named && !untyped && plain_name {
+            resource.untyped.name = Name::Text;
         }
         if !self.value.is_scalar() {
             return Ok(());
@@ -102,6 +99,11 @@ impl Live<'_> {
         } else {
             spliced(&before, &self.value.text(), options)
         };
+        if named && !resource.value["metadata"]["name"].is_string() {
+            // What became the name is the text that it is written with, though it prints as a number.
+            resource.set_name(&written);
+            resource.untyped.name = Name::Untyped;
+        }
         match path {
             // Annotations are texts, whatever they look like.
             [metadata, annotations, key] if metadata == "metadata" && annotations == "annotations" => {
@@ -115,16 +117,6 @@ impl Live<'_> {
             _ => {}
         }
         Ok(())
-    }
-
-    /// A number that became the name is the text that it is written with, though it prints as a number.
-    fn name_as_written(&self, resource: &mut Resource, path: &[String], options: &FieldOptions) {
-        let Carried::Written(value, written) = &self.value else { return };
-        let named = path == ["metadata", "name"] && options.delimiter.is_empty();
-        if named && resource.value["metadata"]["name"] == *value {
-            resource.set_name(written);
-            resource.untyped.name = Name::Untyped;
-        }
     }
 }
 
