@@ -284,7 +284,7 @@ impl Build {
     /// Carries out one kustomization on top of what is in `into`.
     fn accumulate(&mut self, into: &mut Accumulator, target: &Target<'_>) {
         let before = self.errors.len();
-        let spellings = Spellings::new(&target.folder);
+        let spellings = Spellings::new(target.folder);
         self.add_resources(into, target, &target.kustomization.resources, "resources");
         self.configure(into, target);
         self.generate(into, target, &spellings);

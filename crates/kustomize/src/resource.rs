@@ -50,10 +50,20 @@ pub(crate) enum Text {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Untyped {
     pub(crate) kind: bool,
-    /// The name has no quotes, but is known to be a text until it is set anew.
-    pub(crate) typed_name: bool,
-    pub(crate) name: bool,
+    pub(crate) name: Name,
     pub(crate) namespace: bool,
+}
+
+/// What is known of a name besides its text.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Name {
+    /// It is as it was read: in quotes where it would not be a text without them.
+    #[default]
+    Read,
+    /// It has no quotes, and is a text until it is set anew.
+    Text,
+    /// It has neither quotes nor a type.
+    Untyped,
 }
 
 /// One object between being read and being printed.
@@ -115,19 +125,24 @@ impl Resource {
             self.untyped.kind |= make_text(object, field) && field == "kind";
         }
         if let Some(Value::Object(metadata)) = object.get_mut("metadata") {
-            self.untyped.name |= make_text(metadata, "name");
+            if make_text(metadata, "name") {
+                self.untyped.name = Name::Untyped;
+            }
             self.untyped.namespace |= make_text(metadata, "namespace");
         }
     }
 
     /// Whether the name is in quotes: what would not be a text without them has them.
     pub(crate) fn has_quoted_name(&self) -> bool {
-        !self.untyped.name && !self.untyped.typed_name && !text::plain(self.name()).is_string()
+        let name = self.name();
+        self.untyped.name == Name::Read && !name.is_empty() && !text::plain(name).is_string()
     }
 
     /// Name and namespace were set as words without a type; quotes that were there stay.
     pub(crate) fn untype(&mut self) {
-        self.untyped.name = !self.has_quoted_name();
+        if !self.has_quoted_name() {
+            self.untyped.name = Name::Untyped;
+        }
         self.untyped.namespace |= text::plain(self.namespace()).is_string();
     }
 
@@ -143,17 +158,25 @@ impl Resource {
 
     /// The value as it is printed: a name that has no type is a number where it looks like one.
     pub(crate) fn into_manifest(mut self) -> Manifest {
+        self.show_untyped();
+        Manifest { value: self.value, origin: self.origin }
+    }
+
+    /// Puts into the value what has no type as what it looks like; [`Self::write_identity_as_text`] takes it out again.
+    pub(crate) fn show_untyped(&mut self) {
         if let Some(kind @ Value::String(_)) = self.value.get_mut("kind").filter(|_| self.untyped.kind) {
             *kind = text::plain(kind.as_str().unwrap_or_default());
         }
         if let Some(Value::Object(metadata)) = self.value.get_mut("metadata") {
-            for (field, untyped) in [("name", self.untyped.name), ("namespace", self.untyped.namespace)] {
+            for (field, untyped) in
+                [("name", self.untyped.name == Name::Untyped), ("namespace", self.untyped.namespace)]
+            {
                 if let Some(value @ Value::String(_)) = metadata.get_mut(field).filter(|_| untyped) {
                     *value = text::plain(value.as_str().unwrap_or_default());
                 }
             }
         }
-        Manifest { value: self.value, origin: self.origin }
+        self.untyped = Untyped::default();
     }
 
     pub(crate) fn api_version(&self) -> &str {

@@ -178,13 +178,12 @@ fn mark_conflicts(value: &mut Value, patch: &Value, document: Option<(&Node, &Fi
             }
         }
         (Value::String(text), change) => {
-            // What would not be a text without quotes has them, and so have lines.
-            let quoted = !text::plain(text).is_string()
-                || text.contains('\n')
-                || match document {
-                    Some((node, file)) => file.is_quoted(node),
-                    None => (marks.unread)(text),
-                };
+            let quoted = match document {
+                Some((node, file)) => text.contains('\n') || file.is_quoted(node),
+                // What would not be a text without quotes has them, and so have lines.
+                None if text.is_empty() => false,
+                None => text.contains('\n') || !text::plain(text).is_string() || (marks.unread)(text),
+            };
             if quoted && is_no_text(change, marks.written) && !text.starts_with(QUOTED) {
                 text.insert_str(0, QUOTED);
             }
@@ -194,9 +193,19 @@ fn mark_conflicts(value: &mut Value, patch: &Value, document: Option<(&Node, &Fi
 }
 
 impl File {
-    /// The document that a resource was read from.
+    /// The document that a resource was read from, or the item of it.
     fn document(&self, resource: &Resource) -> Option<&Node> {
-        self.documents.iter().find(|node| node.at.line == resource.origin.line)
+        let document = self.documents.iter().find(|node| node.at.line == resource.origin.line)?;
+        let part = |node: &'_ Node, field: &str| node.get(field).and_then(Node::as_str).map(str::to_owned);
+        if part(document, "kind").as_deref() != Some("List") {
+            return Some(document);
+        }
+        let id = resource.original_id();
+        document.get("items")?.as_list()?.iter().find(|item| {
+            part(item, "kind").as_deref() == Some(id.gvk.kind)
+                && item.get("metadata").and_then(|metadata| part(metadata, "name")).as_deref()
+                    == Some(id.name)
+        })
     }
 
     /// Whether a text is in quotes or a block of lines.

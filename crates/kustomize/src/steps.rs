@@ -363,6 +363,9 @@ pub(crate) fn replacements(
                     Ok(nodes) => {
                         let mut reader =
                             Reader { file: &file, unknown: Unknown::PassOver, errors: &mut build.errors };
+                        if nodes.is_empty() {
+                            reader.complain(0, "", "holds no replacement; write one, or remove the path");
+                        }
                         for node in nodes.iter().take(1) {
                             match &node.content {
                                 Content::List(_) => {

@@ -8,6 +8,7 @@ use crate::id::{self, DEFAULT_NAMESPACE};
 use crate::kustomization::Kustomization;
 use crate::model::Variable;
 use crate::path;
+use crate::resource::Name;
 use crate::text;
 use crate::transform::complain;
 use crate::transform::select_path::lookup;
@@ -109,7 +110,7 @@ fn value_of(all: &Accumulator, variable: &Variable) -> Result<Value, String> {
         )?;
     let path = indices_apart(&variable.path);
     let found = lookup(&resource.value, &path).ok().flatten();
-    let untyped = resource.untyped.name && path[..] == ["metadata", "name"];
+    let untyped = resource.untyped.name == Name::Untyped && path[..] == ["metadata", "name"];
     found
         .map(|value| if untyped { text::plain(resource.name()) } else { value.clone() })
         .ok_or_else(|| format!("{} has no field {}", resource.id(), variable.path))

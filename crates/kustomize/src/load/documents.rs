@@ -45,29 +45,27 @@ pub(crate) fn resources_of(documents: Vec<Document>, at: &Place) -> Result<Vec<R
             continue;
         }
         match check(&value) {
-            Ok(()) => queue.push_back((value, at)),
+            Ok(()) => queue.push_back((value, at, Text::File)),
             Err(message) => errors.push(Error::new(&at, "", message)),
         }
     }
     let mut resources = Vec::with_capacity(queue.len());
-    let own = queue.len();
-    for index in 0.. {
-        let Some((mut value, at)) = queue.pop_front() else { break };
-        let is_list = text::or_empty(value.get("kind")).ends_with("List");
+    while let Some((mut value, at, read)) = queue.pop_front() {
+        let kind = text::or_empty(value.get("kind"));
+        let is_list = kind.ends_with("List");
+        // Items go through JSON, but for those of a plain List.
+        let items_read = if kind == "List" { read } else { Text::Json };
         match value.get_mut("items").filter(|_| is_list).map(Value::take) {
             None => {
                 let mut resource = Resource::new(value, Origin { path: at.file, line: at.line });
-                // Items of a list go through JSON.
-                if index >= own {
-                    resource.text = Text::Json;
-                }
+                resource.text = read;
                 resources.push(resource);
             }
             Some(Value::Null) => {}
             Some(Value::Array(items)) => {
                 for item in items.into_iter().filter(|item| !is_empty(item)) {
                     match check(&item) {
-                        Ok(()) => queue.push_back((item, at.clone())),
+                        Ok(()) => queue.push_back((item, at.clone(), items_read)),
                         Err(message) => errors.push(Error::new(&at, "items", message)),
                     }
                 }

@@ -5,7 +5,7 @@ use super::walk::{Make, Selected, visit};
 use crate::config::FieldSpec;
 use crate::error::{Error, Place};
 use crate::resmap::ResMap;
-use crate::resource::Resource;
+use crate::resource::{Name, Resource};
 use crate::text;
 use std::collections::HashMap;
 use trueup_model::Value;
@@ -83,8 +83,7 @@ fn set_one(
         if !skipped {
             visit(&mut resource.value, spec, Make::Scalar, &mut set)?;
             if spec.path == "metadata/name" {
-                resource.untyped.typed_name = !resource.untyped.name;
-                resource.untyped.name = false;
+                resource.untyped.name = Name::Text;
             }
         }
     }

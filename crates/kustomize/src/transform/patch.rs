@@ -276,6 +276,7 @@ impl Patch {
                 if self.via == Via::Patches {
                     resource.remember();
                 }
+                resource.show_untyped();
                 resource.with_notes(|value| json6902::apply(value, operations), Kept::Identity)?;
                 notes::write_as_text(&mut resource.value, "annotations");
                 resource.text = Text::Json;

@@ -6,6 +6,7 @@ use crate::config::FieldSpec;
 use crate::error::{Error, Place};
 use crate::id::GvkRef;
 use crate::resmap::ResMap;
+use crate::resource::Name;
 use crate::shared::Written;
 use crate::text;
 use std::rc::Rc;
@@ -65,7 +66,7 @@ pub(crate) fn add_affix(
             if let Err(message) = visit(&mut resource.value, spec, Make::Scalar, &mut set) {
                 errors.push(complain(place, resource, message));
             } else if spec.path == "metadata/name" {
-                resource.untyped.name = !quoted;
+                resource.untyped.name = if quoted { Name::Read } else { Name::Untyped };
             } else {
                 resource.settle_shared(Written::InPlace);
             }

@@ -10,7 +10,7 @@ use crate::id;
 use crate::model::{FieldOptions, Replacement, ReplacementSource, ReplacementTarget, Selector};
 use crate::path::{list_key, split_fields};
 use crate::resmap::ResMap;
-use crate::resource::Resource;
+use crate::resource::{Name, Resource};
 use crate::shared::Written;
 use crate::spelled::Spellings;
 use crate::structured;
@@ -82,18 +82,28 @@ impl Live<'_> {
 impl Live<'_> {
     fn write(&self, resource: &mut Resource, path: &[String], options: &FieldOptions) -> Result<(), String> {
         let named = path == ["metadata", "name"];
-        let untyped = resource.untyped.name && named;
-        let is_new = matches!(lookup(&resource.value, path), Ok(None));
+        let untyped = resource.untyped.name == Name::Untyped && named;
+        let before = lookup(&resource.value, path);
+        let is_new = matches!(before, Ok(None));
+        let before = text::or_empty(before.ok().flatten()).into_owned();
         let plain_name = text::plain(resource.name()).is_string();
         set_path(&mut resource.value, path, &self.value, options, untyped)?;
-        if named {
-            resource.untyped.typed_name |= !untyped && plain_name;
-            self.name_as_written(resource, path, options);
+        if named && !untyped && plain_name {
+            resource.untyped.name = Name::Text;
         }
-        if !self.value.is_scalar() || !options.delimiter.is_empty() {
+        if !self.value.is_scalar() {
             return Ok(());
         }
-        let written = self.value.text();
+        let written = if options.delimiter.is_empty() {
+            self.value.text()
+        } else {
+            spliced(&before, &self.value.text(), options)
+        };
+        if named && !resource.value["metadata"]["name"].is_string() {
+            // What became the name is the text that it is written with, though it prints as a number.
+            resource.set_name(&written);
+            resource.untyped.name = Name::Untyped;
+        }
         match path {
             // Annotations are texts, whatever they look like.
             [metadata, annotations, key] if metadata == "metadata" && annotations == "annotations" => {
@@ -107,16 +117,6 @@ impl Live<'_> {
             _ => {}
         }
         Ok(())
-    }
-
-    /// A number that became the name is the text that it is written with, though it prints as a number.
-    fn name_as_written(&self, resource: &mut Resource, path: &[String], options: &FieldOptions) {
-        let Carried::Written(value, written) = &self.value else { return };
-        let named = path == ["metadata", "name"] && options.delimiter.is_empty();
-        if named && resource.value["metadata"]["name"] == *value {
-            resource.set_name(written);
-            resource.untyped.name = true;
-        }
     }
 }
 

@@ -52,6 +52,9 @@ pub(crate) fn set(
                     continue;
                 }
                 let mut set = |value: &mut Value| {
+                    if value.is_object() || value.is_array() {
+                        return Err("a count must be a number, not a list or a mapping".to_owned());
+                    }
                     *value = Value::from(count.count);
                     Ok(())
                 };

@@ -32,9 +32,11 @@ impl Case {
             if let Some(path) = line.strip_prefix("== ") {
                 part = case.files.entry(path.trim_end().to_owned()).or_default();
             } else if line.trim_end() == "=> output" {
-                part = case.answer.insert(Ok(String::new())).as_mut().unwrap();
+                let (Ok(text) | Err(text)) = case.answer.insert(Ok(String::new()));
+                part = text;
             } else if line.trim_end() == "=> refused" {
-                part = case.answer.insert(Err(String::new())).as_mut().unwrap_err();
+                let (Ok(text) | Err(text)) = case.answer.insert(Err(String::new()));
+                part = text;
             } else {
                 part.push_str(line);
             }
@@ -51,8 +53,12 @@ impl Case {
         }
         match &self.answer {
             None => {}
-            Some(Ok(output)) => text.push_str(&format!("=> output\n{output}")),
-            Some(Err(error)) => text.push_str(&format!("=> refused\n{}\n", error.trim_end())),
+            Some(Ok(output)) => {
+                let _ = write!(text, "=> output\n{output}");
+            }
+            Some(Err(error)) => {
+                let _ = writeln!(text, "=> refused\n{}", error.trim_end());
+            }
         }
         text
     }

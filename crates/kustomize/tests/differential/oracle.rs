@@ -53,6 +53,11 @@ impl Oracle {
         writeln!(self.questions, "{question}").unwrap();
         let mut line = String::new();
         self.answers.read_line(&mut line).unwrap();
+        if line.is_empty() {
+            // kustomize ends the process for some inputs; that is a refusal.
+            *self = Self::start();
+            return Err("the process ended".to_owned());
+        }
         let answer: Answer = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"));
         answer.output.ok_or_else(|| answer.error.unwrap_or_default())
     }

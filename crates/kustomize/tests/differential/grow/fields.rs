@@ -53,7 +53,7 @@ pub(super) fn images(n: &mut Numbers, _: &mut Files, _: &str) -> String {
         n.pick(&["nginx", "reg.io:5000/nginx", "db/x", "ngin.", "'*'", "''", ".*"])
     );
     if n.one_in(12) {
-        text = "images:\n- newName: nameless\n".to_owned();
+        text = String::from("images:\n- newName: nameless\n");
     }
     for option in [
         "newName: other/img",
@@ -201,13 +201,13 @@ pub(super) fn crds(n: &mut Numbers, files: &mut Files, path: &str) -> String {
     ]);
     let field = n.pick(&["ref", "list", "labels"]);
     let body = format!(
-        r##"{{
+        r#"{{
   "example.com/v1.Widget": {{"Schema": {{"properties": {{
     "apiVersion": {{"type": "string"}}, "kind": {{"type": "string"}}, "metadata": {{"type": "object"}},
     "spec": {{"$ref": "example.com/v1.WidgetSpec"}}}}}}}},
   "example.com/v1.WidgetSpec": {{"Schema": {{"properties": {{"{field}": {reference}}}}}}}
 }}
-"##
+"#
     );
     files.insert(format!("{path}/crd.json"), body);
     "crds:\n- crd.json\n".to_owned()

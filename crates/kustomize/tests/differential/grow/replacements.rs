@@ -61,6 +61,19 @@ fn likely(kind: &str, n: &mut Numbers) -> &'static str {
 }
 
 pub(super) fn replacements(n: &mut Numbers, files: &mut Files, path: &str) -> String {
+    let mut text = source(n);
+    text.push_str("  targets:\n");
+    for _ in 0..=n.below(2) {
+        text.push_str(&target(n));
+    }
+    if n.one_in(4) {
+        files.insert(format!("{path}/repl.yaml"), text);
+        return "replacements:\n- path: repl.yaml\n".to_owned();
+    }
+    format!("replacements:\n{text}")
+}
+
+fn source(n: &mut Numbers) -> String {
     let (_, kind, name) = n.aim();
     let mut text = format!("- source:\n    kind: {kind}\n");
     if !n.one_in(8) {
@@ -88,72 +101,70 @@ pub(super) fn replacements(n: &mut Numbers, files: &mut Files, path: &str) -> St
     if n.one_in(25) {
         text = format!("- sourceValue: {}\n", n.pick(&["plain", "'5'", "a:b"]));
     }
-    text.push_str("  targets:\n");
-    for _ in 0..=n.below(2) {
-        let _ = writeln!(text, "  - select:\n      kind: {}", n.aim().1);
-        if n.one_in(3) {
-            let _ = writeln!(text, "      name: {}", n.pick(&["web", "db", "w.*"]));
-        }
-        if n.one_in(8) {
-            let _ = writeln!(
-                text,
-                "      {}",
-                n.pick(&[
-                    "labelSelector: app",
-                    "annotationSelector: note=blue",
-                    "namespace: prod",
-                    "version: v1",
-                    "group: apps",
-                    "labelSelector: app!=blue"
-                ])
-            );
-        }
-        if n.one_in(4) {
-            let _ = writeln!(
-                text,
-                "    reject:\n    - {}",
-                n.pick(&[
-                    "name: web",
-                    "name: w.*",
-                    "name: db",
-                    "kind: Deployment",
-                    "labelSelector: app",
-                    "namespace: prod",
-                    "kind: Secret\n      name: db"
-                ])
-            );
-        }
-        if !n.one_in(8) {
-            let field = if n.one_in(2) {
-                n.pick(FIELDS)
-            } else {
-                n.pick(&["metadata.name", "metadata.annotations.made", "spec.made"])
-            };
-            let _ = writeln!(text, "    fieldPaths:\n    - {field}");
-        }
-        if !n.one_in(4) {
-            let _ = writeln!(text, "    options:");
-            let _ = writeln!(
-                text,
-                "      {}",
-                n.pick(&[
-                    "create: true",
-                    "create: true",
-                    "create: true",
-                    "create: true",
-                    "delimiter: ':'\n      index: 0",
-                    "delimiter: '-'\n      index: -1",
-                    "delimiter: ':'\n      index: 9",
-                    "create: true\n      delimiter: '.'\n      index: 1",
-                    "encoding: base64",
-                    "delimiter: /\n      index: -2",
-                ])
-            );
-        }
+    text
+}
+
+fn target(n: &mut Numbers) -> String {
+    let mut text = String::new();
+    let _ = writeln!(text, "  - select:\n      kind: {}", n.aim().1);
+    if n.one_in(3) {
+        let _ = writeln!(text, "      name: {}", n.pick(&["web", "db", "w.*"]));
+    }
+    if n.one_in(8) {
+        let _ = writeln!(
+            text,
+            "      {}",
+            n.pick(&[
+                "labelSelector: app",
+                "annotationSelector: note=blue",
+                "namespace: prod",
+                "version: v1",
+                "group: apps",
+                "labelSelector: app!=blue"
+            ])
+        );
     }
     if n.one_in(4) {
-        files.insert(format!("{path}/repl.yaml"), text);
-        return "replacements:\n- path: repl.yaml\n".to_owned();
+        let _ = writeln!(
+            text,
+            "    reject:\n    - {}",
+            n.pick(&[
+                "name: web",
+                "name: w.*",
+                "name: db",
+                "kind: Deployment",
+                "labelSelector: app",
+                "namespace: prod",
+                "kind: Secret\n      name: db"
+            ])
+        );
     }
-    format!("replacements:\n{text}")
+    if !n.one_in(8) {
+        let field = if n.one_in(2) {
+            n.pick(FIELDS)
+        } else {
+            n.pick(&["metadata.name", "metadata.annotations.made", "spec.made"])
+        };
+        let _ = writeln!(text, "    fieldPaths:\n    - {field}");
+    }
+    if !n.one_in(4) {
+        let _ = writeln!(text, "    options:");
+        let _ = writeln!(
+            text,
+            "      {}",
+            n.pick(&[
+                "create: true",
+                "create: true",
+                "create: true",
+                "create: true",
+                "delimiter: ':'\n      index: 0",
+                "delimiter: '-'\n      index: -1",
+                "delimiter: ':'\n      index: 9",
+                "create: true\n      delimiter: '.'\n      index: 1",
+                "encoding: base64",
+                "delimiter: /\n      index: -2",
+            ])
+        );
+    }
+    text
 }

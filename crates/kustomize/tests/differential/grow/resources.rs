@@ -31,7 +31,7 @@ fn list(n: &mut Numbers) -> String {
         return text;
     }
     text.push_str("items:\n");
-    for _ in 0..1 + n.below(2) {
+    for _ in 0..=n.below(2) {
         let item = indented(&resource(n), "  ");
         let comment = item.trim_start().starts_with('#');
         let item = if comment { item.split_once('\n').map_or("", |(_, rest)| rest).to_owned() } else { item };
@@ -90,44 +90,14 @@ fn resource(n: &mut Numbers) -> String {
 fn body(n: &mut Numbers, kind: &str) -> String {
     let name = n.pick(NAMES);
     match kind {
-        "Deployment" | "StatefulSet" | "DaemonSet" | "ReplicationController" => {
-            let mut text = format!("spec:\n  replicas: {}\n", n.below(4));
-            if n.one_in(2) {
-                let _ = writeln!(text, "  selector:\n    matchLabels:\n      app: {}", n.pick(SAFE));
-            }
-            let _ = write!(
-                text,
-                "  template:\n    metadata:\n      labels:\n        app: {}\n{}",
-                n.pick(SAFE),
-                pod(n, "    ")
-            );
-            text
-        }
+        "Deployment" | "StatefulSet" | "DaemonSet" | "ReplicationController" => workload(n),
         "Pod" => pod(n, ""),
         "Job" => format!("spec:\n  template:\n{}", pod(n, "    ")),
         "CronJob" => format!(
             "spec:\n  schedule: '* * * * *'\n  jobTemplate:\n    spec:\n      template:\n{}",
             pod(n, "        ")
         ),
-        "ConfigMap" => {
-            let mut text = "data:\n".to_owned();
-            for key in ["a", "b.c", "k/d"].iter().take(1 + n.below(3)) {
-                let _ = writeln!(text, "  {key}: {}", word(n));
-            }
-            if n.one_in(8) {
-                let _ = writeln!(text, "  anchor: &x {}\n  alias: *x", flat(n));
-            }
-            if n.one_in(10) {
-                text.push_str("  json: '{\"host\": \"old\", \"ports\": [80]}'\n");
-            }
-            if n.one_in(12) {
-                text.push_str("immutable: true\nbinaryData:\n  bin: AAEC\n");
-            }
-            if n.one_in(4) {
-                text.push_str("  inner.yaml: |\n    host: old  # note\n    'ports': [80, 443]\n");
-            }
-            text
-        }
+        "ConfigMap" => config_map(n),
         "CustomResourceDefinition" => format!(
             "spec:\n  group: example.com\n  names:\n    kind: {}\n    plural: widgets\n  scope: {}\n  conversion:\n    webhook:\n      clientConfig:\n        service:\n          name: {name}\n          namespace: prod\n",
             n.pick(&["Widget", "Gadget"]),
@@ -135,13 +105,6 @@ fn body(n: &mut Numbers, kind: &str) -> String {
         ),
         "APIService" => format!("spec:\n  service:\n    name: {name}\n    namespace: prod\n  group: g\n"),
         "StorageClass" => "provisioner: x\nparameters:\n  a: 'true'\n".to_owned(),
-        "Gadget" => format!(
-            "spec:\n  base: &b\n    x: {}\n    y: 2\n  derived:\n    <<: *b\n    {}\n  refs:\n  - {name}\n  - {{name: {name}, namespace: {}}}\n  template:\n    spec:\n      containers:\n      - {{name: main, image: nginx:1}}\n      initContainers:\n      - image: {}\n",
-            flat(n),
-            n.pick(&["z: 3", "x: 3", "y: [1]"]),
-            n.pick(&["prod", "default", "''"]),
-            n.pick(IMAGES)
-        ),
         "Secret" => format!("type: Opaque\n{}:\n  a: {}\n", n.pick(&["data", "stringData"]), n.pick(SAFE)),
         "Service" => format!(
             "spec:\n  selector:\n    app: {}\n  ports:\n  - port: {}\n    name: http\n    protocol: TCP\n  - port: 443\n",
@@ -175,12 +138,61 @@ fn body(n: &mut Numbers, kind: &str) -> String {
         "NetworkPolicy" => format!("spec:\n  podSelector:\n    matchLabels:\n      app: {}\n", n.pick(SAFE)),
         "PersistentVolume" => format!("spec:\n  claimRef:\n    name: {name}\n    namespace: prod\n"),
         "PodDisruptionBudget" => "spec:\n  maxUnavailable: 1\n".to_owned(),
+        "Widget" | "Gadget" => custom(n, kind, name),
+        _ => String::new(),
+    }
+}
+
+fn workload(n: &mut Numbers) -> String {
+    let mut text = format!("spec:\n  replicas: {}\n", n.below(4));
+    if n.one_in(2) {
+        let _ = writeln!(text, "  selector:\n    matchLabels:\n      app: {}", n.pick(SAFE));
+    }
+    let _ = write!(
+        text,
+        "  template:\n    metadata:\n      labels:\n        app: {}\n{}",
+        n.pick(SAFE),
+        pod(n, "    ")
+    );
+    text
+}
+
+fn config_map(n: &mut Numbers) -> String {
+    let mut text = "data:\n".to_owned();
+    for key in ["a", "b.c", "k/d"].iter().take(1 + n.below(3)) {
+        let _ = writeln!(text, "  {key}: {}", word(n));
+    }
+    if n.one_in(8) {
+        let _ = writeln!(text, "  anchor: &x {}\n  alias: *x", flat(n));
+    }
+    if n.one_in(10) {
+        text.push_str("  json: '{\"host\": \"old\", \"ports\": [80]}'\n");
+    }
+    if n.one_in(12) {
+        text.push_str("immutable: true\nbinaryData:\n  bin: AAEC\n");
+    }
+    if n.one_in(4) {
+        text.push_str("  inner.yaml: |\n    host: old  # note\n    'ports': [80, 443]\n");
+    }
+    text
+}
+
+/// Objects of kinds that no schema knows, with anchors and merge keys.
+fn custom(n: &mut Numbers, kind: &str, name: &str) -> String {
+    match kind {
+        "Gadget" => format!(
+            "spec:\n  base: &b\n    x: {}\n    y: 2\n  derived:\n    <<: *b\n    {}\n  refs:\n  - {name}\n  - {{name: {name}, namespace: {}}}\n  template:\n    spec:\n      containers:\n      - {{name: main, image: nginx:1}}\n      initContainers:\n      - image: {}\n",
+            flat(n),
+            n.pick(&["z: 3", "x: 3", "y: [1]"]),
+            n.pick(&["prod", "default", "''"]),
+            n.pick(IMAGES)
+        ),
         "Widget" if n.one_in(3) => format!(
             "spec: &all\n  text: {}\n  ref: {{name: {name}}}\n  list:\n  - &one {{name: one, value: {}}}\n  - *one\n  - <<: *one\n    name: two\nother: *all\n",
             flat(n),
             flat(n),
         ),
-        "Widget" => format!(
+        _ => format!(
             "spec:\n  text: {}\n  {}: {}\n  list:\n  - name: one\n    value: {}\n  - name: two\n  ref:\n    name: {name}\n  empty:{}\n",
             word(n),
             n.pick(&["on", "number", "'1'", "image", "+1", "~", "0x10"]),
@@ -188,7 +200,6 @@ fn body(n: &mut Numbers, kind: &str) -> String {
             flat(n),
             n.pick(&[" {}", " []", " ''"]),
         ),
-        _ => String::new(),
     }
 }
 
