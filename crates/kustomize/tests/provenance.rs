@@ -11,7 +11,7 @@ use trueup_model::{Manifest, MemoryTree, Segment, Value, yaml};
 #[path = "differential/case.rs"]
 #[allow(dead_code, reason = "the tests that ask kustomize use the rest")]
 mod case;
-#[path = "differential/grow.rs"]
+#[path = "differential/grow/mod.rs"]
 #[allow(dead_code, reason = "the differential test uses the rest")]
 mod grow;
 
