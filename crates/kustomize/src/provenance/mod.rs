@@ -20,8 +20,8 @@ use crate::error::Place;
 use crate::resmap::ResMap;
 use crate::resource::Resource;
 use std::sync::Arc;
-use trueup_model::Value;
 use trueup_model::provenance::{Change, Provenance, Source};
+use trueup_model::{Segment, Value};
 
 /// The sources of a resource's value as it was when it was last looked at.
 #[derive(Clone, Debug)]
@@ -77,9 +77,18 @@ pub(crate) fn absorbed(old: &Resource, merged: &mut Resource) {
             let same = kept.seen.pointer(&pointer) == Some(change.after);
             same.then(|| kept.sources.leaf(change.path).cloned()).flatten()
         };
-        from(old).or_else(|| from(&new)).unwrap_or_else(|| as_it_was(merged, change))
+        let found = from(old).or_else(|| from(&new)).or_else(|| encoded(old, &new, change));
+        found.unwrap_or_else(|| as_it_was(merged, change))
     });
     merged.kept = Some(Box::new(Kept::new(&merged.value, sources)));
+}
+
+/// The source of plain text of a Secret that became data when a generator merged something with it.
+fn encoded(old: &Kept, new: &Kept, change: &Change<'_>) -> Option<Source> {
+    let [Segment::Field(_), key @ Segment::Field(_)] = change.path else { return None };
+    let plain = old.sources.leaf(&[Segment::Field("stringData".to_owned()), key.clone()])?;
+    let by = new.sources.leaf(&[Segment::Field("kind".to_owned())])?.by.clone();
+    Some(Source { by, ..plain.clone() })
 }
 
 /// The sources of a finished resource.

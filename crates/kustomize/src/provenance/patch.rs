@@ -62,12 +62,12 @@ fn line_of(node: &Node, value: &Value, path: &[Segment]) -> Option<usize> {
         }
         (Segment::Index(index), Content::List(items)) => {
             let item = value.get(*index)?;
-            let mut fitting = items.iter().filter(|node| is_part_of(node, item));
-            fitting.find_map(
-                |node| {
-                    if rest.is_empty() { Some(node.at.line) } else { line_of(node, item, rest) }
-                },
-            )
+            let below = |node: &Node| {
+                if rest.is_empty() { Some(node.at.line) } else { line_of(node, item, rest) }
+            };
+            let mut parts = items.iter().filter(|node| is_part_of(node, item));
+            let mut others = items.iter().filter(|node| agrees(node, item));
+            parts.find_map(below).or_else(|| others.find_map(below))
         }
         (_, Content::Scalar(_) | Content::List(_) | Content::Map(_)) => None,
     }
@@ -78,7 +78,8 @@ fn is_part_of(node: &Node, value: &Value) -> bool {
     match (&node.content, value) {
         (Content::Scalar(written), value) => written == value,
         (Content::List(items), Value::Array(values)) => {
-            items.iter().all(|node| values.iter().any(|value| is_part_of(node, value)))
+            let mut items = items.iter().filter(|node| node.get("$patch").is_none());
+            items.all(|node| values.iter().any(|value| is_part_of(node, value)))
         }
         (Content::Map(entries), Value::Object(fields)) => entries.iter().all(|(key, _, node)| {
             node.is_null()
@@ -87,6 +88,16 @@ fn is_part_of(node: &Node, value: &Value) -> bool {
         }),
         (Content::List(_) | Content::Map(_), _) => false,
     }
+}
+
+/// Whether the scalars of an item are in the value, whatever stands deeper.
+fn agrees(node: &Node, value: &Value) -> bool {
+    let scalars = node.as_map().unwrap_or_default().iter().filter_map(|(key, _, node)| match &node.content {
+        Content::Scalar(written) if !written.is_null() && !key.starts_with('$') => Some((key, written)),
+        Content::Scalar(_) | Content::List(_) | Content::Map(_) => None,
+    });
+    let mut scalars = scalars.peekable();
+    scalars.peek().is_some() && scalars.all(|(key, written)| value.get(key) == Some(written))
 }
 
 /// How well an operation explains a change; the last of the best ones counts.

@@ -34,11 +34,12 @@ pub(super) fn earlier(old: &[Value], new: &[Value]) -> Vec<Option<usize>> {
     }
     pair(old, new, &mut found, &mut free, |item| Some(item.to_string()));
     pair(old, new, &mut found, &mut free, name);
-    let mut left = (0..old.len()).filter(|index| free[*index]);
-    let open = found.iter().filter(|found| found.is_none()).count();
-    if left.clone().count() == open {
-        for found in found.iter_mut().filter(|found| found.is_none()) {
-            *found = left.next();
+    // What is renamed in place is neither: it is known by standing where it stood, in a list that kept its length.
+    if old.len() == new.len() {
+        for (index, found) in
+            found.iter_mut().enumerate().filter(|(index, found)| found.is_none() && free[*index])
+        {
+            *found = Some(index);
         }
     }
     found
