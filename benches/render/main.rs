@@ -18,6 +18,9 @@ use clap::Parser;
 use report::Row;
 use workload::Shape;
 
+/// How many resources, patches and replacements show whether time is linear in them.
+const STEPS: [usize; 4] = [1000, 2000, 4000, 8000];
+
 /// Compares rendering with kustomize's.
 #[derive(Debug, Parser)]
 struct Arguments {
@@ -54,6 +57,14 @@ fn main() -> Result<()> {
             rows.push(row(shape, count, kustomize.as_deref(), arguments.rounds.max(1))?);
         }
     }
+    let steps = STEPS.map(|step| {
+        let shapes = [Shape::Plain(step), Shape::Patches(step), Shape::Replacements(step)];
+        eprintln!("{step} resources in process");
+        let times = shapes.map(|shape| measure::in_process(&shape.files(), "overlay", 7));
+        let [plain, patches, replacements] = times;
+        Ok((step, [plain?, patches?, replacements?]))
+    });
+    let steps = steps.into_iter().collect::<Result<Vec<_>>>()?;
     eprintln!("{} overlays over one base", arguments.overlays);
     let fleet = measure::fleet_of(arguments.overlays)?;
     let text = deployments(1000)?;
@@ -61,6 +72,7 @@ fn main() -> Result<()> {
         kustomize.as_deref().map(|program| one_of_the_fleet(program, arguments.overlays)).transpose()?;
     let tables = [
         report::table(&rows),
+        report::steps(&steps),
         report::fleet(arguments.overlays, fleet, theirs),
         report::yaml(measure::yaml_speed(&text)?),
     ]

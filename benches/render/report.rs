@@ -5,6 +5,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use crate::measure::{Fleet, Run, Speed};
+use crate::workload::thousands;
 
 /// One folder, rendered by both.
 #[derive(Clone, Debug)]
@@ -36,6 +37,23 @@ pub(crate) fn table(rows: &[Row]) -> String {
         ];
         // Writing to a String cannot fail.
         let _ = writeln!(text, "| {} |", cells.join(" | "));
+    }
+    text
+}
+
+/// What one resource takes where there are more and more of them: equal times mean that the whole is linear.
+pub(crate) fn steps(steps: &[(usize, [Duration; 3])]) -> String {
+    let mut text = "\
+| in process, a resource | ConfigMaps | a patch each | a replacement each |
+|---|---|---|---|
+"
+    .to_owned();
+    for (count, times) in steps {
+        let cells = times.map(|time| {
+            let each = time / u32::try_from(*count).unwrap_or(u32::MAX);
+            format!("{:.1} µs", each.as_secs_f64() * 1e6)
+        });
+        let _ = writeln!(text, "| of {} | {} |", thousands(*count), cells.join(" | "));
     }
     text
 }
@@ -93,6 +111,7 @@ v5.8.2, built from its Go module by `scripts/kustomize.sh`.
 - *`trueup render`* and *`kustomize build`*: the whole process, from its start until all that it prints is read. The median of
   several runs; what takes kustomize longer than a minute is run once.
 - *In process*: reading from memory, rendering and printing, without the start of a process and without a file system.
+- *A resource*: the same, divided by the number of resources.
 - *Peak memory*: the most that the process ever had resident.
 - *After a change*: each overlay's trace is held against the new tree, and those that it touched are rendered again, on all cores.
 ",
@@ -104,5 +123,15 @@ fn machine() -> String {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let kernel = Command::new("uname").arg("-sm").output().map(|output| output.stdout).unwrap_or_default();
     let kernel = String::from_utf8_lossy(&kernel).trim().to_owned();
-    format!("a machine with {cores} cores ({kernel})")
+    let told = |file: &str, field: &str| {
+        let text = std::fs::read_to_string(file).unwrap_or_default();
+        let line = text.lines().find_map(|line| line.strip_prefix(field)?.trim_start().strip_prefix(':'));
+        line.map(|line| line.trim().to_owned())
+    };
+    let model = told("/proc/cpuinfo", "model name").unwrap_or_else(|| "an unknown processor".to_owned());
+    let memory = told("/proc/meminfo", "MemTotal")
+        .and_then(|text| text.trim_end_matches(" kB").parse::<u64>().ok())
+        .map(|kib| format!(", {} GB of memory", kib / 1_000_000))
+        .unwrap_or_default();
+    format!("a machine with {cores} cores ({model}{memory}, {kernel})")
 }

@@ -576,7 +576,15 @@ impl Build {
     }
 
     fn add_components(&mut self, into: &mut Accumulator, target: &Target<'_>) {
+        let mut named: BTreeMap<&str, usize> = BTreeMap::new();
         for path in &target.kustomization.components {
+            let times = named.entry(path.value.as_str()).or_default();
+            *times += 1;
+            if *times > MAX_APPLIED {
+                let message = format!("names {} more than {MAX_APPLIED} times; once is enough", path.value);
+                self.errors.push(Error::new(&target.at(path.line), "components", message));
+                return;
+            }
             let root = match target.folder.find(&path.value) {
                 Ok(Found::Folder(root)) => root,
                 Ok(Found::File(file)) => {
@@ -739,6 +747,9 @@ impl Build {
         all.resources.into_list()
     }
 }
+
+/// How often one kustomization may name the same component: each time, what has been renamed remembers one more name.
+const MAX_APPLIED: usize = 100;
 
 /// How many problems are told at once: what is named so often that more come up is not read again and again.
 const MAX_ERRORS: usize = 200;

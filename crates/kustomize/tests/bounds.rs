@@ -102,3 +102,18 @@ fn a_base_that_is_named_thousands_of_times_is_not_read_as_often() {
     let reads = counted.1.into_inner();
     assert!(reads < 1000, "{reads} reads");
 }
+
+#[test]
+fn a_component_that_is_named_thousands_of_times_is_refused() {
+    let overlay = format!("resources: [a.yaml]\ncomponents:\n{}", "- ../part\n".repeat(5000));
+    let tree = MemoryTree::from_iter([
+        ("top/kustomization.yaml", overlay.as_str()),
+        ("top/a.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n"),
+        (
+            "part/kustomization.yaml",
+            "kind: Component\nnamePrefix: a-\nvars: [{name: V, objref: {kind: ConfigMap, name: a}}]\n",
+        ),
+    ]);
+    let errors = build(&tree, "top", &Options::default()).unwrap_err().to_string();
+    assert!(errors.contains("names ../part more than"), "{errors}");
+}
