@@ -39,7 +39,7 @@ impl Shop {
             let kind = document.lines().find_map(|line| line.strip_prefix("kind: "));
             !matches!(kind, Some("Repository" | "Cluster"))
         };
-        Ok(text.split("---\n").filter(is_place).map(|document| format!("---\n{document}")).collect())
+        Ok(text.split("---\n").filter(is_place).flat_map(|document| ["---\n", document]).collect())
     }
 
     /// Changes a file's text; gives the line as it was and as it is.
@@ -75,7 +75,7 @@ impl Shop {
             email: "ada@example.com".into(),
             time: &time,
         };
-        let parents = self.repository.head_id().ok().map(|id| id.detach());
+        let parents = self.repository.head_id().ok().map(gix::Id::detach);
         let commit = self.repository.commit_as(author, author, "HEAD", message, tree, parents);
         let commit = commit.map_err(|error| anyhow!("committing: {error}"))?.detach();
         // What people who go on from here compare their folder with.

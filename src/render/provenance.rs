@@ -16,6 +16,7 @@ use trueup_model::{Manifest, Tree, Value, tree};
 /// What a `${name}` that was replaced is called.
 const SUBSTITUTION: &str = "substitution";
 
+#[allow(clippy::needless_pass_by_value, reason = "one of the ways to build, see render::Build")]
 /// As [`super::build_from`], and for each field the file and line that it comes from.
 pub fn build_with_provenance(
     source: Arc<dyn Tree>,
@@ -158,7 +159,7 @@ mod tests {
         let web = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\nspec:\n  replicas: ${replicas}\n  template:\n    spec:\n      containers:\n      - name: web\n        image: web:1\n";
         check(
             &[("app/web.yaml", web)],
-            &expect![[r#"
+            &expect![[r"
             apiVersion: apps/v1   # app/web.yaml:1
             kind: Deployment      # app/web.yaml:2
             metadata:
@@ -170,12 +171,12 @@ mod tests {
                   containers:
                   - image: web:1  # app/web.yaml:10
                     name: web     # app/web.yaml:9
-        "#]],
+        "]],
         );
         let kustomization = "resources: [web.yaml]\nimages:\n- name: web\n  newTag: ${tag}\n";
         check(
             &[("app/web.yaml", web), ("app/kustomization.yaml", kustomization)],
-            &expect![[r#"
+            &expect![[r"
             apiVersion: apps/v1    # app/web.yaml:1
             kind: Deployment       # app/web.yaml:2
             metadata:
@@ -187,7 +188,7 @@ mod tests {
                   containers:
                   - image: web:v2  # app/kustomization.yaml:4 substitution <- app/kustomization.yaml:4 images <- app/web.yaml:10
                     name: web      # app/web.yaml:9
-        "#]],
+        "]],
         );
     }
 }

@@ -190,12 +190,14 @@ impl Location {
     /// # Errors
     /// It is no http or https URL.
     pub fn file(text: &str, name: &str) -> Result<Self, SourceError> {
-        let (Self::Http(HttpUrl { mut url }), _) = http(text)? else {
-            return Err(SourceError::Invalid {
-                location: "the file's URL".into(),
-                cause: "only http and https are read".into(),
-            });
+        let only_http = || SourceError::Invalid {
+            location: "the file's URL".into(),
+            cause: "only http and https are read".into(),
         };
+        let (Self::Http(HttpUrl { mut url }), _) = http(text)? else { return Err(only_http()) };
+        if !matches!(url.scheme(), "http" | "https") {
+            return Err(only_http());
+        }
         let query = text.split('#').next().and_then(|text| text.split_once('?')).map(|(_, query)| query);
         url.set_query(query);
         Ok(Self::File(FileUrl { url, name: name.to_owned() }))

@@ -204,8 +204,7 @@ impl Bases {
         for _ in 0..ROUNDS {
             let bases = self.settled(&needs).await;
             let (tree, request, parsed) = (tree.clone(), request.clone(), parsed.clone());
-            let built = tokio::task::spawn_blocking(move || build(tree, &request, &parsed, &bases)).await?;
-            match built {
+            match tokio::task::spawn_blocking(move || build(tree, &request, &parsed, &bases)).await? {
                 Ok(rendered) => return Ok(rendered),
                 Err(Unrendered::Broken(error)) => return Err(error.into()),
                 Err(Unrendered::Missing(missing)) => needs.extend(missing),

@@ -54,7 +54,9 @@ fn put(bytes: &mut Vec<u8>, value: &Value) {
         Value::Array(items) => {
             bytes.push(LIST);
             put_length(bytes, items.len());
-            items.iter().for_each(|item| put(bytes, item));
+            for item in items {
+                put(bytes, item);
+            }
         }
         Value::Object(fields) => {
             bytes.push(MAP);

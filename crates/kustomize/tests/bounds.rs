@@ -33,9 +33,8 @@ fn copies_of_copies_stay_below_a_size() {
     let mut text = "resources: [a.yaml]\nreplacements:\n".to_owned();
     for _ in 0..60 {
         let source = "{kind: ConfigMap, fieldPath: data.k.v}";
-        let target = format!(
-            "{{select: {{kind: ConfigMap}}, fieldPaths: [data.k.v], options: {{delimiter: x, index: 99999999}}}}"
-        );
+        let target =
+            "{select: {kind: ConfigMap}, fieldPaths: [data.k.v], options: {delimiter: x, index: 99999999}}";
         let _ = write!(text, "- source: {source}\n  targets: [{target}]\n");
     }
     refused(&text, "MiB");

@@ -63,6 +63,7 @@ impl ObjectId {
     }
 
     /// The same object in another namespace.
+    #[must_use]
     pub fn in_namespace(&self, namespace: &str) -> Self {
         Self::new(&self.group, &self.kind, namespace, &self.name)
     }

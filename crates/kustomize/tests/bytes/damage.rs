@@ -145,7 +145,7 @@ pub(crate) fn input(corpus: &Corpus, seed: u64) -> Input {
     };
     let mut files: BTreeMap<String, Vec<u8>> =
         files.into_iter().map(|(path, text)| (path, text.into_bytes())).collect();
-    for _ in 0..1 + numbers.below(2) {
+    for _ in 0..=numbers.below(2) {
         damage_tree(&mut files, corpus, &mut numbers);
     }
     Input { root, files, variant }

@@ -55,7 +55,7 @@ fn run(input: &Input) -> bool {
         reorder: [Reorder::Unspecified, Reorder::None, Reorder::Legacy][input.variant / 2 % 3],
     };
     let built = build(&tree, &input.root, &options);
-    if input.variant % 8 == 0 {
+    if input.variant.is_multiple_of(8) {
         let again = build_with(&tree, &input.root, &options, &Parsed::default());
         assert_eq!(built, again, "shared files change nothing");
     }

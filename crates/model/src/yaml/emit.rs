@@ -91,9 +91,13 @@ impl Emitter {
         let in_order =
             entries.keys().zip(entries.keys().skip(1)).all(|(a, b)| natural_order(a, b) != Ordering::Greater);
         if in_order {
-            entries.iter().for_each(|(key, value)| self.entry(key, value, indent));
+            for (key, value) in entries {
+                self.entry(key, value, indent);
+            }
         } else {
-            sorted(entries).into_iter().for_each(|(key, value)| self.entry(key, value, indent));
+            for (key, value) in sorted(entries) {
+                self.entry(key, value, indent);
+            }
         }
     }
 
