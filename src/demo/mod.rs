@@ -11,8 +11,6 @@
 //! | `play` | the acts |
 //! | `teller` | how it is told |
 
-#![allow(clippy::print_stdout, clippy::print_stderr)] // It tells a story.
-
 mod eye;
 mod play;
 mod shop;
@@ -21,6 +19,7 @@ mod teller;
 
 use anyhow::Result;
 use stage::Stage;
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
@@ -71,6 +70,8 @@ impl Then {
 pub async fn run(options: &Options) -> Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
+    // The terminal was closed. The trueup of the play takes that as a wish to look again, and would go on alone.
+    let mut hangup = signal(SignalKind::hangup())?;
     let mut stage = Stage::set(&options.place).await?;
     let play = async {
         play::give(&mut stage, options.then).await?;
@@ -84,11 +85,12 @@ pub async fn run(options: &Options) -> Result<()> {
         played = play => played,
         _ = terminate.recv() => Ok(()),
         _ = interrupt.recv() => Ok(()),
+        _ = hangup.recv() => Ok(()),
     };
     let log = if played.is_err() { stage.end_of_log() } else { Vec::new() };
     let cleared = stage.clear().await;
     if !log.is_empty() {
-        anstream::eprintln!("the end of trueup's log:\n{}", log.join("\n"));
+        let _ = writeln!(anstream::stderr(), "the end of trueup's log:\n{}", log.join("\n"));
     }
     played.and(cleared)
 }

@@ -1,6 +1,7 @@
 //! The play that a new user sees first, in memory and on a real control plane.
 
-use std::process::{Command, Output};
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::process::{Command, Output, Stdio};
 use trueup_testkit::played;
 
 fn demo(arguments: &[&str]) -> Output {
@@ -34,6 +35,26 @@ fn the_demo_plays_in_memory_and_leaves_nothing_behind() {
     let mut command = Command::new(env!("CARGO_BIN_EXE_trueup"));
     command.env("TMPDIR", folder.path()).args(["demo", "--once"]);
     check(&command.output().unwrap());
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_terminal_that_is_closed_in_the_middle_ends_the_demo_and_leaves_nothing_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_trueup"));
+    command.env("TMPDIR", folder.path()).arg("demo").stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut told = BufReader::new(child.stdout.take().unwrap()).lines();
+    assert!(told.any(|line| line.unwrap().contains("Synced and Healthy after")));
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    // Nobody reads any more, either.
+    drop(told);
+    let hangup = Command::new("kill").args(["-HUP", &child.id().to_string()]).status().unwrap();
+    assert!(hangup.success());
+    let mut errors = String::new();
+    // Ends only when the demo's trueup has ended as well: it writes to the log, and its commands to this pipe.
+    child.stderr.take().unwrap().read_to_string(&mut errors).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(0), "{errors}");
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
 }
 
