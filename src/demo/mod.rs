@@ -17,7 +17,7 @@ mod shop;
 mod stage;
 mod teller;
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use stage::Stage;
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -64,6 +64,14 @@ impl Then {
             Self::Stay => Duration::from_secs(2),
         }
     }
+
+    /// What a signal means: for a person the usual end, for a script a play that did not come to its own.
+    fn interrupted(self) -> Result<()> {
+        match self {
+            Self::End => Err(anyhow!("interrupted before the end of the play")),
+            Self::Stay => Ok(()),
+        }
+    }
 }
 
 /// Gives the play.
@@ -83,9 +91,9 @@ pub async fn run(options: &Options) -> Result<()> {
     };
     let played = tokio::select! {
         played = play => played,
-        _ = terminate.recv() => Ok(()),
-        _ = interrupt.recv() => Ok(()),
-        _ = hangup.recv() => Ok(()),
+        _ = terminate.recv() => options.then.interrupted(),
+        _ = interrupt.recv() => options.then.interrupted(),
+        _ = hangup.recv() => options.then.interrupted(),
     };
     let log = if played.is_err() { stage.end_of_log() } else { Vec::new() };
     let cleared = stage.clear().await;
