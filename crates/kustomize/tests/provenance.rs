@@ -1,10 +1,10 @@
 //! For each field of what is built, the file and line that it comes from.
 
 use expect_test::expect_file;
-use serde::Deserialize;
+use recorded::Case;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use trueup_kustomize::{Failure, LoadRestrictions, Options, Remotes, Reorder, build, build_with_provenance};
+use trueup_kustomize::{Failure, Options, Remotes, build, build_with_provenance};
 use trueup_model::provenance::{Provenance, Source, annotated, is_leaf, pointer};
 use trueup_model::{Manifest, MemoryTree, Segment, Value, yaml};
 
@@ -14,6 +14,8 @@ mod case;
 #[path = "differential/grow/mod.rs"]
 #[allow(dead_code, reason = "the differential test uses the rest")]
 mod grow;
+#[allow(dead_code, reason = "other tests use the rest")]
+mod recorded;
 
 /// The files below a folder, by their paths.
 fn read(folder: &Path, above: &str, files: &mut BTreeMap<String, String>) -> std::io::Result<()> {
@@ -138,32 +140,11 @@ fn leaves_of(value: &Value) -> Vec<String> {
     leaves.collect()
 }
 
-#[derive(Deserialize)]
-struct Case {
-    root: String,
-    load_restrictions: String,
-    reorder: String,
-    files: BTreeMap<String, String>,
-}
-
 fn check_case(case: &Case) -> Option<String> {
-    let files = || case.files.iter().map(|(path, text)| (path.trim_start_matches('/').to_owned(), text));
-    let tree: MemoryTree = files().collect();
-    let options = Options {
-        load_restrictions: match case.load_restrictions.as_str() {
-            "LoadRestrictionsNone" => LoadRestrictions::None,
-            _ => LoadRestrictions::RootOnly,
-        },
-        reorder: match case.reorder.as_str() {
-            "none" => Reorder::None,
-            "legacy" => Reorder::Legacy,
-            _ => Reorder::Unspecified,
-        },
-    };
-    let root = case.root.trim_matches('/');
-    let lines = files().map(|(path, text)| (path, text.clone())).collect();
-    match (build_with_provenance(&tree, root, &options, &Remotes::default()), build(&tree, root, &options)) {
-        (Ok(built), Ok(plain)) => holds(&built, &plain, &lines).or_else(|| misplaced(&built, &lines)),
+    let tree: MemoryTree = case.files.iter().collect();
+    let (root, options, lines) = (&case.root, &case.options, &case.files);
+    match (build_with_provenance(&tree, root, options, &Remotes::default()), build(&tree, root, options)) {
+        (Ok(built), Ok(plain)) => holds(&built, &plain, lines).or_else(|| misplaced(&built, lines)),
         // Its errors may have finer lines.
         (Err(Failure::Errors(built)), Err(plain)) if built.0.len() == plain.0.len() => None,
         // What is elsewhere is asked for here, and an error there.
@@ -174,24 +155,10 @@ fn check_case(case: &Case) -> Option<String> {
 
 #[test]
 fn in_every_case_of_kustomizes_own_suite_each_field_has_one_source_that_is_there() {
-    let folder = std::env::var_os("TRUEUP_CONFORMANCE").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/conformance"),
-        PathBuf::from,
-    );
-    let Ok(entries) = std::fs::read_dir(folder.join("kustomize")) else {
-        eprintln!("the conformance cases are missing: there is no folder {}", folder.display());
-        return;
-    };
-    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
-    paths.sort();
-    let only = std::env::var("CASE").ok();
+    let Some(cases) = recorded::chosen() else { return };
     let (mut held, mut wrong) = (0, Vec::new());
-    for path in paths.iter().filter(|path| path.extension().is_some_and(|extension| extension == "json")) {
-        let name = path.file_stem().unwrap().to_string_lossy().into_owned();
-        if only.as_ref().is_some_and(|only| *only != name) {
-            continue;
-        }
-        let case: Case = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+    for case in cases {
+        let name = &case.name;
         match check_case(&case) {
             None => held += 1,
             Some(message) => wrong.push(format!("{name}: {message}")),

@@ -1,7 +1,7 @@
 //! What is damaged: the files of the conformance cases, and a few trees that are bombs by themselves.
 
+use super::recorded;
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
 
 /// Files and the folder that is built.
 pub(crate) struct Input {
@@ -18,13 +18,6 @@ pub(crate) struct Corpus {
     pub(crate) lines: Vec<String>,
 }
 
-fn cases_folder() -> PathBuf {
-    std::env::var_os("TRUEUP_CONFORMANCE").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/conformance"),
-        PathBuf::from,
-    )
-}
-
 /// Reads the cases; without them the bombs are left, and the random trees that [`super::damage`] grows.
 pub(crate) fn load() -> Corpus {
     let mut trees: Vec<(String, BTreeMap<String, String>)> = BOMBS
@@ -34,23 +27,7 @@ pub(crate) fn load() -> Corpus {
             ("top".to_owned(), files.collect())
         })
         .collect();
-    let folder = cases_folder().join("kustomize");
-    let mut paths: Vec<PathBuf> = if let Ok(entries) = std::fs::read_dir(&folder) {
-        entries.map(|entry| entry.unwrap().path()).collect()
-    } else {
-        println!("the conformance cases are missing: there is no folder {}", folder.display());
-        Vec::new()
-    };
-    paths.retain(|path| path.extension().is_some_and(|extension| extension == "json"));
-    paths.sort();
-    for path in paths {
-        let case: serde_json::Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
-        let root = trueup_model::tree::join("", case["root"].as_str().unwrap().trim_start_matches('/'));
-        let files = case["files"].as_object().unwrap().iter();
-        let files = files
-            .map(|(path, text)| (path.trim_start_matches('/').to_owned(), text.as_str().unwrap().to_owned()));
-        trees.push((root.unwrap(), files.collect()));
-    }
+    trees.extend(recorded::load().into_iter().flatten().map(|case| (case.root, case.files)));
     let mut lines: Vec<String> = trees
         .iter()
         .flat_map(|(_, files)| files.values())

@@ -18,6 +18,9 @@ mod damage;
 #[path = "../differential/grow/mod.rs"]
 #[allow(dead_code, reason = "the differential test uses the rest")]
 mod grow;
+#[path = "../recorded/mod.rs"]
+#[allow(dead_code, reason = "the conformance test uses the rest")]
+mod recorded;
 
 use corpus::Input;
 use std::env;
