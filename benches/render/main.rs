@@ -102,8 +102,6 @@ fn row(shape: Shape, count: usize, kustomize: Option<&Path>, rounds: usize) -> R
     let files = shape.files();
     let folder = tempfile::tempdir()?;
     workload::on_disk(&files, folder.path())?;
-    // `trueup render` reads the repository around a folder, as kustomize reads what the folder names.
-    std::fs::create_dir(folder.path().join(".git"))?;
     let overlay = folder.path().join("overlay");
     let overlay = overlay.to_str().context("the temporary folder's name is not UTF-8")?;
     let ours = measure::process(Path::new(env!("CARGO_BIN_EXE_trueup")), &["render", overlay], rounds)?;

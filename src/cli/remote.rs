@@ -5,6 +5,7 @@ use crate::web::api::{Drift, History, Refusal, SyncAnswer, SyncRequest, Targets}
 use anyhow::{Context as _, Result, anyhow, bail};
 use reqwest::{Client, RequestBuilder, Url};
 use serde::de::DeserializeOwned;
+use std::sync::OnceLock;
 use std::time::Duration;
 use trueup_plan::record::{HistoryEntry, TargetStatus};
 
@@ -19,7 +20,7 @@ const PLAN: Duration = Duration::from_mins(5);
 #[derive(Debug)]
 pub(super) struct Remote {
     base: Url,
-    client: Client,
+    client: OnceLock<Client>,
 }
 
 /// An answer, or no server.
@@ -37,28 +38,37 @@ impl Remote {
         if !matches!(base.scheme(), "http" | "https") {
             bail!("--server {server}: must begin with http:// or https://");
         }
+        Ok(Self { base, client: OnceLock::new() })
+    }
+
+    /// What asks; made when there is something to ask, for it reads all the authorities that this machine trusts.
+    fn client(&self) -> Result<&Client> {
+        if let Some(made) = self.client.get() {
+            return Ok(made);
+        }
         let mut client = Client::builder().connect_timeout(CONNECT);
-        let local = matches!(base.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
+        let local = matches!(self.base.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
         if local {
             // A proxy has no way to this machine's own addresses.
             client = client.no_proxy();
         }
-        Ok(Self { base, client: client.build().context("setting up HTTP")? })
+        let client = client.build().context("setting up HTTP")?;
+        Ok(self.client.get_or_init(|| client))
     }
 
     pub(super) async fn statuses(&self) -> Result<Reached<Vec<TargetStatus>>> {
-        let request = self.client.get(self.url(&["targets"])).timeout(ANSWER);
+        let request = self.client()?.get(self.url(&["targets"])).timeout(ANSWER);
         self.ask(request, |answer: Targets| answer.targets).await
     }
 
     pub(super) async fn history(&self, target: &str, limit: usize) -> Result<Reached<Vec<HistoryEntry>>> {
         let mut url = self.url(&["targets", target, "history"]);
         url.query_pairs_mut().append_pair("limit", &limit.to_string());
-        self.ask(self.client.get(url).timeout(ANSWER), |answer: History| answer.history).await
+        self.ask(self.client()?.get(url).timeout(ANSWER), |answer: History| answer.history).await
     }
 
     pub(super) async fn drift(&self) -> Result<Reached<Drift>> {
-        self.ask(self.client.get(self.url(&["drift"])).timeout(ANSWER), |answer| answer).await
+        self.ask(self.client()?.get(self.url(&["drift"])).timeout(ANSWER), |answer| answer).await
     }
 
     /// What a sync would do. A folder of this machine is nothing that a server can plan.
@@ -67,7 +77,7 @@ impl Remote {
         if let Some(revision) = &options.revision {
             url.query_pairs_mut().append_pair("revision", revision);
         }
-        self.ask(self.client.get(url).timeout(PLAN), |preview| preview).await
+        self.ask(self.client()?.get(url).timeout(PLAN), |preview| preview).await
     }
 
     pub(super) async fn sync(
@@ -75,7 +85,7 @@ impl Remote {
         request: &SyncRequest,
         timeout: Duration,
     ) -> Result<Reached<Vec<String>>> {
-        let request = self.client.post(self.url(&["sync"])).json(request).timeout(timeout);
+        let request = self.client()?.post(self.url(&["sync"])).json(request).timeout(timeout);
         self.ask(request, |answer: SyncAnswer| answer.targets).await
     }
 

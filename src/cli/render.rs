@@ -4,7 +4,7 @@ use super::Verdict;
 use super::output::{self, Format};
 use super::session::Session;
 use crate::render::{self, Build, Request};
-use crate::sync::offline;
+use crate::sync::offline::{self, Names};
 use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 use serde_json::{Map, json};
@@ -80,22 +80,26 @@ impl From<Reorder> for kustomize::Reorder {
 impl Render {
     pub(super) async fn run(&self, session: &Session, out: &mut dyn Write) -> Result<Verdict> {
         if self.provenance {
-            let found = self.render(session, render::build_with_provenance).await?;
+            let found = self.render(session, render::build_with_provenance, Names::Shown).await?;
             write_provenance(out, session.output, &found)?;
         } else {
-            write(out, session.output, &self.render(session, render::build_from).await?.manifests)?;
+            write(
+                out,
+                session.output,
+                &self.render(session, render::build_from, Names::Hidden).await?.manifests,
+            )?;
         }
         Ok(Verdict::Fine)
     }
 
     /// What `build` makes of the folder or the target.
-    async fn render<T: Send + 'static>(&self, session: &Session, build: Build<T>) -> Result<T> {
+    async fn render<T: Send + 'static>(&self, session: &Session, build: Build<T>, names: Names) -> Result<T> {
         let folder = Path::new(&self.what);
         if folder.is_dir() {
             if self.revision.is_some() {
                 bail!("--revision is for targets; {} is a folder", self.what);
             }
-            offline::render_folder(folder, self.request(), build).await
+            offline::render_folder(folder, self.request(), build, names).await
         } else if self.load_restrictor.is_some() || self.reorder.is_some() {
             bail!("--load-restrictor and --reorder are for folders; {} is none", self.what);
         } else if self.what.contains('@') {

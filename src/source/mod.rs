@@ -11,6 +11,7 @@
 //! and never hold a credential.
 
 mod cache;
+mod disk;
 mod error;
 mod file;
 mod folder;
@@ -31,6 +32,7 @@ use std::sync::Arc;
 use trueup_model::Tree;
 
 pub use cache::{Cache, Source};
+pub use disk::DiskTree;
 pub use error::{ErrorClass, SourceError};
 pub use spec::{Credentials, FileUrl, HttpUrl, Location, Reference, Secret, Spec, SshUrl};
 pub use watch::{Watch, watch};

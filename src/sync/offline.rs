@@ -10,7 +10,7 @@ use super::view::{self, PlanOptions, Preview};
 use crate::cluster::Parent;
 use crate::config::{self, Config};
 use crate::render;
-use crate::source::{self, Location, Spec};
+use crate::source::{self, DiskTree, Location, Spec};
 use crate::store::{Retention, Store};
 use crate::web;
 use crate::web::metrics::Metrics;
@@ -23,7 +23,7 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
-use trueup_model::Value;
+use trueup_model::{Tree, Value};
 use trueup_plan::health::HealthStatus;
 use trueup_plan::record::{SyncStatus, TargetStatus};
 
@@ -255,29 +255,46 @@ fn with_bases(cache: source::Cache, configured: BTreeMap<String, Configured>) ->
     bases
 }
 
-/// What `build` makes of a folder on disk: a part of a Git repository, where it is in one, so that bases beside it are found.
+/// Whether what is built names the files that it was built from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Names {
+    /// It says where things come from.
+    Shown,
+    /// It does not, unless it fails.
+    Hidden,
+}
+
+/// What `build` makes of a folder on disk, whatever it reads of the folders around it.
 ///
+/// Files are named from the root of the Git repository that holds all of them, or else from the lowest folder that does.
 /// The path of `request` is set from the folder; the rest of it is kept.
 pub async fn render_folder<T: Send + 'static>(
     folder: &Path,
     request: render::Request,
     build: render::Build<T>,
+    names: Names,
 ) -> Result<T> {
     let folder = folder.canonicalize().with_context(|| folder.display().to_string())?;
-    let root = folder.ancestors().find(|above| above.join(".git").exists()).unwrap_or(&folder);
-    let below = folder.strip_prefix(root).unwrap_or(Path::new(""));
-    let path =
-        below.to_str().with_context(|| format!("{}: the name is not UTF-8", folder.display()))?.to_owned();
-    let mut spec = Spec::new(Location::Folder(root.to_owned()));
-    spec.worktree = true;
     let mirrors = tempfile::tempdir().context("a folder for the time being")?;
     let cache = source::Cache::new(mirrors.path())?;
-    let configured = BTreeMap::from([(String::new(), Configured::new(spec.clone()))]);
-    let source = cache.open(spec)?;
-    let read = async { source.fetch(&source.poll().await?).await };
-    let commit = read.await.map_err(|error| anyhow!("{}: {}", folder.display(), chain(&error)))?;
-    let request = render::Request { path, ..request };
-    with_bases(cache, configured).render(&commit.tree, &request, build).await
+    let repository = folder.ancestors().find(|above| above.join(".git").exists());
+    let spec = Spec::new(Location::Folder(repository.unwrap_or(&folder).to_owned()));
+    let bases = with_bases(cache, BTreeMap::from([(String::new(), Configured::new(spec))]));
+    let render = async |root: &Path| {
+        let below = folder.strip_prefix(root)?;
+        let path = below.to_str().with_context(|| format!("{}: the name is not UTF-8", folder.display()))?;
+        let request = render::Request { path: path.to_owned(), ..request.clone() };
+        let disk = Arc::new(DiskTree::new(root));
+        let tree: Arc<dyn Tree> = disk.clone();
+        Ok::<_, anyhow::Error>((bases.render(&tree, &request, build).await, disk.reach()))
+    };
+    let (rendered, reach) = render(Path::new("/")).await?;
+    if rendered.is_ok() && names == Names::Hidden {
+        return rendered;
+    }
+    let root = repository.filter(|repository| reach.starts_with(repository)).unwrap_or(&reach);
+    let root = if folder.starts_with(root) { root } else { Path::new("/") };
+    render(root).await?.0
 }
 
 /// What a running trueup needs to know.

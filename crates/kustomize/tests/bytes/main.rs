@@ -25,7 +25,7 @@ mod recorded;
 use corpus::Input;
 use std::env;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -35,8 +35,10 @@ use trueup_model::{MemoryTree, yaml};
 /// Tells a worker its first input; it goes on until it is ended, or until [`LAST`].
 const FIRST: &str = "TRUEUP_BYTES_WORKER_FIRST";
 const LAST: &str = "TRUEUP_BYTES_WORKER_LAST";
-/// How long one input may take, on a busy machine and without optimisation.
+/// How long a processor may work on one input, without optimisation.
 const LIMIT: Duration = Duration::from_secs(20);
+/// How long one input may take when the machine has other things to do, or the worker waits for what never comes.
+const PATIENCE: Duration = Duration::from_mins(10);
 /// How much memory a worker may ever have, in KiB.
 const MEMORY: u64 = 1 << 20;
 /// How many inputs that fail are looked for before the test gives up.
@@ -115,6 +117,16 @@ fn peak() -> u64 {
     line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok()).unwrap_or(0)
 }
 
+/// How long processors have worked for a process; `None` where the system does not tell.
+fn worked(process: u32) -> Option<Duration> {
+    /// proc(5) counts in ticks, whose length Linux has fixed for all programs.
+    const TICK: Duration = Duration::from_millis(10);
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+    let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(11);
+    let mut ticks = || fields.next()?.parse::<u32>().ok();
+    Some(TICK * (ticks()? + ticks()?))
+}
+
 /// How a worker ended: at which input, and what it said, if it was not done.
 struct Ended {
     at: u64,
@@ -151,13 +163,21 @@ fn watch(first: u64, last: u64, until: Option<Instant>) -> Ended {
         let _ = errors.read_to_end(&mut said);
         String::from_utf8_lossy(&said).into_owned()
     });
+    let spent = |worker: &Child| worked(worker.id()).unwrap_or_default();
     let mut at = first;
+    let (mut since, mut before) = (Instant::now(), spent(&worker));
     let why = loop {
         match told.recv_timeout(LIMIT) {
-            Ok(now) => at = now,
+            Ok(now) => {
+                at = now;
+                (since, before) = (Instant::now(), spent(&worker));
+            }
             Err(mpsc::RecvTimeoutError::Timeout) => {
-                worker.kill().unwrap();
-                break Some(format!("took longer than {LIMIT:?}"));
+                let busy = spent(&worker) - before;
+                if busy >= LIMIT || since.elapsed() >= PATIENCE {
+                    worker.kill().unwrap();
+                    break Some(format!("took {:?}, {busy:?} of it at work", since.elapsed()));
+                }
             }
             Err(mpsc::RecvTimeoutError::Disconnected) => break None,
         }

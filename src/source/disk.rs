@@ -1,0 +1,200 @@
+//! The file system as a tree: read where it is asked, and nowhere else.
+//!
+//! For looking at a folder as it is: unlike a [`super::folder`] nothing is left out, and nothing is frozen. It keeps note of
+//! how far its readers went, so that whoever names files can name them from there.
+
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use sha2::{Digest, Sha256};
+use trueup_model::{ContentId, Entry, EntryKind, Tree, TreeError, tree};
+
+use super::objects;
+
+/// Files and folders below a root, as they are when they are asked for.
+///
+/// Files are known by their place, size and times, not by what is in them; a folder's id says nothing of what lies deeper.
+/// That is enough to share what was parsed within one rendering, and not enough for a trace.
+#[derive(Debug)]
+pub struct DiskTree {
+    root: PathBuf,
+    /// The folder that holds all that was read or missed; `None` before anything was.
+    reach: Mutex<Option<String>>,
+}
+
+impl DiskTree {
+    /// The tree below `root`, an absolute path without links.
+    pub fn new(root: &Path) -> Self {
+        Self { root: root.to_owned(), reach: Mutex::default() }
+    }
+
+    /// The lowest folder that holds all that was read, listed, or looked for and missing.
+    pub fn reach(&self) -> PathBuf {
+        let reach = self.reach.lock().unwrap_or_else(PoisonError::into_inner);
+        self.root.join(reach.as_deref().unwrap_or(""))
+    }
+
+    fn note(&self, folder: &str) {
+        let mut reach = self.reach.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut common = reach.take().unwrap_or_else(|| folder.to_owned());
+        while !is_within(folder, &common) {
+            common = tree::parent(&common).to_owned();
+        }
+        *reach = Some(common);
+    }
+
+    /// Where a link points, from the folder that it is in; an absolute path is taken from the root.
+    fn target(&self, path: &str, full: &Path) -> std::io::Result<Vec<u8>> {
+        let target = full.read_link()?;
+        let Ok(below) = target.strip_prefix(&self.root) else {
+            return Ok(target.into_os_string().into_vec());
+        };
+        let up = Path::new(tree::parent(path)).components().map(|_| "..").collect::<PathBuf>();
+        Ok(up.join(below).into_os_string().into_vec())
+    }
+}
+
+/// Whether `path` is `folder` or below it.
+fn is_within(path: &str, folder: &str) -> bool {
+    folder.is_empty()
+        || path.strip_prefix(folder).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// What stands there, unless it is nothing that holds manifests: a socket, a device.
+fn entry(metadata: &std::fs::Metadata) -> Option<Entry> {
+    let kind = match metadata {
+        _ if metadata.is_symlink() => EntryKind::Link,
+        _ if metadata.is_dir() => EntryKind::Folder,
+        _ if metadata.is_file() => EntryKind::File,
+        _ => return None,
+    };
+    let mut hash = Sha256::new();
+    for part in [metadata.dev(), metadata.ino(), metadata.size()] {
+        hash.update(part.to_le_bytes());
+    }
+    for time in [metadata.mtime(), metadata.mtime_nsec(), metadata.ctime(), metadata.ctime_nsec()] {
+        hash.update(time.to_le_bytes());
+    }
+    Some(Entry { kind, id: ContentId::from_hash(&hash.finalize()) })
+}
+
+fn failed(path: &str) -> impl FnOnce(std::io::Error) -> TreeError {
+    |error| TreeError::Store { path: path.to_owned(), source: error.into() }
+}
+
+impl Tree for DiskTree {
+    fn entry(&self, path: &str) -> Result<Option<Entry>, TreeError> {
+        use std::io::ErrorKind::{NotADirectory, NotFound};
+        let found = match self.root.join(path).symlink_metadata() {
+            Ok(metadata) => entry(&metadata),
+            Err(error) if matches!(error.kind(), NotFound | NotADirectory) => None,
+            Err(error) => return Err(failed(path)(error)),
+        };
+        if found.is_none() {
+            self.note(tree::parent(path));
+        }
+        Ok(found)
+    }
+
+    fn read(&self, path: &str) -> Result<Arc<[u8]>, TreeError> {
+        self.note(tree::parent(path));
+        let full = self.root.join(path);
+        match self.entry(path)?.map(|entry| entry.kind) {
+            Some(EntryKind::File) => {
+                let size = full.metadata().map_err(failed(path))?.len();
+                if size > objects::MAX_FILE {
+                    return Err(objects::too_large(path, size));
+                }
+                Ok(std::fs::read(full).map_err(failed(path))?.into())
+            }
+            Some(EntryKind::Link) => Ok(self.target(path, &full).map_err(failed(path))?.into()),
+            Some(EntryKind::Folder | EntryKind::Submodule) => Err(TreeError::NotAFile(path.to_owned())),
+            None => Err(TreeError::Missing(path.to_owned())),
+        }
+    }
+
+    fn list(&self, path: &str) -> Result<Vec<(String, Entry)>, TreeError> {
+        self.note(path);
+        match self.entry(path)?.map(|entry| entry.kind) {
+            Some(EntryKind::Folder) => {}
+            Some(EntryKind::File | EntryKind::Link | EntryKind::Submodule) => {
+                return Err(TreeError::NotAFolder(path.to_owned()));
+            }
+            None => return Err(TreeError::Missing(path.to_owned())),
+        }
+        let mut listed = Vec::new();
+        for child in self.root.join(path).read_dir().map_err(failed(path))? {
+            let child = child.map_err(failed(path))?;
+            let name = child.file_name();
+            // A name that is no text cannot be written in a kustomization either.
+            let Ok(name) = std::str::from_utf8(name.as_bytes()) else { continue };
+            if name == ".git" {
+                continue;
+            }
+            match child.metadata() {
+                Ok(metadata) => listed.extend(entry(&metadata).map(|entry| (name.to_owned(), entry))),
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                Err(error) => return Err(failed(path)(error)),
+            }
+        }
+        listed.sort_by(|a, b| a.0.cmp(&b.0));
+        Ok(listed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+
+    fn written(files: &[(&str, &str)]) -> (tempfile::TempDir, PathBuf) {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().canonicalize().unwrap();
+        for (path, text) in files {
+            let full = root.join(path);
+            std::fs::create_dir_all(full.parent().unwrap()).unwrap();
+            std::fs::write(full, text).unwrap();
+        }
+        (folder, root)
+    }
+
+    #[test]
+    fn what_was_read_or_missed_says_how_far_up_a_reader_went() {
+        let (_folder, root) = written(&[("a/b/one.yaml", ""), ("a/c/two.yaml", ""), ("d/three.yaml", "")]);
+        let tree = DiskTree::new(&root);
+        tree.read("a/b/one.yaml").unwrap();
+        assert_eq!(tree.reach(), root.join("a/b"));
+        tree.entry("a/c").unwrap().unwrap();
+        assert_eq!(tree.reach(), root.join("a/b"), "to pass through a folder is not to read it");
+        assert!(tree.entry("a/c/missing.yaml").unwrap().is_none());
+        assert_eq!(tree.reach(), root.join("a"));
+        tree.list("d").unwrap();
+        assert_eq!(tree.reach(), root);
+    }
+
+    #[test]
+    fn links_are_followed_wherever_they_point_below_the_root() {
+        let (_folder, root) = written(&[("a/real.yaml", "kind: A\n"), ("b/c/x", "")]);
+        std::os::unix::fs::symlink(root.join("a/real.yaml"), root.join("b/c/absolute.yaml")).unwrap();
+        std::os::unix::fs::symlink("../../a", root.join("b/c/relative")).unwrap();
+        std::os::unix::fs::symlink("/elsewhere", root.join("b/c/outside")).unwrap();
+        let tree = DiskTree::new(&root);
+        assert_eq!(tree::read_text(&tree, "b/c/absolute.yaml").unwrap(), "kind: A\n");
+        assert_eq!(tree::read_text(&tree, "b/c/relative/real.yaml").unwrap(), "kind: A\n");
+        let refused = tree::read_text(&tree, "b/c/outside").unwrap_err();
+        assert!(matches!(refused, TreeError::Escapes { .. }), "{refused}");
+    }
+
+    #[test]
+    fn a_folder_is_listed_by_name_without_gits_own() {
+        let (_folder, root) =
+            written(&[("b.yaml", ""), ("a.yaml", ""), (".git/config", ""), ("c/d.yaml", "")]);
+        let listed = DiskTree::new(&root).list("").unwrap();
+        let listed: Vec<_> = listed.iter().map(|(name, entry)| (name.as_str(), entry.kind)).collect();
+        let wanted = [("a.yaml", EntryKind::File), ("b.yaml", EntryKind::File), ("c", EntryKind::Folder)];
+        assert_eq!(listed, wanted);
+    }
+}
