@@ -3,7 +3,8 @@
 //! The code map, in the direction that data flows: [`config`] says what to do; [`source`] turns a repository into a
 //! commit and its tree; [`render`] turns the tree into objects; [`cluster`] observes and applies them; [`sync`] is the
 //! only place that puts these stages in order; [`store`] keeps what was done; [`web`] and [`cli`] show it; [`demo`] plays
-//! with all of it. Decisions are made in the crates `trueup-plan` and `trueup-merge`, which touch nothing.
+//! with all of it, on a [`sandbox`] where there is no cluster. Decisions are made in the crates `trueup-plan` and
+//! `trueup-merge`, which touch nothing.
 
 mod bounded;
 pub mod cli;
@@ -11,6 +12,7 @@ pub mod cluster;
 pub mod config;
 pub mod demo;
 pub mod render;
+pub mod sandbox;
 pub mod source;
 pub mod store;
 pub mod sync;

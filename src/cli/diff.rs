@@ -6,6 +6,7 @@ use super::progress::Progress;
 use super::remote::Reached;
 use super::session::Session;
 use super::status::select;
+use crate::sync::imagined::{self, Change};
 use crate::sync::{PlanOptions, Preview, PreviewStep, offline};
 use anyhow::{Result, bail};
 use clap::Args;
@@ -28,6 +29,8 @@ const AT_ONCE: usize = 8;
 /// The API servers are asked what an apply would come to (a server-side dry run); nothing is changed. Values of Secrets
 /// are shown as hashes. Needs no running trueup. Exits with 0 if there is no difference, with 1 if there is one, with 2 on
 /// an error.
+///
+/// With --offline no cluster is asked: two commits are applied to clusters in memory, one after the other, and compared.
 #[derive(Debug, Args)]
 pub(super) struct Diff {
     /// Targets: web@production/eu-1, all clusters of web@production, or all of web
@@ -39,6 +42,18 @@ pub(super) struct Diff {
     /// A folder on this machine instead of the repository
     #[arg(long, value_name = "DIR")]
     local: Option<PathBuf>,
+    /// Compare two commits in clusters in memory; with --local they are those of a checkout
+    #[arg(long, conflicts_with = "revision")]
+    offline: bool,
+    /// The commit before; may be left out with --snapshot
+    #[arg(long, value_name = "REV", requires = "offline")]
+    from: Option<String>,
+    /// The commit after; by default the configured revision, or with --local the files as they are
+    #[arg(long, value_name = "REV", requires = "offline")]
+    to: Option<String>,
+    /// A folder of live objects (kubectl get -o yaml) to begin with; those below a cluster's name are that cluster's
+    #[arg(long, value_name = "DIR", requires = "offline")]
+    snapshot: Option<PathBuf>,
 }
 
 #[derive(Debug, Serialize)]
@@ -61,6 +76,20 @@ impl Diff {
     }
 
     async fn plans(&self, session: &Session) -> Result<Vec<Preview>> {
+        if self.offline {
+            let change = Change {
+                from: self.from.clone(),
+                to: self.to.clone(),
+                local: self.local.clone(),
+                snapshot: self.snapshot.clone(),
+            };
+            if change.from.is_none() && change.snapshot.is_none() {
+                bail!(
+                    "--offline compares two states: name the first with --from REV, --snapshot DIR or both"
+                );
+            }
+            return imagined::previews(&session.config, &self.targets, &change).await;
+        }
         let options = PlanOptions { revision: self.revision.clone(), local: self.local.clone() };
         if options.local.is_some() {
             // Only this process can read a folder of this machine.

@@ -147,8 +147,7 @@ fn is_closed_pipe(error: &anyhow::Error) -> bool {
 
 fn execute(arguments: Arguments) -> Result<Verdict> {
     let Arguments { global, command } = arguments;
-    let usual = if matches!(command, Command::Run(_)) { trace::Usual::Info } else { trace::Usual::Warnings };
-    trace::start(&global, usual);
+    trace::start(&global, command.usual_log());
     let session = Session::new(&global)?;
     let runtime = tokio::runtime::Runtime::new().context("starting the runtime")?;
     let mut out = anstream::stdout().lock();
@@ -158,6 +157,21 @@ fn execute(arguments: Arguments) -> Result<Verdict> {
 }
 
 impl Command {
+    fn usual_log(&self) -> trace::Usual {
+        match self {
+            Self::Run(_) => trace::Usual::Info,
+            Self::Sync(_) | Self::Demo(_) => trace::Usual::Warnings,
+            Self::Status(_)
+            | Self::Diff(_)
+            | Self::Render(_)
+            | Self::Drift(_)
+            | Self::History(_)
+            | Self::Schema(_)
+            | Self::Version(_)
+            | Self::Completions(_) => trace::Usual::Errors,
+        }
+    }
+
     async fn run(&self, session: &Session, out: &mut dyn Write) -> Result<Verdict> {
         match self {
             Self::Run(run) => run.run(session, out).await,

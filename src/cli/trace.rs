@@ -20,17 +20,19 @@ pub(super) enum LogFormat {
 pub(super) enum Usual {
     /// What happens: for a service.
     Info,
-    /// What is wrong: for a question.
+    /// What is wrong: for a command that works for a while.
     Warnings,
+    /// What nobody else tells: for a question, whose answer says what is wrong.
+    Errors,
 }
 
 /// Starts the log. `RUST_LOG` says more exactly than the options what is wanted.
 pub(super) fn start(global: &Global, usual: Usual) {
     let level = match (global.quiet, global.verbose, usual) {
-        (true, _, _) => LevelFilter::ERROR,
+        (true, _, _) | (false, 0, Usual::Errors) => LevelFilter::ERROR,
         (false, 0, Usual::Warnings) => LevelFilter::WARN,
-        (false, 0, Usual::Info) | (false, 1, Usual::Warnings) => LevelFilter::INFO,
-        (false, 1, Usual::Info) | (false, 2, Usual::Warnings) => LevelFilter::DEBUG,
+        (false, 0, Usual::Info) | (false, 1, Usual::Warnings | Usual::Errors) => LevelFilter::INFO,
+        (false, 1, Usual::Info) | (false, 2, Usual::Warnings | Usual::Errors) => LevelFilter::DEBUG,
         (false, _, _) => LevelFilter::TRACE,
     };
     // What libraries say in detail is only wanted by those who ask for it by name. kube logs each answer that is an

@@ -118,6 +118,22 @@ pub enum Location {
 }
 
 impl RepositorySpec {
+    /// A folder of this machine, with nothing else said about it.
+    pub fn local(path: &str) -> Self {
+        Self {
+            url: path.to_owned(),
+            reference: None,
+            interval: Self::default_interval(),
+            timeout: Self::default_timeout(),
+            secret_ref: None,
+            credentials: None,
+            webhook: None,
+            worktree: false,
+            insecure: false,
+            suspend: false,
+        }
+    }
+
     /// How often a remote is asked for new commits where nothing else is written.
     pub fn default_interval() -> Duration {
         Duration::from_secs(30)

@@ -3,21 +3,18 @@
 use super::eye::Eye;
 use super::shop::Shop;
 use super::{Place, teller};
+use crate::sandbox;
 use crate::web::api::Targets;
 use anyhow::{Context as _, Result, bail};
-use jiff::Timestamp;
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::process::{Child, Command};
-use tokio_util::sync::{CancellationToken, DropGuard};
 use trueup_plan::record::TargetStatus;
-use trueup_sandbox::Sandbox;
-use trueup_sandbox::serve::Served;
 
 /// The namespaces of the example's environments.
 pub(super) const NAMESPACES: [&str; 2] = ["shop-staging", "shop-production"];
@@ -44,7 +41,7 @@ pub(super) struct Stage {
     http: reqwest::Client,
     /// Whether the cluster had trueup's own namespace before.
     had_system: bool,
-    _sandbox: Option<DropGuard>,
+    _sandbox: Option<sandbox::Running>,
 }
 
 impl Stage {
@@ -52,11 +49,11 @@ impl Stage {
     pub(super) async fn set(place: &Place) -> Result<Self> {
         let folder =
             tempfile::Builder::new().prefix("trueup-demo.").tempdir().context("a temporary folder")?;
-        let mut sandbox = None;
+        let mut running = None;
         let eye = match place {
             Place::Sandbox => {
                 let kubeconfig = folder.path().join("kubeconfig");
-                sandbox = Some(serve(&kubeconfig).await?);
+                running = Some(sandbox::serve(&kubeconfig).await?);
                 Eye::open(Some(&kubeconfig), None).await?
             }
             Place::Cluster { kubeconfig, context } => {
@@ -81,7 +78,7 @@ impl Stage {
             http: reqwest::Client::builder().no_proxy().build()?,
             had_system,
             folder,
-            _sandbox: sandbox,
+            _sandbox: running,
         };
         fs::write(stage.path("trueup.yaml"), stage.configuration()?)?;
         Ok(stage)
@@ -248,21 +245,4 @@ impl Stage {
 
 fn namespace(name: &str) -> String {
     format!("/api/v1/namespaces/{name}")
-}
-
-/// Serves an empty sandbox until the guard is dropped, and says in a kubeconfig where.
-async fn serve(kubeconfig: &Path) -> Result<DropGuard> {
-    let listener = TcpListener::bind("127.0.0.1:0").await.context("a port for the sandbox")?;
-    let server = format!("http://{}", listener.local_addr()?);
-    let text = format!(
-        "apiVersion: v1\nkind: Config\ncurrent-context: sandbox\n\
-         clusters: [{{name: sandbox, cluster: {{server: '{server}'}}}}]\n\
-         users: [{{name: sandbox, user: {{}}}}]\n\
-         contexts: [{{name: sandbox, context: {{cluster: sandbox, user: sandbox}}}}]\n"
-    );
-    fs::write(kubeconfig, text).with_context(|| kubeconfig.display().to_string())?;
-    let stop = CancellationToken::new();
-    let sandbox = Served::new(Sandbox::new(Timestamp::now()));
-    tokio::spawn(sandbox.serve(listener, stop.clone().cancelled_owned()));
-    Ok(stop.drop_guard())
 }

@@ -171,7 +171,10 @@ impl Source {
         if gix::ObjectId::from_hex(revision.as_bytes()).is_ok() {
             return Ok(fixed(revision));
         }
-        for reference in [Reference::Branch(revision.to_owned()), Reference::Tag(revision.to_owned())] {
+        // Else it is an expression, such as `HEAD~1`.
+        let is_name = gix::validate::reference::name_partial(revision.into()).is_ok();
+        let named = [Reference::Branch(revision.to_owned()), Reference::Tag(revision.to_owned())];
+        for reference in named.into_iter().filter(|_| is_name) {
             match self.ask(reference).await {
                 Err(SourceError::RefMissing { .. }) => {}
                 answer => return answer,

@@ -40,7 +40,7 @@ impl DiskTree {
         let mut reach = self.reach.lock().unwrap_or_else(PoisonError::into_inner);
         let mut common = reach.take().unwrap_or_else(|| folder.to_owned());
         while !is_within(folder, &common) {
-            common = tree::parent(&common).to_owned();
+            common.truncate(tree::parent(&common).len());
         }
         *reach = Some(common);
     }

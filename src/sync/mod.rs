@@ -12,6 +12,7 @@ pub mod directory;
 pub mod engine;
 pub mod hooks;
 pub mod ignore;
+pub mod imagined;
 pub mod judge;
 pub mod membership;
 pub mod offline;

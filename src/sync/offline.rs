@@ -152,11 +152,20 @@ pub async fn sync(
     targets: &[String],
     until: Until,
 ) -> Result<Vec<TargetStatus>> {
-    let config = load(config)?;
+    sync_loaded(&load(config)?, state, targets, until).await
+}
+
+/// As [`sync`], by a configuration that is loaded already.
+pub async fn sync_loaded(
+    config: &Config,
+    state: &Path,
+    targets: &[String],
+    until: Until,
+) -> Result<Vec<TargetStatus>> {
     let names = topology::select(config.targets().iter().map(|target| target.name.as_str()), targets);
     let names = names.map_err(anyhow::Error::msg)?;
     let chosen = Chosen::Only(names.iter().cloned().collect());
-    let once = Once::begin(&config, Some(state), chosen).await?;
+    let once = Once::begin(config, Some(state), chosen).await?;
     let worker = tokio::spawn({
         let engine = once.engine.clone();
         async move { engine.work().await }

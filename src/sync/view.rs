@@ -56,22 +56,25 @@ impl PreviewStep {
     /// A step as it is shown, with both sides of its object: values of Secrets become hashes under `key`, and what the
     /// server keeps for itself goes.
     pub fn new(step: &Step, live: Option<Value>, wanted: Option<Value>, key: &MaskKey) -> Self {
-        let shown = |object: Option<Value>| {
-            object.map(|mut object| {
+        let made = Self::between(step.id.clone(), step.action, step.reason.to_string(), [live, wanted], key);
+        Self { differs: step.reason != Reason::Kept, origin: step.origin.clone(), ..made }
+    }
+
+    /// A difference between the two sides of an object, live first, shown in the same way.
+    pub fn between(
+        object: ObjectId,
+        action: Action,
+        reason: String,
+        sides: [Option<Value>; 2],
+        key: &MaskKey,
+    ) -> Self {
+        let [live, wanted] = sides.map(|side| {
+            side.map(|mut object| {
                 mask(&mut object, key);
                 without_server_fields(object)
             })
-        };
-        let (live, wanted) = (shown(live), shown(wanted));
-        Self {
-            object: step.id.clone(),
-            action: step.action,
-            reason: step.reason.to_string(),
-            differs: step.reason != Reason::Kept,
-            origin: step.origin.clone(),
-            live,
-            wanted,
-        }
+        });
+        Self { object, action, reason, differs: true, origin: Origin::default(), live, wanted }
     }
 }
 

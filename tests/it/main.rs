@@ -4,6 +4,7 @@
 #![allow(clippy::print_stdout, reason = "a test says what this machine lacks for it")]
 
 mod demo;
+mod imagined;
 mod proof;
 mod scenarios;
 mod source;

@@ -17,6 +17,7 @@
 //! | [`crds`] | kinds that come and go with their definitions |
 //! | [`namespaces`] | namespaces' life |
 //! | [`workloads`] | the controllers of workloads, and pods that only seem to run |
+//! | `restore` | objects of another cluster, put into this one |
 //! | [`serve`] | the same over HTTP |
 
 pub mod answer;
@@ -29,6 +30,7 @@ pub mod namespaces;
 pub mod patch;
 pub mod read;
 pub mod request;
+mod restore;
 pub mod select;
 pub mod serve;
 mod settle;

@@ -3,7 +3,7 @@
 //! Enters: a listener. Leaves: nothing until it is stopped. The time is the clock's here.
 
 use crate::watch::Watch;
-use crate::{Answer, Request, Sandbox};
+use crate::{Answer, Refusal, Request, Sandbox};
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
@@ -48,6 +48,22 @@ impl Served {
             served = axum::serve(listener, router).into_future() => served,
             () = stop => Ok(()),
         }
+    }
+
+    /// All objects, by kind, namespace and name.
+    pub fn objects(&self) -> Vec<Arc<Value>> {
+        self.lock().objects().cloned().collect()
+    }
+
+    /// Puts an object of another cluster into this one.
+    ///
+    /// # Errors
+    /// As [`Sandbox::restore`].
+    pub fn restore(&self, object: &Value) -> Result<(), Refusal> {
+        let mut sandbox = self.lock();
+        sandbox.restore(Timestamp::now(), object)?;
+        self.changes.send_replace(sandbox.store.revision());
+        Ok(())
     }
 
     fn lock(&self) -> MutexGuard<'_, Sandbox> {

@@ -63,6 +63,11 @@ impl Store {
         self.objects.get(resource).into_iter().flatten()
     }
 
+    /// All objects, by kind, namespace and name.
+    pub fn every(&self) -> impl Iterator<Item = &Arc<Value>> {
+        self.objects.values().flat_map(BTreeMap::values)
+    }
+
     /// What is in a namespace.
     pub fn inside<'s>(
         &'s self,

@@ -173,7 +173,7 @@ fn watch(first: u64, last: u64, until: Option<Instant>) -> Ended {
                 (since, before) = (Instant::now(), spent(&worker));
             }
             Err(mpsc::RecvTimeoutError::Timeout) => {
-                let busy = spent(&worker) - before;
+                let busy = spent(&worker).saturating_sub(before);
                 if busy >= LIMIT || since.elapsed() >= PATIENCE {
                     worker.kill().unwrap();
                     break Some(format!("took {:?}, {busy:?} of it at work", since.elapsed()));

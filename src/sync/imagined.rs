@@ -1,0 +1,324 @@
+//! What a change in Git would come to, on clusters that are imagined: one in memory for each of the configuration, to which
+//! first the one commit is applied and then the other.
+//!
+//! Enters: a configuration, two revisions, and what live objects there are to begin with, if somebody exported them. Leaves:
+//! both sides of each object that is not the same after the second commit. No cluster is asked, and no credentials are
+//! needed but those of the repository.
+
+use super::offline::{self, Until};
+use super::repositories::chain;
+use super::topology::{self, Secrets};
+use super::view::{Preview, PreviewStep};
+use super::{preview, target::TargetSpec};
+use crate::config::{self, ClusterSpec, Config, Kubeconfig, RepositorySpec};
+use crate::sandbox::{self, Running};
+use crate::source::{Cache, Head, Location, Source, Spec};
+use anyhow::{Context as _, Result, anyhow, bail};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use trueup_merge::secrets::MaskKey;
+use trueup_model::{ObjectId, Value, yaml};
+use trueup_plan::apply_set::PART_OF;
+use trueup_plan::planning::Action;
+use trueup_plan::record::{SyncStatus, TargetStatus};
+
+/// What to compare.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Change {
+    /// The commit before; only what the snapshot has where there is none.
+    pub from: Option<String>,
+    /// The commit after; what the configuration follows where there is none, or the files of `local`.
+    pub to: Option<String>,
+    /// A checkout to take the commits from, instead of the repository's URL.
+    pub local: Option<PathBuf>,
+    /// A folder with live objects to begin with.
+    pub snapshot: Option<PathBuf>,
+}
+
+/// An object as it was in a cluster.
+type Seen = BTreeMap<(String, ObjectId), Arc<Value>>;
+
+/// Says what the change would do to the objects of `targets` (of all of them if there are none named).
+pub async fn previews(config: &Path, targets: &[String], change: &Change) -> Result<Vec<Preview>> {
+    let mut config = config::load(config).map_err(|problems| anyhow!("{problems}"))?;
+    let specs = topology::targets(&config);
+    let shown = topology::select(specs.keys().map(String::as_str), targets).map_err(anyhow::Error::msg)?;
+    let applied = with_dependencies(&shown, &specs);
+    let repository = the_repository(&applied, &specs)?;
+    let folder = tempfile::tempdir().context("a folder for the time being")?;
+    let revisions = revisions(&mut config, repository, change, folder.path()).await?;
+    config.repositories.retain(|name, _| applied.iter().any(|target| specs[target].repository == *name));
+    let clusters = imagine(&mut config, folder.path()).await?;
+    if let Some(snapshot) = &change.snapshot {
+        restore(snapshot, &clusters)?;
+    }
+    let mut errors: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let state = folder.path().join("state");
+    if let Some(from) = &revisions.from {
+        let at = from.pinned(&config, repository);
+        let statuses = offline::sync_loaded(&at, &state, &applied, Until::Applied).await?;
+        errors.extend(statuses.iter().map(|status| (status.target.clone(), troubles(status, &from.name))));
+    }
+    let before = seen(&clusters);
+    let at = revisions.to.pinned(&config, repository);
+    let statuses = offline::sync_loaded(&at, &state, &applied, Until::Applied).await?;
+    let after = seen(&clusters);
+    let mask = preview::random_key()?;
+    let mut previews = Vec::new();
+    for status in statuses.iter().filter(|status| shown.contains(&status.target)) {
+        let spec = &specs[&status.target];
+        let mut preview = compare(spec, &before, &after, &revisions, &mask);
+        preview.errors = errors.remove(&status.target).unwrap_or_default();
+        preview.errors.extend(troubles(status, &revisions.to.name));
+        previews.push(preview);
+    }
+    Ok(previews)
+}
+
+/// The targets, and all that they wait for.
+fn with_dependencies(targets: &[String], specs: &BTreeMap<String, TargetSpec>) -> Vec<String> {
+    let (mut found, mut open) = (BTreeSet::new(), targets.to_vec());
+    while let Some(target) = open.pop() {
+        if let Some(spec) = specs.get(&target)
+            && found.insert(target)
+        {
+            open.extend(spec.depends_on.iter().cloned());
+        }
+    }
+    found.into_iter().collect()
+}
+
+/// The repository that all of the targets are from.
+fn the_repository<'s>(targets: &[String], specs: &'s BTreeMap<String, TargetSpec>) -> Result<&'s str> {
+    let names: BTreeSet<&str> = targets.iter().map(|target| specs[target].repository.as_str()).collect();
+    match names.iter().collect::<Vec<_>>().as_slice() {
+        [name] => Ok(name),
+        [] => bail!("the configuration has no targets"),
+        several => {
+            let several: Vec<&str> = several.iter().map(|name| **name).collect();
+            bail!("the targets are from several repositories ({}); name targets of one", several.join(", "))
+        }
+    }
+}
+
+struct Revisions {
+    from: Option<Revision>,
+    to: Revision,
+}
+
+/// A commit, or the files of a folder.
+struct Revision {
+    /// As a person knows it.
+    name: String,
+    /// In full; empty for the files.
+    commit: String,
+}
+
+impl Revision {
+    fn of(written: &str, head: &Head) -> Self {
+        Self { name: written.to_owned(), commit: head.revision.clone() }
+    }
+
+    /// The configuration with the repository standing there.
+    fn pinned(&self, config: &Config, repository: &str) -> Config {
+        let mut config = config.clone();
+        if let Some(declared) = config.repositories.get_mut(repository) {
+            let spec = &mut declared.spec;
+            spec.suspend = false;
+            spec.worktree = self.commit.is_empty();
+            spec.reference = (!spec.worktree).then(|| config::Reference::Commit(self.commit.clone()));
+        }
+        config
+    }
+}
+
+/// Finds out which commits are meant, and makes the configuration read them where they are.
+async fn revisions(
+    config: &mut Config,
+    repository: &str,
+    change: &Change,
+    folder: &Path,
+) -> Result<Revisions> {
+    let declared = config.repositories.get_mut(repository).context("no repository")?;
+    if let Some(local) = &change.local {
+        let root = local.canonicalize().with_context(|| local.display().to_string())?;
+        let root = root.to_str().with_context(|| format!("{}: the name is not UTF-8", local.display()))?;
+        declared.spec = RepositorySpec::local(root);
+    }
+    if declared.spec.secret_ref.is_some() {
+        bail!(
+            "Repository {repository} takes its credentials from a Secret, and no cluster is asked here; give a checkout with --local DIR"
+        );
+    }
+    let nobody = Secrets { home: Err("no cluster is asked here".to_owned()) };
+    let spec: Spec = topology::source(config, repository, &nobody).await?;
+    let is_checkout = change.local.is_some() && matches!(spec.location, Location::Folder(_));
+    let source = Cache::new(&folder.join("revisions"))?.open(Spec { worktree: false, ..spec })?;
+    let read = async |written: &String| resolved(&source, written).await;
+    let from = match &change.from {
+        Some(from) => Some(read(from).await.with_context(|| format!("repository {repository}"))?),
+        None => None,
+    };
+    let to = match &change.to {
+        Some(to) => read(to).await.with_context(|| format!("repository {repository}"))?,
+        None if is_checkout => Revision { name: "the working tree".to_owned(), commit: String::new() },
+        None => {
+            let head = source.poll().await;
+            let head = head.map_err(|error| anyhow!("repository {repository}: {}", chain(&error)))?;
+            Revision::of(&head.reference, &head)
+        }
+    };
+    Ok(Revisions { from, to })
+}
+
+async fn resolved(source: &Source, written: &str) -> Result<Revision> {
+    // Short commits are known of what was fetched.
+    if let Ok(head) = source.poll().await {
+        let _ = source.fetch(&head).await;
+    }
+    let head = source.resolve(written).await.map_err(|error| anyhow!("{}", chain(&error)))?;
+    source.fetch(&head).await.map_err(|error| anyhow!("{}", chain(&error)))?;
+    Ok(Revision::of(written, &head))
+}
+
+/// Puts an empty cluster in memory in place of each that is configured.
+async fn imagine(config: &mut Config, folder: &Path) -> Result<BTreeMap<String, Running>> {
+    let mut clusters = BTreeMap::new();
+    for (name, declared) in &mut config.clusters {
+        let path = folder.join(format!("cluster-{}.kubeconfig", clusters.len()));
+        clusters.insert(name.clone(), sandbox::serve(&path).await?);
+        let path = Some(path.to_str().context("the temporary folder's name is not UTF-8")?.to_owned());
+        declared.spec =
+            ClusterSpec { kubeconfig: Some(Kubeconfig { path, context: None }), ..ClusterSpec::default() };
+    }
+    Ok(clusters)
+}
+
+/// Puts exported objects into the clusters: those of a folder with a cluster's name into that one, others into each.
+fn restore(folder: &Path, clusters: &BTreeMap<String, Running>) -> Result<()> {
+    let mut files = Vec::new();
+    manifests(folder, &mut files)?;
+    for (name, cluster) in clusters {
+        let mut objects = Vec::new();
+        for file in &files {
+            let below =
+                file.strip_prefix(folder).unwrap_or(file).iter().next().and_then(|part| part.to_str());
+            if below.is_some_and(|below| clusters.contains_key(below) && below != name) {
+                continue;
+            }
+            let text = fs::read_to_string(file).with_context(|| file.display().to_string())?;
+            let documents = yaml::documents(&text).with_context(|| file.display().to_string())?;
+            for document in documents {
+                objects.extend(items(document.value).into_iter().map(|object| (file, object)));
+            }
+        }
+        objects.sort_by_key(|(_, object)| rank(object));
+        for (file, object) in &objects {
+            let restored = cluster.served.restore(object);
+            restored.map_err(|refusal| {
+                let id = id_of(object).map(|id| id.to_string()).unwrap_or_default();
+                anyhow!("{}: {id}: {}", file.display(), refusal.message)
+            })?;
+        }
+    }
+    Ok(())
+}
+
+fn manifests(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
+    let mut entries: Vec<PathBuf> = fs::read_dir(folder)
+        .and_then(|entries| entries.map(|entry| Ok(entry?.path())).collect())
+        .with_context(|| folder.display().to_string())?;
+    entries.sort();
+    for path in entries {
+        if path.is_dir() {
+            manifests(&path, files)?;
+        } else if path.extension().is_some_and(|end| end == "yaml" || end == "yml" || end == "json") {
+            files.push(path);
+        }
+    }
+    Ok(())
+}
+
+/// The objects of a list, as `kubectl get -o yaml` writes it; or the object itself.
+fn items(mut object: Value) -> Vec<Value> {
+    let is_list = object["kind"].as_str().is_some_and(|kind| kind.ends_with("List"));
+    match object.get_mut("items").map(Value::take) {
+        Some(Value::Array(items)) if is_list => items,
+        Some(items) => {
+            object["items"] = items;
+            vec![object]
+        }
+        None => vec![object],
+    }
+}
+
+/// What others need comes first.
+fn rank(object: &Value) -> u8 {
+    match object["kind"].as_str() {
+        Some("CustomResourceDefinition") => 0,
+        Some("Namespace") => 1,
+        Some(_) | None => 2,
+    }
+}
+
+fn id_of(object: &Value) -> Option<ObjectId> {
+    let group = object["apiVersion"].as_str()?.rsplit_once('/').map_or("", |(group, _)| group);
+    let metadata = &object["metadata"];
+    let namespace = metadata["namespace"].as_str().unwrap_or_default();
+    Some(ObjectId::new(group, object["kind"].as_str()?, namespace, metadata["name"].as_str()?))
+}
+
+fn seen(clusters: &BTreeMap<String, Running>) -> Seen {
+    let of = |(name, cluster): (&String, &Running)| {
+        let objects = cluster.served.objects().into_iter();
+        let name = name.clone();
+        objects.filter_map(move |object| Some(((name.clone(), id_of(&object)?), object)))
+    };
+    clusters.iter().flat_map(of).collect()
+}
+
+fn compare(spec: &TargetSpec, before: &Seen, after: &Seen, revisions: &Revisions, mask: &MaskKey) -> Preview {
+    let set = spec.set();
+    let is_ours = |object: &Arc<Value>| object["metadata"]["labels"][PART_OF] == set.as_str();
+    let ids: BTreeSet<&(String, ObjectId)> = [before, after]
+        .into_iter()
+        .flatten()
+        .filter(|((cluster, _), object)| *cluster == spec.cluster && is_ours(object))
+        .map(|(key, _)| key)
+        .collect();
+    let to = &revisions.to.name;
+    let mut preview =
+        Preview { target: spec.name.clone(), revision: revisions.to.commit.clone(), ..Preview::default() };
+    for key in ids {
+        let sides = (before.get(key), after.get(key));
+        let (action, reason) = match sides {
+            (None, _) => (Action::Create, format!("new in {to}")),
+            (Some(_), None) => (Action::Delete, format!("gone from {to}")),
+            (Some(_), Some(_)) => (Action::Update, format!("changed by {to}")),
+        };
+        let side = |object: Option<&Arc<Value>>| object.map(|object| Value::clone(object));
+        let step = PreviewStep::between(key.1.clone(), action, reason, [side(sides.0), side(sides.1)], mask);
+        if step.live == step.wanted {
+            preview.unchanged += 1;
+        } else {
+            preview.steps.push(step);
+        }
+    }
+    preview
+}
+
+/// Why a target is not as the commit says.
+fn troubles(status: &TargetStatus, at: &str) -> Vec<String> {
+    let told = match status.sync {
+        SyncStatus::Synced => return Vec::new(),
+        SyncStatus::Unknown | SyncStatus::Syncing | SyncStatus::OutOfSync | SyncStatus::Failed => {
+            &status.errors
+        }
+    };
+    if told.is_empty() {
+        return vec![format!("at {at}: {}", status.message)];
+    }
+    told.iter().map(|error| format!("at {at}: {error}")).collect()
+}
