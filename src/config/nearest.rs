@@ -7,7 +7,7 @@ pub(super) fn nearest<'k>(written: &str, known: impl IntoIterator<Item = &'k str
     let mut best = allowed + 1;
     let mut words = Vec::new();
     for word in known {
-        let distance = distance(&lower, &word.to_lowercase());
+        let distance = strsim::osa_distance(&lower, &word.to_lowercase());
         if distance < best {
             best = distance;
             words.clear();
@@ -34,7 +34,7 @@ pub(crate) fn few<'k>(
     let rank = |name: &str| {
         let name = name.to_lowercase();
         let shared = name.chars().zip(lower.chars()).take_while(|(a, b)| a == b).count();
-        (std::cmp::Reverse(shared), distance(&lower, &name))
+        (std::cmp::Reverse(shared), strsim::osa_distance(&lower, &name))
     };
     let mut all: Vec<&str> = known.into_iter().collect();
     all.sort_by_cached_key(|name| rank(name));
@@ -64,26 +64,6 @@ pub(super) fn suggestion<'k>(
     } else {
         format!(", known: {}", quote(&all, ", "))
     }
-}
-
-/// How many letters have to be put, taken, changed or swapped with their neighbour.
-fn distance(a: &str, b: &str) -> usize {
-    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
-    let mut before: Vec<usize> = Vec::new();
-    let mut above: Vec<usize> = (0..=b.len()).collect();
-    for i in 1..=a.len() {
-        let mut row = vec![i];
-        for j in 1..=b.len() {
-            let changed = above[j - 1] + usize::from(a[i - 1] != b[j - 1]);
-            let mut cost = changed.min(above[j] + 1).min(row[j - 1] + 1);
-            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
-                cost = cost.min(before[j - 2] + 1);
-            }
-            row.push(cost);
-        }
-        before = std::mem::replace(&mut above, row);
-    }
-    above[b.len()]
 }
 
 #[cfg(test)]

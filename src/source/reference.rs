@@ -84,7 +84,7 @@ pub(super) fn near(reference: &Reference, listed: &[Listed]) -> Vec<String> {
     };
     let lower = wanted.to_lowercase();
     let mut scored: Vec<_> = names
-        .map(|name| (distance(&lower, &name.to_lowercase()), name))
+        .map(|name| (strsim::levenshtein(&lower, &name.to_lowercase()), name))
         .filter(|(distance, name)| *distance <= 2.max(wanted.len() / 3) || name.contains(wanted.as_str()))
         .collect();
     scored.sort_unstable();
@@ -97,22 +97,6 @@ fn newest<'a>(names: impl Iterator<Item = &'a str>) -> Vec<String> {
         .collect();
     versions.sort_unstable();
     versions.into_iter().rev().take(3).map(|(_, name)| name.to_owned()).collect()
-}
-
-/// Levenshtein's distance.
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, from) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, to) in b.iter().enumerate() {
-            let substituted = diagonal + usize::from(from != *to);
-            diagonal = row[j + 1];
-            row[j + 1] = substituted.min(diagonal + 1).min(row[j] + 1);
-        }
-    }
-    row[b.len()]
 }
 
 #[cfg(test)]

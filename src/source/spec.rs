@@ -4,6 +4,8 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use percent_encoding::percent_decode_str;
+
 use super::SourceError;
 
 /// One repository and reference to follow.
@@ -239,7 +241,7 @@ fn http(text: &str) -> Result<(Location, Credentials), SourceError> {
         location: "the repository's URL".into(),
         cause: format!("is not a URL: {error}"),
     })?;
-    let decoded = |part: &str| percent_decoded(part);
+    let decoded = |part: &str| percent_decode_str(part).decode_utf8_lossy().into_owned();
     let credentials = Credentials {
         username: (!url.username().is_empty()).then(|| decoded(url.username())),
         password: url.password().map(|password| Secret::new(decoded(password))),
@@ -251,25 +253,6 @@ fn http(text: &str) -> Result<(Location, Credentials), SourceError> {
     url.set_query(None);
     url.set_fragment(None);
     Ok((Location::Http(HttpUrl { url }), credentials))
-}
-
-fn percent_decoded(text: &str) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let [first, tail @ ..] = rest {
-        let hex = tail.get(..2).and_then(|hex| std::str::from_utf8(hex).ok());
-        match (first, hex.and_then(|hex| u8::from_str_radix(hex, 16).ok())) {
-            (b'%', Some(byte)) => {
-                bytes.push(byte);
-                rest = &tail[2..];
-            }
-            (byte, _) => {
-                bytes.push(*byte);
-                rest = tail;
-            }
-        }
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 fn ssh_url(rest: &str) -> Result<SshUrl, SourceError> {

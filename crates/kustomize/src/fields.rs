@@ -244,25 +244,10 @@ pub(crate) fn nearest<'k>(written: &str, known: &[&'k str]) -> Option<&'k str> {
     let limit = (written.len() / 3).max(1);
     known
         .iter()
-        .map(|name| (distance(&written, &name.to_ascii_lowercase()), *name))
+        .map(|name| (strsim::levenshtein(&written, &name.to_ascii_lowercase()), *name))
         .filter(|(edits, _)| *edits <= limit)
         .min()
         .map(|(_, name)| name)
-}
-
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, from) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, to) in b.iter().enumerate() {
-            let substituted = diagonal + usize::from(from != *to);
-            diagonal = row[j + 1];
-            row[j + 1] = substituted.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[b.len()]
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 //! A forge gives one repository several URLs (https, ssh, with and without `.git`), and each may be the one that trueup
 //! was configured with. Scheme, user, port and case say nothing about which repository it is; host and path do.
 
+use percent_encoding::percent_decode_str;
 use std::fmt;
 
 /// Host and path of a repository, in the one form that all its URLs come to.
@@ -29,7 +30,7 @@ impl Address {
                 Some(_) | None => ("", url),
             },
         };
-        let path = decoded(path).to_lowercase();
+        let path = percent_decode_str(path).decode_utf8_lossy().to_lowercase();
         let path = path.trim_matches('/');
         let path = path.strip_suffix(".git").unwrap_or(path).trim_end_matches('/');
         if path.is_empty() {
@@ -81,25 +82,6 @@ fn azure(path: &str) -> (String, String) {
         _ => parts.join("/"),
     };
     ("dev.azure.com".to_owned(), path)
-}
-
-fn decoded(path: &str) -> String {
-    let mut bytes = Vec::with_capacity(path.len());
-    let mut rest = path.as_bytes();
-    while let [first, tail @ ..] = rest {
-        let hex = tail.get(..2).and_then(|hex| std::str::from_utf8(hex).ok());
-        match (first, hex.and_then(|hex| u8::from_str_radix(hex, 16).ok())) {
-            (b'%', Some(byte)) => {
-                bytes.push(byte);
-                rest = &tail[2..];
-            }
-            (byte, _) => {
-                bytes.push(*byte);
-                rest = tail;
-            }
-        }
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 #[cfg(test)]
