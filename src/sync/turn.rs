@@ -339,6 +339,7 @@ pub(super) async fn desire(
                 manager: MANAGER,
                 ignore: &spec.ignore,
                 served: &served,
+                earlier: state.rendering.as_ref().map(|rendering| &*rendering.desired),
             };
             let desired = Arc::new(place(rendered.manifests, &placement));
             state.broken = None;
