@@ -521,6 +521,7 @@ pub(super) fn learn(
     observed.verdicts.extend(unread);
     state.ledger.extend(judgement.proven);
     state.audited = judgement.at.or(state.audited);
+    state.reviewed = judgement.reviewed;
 }
 
 /// Notes what admission makes of fields of objects of which this is known now.
