@@ -43,7 +43,7 @@ fuzz-bytes:
 	TRUEUP_BYTES_SEED=$(SEED) TRUEUP_BYTES_MINUTES=$(MINUTES) $(CARGO) test --locked --profile fuzz -p trueup-kustomize --test bytes -- --nocapture
 
 prove: control-plane
-	TRUEUP_PROOF_SEED=$(SEED) TRUEUP_PROOF=$(COMPARISONS) $(CARGO) test --locked --test it proof:: -- --nocapture
+	TRUEUP_PROOF_SEED=$(SEED) TRUEUP_PROOF=$(COMPARISONS) $(CARGO) test --release --locked --test it proof:: -- --nocapture
 
 lint:
 	$(CARGO) fmt --all --check

@@ -128,7 +128,7 @@ pub(super) fn write(out: &mut dyn Write, format: Format, manifests: &[Manifest])
             Ok(())
         }
         Format::Json => {
-            let items: Vec<&Value> = manifests.iter().map(|manifest| &manifest.value).collect();
+            let items: Vec<&Value> = manifests.iter().map(|manifest| &*manifest.value).collect();
             output::json(out, &json!({"apiVersion": "v1", "kind": "List", "items": items}))
         }
         Format::Name => Ok(manifests.iter().try_for_each(|manifest| writeln!(out, "{}", manifest.id()))?),

@@ -113,17 +113,16 @@ pub(super) async fn refresh(cluster: &Inner) -> Vec<(String, String)> {
 }
 
 fn put(cluster: &Inner, epochs: Epochs) {
-    let was_known = {
+    let before = {
         let mut known = cluster.epochs.write().unwrap_or_else(PoisonError::into_inner);
         if *known == epochs {
             return;
         }
-        let was_known = *known != Epochs::default();
-        *known = epochs;
-        was_known
+        std::mem::replace(&mut *known, epochs.clone())
     };
-    cluster.familiar.lock().unwrap_or_else(PoisonError::into_inner).clear();
-    if was_known {
+    let stands = |version: &str| before.of(version) == epochs.of(version);
+    cluster.familiar().retain(|(_, version), _| stands(version));
+    if before != Epochs::default() {
         cluster.tell(ClusterEvent::Catalog);
     }
 }

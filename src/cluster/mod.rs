@@ -32,7 +32,7 @@ use reading::whole;
 use rest::Rest;
 use reviews::Reviews;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -65,6 +65,9 @@ pub type Listener = Arc<dyn Fn(ClusterEvent) + Send + Sync>;
 #[derive(Clone)]
 pub struct Cluster(Arc<Inner>);
 
+/// Places of shapes that the server confirmed, by kind and version.
+type Familiar = BTreeMap<(GroupKind, String), BTreeSet<u64>>;
+
 struct Inner {
     name: String,
     rest: Rest,
@@ -74,8 +77,7 @@ struct Inner {
     namespaces: Mutex<BTreeSet<String>>,
     watched: Mutex<BTreeSet<GroupKind>>,
     epochs: RwLock<Epochs>,
-    /// By kind and version.
-    familiar: Mutex<BTreeMap<(GroupKind, String), BTreeSet<u64>>>,
+    familiar: Mutex<Familiar>,
     reviews: Mutex<Reviews>,
     discovered: Notify,
     progressed: Notify,
@@ -177,14 +179,19 @@ impl Cluster {
     /// Whether objects of a kind, written in this version, are known to be what an apply makes of them in all these places of
     /// their shapes.
     pub fn is_familiar(&self, kind: &GroupKind, api_version: &str, places: &[u64]) -> bool {
-        let familiar = self.0.familiar.lock().unwrap_or_else(PoisonError::into_inner);
+        let familiar = self.0.familiar();
         let known = familiar.get(&(kind.clone(), api_version.to_owned()));
         known.is_some_and(|known| places.iter().all(|place| known.contains(place)))
     }
 
-    /// Notes that the server confirmed a shape: a dry run of an object that looked as wanted left it as it is.
-    pub fn confirm(&self, kind: &GroupKind, api_version: &str, places: &[u64]) {
-        let mut familiar = self.0.familiar.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Notes that the server confirmed a shape: a dry run of an object that looked as wanted left it as it is. It was asked
+    /// while the rules had the number `epoch`; if they have another by now, nothing is noted.
+    pub fn confirm(&self, kind: &GroupKind, api_version: &str, places: &[u64], epoch: u64) {
+        let mut familiar = self.0.familiar();
+        // Looked at under the lock: who moves the number takes it afterwards.
+        if self.epoch(api_version) != epoch {
+            return;
+        }
         let known = familiar.entry((kind.clone(), api_version.to_owned())).or_default();
         if known.len() + places.len() > PLACES {
             known.clear();
@@ -209,6 +216,10 @@ impl Cluster {
 }
 
 impl Inner {
+    fn familiar(&self) -> MutexGuard<'_, Familiar> {
+        self.familiar.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn catalog(&self) -> Arc<Catalog> {
         self.catalog.read().unwrap_or_else(PoisonError::into_inner).clone()
     }

@@ -183,10 +183,10 @@ pub fn build_from(
     check(&manifests)?;
     let used = bases.into_iter().filter_map(|(remote, base)| {
         let base = base.ok()?;
-        let trace = base.tree.trace();
+        let trace = base.tree.take_trace();
         (!trace.is_empty()).then_some((remote, Used { revision: base.revision, trace }))
     });
-    Ok(Rendered { manifests, bases: used.collect(), trace: traced.trace() })
+    Ok(Rendered { manifests, bases: used.collect(), trace: traced.take_trace() })
 }
 
 /// A base, and a tree that notes what is asked of it.

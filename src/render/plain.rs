@@ -1,7 +1,8 @@
 //! A folder of manifests as they are: YAML and JSON files, several documents a file, `List` kinds opened.
 
 use super::{Depth, RenderError};
-use trueup_model::{EntryKind, Manifest, Origin, Tree, TreeError, Value, tree, yaml};
+use trueup_model::folding::MANY;
+use trueup_model::{EntryKind, Folding, Manifest, Origin, Tree, TreeError, Value, tree, yaml};
 
 /// The objects of the files in a folder, or of one file, in the order of their paths.
 pub(super) fn read(source: &dyn Tree, path: &str, depth: Depth) -> Result<Vec<Manifest>, RenderError> {
@@ -64,6 +65,13 @@ fn open(value: Value, origin: &Origin, manifests: &mut Vec<Manifest>, problems: 
                 }
             }
         }
-        value => manifests.push(Manifest { value, origin: origin.clone() }),
+        value => {
+            let mut value = Folding::from(value);
+            // Few are as quick to keep open.
+            if manifests.len() >= MANY {
+                value.fold();
+            }
+            manifests.push(Manifest { value, origin: origin.clone() });
+        }
     }
 }

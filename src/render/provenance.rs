@@ -40,7 +40,7 @@ pub fn build_with_provenance(
             (manifests, sources)
         };
     if let Some(variables) = &request.variables {
-        let before: Vec<Value> = manifests.iter().map(|manifest| manifest.value.clone()).collect();
+        let before: Vec<Value> = manifests.iter().map(|manifest| Value::clone(&manifest.value)).collect();
         substitute::apply(&mut manifests, variables, &*source)?;
         let changes = before.iter().zip(&manifests).zip(sources);
         sources = changes.map(|((before, after), sources)| substituted(sources, before, after)).collect();

@@ -25,6 +25,7 @@ pub(super) fn apply(
 ) -> Result<(), RenderError> {
     let mut problems = Vec::new();
     for manifest in manifests {
+        let was_folded = manifest.value.is_folded();
         if is_disabled(&manifest.value) {
             continue;
         }
@@ -33,6 +34,9 @@ pub(super) fn apply(
         for problem in wrong {
             let place = place(&problem, manifest, source);
             problems.push(format!("{place}: {}", problem.message(variables)));
+        }
+        if was_folded {
+            manifest.value.fold();
         }
     }
     if problems.is_empty() { Ok(()) } else { Err(RenderError(problems)) }
@@ -197,7 +201,7 @@ mod tests {
     }
 
     fn check(value: Value, wanted: &Value) {
-        let mut manifests = [Manifest { value, origin: Origin::default() }];
+        let mut manifests = [Manifest { value: value.into(), origin: Origin::default() }];
         apply(&mut manifests, &variables(), &MemoryTree::new()).unwrap();
         assert_eq!(&manifests[0].value, wanted);
     }
@@ -223,7 +227,7 @@ mod tests {
     fn every_unset_name_is_an_error_with_file_and_line() {
         let tree = MemoryTree::from_iter([("app/a.yaml", "kind: X\na: 1\nb: ${no}\nc: ${nope}\n")]);
         let mut manifests = [Manifest {
-            value: json!({"b": "${no}", "c": "${nope}"}),
+            value: json!({"b": "${no}", "c": "${nope}"}).into(),
             origin: Origin { path: "app/a.yaml".into(), line: 1 },
         }];
         let RenderError(problems) = apply(&mut manifests, &variables(), &tree).unwrap_err();

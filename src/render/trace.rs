@@ -2,17 +2,21 @@
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use trueup_model::{ContentId, Entry, EntryKind, Tree, TreeError};
 
 /// The paths that were asked for and what was found there; absence counts.
+///
+/// It stays as long as what was rendered, and may be of tens of thousands of paths: lists, in the order of the paths, hold
+/// them in half the memory of maps.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Trace {
-    /// What stood at a path. Of a folder only that it is one: what counts in it is traced by itself.
-    entries: BTreeMap<String, Option<(EntryKind, Option<ContentId>)>>,
-    /// The names and kinds in a folder that was listed, hashed.
-    listings: BTreeMap<String, u64>,
+    entries: Box<[(Box<str>, Found)]>,
+    listings: Box<[(Box<str>, u64)]>,
 }
+
+/// What stood at a path. Of a folder only that it is one: what counts in it is traced by itself.
+type Found = Option<(EntryKind, Option<ContentId>)>;
 
 impl Trace {
     /// Whether nothing was looked at.
@@ -27,7 +31,7 @@ impl Trace {
     }
 }
 
-fn summary(entry: Option<Entry>) -> Option<(EntryKind, Option<ContentId>)> {
+fn summary(entry: Option<Entry>) -> Found {
     entry.map(|entry| (entry.kind, (entry.kind != EntryKind::Folder).then_some(entry.id)))
 }
 
@@ -42,32 +46,39 @@ fn names(list: &[(String, Entry)]) -> u64 {
 /// A tree that notes what is asked of it.
 pub(super) struct TracedTree {
     inner: Arc<dyn Tree>,
-    trace: Mutex<Trace>,
+    notes: Mutex<Notes>,
+}
+
+#[derive(Default)]
+struct Notes {
+    entries: BTreeMap<Box<str>, Found>,
+    /// The names and kinds in a folder that was listed, hashed.
+    listings: BTreeMap<Box<str>, u64>,
 }
 
 impl TracedTree {
     pub(super) fn new(inner: Arc<dyn Tree>) -> Self {
-        Self { inner, trace: Mutex::default() }
+        Self { inner, notes: Mutex::default() }
     }
 
-    /// What was asked of it so far.
-    pub(super) fn trace(&self) -> Trace {
-        self.trace.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    /// What was asked of it until now; it begins anew.
+    pub(super) fn take_trace(&self) -> Trace {
+        let notes = std::mem::take(&mut *self.notes());
+        Trace { entries: notes.entries.into_iter().collect(), listings: notes.listings.into_iter().collect() }
     }
 
-    fn note(&self, write: impl FnOnce(&mut Trace)) {
-        write(&mut self.trace.lock().unwrap_or_else(PoisonError::into_inner));
+    fn notes(&self) -> MutexGuard<'_, Notes> {
+        self.notes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Tree for TracedTree {
     fn entry(&self, path: &str) -> Result<Option<Entry>, TreeError> {
         let entry = self.inner.entry(path)?;
-        self.note(|trace| {
-            if !trace.entries.contains_key(path) {
-                trace.entries.insert(path.to_owned(), summary(entry));
-            }
-        });
+        let mut notes = self.notes();
+        if !notes.entries.contains_key(path) {
+            notes.entries.insert(path.into(), summary(entry));
+        }
         Ok(entry)
     }
 
@@ -79,9 +90,7 @@ impl Tree for TracedTree {
 
     fn list(&self, path: &str) -> Result<Vec<(String, Entry)>, TreeError> {
         let list = self.inner.list(path)?;
-        self.note(|trace| {
-            trace.listings.insert(path.to_owned(), names(&list));
-        });
+        self.notes().listings.insert(path.into(), names(&list));
         Ok(list)
     }
 }
@@ -99,7 +108,7 @@ mod tests {
         traced.list("a").unwrap();
         traced.read("a/one.yaml").unwrap();
         traced.entry("a/none.yaml").unwrap();
-        let trace = traced.trace();
+        let trace = traced.take_trace();
 
         let check = |edit: fn(&mut MemoryTree), holds: bool| {
             let mut edited = tree.clone();

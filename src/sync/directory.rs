@@ -141,7 +141,7 @@ mod tests {
 
     fn wants(names: &[&str]) -> Desired {
         let manifest = |name: &&str| Manifest {
-            value: json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}}),
+            value: json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}}).into(),
             origin: Origin::default(),
         };
         let served = |_: &str, _: &str, _: &str| Served::Yes(Scope::Namespaced);
@@ -153,6 +153,7 @@ mod tests {
             manager: "trueup",
             ignore: &[],
             served: &served,
+            earlier: None,
         };
         place(names.iter().map(manifest).collect(), &placement)
     }

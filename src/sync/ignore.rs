@@ -29,7 +29,7 @@ pub struct Fits {
 struct Fit {
     /// The digest of the object as Git has it.
     written: Digest,
-    want: Want,
+    want: Arc<Want>,
     ignored: Vec<IgnoredField>,
 }
 
@@ -64,7 +64,7 @@ pub async fn fit(
         .loose
         .iter()
         .filter(exists)
-        .filter_map(|id| desired.objects.get(id))
+        .filter_map(|id| desired.objects.get(id).map(Arc::as_ref))
         .filter(|want| !holds(want, state, observed))
         .collect();
     let looks = due.iter().map(|want| cluster.get_in(&want.id, &want.api_version).boxed());
@@ -122,6 +122,6 @@ fn take(state: &mut TargetState, written: &Want, live: &Value, observed: &Observ
             *known = want.known(known.token, known.epoch);
         }
     }
-    let fit = Fit { written: written.digest, want, ignored };
+    let fit = Fit { written: written.digest, want: Arc::new(want), ignored };
     state.fits.objects.insert(written.id.clone(), fit);
 }

@@ -35,6 +35,8 @@ pub struct Judgement {
     pub rewritten: Vec<(ObjectId, Vec<Rewritten>)>,
     /// The time that it is of.
     pub at: Option<Timestamp>,
+    /// The last object that was asked about because the rules changed.
+    pub reviewed: Option<ObjectId>,
     /// When a held repair is worth another look.
     pub again: Option<Duration>,
 }
@@ -54,7 +56,8 @@ pub async fn judge(
     let audit = spec.audit.among(cluster.objects());
     let audited = |id: &ObjectId| audit.is_due(id, state.audited, now);
     let mut doubts = doubts(cluster, state, desired, observed, audited, &mut judgement);
-    pace(cluster, &mut doubts, &mut judgement);
+    let reviews = |wanted: usize| if wanted == 0 { 0 } else { cluster.reviews(wanted) };
+    pace(reviews, state.reviewed.as_ref(), &mut doubts, &mut judgement);
     let drifted = doubts.iter().filter(|doubt| doubt.why == Why::Drifted).count();
     if drifted > ATTRIBUTED && spec.policy.drift == Drift::Repair {
         doubts.retain(|doubt| doubt.why != Why::Drifted);
@@ -81,17 +84,27 @@ pub async fn judge(
     judgement
 }
 
-/// Leaves for later what may not be asked yet. Until then, what was proven by the old rules stands.
-fn pace(cluster: &Cluster, doubts: &mut Vec<Doubt<'_>>, judgement: &mut Judgement) {
-    let reviews = doubts.iter().filter(|doubt| doubt.why == Why::Rules).count();
-    let mut left = if reviews == 0 { 0 } else { cluster.reviews(reviews) };
-    if left < reviews {
+/// Leaves for later what may not be asked yet; `allowed` says how many of so many may be. Until then, what was proven by the old
+/// rules stands. It goes on behind the object that was reviewed `last`: those that the server refuses to answer for stay in doubt
+/// and must not keep the others from their turn.
+fn pace(
+    allowed: impl FnOnce(usize) -> usize,
+    last: Option<&ObjectId>,
+    doubts: &mut Vec<Doubt<'_>>,
+    judgement: &mut Judgement,
+) {
+    let reviewed = |doubt: &Doubt<'_>| doubt.why == Why::Rules;
+    let waiting: Vec<&ObjectId> =
+        doubts.iter().filter(|doubt| reviewed(doubt)).map(|doubt| &doubt.want.id).collect();
+    let allowed = allowed(waiting.len());
+    let begin = waiting.iter().position(|id| last.is_none_or(|last| *id > last)).unwrap_or_default();
+    let turns: Vec<&ObjectId> =
+        waiting.iter().copied().cycle().skip(begin).take(allowed.min(waiting.len())).collect();
+    judgement.reviewed = turns.last().copied().or(last).cloned();
+    if turns.len() < waiting.len() {
+        let turns: BTreeSet<&ObjectId> = turns.into_iter().collect();
         judgement.look_again(REVIEW_AGAIN);
-        doubts.retain(|doubt| {
-            let stays = doubt.why != Why::Rules || left > 0;
-            left = left.saturating_sub(usize::from(stays && doubt.why == Why::Rules));
-            stays
-        });
+        doubts.retain(|doubt| !reviewed(doubt) || turns.contains(&doubt.want.id));
     }
 }
 
@@ -169,7 +182,7 @@ impl Asker<'_> {
             match answer {
                 Some(Answer::Same(known, rewritten)) => {
                     if let (Some(_), Some(shape)) = (doubt.likely, &doubt.live.shape) {
-                        self.cluster.confirm(&id.group_kind(), &doubt.want.api_version, shape);
+                        self.cluster.confirm(&id.group_kind(), &doubt.want.api_version, shape, known.epoch);
                     }
                     judgement.prove(id, known);
                     judgement.rewritten.push((id.clone(), rewritten));
@@ -295,5 +308,96 @@ fn contest(
             Verdict::Contested(found)
         }
         _ => Verdict::Differs(found),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use trueup_model::Origin;
+    use trueup_plan::health::Health;
+
+    fn want(index: usize) -> Want {
+        let id = ObjectId::new("", "ConfigMap", "shop", format!("c-{index:05}"));
+        let digest = trueup_merge::token::digest(id.name.as_bytes(), "", "", 0);
+        Want {
+            id,
+            api_version: "v1".to_owned(),
+            body: (*b"{}").into(),
+            digest,
+            extract: digest,
+            origin: Origin::default(),
+            wave: 0,
+            recreate: false,
+            needs: Vec::new(),
+            leave: Vec::new(),
+        }
+    }
+
+    fn live() -> Live {
+        Live {
+            uid: String::new(),
+            resource_version: String::new(),
+            token: None,
+            extract: None,
+            shape: None,
+            health: Health::healthy(),
+            deleting: false,
+            keep: false,
+        }
+    }
+
+    /// Ten thousand objects by changed rules, and as many that drifted. In each turn so many may be reviewed; the server answers
+    /// for all but the first `refused`. Gives the number of turns until each of the others was asked about.
+    fn turns_until_reviewed(allowed: usize, refused: usize) -> usize {
+        let (wants, live): (Vec<Want>, Live) = ((0..20_000).map(want).collect(), live());
+        let (outdated, drifted) = wants.split_at(10_000);
+        let mut open: BTreeSet<&ObjectId> = outdated.iter().map(|want| &want.id).collect();
+        let refused: BTreeSet<&ObjectId> = outdated.iter().take(refused).map(|want| &want.id).collect();
+        let mut last = None;
+        for turn in 1.. {
+            let rules = outdated.iter().filter(|want| open.contains(&want.id)).map(|want| (want, Why::Rules));
+            let all = rules.chain(drifted.iter().map(|want| (want, Why::Drifted)));
+            let mut doubts: Vec<Doubt<'_>> =
+                all.map(|(want, why)| Doubt { want, live: &live, why, likely: None }).collect();
+            let mut judgement = Judgement::default();
+            pace(|wanted| allowed.min(wanted), last.as_ref(), &mut doubts, &mut judgement);
+            let asked: Vec<&ObjectId> =
+                doubts.iter().filter(|doubt| doubt.why == Why::Rules).map(|doubt| &doubt.want.id).collect();
+            assert_eq!(doubts.len() - asked.len(), drifted.len(), "what drifted is never left for later");
+            assert_eq!(asked.len(), allowed.min(open.len()));
+            let expected = (asked.len() < open.len()).then_some(REVIEW_AGAIN);
+            assert_eq!(judgement.again, expected, "a turn that left some looks again");
+            open.retain(|id| refused.contains(id) || !asked.contains(id));
+            last = judgement.reviewed;
+            if open.len() == refused.len() {
+                return turn;
+            }
+        }
+        unreachable!("the turns do not end by themselves")
+    }
+
+    #[test]
+    fn new_rules_are_reviewed_little_by_little_until_each_object_was() {
+        assert_eq!(turns_until_reviewed(10_000, 0), 1);
+        assert_eq!(turns_until_reviewed(500, 0), 20);
+        assert_eq!(turns_until_reviewed(125, 0), 80);
+    }
+
+    #[test]
+    fn objects_that_the_server_refuses_keep_no_other_from_its_review() {
+        assert_eq!(turns_until_reviewed(125, 125), 80);
+        assert_eq!(turns_until_reviewed(125, 5000), 80);
+    }
+
+    #[test]
+    fn where_nothing_may_be_reviewed_yet_what_was_proven_stands_and_the_place_is_kept() {
+        let (wants, live): (Vec<Want>, Live) = ((0..3).map(want).collect(), live());
+        let mut doubts: Vec<Doubt<'_>> =
+            wants.iter().map(|want| Doubt { want, live: &live, why: Why::Rules, likely: None }).collect();
+        let mut judgement = Judgement::default();
+        pace(|_| 0, Some(&wants[1].id), &mut doubts, &mut judgement);
+        assert!(doubts.is_empty() && judgement.again == Some(REVIEW_AGAIN));
+        assert_eq!(judgement.reviewed.as_ref(), Some(&wants[1].id));
     }
 }

@@ -114,6 +114,8 @@ pub struct TargetState {
     pub fights: Fights,
     /// Up to when objects were asked about whose time had come.
     pub audited: Option<Timestamp>,
+    /// The last object that was asked about because the rules of the cluster changed: the next ones are those behind it.
+    pub reviewed: Option<ObjectId>,
     /// Failed turns in a row.
     pub attempts: u32,
     /// The commit that they were at: another one is tried at once.

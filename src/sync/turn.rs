@@ -339,6 +339,7 @@ pub(super) async fn desire(
                 manager: MANAGER,
                 ignore: &spec.ignore,
                 served: &served,
+                earlier: state.rendering.as_ref().map(|rendering| &*rendering.desired),
             };
             let desired = Arc::new(place(rendered.manifests, &placement));
             state.broken = None;
@@ -520,6 +521,7 @@ pub(super) fn learn(
     observed.verdicts.extend(unread);
     state.ledger.extend(judgement.proven);
     state.audited = judgement.at.or(state.audited);
+    state.reviewed = judgement.reviewed;
 }
 
 /// Notes what admission makes of fields of objects of which this is known now.

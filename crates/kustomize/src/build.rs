@@ -234,8 +234,8 @@ impl Build {
             let place = kustomization.place("buildMetadata");
             metadata::add_entries(&mut all.resources, &label, &fields, &place, &mut self.errors);
         }
-        for resource in all.resources.contents_mut() {
-            trace::finish(resource, wanted);
+        for mut resource in all.resources.contents_mut() {
+            trace::finish(&mut resource, wanted);
         }
         if self.provenance.is_some() {
             provenance::annotated(&mut all.resources, &kustomization.file, &kustomization.build_metadata);
@@ -262,7 +262,7 @@ impl Build {
 
     /// Takes away what is marked as configuration of the build itself.
     fn drop_local(&mut self, resources: &mut ResMap) {
-        for resource in resources.iter() {
+        for resource in resources.contents_mut() {
             let named = resource.previous.iter().filter(|was| !was.name.is_empty()).count();
             let nameless = (named > 0 && named < resource.previous.len())
                 .then(|| "had no name when another one was given to it".to_owned());
@@ -354,7 +354,7 @@ impl Build {
     /// Validators must leave everything as it is.
     fn validate(&mut self, validators: &[Step], into: &mut Accumulator, spellings: &Spellings<'_>) {
         for validator in validators {
-            let before: Vec<Value> = into.resources.iter().map(|resource| resource.value.clone()).collect();
+            let before: Vec<Value> = into.resources.iter().map(|resource| Value::clone(&resource.value)).collect();
             let schema = Arc::clone(&self.schema.schema);
             validator.run(&mut into.resources, &Context { schema: &schema, spellings }, &mut self.errors);
             let same = before.len() == into.resources.len()

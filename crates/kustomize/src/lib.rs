@@ -25,7 +25,6 @@ mod model;
 mod names;
 mod notes;
 mod order;
-mod packed;
 mod parsed;
 mod path;
 mod plugins;

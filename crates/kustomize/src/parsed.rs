@@ -4,10 +4,9 @@
 //! asked for lately goes. A file that cannot be parsed is not kept, since its errors name the place that it stands at.
 
 use crate::error::Error;
-use crate::packed;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use trueup_model::ContentId;
+use trueup_model::{ContentId, packed};
 use trueup_model::yaml::Document;
 
 /// The bound of [`Parsed::default`].

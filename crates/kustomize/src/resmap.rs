@@ -7,6 +7,8 @@ use crate::id::Id;
 use crate::resource::Resource;
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, DefaultHasher, Hash, Hasher};
+use std::ops::{Deref, DerefMut};
+use trueup_model::folding::MANY;
 
 /// Takes a key that is a hash already as it is.
 #[derive(Clone, Copy, Debug, Default)]
@@ -57,6 +59,41 @@ impl Index {
     }
 }
 
+/// A resource that somebody works at.
+pub(crate) struct Opened<'r> {
+    resource: &'r mut Resource,
+    after: After,
+}
+
+/// What becomes of a resource when the work is done.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum After {
+    Folded,
+    Open,
+}
+
+impl Deref for Opened<'_> {
+    type Target = Resource;
+
+    fn deref(&self) -> &Resource {
+        self.resource
+    }
+}
+
+impl DerefMut for Opened<'_> {
+    fn deref_mut(&mut self) -> &mut Resource {
+        self.resource
+    }
+}
+
+impl Drop for Opened<'_> {
+    fn drop(&mut self) {
+        if self.after == After::Folded {
+            self.resource.value.fold();
+        }
+    }
+}
+
 /// Resources in order.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ResMap {
@@ -93,9 +130,20 @@ impl ResMap {
         &mut self.list
     }
 
-    /// The resources, for changes that leave kind, name and namespace as they are.
-    pub(crate) fn contents_mut(&mut self) -> std::slice::IterMut<'_, Resource> {
-        self.list.iter_mut()
+    /// The resources one after the other, for changes that may touch what they are called.
+    pub(crate) fn each_mut(&mut self) -> impl Iterator<Item = Opened<'_>> {
+        self.all_mut();
+        self.contents_mut()
+    }
+
+    /// The resources one after the other, for changes that leave kind, name and namespace as they are.
+    pub(crate) fn contents_mut(&mut self) -> impl Iterator<Item = Opened<'_>> {
+        let after = self.after();
+        self.list.iter_mut().map(move |resource| Opened { resource, after })
+    }
+
+    fn after(&self) -> After {
+        if self.list.len() < MANY { After::Open } else { After::Folded }
     }
 
     /// One resource, for a change that leaves kind, name and namespace as they are.
@@ -122,7 +170,7 @@ impl ResMap {
     ///
     /// # Errors
     /// The resource, when one of the same id is there already, with that one's position.
-    pub(crate) fn append(&mut self, resource: Resource) -> Result<(), Box<(Resource, usize)>> {
+    pub(crate) fn append(&mut self, mut resource: Resource) -> Result<(), Box<(Resource, usize)>> {
         let key = resource.id().key();
         if let Some(position) = self.with_current_id(&resource.id()).first().copied() {
             return Err(Box::new((resource, position)));
@@ -138,16 +186,22 @@ impl ResMap {
             index.insert(key, position);
         }
         self.by_name = None;
+        if self.after() == After::Folded {
+            resource.value.fold();
+        }
         self.list.push(resource);
         Ok(())
     }
 
     /// Changes one resource; whether it is still called the same is found out.
     pub(crate) fn change<T>(&mut self, position: usize, change: impl FnOnce(&mut Resource) -> T) -> T {
-        let resource = &mut self.list[position];
+        let after = self.after();
+        let mut resource = Opened { resource: &mut self.list[position], after };
         let before = resource.id().key();
-        let result = change(resource);
-        if resource.id().key() != before {
+        let result = change(&mut resource);
+        let is_renamed = resource.id().key() != before;
+        drop(resource);
+        if is_renamed {
             self.all_mut();
         }
         result

@@ -9,7 +9,7 @@ use crate::trace::TraceNote;
 use serde_json::Map;
 use std::borrow::Cow;
 use std::rc::Rc;
-use trueup_model::{Manifest, Origin, Value};
+use trueup_model::{Folding, Manifest, Origin, Value};
 
 /// What a generated resource does with one of the same name that is already there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -69,7 +69,7 @@ pub(crate) enum Name {
 /// One object between being read and being printed.
 #[derive(Clone, Debug)]
 pub(crate) struct Resource {
-    pub(crate) value: Value,
+    pub(crate) value: Folding,
     /// The file and line that it was read from.
     pub(crate) origin: Origin,
     /// Earlier identities, oldest first.
@@ -98,7 +98,7 @@ pub(crate) struct Resource {
 impl Resource {
     pub(crate) fn new(value: Value, origin: Origin) -> Self {
         let mut resource = Self {
-            value,
+            value: value.into(),
             origin,
             previous: Vec::new(),
             prefixes: Vec::new(),
@@ -120,7 +120,7 @@ impl Resource {
 
     /// Numbers and booleans as kind, name or namespace are taken as text, so that they can be compared.
     pub(crate) fn write_identity_as_text(&mut self) {
-        let Value::Object(object) = &mut self.value else { return };
+        let Value::Object(object) = &mut *self.value else { return };
         for field in ["apiVersion", "kind"] {
             self.untyped.kind |= make_text(object, field) && field == "kind";
         }
@@ -149,7 +149,7 @@ impl Resource {
     /// Fields without a type become texts in quotes where a strategic merge comes by.
     pub(crate) fn quote_made(&mut self) {
         for (path, written) in std::mem::take(&mut self.made) {
-            let field = path.iter().try_fold(&mut self.value, |value, part| value.get_mut(part));
+            let field = path.iter().try_fold(&mut *self.value, |value, part| value.get_mut(part));
             if let Some(field) = field.filter(|field| **field == text::plain(&written)) {
                 *field = Value::String(written);
             }
@@ -158,12 +158,21 @@ impl Resource {
 
     /// The value as it is printed: a name that has no type is a number where it looks like one.
     pub(crate) fn into_manifest(mut self) -> Manifest {
+        let was_folded = self.value.is_folded();
         self.show_untyped();
+        if was_folded {
+            self.value.fold();
+        }
         Manifest { value: self.value, origin: self.origin }
     }
 
     /// Puts into the value what has no type as what it looks like; [`Self::write_identity_as_text`] takes it out again.
     pub(crate) fn show_untyped(&mut self) {
+        let Untyped { kind, name, namespace } = self.untyped;
+        if !kind && !namespace && name != Name::Untyped {
+            self.untyped = Untyped::default();
+            return;
+        }
         if let Some(kind @ Value::String(_)) = self.value.get_mut("kind").filter(|_| self.untyped.kind) {
             *kind = text::plain(kind.as_str().unwrap_or_default());
         }
@@ -180,11 +189,11 @@ impl Resource {
     }
 
     pub(crate) fn api_version(&self) -> &str {
-        self.value.get("apiVersion").and_then(Value::as_str).unwrap_or_default()
+        self.value.text(&["apiVersion"]).unwrap_or_default()
     }
 
     pub(crate) fn kind(&self) -> &str {
-        self.value.get("kind").and_then(Value::as_str).unwrap_or_default()
+        self.value.text(&["kind"]).unwrap_or_default()
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -197,7 +206,7 @@ impl Resource {
     }
 
     fn metadata(&self, field: &str) -> &str {
-        self.value.get("metadata").and_then(|m| m.get(field)).and_then(Value::as_str).unwrap_or_default()
+        self.value.text(&["metadata", field]).unwrap_or_default()
     }
 
     pub(crate) fn gvk(&self) -> GvkRef<'_> {
@@ -236,6 +245,8 @@ impl Resource {
             name: now.name.to_owned(),
             namespace: now.namespace.to_owned(),
         };
+        // Most have one or none: a vector that grows by itself begins with four.
+        self.previous.reserve_exact(1);
         self.previous.push(was);
     }
 
@@ -278,7 +289,12 @@ impl Resource {
 
     /// A label or annotation as text.
     pub(crate) fn metadata_entry(&self, map: &str, key: &str) -> Option<Cow<'_, str>> {
-        text::of(self.value.get("metadata")?.get(map)?.get(key)?)
+        let path = ["metadata", map, key];
+        match self.value.text(&path) {
+            Some(text) => Some(text.into()),
+            None if self.value.has(&path) => text::of(self.value.get("metadata")?.get(map)?.get(key)?),
+            None => None,
+        }
     }
 
     /// True when the two were made under the same names: the one's prefixes and suffixes end the other's.

@@ -96,7 +96,7 @@ impl Step {
 
     pub(crate) fn leave_notes(&self, resources: &mut ResMap) {
         let Some(note) = &self.note else { return };
-        for resource in resources.contents_mut() {
+        for mut resource in resources.contents_mut() {
             resource.unshare_annotations();
             for _ in 0..self.times {
                 match &resource.source {
@@ -113,8 +113,8 @@ pub(crate) fn add_hashes(resources: &mut ResMap, errors: &mut Vec<Error>) {
     if !resources.iter().any(|resource| resource.needs_hash) {
         return;
     }
-    for resource in resources.all_mut().iter_mut().filter(|resource| resource.needs_hash) {
-        match hash::suffix(resource) {
+    for mut resource in resources.each_mut().filter(|resource| resource.needs_hash) {
+        match hash::suffix(&resource) {
             Some(suffix) => {
                 resource.remember();
                 let name = format!("{}-{suffix}", resource.name());

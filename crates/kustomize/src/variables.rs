@@ -86,11 +86,11 @@ pub(crate) fn resolve(all: &mut Accumulator, errors: &mut Vec<Error>) {
     }
     let mut selected = Selected::new(&all.config.variables);
     let mut set = |field: &mut Value| expand_field(field, &values);
-    for resource in all.resources.all_mut() {
-        for spec in selected.of(resource).iter() {
+    for mut resource in all.resources.each_mut() {
+        for spec in selected.of(&resource).iter() {
             if let Err(message) = visit(&mut resource.value, spec, Make::Nothing, &mut set) {
                 let place = Place::new(resource.origin.path.clone(), resource.origin.line);
-                errors.push(complain(&place, resource, message));
+                errors.push(complain(&place, &resource, message));
             }
         }
     }

@@ -17,19 +17,25 @@ pub fn canonical(object: &Value) -> Cow<'_, Value> {
     let text = |field: &str| object.get(field).and_then(Value::as_str).unwrap_or_default();
     let work = words_of(text("apiVersion"), text("kind"));
     let metadata = object.get("metadata").and_then(Value::as_object);
-    let is_hollow =
-        metadata.into_iter().flat_map(Map::values).any(|field| !field.is_null() && is_zero(field));
-    if work.is_none() && !is_hollow {
+    let says_nothing = |field: &Value| {
+        (!field.is_null() && is_zero(field))
+            || field.as_object().is_some_and(|entries| entries.values().any(Value::is_null))
+    };
+    if work.is_none() && !metadata.into_iter().flat_map(Map::values).any(says_nothing) {
         return Cow::Borrowed(object);
     }
     let mut object = object.clone();
-    // Of all kinds: empty maps are named in the books and left out, empty lists are left out of both.
-    zeros(object.get_mut("metadata"), &["annotations", "labels"]);
-    if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
-        metadata.retain(|name, value| {
-            !(["finalizers", "ownerReferences"].contains(&name.as_str()) && is_zero(value))
+    // An entry without a value is one with an empty text.
+    for map in ["annotations", "labels"] {
+        each_of(object.get_mut("metadata").and_then(|metadata| metadata.get_mut(map)), |entry| {
+            if entry.is_null() {
+                *entry = "".into();
+            }
         });
     }
+    // Of all kinds: empty maps are named in the books and left out. Empty lists are left out of both where nobody else has
+    // items in them, which is not to be seen from here.
+    zeros(object.get_mut("metadata"), &["annotations", "labels"]);
     if let Some(work) = work {
         work(&mut object);
     }
@@ -61,6 +67,9 @@ fn words_of(version: &str, kind: &str) -> Option<fn(&mut Value)> {
             |object| each(object.get_mut("subsets"), |subset| ports(subset.get_mut("ports")))
         }
         ("v1", "Service") => |object| zeros(object.get_mut("spec"), &["publishNotReadyAddresses"]),
+        ("storage.k8s.io/v1", "CSIDriver") => |object| {
+            each(object.pointer_mut("/spec/tokenRequests"), |request| default(request, "audience", "".into()));
+        },
         ("node.k8s.io/v1", "RuntimeClass") => |object| quantities(object.pointer_mut("/overhead/podFixed")),
         ("networking.k8s.io/v1", "NetworkPolicy") => |object| {
             for direction in ["/spec/ingress", "/spec/egress"] {
@@ -204,6 +213,12 @@ fn pod(spec: Option<&mut Value>) {
     }
     zeros(Some(&mut *spec), &["hostNetwork", "hostPID", "hostIPC"]);
     quantities(spec.get_mut("overhead"));
+    // Owned as a whole, and written without what says nothing.
+    each(spec.get_mut("tolerations"), |toleration| {
+        if let Some(fields) = toleration.as_object_mut() {
+            fields.retain(|_, value| !value.is_null());
+        }
+    });
     each(spec.get_mut("volumes"), |volume| {
         if let Some(limit) = volume.pointer_mut("/emptyDir/sizeLimit") {
             a_quantity(limit);
@@ -291,7 +306,13 @@ mod tests {
             "example.com/v1",
             "Any",
             &json!({"metadata": {"name": "a", "annotations": {}, "finalizers": [], "labels": {"a": ""}}}),
-            &json!({"metadata": {"name": "a", "annotations": null, "labels": {"a": ""}}}),
+            &json!({"metadata": {"name": "a", "annotations": null, "finalizers": [], "labels": {"a": ""}}}),
+        );
+        check(
+            "example.com/v1",
+            "Any",
+            &json!({"metadata": {"name": "a", "annotations": {"a": null, "b": "1"}}, "spec": {"a": null}}),
+            &json!({"metadata": {"name": "a", "annotations": {"a": "", "b": "1"}}, "spec": {"a": null}}),
         );
     }
 

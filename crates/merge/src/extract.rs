@@ -201,6 +201,24 @@ pub(crate) fn project(hash: &mut Hasher, live: Option<&Value>, fields: &Map<Stri
     });
 }
 
+/// Whether all fields of a fieldsV1 tree are there, as far as others than the server write them.
+pub(crate) fn finds(live: &Value, fields: &Map<String, Value>) -> bool {
+    fields.iter().filter(|(element, _)| *element != ".").all(|(element, below)| {
+        let found = match segment(element) {
+            Ok(Segment::Field(name)) => live.get(&name),
+            Ok(Segment::Key(keys)) => {
+                live.as_array().and_then(|items| items.iter().find(|item| has_keys(item, &keys)))
+            }
+            Ok(Segment::Value(value)) => {
+                live.as_array().and_then(|items| items.iter().find(|item| **item == value))
+            }
+            Ok(Segment::Index(index)) => live.get(index),
+            Err(_) => None,
+        };
+        found.is_some_and(|found| below.as_object().is_some_and(|below| finds(found, below)))
+    })
+}
+
 // Items are taken in the order of the live list: their order is part of what was applied (containers, env).
 fn list(hash: &mut Hasher, items: &[Value], fields: &Map<String, Value>, first: &str, empty: Hollow) {
     let names = key_names(first).unwrap_or_default();

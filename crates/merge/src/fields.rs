@@ -236,8 +236,9 @@ pub fn element(segment: &Segment) -> String {
 
 /// Whether a list item is the one with these keys.
 pub fn has_keys(item: &Value, keys: &BTreeMap<String, Value>) -> bool {
-    // A key that the item leaves to its default (a port's protocol) is not in the item as written.
-    keys.iter().all(|(key, wanted)| item.get(key).is_none_or(|found| found == wanted))
+    // A key that the item leaves to its default (a port's protocol) is not in the item as written; one that was written as null is
+    // in the books as such, and has its default in the item.
+    keys.iter().all(|(key, wanted)| wanted.is_null() || item.get(key).is_none_or(|found| found == wanted))
         && keys.keys().any(|key| item.get(key).is_some())
 }
 

@@ -3,7 +3,7 @@
 //! [`Digest`] stands for what we want of an object, [`Token`] for what the server holds of it under our name. While both are
 //! as they were after our last apply, another apply would change nothing.
 
-use crate::extract::{Hollow, project};
+use crate::extract::{Hollow, finds, project};
 use crate::managed::applied_by;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest as _, Sha256};
@@ -81,7 +81,16 @@ pub fn token(live: &Value, manager: &str) -> Option<Token> {
     hash.text(live.pointer("/metadata/uid").and_then(Value::as_str).unwrap_or_default());
     hash.text(entry.get("apiVersion").and_then(Value::as_str).unwrap_or_default());
     hash.value(fields);
-    project(&mut hash, Some(live), fields.as_object()?, Hollow::HashedBesideStatus);
+    let fields = fields.as_object()?;
+    project(&mut hash, Some(live), fields, Hollow::HashedBesideStatus);
+    // Another version may call fields otherwise. Where some of ours are not to be found, all that anybody wishes counts.
+    if entry.get("apiVersion") != live.get("apiVersion") && !finds(live, fields) {
+        for (name, value) in live.as_object().into_iter().flatten() {
+            if !["metadata", "status"].contains(&name.as_str()) {
+                hash.field(name, value);
+            }
+        }
+    }
     Some(hash.finish())
 }
 
@@ -214,6 +223,22 @@ mod tests {
         assert_ne!(before, token(&live(), "trueup"));
         twice["list"][3]["v"] = json!(7);
         assert_ne!(before, token(&twice, "trueup"));
+    }
+
+    #[test]
+    fn what_another_version_calls_otherwise_changes_the_token_all_the_same() {
+        let read = |version: &str, spec: &Value| {
+            let object = json!({"apiVersion": version, "metadata": {"uid": "u1", "managedFields": [
+                {"manager": "trueup", "operation": "Apply", "apiVersion": "x/v1beta1", "fieldsV1":
+                    {"f:spec": {"f:map": {"k:{\"name\":\"a\"}": {".": {}, "f:name": {}, "f:text": {}}}, "f:unordered": {"v:1": {}, "v:2": {}}}}}]},
+                "spec": spec, "status": {"n": 1}});
+            token(&object, "trueup")
+        };
+        let old = |order: &[u8]| read("x/v1beta1", &json!({"map": [{"name": "a", "text": ""}], "unordered": order, "other": order.len()}));
+        let new = |order: &[u8]| read("x/v1", &json!({"map": [{"name": "a", "value": ""}], "set": order}));
+        assert_ne!(old(&[1, 2]), old(&[2, 1]));
+        assert_ne!(new(&[1, 2]), new(&[2, 1]));
+        assert_eq!(old(&[1, 2]), read("x/v1", &json!({"map": [{"name": "a", "text": ""}], "unordered": [1, 2]})), "called the same");
     }
 
     #[test]

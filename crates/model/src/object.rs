@@ -1,6 +1,6 @@
 //! Kubernetes objects by their identity, and rendered manifests with where they came from.
 
-use crate::Value;
+use crate::Folding;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 use std::ops::Deref;
@@ -128,7 +128,7 @@ impl fmt::Display for Origin {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Manifest {
     /// The object: a JSON object with at least `apiVersion`, `kind` and `metadata.name`.
-    pub value: Value,
+    pub value: Folding,
     /// The file that it came from.
     pub origin: Origin,
 }
@@ -136,12 +136,12 @@ pub struct Manifest {
 impl Manifest {
     /// `apiVersion`, empty when missing.
     pub fn api_version(&self) -> &str {
-        self.value.get("apiVersion").and_then(Value::as_str).unwrap_or_default()
+        self.value.text(&["apiVersion"]).unwrap_or_default()
     }
 
     /// `kind`, empty when missing.
     pub fn kind(&self) -> &str {
-        self.value.get("kind").and_then(Value::as_str).unwrap_or_default()
+        self.value.text(&["kind"]).unwrap_or_default()
     }
 
     /// `metadata.name`, empty when missing.
@@ -161,7 +161,7 @@ impl Manifest {
 
     /// The value of an annotation, if the object carries it.
     pub fn annotation(&self, key: &str) -> Option<&str> {
-        self.value.get("metadata")?.get("annotations")?.get(key)?.as_str()
+        self.value.text(&["metadata", "annotations", key])
     }
 
     /// The identity as written: an object without a namespace has an empty one.
@@ -170,6 +170,6 @@ impl Manifest {
     }
 
     fn metadata(&self, field: &str) -> &str {
-        self.value.get("metadata").and_then(|m| m.get(field)).and_then(Value::as_str).unwrap_or_default()
+        self.value.text(&["metadata", field]).unwrap_or_default()
     }
 }

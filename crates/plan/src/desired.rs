@@ -18,7 +18,7 @@ pub const RECREATE_ANNOTATION: &str = "trueup.dev/recreate";
 pub const WAVE_ANNOTATION: &str = "trueup.dev/wave";
 
 /// One object that should exist.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Want {
     /// Its identity, with its namespace filled in.
     pub id: ObjectId,
@@ -131,7 +131,7 @@ pub struct Desired {
     /// The commit they were rendered from, 40 or 64 hex digits.
     pub revision: String,
     /// The objects by identity.
-    pub objects: BTreeMap<ObjectId, Want>,
+    pub objects: BTreeMap<ObjectId, Arc<Want>>,
     /// Objects that cannot be applied whatever the cluster holds.
     pub refused: BTreeMap<ObjectId, Refused>,
     /// Those of the refused ones that only lack their kind in the cluster, which may come yet.

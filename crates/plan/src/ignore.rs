@@ -4,6 +4,7 @@ use crate::desired::{Desired, Want};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 use trueup_merge::canonical::canonical;
 use trueup_merge::extract::wanted;
 use trueup_merge::leave::{Loose, fit};
@@ -116,14 +117,17 @@ pub struct IgnoredField {
 /// Notes in each object what of it is left to others.
 pub fn loosen(desired: &mut Desired, rules: &[IgnoreRule], scaled: &BTreeMap<ObjectId, ObjectId>) {
     for (id, want) in &mut desired.objects {
-        want.leave = rules.iter().filter(|rule| rule.is_about(id)).flat_map(leaves).collect();
+        let mut leave: Vec<Leave> = rules.iter().filter(|rule| rule.is_about(id)).flat_map(leaves).collect();
         if let Some(autoscaler) = scaled.get(id) {
             let fields = "/spec/replicas".parse().ok();
             let why = Why::Autoscaler(autoscaler.clone());
-            want.leave.push(Leave { loose: Loose { fields, managers: Vec::new() }, why });
+            leave.push(Leave { loose: Loose { fields, managers: Vec::new() }, why });
         }
-        if !want.leave.is_empty() {
+        if !leave.is_empty() {
             desired.loose.insert(id.clone());
+        }
+        if want.leave != leave {
+            Arc::make_mut(want).leave = leave;
         }
     }
 }

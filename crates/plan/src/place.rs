@@ -9,6 +9,7 @@ use crate::ignore::{IgnoreRule, loosen, scales};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use trueup_merge::canonical::canonical;
 use trueup_merge::extract::wanted;
 use trueup_merge::secrets::is_secret;
@@ -53,6 +54,8 @@ pub struct Placement<'a> {
     pub ignore: &'a [IgnoreRule],
     /// Says whether a group, version and kind is served.
     pub served: &'a dyn Fn(&str, &str, &str) -> Served,
+    /// What was wanted before: what is wanted as it was is kept once.
+    pub earlier: Option<&'a Desired>,
 }
 
 /// Places the manifests of a target.
@@ -85,6 +88,11 @@ pub fn place(manifests: Vec<Manifest>, placement: &Placement<'_>) -> Desired {
     }
     loosen(&mut desired, placement.ignore, &scaled);
     connect(&mut desired, &definitions);
+    if let Some(earlier) = placement.earlier {
+        keep(&mut desired, earlier);
+    }
+    // Collected anew, the map has no empty places.
+    desired.objects = std::mem::take(&mut desired.objects).into_iter().collect();
     desired
 }
 
@@ -211,11 +219,14 @@ fn add(desired: &mut Desired, id: ObjectId, wave: i32, mut manifest: Manifest, p
     manifest.value["metadata"]["labels"][apply_set::PART_OF] = placement.set.into();
     in_data(&mut manifest.value);
     let body: Vec<u8> = manifest.value.to_string().into_bytes();
+    let earlier = placement.earlier.and_then(|earlier| earlier.objects.get_key_value(&id));
+    let known = earlier.filter(|(_, want)| *want.body == *body);
+    let id = earlier.map_or(id, |(id, _)| id.clone());
     let want = Want {
         api_version: manifest.api_version().to_owned(),
         digest: digest(&body, placement.manager, "", 0),
-        extract: wanted(&canonical(&manifest.value)),
-        body: body.into(),
+        extract: known.map_or_else(|| wanted(&canonical(&manifest.value)), |(_, want)| want.extract),
+        body: known.map_or_else(|| body.into(), |(_, want)| want.body.clone()),
         origin: manifest.origin,
         wave,
         recreate,
@@ -223,7 +234,16 @@ fn add(desired: &mut Desired, id: ObjectId, wave: i32, mut manifest: Manifest, p
         leave: Vec::new(),
         id: id.clone(),
     };
-    desired.objects.insert(id, want);
+    desired.objects.insert(id, Arc::new(want));
+}
+
+// Two renderings of one target exist at once for a while, and differ little.
+fn keep(desired: &mut Desired, earlier: &Desired) {
+    for (id, want) in &mut desired.objects {
+        if let Some(known) = earlier.objects.get(id).filter(|known| *known == want) {
+            *want = known.clone();
+        }
+    }
 }
 
 // The server keeps a Secret's `stringData` in its `data` and owns it under a name that nothing is found at, so what others write
@@ -276,8 +296,11 @@ fn connect(desired: &mut Desired, definitions: &BTreeMap<GroupKind, Definition>)
         .cloned()
         .collect();
     for want in desired.objects.values_mut() {
-        want.needs.extend(namespaces.iter().find(|namespace| namespace.name == want.id.namespace).cloned());
-        want.needs.extend(definitions.get(&want.id.group_kind()).map(|definition| definition.id.clone()));
+        let namespace = namespaces.iter().find(|namespace| namespace.name == want.id.namespace).cloned();
+        let definition = definitions.get(&want.id.group_kind()).map(|definition| definition.id.clone());
+        if namespace.is_some() || definition.is_some() {
+            Arc::make_mut(want).needs.extend(namespace.into_iter().chain(definition));
+        }
     }
 }
 
@@ -292,7 +315,7 @@ mod tests {
             .iter()
             .enumerate()
             .map(|(i, value)| Manifest {
-                value: value.clone(),
+                value: value.clone().into(),
                 origin: Origin { path: format!("{i}.yaml"), line: 1 },
             })
             .collect();
@@ -310,6 +333,7 @@ mod tests {
             manager: "trueup",
             ignore: &[],
             served: &served,
+            earlier: None,
         };
         place(manifests, &placement)
     }

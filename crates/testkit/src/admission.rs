@@ -1,4 +1,5 @@
-//! A mutating admission webhook: an HTTPS server that an API server asks before it stores an object.
+//! Webhooks: HTTPS servers that an API server asks before it stores an object (admission), and where it wants one in another
+//! version of its kind (conversion).
 
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::sync::Arc;
@@ -22,8 +23,17 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// JSON patch (RFC 6902) is made of it.
 type Change = dyn Fn(&str, &Value) -> Value + Send + Sync;
 
-/// A running webhook; it ends with the value. While it is registered and not running, what it is asked about is refused.
-pub struct AdmissionWebhook {
+/// Answers a review that came to a path.
+type Respond = dyn Fn(&str, &Value) -> Value + Send + Sync;
+
+/// A running webhook that changes objects; it ends with the value. While it is registered and not running, what it is asked about
+/// is refused.
+pub struct AdmissionWebhook(Webhook);
+
+/// A running webhook that gives objects in other versions; it ends with the value.
+pub struct ConversionWebhook(Webhook);
+
+struct Webhook {
     port: Port,
     authority: String,
     stop: Arc<AtomicBool>,
@@ -33,34 +43,72 @@ pub struct AdmissionWebhook {
 impl AdmissionWebhook {
     /// Starts a webhook that changes objects as `change` says.
     pub fn start(change: impl Fn(&str, &Value) -> Value + Send + Sync + 'static) -> Result<Self> {
+        Webhook::start(move |path, review| admitted(path, review, &change)).map(Self)
+    }
+
+    /// How an API server reaches the webhook: the `clientConfig` of a webhook configuration.
+    pub fn client_config(&self) -> Value {
+        self.0.client_config()
+    }
+}
+
+impl ConversionWebhook {
+    /// Starts a webhook that makes of an object one of the API version that is wanted, as `convert` says.
+    pub fn start(convert: impl Fn(&Value, &str) -> Value + Send + Sync + 'static) -> Result<Self> {
+        Webhook::start(move |_, review| converted(review, &convert)).map(Self)
+    }
+
+    /// How an API server reaches the webhook: the `clientConfig` of a definition's conversion.
+    pub fn client_config(&self) -> Value {
+        self.0.client_config()
+    }
+}
+
+fn admitted(path: &str, review: &Value, change: &Change) -> Value {
+    let patch = change(path, &review["request"]["object"]).to_string();
+    let response = json!({"uid": review["request"]["uid"], "allowed": true, "patchType": "JSONPatch",
+        "patch": BASE64_STANDARD.encode(patch)});
+    json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "response": response})
+}
+
+fn converted(review: &Value, convert: &dyn Fn(&Value, &str) -> Value) -> Value {
+    let version = review["request"]["desiredAPIVersion"].as_str().unwrap_or_default();
+    let objects = review["request"]["objects"].as_array().into_iter().flatten();
+    let objects: Vec<Value> = objects.map(|object| convert(object, version)).collect();
+    let response = json!({"uid": review["request"]["uid"], "result": {"status": "Success"},
+        "convertedObjects": objects});
+    json!({"apiVersion": "apiextensions.k8s.io/v1", "kind": "ConversionReview", "response": response})
+}
+
+impl Webhook {
+    fn start(respond: impl Fn(&str, &Value) -> Value + Send + Sync + 'static) -> Result<Self> {
         let authority = Authority::new()?;
         let config = authority.loopback()?.server_config()?;
         let port = Port::claim()?;
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port.number()))
             .with_context(|| format!("cannot listen on port {}", port.number()))?;
         let stop = Arc::new(AtomicBool::new(false));
-        let (stopped, change) = (Arc::clone(&stop), Arc::new(change));
+        let (stopped, respond) = (Arc::clone(&stop), Arc::new(respond));
         let thread = thread::spawn(move || {
             for stream in listener.incoming() {
                 if stopped.load(Ordering::SeqCst) {
                     return;
                 }
                 let Ok(stream) = stream else { continue };
-                let (config, change) = (Arc::clone(&config), Arc::clone(&change));
+                let (config, respond) = (Arc::clone(&config), Arc::clone(&respond));
                 // An API server that goes away gets no answer; the test sees it there.
-                thread::spawn(move || drop(answer(stream, config, &*change)));
+                thread::spawn(move || drop(answer(stream, config, &*respond)));
             }
         });
         Ok(Self { port, authority: authority.certificate().to_owned(), stop, thread: Some(thread) })
     }
 
-    /// How an API server reaches the webhook: the `clientConfig` of a webhook configuration.
-    pub fn client_config(&self) -> Value {
+    fn client_config(&self) -> Value {
         json!({"url": format!("https://127.0.0.1:{}/", self.port.number()), "caBundle": BASE64_STANDARD.encode(&self.authority)})
     }
 }
 
-impl Drop for AdmissionWebhook {
+impl Drop for Webhook {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::SeqCst);
         // The thread waits for a connection; this one lets it look at `stop`.
@@ -72,16 +120,12 @@ impl Drop for AdmissionWebhook {
     }
 }
 
-fn answer(stream: TcpStream, config: Arc<ServerConfig>, change: &Change) -> Result<()> {
+fn answer(stream: TcpStream, config: Arc<ServerConfig>, respond: &Respond) -> Result<()> {
     stream.set_read_timeout(Some(PATIENCE))?;
     let mut connection = StreamOwned::new(ServerConnection::new(config)?, stream);
     if let Some(request) = Incoming::read(&mut connection)? {
         let review: Value = serde_json::from_slice(&request.body).context("a review is JSON")?;
-        let patch = change(&request.path, &review["request"]["object"]).to_string();
-        let response = json!({"uid": review["request"]["uid"], "allowed": true, "patchType": "JSONPatch",
-            "patch": BASE64_STANDARD.encode(patch)});
-        let review =
-            json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "response": response});
+        let review = respond(&request.path, &review);
         let headers = [("Content-Type", "application/json")];
         Outgoing::text(200, &headers, &review.to_string()).write(&mut connection)?;
     }

@@ -23,7 +23,7 @@ mod ssh_server;
 mod supervise;
 mod wait;
 
-pub use admission::AdmissionWebhook;
+pub use admission::{AdmissionWebhook, ConversionWebhook};
 pub use api::{Api, Reply};
 pub use audit::{Mark, Request};
 pub use certificates::{Authority, Identity};

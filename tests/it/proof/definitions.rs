@@ -1,10 +1,13 @@
-//! A kind of our own with every type of list and map that a schema can have, in two versions.
+//! Kinds of our own with every type of list and map that a schema can have, in two versions: the same in both, or such that a
+//! webhook makes one of the other.
 
 use super::random::Random;
 use serde_json::{Value, json};
 
 /// The group of the kind whose schema stands still.
 pub(super) const GROUP: &str = "proof.trueup.dev";
+/// The group of the kind whose versions differ.
+pub(super) const CONVERTED: &str = "converted.trueup.dev";
 /// The group of the kind whose rules change.
 pub(super) const CHANGING: &str = "changing.trueup.dev";
 
@@ -39,15 +42,74 @@ pub(super) fn spec_schema() -> Value {
 
 /// The definition of `kind`, served as `v1` (stored) and `v1beta1`, without conversion.
 pub(super) fn definition(group: &str, kind: &str, spec: &Value) -> Value {
-    let plural = format!("{}s", kind.to_lowercase());
+    defined(group, kind, [version("v1", spec, "replicas"), version("v1beta1", spec, "replicas")])
+}
+
+/// The definition of the kind `Converted`, of whose versions `webhook` makes one of the other as [`converted`] says.
+pub(super) fn converting(webhook: &Value) -> Value {
+    let (new, mut old) = (spec_schema(), spec_schema());
+    rename(&mut old["properties"], &FIELDS);
+    rename(&mut old["properties"]["map"]["items"]["properties"], &FIELDS_OF_ITEMS);
+    let versions = [version("v1", &new, "replicas"), version("v1beta1", &old, "count")];
+    let mut definition = defined(CONVERTED, "Converted", versions);
+    definition["spec"]["conversion"] =
+        json!({"strategy": "Webhook", "webhook": {"clientConfig": webhook, "conversionReviewVersions": ["v1"]}});
+    definition
+}
+
+fn version(name: &str, spec: &Value, replicas: &str) -> Value {
     let schema = json!({"openAPIV3Schema": {"type": "object", "properties": {"spec": spec, "status": {"type": "object", "x-kubernetes-preserve-unknown-fields": true}}}});
-    let version = |name: &str, stored: bool| {
-        json!({"name": name, "served": true, "storage": stored, "schema": schema,
-            "subresources": {"status": {}, "scale": {"specReplicasPath": ".spec.replicas", "statusReplicasPath": ".status.replicas"}}})
-    };
+    json!({"name": name, "served": true, "storage": name == "v1", "schema": schema,
+        "subresources": {"status": {}, "scale": {"specReplicasPath": format!(".spec.{replicas}"), "statusReplicasPath": ".status.replicas"}}})
+}
+
+fn defined(group: &str, kind: &str, versions: [Value; 2]) -> Value {
+    let plural = format!("{}s", kind.to_lowercase());
     json!({"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": {"name": format!("{plural}.{group}")},
         "spec": {"group": group, "scope": "Namespaced", "names": {"kind": kind, "plural": plural, "singular": kind.to_lowercase(), "listKind": format!("{kind}List")},
-            "versions": [version("v1", true), version("v1beta1", false)]}})
+            "versions": versions}})
+}
+
+/// What fields of `spec` are called in `v1` and in `v1beta1`.
+const FIELDS: [(&str, &str); 4] =
+    [("level", "degree"), ("labels", "tags"), ("replicas", "count"), ("set", "unordered")];
+/// And fields of the items of `map`.
+const FIELDS_OF_ITEMS: [(&str, &str); 2] = [("value", "text"), ("inner", "parts")];
+
+/// An object of the kind `Converted` in another version.
+pub(super) fn converted(object: &Value, api_version: &str) -> Value {
+    let mut object = object.clone();
+    if object["apiVersion"] != api_version {
+        let turned = |fields: &[(&'static str, &'static str)]| match api_version.ends_with("/v1") {
+            true => fields.iter().map(|(new, old)| (*old, *new)).collect(),
+            false => fields.to_vec(),
+        };
+        if let Some(spec) = object.get_mut("spec") {
+            rename(spec, &turned(&FIELDS));
+            for item in spec.get_mut("map").and_then(Value::as_array_mut).into_iter().flatten() {
+                rename(item, &turned(&FIELDS_OF_ITEMS));
+            }
+        }
+        object["apiVersion"] = api_version.into();
+    }
+    object
+}
+
+fn rename(fields: &mut Value, names: &[(&str, &str)]) {
+    let Some(fields) = fields.as_object_mut() else { return };
+    for (from, to) in names {
+        if let Some(value) = fields.remove(*from) {
+            fields.insert((*to).to_owned(), value);
+        }
+    }
+}
+
+/// An object of the kind `Converted` in one of its versions.
+pub(super) fn converted_manifest(random: &mut Random) -> Value {
+    let mut manifest = manifest(CONVERTED, "Converted", random);
+    let version = manifest["apiVersion"].take();
+    manifest["apiVersion"] = format!("{CONVERTED}/v1").into();
+    converted(&manifest, version.as_str().unwrap_or_default())
 }
 
 /// An object of `kind` with all that the schema has.

@@ -22,7 +22,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 use tally::Tally;
-use trueup_testkit::{AdmissionWebhook, Audit, Components, ControlPlane, Options};
+use trueup_testkit::{AdmissionWebhook, Audit, ConversionWebhook, Components, ControlPlane, Options};
 
 /// Objects that are worked on at once.
 const WORKERS: usize = 24;
@@ -41,9 +41,12 @@ async fn nothing_to_do_is_never_said_where_the_server_would_change_something() {
     let prover = Arc::new(Prover::new(&plane).await);
     let webhook = Arc::new(AdmissionWebhook::start(admission::change).unwrap());
     admission::register(prover.server(), &webhook).await;
-    prover.define(definitions::GROUP, "Proof", &definitions::spec_schema()).await;
+    let conversion = ConversionWebhook::start(definitions::converted).unwrap();
+    prover.define(&definitions::definition(definitions::GROUP, "Proof", &definitions::spec_schema())).await;
+    prover.define(&definitions::converting(&conversion.client_config())).await;
     let mut all = kinds::manifests(&mut Random::new(0));
     all.push(definitions::manifest(definitions::GROUP, "Proof", &mut Random::new(0)));
+    all.push(definitions::converted_manifest(&mut Random::new(0)));
     prover.watch(&all).await;
     let (done, began) = (Arc::new(AtomicUsize::new(0)), Instant::now());
     let mut workers = tokio::task::JoinSet::new();
@@ -85,7 +88,9 @@ async fn lives(
 /// An object, and whether it is one as people write it.
 fn any_manifest(random: &mut Random) -> (Value, bool) {
     let custom = random.one_in(4);
-    let mut manifest = if custom {
+    let mut manifest = if custom && random.one_in(3) {
+        definitions::converted_manifest(random)
+    } else if custom {
         definitions::manifest(definitions::GROUP, "Proof", random)
     } else {
         let all = kinds::manifests(random);

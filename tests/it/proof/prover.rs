@@ -2,7 +2,6 @@
 
 use super::admission::LABEL;
 use super::causes;
-use super::definitions::definition;
 use super::oracle::{self, Answer};
 use super::random::{Random, disturb, places};
 use super::server::Server;
@@ -37,6 +36,8 @@ pub(super) struct Subjected {
     path: String,
     other: Option<(String, String)>,
     known: Option<Known>,
+    /// The object as the last answer showed it; none where it was written to since, or its rules may be other ones.
+    live: Option<Value>,
     /// What is said to have been rewritten on admission when it was applied last.
     rewritten: Vec<Rewritten>,
     /// Whether it is one as people write it, with nothing odd about it.
@@ -60,13 +61,14 @@ impl Prover {
     }
 
     /// Makes a kind of ours, or changes its schema, and waits until it is served.
-    pub(super) async fn define(&self, group: &str, kind: &str, spec: &Value) {
+    pub(super) async fn define(&self, definition: &Value) {
         let path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
-        let definition = definition(group, kind, spec);
+        let group = definition["spec"]["group"].as_str().unwrap();
+        let kind = definition["spec"]["names"]["kind"].as_str().unwrap();
         let name = definition["metadata"]["name"].as_str().unwrap();
         let path = format!("{path}/{name}?fieldManager=definer&force=true");
         let (status, answer) =
-            self.server.send("PATCH", &path, "application/apply-patch+yaml", Some(&definition)).await;
+            self.server.send("PATCH", &path, "application/apply-patch+yaml", Some(definition)).await;
         assert!(status < 300, "{answer}");
         for _ in 0..200 {
             let catalog = self.cluster.discover().await.unwrap();
@@ -118,9 +120,10 @@ impl Prover {
             manager: MANAGER,
             ignore: &[],
             served: &served,
+            earlier: None,
         };
-        let manifest = Manifest { value: manifest.clone(), origin: Origin::default() };
-        place(vec![manifest], &placement).objects.into_values().next()
+        let manifest = Manifest { value: manifest.clone().into(), origin: Origin::default() };
+        place(vec![manifest], &placement).objects.into_values().next().map(Arc::unwrap_or_clone)
     }
 
     /// Applies an object for the first time; none where the server refuses it.
@@ -131,7 +134,7 @@ impl Prover {
         let (path, other) = self.paths(&want);
         let wanted: Value = serde_json::from_slice(&want.body).unwrap();
         let mut subject =
-            Subjected { want, wanted, set, path, other, known: None, rewritten: Vec::new(), ordinary };
+            Subjected { want, wanted, set, path, other, known: None, live: None, rewritten: Vec::new(), ordinary };
         self.apply(&mut subject).await.then_some(subject)
     }
 
@@ -169,7 +172,7 @@ impl Prover {
         tally: &mut Tally,
     ) -> bool {
         let way = *random.pick(&WAYS);
-        let live = self.server.get(&subject.path).await;
+        let live = self.live(subject).await;
         if live.is_null() {
             return false;
         }
@@ -177,12 +180,18 @@ impl Prover {
             self.commit(subject, random, tally).await;
             return true;
         }
+        subject.live = None;
         let other = subject.other.as_ref().map(|(path, version)| (path.as_str(), version.as_str()));
         let what = Subject { wanted: &subject.wanted, live: &live, path: &subject.path, other };
         match write(&self.server, &what, way, random).await {
-            Some(status) if status < 300 => self.compare(subject, way, random, tally).await,
+            Some((status, answer)) if status < 300 => {
+                // A subresource and another version answer with something else.
+                let is_it = ["apiVersion", "kind"].iter().all(|name| answer[name] == live[name]);
+                subject.live = is_it.then_some(answer);
+                self.compare(subject, way, random, tally).await;
+            }
             Some(_) => tally.refused += 1,
-            None => {}
+            None => subject.live = Some(live),
         }
         true
     }
@@ -218,6 +227,7 @@ impl Prover {
     }
 
     async fn apply(&self, subject: &mut Subjected) -> bool {
+        subject.live = None;
         let applied = self.cluster.apply(&Self::request(subject, Mode::Write)).await;
         if let Ok(applied) = &applied {
             subject.rewritten = applied.rewritten(&subject.want.body, subject.want.extract, &[0; 32]);
@@ -243,9 +253,17 @@ impl Prover {
         }
     }
 
+    /// The object as the server has it.
+    async fn live(&self, subject: &mut Subjected) -> Value {
+        match subject.live.take() {
+            Some(live) => live,
+            None => self.server.get(&subject.path).await,
+        }
+    }
+
     /// The live member as the watch shows it, in the version that the server has.
-    async fn observed(&self, subject: &Subjected) -> (Value, Option<Live>) {
-        let live = self.server.get(&subject.path).await;
+    async fn observed(&self, subject: &mut Subjected) -> (Value, Option<Live>) {
+        let live = self.live(subject).await;
         let version = live.pointer("/metadata/resourceVersion").and_then(Value::as_str).unwrap_or_default();
         let is_member = live
             .pointer("/metadata/labels")
@@ -334,7 +352,14 @@ impl Prover {
             subject.known = seen.token.map(|token| subject.want.known(token, epoch));
         } else if random.one_in(2) {
             self.apply(subject).await;
+            return;
         }
+        subject.live = Some(live);
+    }
+
+    /// Other rules are in force: the object may read otherwise.
+    pub(super) fn forget(subject: &mut Subjected) {
+        subject.live = None;
     }
 
     /// Whether the live object alone is proof, after what was confirmed of its like. What the server says now is learnt.
@@ -345,7 +370,7 @@ impl Prover {
             Standing::Likely(_) => seen.shape.as_ref().is_some_and(|shape| {
                 let is_familiar = self.cluster.is_familiar(&kind, api_version, shape);
                 if confirmed {
-                    self.cluster.confirm(&kind, api_version, shape);
+                    self.cluster.confirm(&kind, api_version, shape, epoch);
                 }
                 is_familiar
             }),

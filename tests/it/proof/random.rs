@@ -19,6 +19,11 @@ impl Random {
         mixed ^ (mixed >> 31)
     }
 
+    /// Another sequence, which follows from this one.
+    pub(super) fn another(&mut self) -> Self {
+        Self(self.next())
+    }
+
     /// A number below `limit`.
     pub(super) fn below(&mut self, limit: usize) -> usize {
         usize::try_from(self.next() % limit.max(1) as u64).unwrap_or_default()

@@ -2,11 +2,12 @@
 //! has to show in their number before long, and then nothing may be taken for proven by the old rules.
 
 use super::admission::{LABEL, policy_of, set, webhook_of};
-use super::definitions::{CHANGING, manifest, spec_schema};
+use super::definitions::{CHANGING, definition, manifest, spec_schema};
 use super::prover::{Prover, Subjected};
 use super::random::Random;
 use super::tally::Tally;
 use super::writers::Way;
+use futures::StreamExt as _;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,7 +16,9 @@ use trueup_testkit::AdmissionWebhook;
 
 const KIND: &str = "Changing";
 const VERSIONS: [&str; 2] = ["changing.trueup.dev/v1", "changing.trueup.dev/v1beta1"];
-const OBJECTS: usize = 12;
+const OBJECTS: usize = 48;
+/// Of which so many are worked on at once.
+const AT_ONCE: usize = 8;
 /// Within this time a change of the rules has to show.
 const NOTICED: Duration = Duration::from_mins(1);
 /// After this time the server answers by the new rules, and the index of its schemas has followed.
@@ -31,7 +34,7 @@ pub(super) async fn change_rules(
 ) -> Tally {
     let mut tally = Tally::default();
     let mut schema = spec_schema();
-    prover.define(CHANGING, KIND, &schema).await;
+    prover.define(&definition(CHANGING, KIND, &schema)).await;
     prover.watch(&[manifest(CHANGING, KIND, &mut random)]).await;
     // The first definition has settled before anything is learnt.
     tokio::time::sleep(IN_FORCE).await;
@@ -84,26 +87,40 @@ async fn round(
     }
     // As trueup does, at once, and not all of them: who was not asked about must not be taken for proven either.
     for subject in subjects.iter_mut() {
+        Prover::forget(subject);
         if random.one_in(2) {
             prover.learn(subject).await;
         }
     }
     tokio::time::sleep(IN_FORCE).await;
-    for subject in subjects.iter_mut() {
-        prover.compare(subject, way, random, tally).await;
+    let lives = subjects.drain(..).map(|subject| {
+        let random = random.another();
+        afterwards(prover, way, subject, random)
+    });
+    let lives: Vec<_> = lives.collect();
+    let mut under_way = futures::stream::iter(lives).buffer_unordered(AT_ONCE);
+    while let Some((alive, more)) = under_way.next().await {
+        tally.add(more);
+        subjects.extend(alive);
     }
-    let mut alive = Vec::new();
-    for mut subject in subjects.drain(..) {
-        let writes = random.below(3);
-        let mut lives = !random.one_in(8);
-        for _ in 0..writes {
-            lives &= prover.write_and_compare(&mut subject, random, tally).await;
-        }
-        if lives {
-            alive.push(subject);
-        }
+}
+
+/// What is said of an object after the rules changed, and after writes that follow; gives the object if it goes on.
+async fn afterwards(
+    prover: &Prover,
+    way: Way,
+    mut subject: Subjected,
+    mut random: Random,
+) -> (Option<Subjected>, Tally) {
+    let mut tally = Tally::default();
+    Prover::forget(&mut subject);
+    prover.compare(&mut subject, way, &mut random, &mut tally).await;
+    let writes = random.below(2);
+    let mut lives = !random.one_in(12);
+    for _ in 0..writes {
+        lives &= prover.write_and_compare(&mut subject, &mut random, &mut tally).await;
     }
-    *subjects = alive;
+    (lives.then_some(subject), tally)
 }
 
 // Gives whether anything is other than before.
@@ -124,7 +141,7 @@ async fn change_schema(prover: &Prover, schema: &mut Value, random: &mut Random)
         7 => fields["defaulted"]["properties"]["size"]["default"] = (*random.pick(&[3, 4])).into(),
         _ => *schema = spec_schema(),
     }
-    prover.define(CHANGING, KIND, schema).await;
+    prover.define(&definition(CHANGING, KIND, schema)).await;
     *schema != before
 }
 

@@ -73,17 +73,17 @@ pub(super) struct Subject<'a> {
     pub(super) other: Option<(&'a str, &'a str)>,
 }
 
-/// Writes in one way; gives the status of the answer, or nothing where the way does not fit the object.
+/// Writes in one way; gives the answer, or nothing where the way does not fit the object.
 pub(super) async fn write(
     server: &Server,
     subject: &Subject<'_>,
     way: Way,
     random: &mut Random,
-) -> Option<u16> {
+) -> Option<(u16, Value)> {
     let Subject { wanted, live, path, other } = subject;
     let by = |manager: &str| format!("{path}?fieldManager={manager}");
     let send = |method: &'static str, path: String, kind: &'static str, body: Value| async move {
-        Some(server.send(method, &path, kind, Some(&body)).await.0)
+        Some(server.send(method, &path, kind, Some(&body)).await)
     };
     match way {
         Way::Nothing | Way::Commit | Way::Schema | Way::Webhook | Way::Policy => None,

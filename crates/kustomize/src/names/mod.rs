@@ -28,9 +28,13 @@ pub(crate) fn update(resources: &mut ResMap, config: &Config, errors: &mut Vec<E
             continue;
         }
         let mut value = std::mem::take(&mut list[position].value);
+        let was_folded = value.is_folded();
         let result = Referrer::new(position, &value, list, &index).and_then(|referrer| {
             fields.iter().try_for_each(|(target, field)| referrer.update(&mut value, target, field))
         });
+        if was_folded {
+            value.fold();
+        }
         list[position].value = value;
         if let Err(message) = result {
             let resource = &list[position];

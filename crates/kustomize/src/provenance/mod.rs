@@ -48,13 +48,13 @@ fn made_from(place: &Place, by: &Arc<str>, before: Option<(&Value, &Source)>) ->
 
 /// Finds the sources of everything that is not what it was when it was last looked at.
 fn observe(resources: &mut ResMap, find: &mut dyn FnMut(&Resource, &Change<'_>) -> Source) {
-    for resource in resources.contents_mut() {
+    for mut resource in resources.contents_mut() {
         let Some(kept) = resource.kept.take() else { continue };
         resource.kept = if kept.seen == resource.value {
             Some(kept)
         } else {
             let Kept { seen, sources } = *kept;
-            let sources = sources.follow(&seen, &resource.value, &mut |change| find(resource, change));
+            let sources = sources.follow(&seen, &resource.value, &mut |change| find(&resource, change));
             Some(Box::new(Kept::new(&resource.value, sources)))
         };
     }

@@ -122,11 +122,11 @@ pub(crate) fn change(
 ) {
     let changes: Vec<Change<'_>> = images.iter().map(Change::new).collect();
     let mut selected = Selected::new(specs);
-    for resource in resources.contents_mut() {
+    for mut resource in resources.contents_mut() {
         if resource.kind() == "CustomResourceDefinition" {
             continue;
         }
-        let fields = selected.of(resource);
+        let fields = selected.of(&resource);
         for change in &changes {
             let mut result = in_containers(&mut resource.value, change);
             for spec in fields.iter() {
@@ -134,7 +134,7 @@ pub(crate) fn change(
                 result = result.and_then(|()| visit(&mut resource.value, spec, Make::Nothing, set));
             }
             if let Err(message) = result {
-                errors.push(complain(place, resource, message));
+                errors.push(complain(place, &resource, message));
                 break;
             }
         }

@@ -25,17 +25,17 @@ pub(crate) fn add_entries(
     }
     let mut selected = Selected::new(specs);
     let mut made = Vec::new();
-    for resource in resources.contents_mut() {
+    for mut resource in resources.contents_mut() {
         made.clear();
-        let specs = selected.of(resource);
+        let specs = selected.of(&resource);
         let mut set = |value: &mut Value| insert(value, entries, &mut made);
         for spec in specs.iter() {
             if let Err(message) = visit(&mut resource.value, spec, Make::Map, &mut set) {
-                errors.push(complain(place, resource, message));
+                errors.push(complain(place, &resource, message));
             }
         }
         resource.settle_shared(Written::InPlace);
-        share(resource, entries, &specs, &made);
+        share(&mut resource, entries, &specs, &made);
     }
 }
 

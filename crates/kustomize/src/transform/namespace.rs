@@ -38,7 +38,7 @@ pub(crate) fn set(resources: &mut ResMap, change: &NamespaceChange, place: &Plac
         return;
     }
     let mut selected = Selected::new(&change.fields);
-    for resource in resources.all_mut() {
+    for mut resource in resources.each_mut() {
         let generated_by_helm = resource
             .metadata_entry("annotations", "internal.config.kubernetes.io/helm-generated")
             .is_some_and(|value| value == "true");
@@ -46,8 +46,8 @@ pub(crate) fn set(resources: &mut ResMap, change: &NamespaceChange, place: &Plac
             continue;
         }
         resource.remember();
-        if let Err(message) = set_one(resource, change, &mut selected) {
-            errors.push(complain(place, resource, message));
+        if let Err(message) = set_one(&mut resource, change, &mut selected) {
+            errors.push(complain(place, &resource, message));
         }
     }
     refuse_conflicts(resources, change, place, errors);

@@ -247,7 +247,7 @@ impl Patch {
         let quoted = context.spellings.mark_quoted(resource, patch, &self.written);
         let merge = Merge { schema: context.schema, bare, written: &self.written };
         if resource.with_notes(|value| merge.object(value, patch), Kept::None)? == Outcome::Goes {
-            resource.value = Value::Null;
+            resource.value = Value::Null.into();
             return Ok(Outcome::Goes);
         }
         if bare || quoted {

@@ -46,11 +46,11 @@ pub(crate) fn add_affix(
         *value = Value::String(new);
         Ok(())
     };
-    for resource in resources.all_mut() {
+    for mut resource in resources.each_mut() {
         if keeps_its_name(resource.original_id().gvk) {
             continue;
         }
-        for spec in selected.of(resource).iter() {
+        for spec in selected.of(&resource).iter() {
             // The table's kinds are compared with the kind that the resource had at first.
             if !spec.gvk.selects(resource.original_id().gvk) {
                 continue;
@@ -64,7 +64,7 @@ pub(crate) fn add_affix(
             }
             let quoted = resource.has_quoted_name();
             if let Err(message) = visit(&mut resource.value, spec, Make::Scalar, &mut set) {
-                errors.push(complain(place, resource, message));
+                errors.push(complain(place, &resource, message));
             } else if spec.path == "metadata/name" {
                 resource.untyped.name = if quoted { Name::Read } else { Name::Untyped };
             } else {

@@ -76,7 +76,7 @@ fn run(input: &Input) -> bool {
                 assert!(
                     read.len() == 1 && read[0].value == manifest.value,
                     "{} is read back otherwise:\n{printed}",
-                    manifest.value
+                    *manifest.value
                 );
             }
             true

@@ -167,7 +167,7 @@ impl Situation {
             leave: Vec::new(),
             needs: Vec::new(),
         };
-        self.desired.objects.insert(item.id.clone(), want);
+        self.desired.objects.insert(item.id.clone(), want.into());
     }
 
     fn member(&mut self, item: &Item<'_>) {

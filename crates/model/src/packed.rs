@@ -1,11 +1,11 @@
-//! Documents in little memory: a map of a few fields takes over 600 bytes as a value, and about as much as its text here.
+//! Values in little memory: a map of a few fields takes over 600 bytes as a value, and about as much as its text here.
 //!
-//! In: documents. Out: bytes, and documents again. Nothing here is ever written to a disk: only what this process packed
-//! is unpacked.
+//! In: documents and values. Out: bytes, and documents and values again; single texts are found without unpacking the rest.
+//! Nothing here is ever written to a disk: only what this process packed is unpacked.
 
+use crate::Value;
+use crate::yaml::Document;
 use serde_json::{Map, Number};
-use trueup_model::Value;
-use trueup_model::yaml::Document;
 
 const NULL: u8 = 0;
 const FALSE: u8 = 1;
@@ -18,7 +18,7 @@ const LIST: u8 = 7;
 const MAP: u8 = 8;
 
 /// The documents as bytes.
-pub(crate) fn pack(documents: &[Document]) -> Box<[u8]> {
+pub fn pack(documents: &[Document]) -> Box<[u8]> {
     let mut bytes = Vec::new();
     put_length(&mut bytes, documents.len());
     for document in documents {
@@ -29,7 +29,7 @@ pub(crate) fn pack(documents: &[Document]) -> Box<[u8]> {
 }
 
 /// The documents that were packed; `None` for bytes that are not from [`pack`].
-pub(crate) fn unpack(bytes: &[u8]) -> Option<Vec<Document>> {
+pub fn unpack(bytes: &[u8]) -> Option<Vec<Document>> {
     let mut rest = Rest(bytes);
     let count = rest.length()?;
     let documents: Option<Vec<Document>> = (0..count)
@@ -39,6 +39,35 @@ pub(crate) fn unpack(bytes: &[u8]) -> Option<Vec<Document>> {
         })
         .collect();
     documents.filter(|_| rest.0.is_empty())
+}
+
+/// A single value as bytes.
+pub(crate) fn pack_value(value: &Value) -> Box<[u8]> {
+    let mut bytes = Vec::new();
+    put(&mut bytes, value);
+    bytes.into_boxed_slice()
+}
+
+/// The value that was packed; `None` for bytes that are not from [`pack_value`].
+pub(crate) fn unpack_value(bytes: &[u8]) -> Option<Value> {
+    let mut rest = Rest(bytes);
+    rest.value().filter(|_| rest.0.is_empty())
+}
+
+/// What stands at a place of a packed value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Found<'b> {
+    /// Nothing.
+    Nothing,
+    /// A text.
+    Text(&'b str),
+    /// Something else.
+    Other,
+}
+
+/// What stands at the place that these fields lead to, one inside of the other.
+pub(crate) fn find<'b>(bytes: &'b [u8], path: &[&str]) -> Found<'b> {
+    Rest(bytes).find(path).unwrap_or(Found::Nothing)
 }
 
 fn put(bytes: &mut Vec<u8>, value: &Value) {
@@ -129,9 +158,52 @@ impl<'b> Rest<'b> {
         self.take(8)?.try_into().ok()
     }
 
-    fn text(&mut self) -> Option<String> {
+    fn text(&mut self) -> Option<&'b str> {
         let length = self.length()?;
-        std::str::from_utf8(self.take(length)?).ok().map(str::to_owned)
+        std::str::from_utf8(self.take(length)?).ok()
+    }
+
+    fn find(&mut self, path: &[&str]) -> Option<Found<'b>> {
+        let kind = self.byte()?;
+        let Some((first, rest)) = path.split_first() else {
+            return Some(if kind == TEXT { Found::Text(self.text()?) } else { Found::Other });
+        };
+        if kind != MAP {
+            return Some(Found::Nothing);
+        }
+        for _ in 0..self.length()? {
+            let length = self.length()?;
+            if self.take(length)? == first.as_bytes() {
+                return self.find(rest);
+            }
+            self.skip()?;
+        }
+        Some(Found::Nothing)
+    }
+
+    fn skip(&mut self) -> Option<()> {
+        match self.byte()? {
+            NULL | FALSE | TRUE => {}
+            POSITIVE | NEGATIVE | FLOAT => drop(self.take(8)?),
+            TEXT => {
+                let length = self.length()?;
+                self.take(length)?;
+            }
+            LIST => {
+                for _ in 0..self.length()? {
+                    self.skip()?;
+                }
+            }
+            MAP => {
+                for _ in 0..self.length()? {
+                    let length = self.length()?;
+                    self.take(length)?;
+                    self.skip()?;
+                }
+            }
+            _ => return None,
+        }
+        Some(())
     }
 
     fn value(&mut self) -> Option<Value> {
@@ -142,7 +214,7 @@ impl<'b> Rest<'b> {
             POSITIVE => u64::from_le_bytes(self.eight()?).into(),
             NEGATIVE => i64::from_le_bytes(self.eight()?).into(),
             FLOAT => Value::Number(Number::from_f64(f64::from_le_bytes(self.eight()?))?),
-            TEXT => Value::String(self.text()?),
+            TEXT => Value::String(self.text()?.to_owned()),
             LIST => {
                 let count = self.length()?;
                 Value::Array((0..count).map(|_| self.value()).collect::<Option<_>>()?)
@@ -151,7 +223,7 @@ impl<'b> Rest<'b> {
                 let count = self.length()?;
                 let mut fields = Map::new();
                 for _ in 0..count {
-                    let key = self.text()?;
+                    let key = self.text()?.to_owned();
                     fields.insert(key, self.value()?);
                 }
                 Value::Object(fields)
@@ -176,6 +248,23 @@ mod tests {
         ] {
             let documents = vec![Document { line: 1, value }, Document { line: 300, value: json!("last") }];
             assert_eq!(unpack(&pack(&documents)), Some(documents));
+        }
+    }
+
+    #[test]
+    fn a_text_is_found_without_unpacking_the_rest() {
+        let value = json!({"a": [1, {"b": null}], "c": -1, "d": {"e": "x", "f": {"g": ""}, "h": 1.5}, "i": true});
+        let bytes = pack_value(&value);
+        for (path, expected) in [
+            (["d", "e"].as_slice(), Found::Text("x")),
+            (&["d", "f", "g"], Found::Text("")),
+            (&["d", "f"], Found::Other),
+            (&["i"], Found::Other),
+            (&["d", "x"], Found::Nothing),
+            (&["i", "x"], Found::Nothing),
+            (&["b"], Found::Nothing),
+        ] {
+            assert_eq!(find(&bytes, path), expected, "{path:?}");
         }
     }
 
