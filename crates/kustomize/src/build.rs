@@ -213,7 +213,7 @@ impl Build {
         self.settle(all);
         self.drop_local(&mut all.resources);
         let kustomization = &target.kustomization;
-        if let Some(id) = order::doubled(&all.resources) {
+        if let Some(id) = all.resources.doubled() {
             let message = format!("two resources are called {id} in the end: give one another name");
             self.errors.push(Error::new(&kustomization.place("resources"), "", message));
         }

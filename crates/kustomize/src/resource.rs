@@ -4,6 +4,7 @@
 use crate::id::{self, GvkRef, Id};
 use crate::provenance::Kept;
 use crate::shared::Shared;
+use crate::spelled::Quoted;
 use crate::text;
 use crate::trace::TraceNote;
 use serde_json::Map;
@@ -83,6 +84,8 @@ pub(crate) struct Resource {
     pub(crate) text: Text,
     /// Fields that replacements made, with what was written to them; they have no type yet.
     pub(crate) made: Vec<(Vec<String>, String)>,
+    /// Texts that patches brought in quotes that they do not need.
+    pub(crate) quoted: Vec<Quoted>,
     /// Entries that are one in several places.
     pub(crate) shared: Vec<Shared>,
     /// Names of the vars that take their value from here.
@@ -108,6 +111,7 @@ impl Resource {
             untyped: Untyped::default(),
             text: Text::File,
             made: Vec::new(),
+            quoted: Vec::new(),
             shared: Vec::new(),
             variables: Vec::new(),
             source: None,

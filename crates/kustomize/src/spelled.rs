@@ -89,7 +89,8 @@ impl<'t> Spellings<'t> {
             // A label that a transformer made stands in no file either.
             Text::File | Text::None => yaml::is_old_boolean,
         };
-        mark_conflicts(&mut resource.value, patch, document, &Marks { written, unread });
+        let marks = Marks { quoted: &resource.quoted, written, unread };
+        mark_conflicts(&mut resource.value, patch, document, &marks, &mut Vec::new());
         true
     }
 }
@@ -116,6 +117,77 @@ pub(crate) fn odd_scalars(text: &str) -> Vec<(Value, String)> {
         }
     }
     odd
+}
+
+/// A text in quotes that a patch has where nothing else says so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Quoted {
+    /// The line that the patch's document starts on.
+    line: usize,
+    path: Vec<String>,
+}
+
+impl Quoted {
+    /// Whether a patch that starts on this line has it.
+    pub(crate) fn is_of(&self, line: usize) -> bool {
+        self.line == line
+    }
+
+    /// Whether it stands in this field of the metadata.
+    pub(crate) fn is_in_metadata(&self, field: &str) -> bool {
+        matches!(self.path.as_slice(), [metadata, name, ..] if metadata == "metadata" && name == field)
+    }
+
+    /// What an object has in its place.
+    pub(crate) fn of<'v>(&self, value: &'v Value) -> Option<&'v Value> {
+        self.path.iter().try_fold(value, |value, part| value.get(part))
+    }
+}
+
+/// The texts of a patch that are in quotes though they need none; the text begins on `first` of its file.
+pub(crate) fn quoted_texts(text: &str, first: usize) -> Vec<Quoted> {
+    let mut quoted = Vec::new();
+    if text.contains(['"', '\'', '|', '>'])
+        && let Ok(documents) = yaml::parse_as(text, RESOURCES)
+    {
+        let file = File { lines: text.lines().map(str::to_owned).collect(), documents: Vec::new() };
+        for document in &documents {
+            let line = document.at.line + first.saturating_sub(1);
+            collect_quoted(document, &file, line, &mut Vec::new(), &mut quoted);
+        }
+    }
+    quoted
+}
+
+fn collect_quoted<'n>(
+    node: &'n Node,
+    file: &File,
+    line: usize,
+    path: &mut Vec<&'n str>,
+    quoted: &mut Vec<Quoted>,
+) {
+    match &node.content {
+        Content::Map(entries) => {
+            for (key, _, node) in entries {
+                path.push(key);
+                collect_quoted(node, file, line, path, quoted);
+                path.pop();
+            }
+        }
+        Content::Scalar(Value::String(text)) if !needs_quotes(text, yaml::is_old_boolean) => {
+            if file.is_quoted(node) {
+                let path = path.iter().map(|part| (*part).to_owned()).collect();
+                quoted.push(Quoted { line, path });
+            }
+        }
+        Content::List(_) | Content::Scalar(_) => {}
+    }
+}
+
+/// Whether a text is in quotes where nothing is known of how it was written.
+fn needs_quotes(text: &str, unread: fn(&str) -> bool) -> bool {
+    // What would not be a text without quotes has them, and so have lines.
+    !text.is_empty() && (text.contains('\n') || !text::plain(text).is_string() || unread(text))
 }
 
 fn collect_odd(node: &Node, file: &File, odd: &mut Vec<(Value, String)>) {
@@ -154,35 +226,47 @@ fn has_conflict(value: &Value, patch: &Value, written: &[(Value, String)]) -> bo
 }
 
 struct Marks<'m> {
+    quoted: &'m [Quoted],
     written: &'m [(Value, String)],
     /// Whether a text that stands in no file is in quotes.
     unread: fn(&str) -> bool,
 }
 
-fn mark_conflicts(value: &mut Value, patch: &Value, document: Option<(&Node, &File)>, marks: &Marks<'_>) {
+fn mark_conflicts<'p>(
+    value: &mut Value,
+    patch: &'p Value,
+    document: Option<(&Node, &File)>,
+    marks: &Marks<'_>,
+    path: &mut Vec<&'p str>,
+) {
     match (value, patch) {
         (Value::Object(fields), Value::Object(changes)) => {
             for (name, change) in changes {
                 if let Some(field) = fields.get_mut(name) {
                     let node = document.and_then(|(node, file)| Some((node.get(name)?, file)));
-                    mark_conflicts(field, change, node, marks);
+                    path.push(name);
+                    mark_conflicts(field, change, node, marks, path);
+                    path.pop();
                 }
             }
         }
         (Value::Array(items), Value::Array(changes)) => {
+            // No text in a list has a path.
+            path.push("-");
             for (index, item) in items.iter_mut().enumerate() {
                 let node = document.and_then(|(node, file)| Some((node.as_list()?.get(index)?, file)));
                 for change in changes {
-                    mark_conflicts(item, change, node, marks);
+                    mark_conflicts(item, change, node, marks, path);
                 }
             }
+            path.pop();
         }
         (Value::String(text), change) => {
             let quoted = match document {
                 Some((node, file)) => text.contains('\n') || file.is_quoted(node),
-                // What would not be a text without quotes has them, and so have lines.
-                None if text.is_empty() => false,
-                None => text.contains('\n') || !text::plain(text).is_string() || (marks.unread)(text),
+                None => {
+                    needs_quotes(text, marks.unread) || marks.quoted.iter().any(|quoted| quoted.path == *path)
+                }
             };
             if quoted && is_no_text(change, marks.written) && !text.starts_with(QUOTED) {
                 text.insert_str(0, QUOTED);

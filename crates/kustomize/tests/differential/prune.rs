@@ -1,7 +1,7 @@
 //! What a tree holds that kustomize refuses is left out, so that the rest of it is compared as well.
 //!
-//! A tree is refused as soon as one of its many parts is. Its parts are therefore added one after the other, and each stays
-//! if kustomize takes the tree with it.
+//! A tree is refused as soon as one of its many parts is. Its parts are therefore added to what is taken, half of them at
+//! a time, and halves of what is refused: most parts are fine, so that a few questions find the one that is not.
 
 use super::case::Files;
 
@@ -40,12 +40,25 @@ pub(crate) fn prune(files: &Files, is_taken: &mut dyn FnMut(&Files) -> bool) -> 
     if !is_taken(&tree(&kept)) {
         return None;
     }
-    for file in 0..kept.len() {
-        for block in 0..kept[file].len() {
-            if !kept[file][block] {
-                kept[file][block] = true;
-                kept[file][block] = is_taken(&tree(&kept));
-            }
+    let places: Vec<(usize, usize)> = kept
+        .iter()
+        .enumerate()
+        .flat_map(|(file, blocks)| (0..blocks.len()).map(move |block| (file, block)))
+        .filter(|&(file, block)| !kept[file][block])
+        .collect();
+    // Together they are refused: that is known.
+    let halves = places.split_at(places.len() / 2);
+    let mut waiting: Vec<&[(usize, usize)]> = vec![halves.1, halves.0];
+    while let Some(places) = waiting.pop() {
+        let mut more = kept.clone();
+        for &(file, block) in places {
+            more[file][block] = true;
+        }
+        if places.is_empty() || is_taken(&tree(&more)) {
+            kept = more;
+        } else if places.len() > 1 {
+            let (first, last) = places.split_at(places.len() / 2);
+            waiting.extend([last, first]);
         }
     }
     Some(tree(&kept))
