@@ -9,7 +9,7 @@ use crate::fields::node_of;
 use crate::generate;
 use crate::kustomization::{Kind, Kustomization};
 use crate::load::{FILE_NAMES, Folder, Found, Located, Reach, documents};
-use crate::merge::schema::{BUILTIN_VERSION, Schema};
+use crate::schema_choice::SchemaChoice;
 use crate::model::{MapGenerator, Variable};
 use crate::order;
 use crate::provenance::{self, PatchLines, Recorder};
@@ -65,15 +65,6 @@ impl Target<'_> {
     fn file_name(&self) -> &str {
         self.kustomization.file.rsplit('/').next().unwrap_or_default()
     }
-}
-
-/// The schema of strategic merges; the first kustomization that names one decides.
-#[derive(Default)]
-pub(crate) struct SchemaChoice {
-    chosen: bool,
-    /// The compiled schema was needed before another one was named.
-    builtin_used: bool,
-    schema: Arc<Schema>,
 }
 
 /// The state of one build.
@@ -154,16 +145,10 @@ fn resources(
 }
 
 impl Build {
-    /// The compiled schema, or the one that a kustomization names.
-    pub(crate) fn schema(&mut self) -> Arc<Schema> {
-        self.schema.builtin_used |= !self.schema.chosen;
-        if self.schema.chosen { Arc::clone(&self.schema.schema) } else { shared_builtin() }
-    }
-
     fn run(&mut self, folder: &Folder<'_>, options: Options) -> Option<ResMap> {
         let file = folder.kustomization().map_err(|error| self.errors.push(error)).ok()?;
         let kustomization = self.read(&file)?;
-        self.choose_schema(folder, &kustomization);
+        self.schema.choose(folder, &kustomization, &mut self.errors);
         let wanted = self.wanted(&kustomization);
         let note = (!kustomization.build_metadata.is_empty()).then(Whereabouts::default);
         let target = Target { folder, kustomization, note };
@@ -309,11 +294,14 @@ impl Build {
     }
 
     fn run_step(&mut self, step: &Step, resources: &mut ResMap, spellings: &Spellings<'_>) {
-        let schema = if step.needs_schema() { self.schema() } else { Arc::clone(&self.schema.schema) };
-        let context = Context { schema: &schema, spellings };
+        let schema = self.schema.current();
+        let context = Context::new(&schema, spellings);
         match &self.provenance {
             None => step.run(resources, &context, &mut self.errors),
             Some(recorder) => recorder.run(step, resources, &context, &mut self.errors),
+        }
+        if context.has_merged() {
+            self.schema.was_used();
         }
         step.leave_notes(resources);
     }
@@ -355,8 +343,8 @@ impl Build {
     fn validate(&mut self, validators: &[Step], into: &mut Accumulator, spellings: &Spellings<'_>) {
         for validator in validators {
             let before: Vec<Value> = into.resources.iter().map(|resource| resource.value.clone()).collect();
-            let schema = Arc::clone(&self.schema.schema);
-            validator.run(&mut into.resources, &Context { schema: &schema, spellings }, &mut self.errors);
+            let schema = self.schema.current();
+            validator.run(&mut into.resources, &Context::new(&schema, spellings), &mut self.errors);
             let same = before.len() == into.resources.len()
                 && before.iter().zip(into.resources.iter()).all(|(before, after)| *before == after.value);
             if !same {
@@ -522,7 +510,7 @@ impl Build {
         let note = target.file_note(written);
         for mut resource in resources {
             resource.source.clone_from(&note);
-            self.schema.builtin_used |= !self.schema.chosen && !is_builtin(&resource);
+            self.schema.is_asked_for(&resource);
             self.append(&mut into.resources, resource);
         }
     }
@@ -648,7 +636,7 @@ impl Build {
         };
         let kustomization = self.read(&file)?;
         let file = file.name;
-        self.choose_schema(&folder, &kustomization);
+        self.schema.choose(&folder, &kustomization, &mut self.errors);
         // A file that is wrong in itself is not judged by what could be read of it.
         if self.errors.len() > known {
             self.look_below(&folder, kustomization);
@@ -668,56 +656,6 @@ impl Build {
     /// Finds what is wrong below a kustomization that is itself wrong.
     fn look_below(&mut self, folder: &Folder<'_>, kustomization: Kustomization) {
         self.accumulate(&mut Accumulator::default(), &Target { folder, kustomization, note: None });
-    }
-
-    fn choose_schema(&mut self, folder: &Folder<'_>, kustomization: &Kustomization) {
-        let place = |text: &Text| Place::new(kustomization.file.clone(), text.line);
-        let read = match &kustomization.openapi_path {
-            None => None,
-            Some(path) => {
-                let read = folder.file(&path.value).and_then(|file| {
-                    let documents =
-                        yaml::documents(&file.text()?).map_err(|error| format!("{}: {error}", file.name))?;
-                    let document = documents.into_iter().next().map(|document| document.value);
-                    document
-                        .filter(Value::is_object)
-                        .ok_or_else(|| format!("{} is no OpenAPI document", file.name))
-                });
-                match read {
-                    Ok(document) => Some((path, document)),
-                    Err(message) => {
-                        self.errors.push(Error::new(&place(path), "openapi.path", message));
-                        return;
-                    }
-                }
-            }
-        };
-        if self.schema.chosen {
-            return;
-        }
-        match (read, &kustomization.openapi_version) {
-            (Some((_, _)), Some(version)) => self.errors.push(Error::new(
-                &place(version),
-                "openapi",
-                "version and path exclude each other; keep one of them",
-            )),
-            (Some((_, document)), None) => {
-                let base = self.schema.builtin_used.then(Schema::builtin);
-                self.schema.schema = Arc::new(Schema::from_openapi(&document, base));
-                self.schema.chosen = true;
-            }
-            (None, Some(version)) if version.value.is_empty() => {}
-            (None, Some(version)) if version.value == BUILTIN_VERSION => {
-                self.schema.schema = shared_builtin();
-                self.schema.chosen = true;
-            }
-            (None, Some(version)) => self.errors.push(Error::new(
-                &place(version),
-                "openapi.version",
-                format!("{:?} is not built in; the only one is {BUILTIN_VERSION}", version.value),
-            )),
-            (None, None) => {}
-        }
     }
 
     /// The configurations of generators, transformers or validators: written inline, in files, in folders.
@@ -762,16 +700,6 @@ const LOCAL: &str = "config.kubernetes.io/local-config";
 
 /// The label of `buildMetadata: [managedByLabel]`; its value names the version whose rules hold.
 const MANAGED_BY: (&str, &str) = ("app.kubernetes.io/managed-by", "kustomize-v5.8.2");
-
-fn shared_builtin() -> Arc<Schema> {
-    use std::sync::OnceLock;
-    static SHARED: OnceLock<Arc<Schema>> = OnceLock::new();
-    Arc::clone(SHARED.get_or_init(|| Arc::new(Schema::builtin().clone())))
-}
-
-fn is_builtin(resource: &Resource) -> bool {
-    Schema::builtin().root(resource.api_version(), resource.kind()).is_some()
-}
 
 fn is_kustomization_file(path: &str) -> bool {
     path.rsplit('/').next().is_some_and(|name| FILE_NAMES.contains(&name))

@@ -269,7 +269,7 @@ impl Patch {
         resource.quote_made();
         let bare = context.spellings.mark_bare(resource);
         let quoted = context.spellings.mark_quoted(resource, patch, &self.written);
-        let merge = Merge { schema: context.schema, bare, written: &self.written };
+        let merge = Merge { schema: context.schema(), bare, written: &self.written };
         if resource.with_notes(|value| merge.object(value, patch), Kept::None)? == Outcome::Goes {
             resource.value = Value::Null;
             return Ok(Outcome::Goes);

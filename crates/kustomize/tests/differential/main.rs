@@ -192,7 +192,7 @@ fn random_trees_are_rendered_or_refused_as_kustomize_does() {
     for seed in first..first + count {
         let files = grow::tree(&mut Numbers::new(seed));
         if let Some((found, files)) = comparison.tree(files) {
-            println!("seed {seed}: {found:?}");
+            println!("\nseed {seed}: {found:?}");
             all += 1;
             if all <= shown {
                 println!("{}", comparison.small(found, &files));
