@@ -248,12 +248,9 @@ impl Build {
     /// Takes away what is marked as configuration of the build itself.
     fn drop_local(&mut self, resources: &mut ResMap) {
         for resource in resources.iter() {
-            let named = resource.previous.iter().filter(|was| !was.name.is_empty()).count();
-            let nameless = (named > 0 && named < resource.previous.len())
-                .then(|| "had no name when another one was given to it".to_owned());
             let checked = documents::check(&resource.value)
                 .and_then(|()| bounds::check_depth(bounds::depth(&resource.value)));
-            if let Some(message) = checked.err().or(nameless) {
+            if let Err(message) = checked.and_then(|()| resource.check_names()) {
                 let place = Place::new(resource.origin.path.clone(), resource.origin.line);
                 self.errors.push(Error::new(&place, resource.original_id().to_string(), message));
             }
@@ -441,6 +438,9 @@ impl Build {
             ([], Behavior::Unspecified | Behavior::Create) => self.append(resources, resource),
             ([position], Behavior::Merge | Behavior::Replace) => {
                 match generate::absorb(resources.get(*position), resource, spellings) {
+                    Ok(merged) if merged.id() != resources.get(*position).id() => {
+                        fail(format!("the one to merge with or replace is {} by now", resources.get(*position).id()));
+                    }
                     Ok(mut merged) => {
                         provenance::absorbed(resources.get(*position), &mut merged);
                         resources.replace(*position, merged);

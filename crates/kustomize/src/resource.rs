@@ -84,8 +84,10 @@ pub(crate) struct Resource {
     pub(crate) text: Text,
     /// Fields that replacements made, with what was written to them; they have no type yet.
     pub(crate) made: Vec<(Vec<String>, String)>,
-    /// Texts that patches brought in quotes that they do not need.
+    /// Texts that patches brought in quotes.
     pub(crate) quoted: Vec<Quoted>,
+    /// Texts that are in quotes no more since a patch put them where none were, until another one comes by.
+    pub(crate) bare: Vec<Quoted>,
     /// Entries that are one in several places.
     pub(crate) shared: Vec<Shared>,
     /// Names of the vars that take their value from here.
@@ -112,6 +114,7 @@ impl Resource {
             text: Text::File,
             made: Vec::new(),
             quoted: Vec::new(),
+            bare: Vec::new(),
             shared: Vec::new(),
             variables: Vec::new(),
             source: None,
@@ -241,6 +244,18 @@ impl Resource {
             namespace: now.namespace.to_owned(),
         };
         self.previous.push(was);
+    }
+
+    /// Refuses what had no name when another one was given to it: kustomize cannot tell its identities apart then.
+    ///
+    /// # Errors
+    /// In words.
+    pub(crate) fn check_names(&self) -> Result<(), String> {
+        let named = self.previous.iter().filter(|was| !was.name.is_empty()).count();
+        if named > 0 && named < self.previous.len() {
+            return Err("had no name when another one was given to it".to_owned());
+        }
+        Ok(())
     }
 
     pub(crate) fn object_mut(&mut self) -> Option<&mut Map<String, Value>> {

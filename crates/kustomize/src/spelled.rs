@@ -8,7 +8,9 @@
 use crate::load::Folder;
 use crate::load::documents::RESOURCES;
 use crate::resource::{Resource, Text};
+use crate::shared::Part;
 use crate::text;
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -119,32 +121,91 @@ pub(crate) fn odd_scalars(text: &str) -> Vec<(Value, String)> {
     odd
 }
 
-/// A text in quotes that a patch has where nothing else says so.
+/// A text in quotes that a patch has.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Quoted {
     /// The line that the patch's document starts on.
     line: usize,
     path: Vec<String>,
+    /// It would not be a text without quotes.
+    needed: bool,
 }
 
 impl Quoted {
-    /// Whether a patch that starts on this line has it.
-    pub(crate) fn is_of(&self, line: usize) -> bool {
-        self.line == line
+    /// A label or annotation that is written anew.
+    fn written_anew(field: &str, key: &str) -> Self {
+        let path = ["metadata", field, key].map(str::to_owned).into();
+        Self { line: 0, path, needed: true }
     }
 
-    /// Whether it stands in this field of the metadata.
-    pub(crate) fn is_in_metadata(&self, field: &str) -> bool {
+    /// An entry of a mapping that has no list above it.
+    pub(crate) fn entry(place: &[Part], key: &str) -> Option<Self> {
+        let fields = place.iter().map(|part| match part {
+            Part::Field(field) => Some(field.to_string()),
+            Part::Item(_) => None,
+        });
+        let path = fields.chain([Some(key.to_owned())]).collect::<Option<_>>()?;
+        Some(Self { line: 0, path, needed: true })
+    }
+
+    fn is_in_metadata(&self, field: &str) -> bool {
         matches!(self.path.as_slice(), [metadata, name, ..] if metadata == "metadata" && name == field)
     }
 
     /// What an object has in its place.
-    pub(crate) fn of<'v>(&self, value: &'v Value) -> Option<&'v Value> {
+    fn of<'v>(&self, value: &'v Value) -> Option<&'v Value> {
         self.path.iter().try_fold(value, |value, part| value.get(part))
     }
 }
 
-/// The texts of a patch that are in quotes though they need none; the text begins on `first` of its file.
+/// The texts in quotes that one object of a patch brings.
+pub(crate) struct Brought<'q>(Vec<Cow<'q, Quoted>>);
+
+impl<'q> Brought<'q> {
+    /// Those of the patch whose document starts on `line`; in the fields `anew` of its metadata all entries are texts.
+    pub(crate) fn new(quoted: &'q [Quoted], line: usize, anew: &[&str], patch: &Value) -> Self {
+        let read = quoted
+            .iter()
+            .filter(|text| text.line == line && !anew.iter().any(|field| text.is_in_metadata(field)));
+        let mut all: Vec<Cow<'_, Quoted>> = read.map(Cow::Borrowed).collect();
+        for field in anew {
+            let entries = patch.get("metadata").and_then(|metadata| metadata.get(field));
+            for (key, entry) in entries.and_then(Value::as_object).into_iter().flatten() {
+                if entry.as_str().is_some_and(|text| needs_quotes(text, yaml::is_old_boolean)) {
+                    all.push(Cow::Owned(Quoted::written_anew(field, key)));
+                }
+            }
+        }
+        Self(all)
+    }
+
+    /// Those for which there is nothing yet; they keep their quotes. The others take the quotes of what they meet.
+    pub(crate) fn parted(&self, value: &Value) -> (Vec<Quoted>, Vec<Quoted>) {
+        let all = self.0.iter().map(|text| Quoted::clone(text));
+        let (new, met): (Vec<_>, Vec<_>) =
+            all.partition(|text| text.of(value).is_none_or(Value::is_null));
+        (new, met.into_iter().filter(|text| text.needed).collect())
+    }
+}
+
+impl Resource {
+    /// A merge that comes by puts quotes around each text that needs them.
+    pub(crate) fn quote_bare(&mut self) {
+        self.quoted.append(&mut self.bare);
+    }
+
+    /// Notes how the texts are written that a patch brought.
+    pub(crate) fn note_quotes(&mut self, (new, met): (Vec<Quoted>, Vec<Quoted>)) {
+        let value = &self.value;
+        self.quoted.extend(new);
+        self.bare.extend(met);
+        for texts in [&mut self.quoted, &mut self.bare] {
+            texts.retain(|text| text.of(value).is_some_and(Value::is_string));
+        }
+    }
+}
+
+/// The texts of a patch that are in quotes; the text begins on `first` of its file.
 pub(crate) fn quoted_texts(text: &str, first: usize) -> Vec<Quoted> {
     let mut quoted = Vec::new();
     if text.contains(['"', '\'', '|', '>'])
@@ -174,10 +235,10 @@ fn collect_quoted<'n>(
                 path.pop();
             }
         }
-        Content::Scalar(Value::String(text)) if !needs_quotes(text, yaml::is_old_boolean) => {
+        Content::Scalar(Value::String(text)) => {
             if file.is_quoted(node) {
                 let path = path.iter().map(|part| (*part).to_owned()).collect();
-                quoted.push(Quoted { line, path });
+                quoted.push(Quoted { line, path, needed: needs_quotes(text, yaml::is_old_boolean) });
             }
         }
         Content::List(_) | Content::Scalar(_) => {}
@@ -185,7 +246,7 @@ fn collect_quoted<'n>(
 }
 
 /// Whether a text is in quotes where nothing is known of how it was written.
-fn needs_quotes(text: &str, unread: fn(&str) -> bool) -> bool {
+pub(crate) fn needs_quotes(text: &str, unread: fn(&str) -> bool) -> bool {
     // What would not be a text without quotes has them, and so have lines.
     !text.is_empty() && (text.contains('\n') || !text::plain(text).is_string() || unread(text))
 }
@@ -263,10 +324,9 @@ fn mark_conflicts<'p>(
         }
         (Value::String(text), change) => {
             let quoted = match document {
+                _ if marks.quoted.iter().any(|quoted| quoted.path == *path) => true,
                 Some((node, file)) => text.contains('\n') || file.is_quoted(node),
-                None => {
-                    needs_quotes(text, marks.unread) || marks.quoted.iter().any(|quoted| quoted.path == *path)
-                }
+                None => needs_quotes(text, marks.unread),
             };
             if quoted && is_no_text(change, marks.written) && !text.starts_with(QUOTED) {
                 text.insert_str(0, QUOTED);

@@ -46,7 +46,7 @@ pub(crate) fn set(resources: &mut ResMap, change: &NamespaceChange, place: &Plac
             continue;
         }
         resource.remember();
-        if let Err(message) = set_one(resource, change, &mut selected) {
+        if let Err(message) = resource.check_names().and_then(|()| set_one(resource, change, &mut selected)) {
             errors.push(complain(place, resource, message));
         }
     }

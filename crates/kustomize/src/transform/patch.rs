@@ -12,7 +12,7 @@ use crate::provenance::PatchLines;
 use crate::resmap::ResMap;
 use crate::resource::{Resource, Text};
 use crate::shared::Written;
-use crate::spelled::{self, Quoted};
+use crate::spelled::{self, Brought, Quoted};
 use crate::steps::Context;
 use trueup_model::Value;
 use trueup_model::yaml::{self, Document, Reading};
@@ -40,7 +40,7 @@ pub(crate) struct Patch {
     content: Content,
     /// Values of a strategic merge that are written otherwise than they print.
     written: Vec<(Value, String)>,
-    /// Texts of a strategic merge in quotes that they do not need.
+    /// Texts of a strategic merge in quotes.
     quoted: Vec<Quoted>,
     target: Option<Matcher>,
     via: Via,
@@ -213,11 +213,8 @@ impl Patch {
             &[]
         };
         let prepared = (!anew.is_empty()).then(|| as_kustomize_copies(&patch.value, anew));
-        let quoted: Vec<&Quoted> = self
-            .quoted
-            .iter()
-            .filter(|text| text.is_of(patch.origin.line) && !anew.iter().any(|field| text.is_in_metadata(field)))
-            .collect();
+        let text = prepared.as_ref().unwrap_or(&patch.value);
+        let brought = Brought::new(&self.quoted, patch.origin.line, anew, text);
         let mut goes = false;
         for position in positions {
             let mut value = prepared.as_ref().unwrap_or(&patch.value).clone();
@@ -225,12 +222,9 @@ impl Patch {
                 fields.insert("apiVersion".to_owned(), Value::from(resources.get(*position).api_version()));
             }
             let merged = resources.change(*position, |resource| {
-                let new: Vec<&Quoted> =
-                    quoted.iter().copied().filter(|text| text.of(&resource.value).is_none_or(Value::is_null)).collect();
+                let quotes = brought.parted(&resource.value);
                 let outcome = self.merge_one(resource, &value, context);
-                resource.quoted.extend(new.into_iter().cloned());
-                let value = &resource.value;
-                resource.quoted.retain(|text| text.of(value).is_some_and(Value::is_string));
+                resource.note_quotes(quotes);
                 outcome
             });
             match merged {
@@ -267,6 +261,7 @@ impl Patch {
             resource.remember();
         }
         resource.quote_made();
+        resource.quote_bare();
         let bare = context.spellings.mark_bare(resource);
         let quoted = context.spellings.mark_quoted(resource, patch, &self.written);
         let merge = Merge { schema: context.schema(), bare, written: &self.written };
@@ -291,6 +286,7 @@ impl Patch {
             resource.set_namespace(&namespace);
         }
         resource.untype();
+        resource.check_names()?;
         Ok(Outcome::Stays)
     }
 
@@ -307,9 +303,10 @@ impl Patch {
                 resource.text = Text::Json;
                 resource.made.clear();
                 resource.quoted.clear();
+                resource.bare.clear();
                 resource.write_identity_as_text();
                 resource.shared.clear();
-                Ok::<(), String>(())
+                resource.check_names()
             });
             if let Err(message) = result {
                 errors.push(complain(&self.place, resources.get(position), self.named(message)));

@@ -377,7 +377,15 @@ fn set_inside_text(object: &mut Value, path: &[String], value: &Carried, options
     let (outer, inner) = path.split_at(inner);
     let Ok(Some(Value::String(text))) = lookup(object, outer) else { return false };
     let edited = structured::edit(text, &mut |document| {
-        let mut set = |field: &mut Value, made: bool| set_field(field, made, value, options);
+        let mut set = |field: &mut Value, made: bool| {
+            let misfit = structured::tagged(field, &value.text()).filter(|_| {
+                options.delimiter.is_empty() && !made && !text.trim_start().starts_with(['{', '['])
+            });
+            set_field(field, made, value, options).or_else(|error| {
+                *field = misfit.ok_or(error)?;
+                Ok(())
+            })
+        };
         visit(document, inner, value.create(options), &mut set)
     });
     let Some(edited) = edited else { return false };
@@ -425,7 +433,8 @@ fn set_field(field: &mut Value, made: bool, value: &Carried, options: &FieldOpti
         },
         Value::Null | Value::Bool(_) | Value::Number(_) => {
             let new = text::plain(&text);
-            if std::mem::discriminant(&new) != std::mem::discriminant(field) {
+            let cut = field.is_i64() && new.is_f64();
+            if cut || std::mem::discriminant(&new) != std::mem::discriminant(field) {
                 return Err(format!(
                     "{} cannot take the place of {}",
                     text::kind_of(&new),
