@@ -9,12 +9,12 @@ use crate::fields::node_of;
 use crate::generate;
 use crate::kustomization::{Kind, Kustomization};
 use crate::load::{FILE_NAMES, Folder, Found, Located, Reach, documents};
-use crate::schema_choice::SchemaChoice;
 use crate::model::{MapGenerator, Variable};
 use crate::order;
 use crate::provenance::{self, PatchLines, Recorder};
 use crate::resmap::ResMap;
 use crate::resource::{Behavior, Resource};
+use crate::schema_choice::SchemaChoice;
 use crate::spelled::Spellings;
 use crate::steps::{By, Context, Step};
 use crate::trace::{self, TraceNote, Wanted, Whereabouts};
@@ -439,7 +439,10 @@ impl Build {
             ([position], Behavior::Merge | Behavior::Replace) => {
                 match generate::absorb(resources.get(*position), resource, spellings) {
                     Ok(merged) if merged.id() != resources.get(*position).id() => {
-                        fail(format!("the one to merge with or replace is {} by now", resources.get(*position).id()));
+                        fail(format!(
+                            "the one to merge with or replace is {} by now",
+                            resources.get(*position).id()
+                        ));
                     }
                     Ok(mut merged) => {
                         provenance::absorbed(resources.get(*position), &mut merged);

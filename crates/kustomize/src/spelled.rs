@@ -182,8 +182,7 @@ impl<'q> Brought<'q> {
     /// Those for which there is nothing yet; they keep their quotes. The others take the quotes of what they meet.
     pub(crate) fn parted(&self, value: &Value) -> (Vec<Quoted>, Vec<Quoted>) {
         let all = self.0.iter().map(|text| Quoted::clone(text));
-        let (new, met): (Vec<_>, Vec<_>) =
-            all.partition(|text| text.of(value).is_none_or(Value::is_null));
+        let (new, met): (Vec<_>, Vec<_>) = all.partition(|text| text.of(value).is_none_or(Value::is_null));
         (new, met.into_iter().filter(|text| text.needed).collect())
     }
 }

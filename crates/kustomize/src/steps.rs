@@ -98,7 +98,9 @@ impl Step {
             Work::Entries { entries, fields } => {
                 metadata::add_entries(resources, entries, fields, place, errors);
             }
-            Work::Replicas { counts, fields } => replicas::set(resources, counts, fields, context.spellings, place, errors),
+            Work::Replicas { counts, fields } => {
+                replicas::set(resources, counts, fields, context.spellings, place, errors)
+            }
             Work::Images { images, fields } => images::change(resources, images, fields, place, errors),
             Work::Replacements(replacements) => {
                 replacement::replace(resources, replacements, context.spellings, place, errors);

@@ -52,7 +52,9 @@ impl Was {
     fn of(old: Option<&Value>) -> Self {
         match old {
             None => Self::Missing,
-            Some(Value::String(text)) if text.is_empty() || spelled::needs_quotes(text, yaml::is_old_boolean) => {
+            Some(Value::String(text))
+                if text.is_empty() || spelled::needs_quotes(text, yaml::is_old_boolean) =>
+            {
                 Self::Quoted
             }
             Some(_) => Self::Plain,

@@ -246,7 +246,11 @@ impl Patch {
         }
         // Who has a target, or several patches, puts the list of resources together anew.
         if several && let Some(id) = resources.doubled() {
-            errors.push(Error::new(&self.place, self.field.as_str(), format!("two resources are called {id} then")));
+            errors.push(Error::new(
+                &self.place,
+                self.field.as_str(),
+                format!("two resources are called {id} then"),
+            ));
         }
     }
 

@@ -300,9 +300,11 @@ impl<'t> Target<'t> {
             for path in &self.paths {
                 resources
                     .change(position, |resource| {
+                        let was_scalar = lookup(&resource.value, path)
+                            .is_ok_and(|old| old.is_some_and(|old| !old.is_object() && !old.is_array()));
                         live.write(resource, path, self.options)?;
                         resource.write_identity_as_text();
-                        let scalar = live.value.is_scalar();
+                        let scalar = was_scalar || live.value.is_scalar();
                         resource.settle_shared(if scalar { Written::InPlace } else { Written::Anew });
                         live.refresh(resource, position, path);
                         Ok(())
@@ -378,9 +380,8 @@ fn set_inside_text(object: &mut Value, path: &[String], value: &Carried, options
     let Ok(Some(Value::String(text))) = lookup(object, outer) else { return false };
     let edited = structured::edit(text, &mut |document| {
         let mut set = |field: &mut Value, made: bool| {
-            let misfit = structured::tagged(field, &value.text()).filter(|_| {
-                options.delimiter.is_empty() && !made && !text.trim_start().starts_with(['{', '['])
-            });
+            let misfit = structured::tagged(field, &new_text(field, value, options))
+                .filter(|_| !made && !text.trim_start().starts_with(['{', '[']));
             set_field(field, made, value, options).or_else(|error| {
                 *field = misfit.ok_or(error)?;
                 Ok(())
@@ -408,15 +409,10 @@ fn set_inside_text(object: &mut Value, path: &[String], value: &Carried, options
 fn set_field(field: &mut Value, made: bool, value: &Carried, options: &FieldOptions) -> Result<(), String> {
     let is_scalar = !field.is_object() && !field.is_array();
     // A null that is written keeps its type as every other value does, so that nothing can take its place.
-    let text = if options.delimiter.is_empty() {
-        value.text()
-    } else {
-        if !is_scalar {
-            return Err("a delimiter cuts texts only, not lists or mappings".to_owned());
-        }
-        let old = if field.is_null() { String::new() } else { text::or_empty(Some(field)).into_owned() };
-        spliced(&old, &value.text(), options)
-    };
+    if !options.delimiter.is_empty() && !is_scalar {
+        return Err("a delimiter cuts texts only, not lists or mappings".to_owned());
+    }
+    let text = new_text(field, value, options);
     if !is_scalar || (made && !value.is_scalar()) {
         *field = match value {
             Carried::Value(value) if options.delimiter.is_empty() => value.clone(),
@@ -447,6 +443,14 @@ fn set_field(field: &mut Value, made: bool, value: &Carried, options: &FieldOpti
     };
     *field = new;
     Ok(())
+}
+
+/// The text that a field has afterwards.
+fn new_text(field: &Value, value: &Carried, options: &FieldOptions) -> String {
+    if options.delimiter.is_empty() {
+        return value.text();
+    }
+    spliced(&text::or_empty(Some(field)), &value.text(), options)
 }
 
 /// The old text with the part at the index replaced; before or behind it where the index is outside.

@@ -23,7 +23,8 @@ fn write(
     count: &Value,
     spellings: &Spellings<'_>,
 ) -> Result<(), String> {
-    let as_patch = spec.steps.iter().rev().fold(count.clone(), |value, step| json!({ step.field.as_str(): value }));
+    let as_patch =
+        spec.steps.iter().rev().fold(count.clone(), |value, step| json!({ step.field.as_str(): value }));
     let marked = spellings.mark_quoted(resource, &as_patch, &[]);
     let mut set = |value: &mut Value| {
         if value.is_object() || value.is_array() {

@@ -12,6 +12,7 @@ mod grow;
 mod oracle;
 mod prune;
 mod shrink;
+mod texts;
 
 use case::{Case, Files, ROOT};
 use grow::Numbers;
@@ -241,54 +242,4 @@ fn the_recorded_cases_say_what_kustomize_says() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-}
-
-/// Keys are left out that are known to be read in another way: a comment behind a key (`x # c: 1`, one word to
-/// Kubernetes, refused here), and `+1` beside `'1'` (two keys to Kubernetes, one here).
-fn key(numbers: &mut Numbers) -> &'static str {
-    let word = numbers.pick(grow::words::FLAT_WORDS);
-    if ["x # comment", "+1", "1", "'1'"].contains(&word) { "key" } else { word }
-}
-
-/// Texts of one to three entries, words in every spelling.
-fn yaml_text(numbers: &mut Numbers) -> String {
-    let entries = 1 + numbers.below(3);
-    (0..entries)
-        .map(|index| match numbers.below(5) {
-            0 => format!(
-                "k{index}:\n- {}\n- a: {}\n",
-                numbers.pick(grow::words::FLAT_WORDS),
-                numbers.pick(grow::words::FLAT_WORDS)
-            ),
-            1 => format!("{}: {index}\n", key(numbers)),
-            2 => format!("k{index}: &a {}\nl{index}: *a\n", numbers.pick(grow::words::FLAT_WORDS)),
-            3 => format!("k{index}: {{x: 1, <<: {{x: 2, y: {}}}}}\n", numbers.pick(grow::words::FLAT_WORDS)),
-            _ => format!("k{index}: {}\n", numbers.pick(grow::words::FLAT_WORDS)),
-        })
-        .collect()
-}
-
-#[test]
-fn random_yaml_is_read_or_refused_as_kubernetes_does() {
-    let mut oracle = Oracle::start();
-    let mut different = Vec::new();
-    for seed in 0..number("TRUEUP_FUZZ_TEXTS", 3000) {
-        let text = yaml_text(&mut Numbers::new(seed));
-        let ours = yaml::documents(&text).map(|documents| documents.into_iter().next().map(|one| one.value));
-        let theirs = oracle.read_yaml(&text);
-        let same = match (&ours, &theirs) {
-            (Ok(ours), Ok(theirs)) => ours.as_ref().unwrap_or(&Value::Null) == theirs,
-            (Err(_), Err(_)) => true,
-            (Ok(_), Err(_)) | (Err(_), Ok(_)) => false,
-        };
-        if !same {
-            different.push(format!("{text:?}\n  kubernetes {theirs:?}\n  ours {ours:?}"));
-        }
-    }
-    assert!(
-        different.is_empty(),
-        "{} differ:\n{}",
-        different.len(),
-        different[..different.len().min(12)].join("\n")
-    );
 }
