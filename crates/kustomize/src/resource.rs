@@ -61,6 +61,8 @@ pub(crate) enum Name {
     /// It is as it was read: in quotes where it would not be a text without them.
     #[default]
     Read,
+    /// It is in quotes, whatever it says.
+    Quoted,
     /// It has no quotes, and is a text until it is set anew.
     Text,
     /// It has neither quotes nor a type.
@@ -142,7 +144,11 @@ impl Resource {
     /// Whether the name is in quotes: what would not be a text without them has them.
     pub(crate) fn has_quoted_name(&self) -> bool {
         let name = self.name();
-        self.untyped.name == Name::Read && !name.is_empty() && !text::plain(name).is_string()
+        match self.untyped.name {
+            Name::Read => !name.is_empty() && !text::plain(name).is_string(),
+            Name::Quoted => true,
+            Name::Text | Name::Untyped => false,
+        }
     }
 
     /// Name and namespace were set as words without a type; quotes that were there stay.

@@ -64,6 +64,16 @@ impl<'t> Spellings<'t> {
             .then_some(written)
     }
 
+    /// Whether the name of the resource is in quotes in its file.
+    pub(crate) fn has_quoted_name(&self, resource: &Resource) -> bool {
+        let is_quoted = |file: &File| {
+            let name = file.document(resource)?.get("metadata")?.get("name")?;
+            Some(file.is_quoted(name))
+        };
+        resource.text == Text::File
+            && self.file(&resource.origin.path).is_some_and(|file| is_quoted(&file) == Some(true))
+    }
+
     /// Marks the fields of the resource that nothing is written for; true when there are any.
     pub(crate) fn mark_bare(&self, resource: &mut Resource) -> bool {
         if resource.text != Text::File || !has_null(&resource.value) {

@@ -65,10 +65,39 @@ fn as_yaml(text: &str, node: &Node, after: &Value) -> Option<String> {
         // From the end, so that earlier positions hold.
         edits.sort_by_key(|(line, column, ..)| std::cmp::Reverse((*line, *column)));
         if edits.iter().all(|(line, column, old, new)| replace_scalar(&mut lines, *line, *column, old, new)) {
+            if !text.contains(['|', '>']) {
+                lines.iter_mut().for_each(|line| close_up_comment(line));
+            }
             return Some(lines.join("\n").trim().to_owned());
         }
     }
     (!holds_tagged(after)).then(|| yaml::to_yaml(after).trim().to_owned())
+}
+
+/// One space before a comment, as a printer has it.
+fn close_up_comment(line: &mut String) {
+    let mut quote = None;
+    let mut before = ' ';
+    let mut comment = None;
+    for (at, c) in line.char_indices() {
+        match quote {
+            Some(open) if c == open => quote = None,
+            Some(_) => {}
+            None if c == '#' && before == ' ' => {
+                comment = Some(at);
+                break;
+            }
+            None if matches!(c, '"' | '\'') && matches!(before, ' ' | '[' | '{' | ',') => quote = Some(c),
+            None => {}
+        }
+        before = c;
+    }
+    if let Some(at) = comment {
+        let content = line[..at].trim_end().len();
+        if content > 0 {
+            line.replace_range(content..at, " ");
+        }
+    }
 }
 
 fn holds_tagged(value: &Value) -> bool {

@@ -70,7 +70,9 @@ pub(crate) fn add_affix(
             if let Err(message) = visit(&mut resource.value, spec, Make::Scalar, &mut set) {
                 errors.push(complain(place, resource, message));
             } else if spec.path == "metadata/name" {
-                resource.untyped.name = if quoted { Name::Read } else { Name::Untyped };
+                if !quoted {
+                    resource.untyped.name = Name::Untyped;
+                }
             } else {
                 resource.settle_shared(Written::InPlace);
             }

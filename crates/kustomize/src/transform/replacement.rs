@@ -38,8 +38,8 @@ pub(crate) fn replace(
             }
         };
         for target in &replacement.targets {
-            if let Err(error) =
-                Target::new(target, place).and_then(|target| target.write(resources, &mut value, place))
+            if let Err(error) = Target::new(target, place)
+                .and_then(|target| target.write(resources, &mut value, spellings, place))
             {
                 errors.push(error);
             }
@@ -80,15 +80,21 @@ impl Live<'_> {
 }
 
 impl Live<'_> {
-    fn write(&self, resource: &mut Resource, path: &[String], options: &FieldOptions) -> Result<(), String> {
+    fn write(
+        &self,
+        resource: &mut Resource,
+        path: &[String],
+        options: &FieldOptions,
+        spellings: &Spellings<'_>,
+    ) -> Result<(), String> {
         let named = path == ["metadata", "name"];
-        let untyped = resource.untyped.name == Name::Untyped && named;
+        let untyped = resource.untyped.name == Name::Untyped && named && !spellings.has_quoted_name(resource);
         let before = lookup(&resource.value, path);
         let is_new = matches!(before, Ok(None));
         let before = text::or_empty(before.ok().flatten()).into_owned();
         let plain_name = text::plain(resource.name()).is_string();
         set_path(&mut resource.value, path, &self.value, options, untyped)?;
-        if named && !untyped && plain_name {
+        if named && !untyped && plain_name && resource.untyped.name != Name::Quoted {
             resource.untyped.name = Name::Text;
         }
         if !self.value.is_scalar() {
@@ -289,7 +295,13 @@ impl<'t> Target<'t> {
         })
     }
 
-    fn write(&self, resources: &mut ResMap, live: &mut Live<'_>, place: &Place) -> Result<(), Error> {
+    fn write(
+        &self,
+        resources: &mut ResMap,
+        live: &mut Live<'_>,
+        spellings: &Spellings<'_>,
+        place: &Place,
+    ) -> Result<(), Error> {
         let plain = !self.name.is_empty()
             && self.name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
         let candidates = if plain { resources.with_name(self.name) } else { (0..resources.len()).collect() };
@@ -302,7 +314,7 @@ impl<'t> Target<'t> {
                     .change(position, |resource| {
                         let was_scalar = lookup(&resource.value, path)
                             .is_ok_and(|old| old.is_some_and(|old| !old.is_object() && !old.is_array()));
-                        live.write(resource, path, self.options)?;
+                        live.write(resource, path, self.options, spellings)?;
                         resource.write_identity_as_text();
                         let scalar = was_scalar || live.value.is_scalar();
                         resource.settle_shared(if scalar { Written::InPlace } else { Written::Anew });

@@ -53,6 +53,15 @@ enum Verdict {
     Differ,
 }
 
+impl Verdict {
+    fn differs(self) -> bool {
+        match self {
+            Self::BothRefuse | Self::EqualBytes | Self::EqualValues => false,
+            Self::OnlyWeRefuse | Self::OnlyTheyRefuse | Self::Differ => true,
+        }
+    }
+}
+
 fn ours(files: &Files) -> Result<String, String> {
     let tree: MemoryTree = files.iter().collect();
     let manifests = build(&tree, ROOT, &Options::default()).map_err(|errors| errors.to_string())?;
@@ -149,36 +158,28 @@ impl Comparison {
 
     /// Compares a tree and, where it is refused, what is left of it without what makes it so. Gives a tree that differs.
     fn tree(&mut self, files: Files) -> Option<(Verdict, Files)> {
-        let mut last = self.compare(&files);
-        if last == Verdict::BothRefuse {
-            let mut different = None;
-            let pruned = prune::prune(&files, &mut |files| {
-                if different.is_some() {
-                    return false;
+        let mut found = self.compare(&files);
+        if found == Verdict::BothRefuse {
+            let pruned = prune::prune(&files, &mut |files| ours(files).is_ok());
+            for refused in pruned.refused {
+                match self.compare(&refused) {
+                    Verdict::BothRefuse => {}
+                    other => return Some((other, refused)),
                 }
-                let found = self.compare(files);
-                match found {
-                    Verdict::EqualBytes | Verdict::EqualValues => {
-                        last = found;
-                        true
-                    }
-                    Verdict::BothRefuse => false,
-                    Verdict::OnlyWeRefuse | Verdict::OnlyTheyRefuse | Verdict::Differ => {
-                        different = Some((found, files.clone()));
-                        false
-                    }
-                }
-            });
-            if different.is_some() {
-                return different;
             }
-            self.counts.pruned += u64::from(pruned.is_some());
+            if let Some(taken) = pruned.taken {
+                self.counts.pruned += 1;
+                found = self.compare(&taken);
+                if found.differs() {
+                    return Some((found, taken));
+                }
+            }
         }
-        match last {
+        match found {
             Verdict::BothRefuse => self.counts.refused += 1,
             Verdict::EqualBytes => self.counts.bytes += 1,
             Verdict::EqualValues => self.counts.values += 1,
-            Verdict::OnlyWeRefuse | Verdict::OnlyTheyRefuse | Verdict::Differ => return Some((last, files)),
+            Verdict::OnlyWeRefuse | Verdict::OnlyTheyRefuse | Verdict::Differ => return Some((found, files)),
         }
         None
     }
