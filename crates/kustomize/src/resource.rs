@@ -42,6 +42,8 @@ pub(crate) enum Text {
     File,
     /// JSON, as after a JSON patch.
     Json,
+    /// JSON that is kept as it is, as the items of a list: all texts are in quotes.
+    Items,
     /// None: a generator made them.
     None,
 }
@@ -61,8 +63,6 @@ pub(crate) enum Name {
     /// It is as it was read: in quotes where it would not be a text without them.
     #[default]
     Read,
-    /// It is in quotes, whatever it says.
-    Quoted,
     /// It has no quotes, and is a text until it is set anew.
     Text,
     /// It has neither quotes nor a type.
@@ -145,8 +145,8 @@ impl Resource {
     pub(crate) fn has_quoted_name(&self) -> bool {
         let name = self.name();
         match self.untyped.name {
+            Name::Read if self.text == Text::Items => true,
             Name::Read => !name.is_empty() && !text::plain(name).is_string(),
-            Name::Quoted => true,
             Name::Text | Name::Untyped => false,
         }
     }

@@ -98,6 +98,7 @@ impl<'t> Spellings<'t> {
         let document = file.as_ref().and_then(|file| Some((file.document(resource)?, &**file)));
         let unread = match resource.text {
             Text::Json => |text: &str| yaml::to_yaml(&Value::from(text)).starts_with(['"', '\'', '|']),
+            Text::Items => |_: &str| true,
             // A label that a transformer made stands in no file either.
             Text::File | Text::None => yaml::is_old_boolean,
         };
@@ -257,7 +258,7 @@ fn collect_quoted<'n>(
 /// Whether a text is in quotes where nothing is known of how it was written.
 pub(crate) fn needs_quotes(text: &str, unread: fn(&str) -> bool) -> bool {
     // What would not be a text without quotes has them, and so have lines.
-    !text.is_empty() && (text.contains('\n') || !text::plain(text).is_string() || unread(text))
+    unread(text) || (!text.is_empty() && (text.contains('\n') || !text::plain(text).is_string()))
 }
 
 fn collect_odd(node: &Node, file: &File, odd: &mut Vec<(Value, String)>) {

@@ -1,7 +1,7 @@
 //! The resources in a text: its documents, with the items of `List` kinds taken out.
 
 use crate::error::{Error, Place};
-use crate::resource::{Name, Resource, Text};
+use crate::resource::{Resource, Text};
 use crate::text;
 use std::collections::VecDeque;
 use trueup_model::yaml::{self, Dates, Document, Doubled, Keys, Reading, Words};
@@ -54,14 +54,11 @@ pub(crate) fn resources_of(documents: Vec<Document>, at: &Place) -> Result<Vec<R
         let kind = text::or_empty(value.get("kind"));
         let is_list = kind.ends_with("List");
         // Items go through JSON, but for those of a plain List.
-        let items_read = if kind == "List" { read } else { Text::Json };
+        let items_read = if kind == "List" { read } else { Text::Items };
         match value.get_mut("items").filter(|_| is_list).map(Value::take) {
             None => {
                 let mut resource = Resource::new(value, Origin { path: at.file, line: at.line });
                 resource.text = read;
-                if read == Text::Json && resource.untyped.name == Name::Read {
-                    resource.untyped.name = Name::Quoted;
-                }
                 resources.push(resource);
             }
             Some(Value::Null) => {}

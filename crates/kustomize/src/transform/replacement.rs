@@ -10,7 +10,7 @@ use crate::id;
 use crate::model::{FieldOptions, Replacement, ReplacementSource, ReplacementTarget, Selector};
 use crate::path::{list_key, split_fields};
 use crate::resmap::ResMap;
-use crate::resource::{Name, Resource};
+use crate::resource::{Name, Resource, Text};
 use crate::shared::Written;
 use crate::spelled::Spellings;
 use crate::structured;
@@ -94,7 +94,7 @@ impl Live<'_> {
         let before = text::or_empty(before.ok().flatten()).into_owned();
         let plain_name = text::plain(resource.name()).is_string();
         set_path(&mut resource.value, path, &self.value, options, untyped)?;
-        if named && !untyped && plain_name && resource.untyped.name != Name::Quoted {
+        if named && !untyped && plain_name && resource.text != Text::Items {
             resource.untyped.name = Name::Text;
         }
         if !self.value.is_scalar() {

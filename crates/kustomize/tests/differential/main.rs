@@ -162,9 +162,10 @@ impl Comparison {
         if found == Verdict::BothRefuse {
             let pruned = prune::prune(&files, &mut |files| ours(files).is_ok());
             for refused in pruned.refused {
-                match self.compare(&refused) {
-                    Verdict::BothRefuse => {}
-                    other => return Some((other, refused)),
+                // What another part was needed for may be taken once that is there.
+                let found = self.compare(&refused);
+                if found.differs() {
+                    return Some((found, refused));
                 }
             }
             if let Some(taken) = pruned.taken {

@@ -14,7 +14,7 @@ const BASIC: &[&str] = &["apiVersion", "kind", "resources", "bases", "components
 pub(crate) struct Pruned {
     /// The largest tree that was taken, if any was.
     pub(crate) taken: Option<Files>,
-    /// Trees that are refused: that one with each of the parts that it lacks, or the bare one.
+    /// Trees that were refused: that one with each of the parts that it lacks, or the bare one.
     pub(crate) refused: Vec<Files>,
 }
 
