@@ -9,12 +9,12 @@ use crate::fields::node_of;
 use crate::generate;
 use crate::kustomization::{Kind, Kustomization};
 use crate::load::{FILE_NAMES, Folder, Found, Located, Reach, documents};
-use crate::merge::schema::{BUILTIN_VERSION, Schema};
 use crate::model::{MapGenerator, Variable};
 use crate::order;
 use crate::provenance::{self, PatchLines, Recorder};
 use crate::resmap::ResMap;
 use crate::resource::{Behavior, Resource};
+use crate::schema_choice::SchemaChoice;
 use crate::spelled::Spellings;
 use crate::steps::{By, Context, Step};
 use crate::trace::{self, TraceNote, Wanted, Whereabouts};
@@ -65,15 +65,6 @@ impl Target<'_> {
     fn file_name(&self) -> &str {
         self.kustomization.file.rsplit('/').next().unwrap_or_default()
     }
-}
-
-/// The schema of strategic merges; the first kustomization that names one decides.
-#[derive(Default)]
-pub(crate) struct SchemaChoice {
-    chosen: bool,
-    /// The compiled schema was needed before another one was named.
-    builtin_used: bool,
-    schema: Arc<Schema>,
 }
 
 /// The state of one build.
@@ -154,16 +145,10 @@ fn resources(
 }
 
 impl Build {
-    /// The compiled schema, or the one that a kustomization names.
-    pub(crate) fn schema(&mut self) -> Arc<Schema> {
-        self.schema.builtin_used |= !self.schema.chosen;
-        if self.schema.chosen { Arc::clone(&self.schema.schema) } else { shared_builtin() }
-    }
-
     fn run(&mut self, folder: &Folder<'_>, options: Options) -> Option<ResMap> {
         let file = folder.kustomization().map_err(|error| self.errors.push(error)).ok()?;
         let kustomization = self.read(&file)?;
-        self.choose_schema(folder, &kustomization);
+        self.schema.choose(folder, &kustomization, &mut self.errors);
         let wanted = self.wanted(&kustomization);
         let note = (!kustomization.build_metadata.is_empty()).then(Whereabouts::default);
         let target = Target { folder, kustomization, note };
@@ -213,7 +198,7 @@ impl Build {
         self.settle(all);
         self.drop_local(&mut all.resources);
         let kustomization = &target.kustomization;
-        if let Some(id) = order::doubled(&all.resources) {
+        if let Some(id) = all.resources.doubled() {
             let message = format!("two resources are called {id} in the end: give one another name");
             self.errors.push(Error::new(&kustomization.place("resources"), "", message));
         }
@@ -263,12 +248,9 @@ impl Build {
     /// Takes away what is marked as configuration of the build itself.
     fn drop_local(&mut self, resources: &mut ResMap) {
         for resource in resources.contents_mut() {
-            let named = resource.previous.iter().filter(|was| !was.name.is_empty()).count();
-            let nameless = (named > 0 && named < resource.previous.len())
-                .then(|| "had no name when another one was given to it".to_owned());
             let checked = documents::check(&resource.value)
                 .and_then(|()| bounds::check_depth(bounds::depth(&resource.value)));
-            if let Some(message) = checked.err().or(nameless) {
+            if let Err(message) = checked.and_then(|()| resource.check_names()) {
                 let place = Place::new(resource.origin.path.clone(), resource.origin.line);
                 self.errors.push(Error::new(&place, resource.original_id().to_string(), message));
             }
@@ -309,11 +291,14 @@ impl Build {
     }
 
     fn run_step(&mut self, step: &Step, resources: &mut ResMap, spellings: &Spellings<'_>) {
-        let schema = if step.needs_schema() { self.schema() } else { Arc::clone(&self.schema.schema) };
-        let context = Context { schema: &schema, spellings };
+        let schema = self.schema.current();
+        let context = Context::new(&schema, spellings);
         match &self.provenance {
             None => step.run(resources, &context, &mut self.errors),
             Some(recorder) => recorder.run(step, resources, &context, &mut self.errors),
+        }
+        if context.has_merged() {
+            self.schema.was_used();
         }
         step.leave_notes(resources);
     }
@@ -354,9 +339,10 @@ impl Build {
     /// Validators must leave everything as it is.
     fn validate(&mut self, validators: &[Step], into: &mut Accumulator, spellings: &Spellings<'_>) {
         for validator in validators {
-            let before: Vec<Value> = into.resources.iter().map(|resource| Value::clone(&resource.value)).collect();
-            let schema = Arc::clone(&self.schema.schema);
-            validator.run(&mut into.resources, &Context { schema: &schema, spellings }, &mut self.errors);
+            let before: Vec<Value> =
+                into.resources.iter().map(|resource| Value::clone(&resource.value)).collect();
+            let schema = self.schema.current();
+            validator.run(&mut into.resources, &Context::new(&schema, spellings), &mut self.errors);
             let same = before.len() == into.resources.len()
                 && before.iter().zip(into.resources.iter()).all(|(before, after)| *before == after.value);
             if !same {
@@ -453,6 +439,12 @@ impl Build {
             ([], Behavior::Unspecified | Behavior::Create) => self.append(resources, resource),
             ([position], Behavior::Merge | Behavior::Replace) => {
                 match generate::absorb(resources.get(*position), resource, spellings) {
+                    Ok(merged) if merged.id() != resources.get(*position).id() => {
+                        fail(format!(
+                            "the one to merge with or replace is {} by now",
+                            resources.get(*position).id()
+                        ));
+                    }
                     Ok(mut merged) => {
                         provenance::absorbed(resources.get(*position), &mut merged);
                         resources.replace(*position, merged);
@@ -522,7 +514,7 @@ impl Build {
         let note = target.file_note(written);
         for mut resource in resources {
             resource.source.clone_from(&note);
-            self.schema.builtin_used |= !self.schema.chosen && !is_builtin(&resource);
+            self.schema.is_asked_for(&resource);
             self.append(&mut into.resources, resource);
         }
     }
@@ -648,7 +640,7 @@ impl Build {
         };
         let kustomization = self.read(&file)?;
         let file = file.name;
-        self.choose_schema(&folder, &kustomization);
+        self.schema.choose(&folder, &kustomization, &mut self.errors);
         // A file that is wrong in itself is not judged by what could be read of it.
         if self.errors.len() > known {
             self.look_below(&folder, kustomization);
@@ -668,56 +660,6 @@ impl Build {
     /// Finds what is wrong below a kustomization that is itself wrong.
     fn look_below(&mut self, folder: &Folder<'_>, kustomization: Kustomization) {
         self.accumulate(&mut Accumulator::default(), &Target { folder, kustomization, note: None });
-    }
-
-    fn choose_schema(&mut self, folder: &Folder<'_>, kustomization: &Kustomization) {
-        let place = |text: &Text| Place::new(kustomization.file.clone(), text.line);
-        let read = match &kustomization.openapi_path {
-            None => None,
-            Some(path) => {
-                let read = folder.file(&path.value).and_then(|file| {
-                    let documents =
-                        yaml::documents(&file.text()?).map_err(|error| format!("{}: {error}", file.name))?;
-                    let document = documents.into_iter().next().map(|document| document.value);
-                    document
-                        .filter(Value::is_object)
-                        .ok_or_else(|| format!("{} is no OpenAPI document", file.name))
-                });
-                match read {
-                    Ok(document) => Some((path, document)),
-                    Err(message) => {
-                        self.errors.push(Error::new(&place(path), "openapi.path", message));
-                        return;
-                    }
-                }
-            }
-        };
-        if self.schema.chosen {
-            return;
-        }
-        match (read, &kustomization.openapi_version) {
-            (Some((_, _)), Some(version)) => self.errors.push(Error::new(
-                &place(version),
-                "openapi",
-                "version and path exclude each other; keep one of them",
-            )),
-            (Some((_, document)), None) => {
-                let base = self.schema.builtin_used.then(Schema::builtin);
-                self.schema.schema = Arc::new(Schema::from_openapi(&document, base));
-                self.schema.chosen = true;
-            }
-            (None, Some(version)) if version.value.is_empty() => {}
-            (None, Some(version)) if version.value == BUILTIN_VERSION => {
-                self.schema.schema = shared_builtin();
-                self.schema.chosen = true;
-            }
-            (None, Some(version)) => self.errors.push(Error::new(
-                &place(version),
-                "openapi.version",
-                format!("{:?} is not built in; the only one is {BUILTIN_VERSION}", version.value),
-            )),
-            (None, None) => {}
-        }
     }
 
     /// The configurations of generators, transformers or validators: written inline, in files, in folders.
@@ -762,16 +704,6 @@ const LOCAL: &str = "config.kubernetes.io/local-config";
 
 /// The label of `buildMetadata: [managedByLabel]`; its value names the version whose rules hold.
 const MANAGED_BY: (&str, &str) = ("app.kubernetes.io/managed-by", "kustomize-v5.8.2");
-
-fn shared_builtin() -> Arc<Schema> {
-    use std::sync::OnceLock;
-    static SHARED: OnceLock<Arc<Schema>> = OnceLock::new();
-    Arc::clone(SHARED.get_or_init(|| Arc::new(Schema::builtin().clone())))
-}
-
-fn is_builtin(resource: &Resource) -> bool {
-    Schema::builtin().root(resource.api_version(), resource.kind()).is_some()
-}
 
 fn is_kustomization_file(path: &str) -> bool {
     path.rsplit('/').next().is_some_and(|name| FILE_NAMES.contains(&name))

@@ -32,6 +32,7 @@ mod provenance;
 mod remote;
 mod resmap;
 mod resource;
+mod schema_choice;
 mod scope;
 mod shared;
 mod spelled;

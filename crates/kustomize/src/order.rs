@@ -6,7 +6,6 @@ use crate::model::{LegacyOrder, SortOptions};
 use crate::resmap::ResMap;
 use crate::resource::Resource;
 use std::cmp::Ordering;
-use std::collections::HashMap;
 
 const FIRST: &[&str] = &[
     "Namespace",
@@ -49,19 +48,6 @@ fn position<S: AsRef<str>>(kind: &str, first: &[S], last: &[S]) -> isize {
         (None, Some(index)) => signed(index) - signed(first.len()),
         (None, None) => 0,
     }
-}
-
-/// What is there twice in the end, by the identity that counts.
-pub(crate) fn doubled(resources: &ResMap) -> Option<String> {
-    let mut seen = HashMap::with_capacity(resources.len());
-    for (position, resource) in resources.iter().enumerate() {
-        let id = resource.id();
-        let first = *seen.entry(id.key()).or_insert(position);
-        if first != position && resources.get(first).id() == id {
-            return Some(id.to_string());
-        }
-    }
-    None
 }
 
 /// Puts the resources in the order that `options` ask for.

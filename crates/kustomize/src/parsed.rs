@@ -6,8 +6,8 @@
 use crate::error::Error;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use trueup_model::{ContentId, packed};
 use trueup_model::yaml::Document;
+use trueup_model::{ContentId, packed};
 
 /// The bound of [`Parsed::default`].
 const BUDGET: usize = 8 << 20;

@@ -101,6 +101,8 @@ pub(crate) struct ResMap {
     by_current: Option<Index>,
     by_any: Option<Index>,
     by_name: Option<Index>,
+    /// No two are called the same: that was looked at.
+    distinct: bool,
 }
 
 fn name_key(name: &str) -> u64 {
@@ -127,6 +129,7 @@ impl ResMap {
         self.by_current = None;
         self.by_any = None;
         self.by_name = None;
+        self.distinct = false;
         &mut self.list
     }
 
@@ -191,6 +194,23 @@ impl ResMap {
         }
         self.list.push(resource);
         Ok(())
+    }
+
+    /// What two are called, if there are two.
+    pub(crate) fn doubled(&mut self) -> Option<String> {
+        if self.distinct {
+            return None;
+        }
+        let mut seen = HashMap::with_capacity(self.list.len());
+        for (position, resource) in self.list.iter().enumerate() {
+            let id = resource.id();
+            let first = *seen.entry(id.key()).or_insert(position);
+            if first != position && self.list[first].id() == id {
+                return Some(id.to_string());
+            }
+        }
+        self.distinct = true;
+        None
     }
 
     /// Changes one resource; whether it is still called the same is found out.

@@ -4,6 +4,7 @@
 use crate::id::{self, GvkRef, Id};
 use crate::provenance::Kept;
 use crate::shared::Shared;
+use crate::spelled::Quoted;
 use crate::text;
 use crate::trace::TraceNote;
 use serde_json::Map;
@@ -41,6 +42,8 @@ pub(crate) enum Text {
     File,
     /// JSON, as after a JSON patch.
     Json,
+    /// JSON that is kept as it is, as the items of a list: all texts are in quotes.
+    Items,
     /// None: a generator made them.
     None,
 }
@@ -83,6 +86,10 @@ pub(crate) struct Resource {
     pub(crate) text: Text,
     /// Fields that replacements made, with what was written to them; they have no type yet.
     pub(crate) made: Vec<(Vec<String>, String)>,
+    /// Texts that patches brought in quotes.
+    pub(crate) quoted: Vec<Quoted>,
+    /// Texts that are in quotes no more since a patch put them where none were, until another one comes by.
+    pub(crate) bare: Vec<Quoted>,
     /// Entries that are one in several places.
     pub(crate) shared: Vec<Shared>,
     /// Names of the vars that take their value from here.
@@ -108,6 +115,8 @@ impl Resource {
             untyped: Untyped::default(),
             text: Text::File,
             made: Vec::new(),
+            quoted: Vec::new(),
+            bare: Vec::new(),
             shared: Vec::new(),
             variables: Vec::new(),
             source: None,
@@ -135,7 +144,11 @@ impl Resource {
     /// Whether the name is in quotes: what would not be a text without them has them.
     pub(crate) fn has_quoted_name(&self) -> bool {
         let name = self.name();
-        self.untyped.name == Name::Read && !name.is_empty() && !text::plain(name).is_string()
+        match self.untyped.name {
+            Name::Read if self.text == Text::Items => true,
+            Name::Read => !name.is_empty() && !text::plain(name).is_string(),
+            Name::Text | Name::Untyped => false,
+        }
     }
 
     /// Name and namespace were set as words without a type; quotes that were there stay.
@@ -248,6 +261,18 @@ impl Resource {
         // Most have one or none: a vector that grows by itself begins with four.
         self.previous.reserve_exact(1);
         self.previous.push(was);
+    }
+
+    /// Refuses what had no name when another one was given to it: kustomize cannot tell its identities apart then.
+    ///
+    /// # Errors
+    /// In words.
+    pub(crate) fn check_names(&self) -> Result<(), String> {
+        let named = self.previous.iter().filter(|was| !was.name.is_empty()).count();
+        if named > 0 && named < self.previous.len() {
+            return Err("had no name when another one was given to it".to_owned());
+        }
+        Ok(())
     }
 
     pub(crate) fn object_mut(&mut self) -> Option<&mut Map<String, Value>> {

@@ -4,6 +4,7 @@
 //! be it a patch or a label of an overlay, writes to all of them. Places that had the entry before stand for themselves.
 
 use crate::config::{FieldSpec, Step};
+use crate::merge::strategic::DIRECTIVE;
 use crate::resource::Resource;
 use std::rc::Rc;
 use trueup_model::Value;
@@ -75,6 +76,21 @@ fn at<'v>(value: &'v mut Value, place: &Place) -> Option<&'v mut Value> {
     })
 }
 
+/// Whether the patch replaces the mapping at this place, or one around it.
+fn is_replaced(patch: &Value, place: &Place) -> bool {
+    let mut value = Some(patch);
+    for part in place.iter() {
+        let replaces = value.and_then(|value| value.get(DIRECTIVE)).is_some_and(|word| word == "replace");
+        value = match part {
+            _ if replaces => return true,
+            Part::Field(field) => value.and_then(|value| value.get(&**field)),
+            // Which item of a list is meant, the place does not say.
+            Part::Item(_) => None,
+        };
+    }
+    value.and_then(|value| value.get(DIRECTIVE)).is_some_and(|word| word == "replace")
+}
+
 impl Resource {
     /// From now on the entry is one in all these places.
     pub(crate) fn share(&mut self, key: &str, value: &str, places: Vec<Place>) {
@@ -108,6 +124,14 @@ impl Resource {
                 }
                 shared.value = new;
             }
+            shared.places.len() > 1
+        });
+    }
+
+    /// A patch put its own mappings in the place of some: what stood in those is no more.
+    pub(crate) fn unshare_replaced(&mut self, patch: &Value) {
+        self.shared.retain_mut(|shared| {
+            shared.places.retain(|place| !is_replaced(patch, place));
             shared.places.len() > 1
         });
     }

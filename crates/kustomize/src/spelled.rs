@@ -8,7 +8,9 @@
 use crate::load::Folder;
 use crate::load::documents::RESOURCES;
 use crate::resource::{Resource, Text};
+use crate::shared::Part;
 use crate::text;
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -62,6 +64,16 @@ impl<'t> Spellings<'t> {
             .then_some(written)
     }
 
+    /// Whether the name of the resource is in quotes in its file.
+    pub(crate) fn has_quoted_name(&self, resource: &Resource) -> bool {
+        let is_quoted = |file: &File| {
+            let name = file.document(resource)?.get("metadata")?.get("name")?;
+            Some(file.is_quoted(name))
+        };
+        resource.text == Text::File
+            && self.file(&resource.origin.path).is_some_and(|file| is_quoted(&file) == Some(true))
+    }
+
     /// Marks the fields of the resource that nothing is written for; true when there are any.
     pub(crate) fn mark_bare(&self, resource: &mut Resource) -> bool {
         if resource.text != Text::File || !has_null(&resource.value) {
@@ -86,10 +98,12 @@ impl<'t> Spellings<'t> {
         let document = file.as_ref().and_then(|file| Some((file.document(resource)?, &**file)));
         let unread = match resource.text {
             Text::Json => |text: &str| yaml::to_yaml(&Value::from(text)).starts_with(['"', '\'', '|']),
+            Text::Items => |_: &str| true,
             // A label that a transformer made stands in no file either.
             Text::File | Text::None => yaml::is_old_boolean,
         };
-        mark_conflicts(&mut resource.value, patch, document, &Marks { written, unread });
+        let marks = Marks { quoted: &resource.quoted, written, unread };
+        mark_conflicts(&mut resource.value, patch, document, &marks, &mut Vec::new());
         true
     }
 }
@@ -116,6 +130,135 @@ pub(crate) fn odd_scalars(text: &str) -> Vec<(Value, String)> {
         }
     }
     odd
+}
+
+/// A text in quotes that a patch has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Quoted {
+    /// The line that the patch's document starts on.
+    line: usize,
+    path: Vec<String>,
+    /// It would not be a text without quotes.
+    needed: bool,
+}
+
+impl Quoted {
+    /// A label or annotation that is written anew.
+    fn written_anew(field: &str, key: &str) -> Self {
+        let path = ["metadata", field, key].map(str::to_owned).into();
+        Self { line: 0, path, needed: true }
+    }
+
+    /// An entry of a mapping that has no list above it.
+    pub(crate) fn entry(place: &[Part], key: &str) -> Option<Self> {
+        let fields = place.iter().map(|part| match part {
+            Part::Field(field) => Some(field.to_string()),
+            Part::Item(_) => None,
+        });
+        let path = fields.chain([Some(key.to_owned())]).collect::<Option<_>>()?;
+        Some(Self { line: 0, path, needed: true })
+    }
+
+    fn is_in_metadata(&self, field: &str) -> bool {
+        matches!(self.path.as_slice(), [metadata, name, ..] if metadata == "metadata" && name == field)
+    }
+
+    /// What an object has in its place.
+    fn of<'v>(&self, value: &'v Value) -> Option<&'v Value> {
+        self.path.iter().try_fold(value, |value, part| value.get(part))
+    }
+}
+
+/// The texts in quotes that one object of a patch brings.
+pub(crate) struct Brought<'q>(Vec<Cow<'q, Quoted>>);
+
+impl<'q> Brought<'q> {
+    /// Those of the patch whose document starts on `line`; in the fields `anew` of its metadata all entries are texts.
+    pub(crate) fn new(quoted: &'q [Quoted], line: usize, anew: &[&str], patch: &Value) -> Self {
+        let read = quoted
+            .iter()
+            .filter(|text| text.line == line && !anew.iter().any(|field| text.is_in_metadata(field)));
+        let mut all: Vec<Cow<'_, Quoted>> = read.map(Cow::Borrowed).collect();
+        for field in anew {
+            let entries = patch.get("metadata").and_then(|metadata| metadata.get(field));
+            for (key, entry) in entries.and_then(Value::as_object).into_iter().flatten() {
+                if entry.as_str().is_some_and(|text| needs_quotes(text, yaml::is_old_boolean)) {
+                    all.push(Cow::Owned(Quoted::written_anew(field, key)));
+                }
+            }
+        }
+        Self(all)
+    }
+
+    /// Those for which there is nothing yet; they keep their quotes. The others take the quotes of what they meet.
+    pub(crate) fn parted(&self, value: &Value) -> (Vec<Quoted>, Vec<Quoted>) {
+        let all = self.0.iter().map(|text| Quoted::clone(text));
+        let (new, met): (Vec<_>, Vec<_>) = all.partition(|text| text.of(value).is_none_or(Value::is_null));
+        (new, met.into_iter().filter(|text| text.needed).collect())
+    }
+}
+
+impl Resource {
+    /// A merge that comes by puts quotes around each text that needs them.
+    pub(crate) fn quote_bare(&mut self) {
+        self.quoted.append(&mut self.bare);
+    }
+
+    /// Notes how the texts are written that a patch brought.
+    pub(crate) fn note_quotes(&mut self, (new, met): (Vec<Quoted>, Vec<Quoted>)) {
+        let value = &self.value;
+        self.quoted.extend(new);
+        self.bare.extend(met);
+        for texts in [&mut self.quoted, &mut self.bare] {
+            texts.retain(|text| text.of(value).is_some_and(Value::is_string));
+        }
+    }
+}
+
+/// The texts of a patch that are in quotes; the text begins on `first` of its file.
+pub(crate) fn quoted_texts(text: &str, first: usize) -> Vec<Quoted> {
+    let mut quoted = Vec::new();
+    if text.contains(['"', '\'', '|', '>'])
+        && let Ok(documents) = yaml::parse_as(text, RESOURCES)
+    {
+        let file = File { lines: text.lines().map(str::to_owned).collect(), documents: Vec::new() };
+        for document in &documents {
+            let line = document.at.line + first.saturating_sub(1);
+            collect_quoted(document, &file, line, &mut Vec::new(), &mut quoted);
+        }
+    }
+    quoted
+}
+
+fn collect_quoted<'n>(
+    node: &'n Node,
+    file: &File,
+    line: usize,
+    path: &mut Vec<&'n str>,
+    quoted: &mut Vec<Quoted>,
+) {
+    match &node.content {
+        Content::Map(entries) => {
+            for (key, _, node) in entries {
+                path.push(key);
+                collect_quoted(node, file, line, path, quoted);
+                path.pop();
+            }
+        }
+        Content::Scalar(Value::String(text)) => {
+            if file.is_quoted(node) {
+                let path = path.iter().map(|part| (*part).to_owned()).collect();
+                quoted.push(Quoted { line, path, needed: needs_quotes(text, yaml::is_old_boolean) });
+            }
+        }
+        Content::List(_) | Content::Scalar(_) => {}
+    }
+}
+
+/// Whether a text is in quotes where nothing is known of how it was written.
+pub(crate) fn needs_quotes(text: &str, unread: fn(&str) -> bool) -> bool {
+    // What would not be a text without quotes has them, and so have lines.
+    unread(text) || (!text.is_empty() && (text.contains('\n') || !text::plain(text).is_string()))
 }
 
 fn collect_odd(node: &Node, file: &File, odd: &mut Vec<(Value, String)>) {
@@ -154,35 +297,46 @@ fn has_conflict(value: &Value, patch: &Value, written: &[(Value, String)]) -> bo
 }
 
 struct Marks<'m> {
+    quoted: &'m [Quoted],
     written: &'m [(Value, String)],
     /// Whether a text that stands in no file is in quotes.
     unread: fn(&str) -> bool,
 }
 
-fn mark_conflicts(value: &mut Value, patch: &Value, document: Option<(&Node, &File)>, marks: &Marks<'_>) {
+fn mark_conflicts<'p>(
+    value: &mut Value,
+    patch: &'p Value,
+    document: Option<(&Node, &File)>,
+    marks: &Marks<'_>,
+    path: &mut Vec<&'p str>,
+) {
     match (value, patch) {
         (Value::Object(fields), Value::Object(changes)) => {
             for (name, change) in changes {
                 if let Some(field) = fields.get_mut(name) {
                     let node = document.and_then(|(node, file)| Some((node.get(name)?, file)));
-                    mark_conflicts(field, change, node, marks);
+                    path.push(name);
+                    mark_conflicts(field, change, node, marks, path);
+                    path.pop();
                 }
             }
         }
         (Value::Array(items), Value::Array(changes)) => {
+            // No text in a list has a path.
+            path.push("-");
             for (index, item) in items.iter_mut().enumerate() {
                 let node = document.and_then(|(node, file)| Some((node.as_list()?.get(index)?, file)));
                 for change in changes {
-                    mark_conflicts(item, change, node, marks);
+                    mark_conflicts(item, change, node, marks, path);
                 }
             }
+            path.pop();
         }
         (Value::String(text), change) => {
             let quoted = match document {
+                _ if marks.quoted.iter().any(|quoted| quoted.path == *path) => true,
                 Some((node, file)) => text.contains('\n') || file.is_quoted(node),
-                // What would not be a text without quotes has them, and so have lines.
-                None if text.is_empty() => false,
-                None => text.contains('\n') || !text::plain(text).is_string() || (marks.unread)(text),
+                None => needs_quotes(text, marks.unread),
             };
             if quoted && is_no_text(change, marks.written) && !text.starts_with(QUOTED) {
                 text.insert_str(0, QUOTED);

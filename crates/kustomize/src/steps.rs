@@ -15,6 +15,7 @@ use crate::transform::namespace::{NamespaceChange, Subjects};
 use crate::transform::patch::{Patch, Source, Via};
 use crate::transform::prefix::Affix;
 use crate::transform::{images, metadata, namespace, prefix, replacement, replicas, value_add};
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -36,8 +37,26 @@ pub(crate) enum Work {
 
 /// What steps may look at besides the resources.
 pub(crate) struct Context<'c> {
-    pub(crate) schema: &'c Schema,
+    schema: &'c Schema,
     pub(crate) spellings: &'c Spellings<'c>,
+    merged: Cell<bool>,
+}
+
+impl<'c> Context<'c> {
+    pub(crate) fn new(schema: &'c Schema, spellings: &'c Spellings<'c>) -> Self {
+        Self { schema, spellings, merged: Cell::new(false) }
+    }
+
+    /// The schema, for a merge.
+    pub(crate) fn schema(&self) -> &'c Schema {
+        self.merged.set(true);
+        self.schema
+    }
+
+    /// Whether the schema was asked for.
+    pub(crate) fn has_merged(&self) -> bool {
+        self.merged.get()
+    }
 }
 
 /// What asks for a step or a generator.
@@ -70,10 +89,6 @@ pub(crate) struct Step {
 }
 
 impl Step {
-    pub(crate) fn needs_schema(&self) -> bool {
-        matches!(self.work, Work::Patch(_))
-    }
-
     pub(crate) fn run(&self, resources: &mut ResMap, context: &Context<'_>, errors: &mut Vec<Error>) {
         let place = &self.place;
         match &self.work {
@@ -83,7 +98,9 @@ impl Step {
             Work::Entries { entries, fields } => {
                 metadata::add_entries(resources, entries, fields, place, errors);
             }
-            Work::Replicas { counts, fields } => replicas::set(resources, counts, fields, place, errors),
+            Work::Replicas { counts, fields } => {
+                replicas::set(resources, counts, fields, context.spellings, place, errors)
+            }
             Work::Images { images, fields } => images::change(resources, images, fields, place, errors),
             Work::Replacements(replacements) => {
                 replacement::replace(resources, replacements, context.spellings, place, errors);

@@ -3,6 +3,32 @@
 use trueup_model::Value;
 use trueup_model::yaml::{self, Content, Node};
 
+/// Stands before a word that is written with the tag of what it takes the place of.
+const TAGGED: &str = "\0tagged\0";
+
+/// What a text becomes in the place of a value of another type: in YAML the type stays, written out. `None` for texts and
+/// for what is no single value.
+pub(crate) fn tagged(old: &Value, new: &str) -> Option<Value> {
+    let tag = match old {
+        Value::Null => "!!null",
+        Value::Bool(_) => "!!bool",
+        Value::Number(number) if number.is_f64() => "!!float",
+        Value::Number(_) => "!!int",
+        Value::String(_) | Value::Array(_) | Value::Object(_) => return None,
+    };
+    let word = crate::text::plain(new);
+    let word = if word.is_string() { yaml::to_yaml(&word).trim_end().to_owned() } else { new.to_owned() };
+    Some(Value::from(format!("{TAGGED}{tag} {word}")))
+}
+
+/// A scalar as it is written.
+fn written(value: &Value) -> String {
+    match value.as_str().and_then(|text| text.strip_prefix(TAGGED)) {
+        Some(tagged) => tagged.to_owned(),
+        None => yaml::to_yaml(value).trim_end().to_owned(),
+    }
+}
+
 /// Edits the document in `text`. `change` gives the number of fields that it set; `None` when that is none, when
 /// the text is no document, or when the change cannot be written back.
 pub(crate) fn edit(
@@ -17,7 +43,7 @@ pub(crate) fn edit(
     }
     match text.trim_start().chars().next()? {
         '{' | '[' => Some(as_json(&after, text)),
-        _ => Some(as_yaml(text, &node, &after)),
+        _ => as_yaml(text, &node, &after),
     }
 }
 
@@ -32,17 +58,55 @@ fn as_json(value: &Value, before: &str) -> String {
 }
 
 /// YAML with the changed scalars replaced where they stand; printed anew when more than scalars changed.
-fn as_yaml(text: &str, node: &Node, after: &Value) -> String {
+fn as_yaml(text: &str, node: &Node, after: &Value) -> Option<String> {
     let mut edits = Vec::new();
     let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
     if scalar_edits(node, after, &mut edits) {
         // From the end, so that earlier positions hold.
         edits.sort_by_key(|(line, column, ..)| std::cmp::Reverse((*line, *column)));
         if edits.iter().all(|(line, column, old, new)| replace_scalar(&mut lines, *line, *column, old, new)) {
-            return lines.join("\n").trim().to_owned();
+            if !text.contains(['|', '>']) {
+                lines.iter_mut().for_each(|line| close_up_comment(line));
+            }
+            return Some(lines.join("\n").trim().to_owned());
         }
     }
-    yaml::to_yaml(after).trim().to_owned()
+    (!holds_tagged(after)).then(|| yaml::to_yaml(after).trim().to_owned())
+}
+
+/// One space before a comment, as a printer has it.
+fn close_up_comment(line: &mut String) {
+    let mut quote = None;
+    let mut before = ' ';
+    let mut comment = None;
+    for (at, c) in line.char_indices() {
+        match quote {
+            Some(open) if c == open => quote = None,
+            Some(_) => {}
+            None if c == '#' && before == ' ' => {
+                comment = Some(at);
+                break;
+            }
+            None if matches!(c, '"' | '\'') && matches!(before, ' ' | '[' | '{' | ',') => quote = Some(c),
+            None => {}
+        }
+        before = c;
+    }
+    if let Some(at) = comment {
+        let content = line[..at].trim_end().len();
+        if content > 0 {
+            line.replace_range(content..at, " ");
+        }
+    }
+}
+
+fn holds_tagged(value: &Value) -> bool {
+    match value {
+        Value::Array(items) => items.iter().any(holds_tagged),
+        Value::Object(fields) => fields.values().any(holds_tagged),
+        Value::String(text) => text.starts_with(TAGGED),
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
+    }
 }
 
 type Edit = (usize, usize, Value, Value);
@@ -85,7 +149,7 @@ fn replace_scalar(lines: &mut [String], line: usize, column: usize, old: &Value,
             }
             (written, format!("{quote}{new_text}{quote}"))
         }
-        _ => (old_text, yaml::to_yaml(new).trim_end().to_owned()),
+        _ => (old_text, written(new)),
     };
     let fits = rest.starts_with(&written) && !replacement.contains('\n');
     if fits {

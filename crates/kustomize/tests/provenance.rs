@@ -82,7 +82,8 @@ fn holds(
         }
         let printed = annotated(&manifest.value, sources);
         let read = yaml::parse(&printed).map(|nodes| nodes.iter().map(yaml::Node::to_value).collect());
-        (read != Ok(vec![Value::clone(&manifest.value)])).then(|| format!("read back as something else:\n{printed}"))
+        (read != Ok(vec![Value::clone(&manifest.value)]))
+            .then(|| format!("read back as something else:\n{printed}"))
     })
 }
 

@@ -234,11 +234,20 @@ mod tests {
                 "spec": spec, "status": {"n": 1}});
             token(&object, "trueup")
         };
-        let old = |order: &[u8]| read("x/v1beta1", &json!({"map": [{"name": "a", "text": ""}], "unordered": order, "other": order.len()}));
+        let old = |order: &[u8]| {
+            read(
+                "x/v1beta1",
+                &json!({"map": [{"name": "a", "text": ""}], "unordered": order, "other": order.len()}),
+            )
+        };
         let new = |order: &[u8]| read("x/v1", &json!({"map": [{"name": "a", "value": ""}], "set": order}));
         assert_ne!(old(&[1, 2]), old(&[2, 1]));
         assert_ne!(new(&[1, 2]), new(&[2, 1]));
-        assert_eq!(old(&[1, 2]), read("x/v1", &json!({"map": [{"name": "a", "text": ""}], "unordered": [1, 2]})), "called the same");
+        assert_eq!(
+            old(&[1, 2]),
+            read("x/v1", &json!({"map": [{"name": "a", "text": ""}], "unordered": [1, 2]})),
+            "called the same"
+        );
     }
 
     #[test]

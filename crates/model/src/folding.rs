@@ -146,7 +146,9 @@ mod tests {
         for _ in 0..3 {
             assert_eq!(folding.text(&["metadata", "name"]), Some("a"));
             assert_eq!(folding.text(&["n"]), None);
-            assert!(folding.has(&["n"]) && folding.has(&["metadata", "labels"]) && !folding.has(&["kind", "x"]));
+            assert!(
+                folding.has(&["n"]) && folding.has(&["metadata", "labels"]) && !folding.has(&["kind", "x"])
+            );
             assert_eq!(folding, value);
             assert_eq!(folding.clone().into_value(), value);
             folding.fold();

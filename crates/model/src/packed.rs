@@ -253,7 +253,8 @@ mod tests {
 
     #[test]
     fn a_text_is_found_without_unpacking_the_rest() {
-        let value = json!({"a": [1, {"b": null}], "c": -1, "d": {"e": "x", "f": {"g": ""}, "h": 1.5}, "i": true});
+        let value =
+            json!({"a": [1, {"b": null}], "c": -1, "d": {"e": "x", "f": {"g": ""}, "h": 1.5}, "i": true});
         let bytes = pack_value(&value);
         for (path, expected) in [
             (["d", "e"].as_slice(), Found::Text("x")),

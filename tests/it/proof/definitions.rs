@@ -52,8 +52,7 @@ pub(super) fn converting(webhook: &Value) -> Value {
     rename(&mut old["properties"]["map"]["items"]["properties"], &FIELDS_OF_ITEMS);
     let versions = [version("v1", &new, "replicas"), version("v1beta1", &old, "count")];
     let mut definition = defined(CONVERTED, "Converted", versions);
-    definition["spec"]["conversion"] =
-        json!({"strategy": "Webhook", "webhook": {"clientConfig": webhook, "conversionReviewVersions": ["v1"]}});
+    definition["spec"]["conversion"] = json!({"strategy": "Webhook", "webhook": {"clientConfig": webhook, "conversionReviewVersions": ["v1"]}});
     definition
 }
 

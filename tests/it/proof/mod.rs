@@ -22,7 +22,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 use tally::Tally;
-use trueup_testkit::{AdmissionWebhook, Audit, ConversionWebhook, Components, ControlPlane, Options};
+use trueup_testkit::{AdmissionWebhook, Audit, Components, ControlPlane, ConversionWebhook, Options};
 
 /// Objects that are worked on at once.
 const WORKERS: usize = 24;

@@ -48,8 +48,7 @@ pub(super) async fn ask(
     let (mut told, mut places) = (Vec::new(), Vec::new());
     tell(&content(live), &content(predicted), &FieldPath::default(), &mut told, &mut places);
     // A map that is not there and that Git says nothing in: what appears in it is nobody's, though the map is named in the books.
-    let is_unsaid =
-        |place: &FieldPath| at(live, place).is_none() && at(sent, place).is_none_or(says_nothing);
+    let is_unsaid = |place: &FieldPath| at(live, place).is_none() && at(sent, place).is_none_or(says_nothing);
     let is_touched = |place: &FieldPath| touches(live, place) && !is_unsaid(place);
     let is_ours_untouched = ours(live) == ours(predicted) && !places.iter().any(is_touched);
     if !is_ours_untouched {

@@ -133,8 +133,17 @@ impl Prover {
         let want = self.want(&manifest, &set)?;
         let (path, other) = self.paths(&want);
         let wanted: Value = serde_json::from_slice(&want.body).unwrap();
-        let mut subject =
-            Subjected { want, wanted, set, path, other, known: None, live: None, rewritten: Vec::new(), ordinary };
+        let mut subject = Subjected {
+            want,
+            wanted,
+            set,
+            path,
+            other,
+            known: None,
+            live: None,
+            rewritten: Vec::new(),
+            ordinary,
+        };
         self.apply(&mut subject).await.then_some(subject)
     }
 

@@ -54,7 +54,7 @@ pub(crate) fn resources_of(documents: Vec<Document>, at: &Place) -> Result<Vec<R
         let kind = text::or_empty(value.get("kind"));
         let is_list = kind.ends_with("List");
         // Items go through JSON, but for those of a plain List.
-        let items_read = if kind == "List" { read } else { Text::Json };
+        let items_read = if kind == "List" { read } else { Text::Items };
         match value.get_mut("items").filter(|_| is_list).map(Value::take) {
             None => {
                 let mut resource = Resource::new(value, Origin { path: at.file, line: at.line });

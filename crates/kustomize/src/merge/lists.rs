@@ -73,6 +73,9 @@ fn fresh_items(
     keys: &[String],
     element: Option<ShapeId>,
 ) -> Result<Vec<Value>, Mismatch> {
+    if keys.is_empty() {
+        check_plain(changes)?;
+    }
     if keys.is_empty() || tuples(changes, keys).is_some() {
         let mut seen = HashSet::new();
         let mut list = Vec::with_capacity(changes.len());
@@ -123,8 +126,7 @@ fn by_key(
     element: Option<ShapeId>,
 ) -> Result<(), Mismatch> {
     if keys.is_empty() {
-        plain_values(items, changes);
-        return Ok(());
+        return plain_values(items, changes);
     }
     let (Some(old), Some(new)) = (tuples(items, keys), tuples(changes, keys)) else {
         return long_way(merge, items, changes, keys, element);
@@ -205,15 +207,31 @@ fn tuple(item: &Value, keys: &[String]) -> Vec<String> {
     keys.iter().map(|key| spelled::unquoted(&text::or_empty(item.get(key))).to_owned()).collect()
 }
 
+/// What stands where a list of plain values, or one of mappings, must have something else.
+fn misplaced(item: &Value) -> Mismatch {
+    Mismatch::new(format!("{item} has no place in a list that merges"))
+}
+
+fn check_plain(items: &[Value]) -> Result<(), Mismatch> {
+    let wrong = items.iter().find(|item| (item.is_object() || item.is_array()) && !is_empty(item));
+    wrong.map_or(Ok(()), |item| Err(misplaced(item)))
+}
+
 /// A set of plain values: those of the patch first.
-fn plain_values(items: &mut Vec<Value>, changes: &[Value]) {
+fn plain_values(items: &mut Vec<Value>, changes: &[Value]) -> Result<(), Mismatch> {
+    check_plain(items)?;
+    // One alone meets no other that it would be compared with.
+    if changes.len() > 1 || !items.is_empty() {
+        check_plain(changes)?;
+    }
     let mut seen: HashSet<String> = HashSet::new();
     let old = std::mem::take(items);
     for item in changes.iter().cloned().chain(old) {
-        if !item.is_null() && seen.insert(text::or_empty(Some(&item)).into_owned()) {
+        if !is_empty(&item) && seen.insert(text::or_empty(Some(&item)).into_owned()) {
             items.push(item);
         }
     }
+    Ok(())
 }
 
 /// Items by number, as a list of kustomize holds them by pointer: the same number is the same item.
@@ -263,7 +281,7 @@ fn long_way(
         let values: Vec<&str> = used.iter().map(|index| tuple[*index].as_str()).collect();
         way.place(&mut merged, &names, &values)?;
     }
-    way.add_old(&mut merged, &names);
+    way.add_old(&mut merged, &names)?;
     *items = merged.into_iter().map(|number| way.store[number].clone()).collect();
     Ok(())
 }
@@ -298,7 +316,7 @@ impl LongWay<'_, '_> {
     /// Merges the items of one tuple and puts the result into `merged`.
     fn place(&mut self, merged: &mut Numbers, keys: &[&str], values: &[&str]) -> Result<(), Mismatch> {
         match self.merged_item(keys, values)? {
-            None => set_element(&self.store, &mut self.old, keys, values, None),
+            None => set_element(&self.store, &mut self.old, keys, values, None)?,
             Some(number) => {
                 if let Value::Object(fields) = &mut self.store[number] {
                     for (key, value) in keys.iter().zip(values).filter(|(_, value)| !value.is_empty()) {
@@ -307,7 +325,7 @@ impl LongWay<'_, '_> {
                         }
                     }
                 }
-                set_element(&self.store, merged, keys, values, Some(number));
+                set_element(&self.store, merged, keys, values, Some(number))?;
             }
         }
         Ok(())
@@ -349,8 +367,12 @@ impl LongWay<'_, '_> {
     }
 
     /// Puts what was there before behind what the patch brought.
-    fn add_old(&self, merged: &mut Numbers, keys: &[&str]) {
+    fn add_old(&self, merged: &mut Numbers, keys: &[&str]) -> Result<(), Mismatch> {
         for number in &self.old {
+            let item = &self.store[*number];
+            if !item.is_object() && !item.is_null() {
+                return Err(misplaced(item));
+            }
             let mut values: Vec<String> = Vec::with_capacity(keys.len());
             for key in keys {
                 match self.store[*number].get(key).and_then(text::of) {
@@ -360,16 +382,23 @@ impl LongWay<'_, '_> {
             }
             let values: Vec<&str> = values.iter().map(String::as_str).collect();
             if keys.len() > 1 {
-                set_element(&self.store, merged, keys, &values, None);
+                set_element(&self.store, merged, keys, &values, None)?;
             }
-            set_element(&self.store, merged, keys, &values, Some(*number));
+            set_element(&self.store, merged, keys, &values, Some(*number))?;
         }
+        Ok(())
     }
 }
 
 /// Puts `element` in the place of each item that has the values, or at the end; without one, removes them.
 /// An empty value stands for any; where values are missing altogether nothing but `element` is kept.
-fn set_element(store: &[Value], list: &mut Numbers, keys: &[&str], values: &[&str], element: Option<usize>) {
+fn set_element(
+    store: &[Value],
+    list: &mut Numbers,
+    keys: &[&str],
+    values: &[&str],
+    element: Option<usize>,
+) -> Result<(), Mismatch> {
     let by_key =
         keys.first().is_some_and(|key| !key.is_empty()) && values.first().is_some_and(|v| !v.is_empty());
     let mut kept = Numbers::with_capacity(list.len() + 1);
@@ -382,6 +411,9 @@ fn set_element(store: &[Value], list: &mut Numbers, keys: &[&str], values: &[&st
         if !item.is_object() && by_key {
             kept.push(number);
             continue;
+        }
+        if !item.is_object() && !values.is_empty() {
+            return Err(misplaced(item));
         }
         if !has(item, keys, values) {
             if !values.is_empty() {
@@ -396,6 +428,7 @@ fn set_element(store: &[Value], list: &mut Numbers, keys: &[&str], values: &[&st
         kept.extend(element);
     }
     *list = kept;
+    Ok(())
 }
 
 fn has(item: &Value, keys: &[&str], values: &[&str]) -> bool {

@@ -35,7 +35,7 @@ impl Recorder {
             }
             Work::Replicas { counts, fields } => {
                 for (index, count) in counts.iter().enumerate() {
-                    replicas::set(resources, slice::from_ref(count), fields, at, errors);
+                    replicas::set(resources, slice::from_ref(count), fields, context.spellings, at, errors);
                     let place = self.replica_place(step, index);
                     observe(resources, &mut |_, _| source(&place, by));
                 }

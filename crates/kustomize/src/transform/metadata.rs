@@ -7,10 +7,10 @@ use crate::error::{Error, Place};
 use crate::resmap::ResMap;
 use crate::resource::Resource;
 use crate::shared::{self, Written};
+use crate::spelled::{self, Quoted};
 use crate::text;
-use serde_json::Map;
 use std::collections::BTreeMap;
-use trueup_model::Value;
+use trueup_model::{Value, yaml};
 
 /// Adds the entries to each mapping that the specs lead to; one of the same key is replaced.
 pub(crate) fn add_entries(
@@ -39,32 +39,63 @@ pub(crate) fn add_entries(
     }
 }
 
-/// Sets the entries; `made` notes for each of them in turn whether it was missing.
-fn insert(value: &mut Value, entries: &BTreeMap<String, String>, made: &mut Vec<bool>) -> Result<(), String> {
+/// What stood in the place of an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Was {
+    Missing,
+    /// Something in quotes: they are the entry's now, and with it those of each place where it was missing.
+    Quoted,
+    Plain,
+}
+
+impl Was {
+    fn of(old: Option<&Value>) -> Self {
+        match old {
+            None => Self::Missing,
+            Some(Value::String(text))
+                if text.is_empty() || spelled::needs_quotes(text, yaml::is_old_boolean) =>
+            {
+                Self::Quoted
+            }
+            Some(_) => Self::Plain,
+        }
+    }
+}
+
+/// Sets the entries; `made` notes for each of them in turn what was there.
+fn insert(value: &mut Value, entries: &BTreeMap<String, String>, made: &mut Vec<Was>) -> Result<(), String> {
     if value.is_null() {
-        *value = Value::Object(Map::new());
+        // Where it may be made it is a mapping by now; otherwise kustomize writes below what prints as null still.
+        made.extend(entries.iter().map(|_| Was::Plain));
+        return Ok(());
     }
     let Value::Object(object) = value else {
         return Err(format!("must be a mapping, not {}", text::kind_of(value)));
     };
     for (key, entry) in entries {
-        made.push(object.insert(key.clone(), Value::String(entry.clone())).is_none());
+        made.push(Was::of(object.insert(key.clone(), Value::String(entry.clone())).as_ref()));
     }
     Ok(())
 }
 
-/// Notes which entries were made in more than one place.
-fn share(resource: &mut Resource, entries: &BTreeMap<String, String>, specs: &[&FieldSpec], made: &[bool]) {
-    let made_often =
-        |index: usize| made.iter().skip(index).step_by(entries.len()).filter(|made| **made).count() > 1;
-    if made.len() <= entries.len() || !(0..entries.len()).any(made_often) {
+/// Notes which entries were made in more than one place, and which have quotes from another.
+fn share(resource: &mut Resource, entries: &BTreeMap<String, String>, specs: &[&FieldSpec], made: &[Was]) {
+    let is_made = |was: &&Was| **was == Was::Missing;
+    let of = |index: usize| made.iter().skip(index).step_by(entries.len());
+    let matters = |index: usize| {
+        let count = of(index).filter(is_made).count();
+        count > 1 || (count > 0 && of(index).any(|was| *was == Was::Quoted))
+    };
+    if made.len() <= entries.len() || !(0..entries.len()).any(matters) {
         return;
     }
     let places = shared::places(&resource.value, specs);
     for (index, (key, value)) in entries.iter().enumerate() {
-        let made = made.iter().skip(index).step_by(entries.len());
-        let places = places.iter().zip(made).filter(|(_, made)| **made).map(|(place, _)| place.clone());
-        let places = places.collect();
-        resource.share(key, value, places);
+        let missing = places.iter().zip(of(index)).filter(|(_, was)| is_made(was));
+        let missing: Vec<_> = missing.map(|(place, _)| place.clone()).collect();
+        if of(index).rfind(|was| !is_made(was)) == Some(&Was::Quoted) {
+            resource.quoted.extend(missing.iter().filter_map(|place| Quoted::entry(place, key)));
+        }
+        resource.share(key, value, missing);
     }
 }

@@ -46,7 +46,9 @@ pub(crate) fn set(resources: &mut ResMap, change: &NamespaceChange, place: &Plac
             continue;
         }
         resource.remember();
-        if let Err(message) = set_one(&mut resource, change, &mut selected) {
+        if let Err(message) =
+            resource.check_names().and_then(|()| set_one(&mut resource, change, &mut selected))
+        {
             errors.push(complain(place, &resource, message));
         }
     }

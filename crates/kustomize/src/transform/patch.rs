@@ -12,7 +12,7 @@ use crate::provenance::PatchLines;
 use crate::resmap::ResMap;
 use crate::resource::{Resource, Text};
 use crate::shared::Written;
-use crate::spelled;
+use crate::spelled::{self, Brought, Quoted};
 use crate::steps::Context;
 use trueup_model::Value;
 use trueup_model::yaml::{self, Document, Reading};
@@ -40,6 +40,8 @@ pub(crate) struct Patch {
     content: Content,
     /// Values of a strategic merge that are written otherwise than they print.
     written: Vec<(Value, String)>,
+    /// Texts of a strategic merge in quotes.
+    quoted: Vec<Quoted>,
     target: Option<Matcher>,
     via: Via,
     allow_name_change: bool,
@@ -68,13 +70,16 @@ impl Patch {
         let target =
             target.map(|selector| Matcher::new(selector, &source.place)).transpose().map_err(|e| vec![e])?;
         let content = read_content(source, via).map_err(|errors| errors.into_iter().collect::<Vec<_>>())?;
-        let written = match &content {
-            Content::Strategic(_) => spelled::odd_scalars(source.text),
-            Content::Json(_) => Vec::new(),
+        let (written, quoted) = match &content {
+            Content::Strategic(_) => {
+                (spelled::odd_scalars(source.text), spelled::quoted_texts(source.text, source.at.line))
+            }
+            Content::Json(_) => (Vec::new(), Vec::new()),
         };
         let patch = Self {
             content,
             written,
+            quoted,
             target,
             via,
             allow_name_change: false,
@@ -199,20 +204,29 @@ impl Patch {
         errors: &mut Vec<Error>,
     ) {
         let several = self.target.is_some() || self.via == Via::StrategicMerge;
-        let prepared = if several {
-            Some(as_kustomize_copies(&patch.value, &["labels", "annotations"]))
-        } else {
+        let anew: &[&str] = if several {
+            &["labels", "annotations"]
+        } else if self.allow_name_change || self.allow_kind_change {
             // What is allowed is noted in the annotations, which are written anew for it.
-            let noted = self.allow_name_change || self.allow_kind_change;
-            noted.then(|| as_kustomize_copies(&patch.value, &["annotations"]))
+            &["annotations"]
+        } else {
+            &[]
         };
+        let prepared = (!anew.is_empty()).then(|| as_kustomize_copies(&patch.value, anew));
+        let text = prepared.as_ref().unwrap_or(&patch.value);
+        let brought = Brought::new(&self.quoted, patch.origin.line, anew, text);
         let mut goes = false;
         for position in positions {
             let mut value = prepared.as_ref().unwrap_or(&patch.value).clone();
             if several && let Some(fields) = value.as_object_mut() {
                 fields.insert("apiVersion".to_owned(), Value::from(resources.get(*position).api_version()));
             }
-            let merged = resources.change(*position, |resource| self.merge_one(resource, &value, context));
+            let merged = resources.change(*position, |resource| {
+                let quotes = brought.parted(&resource.value);
+                let outcome = self.merge_one(resource, &value, context);
+                resource.note_quotes(quotes);
+                outcome
+            });
             match merged {
                 Ok(Outcome::Stays) => {}
                 Ok(Outcome::Goes) => goes = true,
@@ -230,6 +244,14 @@ impl Patch {
         if goes {
             resources.retain(|resource| !resource.value.is_null());
         }
+        // Who has a target, or several patches, puts the list of resources together anew.
+        if several && let Some(id) = resources.doubled() {
+            errors.push(Error::new(
+                &self.place,
+                self.field.as_str(),
+                format!("two resources are called {id} then"),
+            ));
+        }
     }
 
     fn merge_one(
@@ -243,9 +265,10 @@ impl Patch {
             resource.remember();
         }
         resource.quote_made();
+        resource.quote_bare();
         let bare = context.spellings.mark_bare(resource);
         let quoted = context.spellings.mark_quoted(resource, patch, &self.written);
-        let merge = Merge { schema: context.schema, bare, written: &self.written };
+        let merge = Merge { schema: context.schema(), bare, written: &self.written };
         if resource.with_notes(|value| merge.object(value, patch), Kept::None)? == Outcome::Goes {
             resource.value = Value::Null.into();
             return Ok(Outcome::Goes);
@@ -254,6 +277,7 @@ impl Patch {
             spelled::unmark(&mut resource.value);
         }
         resource.write_identity_as_text();
+        resource.unshare_replaced(patch);
         resource.settle_shared(Written::InPlace);
         let [name, namespace, kind] = kept;
         if !self.allow_kind_change && resource.kind() != kind {
@@ -266,6 +290,7 @@ impl Patch {
             resource.set_namespace(&namespace);
         }
         resource.untype();
+        resource.check_names()?;
         Ok(Outcome::Stays)
     }
 
@@ -281,9 +306,11 @@ impl Patch {
                 notes::write_as_text(&mut resource.value, "annotations");
                 resource.text = Text::Json;
                 resource.made.clear();
+                resource.quoted.clear();
+                resource.bare.clear();
                 resource.write_identity_as_text();
                 resource.shared.clear();
-                Ok::<(), String>(())
+                resource.check_names()
             });
             if let Err(message) = result {
                 errors.push(complain(&self.place, resources.get(position), self.named(message)));

@@ -62,11 +62,17 @@ pub(crate) fn add_affix(
                 }
                 resource.remember();
             }
+            if let Err(message) = resource.check_names() {
+                errors.push(complain(place, &resource, message));
+                break;
+            }
             let quoted = resource.has_quoted_name();
             if let Err(message) = visit(&mut resource.value, spec, Make::Scalar, &mut set) {
                 errors.push(complain(place, &resource, message));
             } else if spec.path == "metadata/name" {
-                resource.untyped.name = if quoted { Name::Read } else { Name::Untyped };
+                if !quoted {
+                    resource.untyped.name = Name::Untyped;
+                }
             } else {
                 resource.settle_shared(Written::InPlace);
             }

@@ -10,7 +10,7 @@ use crate::id;
 use crate::model::{FieldOptions, Replacement, ReplacementSource, ReplacementTarget, Selector};
 use crate::path::{list_key, split_fields};
 use crate::resmap::ResMap;
-use crate::resource::{Name, Resource};
+use crate::resource::{Name, Resource, Text};
 use crate::shared::Written;
 use crate::spelled::Spellings;
 use crate::structured;
@@ -38,8 +38,8 @@ pub(crate) fn replace(
             }
         };
         for target in &replacement.targets {
-            if let Err(error) =
-                Target::new(target, place).and_then(|target| target.write(resources, &mut value, place))
+            if let Err(error) = Target::new(target, place)
+                .and_then(|target| target.write(resources, &mut value, spellings, place))
             {
                 errors.push(error);
             }
@@ -80,15 +80,21 @@ impl Live<'_> {
 }
 
 impl Live<'_> {
-    fn write(&self, resource: &mut Resource, path: &[String], options: &FieldOptions) -> Result<(), String> {
+    fn write(
+        &self,
+        resource: &mut Resource,
+        path: &[String],
+        options: &FieldOptions,
+        spellings: &Spellings<'_>,
+    ) -> Result<(), String> {
         let named = path == ["metadata", "name"];
-        let untyped = resource.untyped.name == Name::Untyped && named;
+        let untyped = resource.untyped.name == Name::Untyped && named && !spellings.has_quoted_name(resource);
         let before = lookup(&resource.value, path);
         let is_new = matches!(before, Ok(None));
         let before = text::or_empty(before.ok().flatten()).into_owned();
         let plain_name = text::plain(resource.name()).is_string();
         set_path(&mut resource.value, path, &self.value, options, untyped)?;
-        if named && !untyped && plain_name {
+        if named && !untyped && plain_name && resource.text != Text::Items {
             resource.untyped.name = Name::Text;
         }
         if !self.value.is_scalar() {
@@ -289,7 +295,13 @@ impl<'t> Target<'t> {
         })
     }
 
-    fn write(&self, resources: &mut ResMap, live: &mut Live<'_>, place: &Place) -> Result<(), Error> {
+    fn write(
+        &self,
+        resources: &mut ResMap,
+        live: &mut Live<'_>,
+        spellings: &Spellings<'_>,
+        place: &Place,
+    ) -> Result<(), Error> {
         let plain = !self.name.is_empty()
             && self.name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
         let candidates = if plain { resources.with_name(self.name) } else { (0..resources.len()).collect() };
@@ -300,9 +312,11 @@ impl<'t> Target<'t> {
             for path in &self.paths {
                 resources
                     .change(position, |resource| {
-                        live.write(resource, path, self.options)?;
+                        let was_scalar = lookup(&resource.value, path)
+                            .is_ok_and(|old| old.is_some_and(|old| !old.is_object() && !old.is_array()));
+                        live.write(resource, path, self.options, spellings)?;
                         resource.write_identity_as_text();
-                        let scalar = live.value.is_scalar();
+                        let scalar = was_scalar || live.value.is_scalar();
                         resource.settle_shared(if scalar { Written::InPlace } else { Written::Anew });
                         live.refresh(resource, position, path);
                         Ok(())
@@ -377,7 +391,14 @@ fn set_inside_text(object: &mut Value, path: &[String], value: &Carried, options
     let (outer, inner) = path.split_at(inner);
     let Ok(Some(Value::String(text))) = lookup(object, outer) else { return false };
     let edited = structured::edit(text, &mut |document| {
-        let mut set = |field: &mut Value, made: bool| set_field(field, made, value, options);
+        let mut set = |field: &mut Value, made: bool| {
+            let misfit = structured::tagged(field, &new_text(field, value, options))
+                .filter(|_| !made && !text.trim_start().starts_with(['{', '[']));
+            set_field(field, made, value, options).or_else(|error| {
+                *field = misfit.ok_or(error)?;
+                Ok(())
+            })
+        };
         visit(document, inner, value.create(options), &mut set)
     });
     let Some(edited) = edited else { return false };
@@ -400,15 +421,10 @@ fn set_inside_text(object: &mut Value, path: &[String], value: &Carried, options
 fn set_field(field: &mut Value, made: bool, value: &Carried, options: &FieldOptions) -> Result<(), String> {
     let is_scalar = !field.is_object() && !field.is_array();
     // A null that is written keeps its type as every other value does, so that nothing can take its place.
-    let text = if options.delimiter.is_empty() {
-        value.text()
-    } else {
-        if !is_scalar {
-            return Err("a delimiter cuts texts only, not lists or mappings".to_owned());
-        }
-        let old = if field.is_null() { String::new() } else { text::or_empty(Some(field)).into_owned() };
-        spliced(&old, &value.text(), options)
-    };
+    if !options.delimiter.is_empty() && !is_scalar {
+        return Err("a delimiter cuts texts only, not lists or mappings".to_owned());
+    }
+    let text = new_text(field, value, options);
     if !is_scalar || (made && !value.is_scalar()) {
         *field = match value {
             Carried::Value(value) if options.delimiter.is_empty() => value.clone(),
@@ -425,7 +441,8 @@ fn set_field(field: &mut Value, made: bool, value: &Carried, options: &FieldOpti
         },
         Value::Null | Value::Bool(_) | Value::Number(_) => {
             let new = text::plain(&text);
-            if std::mem::discriminant(&new) != std::mem::discriminant(field) {
+            let cut = field.is_i64() && new.is_f64();
+            if cut || std::mem::discriminant(&new) != std::mem::discriminant(field) {
                 return Err(format!(
                     "{} cannot take the place of {}",
                     text::kind_of(&new),
@@ -438,6 +455,14 @@ fn set_field(field: &mut Value, made: bool, value: &Carried, options: &FieldOpti
     };
     *field = new;
     Ok(())
+}
+
+/// The text that a field has afterwards.
+fn new_text(field: &Value, value: &Carried, options: &FieldOptions) -> String {
+    if options.delimiter.is_empty() {
+        return value.text();
+    }
+    spliced(&text::or_empty(Some(field)), &value.text(), options)
 }
 
 /// The old text with the part at the index replaced; before or behind it where the index is outside.

@@ -8,17 +8,44 @@ use crate::fields::{listed, nearest};
 use crate::model::ReplicaCount;
 use crate::resmap::ResMap;
 use crate::resource::Resource;
+use crate::spelled::{self, Spellings};
+use serde_json::json;
 use std::collections::HashMap;
 use trueup_model::Value;
 
 /// As many names are told when none is near the one that was meant.
 const FEW: usize = 3;
 
+/// Writes a count; the quotes of a text that was there stay.
+fn write(
+    resource: &mut Resource,
+    spec: &FieldSpec,
+    count: &Value,
+    spellings: &Spellings<'_>,
+) -> Result<(), String> {
+    let as_patch =
+        spec.steps.iter().rev().fold(count.clone(), |value, step| json!({ step.field.as_str(): value }));
+    let marked = spellings.mark_quoted(resource, &as_patch, &[]);
+    let mut set = |value: &mut Value| {
+        if value.is_object() || value.is_array() {
+            return Err("a count must be a number, not a list or a mapping".to_owned());
+        }
+        *value = if spelled::is_quoted(value) { Value::from(count.to_string()) } else { count.clone() };
+        Ok(())
+    };
+    let result = visit(&mut resource.value, spec, Make::Scalar, &mut set);
+    if marked {
+        spelled::unmark(&mut resource.value);
+    }
+    result
+}
+
 /// Sets the counts of the resources that have, or once had, their names.
 pub(crate) fn set(
     resources: &mut ResMap,
     counts: &[ReplicaCount],
     specs: &[FieldSpec],
+    spellings: &Spellings<'_>,
     place: &Place,
     errors: &mut Vec<Error>,
 ) {
@@ -51,14 +78,7 @@ pub(crate) fn set(
                 if !spec.gvk.selects(resource.gvk()) {
                     continue;
                 }
-                let mut set = |value: &mut Value| {
-                    if value.is_object() || value.is_array() {
-                        return Err("a count must be a number, not a list or a mapping".to_owned());
-                    }
-                    *value = Value::from(count.count);
-                    Ok(())
-                };
-                if let Err(message) = visit(&mut resource.value, spec, Make::Scalar, &mut set) {
+                if let Err(message) = write(resource, spec, &Value::from(count.count), spellings) {
                     errors.push(complain(place, resource, message));
                 }
             }

@@ -45,8 +45,9 @@ impl Oracle {
         self.ask(&json!({"files": files, "root": root}))
     }
 
-    pub(crate) fn read_yaml(&mut self, text: &str) -> Result<Value, String> {
-        self.ask(&json!({"yaml": text})).map(|text| serde_json::from_str(&text).unwrap())
+    /// `reader` is `strict` or `lenient`.
+    pub(crate) fn read_yaml(&mut self, text: &str, reader: &str) -> Result<Value, String> {
+        self.ask(&json!({"yaml": text, "reader": reader})).map(|text| serde_json::from_str(&text).unwrap())
     }
 
     fn ask(&mut self, question: &Value) -> Result<String, String> {

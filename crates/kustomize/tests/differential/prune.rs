@@ -1,15 +1,25 @@
-//! What a tree holds that kustomize refuses is left out, so that the rest of it is compared as well.
+//! What a tree holds that is refused is left out, so that the rest of it is compared as well.
 //!
-//! A tree is refused as soon as one of its many parts is. Its parts are therefore added one after the other, and each stays
-//! if kustomize takes the tree with it.
+//! A tree is refused as soon as one of its many parts is. Its parts are therefore added to what is taken, half of them at
+//! a time, and halves of what is refused: most parts are fine, so that a few questions find the one that is not. What
+//! is built here is asked, being fast; kustomize is asked about the outcome: whether it takes the largest tree, too, and
+//! refuses each part that is left out.
 
 use super::case::Files;
 
 /// The fields of a kustomization that every tree keeps.
 const BASIC: &[&str] = &["apiVersion", "kind", "resources", "bases", "components"];
 
-/// Calls `is_taken` with trees that grow from the bare one, and gives the largest that it took.
-pub(crate) fn prune(files: &Files, is_taken: &mut dyn FnMut(&Files) -> bool) -> Option<Files> {
+/// What is left of a tree.
+pub(crate) struct Pruned {
+    /// The largest tree that was taken, if any was.
+    pub(crate) taken: Option<Files>,
+    /// Trees that were refused: that one with each of the parts that it lacks, or the bare one.
+    pub(crate) refused: Vec<Files>,
+}
+
+/// Calls `is_taken` with trees that grow from the bare one.
+pub(crate) fn prune(files: &Files, is_taken: &mut dyn FnMut(&Files) -> bool) -> Pruned {
     let split: Vec<(&String, Vec<String>)> = files
         .iter()
         .filter(|(path, _)| {
@@ -37,18 +47,38 @@ pub(crate) fn prune(files: &Files, is_taken: &mut dyn FnMut(&Files) -> bool) -> 
             *last = true;
         }
     }
-    if !is_taken(&tree(&kept)) {
-        return None;
+    let bare = tree(&kept);
+    if !is_taken(&bare) {
+        return Pruned { taken: None, refused: vec![bare] };
     }
-    for file in 0..kept.len() {
-        for block in 0..kept[file].len() {
-            if !kept[file][block] {
-                kept[file][block] = true;
-                kept[file][block] = is_taken(&tree(&kept));
-            }
+    let places: Vec<(usize, usize)> = kept
+        .iter()
+        .enumerate()
+        .flat_map(|(file, blocks)| (0..blocks.len()).map(move |block| (file, block)))
+        .filter(|&(file, block)| !kept[file][block])
+        .collect();
+    // Together they are refused: that is known.
+    let halves = places.split_at(places.len() / 2);
+    let mut waiting: Vec<&[(usize, usize)]> = vec![halves.1, halves.0];
+    while let Some(places) = waiting.pop() {
+        let mut more = kept.clone();
+        for &(file, block) in places {
+            more[file][block] = true;
+        }
+        if places.is_empty() || is_taken(&tree(&more)) {
+            kept = more;
+        } else if places.len() > 1 {
+            let (first, last) = places.split_at(places.len() / 2);
+            waiting.extend([last, first]);
         }
     }
-    Some(tree(&kept))
+    let left_out = places.iter().filter(|(file, block)| !kept[*file][*block]);
+    let refused = left_out.map(|&(file, block)| {
+        let mut more = kept.clone();
+        more[file][block] = true;
+        tree(&more)
+    });
+    Pruned { refused: refused.collect(), taken: Some(tree(&kept)) }
 }
 
 fn key(block: &str) -> &str {

@@ -25,8 +25,9 @@ type question struct {
 	// ... in this order ("none", "legacy" or nothing), reading every file if Unrestricted.
 	Reorder      string `json:"reorder"`
 	Unrestricted bool   `json:"unrestricted"`
-	// Or read this text.
-	YAML *string `json:"yaml"`
+	// Or read this text, with the "strict" or the "lenient" reader.
+	YAML   *string `json:"yaml"`
+	Reader string  `json:"reader"`
 }
 
 type answer struct {
@@ -49,12 +50,11 @@ func answerTo(line []byte) (reply answer) {
 	var output []byte
 	var err error
 	if asked.YAML != nil {
-		// Strict reading refuses doubled keys, but also a merge key beside a field that it overlaps with.
-		if strings.Contains(*asked.YAML, "<<") {
-			output, err = yaml.YAMLToJSON([]byte(*asked.YAML))
-		} else {
-			output, err = yaml.YAMLToJSONStrict([]byte(*asked.YAML))
+		read := yaml.YAMLToJSONStrict
+		if asked.Reader == "lenient" {
+			read = yaml.YAMLToJSON
 		}
+		output, err = read([]byte(*asked.YAML))
 	} else {
 		output, err = build(asked)
 	}

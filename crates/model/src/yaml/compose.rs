@@ -107,6 +107,8 @@ struct Composer<'t> {
     decoded: usize,
     repeated: usize,
     repeated_text: usize,
+    /// How long the text is, in bytes.
+    length: usize,
     /// Where reading stopped because quoted text stands too far left, in bytes.
     outdented: Option<usize>,
     reading: Reading,
@@ -123,6 +125,7 @@ impl<'t> Composer<'t> {
             decoded: 0,
             repeated: 0,
             repeated_text: 0,
+            length: text.len(),
             outdented: None,
             reading,
         }
@@ -171,9 +174,11 @@ impl<'t> Composer<'t> {
         let (node, anchor) = match event {
             Event::Alias(anchor) => return self.alias(anchor, at, depth).map(Composed::Node),
             Event::Scalar(text, style, 0, tag) => {
+                let text = self.as_it_ends(text, style, span);
                 return scalar(at, text, style, tag.as_deref(), self.reading);
             }
             Event::Scalar(text, style, anchor, tag) => {
+                let text = self.as_it_ends(text, style, span);
                 (scalar(at, text, style, tag.as_deref(), self.reading)?.into_node()?, anchor)
             }
             Event::SequenceStart(_, anchor, _) => (self.list(at, depth)?, anchor),
@@ -185,6 +190,19 @@ impl<'t> Composer<'t> {
             self.anchors.insert(anchor, Anchored { node: node.clone(), size });
         }
         Ok(Composed::Node(node))
+    }
+
+    /// A block of lines that the text ends in has no line break behind it, though the parser gives it one.
+    fn as_it_ends(&self, text: Cow<'t, str>, style: ScalarStyle, span: &Span) -> Cow<'t, str> {
+        let is_block = matches!(style, ScalarStyle::Literal | ScalarStyle::Folded);
+        if is_block && span.end.byte_offset() == Some(self.length) && span.end.col() > span.start.col() {
+            let mut text = text.into_owned();
+            if text.ends_with('\n') {
+                text.pop();
+            }
+            return Cow::Owned(text);
+        }
+        text
     }
 
     fn alias(&mut self, anchor: usize, at: Position, depth: usize) -> Result<Node, YamlError> {

@@ -394,3 +394,20 @@ proptest! {
         prop_assert!(agrees(&text).is_ok(), "{}", agrees(&text).unwrap_err());
     }
 }
+
+#[test]
+fn a_block_that_the_text_ends_in_has_no_break_that_is_not_there() {
+    for (text, value) in [
+        ("x: |\n  block", "block"),
+        ("x: |+\n  block", "block"),
+        ("x: >\n  a\n  b", "a b"),
+        ("x: |\n  block\n     ", "block\n   "),
+        ("x: |\n  block\n  ", "block\n"),
+        ("x: |+\n  block\n\n  ", "block\n\n"),
+        ("x: |\n  a\n\n  b\n # c", "a\n\nb\n"),
+        ("x: &a |\n  block", "block"),
+    ] {
+        let documents = documents(text).unwrap();
+        assert_eq!(documents[0].value["x"], value, "{text:?}");
+    }
+}
