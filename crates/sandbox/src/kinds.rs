@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use trueup_merge::structured::openapi::{self, UnknownFields};
 use trueup_merge::structured::schema::{Schema, TypeRef};
 
@@ -65,6 +65,7 @@ impl Kind {
 }
 
 /// All kinds.
+#[derive(Clone)]
 pub struct Kinds {
     kinds: BTreeMap<(String, String, String), Arc<Kind>>,
     /// The OpenAPI schemas of the built-in kinds, by name.
@@ -83,6 +84,11 @@ fn texts(value: &Value, field: &str) -> Vec<String> {
 impl Kinds {
     /// The kinds that every cluster has.
     pub fn built_in() -> Self {
+        static BUILT_IN: LazyLock<Kinds> = LazyLock::new(Kinds::read);
+        BUILT_IN.clone()
+    }
+
+    fn read() -> Self {
         // The table is part of the program, and a test reads it.
         let table: Value = serde_json::from_str(TABLE).unwrap_or_default();
         let models = table.get("schemas").and_then(Value::as_object).cloned().unwrap_or_default();

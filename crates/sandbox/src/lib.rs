@@ -47,8 +47,18 @@ use std::collections::BTreeMap;
 use store::Store;
 use workloads::Fate;
 
+/// Which of a cluster's programs run beside its API server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Programs {
+    /// The controllers of workloads and namespaces, and the garbage collector.
+    All,
+    /// None: nothing rolls out, and what waits for a controller waits for ever.
+    None,
+}
+
 /// A cluster.
 pub struct Sandbox {
+    programs: Programs,
     kinds: Kinds,
     store: Store,
     now: Timestamp,
@@ -59,7 +69,18 @@ pub struct Sandbox {
 impl Sandbox {
     /// An empty cluster, as it is right after its start at `now`.
     pub fn new(now: Timestamp) -> Self {
+        Self::with(Programs::All, now)
+    }
+
+    /// The same with nothing but its API server: nothing rolls out, nothing is garbage collected, and what waits for a controller
+    /// waits for ever.
+    pub fn api_only(now: Timestamp) -> Self {
+        Self::with(Programs::None, now)
+    }
+
+    fn with(programs: Programs, now: Timestamp) -> Self {
         let mut sandbox = Self {
+            programs,
             kinds: Kinds::built_in(),
             store: Store::default(),
             now,
