@@ -146,7 +146,7 @@ impl Refusal {
 
     /// What the API server has no better code for.
     pub fn internal(message: String) -> Self {
-        Self::new(500, "InternalError", message)
+        Self::new(500, "", message)
     }
 
     /// The body is of a kind that the endpoint does not take.
@@ -168,6 +168,11 @@ impl Refusal {
         Self::new(410, "Expired", message)
     }
 
+    /// Some refusals carry details with nothing in them.
+    fn has_empty_details(&self) -> bool {
+        matches!(self.reason, "NotFound" | "MethodNotAllowed")
+    }
+
     /// The refusal as a `Status`.
     pub fn status(&self) -> Value {
         let mut details = json!({});
@@ -182,8 +187,15 @@ impl Refusal {
             let cause = |cause: &Cause| json!({"reason": cause.reason, "message": cause.message, "field": cause.field});
             details["causes"] = self.causes.iter().map(cause).collect();
         }
-        json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": self.message,
-            "reason": self.reason, "details": details, "code": self.code})
+        let mut status = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
+            "message": self.message, "code": self.code});
+        if !self.reason.is_empty() {
+            status["reason"] = self.reason.into();
+        }
+        if details.as_object().is_some_and(|details| !details.is_empty()) || self.has_empty_details() {
+            status["details"] = details;
+        }
+        status
     }
 
     pub(crate) fn into_answer(self) -> Answer {

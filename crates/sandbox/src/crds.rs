@@ -152,10 +152,12 @@ pub(crate) fn complete(kind: &Kind, object: &mut Value) -> Result<(), Refusal> {
     if let Some(custom) = &kind.custom {
         default(object, &custom.schema);
         prune(object, &custom.schema, Place::Root);
+        return Ok(());
     }
     if kind.group.is_empty() && kind.kind == "Secret" {
         fold_string_data(object)?;
     }
+    crate::fields::complete(kind, object);
     Ok(())
 }
 
@@ -164,9 +166,12 @@ pub(crate) fn validate(target: &Target, before: Option<&Value>, object: &Value) 
     let mut causes = Vec::new();
     if let Some(custom) = &target.kind.custom {
         check(object, &custom.schema, "", &mut causes);
+    } else {
+        causes.extend(crate::rules::wrong(&target.kind, object));
     }
     if let Some(before) = before {
         check_immutable(target, before, object, &mut causes);
+        causes.extend(crate::rules::changed(&target.kind, before, object));
     }
     if causes.is_empty() {
         return Ok(());
@@ -198,23 +203,6 @@ fn check_immutable(target: &Target, before: &Value, object: &Value, causes: &mut
                 let message = "Forbidden: field is immutable when `immutable` is set".to_owned();
                 causes.push(Cause { reason: "FieldValueForbidden", message, field: field.to_owned() });
             }
-        }
-    }
-    let fields: &[&str] = match (target.kind.group.as_str(), target.kind.kind.as_str()) {
-        ("apps", "Deployment" | "DaemonSet" | "ReplicaSet") => &["spec.selector"],
-        ("batch", "Job") => &["spec.selector", "spec.template", "spec.completionMode"],
-        ("rbac.authorization.k8s.io", "RoleBinding" | "ClusterRoleBinding") => &["roleRef"],
-        ("storage.k8s.io", "StorageClass") => {
-            &["parameters", "provisioner", "reclaimPolicy", "volumeBindingMode"]
-        }
-        _ => &[],
-    };
-    for field in fields {
-        let pointer = format!("/{}", field.replace('.', "/"));
-        if before.pointer(&pointer) != object.pointer(&pointer) {
-            let value = object.pointer(&pointer).unwrap_or(&Value::Null);
-            let message = format!("Invalid value: {value}: field is immutable");
-            causes.push(Cause { reason: "FieldValueInvalid", message, field: (*field).to_owned() });
         }
     }
 }

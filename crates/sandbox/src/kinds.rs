@@ -10,6 +10,13 @@ use trueup_merge::structured::schema::{Schema, TypeRef};
 /// `cargo run -p trueup-testkit --bin kinds-table` writes it.
 const TABLE: &str = include_str!("../tables/kinds.json");
 
+static BUILT_IN: LazyLock<Kinds> = LazyLock::new(Kinds::read);
+
+/// The OpenAPI schemas of the built-in kinds, by name.
+pub(crate) fn models() -> &'static Map<String, Value> {
+    &BUILT_IN.models
+}
+
 /// One kind in one version.
 #[derive(Clone, Debug)]
 pub struct Kind {
@@ -84,7 +91,6 @@ fn texts(value: &Value, field: &str) -> Vec<String> {
 impl Kinds {
     /// The kinds that every cluster has.
     pub fn built_in() -> Self {
-        static BUILT_IN: LazyLock<Kinds> = LazyLock::new(Kinds::read);
         BUILT_IN.clone()
     }
 

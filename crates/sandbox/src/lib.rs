@@ -15,6 +15,8 @@
 //! | [`watch`] | what happens, told as it happens |
 //! | [`discovery`] | what the API tells of itself |
 //! | [`crds`] | kinds that come and go with their definitions |
+//! | `fields`, `depends` | what the server makes of objects of built-in kinds: its form of them, and defaults |
+//! | `rules`, `relations` | what it asks of them |
 //! | [`namespaces`] | namespaces' life |
 //! | [`workloads`] | the controllers of workloads, and pods that only seem to run |
 //! | [`serve`] | the same over HTTP |
@@ -22,13 +24,17 @@
 pub mod answer;
 pub mod crds;
 pub mod delete;
+mod depends;
 pub mod discovery;
+mod fields;
 mod garbage;
 pub mod kinds;
 pub mod namespaces;
 pub mod patch;
 pub mod read;
+mod relations;
 pub mod request;
+mod rules;
 pub mod select;
 pub mod serve;
 mod settle;

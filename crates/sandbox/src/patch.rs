@@ -12,6 +12,9 @@ use trueup_merge::structured::schema::{Atom, Relationship, Schema, TypeRef};
 
 const ACCEPTED: &str = "application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml, application/strategic-merge-patch+json";
 
+const CUSTOM: &str =
+    "application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml";
+
 impl Sandbox {
     pub(crate) fn patch(&mut self, request: &Request<'_>, target: &Target) -> Result<Answer, Refusal> {
         let media_type = request.content_type.split(';').next().unwrap_or_default().trim();
@@ -42,6 +45,7 @@ impl Sandbox {
                 let merge = StrategicMerge { schema: &target.kind.schema };
                 object = merge.value(object, &body, &target.kind.type_ref);
             }
+            _ if target.kind.custom.is_some() => return Err(Refusal::unsupported_media_type(CUSTOM)),
             _ => return Err(Refusal::unsupported_media_type(ACCEPTED)),
         }
         let change = Change::of(request, target);

@@ -16,6 +16,16 @@ pub(crate) fn versioned(object: &Value, kind: &Kind) -> Value {
     object
 }
 
+/// A stored object as lists have it: those of built-in kinds do not say there what they are.
+fn listed(object: &Value, kind: &Kind) -> Value {
+    let mut object = versioned(object, kind);
+    if let (None, Some(fields)) = (&kind.custom, object.as_object_mut()) {
+        fields.remove("apiVersion");
+        fields.remove("kind");
+    }
+    object
+}
+
 impl Sandbox {
     /// The object that a request names.
     pub(crate) fn found(&self, target: &Target) -> Result<&Arc<Value>, Refusal> {
@@ -61,7 +71,7 @@ impl Sandbox {
         let mut items = Vec::new();
         let mut last = None;
         for (key, object) in found.by_ref() {
-            items.push(versioned(object, &target.kind));
+            items.push(listed(object, &target.kind));
             if items.len() == limit {
                 last = Some(key.clone());
                 break;
@@ -69,6 +79,9 @@ impl Sandbox {
         }
         let rest = found.count();
         let mut metadata = json!({"resourceVersion": revision});
+        if target.kind.custom.is_some() {
+            metadata["continue"] = "".into();
+        }
         if let Some((namespace, name)) = last.filter(|_| rest > 0) {
             metadata["continue"] = format!("{revision}/{namespace}/{name}").into();
             metadata["remainingItemCount"] = rest.into();

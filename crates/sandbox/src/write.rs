@@ -3,6 +3,7 @@
 use crate::Sandbox;
 use crate::answer::{Answer, Cause, Refusal};
 use crate::crds::{complete, validate};
+use crate::fields::nothing;
 use crate::kinds::Kind;
 use crate::namespaces::begin_life;
 use crate::read::{key, versioned};
@@ -19,25 +20,6 @@ use trueup_model::yaml;
 
 /// The metadata that only the server writes.
 const KEPT: [&str; 4] = ["uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds"];
-
-/// Built-in kinds whose `metadata.generation` counts the changes of what is wanted.
-const COUNTED: &[&str] = &[
-    "CronJob",
-    "CustomResourceDefinition",
-    "DaemonSet",
-    "Deployment",
-    "Ingress",
-    "Job",
-    "MutatingWebhookConfiguration",
-    "NetworkPolicy",
-    "Pod",
-    "PodDisruptionBudget",
-    "PriorityClass",
-    "ReplicaSet",
-    "ReplicationController",
-    "StatefulSet",
-    "ValidatingWebhookConfiguration",
-];
 
 /// What is done to an object by one request.
 pub(crate) struct Change<'r> {
@@ -85,7 +67,7 @@ impl Sandbox {
             remove(&mut object, "status");
         }
         complete(kind, &mut object)?;
-        let nothing = json!({"apiVersion": kind.api_version(), "kind": kind.kind, "metadata": {}});
+        let nothing = nothing(kind);
         let object = self.manage(change, |manager, act| Ok(manager.update(&nothing, &object, act)))?;
         self.store_new(change, &key, object)
     }
@@ -100,6 +82,7 @@ impl Sandbox {
         if is_counted(kind) {
             metadata.insert("generation".to_owned(), 1.into());
         }
+        crate::depends::begin(kind, &mut object, self.store.next());
         begin_life(kind, &mut object);
         validate(change.target, None, &object)?;
         Ok(self.keep(change, key, object))
@@ -151,6 +134,7 @@ impl Sandbox {
     ) -> Result<Value, Refusal> {
         let kind = &change.target.kind;
         keep_metadata(live, &mut object);
+        crate::depends::go_on(kind, live, &mut object);
         if is_counted(kind) {
             let generation = live["metadata"]["generation"].as_i64().unwrap_or(1);
             let changed = wanted(live) != wanted(&object);
@@ -201,8 +185,7 @@ impl Sandbox {
             }
             self.check_namespace(target, &key.1)?;
         }
-        let nothing =
-            json!({"apiVersion": target.kind.api_version(), "kind": target.kind.kind, "metadata": {}});
+        let nothing = nothing(&target.kind);
         let before = live.as_ref().unwrap_or(&nothing);
         let mut object = self.manage(&change, |manager, act| manager.apply(before, &config, act, force))?;
         if let Some(live) = live {
@@ -417,7 +400,7 @@ pub(crate) fn has_status(kind: &Kind) -> bool {
 }
 
 fn is_counted(kind: &Kind) -> bool {
-    kind.custom.is_some() || COUNTED.contains(&kind.kind.as_str())
+    kind.custom.is_some() || crate::fields::start(kind)["counted"] == true
 }
 
 /// Whether something still has to be done before the object may go.

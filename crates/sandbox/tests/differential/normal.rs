@@ -74,7 +74,22 @@ impl Names {
         {
             all.insert("name".to_owned(), format!("{generated}<random>").into());
         }
+        sort_causes(&mut all);
         Value::Object(all)
+    }
+}
+
+/// The order in which several things are told that are wrong is not held.
+fn sort_causes(status: &mut Map<String, Value>) {
+    let Some(causes) = status.get_mut("details").and_then(|details| details["causes"].as_array_mut()) else { return };
+    if causes.len() < 2 {
+        return;
+    }
+    causes.sort_by_key(ToString::to_string);
+    if let Some(message) = status.get("message").and_then(Value::as_str)
+        && let Some((about, _)) = message.split_once(" is invalid: ")
+    {
+        status["message"] = format!("{about} is invalid: <causes>").into();
     }
 }
 

@@ -85,7 +85,7 @@ struct Probe<'k> {
     seen: BTreeMap<String, BTreeSet<BTreeSet<String>>>,
     /// By kind: what was refused because it changed.
     fixed: BTreeMap<String, BTreeMap<String, BTreeSet<String>>>,
-    /// By kind: what a new object has in its status.
+    /// By kind: what a new object has in its status, and whether its generations are counted.
     starts: BTreeMap<String, Value>,
 }
 
@@ -105,9 +105,14 @@ impl Probe<'_> {
         let dry = format!("{}?dryRun=All", place.collection);
         let whole = self.send(&Method::POST, &dry, sample)?;
         anyhow::ensure!(whole.status < 300, "{}: {}", place.kind, whole.body["message"]);
+        let mut start = Map::new();
         if let Some(status) = whole.body.get("status") {
-            self.starts.insert(place.kind.clone(), status.clone());
+            start.insert("status".to_owned(), status.clone());
         }
+        if whole.body["metadata"]["generation"].is_number() {
+            start.insert("counted".to_owned(), true.into());
+        }
+        self.starts.insert(place.kind.clone(), start.into());
         let mut spots = Vec::new();
         self.spots(&whole.body, &place.schema, ("", ""), &mut spots);
         for spot in &spots {
@@ -309,7 +314,7 @@ impl Probe<'_> {
 
 /// Puts one answer in the form of the table.
 fn tell(question: &str, answer: &Value, told: &mut Map<String, Value>) {
-    if let Some(value) = answer.get("becomes").filter(|value| !value.is_null()) {
+    if let Some(value) = answer.get("becomes") {
         if question == "absent" {
             told.insert("default".to_owned(), value.clone());
         }
