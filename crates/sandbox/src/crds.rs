@@ -115,9 +115,11 @@ impl Sandbox {
                     schema: Arc::new(self.merge_schema(&name, &schema)),
                     type_ref: TypeRef::named(&name),
                     custom: Some(Arc::new(Custom {
-                        schema,
                         storage: storage.clone(),
                         definition: definition.to_owned(),
+                        version: version.clone(),
+                        rules: rules(&schema),
+                        schema,
                     })),
                 }
             })
@@ -166,6 +168,9 @@ pub(crate) fn validate(target: &Target, before: Option<&Value>, object: &Value) 
     let mut causes = Vec::new();
     if let Some(custom) = &target.kind.custom {
         check(object, &custom.schema, "", &mut causes);
+        if let Some(rules) = &custom.rules {
+            check_rules(rules, before, object, &mut causes);
+        }
     } else {
         causes.extend(crate::rules::wrong(&target.kind, object));
     }
@@ -178,6 +183,39 @@ pub(crate) fn validate(target: &Target, before: Option<&Value>, object: &Value) 
     }
     let name = object["metadata"]["name"].as_str().unwrap_or_default();
     Err(Refusal::invalid(target.about_kind(name), causes))
+}
+
+fn rules(schema: &Value) -> Option<Arc<kube_cel::CompiledSchema>> {
+    schema.to_string().contains("x-kubernetes-validations").then(|| Arc::new(kube_cel::compile_schema(schema)))
+}
+
+/// Checks the CEL rules, unless the object is too wrong for that.
+fn check_rules(
+    rules: &kube_cel::CompiledSchema,
+    before: Option<&Value>,
+    object: &Value,
+    causes: &mut Vec<Cause>,
+) {
+    let blocks = ["FieldValueNotSupported", "FieldValueRequired", "FieldValueTooLong", "FieldValueTooMany", "FieldValueTypeInvalid"];
+    if causes.iter().any(|cause| blocks.contains(&cause.reason)) {
+        causes.push(Cause {
+            reason: "FieldValueInvalid",
+            message: "Invalid value: null: some validation rules were not checked because the object was invalid; correct the existing errors to complete validation".to_owned(),
+            field: "<nil>".to_owned(),
+        });
+        return;
+    }
+    let Err(failures) = kube_cel::validate_compiled(rules, object, before) else { return };
+    for failure in failures.into_vec() {
+        let (reason, word) = match failure.reason.as_deref() {
+            Some("FieldValueForbidden") => ("FieldValueForbidden", "Forbidden"),
+            Some("FieldValueRequired") => ("FieldValueRequired", "Required value"),
+            Some("FieldValueDuplicate") => ("FieldValueDuplicate", "Duplicate value"),
+            Some(_) | None => ("FieldValueInvalid", "Invalid value"),
+        };
+        let message = format!("{word}: {}", failure.message);
+        causes.push(Cause { reason, message, field: named(&failure.field_path) });
+    }
 }
 
 /// A Secret's `stringData` is a way to write `data`.
@@ -281,6 +319,7 @@ fn type_of(value: &Value) -> &'static str {
 fn check(value: &Value, schema: &Value, at: &str, causes: &mut Vec<Cause>) {
     let wrong = |message: String| Cause { reason: "FieldValueInvalid", message, field: named(at) };
     if value.is_null() && schema["nullable"] == true {
+        check_allowed(value, schema, at, causes);
         return;
     }
     let found = type_of(value);
@@ -299,13 +338,7 @@ fn check(value: &Value, schema: &Value, at: &str, causes: &mut Vec<Cause>) {
         causes.push(Cause { reason: "FieldValueTypeInvalid", message, field: named(at) });
         return;
     }
-    if let Some(allowed) = schema["enum"].as_array()
-        && !allowed.contains(value)
-    {
-        let allowed: Vec<String> = allowed.iter().map(Value::to_string).collect();
-        let message = format!("Unsupported value: {value}: supported values: {}", allowed.join(", "));
-        causes.push(Cause { reason: "FieldValueNotSupported", message, field: named(at) });
-    }
+    check_allowed(value, schema, at, causes);
     bounds(value, schema, at, causes, &wrong);
     match value {
         Value::Object(object) => {
@@ -332,6 +365,16 @@ fn check(value: &Value, schema: &Value, at: &str, causes: &mut Vec<Cause>) {
             }
         }
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+fn check_allowed(value: &Value, schema: &Value, at: &str, causes: &mut Vec<Cause>) {
+    if let Some(allowed) = schema["enum"].as_array()
+        && !allowed.contains(value)
+    {
+        let allowed: Vec<String> = allowed.iter().map(Value::to_string).collect();
+        let message = format!("Unsupported value: {value}: supported values: {}", allowed.join(", "));
+        causes.push(Cause { reason: "FieldValueNotSupported", message, field: named(at) });
     }
 }
 

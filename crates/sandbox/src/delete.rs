@@ -26,10 +26,11 @@ impl Sandbox {
             let wanted = options["preconditions"][field].as_str();
             let found = live["metadata"][field].as_str().unwrap_or_default();
             if let Some(wanted) = wanted.filter(|wanted| *wanted != found) {
+                let became = if field == "uid" { "deleted and then recreated" } else { "modified" };
                 let why = format!(
-                    "Precondition failed: {words} in precondition: {wanted}, {words} in object meta: {found}"
+                    "the {words} in the precondition ({wanted}) does not match the {words} in record ({found}). The object might have been {became}"
                 );
-                return Err(Refusal::conflict(target.about(&name), &why));
+                return Err(Refusal::conflict(target.about_kind(&name), &why));
             }
         }
         let policy = options["propagationPolicy"].as_str().map(str::to_owned);
@@ -79,6 +80,7 @@ impl Sandbox {
         let Some(live) = self.store.get(resource, key).cloned() else { return Ended::Gone };
         let mut object = Value::clone(&live);
         let is_namespace = resource.0.is_empty() && resource.1 == "namespaces";
+        let policy = policy.filter(|_| resource.1 != "events");
         let finalizer = match policy {
             Some("Foreground") => Some(FOREGROUND),
             Some("Orphan") => Some(ORPHAN),

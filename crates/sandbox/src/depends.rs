@@ -151,12 +151,15 @@ fn container(fields: &mut Map<String, Value>, kind: &Kind) {
 }
 
 fn pod_spec(fields: &mut Map<String, Value>, kind: &Kind) {
+    if fields.get("restartPolicy").is_none_or(|policy| policy == "") {
+        fields.insert("restartPolicy".to_owned(), "Always".into());
+    }
     for (from, to) in [("serviceAccountName", "serviceAccount"), ("serviceAccount", "serviceAccountName")] {
         if let Some(account) = fields.get(from).cloned() {
             put_new(fields, to, account);
         }
     }
-    if fields.get("hostNetwork") == Some(&Value::Bool(true)) {
+    if is(kind, "", "Pod") && fields.get("hostNetwork") == Some(&Value::Bool(true)) {
         for list in ["containers", "initContainers"] {
             for container in fields.get_mut(list).and_then(Value::as_array_mut).into_iter().flatten() {
                 for port in container["ports"].as_array_mut().into_iter().flatten() {
@@ -172,8 +175,6 @@ fn pod_spec(fields: &mut Map<String, Value>, kind: &Kind) {
         return;
     }
     put_new(fields, "enableServiceLinks", true.into());
-    put_new(fields, "priority", 0.into());
-    put_new(fields, "preemptionPolicy", "PreemptLowerPriority".into());
     put_new(fields, "tolerations", json!([]));
     if let Some(tolerations) = fields["tolerations"].as_array_mut() {
         for key in TOLERATED {
@@ -260,7 +261,19 @@ pub(crate) fn begin(kind: &Kind, object: &mut Value, number: u64) {
     match (kind.group.as_str(), kind.kind.as_str()) {
         ("apps", "DaemonSet") => object["metadata"]["annotations"][GENERATION] = "1".into(),
         ("", "Service") => addresses(object, number),
-        ("", "Pod") => object["status"]["qosClass"] = quality(object).into(),
+        ("", "Pod") => {
+            object["status"]["qosClass"] = quality(object).into();
+            if let Some(spec) = object["spec"].as_object_mut() {
+                put_new(spec, "priority", 0.into());
+                put_new(spec, "preemptionPolicy", "PreemptLowerPriority".into());
+            }
+        }
+        ("", "Node") => {
+            let taint = json!({"effect": "NoSchedule", "key": "node.kubernetes.io/not-ready"});
+            let mut taints = object["spec"]["taints"].as_array().cloned().unwrap_or_default();
+            taints.push(taint);
+            object["spec"]["taints"] = taints.into();
+        }
         ("batch", "Job") => job_selector(object),
         _ => {}
     }
@@ -276,7 +289,15 @@ pub(crate) fn go_on(kind: &Kind, before: &Value, object: &mut Value) {
             object["metadata"]["annotations"][GENERATION] = (known + u64::from(changed)).to_string().into();
         }
         ("", "Service") => keep_addresses(before, object),
-        ("", "Pod" | "PersistentVolumeClaim" | "PersistentVolume") => {}
+        ("", "Pod") => {
+            if let Some(spec) = object["spec"].as_object_mut() {
+                for field in ["priority", "preemptionPolicy", "nodeName"] {
+                    if let Some(value) = before["spec"].get(field) {
+                        put_new(spec, field, value.clone());
+                    }
+                }
+            }
+        }
         _ => {}
     }
 }

@@ -18,6 +18,9 @@ static TABLE: LazyLock<Value> =
 const META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.";
 const QUANTITY: &str = "io.k8s.apimachinery.pkg.api.resource.Quantity";
 
+/// Defaults that are not the types' own, and that nobody owns.
+const EXCLUDED: &[(&str, &str)] = &[("io.k8s.api.core.v1.NodeSpec", "taints")];
+
 /// What is known of a field: its default, what becomes of its zero value, and how wrong values are refused.
 pub(crate) fn known(type_name: &str, field: &str) -> &'static Value {
     &TABLE["types"][type_name][field]
@@ -76,6 +79,7 @@ pub(crate) fn form(value: &mut Value, type_name: &str) {
     let Value::Object(fields) = value else { return };
     fields.retain(|name, value| properties.contains_key(name) && !value.is_null());
     let shows_zeros = !type_name.starts_with(META);
+    let required = models()[type_name]["required"].as_array();
     for (name, schema) in properties {
         if let Some(value) = fields.get_mut(name) {
             form_below(value, schema);
@@ -85,6 +89,12 @@ pub(crate) fn form(value: &mut Value, type_name: &str) {
         }
         if shows_zeros && !fields.contains_key(name) {
             show_zero(fields, type_name, name, schema);
+            // What has to be there and has no zero value is shown as null.
+            let is_required = required.is_some_and(|all| all.iter().any(|one| one == name.as_str()));
+            let is_omitted = type_name.starts_with("io.k8s.api.admissionregistration");
+            if is_required && !is_omitted && schema.get("default").is_none() {
+                fields.entry(name.clone()).or_insert(Value::Null);
+            }
         }
     }
 }
@@ -94,7 +104,11 @@ fn show_zero(fields: &mut Map<String, Value>, type_name: &str, name: &str, schem
         fields.insert(name.to_owned(), Value::Null);
         return;
     }
+    let known = known(type_name, name);
     let Some(zero) = schema.get("default").filter(|default| is_zero(default)) else { return };
+    if known["hidden"] == true {
+        return;
+    }
     let mut zero = zero.clone();
     form_below(&mut zero, schema);
     fields.insert(name.to_owned(), zero);
@@ -155,17 +169,21 @@ fn default(value: &mut Value, type_name: &str, kind: &Kind) {
         if name == "status" && type_name == kind.type_ref.named.as_deref().unwrap_or_default() {
             continue;
         }
-        let told = known(type_name, name).get("default").or_else(|| schema.get("default"));
+        let told = known(type_name, name).get("default");
+        let told = told.or_else(|| schema.get("default").filter(|default| !is_zero(default)));
+        if EXCLUDED.contains(&(type_name, name)) {
+            continue;
+        }
         let is_open = match fields.get(name) {
-            None => true,
+            None | Some(Value::Null) => true,
             // A struct that nobody wrote is there already, with nothing in it but zero values.
             Some(Value::Object(held)) => held.values().all(is_zero) && schema.get("default").is_some(),
             Some(Value::String(text)) => text.is_empty() && known(type_name, name)["zero"].is_null(),
             Some(_) => false,
         };
-        if let Some(told) = told.filter(|told| is_open && !is_zero(told) || told.is_object() && fields.get(name).is_none()) {
-            fields.insert(name.clone(), told.clone());
-        } else if let Some(told) = told.filter(|told| !fields.contains_key(name) && !told.is_null()) {
+        let is_missing = fields.get(name).is_none_or(Value::is_null);
+        let is_meant = |told: &&Value| is_open && !is_zero(told) || is_missing && !told.is_null();
+        if let Some(told) = told.filter(is_meant) {
             fields.insert(name.clone(), told.clone());
         }
         if let Some(value) = fields.get_mut(name) {

@@ -57,6 +57,10 @@ pub struct Custom {
     pub storage: String,
     /// The definition's name.
     pub definition: String,
+    /// The version of its definition: columns, paths of the scale.
+    pub version: Value,
+    /// Its CEL rules; `None` where it has none.
+    pub rules: Option<Arc<kube_cel::CompiledSchema>>,
 }
 
 impl Kind {

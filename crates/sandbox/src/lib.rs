@@ -35,6 +35,7 @@ pub mod read;
 mod relations;
 pub mod request;
 mod rules;
+mod scale;
 pub mod select;
 pub mod serve;
 mod settle;

@@ -6,7 +6,8 @@ use crate::Sandbox;
 use crate::answer::{Answer, Refusal};
 use crate::read::versioned;
 use crate::request::{Request, Target};
-use crate::write::{Change, scale};
+use crate::scale::scale;
+use crate::write::Change;
 use serde_json::{Map, Value};
 use trueup_merge::structured::schema::{Atom, Relationship, Schema, TypeRef};
 
@@ -21,10 +22,13 @@ impl Sandbox {
         if media_type == "application/apply-patch+yaml" {
             return self.apply(request, target);
         }
+        if target.kind.custom.is_some() && media_type == "application/strategic-merge-patch+json" {
+            return Err(Refusal::unsupported_media_type(CUSTOM));
+        }
         let live = self.found(target)?.clone();
         let mut object = versioned(&live, &target.kind);
         if target.subresource == "scale" {
-            object = scale(&object);
+            object = scale(&target.kind, &object);
         }
         let body: Value =
             serde_json::from_slice(request.body).map_err(|error| Refusal::bad_request(error.to_string()))?;

@@ -36,7 +36,7 @@ impl Sandbox {
     pub(crate) fn get(&self, target: &Target) -> Result<Answer, Refusal> {
         let object = versioned(self.found(target)?, &target.kind);
         if target.subresource == "scale" {
-            return Ok(Answer::ok(crate::write::scale(&object)));
+            return Ok(Answer::ok(crate::scale::scale(&target.kind, &object)));
         }
         Ok(Answer::ok(object))
     }

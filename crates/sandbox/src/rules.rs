@@ -138,7 +138,10 @@ fn fits(text: &str, bad: &Value) -> bool {
             return allowed.split(", ").any(|one| one.trim_matches('"') == text);
         }
         if let Some((_, pattern)) = message.split_once("regex used for validation is '") {
-            return matches(pattern.trim_end_matches("')"), text);
+            let part = text.split_once('/').filter(|_| message.contains("name part"));
+            let text = part.map_or(text, |(_, name)| name);
+            let text = if message.contains("may have mixed case") { text.to_lowercase() } else { text.to_owned() };
+            return matches(pattern.trim_end_matches("')"), &text);
         }
         if message.contains("must contain only alpha-numeric characters") {
             return text.chars().all(|one| one.is_ascii_alphanumeric() || one == '-');

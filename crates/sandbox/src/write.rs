@@ -8,6 +8,7 @@ use crate::kinds::Kind;
 use crate::namespaces::begin_life;
 use crate::read::{key, versioned};
 use crate::request::{Request, Target};
+use crate::scale::{scale, set_replicas};
 use crate::store::Key;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
@@ -59,10 +60,7 @@ impl Sandbox {
             return Err(Refusal::invalid(change.target.about_kind(""), vec![cause]));
         }
         self.check_namespace(change.target, &name)?;
-        let key = (change.target.namespace.clone().unwrap_or_default(), name.clone());
-        if self.store.get(&kind.resource(), &key).is_some() {
-            return Err(Refusal::already_exists(change.target.about(&name)));
-        }
+        let key = (change.target.namespace.clone().unwrap_or_default(), name);
         if has_status(kind) {
             remove(&mut object, "status");
         }
@@ -85,13 +83,32 @@ impl Sandbox {
         crate::depends::begin(kind, &mut object, self.store.next());
         begin_life(kind, &mut object);
         validate(change.target, None, &object)?;
+        if self.store.get(&kind.resource(), key).is_some() {
+            return Err(Refusal::already_exists(change.target.about(&key.1)));
+        }
         Ok(self.keep(change, key, object))
     }
 
     pub(crate) fn replace(&mut self, request: &Request<'_>, target: &Target) -> Result<Answer, Refusal> {
-        let live = self.found(target)?.clone();
         let object = body(request, target)?;
         let change = Change::of(request, target);
+        let start = crate::fields::start(&target.kind);
+        let live = match self.found(target).cloned() {
+            Ok(live) => live,
+            Err(_) if start["creates"] == true && target.subresource.is_empty() => {
+                return self.create_object(&change, object).map(|object| Answer::json(201, object));
+            }
+            Err(refusal) => return Err(refusal),
+        };
+        let is_unnumbered = object["metadata"]["resourceVersion"].as_str().unwrap_or_default().is_empty();
+        let is_asked = target.kind.custom.is_some() || start["unconditional"] == false;
+        if is_unnumbered && is_asked && target.subresource != "scale" {
+            let message = "Invalid value: 0: must be specified for an update".to_owned();
+            let field = "metadata.resourceVersion".to_owned();
+            let cause = Cause { reason: "FieldValueInvalid", message, field };
+            let name = target.name.as_deref().unwrap_or_default();
+            return Err(Refusal::invalid(target.about(name), vec![cause]));
+        }
         self.replace_object(&change, &live, object).map(Answer::ok)
     }
 
@@ -109,10 +126,8 @@ impl Sandbox {
         if target.subresource == "scale" {
             let mut scaled = live.clone();
             let replicas = object.pointer("/spec/replicas").cloned().unwrap_or_else(|| 0.into());
-            if let Some(spec) = scaled.get_mut("spec").and_then(Value::as_object_mut) {
-                spec.insert("replicas".to_owned(), replicas);
-            }
-            return self.rewrite(change, &live, scaled).map(|object| scale(&object));
+            set_replicas(kind, &mut scaled, &replicas);
+            return self.rewrite(change, &live, scaled).map(|object| scale(kind, &object));
         }
         let mut object = seen_through(target, &live, object);
         complete(kind, &mut object)?;
@@ -185,7 +200,8 @@ impl Sandbox {
             }
             self.check_namespace(target, &key.1)?;
         }
-        let nothing = nothing(&target.kind);
+        let nothing =
+            json!({"apiVersion": target.kind.api_version(), "kind": target.kind.kind, "metadata": {}});
         let before = live.as_ref().unwrap_or(&nothing);
         let mut object = self.manage(&change, |manager, act| manager.apply(before, &config, act, force))?;
         if let Some(live) = live {
@@ -375,24 +391,6 @@ fn check_preconditions(target: &Target, live: &Value, object: &Value) -> Result<
         return Err(Refusal::conflict(target.about(name), why));
     }
     Ok(())
-}
-
-/// The scale of a workload, as `autoscaling/v1` has it.
-pub(crate) fn scale(object: &Value) -> Value {
-    let metadata: Map<String, Value> = ["name", "namespace", "uid", "resourceVersion", "creationTimestamp"]
-        .into_iter()
-        .filter_map(|field| Some((field.to_owned(), object["metadata"].get(field)?.clone())))
-        .collect();
-    let selector = object.pointer("/spec/selector/matchLabels").and_then(Value::as_object);
-    let selector: Vec<String> = selector
-        .into_iter()
-        .flatten()
-        .map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or_default()))
-        .collect();
-    json!({"kind": "Scale", "apiVersion": "autoscaling/v1", "metadata": metadata,
-        "spec": {"replicas": object.pointer("/spec/replicas").cloned().unwrap_or_else(|| 0.into())},
-        "status": {"replicas": object.pointer("/status/replicas").cloned().unwrap_or_else(|| 0.into()),
-            "selector": selector.join(",")}})
 }
 
 pub(crate) fn has_status(kind: &Kind) -> bool {

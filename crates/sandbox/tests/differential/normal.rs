@@ -81,7 +81,7 @@ impl Names {
 
 /// The order in which several things are told that are wrong is not held.
 fn sort_causes(status: &mut Map<String, Value>) {
-    let Some(causes) = status.get_mut("details").and_then(|details| details["causes"].as_array_mut()) else { return };
+    let Some(causes) = status.get_mut("details").and_then(|details| details.get_mut("causes")?.as_array_mut()) else { return };
     if causes.len() < 2 {
         return;
     }

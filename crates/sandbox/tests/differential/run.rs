@@ -51,7 +51,7 @@ impl Difference {
     }
 
     pub fn told(&self) -> String {
-        let lines: Vec<String> = self.lines.iter().take(8).map(|line| line.chars().take(1500).collect()).collect();
+        let lines: Vec<String> = self.lines.iter().take(5).map(|line| line.chars().take(900).collect()).collect();
         format!("differs: {}\n    {}", self.operation, lines.join("\n    "))
     }
 }

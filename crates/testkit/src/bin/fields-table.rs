@@ -28,6 +28,7 @@ fn main() -> Result<()> {
         schemas: kinds["schemas"].as_object().context("schemas")?,
         fields: BTreeMap::new(),
         seen: BTreeMap::new(),
+        hidden: BTreeSet::new(),
         fixed: BTreeMap::new(),
         starts: BTreeMap::new(),
     };
@@ -83,6 +84,8 @@ struct Probe<'k> {
     fields: BTreeMap<String, BTreeMap<String, Known>>,
     /// By type: which fields its values had, each time that the server showed one.
     seen: BTreeMap<String, BTreeSet<BTreeSet<String>>>,
+    /// Types and fields that the server does not show when nobody wrote them, whatever their schemas' defaults.
+    hidden: BTreeSet<(String, String)>,
     /// By kind: what was refused because it changed.
     fixed: BTreeMap<String, BTreeMap<String, BTreeSet<String>>>,
     /// By kind: what a new object has in its status, and whether its generations are counted.
@@ -112,9 +115,9 @@ impl Probe<'_> {
         if whole.body["metadata"]["generation"].is_number() {
             start.insert("counted".to_owned(), true.into());
         }
-        self.starts.insert(place.kind.clone(), start.into());
         let mut spots = Vec::new();
         self.spots(&whole.body, &place.schema, ("", ""), &mut spots);
+        self.unshown(&whole.body, &place.schema);
         for spot in &spots {
             let parent = spot.pointer.rsplit_once('/').map_or("", |(parent, _)| parent);
             let is_field = !spot.field.ends_with("[]") && !spot.field.ends_with("{}");
@@ -133,8 +136,47 @@ impl Probe<'_> {
         for spot in &spots {
             self.change(place, &path, &live.body, spot)?;
         }
+        if self.writes(&path, &live.body, "resourceVersion")? == 422 {
+            start.insert("unconditional".to_owned(), false.into());
+        }
+        let mut other = sample.clone();
+        other["metadata"]["name"] = format!("{name}-other").into();
+        if self.writes(&format!("{path}-other"), &other, "uid")? == 201 {
+            start.insert("creates".to_owned(), true.into());
+        }
+        self.starts.insert(place.kind.clone(), start.into());
         self.send(&Method::DELETE, &path, &Value::Null)?;
         Ok(())
+    }
+
+    /// How a dry run of an update answers that leaves out one field of the metadata.
+    fn writes(&self, path: &str, object: &Value, without: &str) -> Result<u16> {
+        let mut body = object.clone();
+        if let Some(metadata) = body["metadata"].as_object_mut() {
+            metadata.remove(without);
+        }
+        Ok(self.send(&Method::PUT, &format!("{path}?dryRun=All"), &body)?.status)
+    }
+
+    /// Notes which fields a value does not show although their schemas have zero values as defaults.
+    fn unshown(&mut self, value: &Value, type_name: &str) {
+        let Some(properties) = self.schemas[type_name]["properties"].as_object() else { return };
+        let Value::Object(fields) = value else { return };
+        for (name, schema) in properties {
+            let Some(value) = fields.get(name) else {
+                if schema.get("default").is_some() {
+                    self.hidden.insert((type_name.to_owned(), name.clone()));
+                }
+                continue;
+            };
+            match (reference(schema), reference(&schema["items"]), value) {
+                (Some(below), _, value) => self.unshown(value, &below),
+                (None, Some(below), Value::Array(items)) => {
+                    items.iter().for_each(|item| self.unshown(item, &below));
+                }
+                (None, _, _) => {}
+            }
+        }
     }
 
     fn send(&self, method: &Method, path: &str, body: &Value) -> Result<Reply> {
@@ -272,8 +314,11 @@ impl Probe<'_> {
         Ok(())
     }
 
-    fn print(&self) {
+    fn print(&mut self) {
         let mut types = BTreeMap::new();
+        for (type_name, field) in &self.hidden {
+            self.fields.entry(type_name.clone()).or_default().entry(field.clone()).or_default();
+        }
         for (name, fields) in &self.fields {
             let mut known_fields = BTreeMap::new();
             for (field, known) in fields {
@@ -291,6 +336,9 @@ impl Probe<'_> {
                 let is_said = told.contains_key("default") || told.contains_key("absent");
                 if is_said && !is_always && !field.ends_with("[]") && !field.ends_with("{}") {
                     eprintln!("sometimes: {name}.{field}: {} {}", told.remove("default").unwrap_or_default(), told.remove("absent").unwrap_or_default());
+                }
+                if self.hidden.contains(&(name.clone(), field.clone())) {
+                    told.insert("hidden".to_owned(), true.into());
                 }
                 if !told.is_empty() {
                     known_fields.insert(field.clone(), told);
