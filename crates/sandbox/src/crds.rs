@@ -150,9 +150,9 @@ impl Sandbox {
 }
 
 /// Fills in what a client may leave out, and drops what the kind does not have.
-pub(crate) fn complete(kind: &Kind, object: &mut Value) -> Result<(), Refusal> {
+pub(crate) fn complete(kind: &Kind, object: &mut Value, nulls: Nulls) -> Result<(), Refusal> {
     if let Some(custom) = &kind.custom {
-        default(object, &custom.schema);
+        default(object, &custom.schema, nulls);
         prune(object, &custom.schema, Place::Root);
         return Ok(());
     }
@@ -275,7 +275,16 @@ fn prune(value: &mut Value, schema: &Value, place: Place) {
     }
 }
 
-fn default(value: &mut Value, schema: &Value) {
+/// What becomes of nulls that a schema does not allow.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Nulls {
+    /// They are as good as nothing.
+    Dropped,
+    /// They are what was applied, and wrong.
+    Kept,
+}
+
+fn default(value: &mut Value, schema: &Value, nulls: Nulls) {
     match value {
         Value::Object(object) => {
             for (name, below) in schema["properties"].as_object().into_iter().flatten() {
@@ -288,18 +297,17 @@ fn default(value: &mut Value, schema: &Value) {
                     Some(default) if is_missing => drop(object.insert(name.clone(), default.clone())),
                     Some(_) | None => {}
                 }
-                // A null that the schema does not allow is as good as nothing.
-                if object.get(name) == Some(&Value::Null) && below["nullable"] != true {
+                if nulls == Nulls::Dropped && object.get(name) == Some(&Value::Null) && below["nullable"] != true {
                     object.remove(name);
                 }
             }
             let additional = &schema["additionalProperties"];
             for (name, value) in object {
                 let below = schema["properties"].get(name).unwrap_or(additional);
-                default(value, below);
+                default(value, below, nulls);
             }
         }
-        Value::Array(items) => items.iter_mut().for_each(|item| default(item, &schema["items"])),
+        Value::Array(items) => items.iter_mut().for_each(|item| default(item, &schema["items"], nulls)),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
 }

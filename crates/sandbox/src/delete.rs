@@ -26,6 +26,12 @@ impl Sandbox {
             let wanted = options["preconditions"][field].as_str();
             let found = live["metadata"][field].as_str().unwrap_or_default();
             if let Some(wanted) = wanted.filter(|wanted| *wanted != found) {
+                if matches!(target.kind.kind.as_str(), "CustomResourceDefinition" | "Namespace") {
+                    let why = format!(
+                        "Precondition failed: {words} in precondition: {wanted}, {words} in object meta: {found}"
+                    );
+                    return Err(Refusal::conflict(target.about(&name), &why));
+                }
                 let became = if field == "uid" { "deleted and then recreated" } else { "modified" };
                 let why = format!(
                     "the {words} in the precondition ({wanted}) does not match the {words} in record ({found}). The object might have been {became}"
@@ -35,12 +41,17 @@ impl Sandbox {
         }
         let policy = options["propagationPolicy"].as_str().map(str::to_owned);
         let policy = policy.or_else(|| request.option("propagationPolicy"));
-        if request.is_dry_run() {
-            return Ok(Answer::ok(versioned(&live, &target.kind)));
-        }
-        let gone = self.end(&target.kind.resource(), &key(target), policy.as_deref());
+        let resource = target.kind.resource();
+        let gone = if request.is_dry_run() {
+            self.ending(&resource, &live, policy.as_deref())
+        } else {
+            self.end(&resource, &key(target), policy.as_deref())
+        };
         match gone {
             Ended::Waits(object) => Ok(Answer::ok(versioned(&object, &target.kind))),
+            Ended::Gone if crate::fields::start(&target.kind)["returned"] == true => {
+                Ok(Answer::ok(self.last(&target.kind, &live)))
+            }
             Ended::Gone => Ok(Answer::ok(json!({"kind": "Status", "apiVersion": "v1", "metadata": {},
                 "status": "Success", "details": {"name": name, "group": target.kind.group,
                     "kind": target.kind.plural, "uid": live["metadata"]["uid"]}}))),
@@ -52,10 +63,7 @@ impl Sandbox {
         request: &Request<'_>,
         target: &Target,
     ) -> Result<Answer, Refusal> {
-        let selector = Selector::read(
-            request.option("labelSelector").as_deref(),
-            request.option("fieldSelector").as_deref(),
-        )?;
+        let selector = Selector::of(request, &target.kind)?;
         let resource = target.kind.resource();
         let meant: Vec<Key> = self
             .store
@@ -78,7 +86,31 @@ impl Sandbox {
     /// Deletes an object, or marks it as one that waits for its finalizers.
     pub(crate) fn end(&mut self, resource: &Resource, key: &Key, policy: Option<&str>) -> Ended {
         let Some(live) = self.store.get(resource, key).cloned() else { return Ended::Gone };
-        let mut object = Value::clone(&live);
+        let Ended::Waits(mut object) = self.ending(resource, &live, policy) else {
+            self.forget(resource, key);
+            return Ended::Gone;
+        };
+        if object != *live {
+            metadata(&mut object).insert("resourceVersion".to_owned(), self.store.next().to_string().into());
+            self.store.put(resource, key, Some(Arc::new(object.clone())));
+        }
+        Ended::Waits(object)
+    }
+
+    /// An object that is gone, as some kinds' deletions are answered.
+    fn last(&self, kind: &crate::kinds::Kind, live: &Value) -> Value {
+        let mut object = versioned(live, kind);
+        if kind.kind == "Pod" {
+            let fields = metadata(&mut object);
+            fields.insert("deletionTimestamp".to_owned(), self.time().into());
+            fields.insert("deletionGracePeriodSeconds".to_owned(), 0.into());
+        }
+        object
+    }
+
+    /// What a deletion makes of an object.
+    fn ending(&self, resource: &Resource, live: &Value, policy: Option<&str>) -> Ended {
+        let mut object = live.clone();
         let is_namespace = resource.0.is_empty() && resource.1 == "namespaces";
         let policy = policy.filter(|_| resource.1 != "events");
         let finalizer = match policy {
@@ -95,7 +127,6 @@ impl Sandbox {
             }
         }
         if !has_finalizers(&object) && !is_namespace {
-            self.forget(resource, key);
             return Ended::Gone;
         }
         if !live["metadata"]["deletionTimestamp"].is_string() {
@@ -109,10 +140,6 @@ impl Sandbox {
             if is_namespace {
                 object["status"]["phase"] = "Terminating".into();
             }
-        }
-        if object != *live {
-            metadata(&mut object).insert("resourceVersion".to_owned(), self.store.next().to_string().into());
-            self.store.put(resource, key, Some(Arc::new(object.clone())));
         }
         Ended::Waits(object)
     }

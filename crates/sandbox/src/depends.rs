@@ -38,6 +38,12 @@ pub(crate) fn before(kind: &Kind, object: &mut Value) {
 }
 
 fn job(object: &mut Value) {
+    let labels = object.pointer("/spec/template/metadata/labels").filter(|labels| !count_is_zero(labels)).cloned();
+    if let Some(labels) = labels
+        && object["metadata"]["labels"].as_object().is_none_or(Map::is_empty)
+    {
+        metadata(object).insert("labels".to_owned(), labels);
+    }
     let Some(spec) = object["spec"].as_object_mut() else { return };
     if !spec.contains_key("completions") && !spec.contains_key("parallelism") {
         put_new(spec, "completions", 1.into());
@@ -359,16 +365,25 @@ fn quality(object: &Value) -> &'static str {
     if containers.iter().all(is_full) { "Guaranteed" } else { "Burstable" }
 }
 
+fn count_is_zero(value: &Value) -> bool {
+    value.as_object().is_none_or(Map::is_empty)
+}
+
 fn job_selector(object: &mut Value) {
     if object["spec"]["manualSelector"] == true {
         return;
     }
     let (uid, name) = (object["metadata"]["uid"].clone(), object["metadata"]["name"].clone());
+    let own = object["metadata"]["labels"].clone();
     let spec = &mut object["spec"];
     spec["selector"]["matchLabels"]["batch.kubernetes.io/controller-uid"] = uid.clone();
+    let is_shared = spec.pointer("/template/metadata/labels").is_some_and(|labels| *labels == own && !count_is_zero(labels));
     let labels = &mut spec["template"]["metadata"]["labels"];
     for prefix in ["batch.kubernetes.io/", ""] {
         labels[format!("{prefix}controller-uid")] = uid.clone();
         labels[format!("{prefix}job-name")] = name.clone();
+    }
+    if is_shared {
+        object["metadata"]["labels"] = labels.clone();
     }
 }

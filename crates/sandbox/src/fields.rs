@@ -28,7 +28,12 @@ pub(crate) fn known(type_name: &str, field: &str) -> &'static Value {
 
 /// What a new object of a kind has in its status, and whether its generations are counted.
 pub(crate) fn start(kind: &Kind) -> &'static Value {
-    &TABLE["starts"][format!("{}/{}", kind.group, kind.kind)]
+    start_of(&kind.group, &kind.kind)
+}
+
+/// The same by group and kind.
+pub(crate) fn start_of(group: &str, kind: &str) -> &'static Value {
+    &TABLE["starts"][format!("{group}/{kind}")]
 }
 
 /// The name of the type that a schema refers to.

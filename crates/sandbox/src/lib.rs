@@ -39,6 +39,7 @@ mod scale;
 pub mod select;
 pub mod serve;
 mod settle;
+mod table;
 pub mod store;
 pub mod watch;
 pub mod workloads;
@@ -111,15 +112,25 @@ impl Sandbox {
             return Ok(answer);
         }
         let target = Target::of(request, &self.kinds)?;
+        let answer = self.act(request, &target)?;
+        Ok(match answer {
+            Answer::Json { code, body, media_type } if request.accept.contains("as=Table") && body["kind"] != "Status" && target.subresource.is_empty() => {
+                Answer::Json { code, body: self.table(&target.kind, &body), media_type }
+            }
+            other @ (Answer::Json { .. } | Answer::Watch(_)) => other,
+        })
+    }
+
+    fn act(&mut self, request: &Request<'_>, target: &Target) -> Result<Answer, Refusal> {
         match (request.method, target.name.is_some()) {
-            ("GET", _) if request.flag("watch") => self.watch(request, &target).map(Answer::Watch),
-            ("GET", true) => self.get(&target),
-            ("GET", false) => self.list(request, &target),
-            ("POST", _) => self.create(request, &target),
-            ("PUT", true) => self.replace(request, &target),
-            ("PATCH", true) => self.patch(request, &target),
-            ("DELETE", true) => self.delete_one(request, &target),
-            ("DELETE", false) => self.delete_collection(request, &target),
+            ("GET", _) if request.flag("watch") => self.watch(request, target).map(Answer::Watch),
+            ("GET", true) => self.get(target),
+            ("GET", false) => self.list(request, target),
+            ("POST", _) => self.create(request, target),
+            ("PUT", true) => self.replace(request, target),
+            ("PATCH", true) => self.patch(request, target),
+            ("DELETE", true) => self.delete_one(request, target),
+            ("DELETE", false) => self.delete_collection(request, target),
             (_, _) => Err(Refusal::method_not_allowed()),
         }
     }

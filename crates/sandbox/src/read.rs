@@ -42,10 +42,7 @@ impl Sandbox {
     }
 
     pub(crate) fn list(&self, request: &Request<'_>, target: &Target) -> Result<Answer, Refusal> {
-        let selector = Selector::read(
-            request.option("labelSelector").as_deref(),
-            request.option("fieldSelector").as_deref(),
-        )?;
+        let selector = Selector::of(request, &target.kind)?;
         let limit: usize = request.option("limit").and_then(|limit| limit.parse().ok()).unwrap_or(0);
         let after = request.option("continue").filter(|token| !token.is_empty());
         let (revision, after) = match after.as_deref().map(|token| token.splitn(3, '/').collect::<Vec<_>>()) {

@@ -82,8 +82,10 @@ fn scalar(value: &Value, known: &Value, at: &str, causes: &mut Vec<Cause>) {
     match value {
         Value::String(text) if text.is_empty() => tell(known.get("empty"), None, at, causes),
         Value::String(text) => {
-            if !known["bad"].is_null() && !fits(text, &known["bad"]) {
-                tell(known.get("bad"), Some(value), at, causes);
+            for cause in known["bad"].as_array().into_iter().flatten() {
+                if !fits(text, cause[1].as_str().unwrap_or_default()) {
+                    tell_one(cause, Some(value), at, causes);
+                }
             }
             if !known["long"].is_null() && limit(&known["long"]).is_some_and(|most| text.len() > most) {
                 tell(known.get("long"), Some(value), at, causes);
@@ -109,13 +111,17 @@ fn scalar(value: &Value, known: &Value, at: &str, causes: &mut Vec<Cause>) {
 /// Adds the causes that the table has, with the value in its place.
 fn tell(told: Option<&Value>, value: Option<&Value>, at: &str, causes: &mut Vec<Cause>) {
     for cause in told.and_then(Value::as_array).into_iter().flatten() {
-        let message = cause[1].as_str().unwrap_or_default();
-        let message = match value {
-            Some(value) => message.replacen("{}", &value.to_string(), 1),
-            None => message.to_owned(),
-        };
-        causes.push(Cause { reason: reason(cause[0].as_str().unwrap_or_default()), message, field: at.to_owned() });
+        tell_one(cause, value, at, causes);
     }
+}
+
+fn tell_one(cause: &Value, value: Option<&Value>, at: &str, causes: &mut Vec<Cause>) {
+    let message = cause[1].as_str().unwrap_or_default();
+    let message = match value {
+        Some(value) => message.replacen("{}", &value.to_string(), 1),
+        None => message.to_owned(),
+    };
+    causes.push(Cause { reason: reason(cause[0].as_str().unwrap_or_default()), message, field: at.to_owned() });
 }
 
 fn reason(word: &str) -> &'static str {
@@ -130,12 +136,13 @@ fn reason(word: &str) -> &'static str {
     }
 }
 
-/// Whether a text is one that the causes for a bad one do not mean.
-fn fits(text: &str, bad: &Value) -> bool {
-    let causes = bad.as_array().into_iter().flatten();
-    causes.filter_map(|cause| cause[1].as_str()).all(|message| {
+/// Whether a text is one that the refusal of a bad one does not mean.
+fn fits(text: &str, message: &str) -> bool {
         if let Some((_, allowed)) = message.split_once("supported values: ") {
             return allowed.split(", ").any(|one| one.trim_matches('"') == text);
+        }
+        if message.contains(": segment[") {
+            return true;
         }
         if let Some((_, pattern)) = message.split_once("regex used for validation is '") {
             let part = text.split_once('/').filter(|_| message.contains("name part"));
@@ -152,8 +159,10 @@ fn fits(text: &str, bad: &Value) -> bool {
         if message.contains("not a valid selector operator") {
             return matches!(text, "In" | "NotIn" | "Exists" | "DoesNotExist");
         }
+        if message.contains("must start with a '/'") {
+            return text.starts_with('/');
+        }
         true
-    })
 }
 
 /// Whether all of a text matches a pattern.

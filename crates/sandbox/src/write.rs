@@ -2,7 +2,7 @@
 
 use crate::Sandbox;
 use crate::answer::{Answer, Cause, Refusal};
-use crate::crds::{complete, validate};
+use crate::crds::{Nulls, complete, validate};
 use crate::fields::nothing;
 use crate::kinds::Kind;
 use crate::namespaces::begin_life;
@@ -64,7 +64,7 @@ impl Sandbox {
         if has_status(kind) {
             remove(&mut object, "status");
         }
-        complete(kind, &mut object)?;
+        complete(kind, &mut object, Nulls::Dropped)?;
         let nothing = nothing(kind);
         let object = self.manage(change, |manager, act| Ok(manager.update(&nothing, &object, act)))?;
         self.store_new(change, &key, object)
@@ -100,6 +100,7 @@ impl Sandbox {
             }
             Err(refusal) => return Err(refusal),
         };
+        check_uid(target, &live, &object)?;
         let is_unnumbered = object["metadata"]["resourceVersion"].as_str().unwrap_or_default().is_empty();
         let is_asked = target.kind.custom.is_some() || start["unconditional"] == false;
         if is_unnumbered && is_asked && target.subresource != "scale" {
@@ -130,7 +131,7 @@ impl Sandbox {
             return self.rewrite(change, &live, scaled).map(|object| scale(kind, &object));
         }
         let mut object = seen_through(target, &live, object);
-        complete(kind, &mut object)?;
+        complete(kind, &mut object, Nulls::Dropped)?;
         self.rewrite(change, &live, object)
     }
 
@@ -206,13 +207,13 @@ impl Sandbox {
         let mut object = self.manage(&change, |manager, act| manager.apply(before, &config, act, force))?;
         if let Some(live) = live {
             object = seen_through(target, &live, object);
-            complete(&target.kind, &mut object)?;
+            complete(&target.kind, &mut object, Nulls::Kept)?;
             return self.store_changed(&change, &live, object).map(Answer::ok);
         }
         if has_status(&target.kind) {
             remove(&mut object, "status");
         }
-        complete(&target.kind, &mut object)?;
+        complete(&target.kind, &mut object, Nulls::Kept)?;
         self.store_new(&change, &key, object).map(|object| Answer::json(201, object))
     }
 
@@ -371,20 +372,46 @@ fn seen_through(target: &Target, live: &Value, mut object: Value) -> Value {
     object
 }
 
+fn check_uid(target: &Target, live: &Value, object: &Value) -> Result<(), Refusal> {
+    let (wanted, found) = (&object["metadata"]["uid"], &live["metadata"]["uid"]);
+    let wanted = wanted.as_str().unwrap_or_default();
+    if wanted.is_empty() || found == wanted {
+        return Ok(());
+    }
+    let name = live["metadata"]["name"].as_str().unwrap_or_default();
+    let why = format!(
+        "StorageError: invalid object, Code: 4, Key: {}, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: {wanted}, UID in object meta: {}",
+        place(target, name),
+        found.as_str().unwrap_or_default()
+    );
+    Err(Refusal::conflict(target.about(name), &why))
+}
+
+/// Where the server keeps an object, as its messages name the place.
+fn place(target: &Target, name: &str) -> String {
+    let kind = &target.kind;
+    let resource = match (kind.group.as_str(), kind.plural.as_str()) {
+        ("", "services") => "services/specs".to_owned(),
+        ("", "endpoints") => "services/endpoints".to_owned(),
+        ("", "nodes") => "minions".to_owned(),
+        ("networking.k8s.io", "ingresses") => "ingress".to_owned(),
+        ("apiextensions.k8s.io" | "apiregistration.k8s.io", plural) => format!("{}/{plural}", kind.group),
+        (group, plural) if kind.custom.is_some() => format!("{group}/{plural}"),
+        (_, plural) => plural.to_owned(),
+    };
+    match &target.namespace {
+        Some(namespace) => format!("/registry/{resource}/{namespace}/{name}"),
+        None => format!("/registry/{resource}/{name}"),
+    }
+}
+
 fn check_preconditions(target: &Target, live: &Value, object: &Value) -> Result<(), Refusal> {
     let name = live["metadata"]["name"].as_str().unwrap_or_default();
     let differs = |field: &str| {
         let wanted = object["metadata"][field].as_str().unwrap_or_default();
         !wanted.is_empty() && live["metadata"][field] != wanted
     };
-    if differs("uid") {
-        let why = format!(
-            "Precondition failed: UID in precondition: {}, UID in object meta: {}",
-            object["metadata"]["uid"].as_str().unwrap_or_default(),
-            live["metadata"]["uid"].as_str().unwrap_or_default()
-        );
-        return Err(Refusal::conflict(target.about(name), &why));
-    }
+    check_uid(target, live, object)?;
     if differs("resourceVersion") {
         let why =
             "the object has been modified; please apply your changes to the latest version and try again";

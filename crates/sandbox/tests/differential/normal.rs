@@ -10,7 +10,7 @@ static UID: LazyLock<Regex> =
     LazyLock::new(|| Regex::new("[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}").unwrap());
 static TIME: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z").unwrap());
-static NUMBER: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"(resource ?[vV]ersion[^0-9]{1,4}|ResourceVersion in [a-z ]+: )\d+").unwrap());
+static NUMBER: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"(resource ?[vV]ersion[^0-9]{1,4}|ResourceVersion in [a-z ]+: |ResourceVersion in record \()\d+").unwrap());
 
 /// What one server's names are called.
 #[derive(Default)]

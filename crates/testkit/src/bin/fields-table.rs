@@ -144,8 +144,13 @@ impl Probe<'_> {
         if self.writes(&format!("{path}-other"), &other, "uid")? == 201 {
             start.insert("creates".to_owned(), true.into());
         }
+        let gone = self.send(&Method::DELETE, &path, &Value::Null)?;
+        if gone.body["kind"] != "Status" && gone.body["metadata"]["finalizers"].is_null() {
+            start.insert("returned".to_owned(), true.into());
+        }
+        let table = self.api.table(&format!("{}?limit=1", place.collection))?;
+        start.insert("columns".to_owned(), table["columnDefinitions"].clone());
         self.starts.insert(place.kind.clone(), start.into());
-        self.send(&Method::DELETE, &path, &Value::Null)?;
         Ok(())
     }
 
