@@ -146,6 +146,19 @@ impl Refusal {
         Self { causes, ..Self::new(409, "Conflict", message) }
     }
 
+    /// A JSON patch does not go with what it is for.
+    pub fn refused_patch() -> Self {
+        let message = "the server rejected our request due to an error in our request".to_owned();
+        Self::new(422, "Invalid", message)
+    }
+
+    /// The server cannot do what the request needs.
+    pub fn failed(why: &str) -> Self {
+        let cause = Cause { reason: "", message: why.to_owned(), field: String::new() };
+        let message = format!("Internal error occurred: {why}");
+        Self { causes: vec![cause], ..Self::new(500, "InternalError", message) }
+    }
+
     /// What the API server has no better code for.
     pub fn internal(message: String) -> Self {
         Self::new(500, "", message)
@@ -172,7 +185,7 @@ impl Refusal {
 
     /// Some refusals carry details with nothing in them.
     fn has_empty_details(&self) -> bool {
-        matches!(self.reason, "NotFound" | "MethodNotAllowed")
+        matches!(self.reason, "NotFound" | "MethodNotAllowed" | "Invalid")
     }
 
     /// The refusal as a `Status`.
@@ -186,7 +199,15 @@ impl Refusal {
             }
         }
         if !self.causes.is_empty() {
-            let cause = |cause: &Cause| json!({"reason": cause.reason, "message": cause.message, "field": cause.field});
+            let cause = |cause: &Cause| {
+                let mut told = json!({"message": cause.message});
+                for (name, text) in [("reason", cause.reason), ("field", cause.field.as_str())] {
+                    if !text.is_empty() {
+                        told[name] = text.into();
+                    }
+                }
+                told
+            };
             details["causes"] = self.causes.iter().map(cause).collect();
         }
         let mut status = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",

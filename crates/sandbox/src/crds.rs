@@ -59,6 +59,15 @@ impl Sandbox {
         }
     }
 
+    /// Drops what the version does not have that objects are stored in.
+    pub(crate) fn prune_as_stored(&self, kind: &Kind, object: &mut Value) {
+        let Some(custom) = kind.custom.as_ref().filter(|custom| custom.storage != kind.version) else { return };
+        let stored = self.kinds.resource(&kind.group, &custom.storage, &kind.plural);
+        if let Some(stored) = stored.as_ref().and_then(|stored| stored.custom.as_ref()) {
+            prune(object, &stored.schema, Place::Root);
+        }
+    }
+
     fn established(&self, object: &Value) -> Value {
         let known = object["status"]["conditions"].as_array();
         let condition = |name: &str, reason: &str, message: &str| {
@@ -158,6 +167,9 @@ pub(crate) fn complete(kind: &Kind, object: &mut Value, nulls: Nulls) -> Result<
     }
     if kind.group.is_empty() && kind.kind == "Secret" {
         fold_string_data(object)?;
+    }
+    if let Some(why) = crate::fields::unreadable(kind, object) {
+        return Err(Refusal::bad_request(why));
     }
     crate::fields::complete(kind, object);
     Ok(())
@@ -338,6 +350,10 @@ fn check(value: &Value, schema: &Value, at: &str, causes: &mut Vec<Cause>) {
         Some(wanted) => wanted == found,
     };
     let is_int_or_string = schema["x-kubernetes-int-or-string"] == true;
+    if wanted == Some("integer") && found == "number" {
+        let message = format!("Invalid value: \"\": Checked value must be of type integer (default format) in {}", named(at));
+        causes.push(Cause { reason: "FieldValueInvalid", message, field: "<nil>".to_owned() });
+    }
     if !fits || is_int_or_string && !matches!(found, "integer" | "string") {
         let wanted = if is_int_or_string { "integer,string" } else { wanted.unwrap_or_default() };
         let shown = Value::from(found);
@@ -348,6 +364,16 @@ fn check(value: &Value, schema: &Value, at: &str, causes: &mut Vec<Cause>) {
     }
     check_allowed(value, schema, at, causes);
     bounds(value, schema, at, causes, &wrong);
+    if let (Value::String(text), Some("date-time")) = (value, schema["format"].as_str())
+        && text.parse::<jiff::Timestamp>().is_err()
+    {
+        causes.push(wrong(format!("Invalid value: {value}: {} in body must be of type date-time: {value}", named(at))));
+    }
+    if let (Value::String(text), Some(pattern)) = (value, schema["pattern"].as_str())
+        && regex::Regex::new(pattern).is_ok_and(|pattern| !pattern.is_match(text))
+    {
+        causes.push(wrong(format!("Invalid value: {value}: {} in body should match '{pattern}'", named(at))));
+    }
     match value {
         Value::Object(object) => {
             for field in schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str) {
@@ -391,16 +417,16 @@ fn bounds(value: &Value, schema: &Value, at: &str, causes: &mut Vec<Cause>, wron
     let bound = |name: &str| schema[name].as_f64();
     if let Some(number) = value.as_f64() {
         let shown = &schema["minimum"];
-        if bound("minimum").is_some_and(|least| number < least) {
-            causes.push(wrong(format!(
-                "Invalid value: {value}: {at} in body should be greater than or equal to {shown}"
-            )));
+        let is_open = schema["exclusiveMinimum"] == true;
+        if bound("minimum").is_some_and(|least| number < least || is_open && number <= least) {
+            let words = if is_open { "greater than" } else { "greater than or equal to" };
+            causes.push(wrong(format!("Invalid value: {value}: {at} in body should be {words} {shown}")));
         }
         let shown = &schema["maximum"];
-        if bound("maximum").is_some_and(|most| number > most) {
-            causes.push(wrong(format!(
-                "Invalid value: {value}: {at} in body should be less than or equal to {shown}"
-            )));
+        let is_open = schema["exclusiveMaximum"] == true;
+        if bound("maximum").is_some_and(|most| number > most || is_open && number >= most) {
+            let words = if is_open { "less than" } else { "less than or equal to" };
+            causes.push(wrong(format!("Invalid value: {value}: {at} in body should be {words} {shown}")));
         }
     }
     let length = match value {

@@ -43,7 +43,14 @@ impl Sandbox {
         let policy = policy.or_else(|| request.option("propagationPolicy"));
         let resource = target.kind.resource();
         let gone = if request.is_dry_run() {
-            self.ending(&resource, &live, policy.as_deref())
+            match self.ending(&resource, &live, policy.as_deref()) {
+                Ended::Waits(mut object) if object != *live => {
+                    let next = self.store.next().to_string();
+                    metadata(&mut object).insert("resourceVersion".to_owned(), next.into());
+                    Ended::Waits(object)
+                }
+                same => same,
+            }
         } else {
             self.end(&resource, &key(target), policy.as_deref())
         };
@@ -52,9 +59,13 @@ impl Sandbox {
             Ended::Gone if crate::fields::start(&target.kind)["returned"] == true => {
                 Ok(Answer::ok(self.last(&target.kind, &live)))
             }
-            Ended::Gone => Ok(Answer::ok(json!({"kind": "Status", "apiVersion": "v1", "metadata": {},
-                "status": "Success", "details": {"name": name, "group": target.kind.group,
-                    "kind": target.kind.plural, "uid": live["metadata"]["uid"]}}))),
+            Ended::Gone => {
+                let mut details = json!({"name": name, "kind": target.kind.plural, "uid": live["metadata"]["uid"]});
+                if !target.kind.group.is_empty() {
+                    details["group"] = target.kind.group.as_str().into();
+                }
+                Ok(Answer::ok(json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details})))
+            }
         }
     }
 
@@ -100,8 +111,11 @@ impl Sandbox {
     /// An object that is gone, as some kinds' deletions are answered.
     fn last(&self, kind: &crate::kinds::Kind, live: &Value) -> Value {
         let mut object = versioned(live, kind);
+        let fields = metadata(&mut object);
+        fields.insert("resourceVersion".to_owned(), self.store.revision().to_string().into());
         if kind.kind == "Pod" {
-            let fields = metadata(&mut object);
+            let generation = fields.get("generation").and_then(Value::as_i64).unwrap_or(0);
+            fields.insert("generation".to_owned(), (generation + 1).into());
             fields.insert("deletionTimestamp".to_owned(), self.time().into());
             fields.insert("deletionGracePeriodSeconds".to_owned(), 0.into());
         }
@@ -113,6 +127,12 @@ impl Sandbox {
         let mut object = live.clone();
         let is_namespace = resource.0.is_empty() && resource.1 == "namespaces";
         let policy = policy.filter(|_| resource.1 != "events");
+        // These two leave their pods behind unless they are told otherwise, as they always did.
+        let leaves = matches!(
+            (resource.0.as_str(), resource.1.as_str()),
+            ("", "replicationcontrollers") | ("batch", "jobs")
+        );
+        let policy = policy.or_else(|| leaves.then_some("Orphan"));
         let finalizer = match policy {
             Some("Foreground") => Some(FOREGROUND),
             Some("Orphan") => Some(ORPHAN),

@@ -35,6 +35,11 @@ pub(crate) fn before(kind: &Kind, object: &mut Value) {
     if is(kind, "batch", "Job") {
         job(object);
     }
+    if is(kind, "", "Namespace") {
+        let name = object["metadata"]["name"].clone();
+        let labels = metadata(object).entry("labels").or_insert_with(|| json!({}));
+        labels["kubernetes.io/metadata.name"] = name;
+    }
 }
 
 fn job(object: &mut Value) {
@@ -181,6 +186,10 @@ fn pod_spec(fields: &mut Map<String, Value>, kind: &Kind) {
         return;
     }
     put_new(fields, "enableServiceLinks", true.into());
+}
+
+/// What the plug-in DefaultTolerationSeconds adds.
+fn tolerate(fields: &mut Map<String, Value>) {
     put_new(fields, "tolerations", json!([]));
     if let Some(tolerations) = fields["tolerations"].as_array_mut() {
         for key in TOLERATED {
@@ -231,21 +240,6 @@ fn limits(fields: &mut Map<String, Value>) {
 
 /// What admission and the server's own forms of a kind add.
 pub(crate) fn after(kind: &Kind, object: &mut Value) {
-    let guard = match (kind.group.as_str(), kind.kind.as_str()) {
-        ("", "PersistentVolumeClaim") => Some("kubernetes.io/pvc-protection"),
-        ("", "PersistentVolume") => Some("kubernetes.io/pv-protection"),
-        _ => None,
-    };
-    let is_new = object["metadata"]["uid"].is_null();
-    if let (Some(guard), true) = (guard, is_new) {
-        let finalizers = metadata(object).entry("finalizers").or_insert_with(|| json!([]));
-        if let Some(all) = finalizers.as_array_mut().filter(|all| !all.iter().any(|one| one == guard)) {
-            all.push(guard.into());
-        }
-    }
-    if is(kind, "storage.k8s.io", "StorageClass") || is(kind, "", "Node") {
-        return;
-    }
     if is(kind, "apps", "DaemonSet") {
         let annotations = metadata(object).entry("annotations").or_insert_with(|| json!({}));
         if let Some(annotations) = annotations.as_object_mut() {
@@ -257,12 +251,26 @@ pub(crate) fn after(kind: &Kind, object: &mut Value) {
 /// Where a DaemonSet shows how often its template changed.
 const GENERATION: &str = "deprecated.daemonset.template.generation";
 
+/// What the plug-in StorageObjectInUseProtection adds.
+fn guard(kind: &Kind, object: &mut Value) {
+    let guard = match (kind.group.as_str(), kind.kind.as_str()) {
+        ("", "PersistentVolumeClaim") => Some("kubernetes.io/pvc-protection"),
+        ("", "PersistentVolume") => Some("kubernetes.io/pv-protection"),
+        _ => None,
+    };
+    if let Some(guard) = guard {
+        let finalizers = metadata(object).entry("finalizers").or_insert_with(|| json!([]));
+        if let Some(all) = finalizers.as_array_mut().filter(|all| !all.iter().any(|one| one == guard)) {
+            all.push(guard.into());
+        }
+    }
+}
+
 /// What a kind gives a new object, which nobody owns.
 pub(crate) fn begin(kind: &Kind, object: &mut Value, number: u64) {
-    let start = crate::fields::start(kind);
-    match start.get("status").cloned() {
-        Some(status) => object["status"] = status,
-        None => {}
+    guard(kind, object);
+    if let Some(status) = crate::fields::start(kind).get("status") {
+        object["status"] = status.clone();
     }
     match (kind.group.as_str(), kind.kind.as_str()) {
         ("apps", "DaemonSet") => object["metadata"]["annotations"][GENERATION] = "1".into(),
@@ -270,6 +278,7 @@ pub(crate) fn begin(kind: &Kind, object: &mut Value, number: u64) {
         ("", "Pod") => {
             object["status"]["qosClass"] = quality(object).into();
             if let Some(spec) = object["spec"].as_object_mut() {
+                tolerate(spec);
                 put_new(spec, "priority", 0.into());
                 put_new(spec, "preemptionPolicy", "PreemptLowerPriority".into());
             }

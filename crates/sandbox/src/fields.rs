@@ -19,7 +19,11 @@ const META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.";
 const QUANTITY: &str = "io.k8s.apimachinery.pkg.api.resource.Quantity";
 
 /// Defaults that are not the types' own, and that nobody owns.
-const EXCLUDED: &[(&str, &str)] = &[("io.k8s.api.core.v1.NodeSpec", "taints")];
+const EXCLUDED: &[(&str, &str)] = &[
+    ("io.k8s.api.core.v1.NodeSpec", "taints"),
+    ("io.k8s.api.core.v1.Namespace", "spec"),
+    ("io.k8s.api.core.v1.NamespaceSpec", "finalizers"),
+];
 
 /// What is known of a field: its default, what becomes of its zero value, and how wrong values are refused.
 pub(crate) fn known(type_name: &str, field: &str) -> &'static Value {
@@ -50,6 +54,41 @@ pub(crate) fn complete(kind: &Kind, object: &mut Value) {
     default(object, type_name, kind);
     depends::after(kind, object);
     form(object, type_name);
+}
+
+/// Why an object cannot be read into its kind's type, if it cannot.
+pub(crate) fn unreadable(kind: &Kind, object: &Value) -> Option<String> {
+    let type_name = kind.type_ref.named.as_deref().filter(|_| kind.custom.is_none())?;
+    let is_readable = all_quantities(object, type_name);
+    (!is_readable).then(|| {
+        format!(
+            "{} in version {:?} cannot be handled as a {}: quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'",
+            kind.kind, kind.version, kind.kind
+        )
+    })
+}
+
+fn all_quantities(value: &Value, type_name: &str) -> bool {
+    if type_name == QUANTITY {
+        return match value {
+            Value::String(text) => trueup_merge::quantity::canonical(text).is_some(),
+            Value::Null | Value::Number(_) => true,
+            Value::Bool(_) | Value::Array(_) | Value::Object(_) => false,
+        };
+    }
+    let properties = &models()[type_name]["properties"];
+    value.as_object().into_iter().flatten().all(|(name, value)| {
+        let schema = &properties[name];
+        let items = schema.get("items").or_else(|| schema.get("additionalProperties"));
+        match (reference(schema), items.and_then(reference), value) {
+            (Some(below), _, value) => all_quantities(value, below),
+            (None, Some(below), Value::Array(items)) => items.iter().all(|item| all_quantities(item, below)),
+            (None, Some(below), Value::Object(entries)) => {
+                entries.values().all(|entry| all_quantities(entry, below))
+            }
+            (None, _, _) => true,
+        }
+    })
 }
 
 /// An object of a kind in which nothing was written.
@@ -146,7 +185,9 @@ fn is_dropped(type_name: &str, field: &str, schema: &Value, value: &Value) -> bo
         Value::String(_) => !is_shown && known.get("empty") == known.get("absent"),
         Value::Array(_) => true,
         Value::Object(_) => reference(schema).is_none(),
-        Value::Null | Value::Bool(_) | Value::Number(_) => false,
+        // What the server never showed in a sample, it leaves out.
+        Value::Bool(_) | Value::Number(_) => !is_shown && known.is_null(),
+        Value::Null => false,
     }
 }
 

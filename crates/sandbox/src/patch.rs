@@ -36,13 +36,7 @@ impl Sandbox {
             "application/json-patch+json" => {
                 let patch: json_patch::Patch = serde_json::from_value(body)
                     .map_err(|error| Refusal::bad_request(format!("error decoding patch: {error}")))?;
-                json_patch::patch(&mut object, &patch).map_err(|error| Refusal {
-                    code: 422,
-                    reason: "Invalid",
-                    ..Refusal::bad_request(format!(
-                        "the server rejected our request due to an error in our request: {error}"
-                    ))
-                })?;
+                json_patch::patch(&mut object, &patch).map_err(|_| Refusal::refused_patch())?;
             }
             "application/merge-patch+json" => json_patch::merge(&mut object, &body),
             "application/strategic-merge-patch+json" if target.kind.custom.is_none() => {

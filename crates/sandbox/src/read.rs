@@ -36,6 +36,9 @@ impl Sandbox {
     pub(crate) fn get(&self, target: &Target) -> Result<Answer, Refusal> {
         let object = versioned(self.found(target)?, &target.kind);
         if target.subresource == "scale" {
+            if let Some(why) = crate::scale::missing(&target.kind, &object) {
+                return Err(Refusal::failed(&why));
+            }
             return Ok(Answer::ok(crate::scale::scale(&target.kind, &object)));
         }
         Ok(Answer::ok(object))
@@ -63,8 +66,15 @@ impl Sandbox {
                 && after.as_ref().is_none_or(|after| key > after)
         };
         let resource = target.kind.resource();
+        // The rest of a list is what it was when its first part was told.
+        let objects = match revision.parse().map(|revision| self.store.all_at(&resource, revision)) {
+            Ok(Ok(objects)) => objects,
+            Ok(Err(_)) | Err(_) => {
+                return Err(Refusal::expired(EXPIRED.to_owned()));
+            }
+        };
         let mut found =
-            self.store.all(&resource).filter(|(key, object)| is_meant(key) && selector.matches(object));
+            objects.iter().filter(|(key, object)| is_meant(key) && selector.matches(object));
         let mut items = Vec::new();
         let mut last = None;
         for (key, object) in found.by_ref() {
@@ -89,6 +99,8 @@ impl Sandbox {
         ))
     }
 }
+
+const EXPIRED: &str = "The provided continue parameter is too old to display a consistent list result. You can start a new list without the continue parameter.";
 
 /// Namespace and name of the object that a request names.
 pub(crate) fn key(target: &Target) -> Key {

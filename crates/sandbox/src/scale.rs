@@ -28,6 +28,13 @@ pub(crate) fn scale(kind: &Kind, object: &Value) -> Value {
     json!({"kind": "Scale", "apiVersion": "autoscaling/v1", "metadata": metadata, "spec": spec, "status": status})
 }
 
+/// What the scale of an object needs and the object does not have.
+pub(crate) fn missing(kind: &Kind, object: &Value) -> Option<String> {
+    let path = kind.custom.as_ref()?.version["subresources"]["scale"]["specReplicasPath"].as_str()?;
+    let is_there = object.pointer(&path.replace('.', "/")).is_some();
+    (!is_there).then(|| format!("the spec replicas field {path:?} does not exist"))
+}
+
 /// Writes replicas where the kind has them.
 pub(crate) fn set_replicas(kind: &Kind, object: &mut Value, replicas: &Value) {
     let Some(at) = path_of(kind, "specReplicasPath") else { return };

@@ -109,7 +109,10 @@ fn check_field(kind: &Kind, name: &str) -> Result<(), Refusal> {
     if is_known {
         return Ok(());
     }
-    let speaks_for_itself = own.is_some() || kind.custom.is_some();
+    let speaks_for_itself = own.is_some() && kind.kind != "ReplicaSet" || kind.custom.is_some();
+    if kind.kind == "Job" {
+        return Err(Refusal::bad_request(format!("field label {name:?} not supported for Job")));
+    }
     Err(Refusal::bad_request(if speaks_for_itself {
         format!("field label not supported: {name}")
     } else {

@@ -26,6 +26,9 @@ impl Sandbox {
                 json!({"cells": cells, "object": partial})
             })
             .collect();
+        // The server's plainest tables have no list of rows when there is none.
+        let is_plain = columns.iter().any(|column| column["name"] == "Created At");
+        let rows = if rows.is_empty() && is_plain { Value::Null } else { rows.into() };
         let shown: Vec<Value> = columns.iter().map(shown).collect();
         let mut metadata = json!({"resourceVersion": body["metadata"]["resourceVersion"]});
         for field in ["continue", "remainingItemCount"] {
@@ -45,7 +48,10 @@ impl Sandbox {
             let Some(value) = object.pointer(&path.replace('.', "/")) else { return Value::Null };
             return match (column["type"].as_str(), value) {
                 (Some("date"), Value::String(time)) => self.age(time).into(),
-                (Some("integer"), Value::Number(_)) | (Some("boolean"), Value::Bool(_)) => value.clone(),
+                (Some("integer"), Value::Number(number)) => {
+                    number.as_i64().unwrap_or_else(|| number.as_f64().unwrap_or_default() as i64).into()
+                }
+                (Some("boolean"), Value::Bool(_)) => value.clone(),
                 (Some("string"), Value::String(_)) => value.clone(),
                 (Some("string"), value) => value.to_string().into(),
                 (_, _) => Value::Null,
@@ -217,6 +223,7 @@ fn built_in(kind: &Kind, column: &str, object: &Value) -> Value {
         ("ValidatingWebhookConfiguration" | "MutatingWebhookConfiguration", "Webhooks") => {
             count(&object["webhooks"]).into()
         }
+        ("Endpoints", "Endpoints") => or_none(endpoints(object)),
         ("ControllerRevision", "Revision") => number(object, "/revision").into(),
         (_, _) => Value::Null,
     }
@@ -228,6 +235,18 @@ fn bound(object: &Value, field: &str) -> Value {
         Value::String(text) => text.clone().into(),
         value => value.to_string().into(),
     }
+}
+
+fn endpoints(object: &Value) -> String {
+    let mut all = Vec::new();
+    for subset in object["subsets"].as_array().into_iter().flatten() {
+        for port in subset["ports"].as_array().into_iter().flatten() {
+            for address in subset["addresses"].as_array().into_iter().flatten() {
+                all.push(format!("{}:{}", address["ip"].as_str().unwrap_or_default(), port["port"]));
+            }
+        }
+    }
+    all.join(",")
 }
 
 fn service_ports(object: &Value) -> String {

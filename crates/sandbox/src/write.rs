@@ -128,6 +128,11 @@ impl Sandbox {
             let mut scaled = live.clone();
             let replicas = object.pointer("/spec/replicas").cloned().unwrap_or_else(|| 0.into());
             set_replicas(kind, &mut scaled, &replicas);
+            if kind.custom.is_some() {
+                // Who scales a custom resource is not noted.
+                let scaled = self.store_changed(change, &live, untimed(scaled))?;
+                return Ok(scale(kind, &scaled));
+            }
             return self.rewrite(change, &live, scaled).map(|object| scale(kind, &object));
         }
         let mut object = seen_through(target, &live, object);
@@ -172,6 +177,7 @@ impl Sandbox {
 
     fn keep(&mut self, change: &Change<'_>, key: &Key, mut object: Value) -> Value {
         let kind = &change.target.kind;
+        self.prune_as_stored(kind, &mut object);
         if change.is_dry_run {
             return object;
         }
@@ -183,7 +189,11 @@ impl Sandbox {
 
     /// Merges what is applied into what is there.
     pub(crate) fn apply(&mut self, request: &Request<'_>, target: &Target) -> Result<Answer, Refusal> {
-        let config = body(request, target)?;
+        let mut config = body(request, target)?;
+        // What is applied is merged as it was written.
+        if parse(request)?["metadata"]["namespace"].is_null() {
+            metadata(&mut config).remove("namespace");
+        }
         if request.option("fieldManager").is_none_or(|manager| manager.is_empty()) {
             return Err(Refusal::bad_request(
                 "PatchOptions.meta.k8s.io \"\" is invalid: fieldManager: Required value: is required for apply patch",
@@ -205,6 +215,9 @@ impl Sandbox {
             json!({"apiVersion": target.kind.api_version(), "kind": target.kind.kind, "metadata": {}});
         let before = live.as_ref().unwrap_or(&nothing);
         let mut object = self.manage(&change, |manager, act| manager.apply(before, &config, act, force))?;
+        if let Some(namespace) = &target.namespace {
+            metadata(&mut object).insert("namespace".to_owned(), namespace.as_str().into());
+        }
         if let Some(live) = live {
             object = seen_through(target, &live, object);
             complete(&target.kind, &mut object, Nulls::Kept)?;
@@ -368,6 +381,20 @@ fn seen_through(target: &Target, live: &Value, mut object: Value) -> Value {
     }
     if has_status(&target.kind) {
         set(&mut object, "status", live.get("status").cloned());
+    }
+    object
+}
+
+/// Entries of nothing but replicas lose their time when they come back from the scale.
+fn untimed(mut object: Value) -> Value {
+    let books = object.pointer_mut("/metadata/managedFields").and_then(Value::as_array_mut);
+    for entry in books.into_iter().flatten() {
+        let only = json!({"f:spec": {"f:replicas": {}}});
+        if entry["fieldsV1"] == only
+            && let Some(entry) = entry.as_object_mut()
+        {
+            entry.remove("time");
+        }
     }
     object
 }
