@@ -133,6 +133,13 @@ impl Refusal {
         Self::new(403, "Forbidden", message).about(about)
     }
 
+    /// The user may not do that, whatever is there.
+    pub fn denied(about: About, why: &str) -> Self {
+        let name = if about.name.is_empty() { String::new() } else { format!(" {:?}", about.name) };
+        let message = format!("{}{name} is forbidden: {why}", qualified(&about));
+        Self::new(403, "Forbidden", message).about(about)
+    }
+
     /// Other managers own what would change.
     pub fn apply_conflict(message: String, conflicts: &[Conflict]) -> Self {
         let causes = conflicts

@@ -132,18 +132,23 @@ impl Sandbox {
             (resource.0.as_str(), resource.1.as_str()),
             ("", "replicationcontrollers") | ("batch", "jobs")
         );
-        let policy = policy.or_else(|| leaves.then_some("Orphan"));
+        let had = |finalizer: &str| {
+            live["metadata"]["finalizers"].as_array().is_some_and(|all| all.iter().any(|one| one == finalizer))
+        };
         let finalizer = match policy {
             Some("Foreground") => Some(FOREGROUND),
             Some("Orphan") => Some(ORPHAN),
-            Some(_) | None => None,
+            Some(_) => None,
+            None if had(ORPHAN) => Some(ORPHAN),
+            None if had(FOREGROUND) => Some(FOREGROUND),
+            None => leaves.then_some(ORPHAN),
         };
         let fields = metadata(&mut object);
-        if let Some(finalizer) = finalizer {
+        if finalizer.is_some() || had(ORPHAN) || had(FOREGROUND) {
             let finalizers = fields.entry("finalizers").or_insert_with(|| json!([]));
-            if let Some(all) = finalizers.as_array_mut().filter(|all| !all.iter().any(|one| one == finalizer))
-            {
-                all.push(finalizer.into());
+            if let Some(all) = finalizers.as_array_mut() {
+                all.retain(|one| one != ORPHAN && one != FOREGROUND);
+                all.extend(finalizer.map(Value::from));
             }
         }
         if !has_finalizers(&object) && !is_namespace {

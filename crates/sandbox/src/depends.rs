@@ -79,10 +79,7 @@ pub(crate) fn on_others(type_name: &str, fields: &mut Map<String, Value>, kind: 
         }
         "apps.v1.StatefulSetUpdateStrategy" => {
             if matches!(text(fields, "type").as_str(), "" | "RollingUpdate") {
-                put_new(fields, "rollingUpdate", json!({}));
-                if let Some(update) = fields["rollingUpdate"].as_object_mut() {
-                    put_new(update, "partition", 0.into());
-                }
+                put_new(fields, "rollingUpdate", json!({"partition": 0}));
             }
         }
         "apps.v1.DaemonSetUpdateStrategy" => {
@@ -386,7 +383,8 @@ fn job_selector(object: &mut Value) {
     let own = object["metadata"]["labels"].clone();
     let spec = &mut object["spec"];
     spec["selector"]["matchLabels"]["batch.kubernetes.io/controller-uid"] = uid.clone();
-    let is_shared = spec.pointer("/template/metadata/labels").is_some_and(|labels| *labels == own && !count_is_zero(labels));
+    let template = spec.pointer("/template/metadata/labels").cloned().unwrap_or_default();
+    let is_shared = own == template || count_is_zero(&own) && count_is_zero(&template);
     let labels = &mut spec["template"]["metadata"]["labels"];
     for prefix in ["batch.kubernetes.io/", ""] {
         labels[format!("{prefix}controller-uid")] = uid.clone();

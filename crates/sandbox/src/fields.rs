@@ -186,8 +186,8 @@ fn is_dropped(type_name: &str, field: &str, schema: &Value, value: &Value) -> bo
         Value::Array(_) => true,
         Value::Object(_) => reference(schema).is_none(),
         // What the server never showed in a sample, it leaves out.
-        Value::Bool(_) | Value::Number(_) => !is_shown && known.is_null(),
-        Value::Null => false,
+        Value::Bool(_) => !is_shown && known.is_null(),
+        Value::Null | Value::Number(_) => false,
     }
 }
 

@@ -9,6 +9,8 @@
 //! | [`kinds`] | which kinds there are, and their schemas |
 //! | [`request`] | what a request is about |
 //! | [`answer`] | answers, and refusals in the API server's words |
+//! | [`authorize`] | who may do what |
+//! | `scale`, `table` | other forms of objects |
 //! | [`select`] | label and field selectors |
 //! | [`store`] | the objects, and what happened to them |
 //! | [`read`], [`mod@write`], [`delete`], [`patch`] | the verbs |
@@ -22,6 +24,7 @@
 //! | [`serve`] | the same over HTTP |
 
 pub mod answer;
+pub mod authorize;
 pub mod crds;
 pub mod delete;
 mod depends;
@@ -67,6 +70,7 @@ enum Programs {
 /// A cluster.
 pub struct Sandbox {
     programs: Programs,
+    policy: Option<authorize::Policy>,
     kinds: Kinds,
     store: Store,
     now: Timestamp,
@@ -89,6 +93,7 @@ impl Sandbox {
     fn with(programs: Programs, now: Timestamp) -> Self {
         let mut sandbox = Self {
             programs,
+            policy: None,
             kinds: Kinds::built_in(),
             store: Store::default(),
             now,
@@ -112,6 +117,7 @@ impl Sandbox {
             return Ok(answer);
         }
         let target = Target::of(request, &self.kinds)?;
+        self.check_allowed(request, &target)?;
         let answer = self.act(request, &target)?;
         Ok(match answer {
             Answer::Json { code, body, media_type } if request.accept.contains("as=Table") && body["kind"] != "Status" && target.subresource.is_empty() => {

@@ -129,8 +129,8 @@ impl Sandbox {
             let replicas = object.pointer("/spec/replicas").cloned().unwrap_or_else(|| 0.into());
             set_replicas(kind, &mut scaled, &replicas);
             if kind.custom.is_some() {
-                // Who scales a custom resource is not noted.
-                let scaled = self.store_changed(change, &live, untimed(scaled))?;
+                hand_over(&mut scaled, &live, change);
+                let scaled = self.store_changed(change, &live, scaled)?;
                 return Ok(scale(kind, &scaled));
             }
             return self.rewrite(change, &live, scaled).map(|object| scale(kind, &object));
@@ -385,18 +385,32 @@ fn seen_through(target: &Target, live: &Value, mut object: Value) -> Value {
     object
 }
 
-/// Entries of nothing but replicas lose their time when they come back from the scale.
-fn untimed(mut object: Value) -> Value {
-    let books = object.pointer_mut("/metadata/managedFields").and_then(Value::as_array_mut);
-    for entry in books.into_iter().flatten() {
-        let only = json!({"f:spec": {"f:replicas": {}}});
-        if entry["fieldsV1"] == only
-            && let Some(entry) = entry.as_object_mut()
-        {
-            entry.remove("time");
+/// Notes who scales a custom resource, which the server does only where somebody owned the replicas before, and without a time.
+fn hand_over(scaled: &mut Value, live: &Value, change: &Change<'_>) {
+    let has_changed = wanted(scaled) != wanted(live);
+    let Some(books) = scaled.pointer_mut("/metadata/managedFields").and_then(Value::as_array_mut) else { return };
+    let replicas = "/fieldsV1/f:spec/f:replicas";
+    let only = json!({"f:spec": {"f:replicas": {}}});
+    if !books.iter().any(|entry| entry.pointer(replicas).is_some()) {
+        return;
+    }
+    if !has_changed {
+        for entry in books.iter_mut().filter(|entry| entry["fieldsV1"] == only) {
+            entry.as_object_mut().and_then(|entry| entry.remove("time"));
+        }
+        return;
+    }
+    books.retain(|entry| entry["fieldsV1"] != only);
+    for entry in books.iter_mut().filter(|entry| entry.pointer(replicas).is_some()) {
+        if let Some(spec) = entry.pointer_mut("/fieldsV1/f:spec").and_then(Value::as_object_mut) {
+            spec.remove("f:replicas");
+        }
+        if entry["fieldsV1"]["f:spec"] == json!({}) {
+            entry["fieldsV1"].as_object_mut().and_then(|fields| fields.remove("f:spec"));
         }
     }
-    object
+    books.push(json!({"manager": change.manager, "operation": "Update", "apiVersion": change.target.kind.api_version(),
+        "fieldsType": "FieldsV1", "fieldsV1": only, "subresource": "scale"}));
 }
 
 fn check_uid(target: &Target, live: &Value, object: &Value) -> Result<(), Refusal> {

@@ -50,6 +50,7 @@ pub struct Filled {
     pub query: String,
     pub accept: &'static str,
     pub media_type: &'static str,
+    pub user: &'static str,
     pub body: Vec<u8>,
 }
 
@@ -114,6 +115,7 @@ impl Memory {
             query: query.join("&"),
             accept: operation.accept,
             media_type: operation.media_type,
+            user: "",
             body: body.unwrap_or_default().into_bytes(),
         }
     }

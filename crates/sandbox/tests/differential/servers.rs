@@ -37,12 +37,15 @@ impl Real {
         } else {
             format!("{}?{}", filled.path, filled.query)
         };
-        http::Request::builder()
+        let builder = http::Request::builder()
             .method(filled.method)
             .uri(uri)
             .header(http::header::USER_AGENT, AGENT)
             .header(http::header::ACCEPT, filled.accept)
-            .header(http::header::CONTENT_TYPE, filled.media_type)
+            .header(http::header::CONTENT_TYPE, filled.media_type);
+        // The administrator may speak for others.
+        let builder = if filled.user.is_empty() { builder } else { builder.header("Impersonate-User", filled.user) };
+        builder
             .body(Body::from(filled.body.clone()))
             .unwrap()
     }
@@ -99,6 +102,7 @@ impl Ours {
             accept: filled.accept,
             content_type: filled.media_type,
             user_agent: AGENT,
+            user: filled.user,
             body: &filled.body,
         };
         self.sandbox.handle(Timestamp::now(), &request)
