@@ -97,6 +97,12 @@ impl Refusal {
         Self::new(409, "AlreadyExists", message).about(about)
     }
 
+    /// The object is there still, and about to go.
+    pub fn ending(about: About) -> Self {
+        let refusal = Self::already_exists(about);
+        Self { message: format!("object is being deleted: {}", refusal.message), ..refusal }
+    }
+
     /// The request does not fit what is there.
     pub fn conflict(about: About, why: &str) -> Self {
         let message =

@@ -40,9 +40,11 @@ impl Sandbox {
             }
         }
         let policy = options["propagationPolicy"].as_str().map(str::to_owned);
-        let policy = policy.or_else(|| request.option("propagationPolicy"));
+        // Options in the body are all that counts: a dry run that only the query asks for is none then.
+        let policy = if options.is_null() { request.option("propagationPolicy") } else { policy };
+        let is_dry_run = if options.is_null() { request.is_dry_run() } else { options["dryRun"][0] == "All" };
         let resource = target.kind.resource();
-        let gone = if request.is_dry_run() {
+        let gone = if is_dry_run {
             match self.ending(&resource, &live, policy.as_deref()) {
                 Ended::Waits(mut object) if object != *live => {
                     let next = self.store.next().to_string();

@@ -35,7 +35,7 @@ fn workload(object: &Value, causes: &mut Vec<Cause>) {
     let wanted = selector["matchLabels"].as_object().unwrap_or(&empty);
     let is_empty = wanted.is_empty() && selector["matchExpressions"].as_array().is_none_or(Vec::is_empty);
     if !is_empty && wanted.iter().any(|(key, value)| labels.get(key) != Some(value)) {
-        let shown = Value::Object(labels.clone());
+        let shown = if labels.is_empty() { Value::Null } else { Value::Object(labels.clone()) };
         causes.push(invalid("spec.template.metadata.labels", &shown, "`selector` does not match template `labels`"));
     }
     let policy = object.pointer("/spec/template/spec/restartPolicy").and_then(Value::as_str).unwrap_or_default();

@@ -143,7 +143,11 @@ fn or_none(text: String) -> Value {
 
 /// The cell of a built-in kind's column; null for those of kinds that few look at.
 fn built_in(kind: &Kind, column: &str, object: &Value) -> Value {
-    let template = if kind.kind == "CronJob" { "/spec/jobTemplate/spec/template" } else { "/spec/template" };
+    let template = match kind.kind.as_str() {
+        "CronJob" => "/spec/jobTemplate/spec/template",
+        "PodTemplate" => "/template",
+        _ => "/spec/template",
+    };
     let containers = object.pointer(&format!("{template}/spec/containers")).and_then(Value::as_array);
     let each = |field: &str| {
         let all = containers.into_iter().flatten().filter_map(|one| one[field].as_str());
@@ -155,7 +159,7 @@ fn built_in(kind: &Kind, column: &str, object: &Value) -> Value {
     match column {
         "Containers" => return each("name"),
         "Images" => return each("image"),
-        "Selector" if kind.kind == "Service" => return or_none(selector(&object["spec"]["selector"])),
+        "Pod Labels" => return or_none(selector(&object["template"]["metadata"]["labels"])),
         "Selector" => return or_none(selector(&object["spec"]["selector"])),
         _ => {}
     }
@@ -223,9 +227,38 @@ fn built_in(kind: &Kind, column: &str, object: &Value) -> Value {
         ("ValidatingWebhookConfiguration" | "MutatingWebhookConfiguration", "Webhooks") => {
             count(&object["webhooks"]).into()
         }
+        ("Pod", column) => pod(column, object),
+        ("VolumeAttachment", "Attacher") => object["spec"]["attacher"].clone(),
+        ("VolumeAttachment", "PV") => text(object, "/spec/source/persistentVolumeName").into(),
+        ("VolumeAttachment", "Node") => object["spec"]["nodeName"].clone(),
+        ("VolumeAttachment", "Attached") => (object["status"]["attached"] == true).into(),
+        ("ValidatingAdmissionPolicyBinding", "PolicyName") => object["spec"]["policyName"].clone(),
+        ("ValidatingAdmissionPolicyBinding", "ParamRef") => "<unset>".into(),
         ("Endpoints", "Endpoints") => or_none(endpoints(object)),
         ("ControllerRevision", "Revision") => number(object, "/revision").into(),
         (_, _) => Value::Null,
+    }
+}
+
+fn pod(column: &str, object: &Value) -> Value {
+    let statuses = object["status"]["containerStatuses"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let waits = statuses.iter().find_map(|one| one.pointer("/state/waiting/reason"));
+    match column {
+        "Ready" => {
+            let ready = statuses.iter().filter(|one| one["ready"] == true).count();
+            format!("{ready}/{}", count(&object["spec"]["containers"])).into()
+        }
+        "Status" if object["metadata"]["deletionTimestamp"].is_string() => "Terminating".into(),
+        "Status" => waits.unwrap_or(&object["status"]["phase"]).clone(),
+        "Restarts" => {
+            let restarts: i64 = statuses.iter().filter_map(|one| one["restartCount"].as_i64()).sum();
+            restarts.to_string().into()
+        }
+        "IP" => or_none(text(object, "/status/podIP")),
+        "Node" => or_none(text(object, "/spec/nodeName")),
+        "Nominated Node" => or_none(text(object, "/status/nominatedNodeName")),
+        "Readiness Gates" => "<none>".into(),
+        _ => Value::Null,
     }
 }
 

@@ -83,7 +83,10 @@ impl Sandbox {
         crate::depends::begin(kind, &mut object, self.store.next());
         begin_life(kind, &mut object);
         validate(change.target, None, &object)?;
-        if self.store.get(&kind.resource(), key).is_some() {
+        if let Some(found) = self.store.get(&kind.resource(), key) {
+            if found["metadata"]["deletionTimestamp"].is_string() {
+                return Err(Refusal::ending(change.target.about(&key.1)));
+            }
             return Err(Refusal::already_exists(change.target.about(&key.1)));
         }
         Ok(self.keep(change, key, object))
@@ -128,12 +131,9 @@ impl Sandbox {
             let mut scaled = live.clone();
             let replicas = object.pointer("/spec/replicas").cloned().unwrap_or_else(|| 0.into());
             set_replicas(kind, &mut scaled, &replicas);
-            if kind.custom.is_some() {
-                hand_over(&mut scaled, &live, change);
-                let scaled = self.store_changed(change, &live, scaled)?;
-                return Ok(scale(kind, &scaled));
-            }
-            return self.rewrite(change, &live, scaled).map(|object| scale(kind, &object));
+            hand_over(&mut scaled, &live, change);
+            let scaled = self.store_changed(change, &live, scaled)?;
+            return Ok(scale(kind, &scaled));
         }
         let mut object = seen_through(target, &live, object);
         complete(kind, &mut object, Nulls::Dropped)?;
@@ -305,7 +305,9 @@ impl<'s> Versions<'s> for Relabelled<'s> {
 /// The fields that an endpoint does not write.
 fn ignored(kind: &Kind, subresource: &str) -> BTreeMap<String, FieldSet> {
     let fields = match subresource {
-        "status" => json!({"f:spec": {}, "f:metadata": {"f:labels": {}, "f:annotations": {}}}),
+        "status" if kind.custom.is_some() => json!({"f:spec": {}, "f:metadata": {}}),
+        "status" if kind.kind == "Deployment" => json!({"f:spec": {}, "f:metadata": {"f:labels": {}}}),
+        "status" => json!({"f:spec": {}}),
         _ if has_status(kind) => json!({"f:status": {}}),
         _ => return BTreeMap::new(),
     };
@@ -371,6 +373,19 @@ pub(crate) fn body(request: &Request<'_>, target: &Target) -> Result<Value, Refu
 
 /// What of an object a write through this endpoint changes.
 fn seen_through(target: &Target, live: &Value, mut object: Value) -> Value {
+    let is_own = target.kind.custom.is_none() && target.kind.group != "apiextensions.k8s.io";
+    if target.subresource == "status" && is_own {
+        // The status endpoints of built-in kinds take metadata too, and keep what is wanted.
+        let fields: Vec<String> = object.as_object().into_iter().chain(live.as_object()).flat_map(Map::keys).cloned().collect();
+        for field in fields.iter().filter(|field| !matches!(field.as_str(), "metadata" | "status")) {
+            set(&mut object, field, live.get(field).cloned());
+        }
+        if target.kind.kind == "Deployment" {
+            let labels = live["metadata"].get("labels").cloned();
+            set(&mut object["metadata"], "labels", labels);
+        }
+        return object;
+    }
     if target.subresource == "status" {
         let mut seen = live.clone();
         set(&mut seen, "status", object.get("status").cloned());
@@ -385,7 +400,7 @@ fn seen_through(target: &Target, live: &Value, mut object: Value) -> Value {
     object
 }
 
-/// Notes who scales a custom resource, which the server does only where somebody owned the replicas before, and without a time.
+/// Notes who scales an object, which the server does only where somebody owned the replicas before, and without a time.
 fn hand_over(scaled: &mut Value, live: &Value, change: &Change<'_>) {
     let has_changed = wanted(scaled) != wanted(live);
     let Some(books) = scaled.pointer_mut("/metadata/managedFields").and_then(Value::as_array_mut) else { return };
@@ -409,7 +424,8 @@ fn hand_over(scaled: &mut Value, live: &Value, change: &Change<'_>) {
             entry["fieldsV1"].as_object_mut().and_then(|fields| fields.remove("f:spec"));
         }
     }
-    books.push(json!({"manager": change.manager, "operation": "Update", "apiVersion": change.target.kind.api_version(),
+    let first = books.iter().position(|entry| entry["operation"] != "Apply").unwrap_or(books.len());
+    books.insert(first, json!({"manager": change.manager, "operation": "Update", "apiVersion": change.target.kind.api_version(),
         "fieldsType": "FieldsV1", "fieldsV1": only, "subresource": "scale"}));
 }
 

@@ -340,10 +340,12 @@ impl Making {
             4 => options["preconditions"] = json!({"resourceVersion": "1"}),
             _ => {}
         }
-        let operation = self.operation_of("DELETE", path, JSON, Some(options));
-        if operation.query.is_empty() {
+        if self.random.percent(10) {
+            options["dryRun"] = json!(["All"]);
+        } else {
             self.known.remove(path);
         }
+        let operation = self.operation_of("DELETE", path, JSON, Some(options));
         operation
     }
 

@@ -28,7 +28,7 @@ use std::env;
 /// How many sequences a test run compares when nothing else was asked for.
 const SHORT: u64 = 150;
 /// How many kinds of differences are made short and shown.
-const SHOWN: usize = 25;
+const SHOWN: usize = 20;
 
 /// The seeds of the short run whose sequences still end at a difference.
 fn remaining() -> BTreeSet<u64> {
@@ -74,6 +74,9 @@ fn random_sequences_are_answered_as_the_real_api_server_answers_them() {
     );
     for (why, times) in &known {
         println!("known: {times} sequences end where {why}");
+    }
+    for (seed, signature) in found.iter().flat_map(|(signature, seeds)| seeds.iter().map(move |seed| (seed, signature))) {
+        println!("differs: {seed} {}", signature.replace('\n', " ").chars().take(150).collect::<String>());
     }
     let mut all: Vec<(&String, &Vec<u64>)> = found.iter().collect();
     all.sort_by_key(|(_, seeds)| std::cmp::Reverse(seeds.len()));
