@@ -5,6 +5,7 @@
 #   make test                 all tests, on a control plane that is built once
 #   make fuzz                random kustomizations against the real kustomize; SEED and TREES say where to begin and how many
 #   make fuzz-bytes          damaged bytes against panics, hangs and growth; SEED says where to begin, MINUTES how long
+#   make fuzz-sandbox         random sequences of operations in the sandbox and on the real API server; SEED and SEQUENCES
 #   make prove               "nothing to do" against the server's dry runs; SEED and COMPARISONS, 50000 take a quarter of an hour
 #   make lint                 formatting, clippy, documentation, licences
 #   make bench                writes docs/benchmarks.md, in half an hour
@@ -13,12 +14,13 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: demo test fuzz fuzz-bytes prove lint bench bench-render setup control-plane
+.PHONY: demo test fuzz fuzz-bytes fuzz-sandbox prove lint bench bench-render setup control-plane
 
 SEED ?= 0
 TREES ?= 10000
 MINUTES ?= 10
 COMPARISONS ?= 50000
+SEQUENCES ?= 20000
 
 CONTEXT ?=
 CARGO ?= cargo
@@ -41,6 +43,9 @@ fuzz: setup
 
 fuzz-bytes:
 	TRUEUP_BYTES_SEED=$(SEED) TRUEUP_BYTES_MINUTES=$(MINUTES) $(CARGO) test --locked --profile fuzz -p trueup-kustomize --test bytes -- --nocapture
+
+fuzz-sandbox: control-plane
+	TRUEUP_FUZZ_SEED=$(SEED) TRUEUP_FUZZ_SEQUENCES=$(SEQUENCES) $(CARGO) test --locked -p trueup-sandbox --test differential -- --nocapture random_sequences
 
 prove: control-plane
 	TRUEUP_PROOF_SEED=$(SEED) TRUEUP_PROOF=$(COMPARISONS) $(CARGO) test --release --locked --test it proof:: -- --nocapture

@@ -432,11 +432,14 @@ fn conflicts(sets: &BTreeMap<String, FieldSet>) -> Vec<Conflict> {
 
 fn members(set: &FieldSet) -> Vec<String> {
     fn walk(set: &FieldSet, path: &mut Vec<String>, found: &mut Vec<String>) {
+        // The server tells the members of each level before what lies below them.
+        for (element, _) in set.children.iter().filter(|(_, below)| below.member) {
+            path.push(element.clone());
+            found.push(readable_path(path));
+            path.pop();
+        }
         for (element, below) in &set.children {
             path.push(element.clone());
-            if below.member {
-                found.push(readable_path(path));
-            }
             walk(below, path, found);
             path.pop();
         }

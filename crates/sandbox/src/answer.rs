@@ -97,6 +97,12 @@ impl Refusal {
         Self::new(409, "AlreadyExists", message).about(about)
     }
 
+    /// The object is there still, and about to go.
+    pub fn ending(about: About) -> Self {
+        let refusal = Self::already_exists(about);
+        Self { message: format!("object is being deleted: {}", refusal.message), ..refusal }
+    }
+
     /// The request does not fit what is there.
     pub fn conflict(about: About, why: &str) -> Self {
         let message =
@@ -116,6 +122,8 @@ impl Refusal {
             [cause] => one(cause),
             all => format!("[{}]", all.iter().map(one).collect::<Vec<_>>().join(", ")),
         };
+        // The server validates both groups' events as those of the core.
+        let about = if about.kind == "Event" { About { group: String::new(), ..about } } else { about };
         let kind = if about.group.is_empty() {
             about.kind.clone()
         } else {
@@ -128,6 +136,13 @@ impl Refusal {
     /// Nobody may do that now.
     pub fn forbidden(about: About, why: &str) -> Self {
         let message = format!("{} {:?} is forbidden: {why}", qualified(&about), about.name);
+        Self::new(403, "Forbidden", message).about(about)
+    }
+
+    /// The user may not do that, whatever is there.
+    pub fn denied(about: About, why: &str) -> Self {
+        let name = if about.name.is_empty() { String::new() } else { format!(" {:?}", about.name) };
+        let message = format!("{}{name} is forbidden: {why}", qualified(&about));
         Self::new(403, "Forbidden", message).about(about)
     }
 
@@ -144,9 +159,22 @@ impl Refusal {
         Self { causes, ..Self::new(409, "Conflict", message) }
     }
 
+    /// A JSON patch does not go with what it is for.
+    pub fn refused_patch() -> Self {
+        let message = "the server rejected our request due to an error in our request".to_owned();
+        Self::new(422, "Invalid", message)
+    }
+
+    /// The server cannot do what the request needs.
+    pub fn failed(why: &str) -> Self {
+        let cause = Cause { reason: "", message: why.to_owned(), field: String::new() };
+        let message = format!("Internal error occurred: {why}");
+        Self { causes: vec![cause], ..Self::new(500, "InternalError", message) }
+    }
+
     /// What the API server has no better code for.
     pub fn internal(message: String) -> Self {
-        Self::new(500, "InternalError", message)
+        Self::new(500, "", message)
     }
 
     /// The body is of a kind that the endpoint does not take.
@@ -168,6 +196,11 @@ impl Refusal {
         Self::new(410, "Expired", message)
     }
 
+    /// Some refusals carry details with nothing in them.
+    fn has_empty_details(&self) -> bool {
+        matches!(self.reason, "NotFound" | "MethodNotAllowed" | "Invalid")
+    }
+
     /// The refusal as a `Status`.
     pub fn status(&self) -> Value {
         let mut details = json!({});
@@ -179,11 +212,26 @@ impl Refusal {
             }
         }
         if !self.causes.is_empty() {
-            let cause = |cause: &Cause| json!({"reason": cause.reason, "message": cause.message, "field": cause.field});
+            let cause = |cause: &Cause| {
+                let mut told = json!({"message": cause.message});
+                for (name, text) in [("reason", cause.reason), ("field", cause.field.as_str())] {
+                    if !text.is_empty() {
+                        told[name] = text.into();
+                    }
+                }
+                told
+            };
             details["causes"] = self.causes.iter().map(cause).collect();
         }
-        json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": self.message,
-            "reason": self.reason, "details": details, "code": self.code})
+        let mut status = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
+            "message": self.message, "code": self.code});
+        if !self.reason.is_empty() {
+            status["reason"] = self.reason.into();
+        }
+        if details.as_object().is_some_and(|details| !details.is_empty()) || self.has_empty_details() {
+            status["details"] = details;
+        }
+        status
     }
 
     pub(crate) fn into_answer(self) -> Answer {

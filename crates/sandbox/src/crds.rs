@@ -59,6 +59,15 @@ impl Sandbox {
         }
     }
 
+    /// Drops what the version does not have that objects are stored in.
+    pub(crate) fn prune_as_stored(&self, kind: &Kind, object: &mut Value) {
+        let Some(custom) = kind.custom.as_ref().filter(|custom| custom.storage != kind.version) else { return };
+        let stored = self.kinds.resource(&kind.group, &custom.storage, &kind.plural);
+        if let Some(stored) = stored.as_ref().and_then(|stored| stored.custom.as_ref()) {
+            prune(object, &stored.schema, Place::Root);
+        }
+    }
+
     fn established(&self, object: &Value) -> Value {
         let known = object["status"]["conditions"].as_array();
         let condition = |name: &str, reason: &str, message: &str| {
@@ -115,9 +124,11 @@ impl Sandbox {
                     schema: Arc::new(self.merge_schema(&name, &schema)),
                     type_ref: TypeRef::named(&name),
                     custom: Some(Arc::new(Custom {
-                        schema,
                         storage: storage.clone(),
                         definition: definition.to_owned(),
+                        version: version.clone(),
+                        rules: rules(&schema),
+                        schema,
                     })),
                 }
             })
@@ -148,14 +159,19 @@ impl Sandbox {
 }
 
 /// Fills in what a client may leave out, and drops what the kind does not have.
-pub(crate) fn complete(kind: &Kind, object: &mut Value) -> Result<(), Refusal> {
+pub(crate) fn complete(kind: &Kind, object: &mut Value, nulls: Nulls) -> Result<(), Refusal> {
     if let Some(custom) = &kind.custom {
-        default(object, &custom.schema);
+        default(object, &custom.schema, nulls);
         prune(object, &custom.schema, Place::Root);
+        return Ok(());
     }
     if kind.group.is_empty() && kind.kind == "Secret" {
         fold_string_data(object)?;
     }
+    if let Some(why) = crate::fields::unreadable(kind, object) {
+        return Err(Refusal::bad_request(why));
+    }
+    crate::fields::complete(kind, object);
     Ok(())
 }
 
@@ -164,15 +180,54 @@ pub(crate) fn validate(target: &Target, before: Option<&Value>, object: &Value) 
     let mut causes = Vec::new();
     if let Some(custom) = &target.kind.custom {
         check(object, &custom.schema, "", &mut causes);
+        if let Some(rules) = &custom.rules {
+            check_rules(rules, before, object, &mut causes);
+        }
+    } else {
+        causes.extend(crate::rules::wrong(&target.kind, object));
     }
     if let Some(before) = before {
         check_immutable(target, before, object, &mut causes);
+        causes.extend(crate::rules::changed(&target.kind, before, object));
     }
     if causes.is_empty() {
         return Ok(());
     }
     let name = object["metadata"]["name"].as_str().unwrap_or_default();
     Err(Refusal::invalid(target.about_kind(name), causes))
+}
+
+fn rules(schema: &Value) -> Option<Arc<kube_cel::CompiledSchema>> {
+    schema.to_string().contains("x-kubernetes-validations").then(|| Arc::new(kube_cel::compile_schema(schema)))
+}
+
+/// Checks the CEL rules, unless the object is too wrong for that.
+fn check_rules(
+    rules: &kube_cel::CompiledSchema,
+    before: Option<&Value>,
+    object: &Value,
+    causes: &mut Vec<Cause>,
+) {
+    let blocks = ["FieldValueNotSupported", "FieldValueRequired", "FieldValueTooLong", "FieldValueTooMany", "FieldValueTypeInvalid"];
+    if causes.iter().any(|cause| blocks.contains(&cause.reason)) {
+        causes.push(Cause {
+            reason: "FieldValueInvalid",
+            message: "Invalid value: null: some validation rules were not checked because the object was invalid; correct the existing errors to complete validation".to_owned(),
+            field: "<nil>".to_owned(),
+        });
+        return;
+    }
+    let Err(failures) = kube_cel::validate_compiled(rules, object, before) else { return };
+    for failure in failures.into_vec() {
+        let (reason, word) = match failure.reason.as_deref() {
+            Some("FieldValueForbidden") => ("FieldValueForbidden", "Forbidden"),
+            Some("FieldValueRequired") => ("FieldValueRequired", "Required value"),
+            Some("FieldValueDuplicate") => ("FieldValueDuplicate", "Duplicate value"),
+            Some(_) | None => ("FieldValueInvalid", "Invalid value"),
+        };
+        let message = format!("{word}: {}", failure.message);
+        causes.push(Cause { reason, message, field: named(&failure.field_path) });
+    }
 }
 
 /// A Secret's `stringData` is a way to write `data`.
@@ -198,23 +253,6 @@ fn check_immutable(target: &Target, before: &Value, object: &Value, causes: &mut
                 let message = "Forbidden: field is immutable when `immutable` is set".to_owned();
                 causes.push(Cause { reason: "FieldValueForbidden", message, field: field.to_owned() });
             }
-        }
-    }
-    let fields: &[&str] = match (target.kind.group.as_str(), target.kind.kind.as_str()) {
-        ("apps", "Deployment" | "DaemonSet" | "ReplicaSet") => &["spec.selector"],
-        ("batch", "Job") => &["spec.selector", "spec.template", "spec.completionMode"],
-        ("rbac.authorization.k8s.io", "RoleBinding" | "ClusterRoleBinding") => &["roleRef"],
-        ("storage.k8s.io", "StorageClass") => {
-            &["parameters", "provisioner", "reclaimPolicy", "volumeBindingMode"]
-        }
-        _ => &[],
-    };
-    for field in fields {
-        let pointer = format!("/{}", field.replace('.', "/"));
-        if before.pointer(&pointer) != object.pointer(&pointer) {
-            let value = object.pointer(&pointer).unwrap_or(&Value::Null);
-            let message = format!("Invalid value: {value}: field is immutable");
-            causes.push(Cause { reason: "FieldValueInvalid", message, field: (*field).to_owned() });
         }
     }
 }
@@ -249,7 +287,16 @@ fn prune(value: &mut Value, schema: &Value, place: Place) {
     }
 }
 
-fn default(value: &mut Value, schema: &Value) {
+/// What becomes of nulls that a schema does not allow.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Nulls {
+    /// They are as good as nothing.
+    Dropped,
+    /// They are what was applied, and wrong.
+    Kept,
+}
+
+fn default(value: &mut Value, schema: &Value, nulls: Nulls) {
     match value {
         Value::Object(object) => {
             for (name, below) in schema["properties"].as_object().into_iter().flatten() {
@@ -262,18 +309,17 @@ fn default(value: &mut Value, schema: &Value) {
                     Some(default) if is_missing => drop(object.insert(name.clone(), default.clone())),
                     Some(_) | None => {}
                 }
-                // A null that the schema does not allow is as good as nothing.
-                if object.get(name) == Some(&Value::Null) && below["nullable"] != true {
+                if nulls == Nulls::Dropped && object.get(name) == Some(&Value::Null) && below["nullable"] != true {
                     object.remove(name);
                 }
             }
             let additional = &schema["additionalProperties"];
             for (name, value) in object {
                 let below = schema["properties"].get(name).unwrap_or(additional);
-                default(value, below);
+                default(value, below, nulls);
             }
         }
-        Value::Array(items) => items.iter_mut().for_each(|item| default(item, &schema["items"])),
+        Value::Array(items) => items.iter_mut().for_each(|item| default(item, &schema["items"], nulls)),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
 }
@@ -293,6 +339,7 @@ fn type_of(value: &Value) -> &'static str {
 fn check(value: &Value, schema: &Value, at: &str, causes: &mut Vec<Cause>) {
     let wrong = |message: String| Cause { reason: "FieldValueInvalid", message, field: named(at) };
     if value.is_null() && schema["nullable"] == true {
+        check_allowed(value, schema, at, causes);
         return;
     }
     let found = type_of(value);
@@ -303,6 +350,10 @@ fn check(value: &Value, schema: &Value, at: &str, causes: &mut Vec<Cause>) {
         Some(wanted) => wanted == found,
     };
     let is_int_or_string = schema["x-kubernetes-int-or-string"] == true;
+    if wanted == Some("integer") && found == "number" {
+        let message = format!("Invalid value: \"\": Checked value must be of type integer (default format) in {}", named(at));
+        causes.push(Cause { reason: "FieldValueInvalid", message, field: "<nil>".to_owned() });
+    }
     if !fits || is_int_or_string && !matches!(found, "integer" | "string") {
         let wanted = if is_int_or_string { "integer,string" } else { wanted.unwrap_or_default() };
         let shown = Value::from(found);
@@ -311,14 +362,18 @@ fn check(value: &Value, schema: &Value, at: &str, causes: &mut Vec<Cause>) {
         causes.push(Cause { reason: "FieldValueTypeInvalid", message, field: named(at) });
         return;
     }
-    if let Some(allowed) = schema["enum"].as_array()
-        && !allowed.contains(value)
-    {
-        let allowed: Vec<String> = allowed.iter().map(Value::to_string).collect();
-        let message = format!("Unsupported value: {value}: supported values: {}", allowed.join(", "));
-        causes.push(Cause { reason: "FieldValueNotSupported", message, field: named(at) });
-    }
+    check_allowed(value, schema, at, causes);
     bounds(value, schema, at, causes, &wrong);
+    if let (Value::String(text), Some("date-time")) = (value, schema["format"].as_str())
+        && text.parse::<jiff::Timestamp>().is_err()
+    {
+        causes.push(wrong(format!("Invalid value: {value}: {} in body must be of type date-time: {value}", named(at))));
+    }
+    if let (Value::String(text), Some(pattern)) = (value, schema["pattern"].as_str())
+        && regex::Regex::new(pattern).is_ok_and(|pattern| !pattern.is_match(text))
+    {
+        causes.push(wrong(format!("Invalid value: {value}: {} in body should match '{pattern}'", named(at))));
+    }
     match value {
         Value::Object(object) => {
             for field in schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str) {
@@ -347,21 +402,31 @@ fn check(value: &Value, schema: &Value, at: &str, causes: &mut Vec<Cause>) {
     }
 }
 
+fn check_allowed(value: &Value, schema: &Value, at: &str, causes: &mut Vec<Cause>) {
+    if let Some(allowed) = schema["enum"].as_array()
+        && !allowed.contains(value)
+    {
+        let allowed: Vec<String> = allowed.iter().map(Value::to_string).collect();
+        let message = format!("Unsupported value: {value}: supported values: {}", allowed.join(", "));
+        causes.push(Cause { reason: "FieldValueNotSupported", message, field: named(at) });
+    }
+}
+
 fn bounds(value: &Value, schema: &Value, at: &str, causes: &mut Vec<Cause>, wrong: &dyn Fn(String) -> Cause) {
     let at = named(at);
     let bound = |name: &str| schema[name].as_f64();
     if let Some(number) = value.as_f64() {
         let shown = &schema["minimum"];
-        if bound("minimum").is_some_and(|least| number < least) {
-            causes.push(wrong(format!(
-                "Invalid value: {value}: {at} in body should be greater than or equal to {shown}"
-            )));
+        let is_open = schema["exclusiveMinimum"] == true;
+        if bound("minimum").is_some_and(|least| number < least || is_open && number <= least) {
+            let words = if is_open { "greater than" } else { "greater than or equal to" };
+            causes.push(wrong(format!("Invalid value: {value}: {at} in body should be {words} {shown}")));
         }
         let shown = &schema["maximum"];
-        if bound("maximum").is_some_and(|most| number > most) {
-            causes.push(wrong(format!(
-                "Invalid value: {value}: {at} in body should be less than or equal to {shown}"
-            )));
+        let is_open = schema["exclusiveMaximum"] == true;
+        if bound("maximum").is_some_and(|most| number > most || is_open && number >= most) {
+            let words = if is_open { "less than" } else { "less than or equal to" };
+            causes.push(wrong(format!("Invalid value: {value}: {at} in body should be {words} {shown}")));
         }
     }
     let length = match value {

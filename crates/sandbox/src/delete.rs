@@ -26,23 +26,48 @@ impl Sandbox {
             let wanted = options["preconditions"][field].as_str();
             let found = live["metadata"][field].as_str().unwrap_or_default();
             if let Some(wanted) = wanted.filter(|wanted| *wanted != found) {
+                if matches!(target.kind.kind.as_str(), "CustomResourceDefinition" | "Namespace") {
+                    let why = format!(
+                        "Precondition failed: {words} in precondition: {wanted}, {words} in object meta: {found}"
+                    );
+                    return Err(Refusal::conflict(target.about(&name), &why));
+                }
+                let became = if field == "uid" { "deleted and then recreated" } else { "modified" };
                 let why = format!(
-                    "Precondition failed: {words} in precondition: {wanted}, {words} in object meta: {found}"
+                    "the {words} in the precondition ({wanted}) does not match the {words} in record ({found}). The object might have been {became}"
                 );
-                return Err(Refusal::conflict(target.about(&name), &why));
+                return Err(Refusal::conflict(target.about_kind(&name), &why));
             }
         }
         let policy = options["propagationPolicy"].as_str().map(str::to_owned);
-        let policy = policy.or_else(|| request.option("propagationPolicy"));
-        if request.is_dry_run() {
-            return Ok(Answer::ok(versioned(&live, &target.kind)));
-        }
-        let gone = self.end(&target.kind.resource(), &key(target), policy.as_deref());
+        // Options in the body are all that counts: a dry run that only the query asks for is none then.
+        let policy = if options.is_null() { request.option("propagationPolicy") } else { policy };
+        let is_dry_run = if options.is_null() { request.is_dry_run() } else { options["dryRun"][0] == "All" };
+        let resource = target.kind.resource();
+        let gone = if is_dry_run {
+            match self.ending(&resource, &live, policy.as_deref()) {
+                Ended::Waits(mut object) if object != *live => {
+                    let next = self.store.next().to_string();
+                    metadata(&mut object).insert("resourceVersion".to_owned(), next.into());
+                    Ended::Waits(object)
+                }
+                same => same,
+            }
+        } else {
+            self.end(&resource, &key(target), policy.as_deref())
+        };
         match gone {
             Ended::Waits(object) => Ok(Answer::ok(versioned(&object, &target.kind))),
-            Ended::Gone => Ok(Answer::ok(json!({"kind": "Status", "apiVersion": "v1", "metadata": {},
-                "status": "Success", "details": {"name": name, "group": target.kind.group,
-                    "kind": target.kind.plural, "uid": live["metadata"]["uid"]}}))),
+            Ended::Gone if crate::fields::start(&target.kind)["returned"] == true => {
+                Ok(Answer::ok(self.last(&target.kind, &live)))
+            }
+            Ended::Gone => {
+                let mut details = json!({"name": name, "kind": target.kind.plural, "uid": live["metadata"]["uid"]});
+                if !target.kind.group.is_empty() {
+                    details["group"] = target.kind.group.as_str().into();
+                }
+                Ok(Answer::ok(json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details})))
+            }
         }
     }
 
@@ -51,10 +76,7 @@ impl Sandbox {
         request: &Request<'_>,
         target: &Target,
     ) -> Result<Answer, Refusal> {
-        let selector = Selector::read(
-            request.option("labelSelector").as_deref(),
-            request.option("fieldSelector").as_deref(),
-        )?;
+        let selector = Selector::of(request, &target.kind)?;
         let resource = target.kind.resource();
         let meant: Vec<Key> = self
             .store
@@ -77,23 +99,61 @@ impl Sandbox {
     /// Deletes an object, or marks it as one that waits for its finalizers.
     pub(crate) fn end(&mut self, resource: &Resource, key: &Key, policy: Option<&str>) -> Ended {
         let Some(live) = self.store.get(resource, key).cloned() else { return Ended::Gone };
-        let mut object = Value::clone(&live);
+        let Ended::Waits(mut object) = self.ending(resource, &live, policy) else {
+            self.forget(resource, key);
+            return Ended::Gone;
+        };
+        if object != *live {
+            metadata(&mut object).insert("resourceVersion".to_owned(), self.store.next().to_string().into());
+            self.store.put(resource, key, Some(Arc::new(object.clone())));
+        }
+        Ended::Waits(object)
+    }
+
+    /// An object that is gone, as some kinds' deletions are answered.
+    fn last(&self, kind: &crate::kinds::Kind, live: &Value) -> Value {
+        let mut object = versioned(live, kind);
+        let fields = metadata(&mut object);
+        fields.insert("resourceVersion".to_owned(), self.store.revision().to_string().into());
+        if kind.kind == "Pod" {
+            let generation = fields.get("generation").and_then(Value::as_i64).unwrap_or(0);
+            fields.insert("generation".to_owned(), (generation + 1).into());
+            fields.insert("deletionTimestamp".to_owned(), self.time().into());
+            fields.insert("deletionGracePeriodSeconds".to_owned(), 0.into());
+        }
+        object
+    }
+
+    /// What a deletion makes of an object.
+    fn ending(&self, resource: &Resource, live: &Value, policy: Option<&str>) -> Ended {
+        let mut object = live.clone();
         let is_namespace = resource.0.is_empty() && resource.1 == "namespaces";
+        let policy = policy.filter(|_| resource.1 != "events");
+        // These two leave their pods behind unless they are told otherwise, as they always did.
+        let leaves = matches!(
+            (resource.0.as_str(), resource.1.as_str()),
+            ("", "replicationcontrollers") | ("batch", "jobs")
+        );
+        let had = |finalizer: &str| {
+            live["metadata"]["finalizers"].as_array().is_some_and(|all| all.iter().any(|one| one == finalizer))
+        };
         let finalizer = match policy {
             Some("Foreground") => Some(FOREGROUND),
             Some("Orphan") => Some(ORPHAN),
-            Some(_) | None => None,
+            Some(_) => None,
+            None if had(ORPHAN) => Some(ORPHAN),
+            None if had(FOREGROUND) => Some(FOREGROUND),
+            None => leaves.then_some(ORPHAN),
         };
         let fields = metadata(&mut object);
-        if let Some(finalizer) = finalizer {
+        if finalizer.is_some() || had(ORPHAN) || had(FOREGROUND) {
             let finalizers = fields.entry("finalizers").or_insert_with(|| json!([]));
-            if let Some(all) = finalizers.as_array_mut().filter(|all| !all.iter().any(|one| one == finalizer))
-            {
-                all.push(finalizer.into());
+            if let Some(all) = finalizers.as_array_mut() {
+                all.retain(|one| one != ORPHAN && one != FOREGROUND);
+                all.extend(finalizer.map(Value::from));
             }
         }
         if !has_finalizers(&object) && !is_namespace {
-            self.forget(resource, key);
             return Ended::Gone;
         }
         if !live["metadata"]["deletionTimestamp"].is_string() {
@@ -107,10 +167,6 @@ impl Sandbox {
             if is_namespace {
                 object["status"]["phase"] = "Terminating".into();
             }
-        }
-        if object != *live {
-            metadata(&mut object).insert("resourceVersion".to_owned(), self.store.next().to_string().into());
-            self.store.put(resource, key, Some(Arc::new(object.clone())));
         }
         Ended::Waits(object)
     }

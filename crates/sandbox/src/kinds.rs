@@ -3,12 +3,19 @@
 
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use trueup_merge::structured::openapi::{self, UnknownFields};
 use trueup_merge::structured::schema::{Schema, TypeRef};
 
 /// `cargo run -p trueup-testkit --bin kinds-table` writes it.
 const TABLE: &str = include_str!("../tables/kinds.json");
+
+static BUILT_IN: LazyLock<Kinds> = LazyLock::new(Kinds::read);
+
+/// The OpenAPI schemas of the built-in kinds, by name.
+pub(crate) fn models() -> &'static Map<String, Value> {
+    &BUILT_IN.models
+}
 
 /// One kind in one version.
 #[derive(Clone, Debug)]
@@ -50,6 +57,10 @@ pub struct Custom {
     pub storage: String,
     /// The definition's name.
     pub definition: String,
+    /// The version of its definition: columns, paths of the scale.
+    pub version: Value,
+    /// Its CEL rules; `None` where it has none.
+    pub rules: Option<Arc<kube_cel::CompiledSchema>>,
 }
 
 impl Kind {
@@ -65,6 +76,7 @@ impl Kind {
 }
 
 /// All kinds.
+#[derive(Clone)]
 pub struct Kinds {
     kinds: BTreeMap<(String, String, String), Arc<Kind>>,
     /// The OpenAPI schemas of the built-in kinds, by name.
@@ -83,6 +95,10 @@ fn texts(value: &Value, field: &str) -> Vec<String> {
 impl Kinds {
     /// The kinds that every cluster has.
     pub fn built_in() -> Self {
+        BUILT_IN.clone()
+    }
+
+    fn read() -> Self {
         // The table is part of the program, and a test reads it.
         let table: Value = serde_json::from_str(TABLE).unwrap_or_default();
         let models = table.get("schemas").and_then(Value::as_object).cloned().unwrap_or_default();

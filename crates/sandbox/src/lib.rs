@@ -9,31 +9,42 @@
 //! | [`kinds`] | which kinds there are, and their schemas |
 //! | [`request`] | what a request is about |
 //! | [`answer`] | answers, and refusals in the API server's words |
+//! | [`authorize`] | who may do what |
+//! | `scale`, `table` | other forms of objects |
 //! | [`select`] | label and field selectors |
 //! | [`store`] | the objects, and what happened to them |
 //! | [`read`], [`mod@write`], [`delete`], [`patch`] | the verbs |
 //! | [`watch`] | what happens, told as it happens |
 //! | [`discovery`] | what the API tells of itself |
 //! | [`crds`] | kinds that come and go with their definitions |
+//! | `fields`, `depends` | what the server makes of objects of built-in kinds: its form of them, and defaults |
+//! | `rules`, `relations` | what it asks of them |
 //! | [`namespaces`] | namespaces' life |
 //! | [`workloads`] | the controllers of workloads, and pods that only seem to run |
 //! | `restore` | objects of another cluster, put into this one |
 //! | [`serve`] | the same over HTTP |
 
 pub mod answer;
+pub mod authorize;
 pub mod crds;
 pub mod delete;
+mod depends;
 pub mod discovery;
+mod fields;
 mod garbage;
 pub mod kinds;
 pub mod namespaces;
 pub mod patch;
 pub mod read;
+mod relations;
 pub mod request;
 mod restore;
+mod rules;
+mod scale;
 pub mod select;
 pub mod serve;
 mod settle;
+mod table;
 pub mod store;
 pub mod watch;
 pub mod workloads;
@@ -49,8 +60,19 @@ use std::collections::BTreeMap;
 use store::Store;
 use workloads::Fate;
 
+/// Which of a cluster's programs run beside its API server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Programs {
+    /// The controllers of workloads and namespaces, and the garbage collector.
+    All,
+    /// None: nothing rolls out, and what waits for a controller waits for ever.
+    None,
+}
+
 /// A cluster.
 pub struct Sandbox {
+    programs: Programs,
+    policy: Option<authorize::Policy>,
     kinds: Kinds,
     store: Store,
     now: Timestamp,
@@ -61,7 +83,19 @@ pub struct Sandbox {
 impl Sandbox {
     /// An empty cluster, as it is right after its start at `now`.
     pub fn new(now: Timestamp) -> Self {
+        Self::with(Programs::All, now)
+    }
+
+    /// The same with nothing but its API server: nothing rolls out, nothing is garbage collected, and what waits for a controller
+    /// waits for ever.
+    pub fn api_only(now: Timestamp) -> Self {
+        Self::with(Programs::None, now)
+    }
+
+    fn with(programs: Programs, now: Timestamp) -> Self {
         let mut sandbox = Self {
+            programs,
+            policy: None,
             kinds: Kinds::built_in(),
             store: Store::default(),
             now,
@@ -85,15 +119,26 @@ impl Sandbox {
             return Ok(answer);
         }
         let target = Target::of(request, &self.kinds)?;
+        self.check_allowed(request, &target)?;
+        let answer = self.act(request, &target)?;
+        Ok(match answer {
+            Answer::Json { code, body, media_type } if request.accept.contains("as=Table") && body["kind"] != "Status" && target.subresource.is_empty() => {
+                Answer::Json { code, body: self.table(&target.kind, &body), media_type }
+            }
+            other @ (Answer::Json { .. } | Answer::Watch(_)) => other,
+        })
+    }
+
+    fn act(&mut self, request: &Request<'_>, target: &Target) -> Result<Answer, Refusal> {
         match (request.method, target.name.is_some()) {
-            ("GET", _) if request.flag("watch") => self.watch(request, &target).map(Answer::Watch),
-            ("GET", true) => self.get(&target),
-            ("GET", false) => self.list(request, &target),
-            ("POST", _) => self.create(request, &target),
-            ("PUT", true) => self.replace(request, &target),
-            ("PATCH", true) => self.patch(request, &target),
-            ("DELETE", true) => self.delete_one(request, &target),
-            ("DELETE", false) => self.delete_collection(request, &target),
+            ("GET", _) if request.flag("watch") => self.watch(request, target).map(Answer::Watch),
+            ("GET", true) => self.get(target),
+            ("GET", false) => self.list(request, target),
+            ("POST", _) => self.create(request, target),
+            ("PUT", true) => self.replace(request, target),
+            ("PATCH", true) => self.patch(request, target),
+            ("DELETE", true) => self.delete_one(request, target),
+            ("DELETE", false) => self.delete_collection(request, target),
             (_, _) => Err(Refusal::method_not_allowed()),
         }
     }

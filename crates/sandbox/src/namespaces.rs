@@ -4,7 +4,7 @@ use crate::Sandbox;
 use crate::kinds::Kind;
 use crate::request::Target;
 use crate::store::{Key, Resource};
-use crate::write::{Change, metadata};
+use crate::write::Change;
 use serde_json::{Value, json};
 
 /// The namespaces that every cluster has.
@@ -79,9 +79,6 @@ pub(crate) fn begin_life(kind: &Kind, object: &mut Value) {
     if kind.resource() != resource() {
         return;
     }
-    let name = object["metadata"]["name"].clone();
-    let labels = metadata(object).entry("labels").or_insert_with(|| json!({}));
-    labels["kubernetes.io/metadata.name"] = name;
     object["spec"] = json!({"finalizers": ["kubernetes"]});
     object["status"] = json!({"phase": "Active"});
 }

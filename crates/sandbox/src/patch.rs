@@ -6,11 +6,15 @@ use crate::Sandbox;
 use crate::answer::{Answer, Refusal};
 use crate::read::versioned;
 use crate::request::{Request, Target};
-use crate::write::{Change, scale};
+use crate::scale::scale;
+use crate::write::Change;
 use serde_json::{Map, Value};
 use trueup_merge::structured::schema::{Atom, Relationship, Schema, TypeRef};
 
 const ACCEPTED: &str = "application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml, application/strategic-merge-patch+json";
+
+const CUSTOM: &str =
+    "application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml";
 
 impl Sandbox {
     pub(crate) fn patch(&mut self, request: &Request<'_>, target: &Target) -> Result<Answer, Refusal> {
@@ -18,10 +22,13 @@ impl Sandbox {
         if media_type == "application/apply-patch+yaml" {
             return self.apply(request, target);
         }
+        if target.kind.custom.is_some() && media_type == "application/strategic-merge-patch+json" {
+            return Err(Refusal::unsupported_media_type(CUSTOM));
+        }
         let live = self.found(target)?.clone();
         let mut object = versioned(&live, &target.kind);
         if target.subresource == "scale" {
-            object = scale(&object);
+            object = scale(&target.kind, &object);
         }
         let body: Value =
             serde_json::from_slice(request.body).map_err(|error| Refusal::bad_request(error.to_string()))?;
@@ -29,19 +36,14 @@ impl Sandbox {
             "application/json-patch+json" => {
                 let patch: json_patch::Patch = serde_json::from_value(body)
                     .map_err(|error| Refusal::bad_request(format!("error decoding patch: {error}")))?;
-                json_patch::patch(&mut object, &patch).map_err(|error| Refusal {
-                    code: 422,
-                    reason: "Invalid",
-                    ..Refusal::bad_request(format!(
-                        "the server rejected our request due to an error in our request: {error}"
-                    ))
-                })?;
+                json_patch::patch(&mut object, &patch).map_err(|_| Refusal::refused_patch())?;
             }
             "application/merge-patch+json" => json_patch::merge(&mut object, &body),
             "application/strategic-merge-patch+json" if target.kind.custom.is_none() => {
                 let merge = StrategicMerge { schema: &target.kind.schema };
                 object = merge.value(object, &body, &target.kind.type_ref);
             }
+            _ if target.kind.custom.is_some() => return Err(Refusal::unsupported_media_type(CUSTOM)),
             _ => return Err(Refusal::unsupported_media_type(ACCEPTED)),
         }
         let change = Change::of(request, target);

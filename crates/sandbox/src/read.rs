@@ -16,6 +16,16 @@ pub(crate) fn versioned(object: &Value, kind: &Kind) -> Value {
     object
 }
 
+/// A stored object as lists have it: those of built-in kinds do not say there what they are.
+fn listed(object: &Value, kind: &Kind) -> Value {
+    let mut object = versioned(object, kind);
+    if let (None, Some(fields)) = (&kind.custom, object.as_object_mut()) {
+        fields.remove("apiVersion");
+        fields.remove("kind");
+    }
+    object
+}
+
 impl Sandbox {
     /// The object that a request names.
     pub(crate) fn found(&self, target: &Target) -> Result<&Arc<Value>, Refusal> {
@@ -26,16 +36,16 @@ impl Sandbox {
     pub(crate) fn get(&self, target: &Target) -> Result<Answer, Refusal> {
         let object = versioned(self.found(target)?, &target.kind);
         if target.subresource == "scale" {
-            return Ok(Answer::ok(crate::write::scale(&object)));
+            if let Some(why) = crate::scale::missing(&target.kind, &object) {
+                return Err(Refusal::failed(&why));
+            }
+            return Ok(Answer::ok(crate::scale::scale(&target.kind, &object)));
         }
         Ok(Answer::ok(object))
     }
 
     pub(crate) fn list(&self, request: &Request<'_>, target: &Target) -> Result<Answer, Refusal> {
-        let selector = Selector::read(
-            request.option("labelSelector").as_deref(),
-            request.option("fieldSelector").as_deref(),
-        )?;
+        let selector = Selector::of(request, &target.kind)?;
         let limit: usize = request.option("limit").and_then(|limit| limit.parse().ok()).unwrap_or(0);
         let after = request.option("continue").filter(|token| !token.is_empty());
         let (revision, after) = match after.as_deref().map(|token| token.splitn(3, '/').collect::<Vec<_>>()) {
@@ -56,12 +66,19 @@ impl Sandbox {
                 && after.as_ref().is_none_or(|after| key > after)
         };
         let resource = target.kind.resource();
+        // The rest of a list is what it was when its first part was told.
+        let objects = match revision.parse().map(|revision| self.store.all_at(&resource, revision)) {
+            Ok(Ok(objects)) => objects,
+            Ok(Err(_)) | Err(_) => {
+                return Err(Refusal::expired(EXPIRED.to_owned()));
+            }
+        };
         let mut found =
-            self.store.all(&resource).filter(|(key, object)| is_meant(key) && selector.matches(object));
+            objects.iter().filter(|(key, object)| is_meant(key) && selector.matches(object));
         let mut items = Vec::new();
         let mut last = None;
         for (key, object) in found.by_ref() {
-            items.push(versioned(object, &target.kind));
+            items.push(listed(object, &target.kind));
             if items.len() == limit {
                 last = Some(key.clone());
                 break;
@@ -69,6 +86,9 @@ impl Sandbox {
         }
         let rest = found.count();
         let mut metadata = json!({"resourceVersion": revision});
+        if target.kind.custom.is_some() {
+            metadata["continue"] = "".into();
+        }
         if let Some((namespace, name)) = last.filter(|_| rest > 0) {
             metadata["continue"] = format!("{revision}/{namespace}/{name}").into();
             metadata["remainingItemCount"] = rest.into();
@@ -79,6 +99,8 @@ impl Sandbox {
         ))
     }
 }
+
+const EXPIRED: &str = "The provided continue parameter is too old to display a consistent list result. You can start a new list without the continue parameter.";
 
 /// Namespace and name of the object that a request names.
 pub(crate) fn key(target: &Target) -> Key {

@@ -21,6 +21,8 @@ pub struct Request<'a> {
     pub content_type: &'a str,
     /// Who asks, as the client says.
     pub user_agent: &'a str,
+    /// Whose request it is; empty for the administrator.
+    pub user: &'a str,
     /// The body.
     pub body: &'a [u8],
 }
@@ -137,7 +139,7 @@ mod tests {
     use super::*;
 
     fn request<'a>(path: &'a str, query: &'a str) -> Request<'a> {
-        Request { method: "GET", path, query, accept: "", content_type: "", user_agent: "curl/8", body: b"" }
+        Request { method: "GET", path, query, accept: "", content_type: "", user_agent: "curl/8", user: "", body: b"" }
     }
 
     #[track_caller]

@@ -65,6 +65,7 @@ impl Sandbox {
             accept: "application/json",
             content_type: "application/json",
             user_agent: "restore",
+            user: "",
             body: &body,
         };
         self.now = self.now.max(now);

@@ -3,6 +3,8 @@
 //! Source: k8s.io/apimachinery `pkg/labels` (equality and set forms) and `pkg/fields`.
 
 use crate::answer::Refusal;
+use crate::kinds::Kind;
+use crate::request::Request;
 use serde_json::Value;
 
 /// What objects have to be to be meant.
@@ -46,6 +48,16 @@ impl Selector {
         Ok(Self { labels, fields })
     }
 
+    /// Reads both selectors of a request about a kind, which knows only some fields.
+    pub(crate) fn of(request: &Request<'_>, kind: &Kind) -> Result<Self, Refusal> {
+        let (labels, fields) = (request.option("labelSelector"), request.option("fieldSelector"));
+        let selector = Self::read(labels.as_deref(), fields.as_deref())?;
+        for (name, _, _) in &selector.fields {
+            check_field(kind, name)?;
+        }
+        Ok(selector)
+    }
+
     /// Whether an object is meant.
     pub fn matches(&self, object: &Value) -> bool {
         let labels = object.pointer("/metadata/labels");
@@ -69,6 +81,43 @@ impl Selector {
             (found == *wanted) == *equal
         })
     }
+}
+
+/// Fields that can be selected by, beyond name and namespace.
+const FIELDS: &[(&str, &[&str])] = &[
+    ("/Pod", &["spec.nodeName", "spec.restartPolicy", "spec.schedulerName", "spec.serviceAccountName", "spec.hostNetwork",
+        "status.phase", "status.podIP", "status.podIPs", "status.nominatedNodeName"]),
+    ("/Node", &["spec.unschedulable"]),
+    ("/Namespace", &["status.phase"]),
+    ("/Secret", &["type"]),
+    ("/ReplicationController", &["status.replicas"]),
+    ("/Service", &["spec.clusterIP", "spec.type"]),
+    ("/Event", &["involvedObject.kind", "involvedObject.namespace", "involvedObject.name", "involvedObject.uid",
+        "involvedObject.apiVersion", "involvedObject.resourceVersion", "involvedObject.fieldPath", "reason",
+        "reportingComponent", "source", "type"]),
+    ("apps/ReplicaSet", &["status.replicas"]),
+    ("batch/Job", &["status.successful"]),
+    ("events.k8s.io/Event", &["regarding.kind", "regarding.name", "reason", "type"]),
+];
+
+fn check_field(kind: &Kind, name: &str) -> Result<(), Refusal> {
+    let own = format!("{}/{}", kind.group, kind.kind);
+    let own = FIELDS.iter().find(|(of, _)| *of == own).map(|(_, fields)| *fields);
+    let is_known = name == "metadata.name"
+        || name == "metadata.namespace" && (kind.namespaced || own.is_none())
+        || own.is_some_and(|own| own.contains(&name));
+    if is_known {
+        return Ok(());
+    }
+    let speaks_for_itself = own.is_some() && kind.kind != "ReplicaSet" || kind.custom.is_some();
+    if kind.kind == "Job" {
+        return Err(Refusal::bad_request(format!("field label {name:?} not supported for Job")));
+    }
+    Err(Refusal::bad_request(if speaks_for_itself {
+        format!("field label not supported: {name}")
+    } else {
+        format!("{name:?} is not a known field selector: only \"metadata.name\", \"metadata.namespace\"")
+    }))
 }
 
 /// Splits at commas that stand in no parentheses.
@@ -110,7 +159,12 @@ fn requirement(text: &str) -> Result<Requirement, Refusal> {
     }
     match text.strip_prefix('!') {
         Some(key) => Ok(Requirement::Missing(key.trim().to_owned())),
-        None if text.contains(char::is_whitespace) => Err(wrong()),
+        None if text.contains(char::is_whitespace) => {
+            let second = text.split_whitespace().nth(1).unwrap_or_default();
+            Err(Refusal::bad_request(format!(
+                "unable to parse requirement: found '{second}', expected: in, notin, =, ==, !=, gt, lt"
+            )))
+        }
         None => Ok(Requirement::Exists(text.to_owned())),
     }
 }

@@ -88,6 +88,7 @@ async fn answer(
         accept: text(header::ACCEPT),
         content_type: text(header::CONTENT_TYPE),
         user_agent: text(header::USER_AGENT),
+        user: text(header::HeaderName::from_static("impersonate-user")),
         body: &body,
     };
     let answer = {

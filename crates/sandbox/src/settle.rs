@@ -2,7 +2,7 @@
 //!
 //! They look at what has changed, not at everything, so that a cluster of many objects is as quick as one of few.
 
-use crate::Sandbox;
+use crate::{Programs, Sandbox};
 use crate::store::{Change, Key};
 use serde_json::Value;
 use std::sync::Arc;
@@ -13,6 +13,13 @@ const STEPS: usize = 1_000_000;
 impl Sandbox {
     /// Lets the cluster's own programs work until nothing is left to do.
     pub(crate) fn settle(&mut self) {
+        match self.programs {
+            Programs::All => self.settle_all(),
+            Programs::None => {}
+        }
+    }
+
+    fn settle_all(&mut self) {
         for _ in 0..STEPS {
             let Ok(mut changes) = self.store.since(self.settled) else {
                 self.settled = self.store.revision();

@@ -28,10 +28,7 @@ pub struct Watch {
 
 impl Sandbox {
     pub(crate) fn watch(&self, request: &Request<'_>, target: &Target) -> Result<Watch, Refusal> {
-        let selector = Selector::read(
-            request.option("labelSelector").as_deref(),
-            request.option("fieldSelector").as_deref(),
-        )?;
+        let selector = Selector::of(request, &target.kind)?;
         let asked = request.option("resourceVersion").unwrap_or_default();
         let mut watch = Watch {
             kind: target.kind.clone(),

@@ -2,11 +2,13 @@
 
 use crate::Sandbox;
 use crate::answer::{Answer, Cause, Refusal};
-use crate::crds::{complete, validate};
+use crate::crds::{Nulls, complete, validate};
+use crate::fields::nothing;
 use crate::kinds::Kind;
 use crate::namespaces::begin_life;
 use crate::read::{key, versioned};
 use crate::request::{Request, Target};
+use crate::scale::{scale, set_replicas};
 use crate::store::Key;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
@@ -19,25 +21,6 @@ use trueup_model::yaml;
 
 /// The metadata that only the server writes.
 const KEPT: [&str; 4] = ["uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds"];
-
-/// Built-in kinds whose `metadata.generation` counts the changes of what is wanted.
-const COUNTED: &[&str] = &[
-    "CronJob",
-    "CustomResourceDefinition",
-    "DaemonSet",
-    "Deployment",
-    "Ingress",
-    "Job",
-    "MutatingWebhookConfiguration",
-    "NetworkPolicy",
-    "Pod",
-    "PodDisruptionBudget",
-    "PriorityClass",
-    "ReplicaSet",
-    "ReplicationController",
-    "StatefulSet",
-    "ValidatingWebhookConfiguration",
-];
 
 /// What is done to an object by one request.
 pub(crate) struct Change<'r> {
@@ -77,15 +60,12 @@ impl Sandbox {
             return Err(Refusal::invalid(change.target.about_kind(""), vec![cause]));
         }
         self.check_namespace(change.target, &name)?;
-        let key = (change.target.namespace.clone().unwrap_or_default(), name.clone());
-        if self.store.get(&kind.resource(), &key).is_some() {
-            return Err(Refusal::already_exists(change.target.about(&name)));
-        }
+        let key = (change.target.namespace.clone().unwrap_or_default(), name);
         if has_status(kind) {
             remove(&mut object, "status");
         }
-        complete(kind, &mut object)?;
-        let nothing = json!({"apiVersion": kind.api_version(), "kind": kind.kind, "metadata": {}});
+        complete(kind, &mut object, Nulls::Dropped)?;
+        let nothing = nothing(kind);
         let object = self.manage(change, |manager, act| Ok(manager.update(&nothing, &object, act)))?;
         self.store_new(change, &key, object)
     }
@@ -100,15 +80,39 @@ impl Sandbox {
         if is_counted(kind) {
             metadata.insert("generation".to_owned(), 1.into());
         }
+        crate::depends::begin(kind, &mut object, self.store.next());
         begin_life(kind, &mut object);
         validate(change.target, None, &object)?;
+        if let Some(found) = self.store.get(&kind.resource(), key) {
+            if found["metadata"]["deletionTimestamp"].is_string() {
+                return Err(Refusal::ending(change.target.about(&key.1)));
+            }
+            return Err(Refusal::already_exists(change.target.about(&key.1)));
+        }
         Ok(self.keep(change, key, object))
     }
 
     pub(crate) fn replace(&mut self, request: &Request<'_>, target: &Target) -> Result<Answer, Refusal> {
-        let live = self.found(target)?.clone();
         let object = body(request, target)?;
         let change = Change::of(request, target);
+        let start = crate::fields::start(&target.kind);
+        let live = match self.found(target).cloned() {
+            Ok(live) => live,
+            Err(_) if start["creates"] == true && target.subresource.is_empty() => {
+                return self.create_object(&change, object).map(|object| Answer::json(201, object));
+            }
+            Err(refusal) => return Err(refusal),
+        };
+        check_uid(target, &live, &object)?;
+        let is_unnumbered = object["metadata"]["resourceVersion"].as_str().unwrap_or_default().is_empty();
+        let is_asked = target.kind.custom.is_some() || start["unconditional"] == false;
+        if is_unnumbered && is_asked && target.subresource != "scale" {
+            let message = "Invalid value: 0: must be specified for an update".to_owned();
+            let field = "metadata.resourceVersion".to_owned();
+            let cause = Cause { reason: "FieldValueInvalid", message, field };
+            let name = target.name.as_deref().unwrap_or_default();
+            return Err(Refusal::invalid(target.about(name), vec![cause]));
+        }
         self.replace_object(&change, &live, object).map(Answer::ok)
     }
 
@@ -126,13 +130,13 @@ impl Sandbox {
         if target.subresource == "scale" {
             let mut scaled = live.clone();
             let replicas = object.pointer("/spec/replicas").cloned().unwrap_or_else(|| 0.into());
-            if let Some(spec) = scaled.get_mut("spec").and_then(Value::as_object_mut) {
-                spec.insert("replicas".to_owned(), replicas);
-            }
-            return self.rewrite(change, &live, scaled).map(|object| scale(&object));
+            set_replicas(kind, &mut scaled, &replicas);
+            hand_over(&mut scaled, &live, change);
+            let scaled = self.store_changed(change, &live, scaled)?;
+            return Ok(scale(kind, &scaled));
         }
         let mut object = seen_through(target, &live, object);
-        complete(kind, &mut object)?;
+        complete(kind, &mut object, Nulls::Dropped)?;
         self.rewrite(change, &live, object)
     }
 
@@ -151,6 +155,7 @@ impl Sandbox {
     ) -> Result<Value, Refusal> {
         let kind = &change.target.kind;
         keep_metadata(live, &mut object);
+        crate::depends::go_on(kind, live, &mut object);
         if is_counted(kind) {
             let generation = live["metadata"]["generation"].as_i64().unwrap_or(1);
             let changed = wanted(live) != wanted(&object);
@@ -172,6 +177,7 @@ impl Sandbox {
 
     fn keep(&mut self, change: &Change<'_>, key: &Key, mut object: Value) -> Value {
         let kind = &change.target.kind;
+        self.prune_as_stored(kind, &mut object);
         if change.is_dry_run {
             return object;
         }
@@ -183,7 +189,11 @@ impl Sandbox {
 
     /// Merges what is applied into what is there.
     pub(crate) fn apply(&mut self, request: &Request<'_>, target: &Target) -> Result<Answer, Refusal> {
-        let config = body(request, target)?;
+        let mut config = body(request, target)?;
+        // What is applied is merged as it was written.
+        if parse(request)?["metadata"]["namespace"].is_null() {
+            metadata(&mut config).remove("namespace");
+        }
         if request.option("fieldManager").is_none_or(|manager| manager.is_empty()) {
             return Err(Refusal::bad_request(
                 "PatchOptions.meta.k8s.io \"\" is invalid: fieldManager: Required value: is required for apply patch",
@@ -205,15 +215,18 @@ impl Sandbox {
             json!({"apiVersion": target.kind.api_version(), "kind": target.kind.kind, "metadata": {}});
         let before = live.as_ref().unwrap_or(&nothing);
         let mut object = self.manage(&change, |manager, act| manager.apply(before, &config, act, force))?;
+        if let Some(namespace) = &target.namespace {
+            metadata(&mut object).insert("namespace".to_owned(), namespace.as_str().into());
+        }
         if let Some(live) = live {
             object = seen_through(target, &live, object);
-            complete(&target.kind, &mut object)?;
+            complete(&target.kind, &mut object, Nulls::Kept)?;
             return self.store_changed(&change, &live, object).map(Answer::ok);
         }
         if has_status(&target.kind) {
             remove(&mut object, "status");
         }
-        complete(&target.kind, &mut object)?;
+        complete(&target.kind, &mut object, Nulls::Kept)?;
         self.store_new(&change, &key, object).map(|object| Answer::json(201, object))
     }
 
@@ -292,7 +305,9 @@ impl<'s> Versions<'s> for Relabelled<'s> {
 /// The fields that an endpoint does not write.
 fn ignored(kind: &Kind, subresource: &str) -> BTreeMap<String, FieldSet> {
     let fields = match subresource {
-        "status" => json!({"f:spec": {}, "f:metadata": {"f:labels": {}, "f:annotations": {}}}),
+        "status" if kind.custom.is_some() => json!({"f:spec": {}, "f:metadata": {}}),
+        "status" if kind.kind == "Deployment" => json!({"f:spec": {}, "f:metadata": {"f:labels": {}}}),
+        "status" => json!({"f:spec": {}}),
         _ if has_status(kind) => json!({"f:status": {}}),
         _ => return BTreeMap::new(),
     };
@@ -358,6 +373,19 @@ pub(crate) fn body(request: &Request<'_>, target: &Target) -> Result<Value, Refu
 
 /// What of an object a write through this endpoint changes.
 fn seen_through(target: &Target, live: &Value, mut object: Value) -> Value {
+    let is_own = target.kind.custom.is_none() && target.kind.group != "apiextensions.k8s.io";
+    if target.subresource == "status" && is_own {
+        // The status endpoints of built-in kinds take metadata too, and keep what is wanted.
+        let fields: Vec<String> = object.as_object().into_iter().chain(live.as_object()).flat_map(Map::keys).cloned().collect();
+        for field in fields.iter().filter(|field| !matches!(field.as_str(), "metadata" | "status")) {
+            set(&mut object, field, live.get(field).cloned());
+        }
+        if target.kind.kind == "Deployment" {
+            let labels = live["metadata"].get("labels").cloned();
+            set(&mut object["metadata"], "labels", labels);
+        }
+        return object;
+    }
     if target.subresource == "status" {
         let mut seen = live.clone();
         set(&mut seen, "status", object.get("status").cloned());
@@ -372,20 +400,75 @@ fn seen_through(target: &Target, live: &Value, mut object: Value) -> Value {
     object
 }
 
+/// Notes who scales an object, which the server does only where somebody owned the replicas before, and without a time.
+fn hand_over(scaled: &mut Value, live: &Value, change: &Change<'_>) {
+    let has_changed = wanted(scaled) != wanted(live);
+    let Some(books) = scaled.pointer_mut("/metadata/managedFields").and_then(Value::as_array_mut) else { return };
+    let replicas = "/fieldsV1/f:spec/f:replicas";
+    let only = json!({"f:spec": {"f:replicas": {}}});
+    if !books.iter().any(|entry| entry.pointer(replicas).is_some()) {
+        return;
+    }
+    if !has_changed {
+        for entry in books.iter_mut().filter(|entry| entry["fieldsV1"] == only) {
+            entry.as_object_mut().and_then(|entry| entry.remove("time"));
+        }
+        return;
+    }
+    books.retain(|entry| entry["fieldsV1"] != only);
+    for entry in books.iter_mut().filter(|entry| entry.pointer(replicas).is_some()) {
+        if let Some(spec) = entry.pointer_mut("/fieldsV1/f:spec").and_then(Value::as_object_mut) {
+            spec.remove("f:replicas");
+        }
+        if entry["fieldsV1"]["f:spec"] == json!({}) {
+            entry["fieldsV1"].as_object_mut().and_then(|fields| fields.remove("f:spec"));
+        }
+    }
+    let first = books.iter().position(|entry| entry["operation"] != "Apply").unwrap_or(books.len());
+    books.insert(first, json!({"manager": change.manager, "operation": "Update", "apiVersion": change.target.kind.api_version(),
+        "fieldsType": "FieldsV1", "fieldsV1": only, "subresource": "scale"}));
+}
+
+fn check_uid(target: &Target, live: &Value, object: &Value) -> Result<(), Refusal> {
+    let (wanted, found) = (&object["metadata"]["uid"], &live["metadata"]["uid"]);
+    let wanted = wanted.as_str().unwrap_or_default();
+    if wanted.is_empty() || found == wanted {
+        return Ok(());
+    }
+    let name = live["metadata"]["name"].as_str().unwrap_or_default();
+    let why = format!(
+        "StorageError: invalid object, Code: 4, Key: {}, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: {wanted}, UID in object meta: {}",
+        place(target, name),
+        found.as_str().unwrap_or_default()
+    );
+    Err(Refusal::conflict(target.about(name), &why))
+}
+
+/// Where the server keeps an object, as its messages name the place.
+fn place(target: &Target, name: &str) -> String {
+    let kind = &target.kind;
+    let resource = match (kind.group.as_str(), kind.plural.as_str()) {
+        ("", "services") => "services/specs".to_owned(),
+        ("", "endpoints") => "services/endpoints".to_owned(),
+        ("", "nodes") => "minions".to_owned(),
+        ("networking.k8s.io", "ingresses") => "ingress".to_owned(),
+        ("apiextensions.k8s.io" | "apiregistration.k8s.io", plural) => format!("{}/{plural}", kind.group),
+        (group, plural) if kind.custom.is_some() => format!("{group}/{plural}"),
+        (_, plural) => plural.to_owned(),
+    };
+    match &target.namespace {
+        Some(namespace) => format!("/registry/{resource}/{namespace}/{name}"),
+        None => format!("/registry/{resource}/{name}"),
+    }
+}
+
 fn check_preconditions(target: &Target, live: &Value, object: &Value) -> Result<(), Refusal> {
     let name = live["metadata"]["name"].as_str().unwrap_or_default();
     let differs = |field: &str| {
         let wanted = object["metadata"][field].as_str().unwrap_or_default();
         !wanted.is_empty() && live["metadata"][field] != wanted
     };
-    if differs("uid") {
-        let why = format!(
-            "Precondition failed: UID in precondition: {}, UID in object meta: {}",
-            object["metadata"]["uid"].as_str().unwrap_or_default(),
-            live["metadata"]["uid"].as_str().unwrap_or_default()
-        );
-        return Err(Refusal::conflict(target.about(name), &why));
-    }
+    check_uid(target, live, object)?;
     if differs("resourceVersion") {
         let why =
             "the object has been modified; please apply your changes to the latest version and try again";
@@ -394,30 +477,12 @@ fn check_preconditions(target: &Target, live: &Value, object: &Value) -> Result<
     Ok(())
 }
 
-/// The scale of a workload, as `autoscaling/v1` has it.
-pub(crate) fn scale(object: &Value) -> Value {
-    let metadata: Map<String, Value> = ["name", "namespace", "uid", "resourceVersion", "creationTimestamp"]
-        .into_iter()
-        .filter_map(|field| Some((field.to_owned(), object["metadata"].get(field)?.clone())))
-        .collect();
-    let selector = object.pointer("/spec/selector/matchLabels").and_then(Value::as_object);
-    let selector: Vec<String> = selector
-        .into_iter()
-        .flatten()
-        .map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or_default()))
-        .collect();
-    json!({"kind": "Scale", "apiVersion": "autoscaling/v1", "metadata": metadata,
-        "spec": {"replicas": object.pointer("/spec/replicas").cloned().unwrap_or_else(|| 0.into())},
-        "status": {"replicas": object.pointer("/status/replicas").cloned().unwrap_or_else(|| 0.into()),
-            "selector": selector.join(",")}})
-}
-
 pub(crate) fn has_status(kind: &Kind) -> bool {
     kind.subresources.contains("status")
 }
 
 fn is_counted(kind: &Kind) -> bool {
-    kind.custom.is_some() || COUNTED.contains(&kind.kind.as_str())
+    kind.custom.is_some() || crate::fields::start(kind)["counted"] == true
 }
 
 /// Whether something still has to be done before the object may go.

@@ -49,12 +49,29 @@ impl Api {
 
     /// Sends one request. Only a request that got no answer is an error.
     pub fn send(&self, method: &Method, path: &str, media_type: &str, body: Option<&Value>) -> Result<Reply> {
+        self.send_as(method, path, (media_type, "application/json"), body)
+    }
+
+    /// Reads a collection as the table that `kubectl get` shows.
+    pub fn table(&self, path: &str) -> Result<Value> {
+        let table = "application/json;as=Table;v=v1;g=meta.k8s.io";
+        self.send_as(&Method::GET, path, ("application/json", table), None)?.accepted(&Method::GET, path)
+    }
+
+    /// The media types are those of the body and of the answer.
+    fn send_as(
+        &self,
+        method: &Method,
+        path: &str,
+        (media_type, accepted): (&str, &str),
+        body: Option<&Value>,
+    ) -> Result<Reply> {
         let bytes = body.map(serde_json::to_vec).transpose()?.unwrap_or_default();
         let request = http::Request::builder()
             .method(method)
             .uri(path)
             .header(http::header::USER_AGENT, USER_AGENT)
-            .header(http::header::ACCEPT, "application/json")
+            .header(http::header::ACCEPT, accepted)
             .header(http::header::CONTENT_TYPE, media_type)
             .body(Body::from(bytes))
             .with_context(|| format!("not a request: {method} {path}"))?;

@@ -108,9 +108,45 @@ pub(super) fn scalar(kind: Scalar, value: Option<&Value>, prefix: &str) -> Vec<V
     let got = match (kind, value) {
         // The upstream names the type here, and the value everywhere else.
         (Scalar::Numeric, Some(value)) => type_name(value).to_owned(),
+        (_, Some(value @ (Value::Array(_) | Value::Object(_)))) => {
+            format!("&value.valueUnstructured{{Value:{}}}", as_source(value))
+        }
         (_, value) => value.map(Value::to_string).unwrap_or_default(),
     };
     one(format!("{prefix}expected {expected}, got {got}"))
+}
+
+/// A value as Go's `%v` prints it.
+fn printed(value: &Value) -> String {
+    match value {
+        Value::Null => "<nil>".to_owned(),
+        Value::Bool(_) | Value::Number(_) => value.to_string(),
+        Value::String(text) => text.clone(),
+        Value::Array(items) => {
+            format!("[{}]", items.iter().map(printed).collect::<Vec<_>>().join(" "))
+        }
+        Value::Object(fields) => {
+            let fields: Vec<String> =
+                fields.iter().map(|(name, value)| format!("{name}:{}", printed(value))).collect();
+            format!("map[{}]", fields.join(" "))
+        }
+    }
+}
+
+/// A value as Go's `%#v` prints it.
+fn as_source(value: &Value) -> String {
+    match value {
+        Value::Null => "interface {}(nil)".to_owned(),
+        Value::Bool(_) | Value::Number(_) | Value::String(_) => value.to_string(),
+        Value::Array(items) => {
+            format!("[]interface {{}}{{{}}}", items.iter().map(as_source).collect::<Vec<_>>().join(", "))
+        }
+        Value::Object(fields) => {
+            let fields: Vec<String> =
+                fields.iter().map(|(name, value)| format!("{name:?}:{}", as_source(value))).collect();
+            format!("map[string]interface {{}}{{{}}}", fields.join(", "))
+        }
+    }
 }
 
 fn type_name(value: &Value) -> &'static str {
@@ -154,7 +190,7 @@ impl Walk<'_> {
         let items = match value {
             Value::Null => return Vec::new(),
             Value::Array(items) => items,
-            other => return one(format!("expected list, got {other}")),
+            other => return one(format!("expected list, got &{{{}}}", printed(other))),
         };
         let mut errors = Vec::new();
         let mut seen = BTreeSet::new();
@@ -183,7 +219,7 @@ impl Walk<'_> {
         let object = match value {
             Value::Null => return Vec::new(),
             Value::Object(object) => object,
-            other => return one(format!("expected map, got {other}")),
+            other => return one(format!("expected map, got &{{{}}}", printed(other))),
         };
         let mut errors = Vec::new();
         for (name, value) in object {

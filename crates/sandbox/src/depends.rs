@@ -1,0 +1,396 @@
+//! Defaults of built-in kinds that depend on more than one field, and what admission and the kinds' own strategies add.
+//!
+//! Source: k8s.io/kubernetes `pkg/apis/*/v1/defaults.go`, `plugin/pkg/admission` and `pkg/registry/*/strategy.go`.
+
+use crate::kinds::Kind;
+use crate::write::metadata;
+use serde_json::{Map, Value, json};
+
+/// What pods put up with on nodes that are not ready, by the plug-in DefaultTolerationSeconds.
+const TOLERATED: [&str; 2] = ["node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"];
+
+fn is(kind: &Kind, group: &str, name: &str) -> bool {
+    kind.group == group && kind.kind == name
+}
+
+fn put_new(fields: &mut Map<String, Value>, name: &str, value: Value) {
+    if !fields.contains_key(name) {
+        fields.insert(name.to_owned(), value);
+    }
+}
+
+/// What has to be there before defaults are.
+pub(crate) fn before(kind: &Kind, object: &mut Value) {
+    if is(kind, "", "ReplicationController") {
+        let labels = object.pointer("/spec/template/metadata/labels").cloned();
+        if let Some(labels) = labels {
+            if object["metadata"]["labels"].as_object().is_none_or(Map::is_empty) {
+                metadata(object).insert("labels".to_owned(), labels.clone());
+            }
+            if let Some(spec) = object["spec"].as_object_mut() {
+                put_new(spec, "selector", labels);
+            }
+        }
+    }
+    if is(kind, "batch", "Job") {
+        job(object);
+    }
+    if is(kind, "", "Namespace") {
+        let name = object["metadata"]["name"].clone();
+        let labels = metadata(object).entry("labels").or_insert_with(|| json!({}));
+        labels["kubernetes.io/metadata.name"] = name;
+    }
+}
+
+fn job(object: &mut Value) {
+    let labels = object.pointer("/spec/template/metadata/labels").filter(|labels| !count_is_zero(labels)).cloned();
+    if let Some(labels) = labels
+        && object["metadata"]["labels"].as_object().is_none_or(Map::is_empty)
+    {
+        metadata(object).insert("labels".to_owned(), labels);
+    }
+    let Some(spec) = object["spec"].as_object_mut() else { return };
+    if !spec.contains_key("completions") && !spec.contains_key("parallelism") {
+        put_new(spec, "completions", 1.into());
+    }
+    let is_by_index = spec.get("backoffLimitPerIndex").is_some();
+    let defaults = json!({"parallelism": 1, "completionMode": "NonIndexed", "manualSelector": false, "suspend": false,
+        "podReplacementPolicy": if spec.contains_key("podFailurePolicy") { "Failed" } else { "TerminatingOrFailed" },
+        "backoffLimit": if is_by_index { i32::MAX } else { 6 }});
+    for (name, value) in defaults.as_object().into_iter().flatten() {
+        put_new(spec, name, value.clone());
+    }
+    if let Some(template) = spec.get_mut("template").and_then(Value::as_object_mut) {
+        put_new(template, "metadata", json!({}));
+    }
+}
+
+/// Defaults of one value that depend on its other fields.
+pub(crate) fn on_others(type_name: &str, fields: &mut Map<String, Value>, kind: &Kind) {
+    let Some(name) = type_name.strip_prefix("io.k8s.api.") else { return };
+    let text = |fields: &Map<String, Value>, name: &str| {
+        fields.get(name).and_then(Value::as_str).unwrap_or_default().to_owned()
+    };
+    match name {
+        "apps.v1.DeploymentStrategy" => {
+            if matches!(text(fields, "type").as_str(), "" | "RollingUpdate") {
+                put_new(fields, "rollingUpdate", json!({}));
+            }
+        }
+        "apps.v1.StatefulSetUpdateStrategy" => {
+            if matches!(text(fields, "type").as_str(), "" | "RollingUpdate") {
+                put_new(fields, "rollingUpdate", json!({"partition": 0}));
+            }
+        }
+        "apps.v1.DaemonSetUpdateStrategy" => {
+            if matches!(text(fields, "type").as_str(), "" | "RollingUpdate") {
+                put_new(fields, "rollingUpdate", json!({}));
+            }
+        }
+        "apps.v1.StatefulSetSpec" => claim_templates(fields),
+        "core.v1.Container" => container(fields, kind),
+        "core.v1.PodSpec" => pod_spec(fields, kind),
+        "core.v1.Volume" => {
+            if fields.keys().all(|key| key == "name") {
+                fields.insert("emptyDir".to_owned(), json!({}));
+            }
+        }
+        "core.v1.ServicePort" => {
+            if fields.get("targetPort").is_none_or(|port| *port == 0 || *port == "") {
+                let port = fields.get("port").cloned().unwrap_or_else(|| 0.into());
+                fields.insert("targetPort".to_owned(), port);
+            }
+        }
+        "core.v1.ServiceSpec" => service(fields),
+        "core.v1.LimitRangeItem" => limits(fields),
+        "networking.v1.NetworkPolicySpec" => {
+            if fields.get("policyTypes").and_then(Value::as_array).is_none_or(Vec::is_empty) {
+                let mut types = vec!["Ingress"];
+                if fields.get("egress").and_then(Value::as_array).is_some_and(|all| !all.is_empty()) {
+                    types.push("Egress");
+                }
+                fields.insert("policyTypes".to_owned(), types.into());
+            }
+        }
+        "rbac.v1.Subject" => {
+            if matches!(text(fields, "kind").as_str(), "User" | "Group") && text(fields, "apiGroup").is_empty() {
+                fields.insert("apiGroup".to_owned(), "rbac.authorization.k8s.io".into());
+            }
+        }
+        _ => {}
+    }
+}
+
+fn claim_templates(fields: &mut Map<String, Value>) {
+    for claim in fields.get_mut("volumeClaimTemplates").and_then(Value::as_array_mut).into_iter().flatten() {
+        if let Some(claim) = claim.as_object_mut() {
+            claim.insert("apiVersion".to_owned(), "v1".into());
+            claim.insert("kind".to_owned(), "PersistentVolumeClaim".into());
+            claim.insert("status".to_owned(), json!({"phase": "Pending"}));
+        }
+    }
+}
+
+fn container(fields: &mut Map<String, Value>, kind: &Kind) {
+    let image = fields.get("image").and_then(Value::as_str).unwrap_or_default();
+    let (name, is_pinned) = image.split_once('@').map_or((image, false), |(name, _)| (name, true));
+    let last = name.rsplit('/').next().unwrap_or_default();
+    let tag = last.split_once(':').map(|(_, tag)| tag);
+    let is_latest = match tag {
+        None => !is_pinned,
+        Some(tag) => tag == "latest",
+    };
+    if fields.get("imagePullPolicy").is_none_or(|policy| policy == "") {
+        let policy = if is_latest { "Always" } else { "IfNotPresent" };
+        fields.insert("imagePullPolicy".to_owned(), policy.into());
+    }
+    // Only a pod's own containers ask for what they are limited to.
+    if is(kind, "", "Pod")
+        && let Some(resources) = fields.get_mut("resources").and_then(Value::as_object_mut)
+        && let Some(limits) = resources.get("limits").and_then(Value::as_object).cloned()
+    {
+        put_new(resources, "requests", json!({}));
+        if let Some(requests) = resources["requests"].as_object_mut() {
+            for (name, limit) in limits {
+                put_new(requests, &name, limit);
+            }
+        }
+    }
+}
+
+fn pod_spec(fields: &mut Map<String, Value>, kind: &Kind) {
+    if fields.get("restartPolicy").is_none_or(|policy| policy == "") {
+        fields.insert("restartPolicy".to_owned(), "Always".into());
+    }
+    for (from, to) in [("serviceAccountName", "serviceAccount"), ("serviceAccount", "serviceAccountName")] {
+        if let Some(account) = fields.get(from).cloned() {
+            put_new(fields, to, account);
+        }
+    }
+    if is(kind, "", "Pod") && fields.get("hostNetwork") == Some(&Value::Bool(true)) {
+        for list in ["containers", "initContainers"] {
+            for container in fields.get_mut(list).and_then(Value::as_array_mut).into_iter().flatten() {
+                for port in container["ports"].as_array_mut().into_iter().flatten() {
+                    if let Some(port) = port.as_object_mut() {
+                        let number = port.get("containerPort").cloned().unwrap_or_default();
+                        put_new(port, "hostPort", number);
+                    }
+                }
+            }
+        }
+    }
+    if !is(kind, "", "Pod") {
+        return;
+    }
+    put_new(fields, "enableServiceLinks", true.into());
+}
+
+/// What the plug-in DefaultTolerationSeconds adds.
+fn tolerate(fields: &mut Map<String, Value>) {
+    put_new(fields, "tolerations", json!([]));
+    if let Some(tolerations) = fields["tolerations"].as_array_mut() {
+        for key in TOLERATED {
+            let covers = |one: &Value| {
+                let effect = one["effect"].as_str().unwrap_or_default();
+                let named = one["key"].as_str().unwrap_or_default();
+                (named == key || named.is_empty()) && matches!(effect, "NoExecute" | "")
+            };
+            if !tolerations.iter().any(covers) {
+                let one = json!({"key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300});
+                tolerations.push(one);
+            }
+        }
+    }
+}
+
+fn service(fields: &mut Map<String, Value>) {
+    let kind = fields.get("type").and_then(Value::as_str).filter(|kind| !kind.is_empty()).unwrap_or("ClusterIP");
+    let kind = kind.to_owned();
+    if fields.get("sessionAffinity") == Some(&"ClientIP".into()) {
+        put_new(fields, "sessionAffinityConfig", json!({"clientIP": {"timeoutSeconds": 10800}}));
+    }
+    if kind != "ExternalName" {
+        put_new(fields, "internalTrafficPolicy", "Cluster".into());
+    }
+    if matches!(kind.as_str(), "NodePort" | "LoadBalancer") {
+        put_new(fields, "externalTrafficPolicy", "Cluster".into());
+    }
+    if kind == "LoadBalancer" {
+        put_new(fields, "allocateLoadBalancerNodePorts", true.into());
+    }
+}
+
+fn limits(fields: &mut Map<String, Value>) {
+    if fields.get("type") != Some(&"Container".into()) {
+        return;
+    }
+    for (from, to) in [("max", "default"), ("default", "defaultRequest"), ("min", "defaultRequest")] {
+        let Some(given) = fields.get(from).and_then(Value::as_object).cloned() else { continue };
+        put_new(fields, to, json!({}));
+        if let Some(filled) = fields[to].as_object_mut() {
+            for (name, value) in given {
+                put_new(filled, &name, value);
+            }
+        }
+    }
+}
+
+/// What admission and the server's own forms of a kind add.
+pub(crate) fn after(kind: &Kind, object: &mut Value) {
+    if is(kind, "apps", "DaemonSet") {
+        let annotations = metadata(object).entry("annotations").or_insert_with(|| json!({}));
+        if let Some(annotations) = annotations.as_object_mut() {
+            put_new(annotations, GENERATION, "0".into());
+        }
+    }
+}
+
+/// Where a DaemonSet shows how often its template changed.
+const GENERATION: &str = "deprecated.daemonset.template.generation";
+
+/// What the plug-in StorageObjectInUseProtection adds.
+fn guard(kind: &Kind, object: &mut Value) {
+    let guard = match (kind.group.as_str(), kind.kind.as_str()) {
+        ("", "PersistentVolumeClaim") => Some("kubernetes.io/pvc-protection"),
+        ("", "PersistentVolume") => Some("kubernetes.io/pv-protection"),
+        _ => None,
+    };
+    if let Some(guard) = guard {
+        let finalizers = metadata(object).entry("finalizers").or_insert_with(|| json!([]));
+        if let Some(all) = finalizers.as_array_mut().filter(|all| !all.iter().any(|one| one == guard)) {
+            all.push(guard.into());
+        }
+    }
+}
+
+/// What a kind gives a new object, which nobody owns.
+pub(crate) fn begin(kind: &Kind, object: &mut Value, number: u64) {
+    guard(kind, object);
+    if let Some(status) = crate::fields::start(kind).get("status") {
+        object["status"] = status.clone();
+    }
+    match (kind.group.as_str(), kind.kind.as_str()) {
+        ("apps", "DaemonSet") => object["metadata"]["annotations"][GENERATION] = "1".into(),
+        ("", "Service") => addresses(object, number),
+        ("", "Pod") => {
+            object["status"]["qosClass"] = quality(object).into();
+            if let Some(spec) = object["spec"].as_object_mut() {
+                tolerate(spec);
+                put_new(spec, "priority", 0.into());
+                put_new(spec, "preemptionPolicy", "PreemptLowerPriority".into());
+            }
+        }
+        ("", "Node") => {
+            let taint = json!({"effect": "NoSchedule", "key": "node.kubernetes.io/not-ready"});
+            let mut taints = object["spec"]["taints"].as_array().cloned().unwrap_or_default();
+            taints.push(taint);
+            object["spec"]["taints"] = taints.into();
+        }
+        ("batch", "Job") => job_selector(object),
+        _ => {}
+    }
+}
+
+/// What a kind makes of a change of an object.
+pub(crate) fn go_on(kind: &Kind, before: &Value, object: &mut Value) {
+    match (kind.group.as_str(), kind.kind.as_str()) {
+        ("apps", "DaemonSet") => {
+            let known = before["metadata"]["annotations"][GENERATION].as_str();
+            let known: u64 = known.and_then(|text| text.parse().ok()).unwrap_or(1);
+            let changed = before["spec"]["template"] != object["spec"]["template"];
+            object["metadata"]["annotations"][GENERATION] = (known + u64::from(changed)).to_string().into();
+        }
+        ("", "Service") => keep_addresses(before, object),
+        ("", "Pod") => {
+            if let Some(spec) = object["spec"].as_object_mut() {
+                for field in ["priority", "preemptionPolicy", "nodeName"] {
+                    if let Some(value) = before["spec"].get(field) {
+                        put_new(spec, field, value.clone());
+                    }
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+fn addresses(object: &mut Value, number: u64) {
+    let Some(spec) = object["spec"].as_object_mut() else { return };
+    if spec.get("type") == Some(&"ExternalName".into()) {
+        return;
+    }
+    if spec.get("clusterIP").is_none_or(|address| address == "") {
+        let address = format!("10.96.{}.{}", (number / 250) % 250, number % 250 + 1);
+        spec.insert("clusterIP".to_owned(), address.into());
+    }
+    let address = spec["clusterIP"].clone();
+    put_new(spec, "clusterIPs", json!([address]));
+    put_new(spec, "ipFamilies", json!(["IPv4"]));
+    put_new(spec, "ipFamilyPolicy", "SingleStack".into());
+    if matches!(spec.get("type").and_then(Value::as_str), Some("NodePort" | "LoadBalancer")) {
+        for (index, port) in spec["ports"].as_array_mut().into_iter().flatten().enumerate() {
+            if let Some(port) = port.as_object_mut() {
+                put_new(port, "nodePort", (30_000 + (number * 8 + index as u64) % 2_767).into());
+            }
+        }
+    }
+}
+
+/// An update that leaves a service's addresses out keeps them.
+fn keep_addresses(before: &Value, object: &mut Value) {
+    let Some(spec) = object["spec"].as_object_mut() else { return };
+    if spec.get("type") == Some(&"ExternalName".into()) {
+        return;
+    }
+    for field in ["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"] {
+        if let Some(value) = before["spec"].get(field) {
+            put_new(spec, field, value.clone());
+        }
+    }
+}
+
+/// The quality of service that a pod's requests and limits amount to.
+fn quality(object: &Value) -> &'static str {
+    let all = ["containers", "initContainers"].map(|list| object["spec"][list].as_array().cloned().unwrap_or_default());
+    let containers: Vec<Value> = all.into_iter().flatten().collect();
+    let amount = |container: &Value, what: &str, name: &str| {
+        container["resources"][what][name].as_str().filter(|amount| *amount != "0").map(str::to_owned)
+    };
+    let is_none = |container: &Value| {
+        ["requests", "limits"].iter().all(|what| ["cpu", "memory"].iter().all(|name| amount(container, what, name).is_none()))
+    };
+    if containers.iter().all(is_none) {
+        return "BestEffort";
+    }
+    let is_full = |container: &Value| {
+        ["cpu", "memory"].iter().all(|name| {
+            let limit = amount(container, "limits", name);
+            limit.is_some() && amount(container, "requests", name) == limit
+        })
+    };
+    if containers.iter().all(is_full) { "Guaranteed" } else { "Burstable" }
+}
+
+fn count_is_zero(value: &Value) -> bool {
+    value.as_object().is_none_or(Map::is_empty)
+}
+
+fn job_selector(object: &mut Value) {
+    if object["spec"]["manualSelector"] == true {
+        return;
+    }
+    let (uid, name) = (object["metadata"]["uid"].clone(), object["metadata"]["name"].clone());
+    let own = object["metadata"]["labels"].clone();
+    let spec = &mut object["spec"];
+    spec["selector"]["matchLabels"]["batch.kubernetes.io/controller-uid"] = uid.clone();
+    let template = spec.pointer("/template/metadata/labels").cloned().unwrap_or_default();
+    let is_shared = own == template || count_is_zero(&own) && count_is_zero(&template);
+    let labels = &mut spec["template"]["metadata"]["labels"];
+    for prefix in ["batch.kubernetes.io/", ""] {
+        labels[format!("{prefix}controller-uid")] = uid.clone();
+        labels[format!("{prefix}job-name")] = name.clone();
+    }
+    if is_shared {
+        object["metadata"]["labels"] = labels.clone();
+    }
+}

@@ -1,0 +1,266 @@
+//! What the API server asks of the fields of built-in kinds, and which fields of what is there never change.
+//!
+//! Enters: an object in the server's form, and what it was before. Leaves: what is wrong, in the server's words.
+//!
+//! Source: `tables/fields.json`; k8s.io/kubernetes `pkg/apis/*/validation` for what depends on more than one field.
+
+use crate::answer::Cause;
+use crate::fields::{known, reference};
+use crate::kinds::{Kind, models};
+use regex::Regex;
+use serde_json::{Map, Value};
+use std::collections::HashMap;
+use std::sync::{LazyLock, Mutex, PoisonError};
+
+/// What is wrong in an object of a built-in kind.
+pub(crate) fn wrong(kind: &Kind, object: &Value) -> Vec<Cause> {
+    let mut causes = Vec::new();
+    if let Some(type_name) = kind.type_ref.named.as_deref() {
+        check(object, type_name, "", &mut causes);
+    }
+    crate::relations::check(kind, object, &mut causes);
+    causes
+}
+
+fn check(value: &Value, type_name: &str, at: &str, causes: &mut Vec<Cause>) {
+    let Some(properties) = models().get(type_name).and_then(|model| model["properties"].as_object()) else {
+        return;
+    };
+    let Value::Object(fields) = value else { return };
+    for (name, schema) in properties {
+        if at.is_empty() && matches!(name.as_str(), "metadata" | "status" | "apiVersion" | "kind") {
+            continue;
+        }
+        let path = if at.is_empty() { name.clone() } else { format!("{at}.{name}") };
+        let known = known(type_name, name);
+        match fields.get(name) {
+            None | Some(Value::Null) => {
+                tell(known.get("absent").filter(|_| is_asked(type_name, name, fields)), None, &path, causes);
+            }
+            Some(value) => {
+                scalar(value, known, &path, causes);
+                below(value, schema, (type_name, name), &path, causes);
+            }
+        }
+    }
+}
+
+fn below(value: &Value, schema: &Value, (type_name, field): (&str, &str), at: &str, causes: &mut Vec<Cause>) {
+    if let Some(name) = reference(schema) {
+        return check(value, name, at, causes);
+    }
+    match value {
+        Value::Array(items) => {
+            for (index, item) in items.iter().enumerate() {
+                let at = format!("{at}[{index}]");
+                match reference(&schema["items"]) {
+                    Some(name) => check(item, name, &at, causes),
+                    None => scalar(item, known(type_name, &format!("{field}[]")), &at, causes),
+                }
+            }
+        }
+        Value::Object(entries) => {
+            for (key, entry) in entries {
+                scalar(entry, known(type_name, &format!("{field}{{}}")), &format!("{at}[{key}]"), causes);
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+/// Whether a field that some values do without is asked for in this one.
+fn is_asked(type_name: &str, field: &str, fields: &Map<String, Value>) -> bool {
+    let text = |name: &str| fields.get(name).and_then(Value::as_str).unwrap_or_default();
+    match (type_name.rsplit('.').next().unwrap_or_default(), field) {
+        ("MetricSpec", "resource") => text("type") == "Resource",
+        ("MetricTarget", "averageUtilization") => !fields.contains_key("averageValue"),
+        (_, _) => true,
+    }
+}
+
+fn scalar(value: &Value, known: &Value, at: &str, causes: &mut Vec<Cause>) {
+    match value {
+        Value::String(text) if text.is_empty() => tell(known.get("empty"), None, at, causes),
+        Value::String(text) => {
+            for cause in known["bad"].as_array().into_iter().flatten() {
+                if !fits(text, cause[1].as_str().unwrap_or_default()) {
+                    tell_one(cause, Some(value), at, causes);
+                }
+            }
+            if !known["long"].is_null() && limit(&known["long"]).is_some_and(|most| text.len() > most) {
+                tell(known.get("long"), Some(value), at, causes);
+            }
+        }
+        Value::Number(number) => {
+            let number = number.as_f64().unwrap_or_default();
+            if number == 0.0 {
+                tell(known.get("empty"), None, at, causes);
+            } else if number < 0.0 {
+                tell(known.get("negative"), Some(value), at, causes);
+            } else if let Some(most) = limit(&known["large"]).filter(|most| number > *most as f64) {
+                let _ = most;
+                tell(known.get("large"), Some(value), at, causes);
+            }
+        }
+        Value::Array(items) if items.is_empty() => tell(known.get("empty"), None, at, causes),
+        Value::Object(fields) if fields.is_empty() => tell(known.get("empty"), None, at, causes),
+        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => {}
+    }
+}
+
+/// Adds the causes that the table has, with the value in its place.
+fn tell(told: Option<&Value>, value: Option<&Value>, at: &str, causes: &mut Vec<Cause>) {
+    for cause in told.and_then(Value::as_array).into_iter().flatten() {
+        tell_one(cause, value, at, causes);
+    }
+}
+
+fn tell_one(cause: &Value, value: Option<&Value>, at: &str, causes: &mut Vec<Cause>) {
+    let message = cause[1].as_str().unwrap_or_default();
+    let message = match value {
+        Some(value) => message.replacen("{}", &value.to_string(), 1),
+        None => message.to_owned(),
+    };
+    causes.push(Cause { reason: reason(cause[0].as_str().unwrap_or_default()), message, field: at.to_owned() });
+}
+
+fn reason(word: &str) -> &'static str {
+    match word {
+        "Required" => "FieldValueRequired",
+        "NotSupported" => "FieldValueNotSupported",
+        "Forbidden" => "FieldValueForbidden",
+        "Duplicate" => "FieldValueDuplicate",
+        "TooLong" => "FieldValueTooLong",
+        "NotFound" => "FieldValueNotFound",
+        _ => "FieldValueInvalid",
+    }
+}
+
+/// Whether a text is one that the refusal of a bad one does not mean.
+fn fits(text: &str, message: &str) -> bool {
+        if let Some((_, allowed)) = message.split_once("supported values: ") {
+            return allowed.split(", ").any(|one| one.trim_matches('"') == text);
+        }
+        if message.contains(": segment[") {
+            return true;
+        }
+        if let Some((_, pattern)) = message.split_once("regex used for validation is '") {
+            let part = text.split_once('/').filter(|_| message.contains("name part"));
+            let text = part.map_or(text, |(_, name)| name);
+            let text = if message.contains("may have mixed case") { text.to_lowercase() } else { text.to_owned() };
+            return matches(pattern.trim_end_matches("')"), &text);
+        }
+        if message.contains("must contain only alpha-numeric characters") {
+            return text.chars().all(|one| one.is_ascii_alphanumeric() || one == '-');
+        }
+        if let Some((_, allowed)) = message.split_once(": must be '") {
+            return allowed.split("' or '").any(|one| one.trim_matches('\'') == text);
+        }
+        if message.contains("not a valid selector operator") {
+            return matches!(text, "In" | "NotIn" | "Exists" | "DoesNotExist");
+        }
+        if message.contains("must start with a '/'") {
+            return text.starts_with('/');
+        }
+        true
+}
+
+/// Whether all of a text matches a pattern.
+pub(crate) fn matches(pattern: &str, text: &str) -> bool {
+    static COMPILED: LazyLock<Mutex<HashMap<String, Option<Regex>>>> = LazyLock::new(Mutex::default);
+    let mut compiled = COMPILED.lock().unwrap_or_else(PoisonError::into_inner);
+    let regex =
+        compiled.entry(pattern.to_owned()).or_insert_with(|| Regex::new(&format!("^(?:{pattern})$")).ok());
+    regex.as_ref().is_none_or(|regex| regex.is_match(text))
+}
+
+/// The largest number or length that the causes for a too large one name.
+fn limit(told: &Value) -> Option<usize> {
+    let message = told[0][1].as_str()?;
+    let words = [" no more than ", " between 1 and ", " between 0 and ", "less than or equal to ", "may not be more than "];
+    let rest = words.iter().find_map(|word| message.split_once(word)).map(|(_, rest)| rest)?;
+    let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
+    digits.parse().ok()
+}
+
+/// Fields that never change: kind, where they are, what the refusal calls them.
+const FIXED: &[(&str, &str, &str)] = &[
+    ("apps/ControllerRevision", "data", "data"),
+    ("apps/DaemonSet", "spec.selector", "spec.selector"),
+    ("apps/Deployment", "spec.selector", "spec.selector"),
+    ("apps/ReplicaSet", "spec.selector", "spec.selector"),
+    ("batch/Job", "spec.completionMode", "spec.completionMode"),
+    ("batch/Job", "spec.completions", "spec.completions"),
+    ("batch/Job", "spec.selector", "spec.selector"),
+    ("batch/Job", "spec.template", "spec.template"),
+    ("discovery.k8s.io/EndpointSlice", "addressType", "addressType"),
+    ("networking.k8s.io/IngressClass", "spec.controller", "spec.controller"),
+    ("node.k8s.io/RuntimeClass", "handler", "handler"),
+    ("rbac.authorization.k8s.io/ClusterRoleBinding", "roleRef", "roleRef"),
+    ("rbac.authorization.k8s.io/RoleBinding", "roleRef", "roleRef"),
+    ("storage.k8s.io/CSIDriver", "spec.attachRequired", "spec.attachedRequired"),
+    ("storage.k8s.io/CSIDriver", "spec.volumeLifecycleModes", "spec.volumeLifecycleModes"),
+    ("storage.k8s.io/CSIStorageCapacity", "nodeTopology", "nodeTopology"),
+    ("storage.k8s.io/CSIStorageCapacity", "storageClassName", "storageClassName"),
+    ("storage.k8s.io/StorageClass", "parameters", "parameters"),
+    ("storage.k8s.io/StorageClass", "provisioner", "provisioner"),
+    ("storage.k8s.io/StorageClass", "reclaimPolicy", "reclaimPolicy"),
+    ("storage.k8s.io/StorageClass", "volumeBindingMode", "volumeBindingMode"),
+    ("storage.k8s.io/VolumeAttachment", "spec", "spec"),
+    ("scheduling.k8s.io/PriorityClass", "preemptionPolicy", "preemptionPolicy"),
+    ("events.k8s.io/Event", "regarding", "involvedObject"),
+    ("events.k8s.io/Event", "action", "action"),
+    ("events.k8s.io/Event", "eventTime", "eventTime"),
+    ("events.k8s.io/Event", "note", "message"),
+    ("events.k8s.io/Event", "reason", "reason"),
+    ("events.k8s.io/Event", "reportingController", "reportingController"),
+    ("events.k8s.io/Event", "reportingInstance", "reportingInstance"),
+    ("events.k8s.io/Event", "type", "type"),
+    ("/PersistentVolume", "spec.volumeMode", "volumeMode"),
+    ("/Secret", "type", "type"),
+];
+
+/// What a StatefulSet's spec may change.
+const STATEFUL: [&str; 8] = [
+    "replicas", "ordinals", "template", "updateStrategy", "revisionHistoryLimit", "persistentVolumeClaimRetentionPolicy",
+    "minReadySeconds", "serviceName_",
+];
+
+/// What has changed that never may.
+pub(crate) fn changed(kind: &Kind, before: &Value, object: &Value) -> Vec<Cause> {
+    let mut causes = Vec::new();
+    let name = format!("{}/{}", kind.group, kind.kind);
+    for (_, field, told) in FIXED.iter().filter(|(of, _, _)| *of == name) {
+        let pointer = format!("/{}", field.replace('.', "/"));
+        let (was, is) = (before.pointer(&pointer), object.pointer(&pointer));
+        if was != is {
+            let shown = match (is, was) {
+                (Some(value), _) => value.clone(),
+                (None, Some(Value::String(_))) => "".into(),
+                (None, _) => Value::Null,
+            };
+            causes.push(Cause {
+                reason: "FieldValueInvalid",
+                message: format!("Invalid value: {shown}: field is immutable"),
+                field: (*told).to_owned(),
+            });
+        }
+    }
+    if name == "scheduling.k8s.io/PriorityClass" && before["value"] != object["value"] {
+        causes.push(forbidden("value", "may not be changed in an update."));
+    }
+    if name == "apps/StatefulSet" {
+        let fixed = |object: &Value| -> Map<String, Value> {
+            let fields = object["spec"].as_object().cloned().unwrap_or_default();
+            fields.into_iter().filter(|(name, _)| !STATEFUL.contains(&name.as_str())).collect()
+        };
+        if fixed(before) != fixed(object) {
+            causes.push(forbidden("spec", "updates to statefulset spec for fields other than 'replicas', 'ordinals', 'template', 'updateStrategy', 'revisionHistoryLimit', 'persistentVolumeClaimRetentionPolicy' and 'minReadySeconds' are forbidden"));
+        }
+    }
+    causes
+}
+
+pub(crate) fn forbidden(field: &str, why: &str) -> Cause {
+    Cause { reason: "FieldValueForbidden", message: format!("Forbidden: {why}"), field: field.to_owned() }
+}

@@ -1,0 +1,77 @@
+//! The scale of an object, as `autoscaling/v1` has it: where its replicas and its selector are.
+//!
+//! Source: k8s.io/kubernetes `pkg/registry/apps`, and `subresources.scale` of `apiextensions.k8s.io/v1`.
+
+use crate::kinds::Kind;
+use serde_json::{Map, Value, json};
+
+/// The scale of an object.
+pub(crate) fn scale(kind: &Kind, object: &Value) -> Value {
+    let metadata: Map<String, Value> = ["name", "namespace", "uid", "resourceVersion", "creationTimestamp"]
+        .into_iter()
+        .filter_map(|field| Some((field.to_owned(), object["metadata"].get(field)?.clone())))
+        .collect();
+    let number = |path: &str| path_of(kind, path).and_then(|at| object.pointer(&at).cloned());
+    let replicas = number("specReplicasPath");
+    let mut spec = Map::new();
+    if let Some(replicas) = replicas.filter(|replicas| *replicas != 0) {
+        spec.insert("replicas".to_owned(), replicas);
+    }
+    let mut status = json!({"replicas": number("statusReplicasPath").unwrap_or_else(|| 0.into())});
+    let selector = match &kind.custom {
+        Some(_) => number("labelSelectorPath").and_then(|text| text.as_str().map(str::to_owned)),
+        None => Some(selector(&object["spec"]["selector"])),
+    };
+    if let Some(selector) = selector.filter(|selector| !selector.is_empty()) {
+        status["selector"] = selector.into();
+    }
+    json!({"kind": "Scale", "apiVersion": "autoscaling/v1", "metadata": metadata, "spec": spec, "status": status})
+}
+
+/// What the scale of an object needs and the object does not have.
+pub(crate) fn missing(kind: &Kind, object: &Value) -> Option<String> {
+    let path = kind.custom.as_ref()?.version["subresources"]["scale"]["specReplicasPath"].as_str()?;
+    let is_there = object.pointer(&path.replace('.', "/")).is_some();
+    (!is_there).then(|| format!("the spec replicas field {path:?} does not exist"))
+}
+
+/// Writes replicas where the kind has them.
+pub(crate) fn set_replicas(kind: &Kind, object: &mut Value, replicas: &Value) {
+    let Some(at) = path_of(kind, "specReplicasPath") else { return };
+    let mut place = object;
+    for part in at.split('/').skip(1) {
+        place = &mut place[part];
+    }
+    *place = replicas.clone();
+}
+
+fn path_of(kind: &Kind, which: &str) -> Option<String> {
+    let Some(custom) = &kind.custom else {
+        let parent = if which == "statusReplicasPath" { "status" } else { "spec" };
+        return Some(format!("/{parent}/replicas"));
+    };
+    let path = custom.version["subresources"]["scale"][which].as_str()?;
+    Some(path.replace('.', "/"))
+}
+
+/// A selector in one line.
+pub(crate) fn selector(selector: &Value) -> String {
+    let labels = selector.get("matchLabels").unwrap_or(selector);
+    let labels = labels.as_object().into_iter().flatten();
+    let mut parts: Vec<String> = labels
+        .filter_map(|(key, value)| Some(format!("{key}={}", value.as_str()?)))
+        .collect();
+    for requirement in selector["matchExpressions"].as_array().into_iter().flatten() {
+        let key = requirement["key"].as_str().unwrap_or_default();
+        let values: Vec<&str> =
+            requirement["values"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        parts.push(match requirement["operator"].as_str() {
+            Some("In") => format!("{key} in ({})", values.join(",")),
+            Some("NotIn") => format!("{key} notin ({})", values.join(",")),
+            Some("DoesNotExist") => format!("!{key}"),
+            Some(_) | None => key.to_owned(),
+        });
+    }
+    parts.sort();
+    parts.join(",")
+}

@@ -1,0 +1,305 @@
+//! Objects as the tables that `kubectl get` shows.
+//!
+//! Source: `meta.k8s.io/v1` Table; the columns of built-in kinds are in `tables/fields.json`, their cells as
+//! k8s.io/kubernetes `pkg/printers/internalversion` has them; `additionalPrinterColumns` of `apiextensions.k8s.io/v1`.
+
+use crate::Sandbox;
+use crate::kinds::Kind;
+use crate::scale::selector;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+const AGE: &str = "CustomResourceDefinition";
+
+impl Sandbox {
+    /// An object or a list as a table.
+    pub(crate) fn table(&self, kind: &Kind, body: &Value) -> Value {
+        let columns = columns(kind);
+        let one = [body.clone()];
+        let objects = body["items"].as_array().map_or(one.as_slice(), Vec::as_slice);
+        let rows: Vec<Value> = objects
+            .iter()
+            .map(|object| {
+                let cells: Vec<Value> =
+                    columns.iter().map(|column| self.cell(kind, column, object)).collect();
+                let partial = json!({"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": object["metadata"]});
+                json!({"cells": cells, "object": partial})
+            })
+            .collect();
+        // The server's plainest tables have no list of rows when there is none.
+        let is_plain = columns.iter().any(|column| column["name"] == "Created At");
+        let rows = if rows.is_empty() && is_plain { Value::Null } else { rows.into() };
+        let shown: Vec<Value> = columns.iter().map(shown).collect();
+        let mut metadata = json!({"resourceVersion": body["metadata"]["resourceVersion"]});
+        for field in ["continue", "remainingItemCount"] {
+            if let Some(value) = body["metadata"].get(field).filter(|value| **value != "") {
+                metadata[field] = value.clone();
+            }
+        }
+        json!({"kind": "Table", "apiVersion": "meta.k8s.io/v1", "metadata": metadata, "columnDefinitions": shown, "rows": rows})
+    }
+
+    fn cell(&self, kind: &Kind, column: &Value, object: &Value) -> Value {
+        let name = column["name"].as_str().unwrap_or_default();
+        if name == "Name" {
+            return object["metadata"]["name"].clone();
+        }
+        if let Some(path) = column["jsonPath"].as_str() {
+            let Some(value) = object.pointer(&path.replace('.', "/")) else { return Value::Null };
+            return match (column["type"].as_str(), value) {
+                (Some("date"), Value::String(time)) => self.age(time).into(),
+                (Some("integer"), Value::Number(number)) => {
+                    number.as_i64().unwrap_or_else(|| number.as_f64().unwrap_or_default() as i64).into()
+                }
+                (Some("boolean"), Value::Bool(_)) => value.clone(),
+                (Some("string"), Value::String(_)) => value.clone(),
+                (Some("string"), value) => value.to_string().into(),
+                (_, _) => Value::Null,
+            };
+        }
+        match name {
+            "Age" => self.age(object["metadata"]["creationTimestamp"].as_str().unwrap_or_default()).into(),
+            "Created At" => object["metadata"]["creationTimestamp"].clone(),
+            _ => built_in(kind, name, object),
+        }
+    }
+
+    /// How long ago a time was, as kubectl words it.
+    fn age(&self, time: &str) -> String {
+        let Ok(time) = time.parse::<Timestamp>() else { return "<unknown>".to_owned() };
+        let seconds = (self.now.as_second() - time.as_second()).max(0);
+        let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
+        let two = |first: i64, word: &str, second: i64, other: &str| {
+            if second == 0 { format!("{first}{word}") } else { format!("{first}{word}{second}{other}") }
+        };
+        match seconds {
+            0..120 => format!("{seconds}s"),
+            120..600 => two(minutes, "m", seconds % 60, "s"),
+            600..10_800 => format!("{minutes}m"),
+            10_800..28_800 => two(hours, "h", minutes % 60, "m"),
+            28_800..172_800 => format!("{hours}h"),
+            172_800..691_200 => two(days, "d", hours % 24, "h"),
+            _ if days < 730 => format!("{days}d"),
+            _ => two(days / 365, "y", days % 365, "d"),
+        }
+    }
+}
+
+/// The columns of a kind.
+fn columns(kind: &Kind) -> Vec<Value> {
+    let Some(custom) = &kind.custom else {
+        let known = crate::fields::start(kind)["columns"].as_array().cloned();
+        return known.unwrap_or_else(|| columns_of("ConfigMap", &["Name", "Age"]));
+    };
+    let mut columns = columns_of("ConfigMap", &["Name"]);
+    match custom.version["additionalPrinterColumns"].as_array() {
+        Some(own) => columns.extend(own.iter().cloned()),
+        None => {
+            let mut age = columns_of(AGE, &["Created At"]).pop().unwrap_or_default();
+            age["name"] = "Age".into();
+            age["type"] = "date".into();
+            age["jsonPath"] = ".metadata.creationTimestamp".into();
+            columns.push(age);
+        }
+    }
+    columns
+}
+
+/// Columns of a kind that every kind has.
+fn columns_of(kind: &str, names: &[&str]) -> Vec<Value> {
+    let group = if kind == AGE { "apiextensions.k8s.io" } else { "" };
+    let all = crate::fields::start_of(group, kind)["columns"].as_array().cloned().unwrap_or_default();
+    all.into_iter().filter(|column| names.iter().any(|name| column["name"] == *name)).collect()
+}
+
+fn shown(column: &Value) -> Value {
+    let text = |name: &str| column[name].as_str().unwrap_or_default().to_owned();
+    let path = text("jsonPath");
+    let description = if column["description"].is_null() && !path.is_empty() {
+        format!("Custom resource definition column (in JSONPath format): {path}")
+    } else {
+        text("description")
+    };
+    json!({"name": text("name"), "type": text("type"), "format": text("format"), "description": description,
+        "priority": column["priority"].as_i64().unwrap_or(0)})
+}
+
+fn count(value: &Value) -> i64 {
+    let length = value.as_object().map_or_else(|| value.as_array().map_or(0, Vec::len), serde_json::Map::len);
+    i64::try_from(length).unwrap_or(i64::MAX)
+}
+
+fn number(object: &Value, pointer: &str) -> i64 {
+    object.pointer(pointer).and_then(Value::as_i64).unwrap_or(0)
+}
+
+fn text(object: &Value, pointer: &str) -> String {
+    object.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned()
+}
+
+fn or_none(text: String) -> Value {
+    if text.is_empty() { "<none>".into() } else { text.into() }
+}
+
+/// The cell of a built-in kind's column; null for those of kinds that few look at.
+fn built_in(kind: &Kind, column: &str, object: &Value) -> Value {
+    let template = match kind.kind.as_str() {
+        "CronJob" => "/spec/jobTemplate/spec/template",
+        "PodTemplate" => "/template",
+        _ => "/spec/template",
+    };
+    let containers = object.pointer(&format!("{template}/spec/containers")).and_then(Value::as_array);
+    let each = |field: &str| {
+        let all = containers.into_iter().flatten().filter_map(|one| one[field].as_str());
+        Value::from(all.collect::<Vec<_>>().join(","))
+    };
+    let ratio = |ready: &str, wanted: &str| {
+        Value::from(format!("{}/{}", number(object, ready), number(object, wanted)))
+    };
+    match column {
+        "Containers" => return each("name"),
+        "Images" => return each("image"),
+        "Pod Labels" => return or_none(selector(&object["template"]["metadata"]["labels"])),
+        "Selector" => return or_none(selector(&object["spec"]["selector"])),
+        _ => {}
+    }
+    match (kind.kind.as_str(), column) {
+        ("ConfigMap", "Data") => (count(&object["data"]) + count(&object["binaryData"])).into(),
+        ("Secret", "Data") => count(&object["data"]).into(),
+        ("Secret", "Type") => object["type"].clone(),
+        ("ServiceAccount", "Secrets") => count(&object["secrets"]).into(),
+        ("Namespace", "Status") => object["status"]["phase"].clone(),
+        ("Deployment" | "StatefulSet", "Ready") => ratio("/status/readyReplicas", "/spec/replicas"),
+        ("Deployment", "Up-to-date") => number(object, "/status/updatedReplicas").into(),
+        ("Deployment", "Available") => number(object, "/status/availableReplicas").into(),
+        ("ReplicaSet" | "ReplicationController", "Desired") => number(object, "/spec/replicas").into(),
+        ("ReplicaSet" | "ReplicationController", "Current") => number(object, "/status/replicas").into(),
+        ("ReplicaSet" | "ReplicationController", "Ready") => number(object, "/status/readyReplicas").into(),
+        ("DaemonSet", "Desired") => number(object, "/status/desiredNumberScheduled").into(),
+        ("DaemonSet", "Current") => number(object, "/status/currentNumberScheduled").into(),
+        ("DaemonSet", "Ready") => number(object, "/status/numberReady").into(),
+        ("DaemonSet", "Up-to-date") => number(object, "/status/updatedNumberScheduled").into(),
+        ("DaemonSet", "Available") => number(object, "/status/numberAvailable").into(),
+        ("DaemonSet", "Node Selector") => {
+            or_none(selector(object.pointer("/spec/template/spec/nodeSelector").unwrap_or(&Value::Null)))
+        }
+        ("Job", "Completions") => ratio("/status/succeeded", "/spec/completions"),
+        ("Job", "Status") => "Running".into(),
+        ("Job", "Duration") => "".into(),
+        ("CronJob", "Schedule") => object["spec"]["schedule"].clone(),
+        ("CronJob", "Timezone") => or_none(text(object, "/spec/timeZone")),
+        ("CronJob", "Suspend") => {
+            Value::from(if object["spec"]["suspend"] == true { "True" } else { "False" })
+        }
+        ("CronJob", "Active") => count(&object["status"]["active"]).into(),
+        ("CronJob", "Last Schedule") => "<none>".into(),
+        ("Service", "Type") => object["spec"]["type"].clone(),
+        ("Service", "Cluster-IP") => or_none(text(object, "/spec/clusterIP")),
+        ("Service", "External-IP") if object["spec"]["type"] == "ExternalName" => object["spec"]["externalName"].clone(),
+        ("Service", "External-IP") if object["spec"]["type"] == "LoadBalancer" => "<pending>".into(),
+        ("Service", "External-IP") => "<none>".into(),
+        ("Service", "Port(s)") => or_none(service_ports(object)),
+        ("Ingress", "Class") => or_none(text(object, "/spec/ingressClassName")),
+        ("Ingress", "Hosts") => {
+            let rules = object["spec"]["rules"].as_array().into_iter().flatten();
+            let hosts: Vec<&str> = rules.filter_map(|rule| rule["host"].as_str()).collect();
+            Value::from(if hosts.is_empty() { "*".to_owned() } else { hosts.join(",") })
+        }
+        ("Ingress", "Address") => "".into(),
+        ("Ingress", "Ports") => Value::from(if object["spec"]["tls"].is_array() { "80, 443" } else { "80" }),
+        ("IngressClass", "Controller") => object["spec"]["controller"].clone(),
+        ("IngressClass", "Parameters") => "<none>".into(),
+        ("NetworkPolicy", "Pod-Selector") => or_none(selector(&object["spec"]["podSelector"])),
+        ("Lease", "Holder") => text(object, "/spec/holderIdentity").into(),
+        ("RoleBinding" | "ClusterRoleBinding", "Role") => {
+            format!("{}/{}", text(object, "/roleRef/kind"), text(object, "/roleRef/name")).into()
+        }
+        ("RoleBinding" | "ClusterRoleBinding", "Users") => subjects(object, "User"),
+        ("RoleBinding" | "ClusterRoleBinding", "Groups") => subjects(object, "Group"),
+        ("RoleBinding" | "ClusterRoleBinding", "ServiceAccounts") => subjects(object, "ServiceAccount"),
+        ("PodDisruptionBudget", "Min Available") => bound(object, "minAvailable"),
+        ("PodDisruptionBudget", "Max Unavailable") => bound(object, "maxUnavailable"),
+        ("PodDisruptionBudget", "Allowed Disruptions") => number(object, "/status/disruptionsAllowed").into(),
+        ("RuntimeClass", "Handler") => object["handler"].clone(),
+        ("PriorityClass", "Value") => object["value"].clone(),
+        ("PriorityClass", "Global-Default") => (object["globalDefault"] == true).into(),
+        ("PriorityClass", "PreemptionPolicy") => object["preemptionPolicy"].clone(),
+        ("ValidatingWebhookConfiguration" | "MutatingWebhookConfiguration", "Webhooks") => {
+            count(&object["webhooks"]).into()
+        }
+        ("Pod", column) => pod(column, object),
+        ("VolumeAttachment", "Attacher") => object["spec"]["attacher"].clone(),
+        ("VolumeAttachment", "PV") => text(object, "/spec/source/persistentVolumeName").into(),
+        ("VolumeAttachment", "Node") => object["spec"]["nodeName"].clone(),
+        ("VolumeAttachment", "Attached") => (object["status"]["attached"] == true).into(),
+        ("ValidatingAdmissionPolicyBinding", "PolicyName") => object["spec"]["policyName"].clone(),
+        ("ValidatingAdmissionPolicyBinding", "ParamRef") => "<unset>".into(),
+        ("Endpoints", "Endpoints") => or_none(endpoints(object)),
+        ("ControllerRevision", "Revision") => number(object, "/revision").into(),
+        (_, _) => Value::Null,
+    }
+}
+
+fn pod(column: &str, object: &Value) -> Value {
+    let statuses = object["status"]["containerStatuses"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let waits = statuses.iter().find_map(|one| one.pointer("/state/waiting/reason"));
+    match column {
+        "Ready" => {
+            let ready = statuses.iter().filter(|one| one["ready"] == true).count();
+            format!("{ready}/{}", count(&object["spec"]["containers"])).into()
+        }
+        "Status" if object["metadata"]["deletionTimestamp"].is_string() => "Terminating".into(),
+        "Status" => waits.unwrap_or(&object["status"]["phase"]).clone(),
+        "Restarts" => {
+            let restarts: i64 = statuses.iter().filter_map(|one| one["restartCount"].as_i64()).sum();
+            restarts.to_string().into()
+        }
+        "IP" => or_none(text(object, "/status/podIP")),
+        "Node" => or_none(text(object, "/spec/nodeName")),
+        "Nominated Node" => or_none(text(object, "/status/nominatedNodeName")),
+        "Readiness Gates" => "<none>".into(),
+        _ => Value::Null,
+    }
+}
+
+fn bound(object: &Value, field: &str) -> Value {
+    match &object["spec"][field] {
+        Value::Null => "N/A".into(),
+        Value::String(text) => text.clone().into(),
+        value => value.to_string().into(),
+    }
+}
+
+fn endpoints(object: &Value) -> String {
+    let mut all = Vec::new();
+    for subset in object["subsets"].as_array().into_iter().flatten() {
+        for port in subset["ports"].as_array().into_iter().flatten() {
+            for address in subset["addresses"].as_array().into_iter().flatten() {
+                all.push(format!("{}:{}", address["ip"].as_str().unwrap_or_default(), port["port"]));
+            }
+        }
+    }
+    all.join(",")
+}
+
+fn service_ports(object: &Value) -> String {
+    let ports = object["spec"]["ports"].as_array().into_iter().flatten();
+    let all: Vec<String> = ports
+        .map(|port| {
+            let node = port["nodePort"].as_i64().map(|node| format!(":{node}")).unwrap_or_default();
+            format!("{}{node}/{}", port["port"], port["protocol"].as_str().unwrap_or_default())
+        })
+        .collect();
+    all.join(",")
+}
+
+fn subjects(object: &Value, kind: &str) -> Value {
+    let all = object["subjects"].as_array().into_iter().flatten().filter(|one| one["kind"] == kind);
+    let names: Vec<String> = all
+        .map(|one| match one["namespace"].as_str() {
+            Some(namespace) if kind == "ServiceAccount" => format!("{namespace}/{}", text(one, "/name")),
+            Some(_) | None => text(one, "/name"),
+        })
+        .collect();
+    names.join(", ").into()
+}

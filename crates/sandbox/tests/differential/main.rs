@@ -1,0 +1,93 @@
+//! Held to the original: random sequences of operations, on some forty built-in kinds and on random definitions of custom
+//! resources, are carried out on a real API server and on the sandbox, which must answer alike: status codes, refusals word
+//! for word, objects with their `managedFields`, lists, tables, and the events of watches.
+//!
+//! `TRUEUP_FUZZ_SEED` says where to begin, `TRUEUP_FUZZ_SEQUENCES` how many there are. A sequence follows from its seed. One that is
+//! answered differently is made as short as it can be, and printed.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on stops where it is")]
+#![allow(clippy::print_stdout, reason = "a test says how much it compared")]
+#![allow(missing_docs, unreachable_pub, clippy::items_after_statements, reason = "nothing leaves this test")]
+
+mod authorization;
+mod definitions;
+mod generate;
+mod known;
+mod normal;
+mod objects;
+mod operation;
+mod random;
+mod run;
+mod servers;
+
+use generate::Generator;
+use run::{Difference, Run};
+use std::collections::{BTreeMap, BTreeSet};
+use std::env;
+
+/// How many sequences a test run compares when nothing else was asked for.
+const SHORT: u64 = 150;
+/// How many kinds of differences are made short and shown.
+const SHOWN: usize = 20;
+
+/// The seeds of the short run whose sequences still end at a difference.
+fn remaining() -> BTreeSet<u64> {
+    let lines = include_str!("remaining.txt").lines();
+    lines.filter_map(|line| line.split_whitespace().next()?.parse().ok()).collect()
+}
+
+fn number(variable: &str) -> Option<u64> {
+    env::var(variable).ok().and_then(|text| text.parse().ok())
+}
+
+#[test]
+fn random_sequences_are_answered_as_the_real_api_server_answers_them() {
+    let first = number("TRUEUP_FUZZ_SEED").unwrap_or(0);
+    let count = number("TRUEUP_FUZZ_SEQUENCES").unwrap_or(SHORT);
+    let generator = Generator::new();
+    let mut run = Run::start();
+    let mut found: BTreeMap<String, Vec<u64>> = BTreeMap::new();
+    // A run that begins elsewhere looks for all differences.
+    let remaining: BTreeSet<u64> = if first == 0 && count <= SHORT { remaining() } else { BTreeSet::new() };
+    let mut listed = 0;
+    let (mut operations, mut accepted, mut known) = (0, 0, BTreeMap::<&str, u64>::new());
+    for seed in first..first + count {
+        run.prepare(seed);
+        let sequence = generator.sequence(seed, run.definitions());
+        let (difference, told) = run.compare(&sequence);
+        operations += told.operations;
+        accepted += told.accepted;
+        match difference {
+            None => {}
+            Some(Difference { known: Some(why), .. }) => *known.entry(why).or_default() += 1,
+            // A second that ended between the two servers' answers shows in the order of managers.
+            Some(_) if run.compare(&sequence).0.is_none() => {}
+            Some(_) if remaining.contains(&seed) => listed += 1,
+            Some(difference) => found.entry(difference.signature()).or_default().push(seed),
+        }
+    }
+    println!("{listed} sequences end at a difference that tests/differential/remaining.txt lists");
+    println!(
+        "{count} sequences from seed {first}: {operations} operations, {accepted} of them accepted; {} differ, in {} ways",
+        found.values().map(Vec::len).sum::<usize>(),
+        found.len()
+    );
+    for (why, times) in &known {
+        println!("known: {times} sequences end where {why}");
+    }
+    for (seed, signature) in found.iter().flat_map(|(signature, seeds)| seeds.iter().map(move |seed| (seed, signature))) {
+        println!("differs: {seed} {}", signature.replace('\n', " ").chars().take(150).collect::<String>());
+    }
+    let mut all: Vec<(&String, &Vec<u64>)> = found.iter().collect();
+    all.sort_by_key(|(_, seeds)| std::cmp::Reverse(seeds.len()));
+    for (signature, seeds) in all.iter().take(SHOWN) {
+        println!("\n{} sequences: {signature}", seeds.len());
+        run.prepare(seeds[0]);
+        let sequence = generator.sequence(seeds[0], run.definitions());
+        let (shortest, difference) = run.shortest(sequence);
+        println!("  seed {}", seeds[0]);
+        shortest.iter().for_each(|operation| println!("    {operation}"));
+        println!("    {}", difference.told());
+    }
+    assert!(found.is_empty(), "the sandbox answers differently; TRUEUP_FUZZ_SEED=<seed> TRUEUP_FUZZ_SEQUENCES=1 runs one again");
+}

@@ -1,0 +1,130 @@
+//! Answers without what differs from one server to the next: uids, numbers of changes, times, addresses and ports that the
+//! server chose, ends of generated names, and tokens. What is the same in one answer and the next stays the same.
+
+use regex::Regex;
+use serde_json::{Map, Value};
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+static UID: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new("[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}").unwrap());
+static TIME: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z").unwrap());
+static NUMBER: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"(resource ?[vV]ersion[^0-9]{1,4}|ResourceVersion in [a-z ]+: |ResourceVersion in record \()\d+").unwrap());
+
+/// What one server's names are called.
+#[derive(Default)]
+pub struct Names {
+    uids: BTreeMap<String, usize>,
+    versions: BTreeMap<String, usize>,
+}
+
+impl Names {
+    fn uid(&mut self, uid: &str) -> String {
+        if uid == "00000000-0000-4000-8000-000000000000" {
+            return uid.to_owned();
+        }
+        let next = self.uids.len();
+        format!("uid#{}", self.uids.entry(uid.to_owned()).or_insert(next))
+    }
+
+    fn version(&mut self, version: &str) -> String {
+        if matches!(version, "" | "0" | "1") {
+            return version.to_owned();
+        }
+        let next = self.versions.len();
+        format!("version#{}", self.versions.entry(version.to_owned()).or_insert(next))
+    }
+
+    fn text(&mut self, text: &str) -> String {
+        let text = UID.replace_all(text, |found: &regex::Captures<'_>| self.uid(&found[0]));
+        let text = NUMBER.replace_all(&text, "${1}<number>");
+        TIME.replace_all(&text, "<time>").into_owned()
+    }
+
+    /// A document without what differs.
+    pub fn normal(&mut self, value: &Value) -> Value {
+        self.below(value, "")
+    }
+
+    fn below(&mut self, value: &Value, key: &str) -> Value {
+        match value {
+            Value::Object(fields) => self.object(fields),
+            Value::Array(items) => items.iter().map(|item| self.below(item, key)).collect(),
+            Value::String(text) => match key {
+                "resourceVersion" => self.version(text).into(),
+                "continue" if !text.is_empty() => "<token>".into(),
+                "clusterIP" | "clusterIPs" if text.starts_with("10.96.") => "<address>".into(),
+                _ => self.text(text).into(),
+            },
+            Value::Number(_) if key == "nodePort" || key == "healthCheckNodePort" => "<port>".into(),
+            Value::Null | Value::Bool(_) | Value::Number(_) => value.clone(),
+        }
+    }
+
+    fn object(&mut self, fields: &Map<String, Value>) -> Value {
+        let mut all: Map<String, Value> =
+            fields.iter().map(|(key, value)| (key.clone(), self.below(value, key))).collect();
+        if fields.contains_key("metadata") && (fields.contains_key("items") || fields.contains_key("rows")) {
+            all["metadata"]["resourceVersion"] = "<list>".into();
+        }
+        if let (Some(Value::String(generated)), Some(Value::String(name))) =
+            (fields.get("generateName"), fields.get("name"))
+            && name.strip_prefix(generated.as_str()).is_some_and(|end| end.len() == 5)
+        {
+            all.insert("name".to_owned(), format!("{generated}<random>").into());
+        }
+        sort_causes(&mut all);
+        Value::Object(all)
+    }
+}
+
+/// The order in which several things are told that are wrong is not held.
+fn sort_causes(status: &mut Map<String, Value>) {
+    let Some(causes) = status.get_mut("details").and_then(|details| details.get_mut("causes")?.as_array_mut()) else { return };
+    if causes.len() < 2 {
+        return;
+    }
+    causes.sort_by_key(ToString::to_string);
+    if let Some(message) = status.get("message").and_then(Value::as_str)
+        && let Some((about, _)) = message.split_once(" is invalid: ")
+    {
+        status["message"] = format!("{about} is invalid: <causes>").into();
+    }
+}
+
+/// Where two documents differ, a line each.
+pub fn differences(real: &Value, ours: &Value) -> Vec<String> {
+    let mut found = Vec::new();
+    compare(real, ours, "", &mut found);
+    found
+}
+
+fn compare(real: &Value, ours: &Value, at: &str, found: &mut Vec<String>) {
+    match (real, ours) {
+        (Value::Object(real), Value::Object(ours)) => {
+            let mut keys: Vec<&String> = real.keys().chain(ours.keys()).collect();
+            keys.sort();
+            keys.dedup();
+            for key in keys {
+                let at = format!("{at}.{key}");
+                match (real.get(key), ours.get(key)) {
+                    (Some(real), Some(ours)) => compare(real, ours, &at, found),
+                    (real, ours) => found.push(told(&at, real, ours)),
+                }
+            }
+        }
+        (Value::Array(real), Value::Array(ours)) if real.len() == ours.len() => {
+            for (index, (real, ours)) in real.iter().zip(ours).enumerate() {
+                compare(real, ours, &format!("{at}[{index}]"), found);
+            }
+        }
+        (real, ours) if real != ours => found.push(told(at, Some(real), Some(ours))),
+        (_, _) => {}
+    }
+}
+
+fn told(at: &str, real: Option<&Value>, ours: Option<&Value>) -> String {
+    let shown = |value: Option<&Value>| value.map_or_else(|| "nothing".to_owned(), Value::to_string);
+    format!("{at}\n      real: {}\n      ours: {}", shown(real), shown(ours))
+}
