@@ -61,7 +61,9 @@ impl Sandbox {
 
     /// Drops what the version does not have that objects are stored in.
     pub(crate) fn prune_as_stored(&self, kind: &Kind, object: &mut Value) {
-        let Some(custom) = kind.custom.as_ref().filter(|custom| custom.storage != kind.version) else { return };
+        let Some(custom) = kind.custom.as_ref().filter(|custom| custom.storage != kind.version) else {
+            return;
+        };
         let stored = self.kinds.resource(&kind.group, &custom.storage, &kind.plural);
         if let Some(stored) = stored.as_ref().and_then(|stored| stored.custom.as_ref()) {
             prune(object, &stored.schema, Place::Root);
@@ -198,7 +200,10 @@ pub(crate) fn validate(target: &Target, before: Option<&Value>, object: &Value) 
 }
 
 fn rules(schema: &Value) -> Option<Arc<kube_cel::CompiledSchema>> {
-    schema.to_string().contains("x-kubernetes-validations").then(|| Arc::new(kube_cel::compile_schema(schema)))
+    schema
+        .to_string()
+        .contains("x-kubernetes-validations")
+        .then(|| Arc::new(kube_cel::compile_schema(schema)))
 }
 
 /// Checks the CEL rules, unless the object is too wrong for that.
@@ -208,7 +213,13 @@ fn check_rules(
     object: &Value,
     causes: &mut Vec<Cause>,
 ) {
-    let blocks = ["FieldValueNotSupported", "FieldValueRequired", "FieldValueTooLong", "FieldValueTooMany", "FieldValueTypeInvalid"];
+    let blocks = [
+        "FieldValueNotSupported",
+        "FieldValueRequired",
+        "FieldValueTooLong",
+        "FieldValueTooMany",
+        "FieldValueTypeInvalid",
+    ];
     if causes.iter().any(|cause| blocks.contains(&cause.reason)) {
         causes.push(Cause {
             reason: "FieldValueInvalid",
@@ -309,7 +320,10 @@ fn default(value: &mut Value, schema: &Value, nulls: Nulls) {
                     Some(default) if is_missing => drop(object.insert(name.clone(), default.clone())),
                     Some(_) | None => {}
                 }
-                if nulls == Nulls::Dropped && object.get(name) == Some(&Value::Null) && below["nullable"] != true {
+                if nulls == Nulls::Dropped
+                    && object.get(name) == Some(&Value::Null)
+                    && below["nullable"] != true
+                {
                     object.remove(name);
                 }
             }
@@ -351,7 +365,10 @@ fn check(value: &Value, schema: &Value, at: &str, causes: &mut Vec<Cause>) {
     };
     let is_int_or_string = schema["x-kubernetes-int-or-string"] == true;
     if wanted == Some("integer") && found == "number" {
-        let message = format!("Invalid value: \"\": Checked value must be of type integer (default format) in {}", named(at));
+        let message = format!(
+            "Invalid value: \"\": Checked value must be of type integer (default format) in {}",
+            named(at)
+        );
         causes.push(Cause { reason: "FieldValueInvalid", message, field: "<nil>".to_owned() });
     }
     if !fits || is_int_or_string && !matches!(found, "integer" | "string") {
@@ -367,7 +384,10 @@ fn check(value: &Value, schema: &Value, at: &str, causes: &mut Vec<Cause>) {
     if let (Value::String(text), Some("date-time")) = (value, schema["format"].as_str())
         && text.parse::<jiff::Timestamp>().is_err()
     {
-        causes.push(wrong(format!("Invalid value: {value}: {} in body must be of type date-time: {value}", named(at))));
+        causes.push(wrong(format!(
+            "Invalid value: {value}: {} in body must be of type date-time: {value}",
+            named(at)
+        )));
     }
     if let (Value::String(text), Some(pattern)) = (value, schema["pattern"].as_str())
         && regex::Regex::new(pattern).is_ok_and(|pattern| !pattern.is_match(text))

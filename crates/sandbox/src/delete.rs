@@ -62,11 +62,14 @@ impl Sandbox {
                 Ok(Answer::ok(self.last(&target.kind, &live)))
             }
             Ended::Gone => {
-                let mut details = json!({"name": name, "kind": target.kind.plural, "uid": live["metadata"]["uid"]});
+                let mut details =
+                    json!({"name": name, "kind": target.kind.plural, "uid": live["metadata"]["uid"]});
                 if !target.kind.group.is_empty() {
                     details["group"] = target.kind.group.as_str().into();
                 }
-                Ok(Answer::ok(json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details})))
+                Ok(Answer::ok(
+                    json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details}),
+                ))
             }
         }
     }
@@ -135,7 +138,9 @@ impl Sandbox {
             ("", "replicationcontrollers") | ("batch", "jobs")
         );
         let had = |finalizer: &str| {
-            live["metadata"]["finalizers"].as_array().is_some_and(|all| all.iter().any(|one| one == finalizer))
+            live["metadata"]["finalizers"]
+                .as_array()
+                .is_some_and(|all| all.iter().any(|one| one == finalizer))
         };
         let finalizer = match policy {
             Some("Foreground") => Some(FOREGROUND),

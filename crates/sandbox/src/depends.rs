@@ -6,7 +6,7 @@ use crate::kinds::Kind;
 use crate::write::metadata;
 use serde_json::{Map, Value, json};
 
-/// What pods put up with on nodes that are not ready, by the plug-in DefaultTolerationSeconds.
+/// What pods put up with on nodes that are not ready, by the plug-in `DefaultTolerationSeconds`.
 const TOLERATED: [&str; 2] = ["node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"];
 
 fn is(kind: &Kind, group: &str, name: &str) -> bool {
@@ -43,7 +43,8 @@ pub(crate) fn before(kind: &Kind, object: &mut Value) {
 }
 
 fn job(object: &mut Value) {
-    let labels = object.pointer("/spec/template/metadata/labels").filter(|labels| !count_is_zero(labels)).cloned();
+    let labels =
+        object.pointer("/spec/template/metadata/labels").filter(|labels| !count_is_zero(labels)).cloned();
     if let Some(labels) = labels
         && object["metadata"]["labels"].as_object().is_none_or(Map::is_empty)
     {
@@ -72,50 +73,42 @@ pub(crate) fn on_others(type_name: &str, fields: &mut Map<String, Value>, kind: 
         fields.get(name).and_then(Value::as_str).unwrap_or_default().to_owned()
     };
     match name {
-        "apps.v1.DeploymentStrategy" => {
-            if matches!(text(fields, "type").as_str(), "" | "RollingUpdate") {
-                put_new(fields, "rollingUpdate", json!({}));
-            }
+        "apps.v1.DeploymentStrategy" | "apps.v1.DaemonSetUpdateStrategy"
+            if matches!(text(fields, "type").as_str(), "" | "RollingUpdate") =>
+        {
+            put_new(fields, "rollingUpdate", json!({}));
         }
-        "apps.v1.StatefulSetUpdateStrategy" => {
-            if matches!(text(fields, "type").as_str(), "" | "RollingUpdate") {
-                put_new(fields, "rollingUpdate", json!({"partition": 0}));
-            }
-        }
-        "apps.v1.DaemonSetUpdateStrategy" => {
-            if matches!(text(fields, "type").as_str(), "" | "RollingUpdate") {
-                put_new(fields, "rollingUpdate", json!({}));
-            }
+        "apps.v1.StatefulSetUpdateStrategy"
+            if matches!(text(fields, "type").as_str(), "" | "RollingUpdate") =>
+        {
+            put_new(fields, "rollingUpdate", json!({"partition": 0}));
         }
         "apps.v1.StatefulSetSpec" => claim_templates(fields),
         "core.v1.Container" => container(fields, kind),
         "core.v1.PodSpec" => pod_spec(fields, kind),
-        "core.v1.Volume" => {
-            if fields.keys().all(|key| key == "name") {
-                fields.insert("emptyDir".to_owned(), json!({}));
-            }
+        "core.v1.Volume" if fields.keys().all(|key| key == "name") => {
+            fields.insert("emptyDir".to_owned(), json!({}));
         }
-        "core.v1.ServicePort" => {
-            if fields.get("targetPort").is_none_or(|port| *port == 0 || *port == "") {
-                let port = fields.get("port").cloned().unwrap_or_else(|| 0.into());
-                fields.insert("targetPort".to_owned(), port);
-            }
+        "core.v1.ServicePort" if fields.get("targetPort").is_none_or(|port| *port == 0 || *port == "") => {
+            let port = fields.get("port").cloned().unwrap_or_else(|| 0.into());
+            fields.insert("targetPort".to_owned(), port);
         }
         "core.v1.ServiceSpec" => service(fields),
         "core.v1.LimitRangeItem" => limits(fields),
-        "networking.v1.NetworkPolicySpec" => {
-            if fields.get("policyTypes").and_then(Value::as_array).is_none_or(Vec::is_empty) {
-                let mut types = vec!["Ingress"];
-                if fields.get("egress").and_then(Value::as_array).is_some_and(|all| !all.is_empty()) {
-                    types.push("Egress");
-                }
-                fields.insert("policyTypes".to_owned(), types.into());
+        "networking.v1.NetworkPolicySpec"
+            if fields.get("policyTypes").and_then(Value::as_array).is_none_or(Vec::is_empty) =>
+        {
+            let mut types = vec!["Ingress"];
+            if fields.get("egress").and_then(Value::as_array).is_some_and(|all| !all.is_empty()) {
+                types.push("Egress");
             }
+            fields.insert("policyTypes".to_owned(), types.into());
         }
-        "rbac.v1.Subject" => {
-            if matches!(text(fields, "kind").as_str(), "User" | "Group") && text(fields, "apiGroup").is_empty() {
-                fields.insert("apiGroup".to_owned(), "rbac.authorization.k8s.io".into());
-            }
+        "rbac.v1.Subject"
+            if matches!(text(fields, "kind").as_str(), "User" | "Group")
+                && text(fields, "apiGroup").is_empty() =>
+        {
+            fields.insert("apiGroup".to_owned(), "rbac.authorization.k8s.io".into());
         }
         _ => {}
     }
@@ -185,7 +178,7 @@ fn pod_spec(fields: &mut Map<String, Value>, kind: &Kind) {
     put_new(fields, "enableServiceLinks", true.into());
 }
 
-/// What the plug-in DefaultTolerationSeconds adds.
+/// What the plug-in `DefaultTolerationSeconds` adds.
 fn tolerate(fields: &mut Map<String, Value>) {
     put_new(fields, "tolerations", json!([]));
     if let Some(tolerations) = fields["tolerations"].as_array_mut() {
@@ -204,7 +197,8 @@ fn tolerate(fields: &mut Map<String, Value>) {
 }
 
 fn service(fields: &mut Map<String, Value>) {
-    let kind = fields.get("type").and_then(Value::as_str).filter(|kind| !kind.is_empty()).unwrap_or("ClusterIP");
+    let kind =
+        fields.get("type").and_then(Value::as_str).filter(|kind| !kind.is_empty()).unwrap_or("ClusterIP");
     let kind = kind.to_owned();
     if fields.get("sessionAffinity") == Some(&"ClientIP".into()) {
         put_new(fields, "sessionAffinityConfig", json!({"clientIP": {"timeoutSeconds": 10800}}));
@@ -245,10 +239,10 @@ pub(crate) fn after(kind: &Kind, object: &mut Value) {
     }
 }
 
-/// Where a DaemonSet shows how often its template changed.
+/// Where a `DaemonSet` shows how often its template changed.
 const GENERATION: &str = "deprecated.daemonset.template.generation";
 
-/// What the plug-in StorageObjectInUseProtection adds.
+/// What the plug-in `StorageObjectInUseProtection` adds.
 fn guard(kind: &Kind, object: &mut Value) {
     let guard = match (kind.group.as_str(), kind.kind.as_str()) {
         ("", "PersistentVolumeClaim") => Some("kubernetes.io/pvc-protection"),
@@ -351,13 +345,16 @@ fn keep_addresses(before: &Value, object: &mut Value) {
 
 /// The quality of service that a pod's requests and limits amount to.
 fn quality(object: &Value) -> &'static str {
-    let all = ["containers", "initContainers"].map(|list| object["spec"][list].as_array().cloned().unwrap_or_default());
+    let all = ["containers", "initContainers"]
+        .map(|list| object["spec"][list].as_array().cloned().unwrap_or_default());
     let containers: Vec<Value> = all.into_iter().flatten().collect();
     let amount = |container: &Value, what: &str, name: &str| {
         container["resources"][what][name].as_str().filter(|amount| *amount != "0").map(str::to_owned)
     };
     let is_none = |container: &Value| {
-        ["requests", "limits"].iter().all(|what| ["cpu", "memory"].iter().all(|name| amount(container, what, name).is_none()))
+        ["requests", "limits"]
+            .iter()
+            .all(|what| ["cpu", "memory"].iter().all(|name| amount(container, what, name).is_none()))
     };
     if containers.iter().all(is_none) {
         return "BestEffort";

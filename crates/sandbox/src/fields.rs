@@ -245,7 +245,9 @@ fn default_below(value: &mut Value, schema: &Value, kind: &Kind) {
     match value {
         Value::Array(items) => items.iter_mut().for_each(|item| default_below(item, &schema["items"], kind)),
         Value::Object(entries) => {
-            entries.values_mut().for_each(|entry| default_below(entry, &schema["additionalProperties"], kind));
+            entries
+                .values_mut()
+                .for_each(|entry| default_below(entry, &schema["additionalProperties"], kind));
         }
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }

@@ -44,8 +44,8 @@ mod scale;
 pub mod select;
 pub mod serve;
 mod settle;
-mod table;
 pub mod store;
+mod table;
 pub mod watch;
 pub mod workloads;
 pub mod write;
@@ -122,7 +122,11 @@ impl Sandbox {
         self.check_allowed(request, &target)?;
         let answer = self.act(request, &target)?;
         Ok(match answer {
-            Answer::Json { code, body, media_type } if request.accept.contains("as=Table") && body["kind"] != "Status" && target.subresource.is_empty() => {
+            Answer::Json { code, body, media_type }
+                if request.accept.contains("as=Table")
+                    && body["kind"] != "Status"
+                    && target.subresource.is_empty() =>
+            {
                 Answer::Json { code, body: self.table(&target.kind, &body), media_type }
             }
             other @ (Answer::Json { .. } | Answer::Watch(_)) => other,

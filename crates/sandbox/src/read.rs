@@ -67,14 +67,10 @@ impl Sandbox {
         };
         let resource = target.kind.resource();
         // The rest of a list is what it was when its first part was told.
-        let objects = match revision.parse().map(|revision| self.store.all_at(&resource, revision)) {
-            Ok(Ok(objects)) => objects,
-            Ok(Err(_)) | Err(_) => {
-                return Err(Refusal::expired(EXPIRED.to_owned()));
-            }
+        let Ok(Ok(objects)) = revision.parse().map(|revision| self.store.all_at(&resource, revision)) else {
+            return Err(Refusal::expired(EXPIRED.to_owned()));
         };
-        let mut found =
-            objects.iter().filter(|(key, object)| is_meant(key) && selector.matches(object));
+        let mut found = objects.iter().filter(|(key, object)| is_meant(key) && selector.matches(object));
         let mut items = Vec::new();
         let mut last = None;
         for (key, object) in found.by_ref() {

@@ -30,15 +30,21 @@ fn required(field: &str, why: &str) -> Cause {
 
 fn workload(object: &Value, causes: &mut Vec<Cause>) {
     let empty = Map::new();
-    let labels = object.pointer("/spec/template/metadata/labels").and_then(Value::as_object).unwrap_or(&empty);
+    let labels =
+        object.pointer("/spec/template/metadata/labels").and_then(Value::as_object).unwrap_or(&empty);
     let selector = &object["spec"]["selector"];
     let wanted = selector["matchLabels"].as_object().unwrap_or(&empty);
     let is_empty = wanted.is_empty() && selector["matchExpressions"].as_array().is_none_or(Vec::is_empty);
     if !is_empty && wanted.iter().any(|(key, value)| labels.get(key) != Some(value)) {
         let shown = if labels.is_empty() { Value::Null } else { Value::Object(labels.clone()) };
-        causes.push(invalid("spec.template.metadata.labels", &shown, "`selector` does not match template `labels`"));
+        causes.push(invalid(
+            "spec.template.metadata.labels",
+            &shown,
+            "`selector` does not match template `labels`",
+        ));
     }
-    let policy = object.pointer("/spec/template/spec/restartPolicy").and_then(Value::as_str).unwrap_or_default();
+    let policy =
+        object.pointer("/spec/template/spec/restartPolicy").and_then(Value::as_str).unwrap_or_default();
     if matches!(policy, "OnFailure" | "Never") {
         causes.push(Cause {
             reason: "FieldValueNotSupported",

@@ -139,7 +139,16 @@ mod tests {
     use super::*;
 
     fn request<'a>(path: &'a str, query: &'a str) -> Request<'a> {
-        Request { method: "GET", path, query, accept: "", content_type: "", user_agent: "curl/8", user: "", body: b"" }
+        Request {
+            method: "GET",
+            path,
+            query,
+            accept: "",
+            content_type: "",
+            user_agent: "curl/8",
+            user: "",
+            body: b"",
+        }
     }
 
     #[track_caller]

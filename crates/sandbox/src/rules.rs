@@ -97,8 +97,10 @@ fn scalar(value: &Value, known: &Value, at: &str, causes: &mut Vec<Cause>) {
                 tell(known.get("empty"), None, at, causes);
             } else if number < 0.0 {
                 tell(known.get("negative"), Some(value), at, causes);
-            } else if let Some(most) = limit(&known["large"]).filter(|most| number > *most as f64) {
-                let _ = most;
+            } else if limit(&known["large"])
+                .and_then(|most| u32::try_from(most).ok())
+                .is_some_and(|most| number > f64::from(most))
+            {
                 tell(known.get("large"), Some(value), at, causes);
             }
         }
@@ -121,7 +123,11 @@ fn tell_one(cause: &Value, value: Option<&Value>, at: &str, causes: &mut Vec<Cau
         Some(value) => message.replacen("{}", &value.to_string(), 1),
         None => message.to_owned(),
     };
-    causes.push(Cause { reason: reason(cause[0].as_str().unwrap_or_default()), message, field: at.to_owned() });
+    causes.push(Cause {
+        reason: reason(cause[0].as_str().unwrap_or_default()),
+        message,
+        field: at.to_owned(),
+    });
 }
 
 fn reason(word: &str) -> &'static str {
@@ -138,31 +144,32 @@ fn reason(word: &str) -> &'static str {
 
 /// Whether a text is one that the refusal of a bad one does not mean.
 fn fits(text: &str, message: &str) -> bool {
-        if let Some((_, allowed)) = message.split_once("supported values: ") {
-            return allowed.split(", ").any(|one| one.trim_matches('"') == text);
-        }
-        if message.contains(": segment[") {
-            return true;
-        }
-        if let Some((_, pattern)) = message.split_once("regex used for validation is '") {
-            let part = text.split_once('/').filter(|_| message.contains("name part"));
-            let text = part.map_or(text, |(_, name)| name);
-            let text = if message.contains("may have mixed case") { text.to_lowercase() } else { text.to_owned() };
-            return matches(pattern.trim_end_matches("')"), &text);
-        }
-        if message.contains("must contain only alpha-numeric characters") {
-            return text.chars().all(|one| one.is_ascii_alphanumeric() || one == '-');
-        }
-        if let Some((_, allowed)) = message.split_once(": must be '") {
-            return allowed.split("' or '").any(|one| one.trim_matches('\'') == text);
-        }
-        if message.contains("not a valid selector operator") {
-            return matches!(text, "In" | "NotIn" | "Exists" | "DoesNotExist");
-        }
-        if message.contains("must start with a '/'") {
-            return text.starts_with('/');
-        }
-        true
+    if let Some((_, allowed)) = message.split_once("supported values: ") {
+        return allowed.split(", ").any(|one| one.trim_matches('"') == text);
+    }
+    if message.contains(": segment[") {
+        return true;
+    }
+    if let Some((_, pattern)) = message.split_once("regex used for validation is '") {
+        let part = text.split_once('/').filter(|_| message.contains("name part"));
+        let text = part.map_or(text, |(_, name)| name);
+        let text =
+            if message.contains("may have mixed case") { text.to_lowercase() } else { text.to_owned() };
+        return matches(pattern.trim_end_matches("')"), &text);
+    }
+    if message.contains("must contain only alpha-numeric characters") {
+        return text.chars().all(|one| one.is_ascii_alphanumeric() || one == '-');
+    }
+    if let Some((_, allowed)) = message.split_once(": must be '") {
+        return allowed.split("' or '").any(|one| one.trim_matches('\'') == text);
+    }
+    if message.contains("not a valid selector operator") {
+        return matches!(text, "In" | "NotIn" | "Exists" | "DoesNotExist");
+    }
+    if message.contains("must start with a '/'") {
+        return text.starts_with('/');
+    }
+    true
 }
 
 /// Whether all of a text matches a pattern.
@@ -177,7 +184,13 @@ pub(crate) fn matches(pattern: &str, text: &str) -> bool {
 /// The largest number or length that the causes for a too large one name.
 fn limit(told: &Value) -> Option<usize> {
     let message = told[0][1].as_str()?;
-    let words = [" no more than ", " between 1 and ", " between 0 and ", "less than or equal to ", "may not be more than "];
+    let words = [
+        " no more than ",
+        " between 1 and ",
+        " between 0 and ",
+        "less than or equal to ",
+        "may not be more than ",
+    ];
     let rest = words.iter().find_map(|word| message.split_once(word)).map(|(_, rest)| rest)?;
     let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
     digits.parse().ok()
@@ -220,10 +233,16 @@ const FIXED: &[(&str, &str, &str)] = &[
     ("/Secret", "type", "type"),
 ];
 
-/// What a StatefulSet's spec may change.
+/// What a `StatefulSet`'s spec may change.
 const STATEFUL: [&str; 8] = [
-    "replicas", "ordinals", "template", "updateStrategy", "revisionHistoryLimit", "persistentVolumeClaimRetentionPolicy",
-    "minReadySeconds", "serviceName_",
+    "replicas",
+    "ordinals",
+    "template",
+    "updateStrategy",
+    "revisionHistoryLimit",
+    "persistentVolumeClaimRetentionPolicy",
+    "minReadySeconds",
+    "serviceName_",
 ];
 
 /// What has changed that never may.

@@ -58,9 +58,8 @@ fn path_of(kind: &Kind, which: &str) -> Option<String> {
 pub(crate) fn selector(selector: &Value) -> String {
     let labels = selector.get("matchLabels").unwrap_or(selector);
     let labels = labels.as_object().into_iter().flatten();
-    let mut parts: Vec<String> = labels
-        .filter_map(|(key, value)| Some(format!("{key}={}", value.as_str()?)))
-        .collect();
+    let mut parts: Vec<String> =
+        labels.filter_map(|(key, value)| Some(format!("{key}={}", value.as_str()?))).collect();
     for requirement in selector["matchExpressions"].as_array().into_iter().flatten() {
         let key = requirement["key"].as_str().unwrap_or_default();
         let values: Vec<&str> =

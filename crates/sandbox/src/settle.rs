@@ -2,8 +2,8 @@
 //!
 //! They look at what has changed, not at everything, so that a cluster of many objects is as quick as one of few.
 
-use crate::{Programs, Sandbox};
 use crate::store::{Change, Key};
+use crate::{Programs, Sandbox};
 use serde_json::Value;
 use std::sync::Arc;
 

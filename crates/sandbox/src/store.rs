@@ -167,9 +167,12 @@ impl Store {
     /// The objects of a kind as they were after a change.
     pub fn all_at(&self, resource: &Resource, revision: u64) -> Result<BTreeMap<Key, Arc<Value>>, TooOld> {
         let mut objects = self.objects.get(resource).cloned().unwrap_or_default();
-        let changes: Vec<&Arc<Change>> = self.since(revision)?.filter(|change| change.resource == *resource).collect();
+        let changes: Vec<&Arc<Change>> =
+            self.since(revision)?.filter(|change| change.resource == *resource).collect();
         for change in changes.into_iter().rev() {
-            let text = |object: &Value, field: &str| object["metadata"][field].as_str().unwrap_or_default().to_owned();
+            let text = |object: &Value, field: &str| {
+                object["metadata"][field].as_str().unwrap_or_default().to_owned()
+            };
             let Some(either) = change.before.as_ref().or(change.after.as_ref()) else { continue };
             let key = (text(either, "namespace"), text(either, "name"));
             match &change.before {

@@ -49,10 +49,12 @@ impl Sandbox {
             return match (column["type"].as_str(), value) {
                 (Some("date"), Value::String(time)) => self.age(time).into(),
                 (Some("integer"), Value::Number(number)) => {
-                    number.as_i64().unwrap_or_else(|| number.as_f64().unwrap_or_default() as i64).into()
+                    // A fraction is cut off.
+                    let whole =
+                        number.to_string().split('.').next().and_then(|whole| whole.parse::<i64>().ok());
+                    whole.map_or(Value::Null, Value::from)
                 }
-                (Some("boolean"), Value::Bool(_)) => value.clone(),
-                (Some("string"), Value::String(_)) => value.clone(),
+                (Some("boolean"), Value::Bool(_)) | (Some("string"), Value::String(_)) => value.clone(),
                 (Some("string"), value) => value.to_string().into(),
                 (_, _) => Value::Null,
             };
@@ -92,15 +94,14 @@ fn columns(kind: &Kind) -> Vec<Value> {
         return known.unwrap_or_else(|| columns_of("ConfigMap", &["Name", "Age"]));
     };
     let mut columns = columns_of("ConfigMap", &["Name"]);
-    match custom.version["additionalPrinterColumns"].as_array() {
-        Some(own) => columns.extend(own.iter().cloned()),
-        None => {
-            let mut age = columns_of(AGE, &["Created At"]).pop().unwrap_or_default();
-            age["name"] = "Age".into();
-            age["type"] = "date".into();
-            age["jsonPath"] = ".metadata.creationTimestamp".into();
-            columns.push(age);
-        }
+    if let Some(own) = custom.version["additionalPrinterColumns"].as_array() {
+        columns.extend(own.iter().cloned());
+    } else {
+        let mut age = columns_of(AGE, &["Created At"]).pop().unwrap_or_default();
+        age["name"] = "Age".into();
+        age["type"] = "date".into();
+        age["jsonPath"] = ".metadata.creationTimestamp".into();
+        columns.push(age);
     }
     columns
 }
@@ -153,9 +154,6 @@ fn built_in(kind: &Kind, column: &str, object: &Value) -> Value {
         let all = containers.into_iter().flatten().filter_map(|one| one[field].as_str());
         Value::from(all.collect::<Vec<_>>().join(","))
     };
-    let ratio = |ready: &str, wanted: &str| {
-        Value::from(format!("{}/{}", number(object, ready), number(object, wanted)))
-    };
     match column {
         "Containers" => return each("name"),
         "Images" => return each("image"),
@@ -169,35 +167,15 @@ fn built_in(kind: &Kind, column: &str, object: &Value) -> Value {
         ("Secret", "Type") => object["type"].clone(),
         ("ServiceAccount", "Secrets") => count(&object["secrets"]).into(),
         ("Namespace", "Status") => object["status"]["phase"].clone(),
-        ("Deployment" | "StatefulSet", "Ready") => ratio("/status/readyReplicas", "/spec/replicas"),
-        ("Deployment", "Up-to-date") => number(object, "/status/updatedReplicas").into(),
-        ("Deployment", "Available") => number(object, "/status/availableReplicas").into(),
-        ("ReplicaSet" | "ReplicationController", "Desired") => number(object, "/spec/replicas").into(),
-        ("ReplicaSet" | "ReplicationController", "Current") => number(object, "/status/replicas").into(),
-        ("ReplicaSet" | "ReplicationController", "Ready") => number(object, "/status/readyReplicas").into(),
-        ("DaemonSet", "Desired") => number(object, "/status/desiredNumberScheduled").into(),
-        ("DaemonSet", "Current") => number(object, "/status/currentNumberScheduled").into(),
-        ("DaemonSet", "Ready") => number(object, "/status/numberReady").into(),
-        ("DaemonSet", "Up-to-date") => number(object, "/status/updatedNumberScheduled").into(),
-        ("DaemonSet", "Available") => number(object, "/status/numberAvailable").into(),
-        ("DaemonSet", "Node Selector") => {
-            or_none(selector(object.pointer("/spec/template/spec/nodeSelector").unwrap_or(&Value::Null)))
-        }
-        ("Job", "Completions") => ratio("/status/succeeded", "/spec/completions"),
-        ("Job", "Status") => "Running".into(),
-        ("Job", "Duration") => "".into(),
-        ("CronJob", "Schedule") => object["spec"]["schedule"].clone(),
-        ("CronJob", "Timezone") => or_none(text(object, "/spec/timeZone")),
-        ("CronJob", "Suspend") => {
-            Value::from(if object["spec"]["suspend"] == true { "True" } else { "False" })
-        }
-        ("CronJob", "Active") => count(&object["status"]["active"]).into(),
-        ("CronJob", "Last Schedule") => "<none>".into(),
         ("Service", "Type") => object["spec"]["type"].clone(),
         ("Service", "Cluster-IP") => or_none(text(object, "/spec/clusterIP")),
-        ("Service", "External-IP") if object["spec"]["type"] == "ExternalName" => object["spec"]["externalName"].clone(),
+        ("Service", "External-IP") if object["spec"]["type"] == "ExternalName" => {
+            object["spec"]["externalName"].clone()
+        }
         ("Service", "External-IP") if object["spec"]["type"] == "LoadBalancer" => "<pending>".into(),
-        ("Service", "External-IP") => "<none>".into(),
+        ("Service", "External-IP") | ("CronJob", "Last Schedule") | ("IngressClass", "Parameters") => {
+            "<none>".into()
+        }
         ("Service", "Port(s)") => or_none(service_ports(object)),
         ("Ingress", "Class") => or_none(text(object, "/spec/ingressClassName")),
         ("Ingress", "Hosts") => {
@@ -205,10 +183,9 @@ fn built_in(kind: &Kind, column: &str, object: &Value) -> Value {
             let hosts: Vec<&str> = rules.filter_map(|rule| rule["host"].as_str()).collect();
             Value::from(if hosts.is_empty() { "*".to_owned() } else { hosts.join(",") })
         }
-        ("Ingress", "Address") => "".into(),
+        ("Job", "Duration") | ("Ingress", "Address") => "".into(),
         ("Ingress", "Ports") => Value::from(if object["spec"]["tls"].is_array() { "80, 443" } else { "80" }),
         ("IngressClass", "Controller") => object["spec"]["controller"].clone(),
-        ("IngressClass", "Parameters") => "<none>".into(),
         ("NetworkPolicy", "Pod-Selector") => or_none(selector(&object["spec"]["podSelector"])),
         ("Lease", "Holder") => text(object, "/spec/holderIdentity").into(),
         ("RoleBinding" | "ClusterRoleBinding", "Role") => {
@@ -236,6 +213,38 @@ fn built_in(kind: &Kind, column: &str, object: &Value) -> Value {
         ("ValidatingAdmissionPolicyBinding", "ParamRef") => "<unset>".into(),
         ("Endpoints", "Endpoints") => or_none(endpoints(object)),
         ("ControllerRevision", "Revision") => number(object, "/revision").into(),
+        (_, _) => workload(kind, column, object),
+    }
+}
+
+/// The cell of a workload's column.
+fn workload(kind: &Kind, column: &str, object: &Value) -> Value {
+    let ratio = |ready: &str, wanted: &str| {
+        Value::from(format!("{}/{}", number(object, ready), number(object, wanted)))
+    };
+    match (kind.kind.as_str(), column) {
+        ("Deployment" | "StatefulSet", "Ready") => ratio("/status/readyReplicas", "/spec/replicas"),
+        ("Deployment", "Up-to-date") => number(object, "/status/updatedReplicas").into(),
+        ("Deployment", "Available") => number(object, "/status/availableReplicas").into(),
+        ("ReplicaSet" | "ReplicationController", "Desired") => number(object, "/spec/replicas").into(),
+        ("ReplicaSet" | "ReplicationController", "Current") => number(object, "/status/replicas").into(),
+        ("ReplicaSet" | "ReplicationController", "Ready") => number(object, "/status/readyReplicas").into(),
+        ("DaemonSet", "Desired") => number(object, "/status/desiredNumberScheduled").into(),
+        ("DaemonSet", "Current") => number(object, "/status/currentNumberScheduled").into(),
+        ("DaemonSet", "Ready") => number(object, "/status/numberReady").into(),
+        ("DaemonSet", "Up-to-date") => number(object, "/status/updatedNumberScheduled").into(),
+        ("DaemonSet", "Available") => number(object, "/status/numberAvailable").into(),
+        ("DaemonSet", "Node Selector") => {
+            or_none(selector(object.pointer("/spec/template/spec/nodeSelector").unwrap_or(&Value::Null)))
+        }
+        ("Job", "Completions") => ratio("/status/succeeded", "/spec/completions"),
+        ("Job", "Status") => "Running".into(),
+        ("CronJob", "Schedule") => object["spec"]["schedule"].clone(),
+        ("CronJob", "Timezone") => or_none(text(object, "/spec/timeZone")),
+        ("CronJob", "Suspend") => {
+            Value::from(if object["spec"]["suspend"] == true { "True" } else { "False" })
+        }
+        ("CronJob", "Active") => count(&object["status"]["active"]).into(),
         (_, _) => Value::Null,
     }
 }

@@ -376,7 +376,8 @@ fn seen_through(target: &Target, live: &Value, mut object: Value) -> Value {
     let is_own = target.kind.custom.is_none() && target.kind.group != "apiextensions.k8s.io";
     if target.subresource == "status" && is_own {
         // The status endpoints of built-in kinds take metadata too, and keep what is wanted.
-        let fields: Vec<String> = object.as_object().into_iter().chain(live.as_object()).flat_map(Map::keys).cloned().collect();
+        let fields: Vec<String> =
+            object.as_object().into_iter().chain(live.as_object()).flat_map(Map::keys).cloned().collect();
         for field in fields.iter().filter(|field| !matches!(field.as_str(), "metadata" | "status")) {
             set(&mut object, field, live.get(field).cloned());
         }
@@ -403,7 +404,9 @@ fn seen_through(target: &Target, live: &Value, mut object: Value) -> Value {
 /// Notes who scales an object, which the server does only where somebody owned the replicas before, and without a time.
 fn hand_over(scaled: &mut Value, live: &Value, change: &Change<'_>) {
     let has_changed = wanted(scaled) != wanted(live);
-    let Some(books) = scaled.pointer_mut("/metadata/managedFields").and_then(Value::as_array_mut) else { return };
+    let Some(books) = scaled.pointer_mut("/metadata/managedFields").and_then(Value::as_array_mut) else {
+        return;
+    };
     let replicas = "/fieldsV1/f:spec/f:replicas";
     let only = json!({"f:spec": {"f:replicas": {}}});
     if !books.iter().any(|entry| entry.pointer(replicas).is_some()) {

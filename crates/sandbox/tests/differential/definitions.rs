@@ -95,7 +95,7 @@ impl Definition {
     }
 
     /// A status for one.
-    pub fn status(&self, random: &mut Random, _version: usize) -> Value {
+    pub fn status(random: &mut Random) -> Value {
         json!({"phase": random.pick(&["Ready", "Failed"]), "replicas": random.below(4)})
     }
 }
@@ -128,8 +128,10 @@ fn object_schema(random: &mut Random, depth: usize) -> Value {
         let rule = match random.below(if depth == 0 { 4 } else { 3 }) {
             0 => json!({"rule": format!("!has(self.{name}) || self.{name} < 5"), "message": "must be small"}),
             1 => json!({"rule": format!("!has(self.{name}) || self.{name} != 3")}),
-            2 => json!({"rule": format!("!has(self.{name}) || !has(oldSelf.{name}) || self.{name} >= oldSelf.{name}"),
-                "message": "must not shrink"}),
+            2 => {
+                json!({"rule": format!("!has(self.{name}) || !has(oldSelf.{name}) || self.{name} >= oldSelf.{name}"),
+                "message": "must not shrink"})
+            }
             _ => json!({"rule": format!("!has(self.{name}) || self.{name} > 0"),
                 "messageExpression": format!("self.{name} < 0 ? 'is negative' : 'is nothing'"), "reason": "FieldValueForbidden", "fieldPath": format!(".{name}")}),
         };
@@ -181,7 +183,9 @@ fn list_schema(random: &mut Random, depth: usize) -> Value {
         1 => json!({"type": "array", "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"],
             "items": {"type": "object", "required": ["name"], "properties": {"name": {"type": "string"},
                 "size": {"type": "integer", "default": 1}, "label": {"type": "string", "maxLength": 6}}}}),
-        2 => json!({"type": "array", "items": {"type": "integer", "maximum": 100}, "maxItems": 3, "minItems": 1}),
+        2 => {
+            json!({"type": "array", "items": {"type": "integer", "maximum": 100}, "maxItems": 3, "minItems": 1})
+        }
         _ => json!({"type": "array", "items": schema(random, depth + 1), "x-kubernetes-list-type": "atomic"}),
     }
 }
@@ -189,7 +193,15 @@ fn list_schema(random: &mut Random, depth: usize) -> Value {
 fn value(random: &mut Random, schema: &Value, wild: usize) -> Value {
     if random.percent(wild) {
         return random
-            .pick(&[json!("wrong"), json!(-7), json!(true), json!({"x": 1}), json!([1]), json!(null), json!(99.5)])
+            .pick(&[
+                json!("wrong"),
+                json!(-7),
+                json!(true),
+                json!({"x": 1}),
+                json!([1]),
+                json!(null),
+                json!(99.5),
+            ])
             .clone();
     }
     if schema["nullable"] == true && random.percent(25) {
@@ -238,7 +250,7 @@ fn list(random: &mut Random, schema: &Value, wild: usize) -> Value {
             items.into()
         }
         Some(_) | None => {
-            let count = if random.percent(wild) { 5 } else { count.max(1).min(3) };
+            let count = if random.percent(wild) { 5 } else { count.clamp(1, 3) };
             (0..count).map(|_| value(random, &schema["items"], wild)).collect()
         }
     }
@@ -247,7 +259,8 @@ fn list(random: &mut Random, schema: &Value, wild: usize) -> Value {
 fn object(random: &mut Random, schema: &Value, wild: usize) -> Value {
     let mut fields = Map::new();
     for (name, below) in schema["properties"].as_object().into_iter().flatten() {
-        let is_required = schema["required"].as_array().is_some_and(|all| all.iter().any(|one| one == name.as_str()));
+        let is_required =
+            schema["required"].as_array().is_some_and(|all| all.iter().any(|one| one == name.as_str()));
         if is_required && !random.percent(wild) || random.percent(55) {
             fields.insert(name.clone(), value(random, below, wild));
         }

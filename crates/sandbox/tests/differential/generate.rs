@@ -133,14 +133,11 @@ impl Making {
                 }
                 object
             }
-            Source::Custom(definition, version) => {
-                definition.instance(&mut self.random, version, self.wild)
-            }
+            Source::Custom(definition, version) => definition.instance(&mut self.random, version, self.wild),
         };
         object["metadata"]["name"] = name.into();
         if subject.collection.contains("customresourcedefinitions") {
-            object["spec"]["group"] =
-                name.split_once('.').map(|(_, group)| group).unwrap_or_default().into();
+            object["spec"]["group"] = name.split_once('.').map(|(_, group)| group).unwrap_or_default().into();
         }
         objects::dress(&mut self.random, &mut object);
         if self.random.percent(self.wild) {
@@ -165,7 +162,13 @@ impl Making {
         object
     }
 
-    fn operation_of(&mut self, method: &'static str, path: &str, media_type: &'static str, body: Option<Value>) -> Operation {
+    fn operation_of(
+        &mut self,
+        method: &'static str,
+        path: &str,
+        media_type: &'static str,
+        body: Option<Value>,
+    ) -> Operation {
         let mut query = Vec::new();
         if method != "GET" && self.random.percent(12) {
             query.push(("dryRun".to_owned(), "All".to_owned()));
@@ -251,8 +254,11 @@ impl Making {
     }
 
     fn apply(&mut self, subject: &Subject<'_>, path: &str, name: &str) -> Operation {
-        let mut object =
-            if self.random.percent(50) { self.object(subject, name) } else { self.changed(subject, path, name) };
+        let mut object = if self.random.percent(50) {
+            self.object(subject, name)
+        } else {
+            self.changed(subject, path, name)
+        };
         if self.random.percent(4) {
             object["metadata"]["resourceVersion"] = format!("$rv:{path}").into();
         }
@@ -268,12 +274,14 @@ impl Making {
         let mut object = self.changed(subject, path, name);
         object["status"] = match &subject.source {
             Source::BuiltIn(samples) => match samples.kind.as_str() {
-                "Deployment" | "ReplicaSet" | "StatefulSet" => json!({"replicas": 2, "observedGeneration": 1}),
+                "Deployment" | "ReplicaSet" | "StatefulSet" => {
+                    json!({"replicas": 2, "observedGeneration": 1})
+                }
                 "ResourceQuota" => json!({"hard": object["spec"]["hard"], "used": {}}),
                 "Namespace" | "PersistentVolumeClaim" => json!({"phase": "Pending"}),
                 _ => json!({}),
             },
-            Source::Custom(definition, version) => definition.status(&mut self.random, *version),
+            Source::Custom(..) => Definition::status(&mut self.random),
         };
         let path = format!("{path}/status");
         match self.random.below(3) {
@@ -291,7 +299,9 @@ impl Making {
         let replicas = self.random.below(5);
         match self.random.below(3) {
             0 => self.operation_of("GET", &path, JSON, None),
-            1 => self.operation_of("PATCH", &path, MERGE_PATCH, Some(json!({"spec": {"replicas": replicas}}))),
+            1 => {
+                self.operation_of("PATCH", &path, MERGE_PATCH, Some(json!({"spec": {"replicas": replicas}})))
+            }
             _ => {
                 let name = path.rsplit('/').nth(1).unwrap_or_default().to_owned();
                 let body = json!({"apiVersion": "autoscaling/v1", "kind": "Scale",
@@ -345,8 +355,7 @@ impl Making {
         } else {
             self.known.remove(path);
         }
-        let operation = self.operation_of("DELETE", path, JSON, Some(options));
-        operation
+        self.operation_of("DELETE", path, JSON, Some(options))
     }
 
     fn delete_all(&mut self, subject: &Subject<'_>) -> Operation {
@@ -363,5 +372,10 @@ impl Making {
 
 const LABELS: [&str; 8] =
     ["app=web", "app!=web", "app", "!tier", "app in (web,api)", "tier notin (one)", "app=web,team", "a b"];
-const FIELDS: [&str; 5] =
-    ["metadata.name=a", "metadata.name!=a", "metadata.namespace=@ns@", "spec.nodeName=x", "status.phase=Running"];
+const FIELDS: [&str; 5] = [
+    "metadata.name=a",
+    "metadata.name!=a",
+    "metadata.namespace=@ns@",
+    "spec.nodeName=x",
+    "status.phase=Running",
+];

@@ -75,7 +75,9 @@ fn random_sequences_are_answered_as_the_real_api_server_answers_them() {
     for (why, times) in &known {
         println!("known: {times} sequences end where {why}");
     }
-    for (seed, signature) in found.iter().flat_map(|(signature, seeds)| seeds.iter().map(move |seed| (seed, signature))) {
+    for (seed, signature) in
+        found.iter().flat_map(|(signature, seeds)| seeds.iter().map(move |seed| (seed, signature)))
+    {
         println!("differs: {seed} {}", signature.replace('\n', " ").chars().take(150).collect::<String>());
     }
     let mut all: Vec<(&String, &Vec<u64>)> = found.iter().collect();
@@ -86,8 +88,13 @@ fn random_sequences_are_answered_as_the_real_api_server_answers_them() {
         let sequence = generator.sequence(seeds[0], run.definitions());
         let (shortest, difference) = run.shortest(sequence);
         println!("  seed {}", seeds[0]);
-        shortest.iter().for_each(|operation| println!("    {operation}"));
+        for operation in &shortest {
+            println!("    {operation}");
+        }
         println!("    {}", difference.told());
     }
-    assert!(found.is_empty(), "the sandbox answers differently; TRUEUP_FUZZ_SEED=<seed> TRUEUP_FUZZ_SEQUENCES=1 runs one again");
+    assert!(
+        found.is_empty(),
+        "the sandbox answers differently; TRUEUP_FUZZ_SEED=<seed> TRUEUP_FUZZ_SEQUENCES=1 runs one again"
+    );
 }

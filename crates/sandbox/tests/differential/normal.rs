@@ -10,7 +10,12 @@ static UID: LazyLock<Regex> =
     LazyLock::new(|| Regex::new("[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}").unwrap());
 static TIME: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z").unwrap());
-static NUMBER: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"(resource ?[vV]ersion[^0-9]{1,4}|ResourceVersion in [a-z ]+: |ResourceVersion in record \()\d+").unwrap());
+static NUMBER: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(
+        r"(resource ?[vV]ersion[^0-9]{1,4}|ResourceVersion in [a-z ]+: |ResourceVersion in record \()\d+",
+    )
+    .unwrap()
+});
 
 /// What one server's names are called.
 #[derive(Default)]
@@ -81,7 +86,11 @@ impl Names {
 
 /// The order in which several things are told that are wrong is not held.
 fn sort_causes(status: &mut Map<String, Value>) {
-    let Some(causes) = status.get_mut("details").and_then(|details| details.get_mut("causes")?.as_array_mut()) else { return };
+    let Some(causes) =
+        status.get_mut("details").and_then(|details| details.get_mut("causes")?.as_array_mut())
+    else {
+        return;
+    };
     if causes.len() < 2 {
         return;
     }

@@ -33,15 +33,19 @@ pub fn samples() -> Vec<Samples> {
 /// Takes something of `other` into `object`, at a place that both have.
 pub fn cross(random: &mut Random, object: &mut Value, other: &Value) {
     let (Value::Object(fields), Value::Object(others)) = (object, other) else { return };
-    let keys: Vec<&String> =
-        others.keys().filter(|key| !matches!(key.as_str(), "apiVersion" | "kind" | "name" | "metadata")).collect();
+    let keys: Vec<&String> = others
+        .keys()
+        .filter(|key| !matches!(key.as_str(), "apiVersion" | "kind" | "name" | "metadata"))
+        .collect();
     if keys.is_empty() {
         return;
     }
     let key = *random.pick(&keys);
     let value = &others[key];
     match fields.get_mut(key) {
-        Some(mine) if mine.is_object() && value.is_object() && !random.percent(15) => cross(random, mine, value),
+        Some(mine) if mine.is_object() && value.is_object() && !random.percent(15) => {
+            cross(random, mine, value);
+        }
         Some(_) | None => drop(fields.insert(key.clone(), value.clone())),
     }
 }
@@ -52,7 +56,10 @@ pub fn dress(random: &mut Random, object: &mut Value) {
     let metadata = &mut object["metadata"];
     match random.below(12) {
         0..4 => metadata["labels"][*random.pick(&["app", "tier", "team"])] = (*random.pick(&values)).into(),
-        4..7 => metadata["annotations"][*random.pick(&["note", "example.com/x"])] = (*random.pick(&values)).into(),
+        4..7 => {
+            metadata["annotations"][*random.pick(&["note", "example.com/x"])] =
+                (*random.pick(&values)).into();
+        }
         7 => drop(metadata.as_object_mut().map(|fields| fields.remove("labels"))),
         8 => drop(metadata.as_object_mut().map(|fields| fields.remove("annotations"))),
         9 => metadata["finalizers"] = json!([random.pick(&["example.com/a", "example.com/b"])]),
@@ -97,7 +104,9 @@ pub fn spoil(random: &mut Random, object: &mut Value) {
     let mut found = Vec::new();
     places(object, "", &mut found);
     found.retain(|place| {
-        !matches!(place.as_str(), "/apiVersion" | "/kind") && !place.starts_with("/metadata") && !is_fixed(place)
+        !matches!(place.as_str(), "/apiVersion" | "/kind")
+            && !place.starts_with("/metadata")
+            && !is_fixed(place)
     });
     if found.is_empty() {
         return;

@@ -73,7 +73,7 @@ impl Memory {
             self.objects.insert(path, (uid.to_owned(), version.to_owned()));
         }
         if body["items"].is_array() || body["rows"].is_array() {
-            self.token = metadata["continue"].as_str().unwrap_or_default().to_owned();
+            metadata["continue"].as_str().unwrap_or_default().clone_into(&mut self.token);
         }
     }
 
@@ -84,7 +84,8 @@ impl Memory {
         let text = text.replace(NAMESPACE, namespace);
         let about = |prefix: &str| text.strip_prefix(prefix).map(|path| self.objects.get(path));
         match (about("$uid:"), about("$rv:")) {
-            (Some(known), _) => known.map_or_else(|| "00000000-0000-4000-8000-000000000000".to_owned(), |known| known.0.clone()),
+            (Some(known), _) => known
+                .map_or_else(|| "00000000-0000-4000-8000-000000000000".to_owned(), |known| known.0.clone()),
             (None, Some(known)) => known.map_or_else(|| "1".to_owned(), |known| known.1.clone()),
             (None, None) => text,
         }

@@ -1,6 +1,6 @@
 //! Numbers that look random and follow from a seed.
 
-/// SplitMix64.
+/// `SplitMix64`.
 #[derive(Clone)]
 pub struct Random(u64);
 

@@ -41,19 +41,31 @@ pub struct Difference {
     lines: Vec<String>,
 }
 
-static NOISE: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"wares\d+x\d+|Ware\d+x\d+|s\d+(-[abc])?\b|\[\d+\]").unwrap());
+static NOISE: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r"wares\d+x\d+|Ware\d+x\d+|s\d+(-[abc])?\b|\[\d+\]").unwrap());
 
 impl Difference {
     /// What differences of one kind have in common.
     pub fn signature(&self) -> String {
-        let plural = self.operation.path.split('/').find(|part| part.ends_with('s') && *part != "apis" && *part != "namespaces");
-        let first = self.lines.first().map(|line| line.chars().take(260).collect::<String>()).unwrap_or_default();
-        let text = format!("{} {} {}: {first}", self.operation.method, plural.unwrap_or_default(), self.operation.media_type);
+        let plural = self
+            .operation
+            .path
+            .split('/')
+            .find(|part| part.ends_with('s') && *part != "apis" && *part != "namespaces");
+        let first =
+            self.lines.first().map(|line| line.chars().take(260).collect::<String>()).unwrap_or_default();
+        let text = format!(
+            "{} {} {}: {first}",
+            self.operation.method,
+            plural.unwrap_or_default(),
+            self.operation.media_type
+        );
         NOISE.replace_all(&text, "*").into_owned()
     }
 
     pub fn told(&self) -> String {
-        let lines: Vec<String> = self.lines.iter().take(5).map(|line| line.chars().take(900).collect()).collect();
+        let lines: Vec<String> =
+            self.lines.iter().take(5).map(|line| line.chars().take(900).collect()).collect();
         format!("differs: {}\n    {}", self.operation, lines.join("\n    "))
     }
 }
@@ -64,7 +76,13 @@ fn plain(method: &'static str, path: &str, body: Option<Value>) -> Operation {
 
 impl Run {
     pub fn start() -> Self {
-        Self { real: Real::start(), definitions: Vec::new(), set: None, defined: BTreeSet::new(), sequences: 0 }
+        Self {
+            real: Real::start(),
+            definitions: Vec::new(),
+            set: None,
+            defined: BTreeSet::new(),
+            sequences: 0,
+        }
     }
 
     pub fn definitions(&self) -> &[Definition] {
@@ -117,17 +135,31 @@ impl Run {
         let namespace = format!("s{}", self.sequences);
         let mut ours = Ours::start();
         for definition in &self.definitions {
-            let (code, body) =
-                ours.send(&Memory::default().fill(&plain("POST", DEFINE, Some(definition.object.clone())), ""));
+            let (code, body) = ours
+                .send(&Memory::default().fill(&plain("POST", DEFINE, Some(definition.object.clone())), ""));
             assert_eq!(code, 201, "{body}");
         }
-        let create = plain("POST", "/api/v1/namespaces", Some(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "@ns@"}})));
-        let mut both = Both { real: &self.real, ours, memories: Default::default(), names: Default::default(), namespace, first: Default::default() };
+        let create = plain(
+            "POST",
+            "/api/v1/namespaces",
+            Some(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "@ns@"}})),
+        );
+        let mut both = Both {
+            real: &self.real,
+            ours,
+            memories: Default::default(),
+            names: Default::default(),
+            namespace,
+            first: Default::default(),
+        };
         let mut compared = Compared::default();
         let begun = both.step(&create);
         for (real, first) in [(true, 0), (false, 1)] {
             let body = if real { &begun.real.1 } else { &begun.ours.1 };
-            both.first[first] = body["metadata"]["resourceVersion"].as_str().unwrap_or_default().to_owned();
+            body["metadata"]["resourceVersion"]
+                .as_str()
+                .unwrap_or_default()
+                .clone_into(&mut both.first[first]);
         }
         for operation in sequence {
             let step = both.step(operation);
@@ -150,7 +182,11 @@ impl Run {
         while index < sequence.len() {
             let mut shorter = sequence.clone();
             shorter.remove(index);
-            match self.compare(&shorter).0.filter(|found| kept.as_ref().is_none_or(|kept| kept.signature() == found.signature())) {
+            match self
+                .compare(&shorter)
+                .0
+                .filter(|found| kept.as_ref().is_none_or(|kept| kept.signature() == found.signature()))
+            {
                 Some(found) => {
                     kept = Some(found);
                     sequence = shorter;
@@ -222,12 +258,20 @@ impl Both<'_> {
                     ("resourceVersion".to_owned(), self.first[side].clone()),
                 ];
                 let filled = self.memories[side].fill(&operation, &self.namespace);
-                told[side] = if side == 1 { self.ours.watch(&filled) } else { self.real.watch(&filled, told[1].len()) };
+                told[side] = if side == 1 {
+                    self.ours.watch(&filled)
+                } else {
+                    self.real.watch(&filled, told[1].len())
+                };
             }
             let normal = [0, 1].map(|side| self.names[side].normal(&Value::from(told[side].clone())));
             let lines = differences(&normal[0], &normal[1]);
             if !lines.is_empty() {
-                return Some(Difference { known: known::reason(&operation, &normal[0], &normal[1]), operation, lines });
+                return Some(Difference {
+                    known: known::reason(&operation, &normal[0], &normal[1]),
+                    operation,
+                    lines,
+                });
             }
         }
         None
@@ -239,7 +283,11 @@ impl Both<'_> {
             .iter()
             .filter(|operation| !operation.path.contains("/namespaces/@ns@/"))
             .filter_map(|operation| match operation.method {
-                "POST" => Some(format!("{}/{}", operation.path, operation.body.as_ref()?["metadata"]["name"].as_str()?)),
+                "POST" => Some(format!(
+                    "{}/{}",
+                    operation.path,
+                    operation.body.as_ref()?["metadata"]["name"].as_str()?
+                )),
                 "PATCH" | "PUT" => Some(operation.path.trim_end_matches("/status").to_owned()),
                 _ => None,
             })

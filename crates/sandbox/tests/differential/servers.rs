@@ -27,7 +27,8 @@ impl Real {
         let plane = ControlPlane::start(Options { components: Components::ApiOnly, ..Options::default() })
             .expect("a control plane starts");
         let api = Api::from_kubeconfig(plane.kubeconfig()).unwrap();
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         Self { runtime, client: api.client(), _plane: plane }
     }
 
@@ -44,10 +45,9 @@ impl Real {
             .header(http::header::ACCEPT, filled.accept)
             .header(http::header::CONTENT_TYPE, filled.media_type);
         // The administrator may speak for others.
-        let builder = if filled.user.is_empty() { builder } else { builder.header("Impersonate-User", filled.user) };
-        builder
-            .body(Body::from(filled.body.clone()))
-            .unwrap()
+        let builder =
+            if filled.user.is_empty() { builder } else { builder.header("Impersonate-User", filled.user) };
+        builder.body(Body::from(filled.body.clone())).unwrap()
     }
 
     pub fn send(&self, filled: &Filled) -> Reply {
@@ -68,11 +68,13 @@ impl Real {
         self.runtime.block_on(async {
             let response = self.client.send(request).await.expect("the API server answers");
             let (mut body, mut bytes) = (response.into_body(), Vec::new());
-            let lines = |bytes: &[u8]| bytes.iter().filter(|byte| **byte == b'\n').count();
+            let lines = |bytes: &[u8]| bytes.split(|byte| *byte == b'\n').count() - 1;
             loop {
                 let patience = if lines(&bytes) < expected { 1_000 } else { 15 };
                 match tokio::time::timeout(Duration::from_millis(patience), body.frame()).await {
-                    Ok(Some(Ok(frame))) => bytes.extend_from_slice(frame.data_ref().map_or(&[][..], |data| data)),
+                    Ok(Some(Ok(frame))) => {
+                        bytes.extend_from_slice(frame.data_ref().map_or(&[][..], |data| data));
+                    }
                     Ok(Some(Err(_)) | None) | Err(_) => break,
                 }
             }

@@ -66,8 +66,11 @@ impl Place {
                 && !line["resource"]["name"].as_str().unwrap_or_default().contains('/')
         })?;
         let root = if group.is_empty() { "/api".to_owned() } else { format!("/apis/{group}") };
-        let inside =
-            if line["resource"]["namespaced"] == true { format!("namespaces/{NAMESPACE}/") } else { String::new() };
+        let inside = if line["resource"]["namespaced"] == true {
+            format!("namespaces/{NAMESPACE}/")
+        } else {
+            String::new()
+        };
         Some(Self {
             collection: format!("{root}/{version}/{inside}{}", line["resource"]["name"].as_str()?),
             schema: line["schema"].as_str()?.to_owned(),
@@ -288,7 +291,8 @@ impl Probe<'_> {
                 }
                 json!({"causes": here})
             };
-            let known = self.fields.entry(spot.type_name.clone()).or_default().entry(spot.field.clone()).or_default();
+            let known =
+                self.fields.entry(spot.type_name.clone()).or_default().entry(spot.field.clone()).or_default();
             known.entry(question).or_default().insert(answer.to_string());
         }
         Ok(())
@@ -309,7 +313,10 @@ impl Probe<'_> {
             let reply = self.send(&Method::PUT, &format!("{path}?dryRun=All"), &body)?;
             for cause in reply.body["details"]["causes"].as_array().into_iter().flatten() {
                 let message = cause["message"].as_str().unwrap_or_default();
-                if ["immutable", "orbidden", "may not change", "not be changed"].iter().any(|word| message.contains(word)) {
+                if ["immutable", "orbidden", "may not change", "not be changed"]
+                    .iter()
+                    .any(|word| message.contains(word))
+                {
                     let field = cause["field"].as_str().unwrap_or_default().to_owned();
                     let fields = self.fixed.entry(place.kind.clone()).or_default();
                     fields.entry(field).or_default().insert(format!("{}: {message}", spot.path));
@@ -337,10 +344,15 @@ impl Probe<'_> {
                     }
                 }
                 // What some values do without depends on something else.
-                let is_always = self.seen.get(name).is_none_or(|seen| seen.iter().all(|fields| fields.contains(field)));
+                let is_always =
+                    self.seen.get(name).is_none_or(|seen| seen.iter().all(|fields| fields.contains(field)));
                 let is_said = told.contains_key("default") || told.contains_key("absent");
                 if is_said && !is_always && !field.ends_with("[]") && !field.ends_with("{}") {
-                    eprintln!("sometimes: {name}.{field}: {} {}", told.remove("default").unwrap_or_default(), told.remove("absent").unwrap_or_default());
+                    eprintln!(
+                        "sometimes: {name}.{field}: {} {}",
+                        told.remove("default").unwrap_or_default(),
+                        told.remove("absent").unwrap_or_default()
+                    );
                 }
                 if self.hidden.contains(&(name.clone(), field.clone())) {
                     told.insert("hidden".to_owned(), true.into());
@@ -359,7 +371,10 @@ impl Probe<'_> {
         println!("{}\n}},\"starts\":{}}}", lines.join(",\n"), json!(self.starts));
         for (kind, fields) in &self.fixed {
             for (field, refusals) in fields {
-                eprintln!("fixed: {kind} {field}: {}", refusals.first().map(String::as_str).unwrap_or_default());
+                eprintln!(
+                    "fixed: {kind} {field}: {}",
+                    refusals.first().map(String::as_str).unwrap_or_default()
+                );
             }
         }
     }
@@ -383,7 +398,8 @@ fn tell(question: &str, answer: &Value, told: &mut Map<String, Value>) {
             "large" => Some(7_000_000.into()),
             _ => None,
         };
-        let mut causes: Vec<Value> = causes.iter().filter_map(|cause| templated(cause, sent.as_ref())).collect();
+        let mut causes: Vec<Value> =
+            causes.iter().filter_map(|cause| templated(cause, sent.as_ref())).collect();
         causes.dedup();
         if !causes.is_empty() && told.get("bad") != Some(&Value::from(causes.clone())) {
             told.insert(if question == "zero" { "empty" } else { question }.to_owned(), causes.into());
