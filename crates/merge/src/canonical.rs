@@ -69,7 +69,7 @@ fn words_of(version: &str, kind: &str) -> Option<fn(&mut Value)> {
         ("v1", "Service") => |object| zeros(object.get_mut("spec"), &["publishNotReadyAddresses"]),
         ("storage.k8s.io/v1", "CSIDriver") => |object| {
             each(object.pointer_mut("/spec/tokenRequests"), |request| {
-                default(request, "audience", "".into())
+                default(request, "audience", "".into());
             });
         },
         ("node.k8s.io/v1", "RuntimeClass") => |object| quantities(object.pointer_mut("/overhead/podFixed")),

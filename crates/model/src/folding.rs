@@ -37,12 +37,11 @@ impl Folded {
 impl Folding {
     /// Folds the value up.
     pub fn fold(&mut self) {
-        match &mut self.folded {
-            Some(folded) => drop(folded.read.take()),
-            None => {
-                let bytes = pack_value(&std::mem::take(&mut self.open));
-                self.folded = Some(Folded { bytes, read: OnceLock::new() });
-            }
+        if let Some(folded) = &mut self.folded {
+            folded.read.take();
+        } else {
+            let bytes = pack_value(&std::mem::take(&mut self.open));
+            self.folded = Some(Folded { bytes, read: OnceLock::new() });
         }
     }
 

@@ -65,9 +65,9 @@ impl ConversionWebhook {
 }
 
 fn admitted(path: &str, review: &Value, change: &Change) -> Value {
-    let patch = change(path, &review["request"]["object"]).to_string();
+    let changes = change(path, &review["request"]["object"]).to_string();
     let response = json!({"uid": review["request"]["uid"], "allowed": true, "patchType": "JSONPatch",
-        "patch": BASE64_STANDARD.encode(patch)});
+        "patch": BASE64_STANDARD.encode(changes)});
     json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "response": response})
 }
 
