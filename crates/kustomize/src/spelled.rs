@@ -340,33 +340,33 @@ fn mark_conflicts<'p>(
     patch: &'p Value,
     document: Option<(&Node, &File)>,
     marks: &Marks<'_>,
-    path: &mut Vec<&'p str>,
+    way: &mut Vec<&'p str>,
 ) {
     match (value, patch) {
         (Value::Object(fields), Value::Object(changes)) => {
             for (name, change) in changes {
                 if let Some(field) = fields.get_mut(name) {
                     let node = document.and_then(|(node, file)| Some((node.get(name)?, file)));
-                    path.push(name);
-                    mark_conflicts(field, change, node, marks, path);
-                    path.pop();
+                    way.push(name);
+                    mark_conflicts(field, change, node, marks, way);
+                    way.pop();
                 }
             }
         }
         (Value::Array(items), Value::Array(changes)) => {
             // No text in a list has a path.
-            path.push("-");
+            way.push("-");
             for (index, item) in items.iter_mut().enumerate() {
                 let node = document.and_then(|(node, file)| Some((node.as_list()?.get(index)?, file)));
                 for change in changes {
-                    mark_conflicts(item, change, node, marks, path);
+                    mark_conflicts(item, change, node, marks, way);
                 }
             }
-            path.pop();
+            way.pop();
         }
         (Value::String(text), change) => {
             let quoted = match document {
-                _ if marks.quoted.iter().any(|quoted| quoted.path == *path) => true,
+                _ if marks.quoted.iter().any(|quoted| quoted.path == *way) => true,
                 Some((node, file)) => text.contains('\n') || file.is_quoted(node),
                 None => needs_quotes(text, marks.unread),
             };

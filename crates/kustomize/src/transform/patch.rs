@@ -79,7 +79,9 @@ impl Patch {
             Content::Json(_) => (Vec::new(), Vec::new()),
         };
         if let Content::Strategic(patches) = &mut content {
-            patches.iter_mut().for_each(|patch| write_annotations(&mut patch.value, &written));
+            for patch in patches {
+                write_annotations(&mut patch.value, &written);
+            }
         }
         let patch = Self {
             content,
