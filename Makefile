@@ -39,7 +39,7 @@ test: setup control-plane
 	$(CARGO) test --workspace --locked --no-fail-fast
 
 fuzz: setup
-	TRUEUP_FUZZ_SEED=$(SEED) TRUEUP_FUZZ_TREES=$(TREES) $(CARGO) test --locked -p trueup-kustomize --test differential -- --nocapture
+	TRUEUP_FUZZ_SEED=$(SEED) TRUEUP_FUZZ_TREES=$(TREES) $(CARGO) test --locked --profile fuzz -p trueup-kustomize --test differential -- --nocapture
 
 fuzz-bytes:
 	TRUEUP_BYTES_SEED=$(SEED) TRUEUP_BYTES_MINUTES=$(MINUTES) $(CARGO) test --locked --profile fuzz -p trueup-kustomize --test bytes -- --nocapture

@@ -219,8 +219,9 @@ impl Build {
             let place = kustomization.place("buildMetadata");
             metadata::add_entries(&mut all.resources, &label, &fields, &place, &mut self.errors);
         }
+        let spellings = Spellings::new(target.folder);
         for mut resource in all.resources.contents_mut() {
-            trace::finish(&mut resource, wanted);
+            trace::finish(&mut resource, wanted, &spellings);
         }
         if self.provenance.is_some() {
             provenance::annotated(&mut all.resources, &kustomization.file, &kustomization.build_metadata);

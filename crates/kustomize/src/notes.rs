@@ -18,16 +18,21 @@ pub(crate) enum Kept {
     Identity,
 }
 
-/// Writes labels or annotations anew as kustomize does: all entries are texts, and none is written when there are none.
-pub(crate) fn write_as_text(object: &mut Value, field: &str) {
+/// Writes labels or annotations anew as kustomize does: all entries are texts, as `written` has them, and none is written when
+/// there are none.
+pub(crate) fn write_as_text(object: &mut Value, field: &str, written: &[(Value, String)]) {
     let Some(Value::Object(metadata)) = object.get_mut("metadata") else { return };
     let Some(entries) = metadata.get_mut(field) else { return };
     let Some(entries) = entries.as_object_mut().filter(|entries| !entries.is_empty()) else {
         metadata.remove(field);
         return;
     };
-    for entry in entries.values_mut().filter(|entry| !entry.is_string()) {
-        *entry = Value::String(text::of(entry).unwrap_or_default().into_owned());
+    for entry in entries.values_mut() {
+        if let Some((_, text)) = written.iter().find(|(value, _)| value == entry) {
+            *entry = Value::from(text.as_str());
+        } else if !entry.is_string() {
+            *entry = Value::String(text::of(entry).unwrap_or_default().into_owned());
+        }
     }
 }
 

@@ -60,8 +60,40 @@ impl<'t> Spellings<'t> {
         let document = file.document(resource)?;
         let node = find(&resource.value, document, scalar)?;
         let written = file.token(node)?;
-        (node.content == Content::Scalar(scalar.clone()) && !written.starts_with(['"', '\'']))
-            .then_some(written)
+        if node.content != Content::Scalar(scalar.clone()) || written.starts_with(['"', '\'']) {
+            return None;
+        }
+        // A time may have spaces in it.
+        let line = file.line_from(node).filter(|line| scalar.is_string() && text::plain(line) == *scalar);
+        Some(line.unwrap_or(written))
+    }
+
+    /// The text of a scalar that is taken for one: as it is written, and empty where nothing is.
+    pub(crate) fn text_of(&self, resource: &Resource, scalar: &Value) -> String {
+        let written =
+            if scalar.is_null() { self.of_null(resource, scalar) } else { self.of(resource, scalar) };
+        written.unwrap_or_else(|| text::of(scalar).unwrap_or_default().into_owned())
+    }
+
+    fn of_null(&self, resource: &Resource, null: &Value) -> Option<String> {
+        let file = (resource.text == Text::File).then(|| self.file(&resource.origin.path))??;
+        let node = find(&resource.value, file.document(resource)?, null)?;
+        let word = file.token(node).filter(|word| text::plain(word).is_null());
+        Some(word.unwrap_or_default())
+    }
+
+    /// Annotations are texts: what is none becomes the text that it is written as.
+    pub(crate) fn write_annotations(&self, resource: &mut Resource) {
+        let entries = resource.value.get("metadata").and_then(|metadata| metadata.get("annotations"));
+        let odd = entries.and_then(Value::as_object).into_iter().flatten();
+        let odd = odd.filter(|(_, entry)| !entry.is_string() || may_be_odd(entry));
+        let texts: Vec<(String, String)> =
+            odd.map(|(key, entry)| (key.clone(), self.text_of(resource, entry))).collect();
+        for (key, text) in texts {
+            if let Some(entry) = resource.value["metadata"]["annotations"].get_mut(&key) {
+                *entry = Value::String(text);
+            }
+        }
     }
 
     /// Whether the name of the resource is in quotes in its file.
@@ -308,33 +340,33 @@ fn mark_conflicts<'p>(
     patch: &'p Value,
     document: Option<(&Node, &File)>,
     marks: &Marks<'_>,
-    path: &mut Vec<&'p str>,
+    way: &mut Vec<&'p str>,
 ) {
     match (value, patch) {
         (Value::Object(fields), Value::Object(changes)) => {
             for (name, change) in changes {
                 if let Some(field) = fields.get_mut(name) {
                     let node = document.and_then(|(node, file)| Some((node.get(name)?, file)));
-                    path.push(name);
-                    mark_conflicts(field, change, node, marks, path);
-                    path.pop();
+                    way.push(name);
+                    mark_conflicts(field, change, node, marks, way);
+                    way.pop();
                 }
             }
         }
         (Value::Array(items), Value::Array(changes)) => {
             // No text in a list has a path.
-            path.push("-");
+            way.push("-");
             for (index, item) in items.iter_mut().enumerate() {
                 let node = document.and_then(|(node, file)| Some((node.as_list()?.get(index)?, file)));
                 for change in changes {
-                    mark_conflicts(item, change, node, marks, path);
+                    mark_conflicts(item, change, node, marks, way);
                 }
             }
-            path.pop();
+            way.pop();
         }
         (Value::String(text), change) => {
             let quoted = match document {
-                _ if marks.quoted.iter().any(|quoted| quoted.path == *path) => true,
+                _ if marks.quoted.iter().any(|quoted| quoted.path == *way) => true,
                 Some((node, file)) => text.contains('\n') || file.is_quoted(node),
                 None => needs_quotes(text, marks.unread),
             };
@@ -370,6 +402,14 @@ impl File {
         let mut before = line.chars().take(node.at.column.saturating_sub(1));
         before.all(char::is_whitespace)
             || self.token(node).is_some_and(|word| word.starts_with(['"', '\'', '|', '>']))
+    }
+
+    /// What may be one word with spaces at a node's place.
+    fn line_from(&self, node: &Node) -> Option<String> {
+        let line = self.lines.get(node.at.line.checked_sub(1)?)?;
+        let rest: String = line.chars().skip(node.at.column.saturating_sub(1)).collect();
+        let end = rest.find([',', ']', '}', '#']).unwrap_or(rest.len());
+        Some(rest[..end].trim_end().to_owned())
     }
 
     /// The word at a node's place.

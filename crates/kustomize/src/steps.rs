@@ -99,7 +99,7 @@ impl Step {
                 metadata::add_entries(resources, entries, fields, place, errors);
             }
             Work::Replicas { counts, fields } => {
-                replicas::set(resources, counts, fields, context.spellings, place, errors)
+                replicas::set(resources, counts, fields, context.spellings, place, errors);
             }
             Work::Images { images, fields } => images::change(resources, images, fields, place, errors),
             Work::Replacements(replacements) => {

@@ -66,7 +66,9 @@ fn as_yaml(text: &str, node: &Node, after: &Value) -> Option<String> {
         edits.sort_by_key(|(line, column, ..)| std::cmp::Reverse((*line, *column)));
         if edits.iter().all(|(line, column, old, new)| replace_scalar(&mut lines, *line, *column, old, new)) {
             if !text.contains(['|', '>']) {
-                lines.iter_mut().for_each(|line| close_up_comment(line));
+                for line in &mut lines {
+                    close_up_comment(line);
+                }
             }
             return Some(lines.join("\n").trim().to_owned());
         }
@@ -82,13 +84,12 @@ fn close_up_comment(line: &mut String) {
     for (at, c) in line.char_indices() {
         match quote {
             Some(open) if c == open => quote = None,
-            Some(_) => {}
             None if c == '#' && before == ' ' => {
                 comment = Some(at);
                 break;
             }
             None if matches!(c, '"' | '\'') && matches!(before, ' ' | '[' | '{' | ',') => quote = Some(c),
-            None => {}
+            Some(_) | None => {}
         }
         before = c;
     }

@@ -3,7 +3,7 @@
 
 use crate::remote::{self, RemoteFolder};
 use crate::resource::Resource;
-use crate::text;
+use crate::spelled::Spellings;
 use serde_json::Map;
 use std::borrow::Cow;
 use std::fmt::Write;
@@ -124,7 +124,7 @@ fn scalar(text: &str) -> String {
 }
 
 /// Writes the wanted notes and takes away everything internal; an empty annotations map goes too.
-pub(crate) fn finish(resource: &mut Resource, wanted: Wanted) {
+pub(crate) fn finish(resource: &mut Resource, wanted: Wanted, spellings: &Spellings<'_>) {
     let origin = resource.source.take().filter(|_| wanted.origins).map(|note| joined(&note.lines(), "", ""));
     let transformations = std::mem::take(&mut resource.transformations);
     let transformations = (wanted.transformations && !transformations.is_empty()).then(|| {
@@ -137,15 +137,13 @@ pub(crate) fn finish(resource: &mut Resource, wanted: Wanted) {
     if !has_annotations && notes.iter().all(|(_, note)| note.is_none()) {
         return;
     }
+    spellings.write_annotations(resource);
     let Some(metadata) = resource.metadata_mut() else { return };
     let mut annotations = match metadata.remove("annotations") {
         Some(Value::Object(annotations)) => annotations,
         Some(_) | None => Map::new(),
     };
     annotations.retain(|key, _| INTERNAL.binary_search(&key.as_str()).is_err());
-    for value in annotations.values_mut().filter(|value| !value.is_string()) {
-        *value = Value::String(text::of(value).unwrap_or_default().into_owned());
-    }
     for (key, note) in notes {
         match note {
             Some(note) => annotations.insert(key.to_owned(), Value::String(note)),

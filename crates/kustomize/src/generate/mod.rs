@@ -132,9 +132,7 @@ pub(crate) fn absorb(
 fn merge_metadata(old: &Resource, new: &mut Resource, spellings: &Spellings<'_>) {
     for field in ["labels", "annotations"] {
         let entries = old.value.get("metadata").and_then(|m| m.get(field));
-        let mut entries = texts(entries, |entry| {
-            spellings.of(old, entry).unwrap_or_else(|| text::of(entry).unwrap_or_default().into_owned())
-        });
+        let mut entries = texts(entries, |entry| spellings.text_of(old, entry));
         let Some(metadata) = new.metadata_mut() else { continue };
         if let Some(Value::Object(own)) = metadata.remove(field) {
             entries.extend(own);

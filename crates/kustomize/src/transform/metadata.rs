@@ -45,6 +45,8 @@ enum Was {
     Missing,
     /// Something in quotes: they are the entry's now, and with it those of each place where it was missing.
     Quoted,
+    /// An empty text, which has quotes in a file and none where it was made.
+    Empty,
     Plain,
 }
 
@@ -52,11 +54,8 @@ impl Was {
     fn of(old: Option<&Value>) -> Self {
         match old {
             None => Self::Missing,
-            Some(Value::String(text))
-                if text.is_empty() || spelled::needs_quotes(text, yaml::is_old_boolean) =>
-            {
-                Self::Quoted
-            }
+            Some(Value::String(text)) if text.is_empty() => Self::Empty,
+            Some(Value::String(text)) if spelled::needs_quotes(text, yaml::is_old_boolean) => Self::Quoted,
             Some(_) => Self::Plain,
         }
     }
@@ -80,22 +79,28 @@ fn insert(value: &mut Value, entries: &BTreeMap<String, String>, made: &mut Vec<
 
 /// Notes which entries were made in more than one place, and which have quotes from another.
 fn share(resource: &mut Resource, entries: &BTreeMap<String, String>, specs: &[&FieldSpec], made: &[Was]) {
-    let is_made = |was: &&Was| **was == Was::Missing;
     let of = |index: usize| made.iter().skip(index).step_by(entries.len());
+    let is_missing = |was: &&Was| **was == Was::Missing;
     let matters = |index: usize| {
-        let count = of(index).filter(is_made).count();
-        count > 1 || (count > 0 && of(index).any(|was| *was == Was::Quoted))
+        let missing = of(index).filter(is_missing).count();
+        missing > 1 || of(index).any(|was| *was == Was::Quoted || (missing > 0 && *was == Was::Empty))
     };
-    if made.len() <= entries.len() || !(0..entries.len()).any(matters) {
+    if made.is_empty() || !(0..entries.len()).any(matters) {
         return;
     }
     let places = shared::places(&resource.value, specs);
     for (index, (key, value)) in entries.iter().enumerate() {
-        let missing = places.iter().zip(of(index)).filter(|(_, was)| is_made(was));
-        let missing: Vec<_> = missing.map(|(place, _)| place.clone()).collect();
-        if of(index).rfind(|was| !is_made(was)) == Some(&Was::Quoted) {
+        let those = |wanted: Was| {
+            let found = places.iter().zip(of(index)).filter(move |(_, was)| **was == wanted);
+            found.map(|(place, _)| place.clone()).collect::<Vec<_>>()
+        };
+        let missing = those(Was::Missing);
+        let last = of(index).rfind(|was| !is_missing(was));
+        if matches!(last, Some(Was::Quoted | Was::Empty)) {
             resource.quoted.extend(missing.iter().filter_map(|place| Quoted::entry(place, key)));
         }
+        let quoted = those(Was::Quoted);
+        resource.quoted.extend(quoted.iter().filter_map(|place| Quoted::entry(place, key)));
         resource.share(key, value, missing);
     }
 }

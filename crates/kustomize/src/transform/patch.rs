@@ -14,6 +14,8 @@ use crate::resource::{Resource, Text};
 use crate::shared::Written;
 use crate::spelled::{self, Brought, Quoted};
 use crate::steps::Context;
+use crate::text;
+use serde_json::Map;
 use trueup_model::Value;
 use trueup_model::yaml::{self, Document, Reading};
 
@@ -69,13 +71,18 @@ impl Patch {
     pub(crate) fn read(source: &Source<'_>, target: Option<&Selector>, via: Via) -> Result<Self, Vec<Error>> {
         let target =
             target.map(|selector| Matcher::new(selector, &source.place)).transpose().map_err(|e| vec![e])?;
-        let content = read_content(source, via).map_err(|errors| errors.into_iter().collect::<Vec<_>>())?;
+        let mut content = read_content(source, via)?;
         let (written, quoted) = match &content {
             Content::Strategic(_) => {
                 (spelled::odd_scalars(source.text), spelled::quoted_texts(source.text, source.at.line))
             }
             Content::Json(_) => (Vec::new(), Vec::new()),
         };
+        if let Content::Strategic(patches) = &mut content {
+            for patch in patches {
+                write_annotations(&mut patch.value, &written);
+            }
+        }
         let patch = Self {
             content,
             written,
@@ -212,7 +219,7 @@ impl Patch {
         } else {
             &[]
         };
-        let prepared = (!anew.is_empty()).then(|| as_kustomize_copies(&patch.value, anew));
+        let prepared = (!anew.is_empty()).then(|| as_kustomize_copies(&patch.value, anew, &self.written));
         let text = prepared.as_ref().unwrap_or(&patch.value);
         let brought = Brought::new(&self.quoted, patch.origin.line, anew, text);
         let mut goes = false;
@@ -260,7 +267,10 @@ impl Patch {
         patch: &Value,
         context: &Context<'_>,
     ) -> Result<Outcome, String> {
-        let kept = [resource.name().to_owned(), resource.namespace().to_owned(), resource.kind().to_owned()];
+        // A kind that is null counts as the word from here on, though it prints as it did.
+        let null = resource.value.get("kind").is_some_and(Value::is_null);
+        let kind = if null { "null" } else { resource.kind() };
+        let kept = [resource.name().to_owned(), resource.namespace().to_owned(), kind.to_owned()];
         if self.allow_name_change || self.allow_kind_change {
             resource.remember();
         }
@@ -282,6 +292,7 @@ impl Patch {
         let [name, namespace, kind] = kept;
         if !self.allow_kind_change && resource.kind() != kind {
             resource.set_kind(&kind);
+            resource.untyped.kind |= null;
         }
         if !self.allow_name_change && resource.name() != name {
             resource.set_name(&name);
@@ -303,7 +314,7 @@ impl Patch {
                 }
                 resource.show_untyped();
                 resource.with_notes(|value| json6902::apply(value, operations), Kept::Identity)?;
-                notes::write_as_text(&mut resource.value, "annotations");
+                notes::write_as_text(&mut resource.value, "annotations", &[]);
                 resource.text = Text::Json;
                 resource.made.clear();
                 resource.quoted.clear();
@@ -319,11 +330,23 @@ impl Patch {
     }
 }
 
+/// Annotations are texts in the end, as they are written; null takes one away.
+fn write_annotations(patch: &mut Value, written: &[(Value, String)]) {
+    let annotations = patch.get_mut("metadata").and_then(|metadata| metadata.get_mut("annotations"));
+    for entry in annotations.and_then(Value::as_object_mut).into_iter().flat_map(Map::values_mut) {
+        if let Some((_, text)) = written.iter().find(|(value, _)| value == entry) {
+            *entry = Value::from(text.as_str());
+        } else if entry.is_number() || entry.is_boolean() {
+            *entry = Value::String(text::or_empty(Some(entry)).into_owned());
+        }
+    }
+}
+
 /// Labels and annotations become text, and empty ones disappear, as when kustomize copies a patch.
-fn as_kustomize_copies(patch: &Value, fields: &[&str]) -> Value {
+fn as_kustomize_copies(patch: &Value, fields: &[&str], written: &[(Value, String)]) -> Value {
     let mut patch = patch.clone();
     for field in fields {
-        notes::write_as_text(&mut patch, field);
+        notes::write_as_text(&mut patch, field, written);
     }
     patch
 }

@@ -13,21 +13,21 @@ use trueup_model::yaml;
 
 /// One to three entries, words in every spelling as keys and as values.
 fn text(numbers: &mut Numbers) -> String {
-    let mut text = String::new();
-    for index in 0..=numbers.below(3) {
-        let (first, second) = (numbers.pick(FLAT_WORDS), numbers.pick(FLAT_WORDS));
-        text.push_str(&match numbers.below(9) {
-            0 => format!("k{index}:\n- {first}\n- a: {second}\n"),
-            1 | 2 => format!("{first}: {index}\n"),
-            3 => format!("k{index}: &a {first}\nl{index}: *a\n"),
-            4 => format!("k{index}: {{x: 1, <<: {{x: 2, y: {first}}}}}\n"),
-            5 => format!("k{}: {first}\n", numbers.below(2)),
-            6 => merge(numbers, index, first),
-            7 => format!("k{index}: {{{first}: 1, {second}: 2}}\n"),
-            _ => format!("k{index}: {first}\n"),
-        });
+    (0..=numbers.below(3)).map(|index| entry(numbers, index)).collect()
+}
+
+fn entry(numbers: &mut Numbers, index: usize) -> String {
+    let (first, second) = (numbers.pick(FLAT_WORDS), numbers.pick(FLAT_WORDS));
+    match numbers.below(9) {
+        0 => format!("k{index}:\n- {first}\n- a: {second}\n"),
+        1 | 2 => format!("{first}: {index}\n"),
+        3 => format!("k{index}: &a {first}\nl{index}: *a\n"),
+        4 => format!("k{index}: {{x: 1, <<: {{x: 2, y: {first}}}}}\n"),
+        5 => format!("k{}: {first}\n", numbers.below(2)),
+        6 => merge(numbers, index, first),
+        7 => format!("k{index}: {{{first}: 1, {second}: 2}}\n"),
+        _ => format!("k{index}: {first}\n"),
     }
-    text
 }
 
 /// A mapping, and another that takes it over in one of the ways that there are.
