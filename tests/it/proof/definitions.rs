@@ -79,9 +79,9 @@ const FIELDS_OF_ITEMS: [(&str, &str); 2] = [("value", "text"), ("inner", "parts"
 pub(super) fn converted(object: &Value, api_version: &str) -> Value {
     let mut object = object.clone();
     if object["apiVersion"] != api_version {
-        let turned = |fields: &[(&'static str, &'static str)]| match api_version.ends_with("/v1") {
-            true => fields.iter().map(|(new, old)| (*old, *new)).collect(),
-            false => fields.to_vec(),
+        let turned = |fields: &[(&'static str, &'static str)]| -> Vec<(&'static str, &'static str)> {
+            let is_new = api_version.ends_with("/v1");
+            fields.iter().map(|(new, old)| if is_new { (*old, *new) } else { (*new, *old) }).collect()
         };
         if let Some(spec) = object.get_mut("spec") {
             rename(spec, &turned(&FIELDS));
