@@ -108,14 +108,14 @@ pub(super) async fn refresh(cluster: &Inner) -> Vec<(String, String)> {
     if !lists.is_empty() {
         epochs.admission = admission(&lists);
     }
-    put(cluster, epochs);
+    put(cluster, &epochs);
     watched
 }
 
-fn put(cluster: &Inner, epochs: Epochs) {
+fn put(cluster: &Inner, epochs: &Epochs) {
     let before = {
         let mut known = cluster.epochs.write().unwrap_or_else(PoisonError::into_inner);
-        if *known == epochs {
+        if *known == *epochs {
             return;
         }
         std::mem::replace(&mut *known, epochs.clone())
@@ -233,7 +233,7 @@ pub(super) async fn follow(cluster: Arc<Inner>) {
                 () = tokio::time::sleep(next) => {
                     if let Some(openapi) = openapi(&cluster).await {
                         let known = cluster.epochs.read().unwrap_or_else(PoisonError::into_inner).clone();
-                        put(&cluster, Epochs { openapi, ..known });
+                        put(&cluster, &Epochs { openapi, ..known });
                     }
                 }
                 () = cluster.stop.cancelled() => return,

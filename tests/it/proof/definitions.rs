@@ -42,7 +42,7 @@ pub(super) fn spec_schema() -> Value {
 
 /// The definition of `kind`, served as `v1` (stored) and `v1beta1`, without conversion.
 pub(super) fn definition(group: &str, kind: &str, spec: &Value) -> Value {
-    defined(group, kind, [version("v1", spec, "replicas"), version("v1beta1", spec, "replicas")])
+    defined(group, kind, &[version("v1", spec, "replicas"), version("v1beta1", spec, "replicas")])
 }
 
 /// The definition of the kind `Converted`, of whose versions `webhook` makes one of the other as [`converted`] says.
@@ -51,7 +51,7 @@ pub(super) fn converting(webhook: &Value) -> Value {
     rename(&mut old["properties"], &FIELDS);
     rename(&mut old["properties"]["map"]["items"]["properties"], &FIELDS_OF_ITEMS);
     let versions = [version("v1", &new, "replicas"), version("v1beta1", &old, "count")];
-    let mut definition = defined(CONVERTED, "Converted", versions);
+    let mut definition = defined(CONVERTED, "Converted", &versions);
     definition["spec"]["conversion"] = json!({"strategy": "Webhook", "webhook": {"clientConfig": webhook, "conversionReviewVersions": ["v1"]}});
     definition
 }
@@ -62,7 +62,7 @@ fn version(name: &str, spec: &Value, replicas: &str) -> Value {
         "subresources": {"status": {}, "scale": {"specReplicasPath": format!(".spec.{replicas}"), "statusReplicasPath": ".status.replicas"}}})
 }
 
-fn defined(group: &str, kind: &str, versions: [Value; 2]) -> Value {
+fn defined(group: &str, kind: &str, versions: &[Value; 2]) -> Value {
     let plural = format!("{}s", kind.to_lowercase());
     json!({"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": {"name": format!("{plural}.{group}")},
         "spec": {"group": group, "scope": "Namespaced", "names": {"kind": kind, "plural": plural, "singular": kind.to_lowercase(), "listKind": format!("{kind}List")},
