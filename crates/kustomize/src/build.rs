@@ -346,13 +346,16 @@ impl Build {
             validator.run(&mut into.resources, &Context::new(&schema, spellings), &mut self.errors);
             let same = before.len() == into.resources.len()
                 && before.iter().zip(into.resources.iter()).all(|(before, after)| *before == after.value);
-            if !same {
-                self.errors.push(Error::new(
-                    &validator.place,
-                    "validators",
-                    "a validator must not change resources",
-                ));
-            }
+            let message = if same {
+                // What was before and what is after are brought together by their names.
+                let doubled = into.resources.doubled();
+                doubled
+                    .map(|id| format!("two resources are called {id}, and a validator needs a name for each"))
+            } else {
+                Some("a validator must not change resources".to_owned())
+            };
+            let complaint = message.map(|message| Error::new(&validator.place, "validators", message));
+            self.errors.extend(complaint);
         }
     }
 
@@ -597,6 +600,10 @@ impl Build {
             if let Some((folder, kustomization)) = component {
                 let note = target.note.as_ref().map(|note| note.below(&path.value));
                 self.accumulate(into, &Target { folder: &folder, kustomization, note });
+                if let Some(id) = into.resources.doubled() {
+                    let message = format!("two resources are called {id} after {}", path.value);
+                    self.errors.push(Error::new(&target.at(path.line), "components", message));
+                }
                 // kustomize starts anew with what a component leaves; a field of one kind covers the same of all then.
                 let config = std::mem::take(&mut into.config);
                 let place = target.at(path.line);

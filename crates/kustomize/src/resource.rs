@@ -88,6 +88,8 @@ pub(crate) struct Resource {
     pub(crate) made: Vec<(Vec<String>, String)>,
     /// Texts that patches brought in quotes.
     pub(crate) quoted: Vec<Quoted>,
+    /// Entries that a transformer made where the texts around them are in quotes; these are not.
+    pub(crate) plain: Vec<Quoted>,
     /// Texts that are in quotes no more since a patch put them where none were, until another one comes by.
     pub(crate) bare: Vec<Quoted>,
     /// Entries that are one in several places.
@@ -116,6 +118,7 @@ impl Resource {
             text: Text::File,
             made: Vec::new(),
             quoted: Vec::new(),
+            plain: Vec::new(),
             bare: Vec::new(),
             shared: Vec::new(),
             variables: Vec::new(),

@@ -134,7 +134,7 @@ impl<'t> Spellings<'t> {
             // A label that a transformer made stands in no file either.
             Text::File | Text::None => yaml::is_old_boolean,
         };
-        let marks = Marks { quoted: &resource.quoted, written, unread };
+        let marks = Marks { quoted: &resource.quoted, plain: &resource.plain, written, unread };
         mark_conflicts(&mut resource.value, patch, document, &marks, &mut Vec::new());
         true
     }
@@ -330,6 +330,7 @@ fn has_conflict(value: &Value, patch: &Value, written: &[(Value, String)]) -> bo
 
 struct Marks<'m> {
     quoted: &'m [Quoted],
+    plain: &'m [Quoted],
     written: &'m [(Value, String)],
     /// Whether a text that stands in no file is in quotes.
     unread: fn(&str) -> bool,
@@ -368,6 +369,9 @@ fn mark_conflicts<'p>(
             let quoted = match document {
                 _ if marks.quoted.iter().any(|quoted| quoted.path == *way) => true,
                 Some((node, file)) => text.contains('\n') || file.is_quoted(node),
+                None if marks.plain.iter().any(|plain| plain.path == *way) => {
+                    needs_quotes(text, yaml::is_old_boolean)
+                }
                 None => needs_quotes(text, marks.unread),
             };
             if quoted && is_no_text(change, marks.written) && !text.starts_with(QUOTED) {

@@ -5,7 +5,7 @@ use super::walk::{Make, Selected, visit};
 use crate::config::FieldSpec;
 use crate::error::{Error, Place};
 use crate::resmap::ResMap;
-use crate::resource::Resource;
+use crate::resource::{Resource, Text};
 use crate::shared::{self, Written};
 use crate::spelled::{self, Quoted};
 use crate::text;
@@ -85,7 +85,8 @@ fn share(resource: &mut Resource, entries: &BTreeMap<String, String>, specs: &[&
         let missing = of(index).filter(is_missing).count();
         missing > 1 || of(index).any(|was| *was == Was::Quoted || (missing > 0 && *was == Was::Empty))
     };
-    if made.is_empty() || !(0..entries.len()).any(matters) {
+    let is_plain = resource.text == Text::Items && made.contains(&Was::Missing);
+    if made.is_empty() || !(is_plain || (0..entries.len()).any(matters)) {
         return;
     }
     let places = shared::places(&resource.value, specs);
@@ -95,6 +96,9 @@ fn share(resource: &mut Resource, entries: &BTreeMap<String, String>, specs: &[&
             found.map(|(place, _)| place.clone()).collect::<Vec<_>>()
         };
         let missing = those(Was::Missing);
+        if resource.text == Text::Items {
+            resource.plain.extend(missing.iter().filter_map(|place| Quoted::entry(place, key)));
+        }
         let last = of(index).rfind(|was| !is_missing(was));
         if matches!(last, Some(Was::Quoted | Was::Empty)) {
             resource.quoted.extend(missing.iter().filter_map(|place| Quoted::entry(place, key)));
