@@ -19,8 +19,8 @@ const KINDS: &str = include_str!("../../../sandbox/tables/kinds.json");
 const NAMESPACE: &str = "probe";
 
 fn main() -> Result<()> {
-    let plane = ControlPlane::start(Options { components: Components::ApiOnly, ..Options::default() })?;
-    let api = Api::from_kubeconfig(plane.kubeconfig())?;
+    let control = ControlPlane::start(Options { components: Components::ApiOnly, ..Options::default() })?;
+    let api = Api::from_kubeconfig(control.kubeconfig())?;
     let kinds: Value = serde_json::from_str(KINDS).context("tables/kinds.json")?;
     api.create("/api/v1/namespaces", &json!({"metadata": {"name": NAMESPACE}}))?;
     let mut probe = Probe {
@@ -180,7 +180,9 @@ impl Probe<'_> {
             match (reference(schema), reference(&schema["items"]), value) {
                 (Some(below), _, value) => self.unshown(value, &below),
                 (None, Some(below), Value::Array(items)) => {
-                    items.iter().for_each(|item| self.unshown(item, &below));
+                    for item in items {
+                        self.unshown(item, &below);
+                    }
                 }
                 (None, _, _) => {}
             }
