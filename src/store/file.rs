@@ -6,13 +6,15 @@ use rusqlite::{Connection, OpenFlags};
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const NAME: &str = "trueup.db";
 const LOCK: &str = "trueup.lock";
 const INSTALLATION: &str = "installation";
 /// How long a connection waits for another one.
 const BUSY: Duration = Duration::from_secs(10);
+/// How long a trueup that ends may still hold the folder.
+const SOON: Duration = Duration::from_secs(1);
 
 /// What leads from each shape of the file to the next; the number of those applied is its `user_version`.
 const MIGRATIONS: &[&str] = &[
@@ -91,7 +93,7 @@ pub(super) fn lock(folder: &Path) -> Result<File> {
         .truncate(false)
         .open(&path)
         .with_context(|| format!("{}: cannot be written", path.display()))?;
-    match file.try_lock() {
+    match lock_soon(&file) {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
             let mut holder = String::new();
@@ -114,6 +116,18 @@ pub(super) fn lock(folder: &Path) -> Result<File> {
     file.set_len(0)?;
     write!(file, "{}", std::process::id())?;
     Ok(file)
+}
+
+/// Takes the lock, and waits a moment for one that is about to go: a process that was started from this one holds what this
+/// one held until it runs its own program.
+fn lock_soon(file: &File) -> Result<(), TryLockError> {
+    let end = Instant::now() + SOON;
+    loop {
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) if Instant::now() < end => std::thread::sleep(SOON / 50),
+            done => return done,
+        }
+    }
 }
 
 #[cfg(unix)]
