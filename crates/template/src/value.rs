@@ -256,10 +256,14 @@ impl Value {
         }
     }
 
-    /// The value beneath an object's name, or the value itself.
+    /// The value beneath an object's name, or what a pointer points at, or the value itself.
     pub fn underlying(&self) -> Self {
         match self {
-            Self::Object(object) => object.underlying().unwrap_or_else(|| self.clone()),
+            Self::Object(object) => match object.underlying() {
+                Some(value) => value,
+                None if object.type_name().starts_with('*') => Self::Object(Rc::new(Pointee(Rc::clone(object)))),
+                None => self.clone(),
+            },
             Self::Nil
             | Self::Bool(_)
             | Self::Int(..)
@@ -503,7 +507,7 @@ pub trait Object {
         None
     }
 
-    /// Whether `==` holds; by default no two are equal.
+    /// Whether `==` holds for what is no pointer; pointers are equal where they are one.
     fn equals(&self, other: &dyn Object) -> bool {
         let _ = other;
         false
@@ -517,6 +521,28 @@ pub trait Object {
     /// For hosts that want their own type back: `Some(self)`.
     fn as_any(&self) -> Option<&dyn std::any::Any> {
         None
+    }
+}
+
+/// What a pointer points at.
+struct Pointee(Rc<dyn Object>);
+
+impl Object for Pointee {
+    fn type_name(&self) -> Rc<str> {
+        let name = self.0.type_name();
+        name.strip_prefix('*').map_or_else(|| Rc::clone(&name), Rc::from)
+    }
+
+    fn field(&self, name: &str) -> Option<Value> {
+        self.0.field(name)
+    }
+
+    fn fields(&self) -> Vec<(Text, Value)> {
+        self.0.fields()
+    }
+
+    fn to_text(&self) -> Option<Text> {
+        self.0.to_text()
     }
 }
 

@@ -4,6 +4,7 @@ use crate::error::Failure;
 use crate::exec::integer;
 use crate::fmt::sprintf;
 use crate::value::Value;
+use std::rc::Rc;
 
 const INVALID: &str = "invalid type for comparison";
 
@@ -95,7 +96,10 @@ fn equal_others(left: &Value, right: &Value) -> Result<bool, Failure> {
         return Ok(is_nil(left) == is_nil(right));
     }
     match (left, right) {
-        (Value::Object(left), Value::Object(right)) => Ok(left.equals(right.as_ref())),
+        (Value::Object(left), Value::Object(right)) => {
+            let pointer = left.type_name().starts_with('*');
+            Ok(if pointer { Rc::ptr_eq(left, right) } else { left.equals(right.as_ref()) })
+        }
         _ => {
             let type_name = format!(": {}", right.type_name());
             Err(Failure::new([b"non-comparable type ", &shown(b"%s", right)?[..], type_name.as_bytes()].concat()))

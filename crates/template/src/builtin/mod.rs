@@ -118,7 +118,10 @@ impl Builtin {
 fn joined(values: &[Value], run: &Run<'_>) -> Result<Vec<u8>, Failure> {
     let shown: Vec<Value> = values
         .iter()
-        .map(|value| if matches!(value, Value::Nil) { Value::text("<no value>") } else { value.clone() })
+        .map(|value| match value {
+            Value::Nil => Value::text("<no value>"),
+            value => pointee(value),
+        })
         .collect();
     sprint(&shown, run.room())
 }
@@ -127,7 +130,15 @@ fn joined(values: &[Value], run: &Run<'_>) -> Result<Vec<u8>, Failure> {
 pub(crate) fn printed(value: &Value, room: usize) -> Result<Vec<u8>, Failure> {
     match value {
         Value::Nil => Ok(b"<no value>".to_vec()),
-        value => sprint(std::slice::from_ref(value), room),
+        value => sprint(&[pointee(value)], room),
+    }
+}
+
+/// What a pointer points at, for printing.
+fn pointee(value: &Value) -> Value {
+    match value {
+        Value::Object(object) if object.underlying().is_none() => value.underlying(),
+        value => value.clone(),
     }
 }
 

@@ -148,9 +148,6 @@ const FUNCTIONS: [(&str, &str, Body); 11] = [
         Ok(arguments.any(0).clone())
     }),
     ("mklist", "func(...interface {}) []interface {}", |_, arguments| {
-        if arguments.is_empty() {
-            return Ok(Value::List(List::nil(Type::list())));
-        }
         Ok(Value::list(arguments.rest(0).iter().cloned()))
     }),
     ("first", "func([]interface {}) interface {}", |_, arguments| {
