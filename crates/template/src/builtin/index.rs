@@ -82,8 +82,9 @@ pub(super) fn index(arguments: &[Slot]) -> Result<Slot, Failure> {
 }
 
 /// `slice x 1 2` is `x[1:2]`.
-pub(super) fn slice(item: &Value, indexes: &[Value]) -> Result<Value, Failure> {
-    let item = item.underlying();
+pub(super) fn slice(arguments: &[Slot]) -> Result<Value, Failure> {
+    let Some((item, indexes)) = arguments.split_first() else { return Ok(Value::Nil) };
+    let item = item.value.underlying();
     if matches!(item, Value::Nil) {
         return Err(Failure::new("slice of untyped nil"));
     }
@@ -98,7 +99,11 @@ pub(super) fn slice(item: &Value, indexes: &[Value]) -> Result<Value, Failure> {
     };
     let mut bounds = [0, end, end];
     for (bound, index) in bounds.iter_mut().zip(indexes) {
-        *bound = place(index, end)?;
+        // Unlike `index`, this one does not look into an interface.
+        if index.boxed {
+            return Err(Failure::new(format!("cannot index slice/array with type {}", Type::Any)));
+        }
+        *bound = place(&index.value, end)?;
     }
     for pair in [[bounds[0], bounds[1]], [bounds[1], bounds[2]]] {
         if pair[0] > pair[1] {

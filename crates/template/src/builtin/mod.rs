@@ -95,7 +95,7 @@ impl Builtin {
             (Self::Not, [value]) => Value::Bool(!value.is_true()),
             (Self::Len, [_]) => index::len(&arguments[0])?,
             (Self::Index, _) => return index::index(arguments),
-            (Self::Slice, [item, indexes @ ..]) => index::slice(item, indexes)?,
+            (Self::Slice, _) => index::slice(arguments)?,
             (Self::Eq, [first, others @ ..]) => Value::Bool(compare::eq(first, others)?),
             (Self::Ne, [_, other]) => Value::Bool(!compare::eq(&values[0], std::slice::from_ref(other))?),
             (Self::Lt, [left, right]) => Value::Bool(compare::lt(left, right)?),

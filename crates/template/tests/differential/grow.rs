@@ -46,11 +46,12 @@ pub(crate) fn case(seed: u64) -> Case {
     let mut text = String::new();
     for name in ["one", "two"] {
         if grower.random.one_in(3) {
-            let inside = grower.body(2);
+            let inside = grower.body(1);
             text.push_str(&format!("{{{{define \"{name}\"}}}}{inside}{{{{end}}}}"));
         }
     }
-    text.push_str(&grower.body(4));
+    let depth = 1 + grower.random.below(3);
+    text.push_str(&grower.body(depth));
     let mut bytes = text.into_bytes();
     if grower.random.one_in(15) && !bytes.is_empty() {
         // Broken by one byte.
@@ -112,7 +113,7 @@ impl Grower {
 
     fn body(&mut self, depth: usize) -> String {
         let visible = self.variables.len();
-        let body = (0..1 + self.random.below(4)).map(|_| self.node(depth)).collect();
+        let body = (0..1 + self.random.below(3)).map(|_| self.node(depth)).collect();
         self.variables.truncate(visible);
         body
     }
@@ -125,7 +126,7 @@ impl Grower {
 
     fn node(&mut self, depth: usize) -> String {
         match self.random.below(if depth == 0 { 7 } else { 14 }) {
-            0 => self.random.pick(&["text", " \n ", "a b", "\t", "{", "}}", "é\n"]).to_owned(),
+            0 => self.random.pick(&["text", " \n ", "a b", "\t", "{ ", "}}", "é\n"]).to_owned(),
             1..=4 => {
                 let pipe = self.pipeline(2);
                 self.action(&pipe)
@@ -146,7 +147,7 @@ impl Grower {
                 3 => "{{- /* note\n */ -}}".to_owned(),
                 _ => {
                     let pipe = self.pipeline(1);
-                    let name = self.random.pick(&["one", "two", "three"]);
+                    let name = self.random.pick(if self.random.one_in(12) { &["three"] } else { &["one", "two"] });
                     self.action(&format!("template \"{name}\" {pipe}"))
                 }
             },
@@ -217,7 +218,14 @@ impl Grower {
     fn pipeline(&mut self, depth: usize) -> String {
         let mut pipe = self.command(depth);
         while self.random.one_in(4) {
-            let command = self.command(depth);
+            let command = match self.random.below(12) {
+                0 => self.command(depth),
+                1 => self.call(depth),
+                2 => "printf `%v %d`".to_owned(),
+                3 => "index .".to_owned(),
+                4 => "eq 1".to_owned(),
+                _ => self.random.pick(&["print", "printf `%s|%q`", "html", "mklist", "any", "not", "and 1", "or 0"]).to_owned(),
+            };
             pipe.push_str(self.random.pick(&[" | ", "|"]));
             pipe.push_str(&command);
         }
@@ -225,9 +233,10 @@ impl Grower {
     }
 
     fn command(&mut self, depth: usize) -> String {
-        if self.random.one_in(2) {
-            return self.operand(depth);
-        }
+        if self.random.one_in(2) { self.operand(depth) } else { self.call(depth) }
+    }
+
+    fn call(&mut self, depth: usize) -> String {
         let (name, count) = match self.random.below(12) {
             0 => ("printf", 0),
             1 => (self.random.pick(&["eq", "ne", "lt", "le", "gt", "ge"]), 2),
@@ -240,13 +249,14 @@ impl Grower {
             8 => (self.random.pick(&["half", "invert", "size", "any", "first", "fail"]), 1),
             9 => ("set", 3),
             10 => (self.random.pick(&["nothing", "mklist"]), 0),
-            _ => (self.random.pick(&["call", "unknown", "slice", "any"]), 1),
+            _ if self.random.one_in(20) => (self.random.pick(&["call", "unknown"]), 1),
+            _ => (self.random.pick(&["slice", "any", "print"]), 1),
         };
         let mut command = name.to_owned();
         if name == "printf" {
             return self.printf(depth);
         }
-        let count = match self.random.below(8) {
+        let count = match self.random.below(30) {
             0 => count + 1,
             1 => count.max(1) - 1,
             _ => count,
@@ -286,6 +296,7 @@ impl Grower {
 
     fn operand(&mut self, depth: usize) -> String {
         match self.random.below(if depth == 0 { 14 } else { 16 }) {
+            0 if !self.random.one_in(4) => self.random.pick(&["1", "`b`", "2.5", "$", "true", "(mklist 1 `x`)"]).to_owned(),
             0..=3 => format!(".{}", self.random.pick(&KEYS)),
             4 => format!(".{}.{}", self.random.pick(&KEYS), self.random.pick(&KEYS)),
             5 => format!("$.{}", self.random.pick(&KEYS)),
@@ -293,19 +304,21 @@ impl Grower {
             8 => ".".to_owned(),
             9 => self.constant(),
             10 => self.random.pick(&["true", "false", "nil", "\"a\"", "`abc`", "\"\\u00e9\\n\"", "\"\\xff\""]).to_owned(),
-            11 => format!(".p.{}", self.random.pick(&["X", "Name", "Sum", "Greet", "Any", "None"])),
-            12 => format!("{}.{}", self.variables[self.random.below(self.variables.len())], self.random.pick(&KEYS)),
-            13 => self.random.pick(&["0", "1", "2", "-1"]).to_owned(),
+            11 if self.random.one_in(3) => format!(".p.{}", self.random.pick(&["X", "Name", "Sum", "Greet", "Any", "None"])),
+            12 if self.random.one_in(3) => format!("{}.{}", self.variables[self.random.below(self.variables.len())], self.random.pick(&KEYS)),
+            11..=13 => self.random.pick(&["0", "1", "2", "3", "$", "`a`"]).to_owned(),
             14 => format!("({}).{}", self.pipeline(depth - 1), self.random.pick(&KEYS)),
             _ => format!("({})", self.pipeline(depth - 1)),
         }
     }
 
     fn constant(&mut self) -> String {
-        let constants = [
-            "1.5", "1e3", "0x1f", "'a'", "'\\n'", "0b101", "0o17", "017", "1_000", "0x1p4", "-0", "1e400", "9223372036854775807",
-            "18446744073709551615", "99999999999999999999", "+3", ".5", "1.", "0x", "1__0", "08", "'ab'", "1e",
+        const BROKEN: [&str; 7] = ["99999999999999999999", "1e400", "0x", "1__0", "08", "'ab'", "1e"];
+        const GOOD: [&str; 16] = [
+            "1.5", "1e3", "0x1f", "'a'", "'\\n'", "0b101", "0o17", "017", "1_000", "0x1p4", "-0", "9223372036854775807",
+            "18446744073709551615", "+3", ".5", "1.",
         ];
-        self.random.pick(&constants).to_owned()
+        let constants: &[&str] = if self.random.one_in(40) { &BROKEN } else { &GOOD };
+        self.random.pick(constants).to_owned()
     }
 }

@@ -4,12 +4,12 @@ use super::oracle::{Case, unhex};
 use serde_json::Value as Json;
 use std::rc::Rc;
 use trueup_template::{
-    Arguments, Context, Failure, Float, Function, Functions, Int, Limits, List, Map, MissingKey, Object, Templates,
+    Arguments, Context, Error, Failure, Float, Function, Functions, Int, Limits, List, Map, MissingKey, Object, Templates,
     Text, Type, Uint, Value,
 };
 
 /// What this crate makes of a case.
-pub(crate) fn execute(case: &Case) -> Result<Vec<u8>, Vec<u8>> {
+pub(crate) fn execute(case: &Case) -> Result<Vec<u8>, Error> {
     let missing = match case.missing {
         "zero" => MissingKey::Zero,
         "error" => MissingKey::Error,
@@ -19,12 +19,11 @@ pub(crate) fn execute(case: &Case) -> Result<Vec<u8>, Vec<u8>> {
         .with_functions(functions())
         .with_missing_key(missing)
         .with_delimiters(&case.delimiters[0], &case.delimiters[1]);
-    let bytes = |error: trueup_template::Error| error.as_bytes().to_vec();
     for (name, text) in &case.templates {
-        templates.parse(name.as_str(), text).map_err(bytes)?;
+        templates.parse(name.as_str(), text)?;
     }
     let limits = Limits { fuel: 2_000_000, output: 4 << 20, ..Limits::default() };
-    templates.execute(&case.name, value(&case.data), &limits).map_err(bytes)
+    templates.execute(&case.name, value(&case.data), &limits)
 }
 
 fn int(value: &Json) -> i64 {

@@ -14,11 +14,16 @@ mod oracle;
 use oracle::{Case, Oracle};
 use std::fs;
 use std::path::Path;
+use trueup_template::ErrorKind;
 
 /// Whether both say the same. Addresses, of which ours are all zero, are no difference.
 fn difference(oracle: &mut Oracle, case: &Case) -> Option<String> {
+    let ours = match host::execute(case) {
+        // Go has no bounds: where ours are met it may not come back.
+        Err(error) if error.kind() == ErrorKind::Limit => return None,
+        ours => ours.map(without_addresses).map_err(|error| without_addresses(error.as_bytes().to_vec())),
+    };
     let theirs = oracle.execute(case).map(without_addresses).map_err(without_addresses);
-    let ours = host::execute(case).map(without_addresses).map_err(without_addresses);
     if theirs == ours {
         return None;
     }
@@ -110,7 +115,8 @@ fn random_templates_give_what_go_gives() {
     let (mut different, mut failing) = (Vec::new(), 0);
     for seed in first..first + count {
         let case = grow::case(seed);
-        failing += u64::from(host::execute(&case).is_err());
+        let ours = host::execute(&case);
+        failing += u64::from(ours.is_err());
         if let Some(difference) = difference(&mut oracle, &case) {
             different.push(format!("seed {seed}: {difference}"));
         }
@@ -131,7 +137,7 @@ fn letters_digits_and_printable_characters_are_those_of_go() {
             let word = host::execute(&Case::of(format!("{{{{$a{c} := 1}}}}"), serde_json::Value::Null));
             assert_eq!(word.is_ok(), class & 3 != 0, "{:x} as a letter or digit", u32::from(c));
             let quoted = host::execute(&Case::of(format!("{{{{printf `%q` `{c}`}}}}"), serde_json::Value::Null));
-            assert_eq!(quoted == Ok(format!("\"{c}\"").into_bytes()), class & 4 != 0, "{:x} in %q", u32::from(c));
+            assert_eq!(quoted.ok() == Some(format!("\"{c}\"").into_bytes()), class & 4 != 0, "{:x} in %q", u32::from(c));
         }
     }
 }
