@@ -138,3 +138,74 @@ impl<'r> Context<'r> {
         self.run.room()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::function::{Function, Functions};
+
+    /// Executes `text` on a thread with the two megabytes that tests and most servers' threads have.
+    fn refusal(text: &str, limits: &Limits<'_>) -> String {
+        let include = Function::new("func(string, interface {}) string", |context, arguments| {
+            Ok(context.execute(arguments.text(0)?, arguments.any(1).clone())?.into())
+        });
+        let mut functions = Functions::new();
+        functions.insert("include", include.unwrap());
+        let mut templates = Templates::new("all").with_functions(functions);
+        if let Err(error) = templates.parse("main", text) {
+            return error.to_string();
+        }
+        match templates.execute("main", Value::Nil, limits) {
+            Ok(output) => format!("{} bytes", output.len()),
+            Err(error) => format!("{:?} {error}", error.kind()),
+        }
+    }
+
+    #[test]
+    fn what_calls_itself_ends() {
+        for call in [
+            "{{template `main`}}",
+            "{{include `main` .}}",
+            "{{if (print (include `main` (print .)))}}{{end}}",
+        ] {
+            let refused = refusal(call, &Limits::default());
+            assert!(
+                refused.starts_with("Limit") && refused.ends_with("nested deeper than allowed"),
+                "{refused}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_nested_without_end_is_refused() {
+        let parentheses = format!("{{{{{}1{}}}}}", "(".repeat(10_000), ")".repeat(10_000));
+        assert!(refusal(&parentheses, &Limits::default()).ends_with("max expression depth exceeded"));
+        let blocks = "{{if 1}}".repeat(10_000);
+        assert!(refusal(&blocks, &Limits::default()).ends_with("max expression depth exceeded"));
+        let fits = format!("{{{{{}1{}}}}}", "(".repeat(150), ")".repeat(150));
+        assert_eq!(refusal(&fits, &Limits::default()), "1 bytes");
+    }
+
+    #[test]
+    fn steps_and_output_are_bounded() {
+        let limits = Limits { fuel: 10_000, output: 1000, ..Limits::default() };
+        assert!(refusal("{{range 1000000000}}{{end}}", &limits).ends_with("more steps than allowed"));
+        assert!(refusal("{{range 1000}}text{{end}}", &limits).ends_with("larger than allowed"));
+        assert!(refusal("{{printf `%1000000d` 1}}", &limits).ends_with("larger than allowed"));
+        assert!(
+            refusal("{{printf `%.1000000d|%.1000000f` 1 1.5}}", &limits).ends_with("larger than allowed")
+        );
+    }
+
+    #[test]
+    fn the_caller_can_stop_it() {
+        let asked = Cell::new(0);
+        let stop = || {
+            asked.set(asked.get() + 1);
+            asked.get() > 3
+        };
+        let limits = Limits { stop: Some(&stop), ..Limits::default() };
+        assert!(refusal("{{range 1000000}}{{end}}", &limits).ends_with("was stopped"));
+        assert_eq!(asked.get(), 4);
+    }
+}

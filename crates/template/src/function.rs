@@ -40,7 +40,8 @@ impl Signature {
             parameters.push(parse_type(element.unwrap_or(parameter)).ok_or_else(invalid)?);
         }
         let result = result.trim();
-        let result = result.strip_prefix('(').and_then(|pair| pair.strip_suffix(", error)")).unwrap_or(result);
+        let result =
+            result.strip_prefix('(').and_then(|pair| pair.strip_suffix(", error)")).unwrap_or(result);
         let result = parse_type(result).ok_or_else(invalid)?;
         Ok(Self { text: text.into(), parameters, variadic, result })
     }
@@ -85,7 +86,8 @@ fn parse_type(text: &str) -> Option<Type> {
         "float64" => Type::Float(Float::Float64),
         _ => {
             let name = text.strip_prefix('*').unwrap_or(text);
-            let named = name.contains('.') && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'.');
+            let named =
+                name.contains('.') && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'.');
             return named.then(|| Type::Object(text.into()));
         }
     })
@@ -256,7 +258,9 @@ mod tests {
 
     #[test]
     fn a_signature_is_read_as_go_writes_it() {
-        let read = Signature::parse("func(string, []string, ...interface {}) (map[string]interface {}, error)").unwrap();
+        let read =
+            Signature::parse("func(string, []string, ...interface {}) (map[string]interface {}, error)")
+                .unwrap();
         assert_eq!(read.parameters(), [Type::Text, Type::List(Rc::new(Type::Text)), Type::Any]);
         assert!(read.is_variadic() && *read.result() == Type::map());
         assert_eq!(*Signature::parse("func() time.Time").unwrap().result(), Type::Object("time.Time".into()));

@@ -105,7 +105,10 @@ fn parse_hex_float(text: &str) -> Result<f64, Unreadable> {
     let (mantissa, exponent) = text.split_once('p').ok_or(Unreadable::Syntax)?;
     let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
     let digits = exponent.strip_prefix(['+', '-']).unwrap_or(exponent);
-    if whole.len() + fraction.len() == 0 || digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+    if whole.len() + fraction.len() == 0
+        || digits.is_empty()
+        || !digits.bytes().all(|byte| byte.is_ascii_digit())
+    {
         return Err(Unreadable::Syntax);
     }
     let power = digits.parse::<i64>().unwrap_or(100_000).min(100_000);
@@ -187,7 +190,10 @@ pub(crate) fn format_float(value: f64, form: FloatForm, precision: Option<usize>
 /// As [`format_float`], for a `float32`.
 pub(crate) fn format_float32(value: f32, form: FloatForm, precision: Option<usize>) -> String {
     let wide = f64::from(value);
-    if precision.is_some() || !value.is_finite() || matches!(form, FloatForm::Hex | FloatForm::Binary) {
+    if form == FloatForm::Binary && value.is_finite() {
+        return binary32(value);
+    }
+    if precision.is_some() || !value.is_finite() || form == FloatForm::Hex {
         return format_float(wide, form, precision);
     }
     // The shortest digits of the narrow number, read as a wide one, print as themselves.
@@ -216,7 +222,8 @@ fn shorter(value: f64, precision: Option<usize>) -> String {
     let written = exponent(value, digits.map(|digits| digits - 1));
     let (mantissa, power) = written.split_once('e').unwrap_or((&written, "0"));
     let power: i32 = power.parse().unwrap_or(0);
-    let mantissa = if mantissa.contains('.') { mantissa.trim_end_matches('0').trim_end_matches('.') } else { mantissa };
+    let mantissa =
+        if mantissa.contains('.') { mantissa.trim_end_matches('0').trim_end_matches('.') } else { mantissa };
     let count = mantissa.bytes().filter(u8::is_ascii_digit).count();
     let limit = match digits {
         // More digits than there are do not keep the plain form, unless the number has that many before its point.
@@ -259,7 +266,25 @@ fn parts(value: f64) -> (bool, u64, i64) {
 
 fn binary(value: f64) -> String {
     let (negative, bits, power) = parts(value);
-    format!("{}{bits}p{}{}", if negative { "-" } else { "" }, if power < 0 { '-' } else { '+' }, power.unsigned_abs())
+    written_binary(negative, bits, power)
+}
+
+fn binary32(value: f32) -> String {
+    let bits = value.to_bits();
+    let (exponent, fraction) = (i64::from(bits >> 23 & 0xff), u64::from(bits & ((1 << 23) - 1)));
+    match exponent {
+        0 => written_binary(value.is_sign_negative(), fraction, -149),
+        _ => written_binary(value.is_sign_negative(), fraction | 1 << 23, exponent - 150),
+    }
+}
+
+fn written_binary(negative: bool, bits: u64, power: i64) -> String {
+    format!(
+        "{}{bits}p{}{}",
+        if negative { "-" } else { "" },
+        if power < 0 { '-' } else { '+' },
+        power.unsigned_abs()
+    )
 }
 
 fn hex(value: f64, precision: Option<usize>) -> String {

@@ -98,9 +98,11 @@ impl Templates {
     /// that has nothing in it but space and definitions replaces none.
     pub fn parse(&mut self, name: impl Into<Text>, text: impl AsRef<[u8]>) -> Result<(), Error> {
         let name = name.into();
-        let defined = |function: &[u8]| self.functions.get(function).is_some() || Builtin::named(function).is_some();
+        let defined =
+            |function: &[u8]| self.functions.get(function).is_some() || Builtin::named(function).is_some();
         let trees = parse::parse(&name, text.as_ref(), &self.delimiters, &defined)?;
-        let trees = trees.into_iter().filter(|(name, tree)| !tree.root.is_empty() || self.get(name).is_none());
+        let trees =
+            trees.into_iter().filter(|(name, tree)| !tree.root.is_empty() || self.get(name).is_none());
         let trees: BTreeMap<_, _> = trees.map(|(name, tree)| (name, Arc::new(tree))).collect();
         if let Some(layer) = Rc::get_mut(&mut self.layer) {
             layer.trees.extend(trees);

@@ -105,7 +105,9 @@ impl Type {
         match self.underlying() {
             Self::Any | Self::List(_) | Self::Map(_) | Self::Function(_) => true,
             Self::Object(name) => name.starts_with('*'),
-            Self::Bool | Self::Int(_) | Self::Uint(_) | Self::Float(_) | Self::Text | Self::Named(..) => false,
+            Self::Bool | Self::Int(_) | Self::Uint(_) | Self::Float(_) | Self::Text | Self::Named(..) => {
+                false
+            }
         }
     }
 
@@ -216,7 +218,10 @@ impl Value {
 
     /// A `map[string]interface {}`.
     pub fn map<K: Into<Text>>(entries: impl IntoIterator<Item = (K, Self)>) -> Self {
-        Self::Map(Map::new(Type::map(), entries.into_iter().map(|(key, value)| (key.into(), value)).collect()))
+        Self::Map(Map::new(
+            Type::map(),
+            entries.into_iter().map(|(key, value)| (key.into(), value)).collect(),
+        ))
     }
 
     /// The Go type; nil has none.
@@ -257,11 +262,14 @@ impl Value {
     }
 
     /// The value beneath an object's name, or what a pointer points at, or the value itself.
+    #[must_use]
     pub fn underlying(&self) -> Self {
         match self {
             Self::Object(object) => match object.underlying() {
                 Some(value) => value,
-                None if object.type_name().starts_with('*') => Self::Object(Rc::new(Pointee(Rc::clone(object)))),
+                None if object.type_name().starts_with('*') => {
+                    Self::Object(Rc::new(Pointee(Rc::clone(object))))
+                }
                 None => self.clone(),
             },
             Self::Nil
@@ -571,7 +579,9 @@ mod tests {
     fn a_named_type_is_assignable_to_the_type_that_it_names() {
         let values = Type::Named("common.Values".into(), Rc::new(Type::map()));
         let other = Type::Named("other.Values".into(), Rc::new(Type::map()));
-        assert!(values.assignable(&Type::map()) && Type::map().assignable(&values) && !values.assignable(&other));
+        assert!(
+            values.assignable(&Type::map()) && Type::map().assignable(&values) && !values.assignable(&other)
+        );
         assert!(!Type::list().assignable(&Type::map()) && Type::Text.assignable(&Type::Any));
         assert_eq!(Type::List(Rc::new(Type::map())).to_string(), "[]map[string]interface {}");
     }

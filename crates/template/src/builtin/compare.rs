@@ -67,9 +67,12 @@ fn equal(left: &Value, right: &Value) -> Result<bool, Failure> {
     let (bare, other) = (left.underlying(), right.underlying());
     match (&bare, &other) {
         (Value::Bool(left), Value::Bool(right)) => Ok(left == right),
+        #[allow(clippy::float_cmp, reason = "Go compares them so")]
         (Value::Float(_, left), Value::Float(_, right)) => Ok(left == right),
         (Value::Text(left), Value::Text(right)) => Ok(left == right),
-        (Value::Int(..) | Value::Uint(..), Value::Int(..) | Value::Uint(..)) => Ok(integer(&bare) == integer(&other)),
+        (Value::Int(..) | Value::Uint(..), Value::Int(..) | Value::Uint(..)) => {
+            Ok(integer(&bare) == integer(&other))
+        }
         _ if kind(&bare) != kind(&other) => match (&bare, &other) {
             (Value::Nil, _) | (_, Value::Nil) => Ok(false),
             _ => Err(incompatible(left, right)),
@@ -95,16 +98,12 @@ fn equal_others(left: &Value, right: &Value) -> Result<bool, Failure> {
     if is_nil(left) || is_nil(right) {
         return Ok(is_nil(left) == is_nil(right));
     }
-    match (left, right) {
-        (Value::Object(left), Value::Object(right)) => {
-            let pointer = left.type_name().starts_with('*');
-            Ok(if pointer { Rc::ptr_eq(left, right) } else { left.equals(right.as_ref()) })
-        }
-        _ => {
-            let type_name = format!(": {}", right.type_name());
-            Err(Failure::new([b"non-comparable type ", &shown(b"%s", right)?[..], type_name.as_bytes()].concat()))
-        }
+    if let (Value::Object(left), Value::Object(right)) = (left, right) {
+        let pointer = left.type_name().starts_with('*');
+        return Ok(if pointer { Rc::ptr_eq(left, right) } else { left.equals(right.as_ref()) });
     }
+    let type_name = format!(": {}", right.type_name());
+    Err(Failure::new([b"non-comparable type ", &shown(b"%s", right)?[..], type_name.as_bytes()].concat()))
 }
 
 pub(super) fn lt(left: &Value, right: &Value) -> Result<bool, Failure> {
@@ -116,7 +115,9 @@ pub(super) fn lt(left: &Value, right: &Value) -> Result<bool, Failure> {
         (Value::Bool(_), Value::Bool(_)) => Err(Failure::new(INVALID)),
         (Value::Float(_, left), Value::Float(_, right)) => Ok(left < right),
         (Value::Text(left), Value::Text(right)) => Ok(left < right),
-        (Value::Int(..) | Value::Uint(..), Value::Int(..) | Value::Uint(..)) => Ok(integer(&bare) < integer(&other)),
+        (Value::Int(..) | Value::Uint(..), Value::Int(..) | Value::Uint(..)) => {
+            Ok(integer(&bare) < integer(&other))
+        }
         _ => Err(incompatible(left, right)),
     }
 }

@@ -23,7 +23,9 @@ pub(super) fn js(text: &[u8]) -> Vec<u8> {
     for (at, c, width) in unicode::chars(text) {
         match c {
             '\\' | '\'' | '"' => out.extend_from_slice(&[b'\\', text[at]]),
-            '<' | '>' | '&' | '=' | '\0'..='\x1f' => out.extend_from_slice(format!("\\u{:04X}", text[at]).as_bytes()),
+            '<' | '>' | '&' | '=' | '\0'..='\x1f' => {
+                out.extend_from_slice(format!("\\u{:04X}", text[at]).as_bytes());
+            }
             _ if c.is_ascii() || unicode::is_print(c) => out.extend_from_slice(&text[at..at + width]),
             _ => out.extend_from_slice(format!("\\u{:04X}", u32::from(c)).as_bytes()),
         }

@@ -70,7 +70,12 @@ impl<'t> Executor<'t> {
     }
 
     /// What a call gave, or its failure with the place of the call.
-    fn called<T>(&mut self, node: &'t dyn Located, name: &[u8], result: Result<T, Failure>) -> Result<T, Error> {
+    fn called<T>(
+        &mut self,
+        node: &'t dyn Located,
+        name: &[u8],
+        result: Result<T, Failure>,
+    ) -> Result<T, Error> {
         result.map_err(|failure| {
             self.at(node);
             self.error_of(failure.kind, &[b"error calling ", name, b": ", &failure.text[..]].concat())
@@ -97,9 +102,9 @@ impl<'t> Executor<'t> {
                 let arguments = self.arguments(dot, &parameters, name, operands, last)?;
                 let callee = match operands.get(1) {
                     Some(operand) => operand.to_bytes(),
-                    None => arguments
-                        .first()
-                        .map_or_else(Vec::new, |slot| format!("<{} Value>", slot.value.type_name()).into_bytes()),
+                    None => arguments.first().map_or_else(Vec::new, |slot| {
+                        format!("<{} Value>", slot.value.type_name()).into_bytes()
+                    }),
                 };
                 let result = self.call_value(&callee, arguments);
                 self.called(node, name, result).map(Slot::plain)
@@ -216,8 +221,12 @@ impl<'t> Executor<'t> {
             (Type::Bool, OperandKind::Bool(value)) => Some(Value::Bool(*value)),
             (Type::Text, OperandKind::Text { text, .. }) => Some(Value::Text(text.clone())),
             (Type::Int(kind), OperandKind::Number(number)) => number.int.map(|int| Value::Int(*kind, int)),
-            (Type::Uint(kind), OperandKind::Number(number)) => number.uint.map(|uint| Value::Uint(*kind, uint)),
-            (Type::Float(kind), OperandKind::Number(number)) => number.float.map(|float| Value::Float(*kind, float)),
+            (Type::Uint(kind), OperandKind::Number(number)) => {
+                number.uint.map(|uint| Value::Uint(*kind, uint))
+            }
+            (Type::Float(kind), OperandKind::Number(number)) => {
+                number.float.map(|float| Value::Float(*kind, float))
+            }
             _ => None,
         };
         let expected = match wanted {
@@ -226,7 +235,12 @@ impl<'t> Executor<'t> {
             Type::Int(_) => "integer",
             Type::Uint(_) => "unsigned integer",
             Type::Float(_) => "float",
-            Type::Any | Type::List(_) | Type::Map(_) | Type::Named(..) | Type::Object(_) | Type::Function(_) => {
+            Type::Any
+            | Type::List(_)
+            | Type::Map(_)
+            | Type::Named(..)
+            | Type::Object(_)
+            | Type::Function(_) => {
                 let for_type = format!(" for arg of type {wanted}");
                 let what = [b"can't handle ", &operand.to_bytes()[..], for_type.as_bytes()].concat();
                 return Err(self.error(what));
@@ -263,7 +277,9 @@ impl<'t> Executor<'t> {
             Value::Nil => return Err(Failure::new("call of nil")),
             other => {
                 let type_name = other.type_name();
-                return Err(Failure::new([b"non-function ", callee, b" of type ", type_name.as_bytes()].concat()));
+                return Err(Failure::new(
+                    [b"non-function ", callee, b" of type ", type_name.as_bytes()].concat(),
+                ));
             }
         };
         let parameters = Parameters::of_host(&function);

@@ -45,7 +45,12 @@ impl Slot {
 }
 
 /// Executes a template from the start.
-pub(crate) fn execute(templates: &Templates, run: &Run<'_>, name: &[u8], data: Value) -> Result<Vec<u8>, Error> {
+pub(crate) fn execute(
+    templates: &Templates,
+    run: &Run<'_>,
+    name: &[u8],
+    data: Value,
+) -> Result<Vec<u8>, Error> {
     let Some(tree) = templates.get(name) else {
         return Err(Error::new(ErrorKind::Execute, no_template(name, templates.name())));
     };
@@ -76,7 +81,13 @@ struct Executor<'t> {
 }
 
 impl<'t> Executor<'t> {
-    fn new(templates: &'t Templates, run: &'t Run<'t>, tree: &'t Tree, out: &'t mut Vec<u8>, dot: Slot) -> Self {
+    fn new(
+        templates: &'t Templates,
+        run: &'t Run<'t>,
+        tree: &'t Tree,
+        out: &'t mut Vec<u8>,
+        dot: Slot,
+    ) -> Self {
         Self { templates, run, tree, out, node: None, variables: vec![("$".into(), dot)] }
     }
 
@@ -197,7 +208,9 @@ impl<'t> Executor<'t> {
     fn range(&mut self, dot: &Slot, branch: &'t Branch) -> Result<Flow, Error> {
         let value = self.pipeline(dot, &branch.pipe)?.underlying();
         let ran = match &value {
-            Value::Int(kind, end) => self.range_numbers(branch, &value, *end, |number| Value::Int(*kind, number))?,
+            Value::Int(kind, end) => {
+                self.range_numbers(branch, &value, *end, |number| Value::Int(*kind, number))?
+            }
             Value::Uint(kind, end) => {
                 let (kind, end) = (*kind, i64::try_from(*end).unwrap_or(i64::MAX));
                 self.range_numbers(branch, &value, end, |number| Value::Uint(kind, number.unsigned_abs()))?
@@ -208,18 +221,19 @@ impl<'t> Executor<'t> {
                     let place = Value::int(i64::try_from(index).unwrap_or(i64::MAX));
                     let item = Slot::element(item, list.type_of().element());
                     index += 1;
-                    if self.iteration(branch, Slot::plain(place), item)? == Flow::Break {
+                    if self.iteration(branch, Slot::plain(place), &item)? == Flow::Break {
                         break;
                     }
                 }
                 index > 0
             }
             Value::Map(map) => {
-                let entries: Vec<_> = map.entries().iter().map(|(key, item)| (key.clone(), item.clone())).collect();
+                let entries: Vec<_> =
+                    map.entries().iter().map(|(key, item)| (key.clone(), item.clone())).collect();
                 let ran = !entries.is_empty();
                 for (key, item) in entries {
                     let item = Slot::element(item, map.type_of().element());
-                    if self.iteration(branch, Slot::plain(Value::Text(key)), item)? == Flow::Break {
+                    if self.iteration(branch, Slot::plain(Value::Text(key)), &item)? == Flow::Break {
                         break;
                     }
                 }
@@ -254,7 +268,7 @@ impl<'t> Executor<'t> {
             return Err(self.cannot(b"can't use ", value, b" to iterate over more than one variable"));
         }
         for index in 0..end {
-            if self.iteration(branch, Slot::plain(Value::Nil), Slot::plain(number(index)))? == Flow::Break {
+            if self.iteration(branch, Slot::plain(Value::Nil), &Slot::plain(number(index)))? == Flow::Break {
                 break;
             }
         }
@@ -262,7 +276,7 @@ impl<'t> Executor<'t> {
     }
 
     /// One turn of a loop, with its variables set. Never [`Flow::Continue`].
-    fn iteration(&mut self, branch: &'t Branch, index: Slot, item: Slot) -> Result<Flow, Error> {
+    fn iteration(&mut self, branch: &'t Branch, index: Slot, item: &Slot) -> Result<Flow, Error> {
         self.run.spend(1).map_err(|failure| self.failed(&failure))?;
         let visible = self.variables.len();
         match (&branch.pipe.variables[..], branch.pipe.assign) {
@@ -278,7 +292,7 @@ impl<'t> Executor<'t> {
                 self.variables[visible - 2].1 = index;
             }
         }
-        let flow = self.list(&item, &branch.list)?;
+        let flow = self.list(item, &branch.list)?;
         self.variables.truncate(visible);
         Ok(if flow == Flow::Break { Flow::Break } else { Flow::Next })
     }
@@ -302,7 +316,9 @@ impl<'t> Executor<'t> {
 /// The kind of an integer where it is wanted by its sign only.
 pub(crate) fn integer(value: &Value) -> Option<i128> {
     match value {
-        Value::Int(Int::Int | Int::Int8 | Int::Int16 | Int::Int32 | Int::Int64, number) => Some((*number).into()),
+        Value::Int(Int::Int | Int::Int8 | Int::Int16 | Int::Int32 | Int::Int64, number) => {
+            Some((*number).into())
+        }
         Value::Uint(Uint::Uint | Uint::Uint8 | Uint::Uint16 | Uint::Uint32 | Uint::Uint64, number) => {
             Some((*number).into())
         }

@@ -73,7 +73,8 @@ pub(crate) fn sprintf(format: &[u8], arguments: &[Value], room: usize) -> Result
     let mut printer = Printer::new(room);
     let mut reader = Format { text: format, at: 0, arguments, next: 0, reordered: false, good: true };
     while reader.at < format.len() && printer.refused.is_none() {
-        let plain = format[reader.at..].iter().position(|&byte| byte == b'%').unwrap_or(format.len() - reader.at);
+        let plain =
+            format[reader.at..].iter().position(|&byte| byte == b'%').unwrap_or(format.len() - reader.at);
         printer.write(&format[reader.at..reader.at + plain]);
         reader.at += plain;
         if reader.at < format.len() {
@@ -254,7 +255,8 @@ impl Printer {
     }
 
     fn finish(self) -> Result<Vec<u8>, Failure> {
-        let refused = self.refused.or((self.out.len() > self.room).then_some("the output is larger than allowed"));
+        let refused =
+            self.refused.or((self.out.len() > self.room).then_some("the output is larger than allowed"));
         match refused {
             Some(why) => Err(Failure { kind: ErrorKind::Limit, text: why.into() }),
             None => Ok(self.out),
@@ -306,7 +308,11 @@ mod tests {
     #[test]
     fn indexes_widths_and_precisions_come_from_arguments() {
         check("%[2]d %[1]d", &[Value::int(1), Value::int(2)], "2 1");
-        check("%*d|%-*d|%.*f", &[4.into(), 7.into(), 4.into(), 7.into(), 1.into(), 2.55.into()], "   7|7   |2.5");
+        check(
+            "%*d|%-*d|%.*f",
+            &[4.into(), 7.into(), 4.into(), 7.into(), 1.into(), 2.55.into()],
+            "   7|7   |2.5",
+        );
         check("%[5]d", &[Value::int(1)], "%!d(BADINDEX)");
         check("%d %d", &[Value::int(1)], "1 %!d(MISSING)");
         check("%d", &[1.into(), "a".into()], "1%!(EXTRA string=a)");

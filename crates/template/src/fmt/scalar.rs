@@ -119,7 +119,7 @@ impl Printer {
         let digits = self.flags.precision.unwrap_or(4).max(4);
         let mut written = format!("U+{number:0>digits$X}");
         if let Some(c) = c.filter(|&c| self.flags.sharp && unicode::is_print(c)) {
-            written.push_str(&format!(" '{c}'"));
+            written.extend([' ', '\'', c, '\'']);
         }
         self.pad_with_spaces(written.as_bytes());
     }
@@ -200,8 +200,7 @@ impl Printer {
         let Flags { width, minus, plus, sharp, space, zero, .. } = self.flags;
         let (negative, digits) = match written.as_bytes() {
             [b'-', digits @ ..] => (true, digits),
-            [b'+', digits @ ..] => (false, digits),
-            digits => (false, digits),
+            [b'+', digits @ ..] | digits => (false, digits),
         };
         let sign: &[u8] = match (negative, plus, space) {
             (true, _, _) => b"-",

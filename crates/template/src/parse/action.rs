@@ -188,12 +188,15 @@ impl Parser<'_, '_> {
             }
             Kind::Field => OperandKind::Field(vec![Text::from(&item.text[1..])]),
             Kind::Bool => OperandKind::Bool(item.text == b"true"),
-            Kind::CharConstant => OperandKind::Number(Number::parse_char(&item.text).map_err(|what| self.error(what))?),
+            Kind::CharConstant => {
+                OperandKind::Number(Number::parse_char(&item.text).map_err(|what| self.error(what))?)
+            }
             Kind::Complex | Kind::Number => {
                 OperandKind::Number(Number::parse(&item.text).map_err(|what| self.error(what))?)
             }
             Kind::LeftParen => {
-                let pipe = self.nested(|parser| parser.pipeline("parenthesized pipeline", Kind::RightParen))?;
+                let pipe =
+                    self.nested(|parser| parser.pipeline("parenthesized pipeline", Kind::RightParen))?;
                 return Ok(Some(Operand { at: pipe.at, kind: OperandKind::Pipe(Box::new(pipe)) }));
             }
             Kind::String | Kind::RawString => return self.text_constant(item).map(Some),

@@ -45,7 +45,10 @@ pub(crate) enum Kind {
 impl Kind {
     fn is_keyword(self) -> bool {
         use Kind::{Block, Break, Continue, Define, Dot, Else, End, If, Nil, Range, Template, With};
-        matches!(self, Block | Break | Continue | Dot | Define | Else | End | If | Nil | Range | Template | With)
+        matches!(
+            self,
+            Block | Break | Continue | Dot | Define | Else | End | If | Nil | Range | Template | With
+        )
     }
 }
 
@@ -94,6 +97,7 @@ impl Item {
 
 const TRIM_MARKER: usize = 2;
 
+#[allow(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(crate) struct Lexer<'i> {
     input: &'i [u8],
     left: &'i [u8],
@@ -148,11 +152,11 @@ fn has_right_trim(text: &[u8]) -> bool {
 }
 
 fn find(text: &[u8], what: &[u8]) -> Option<usize> {
-    text.windows(what.len()).position(|window| window == what)
+    memchr::memmem::find(text, what)
 }
 
 fn newlines(text: &[u8]) -> usize {
-    text.iter().filter(|&&byte| byte == b'\n').count()
+    memchr::memchr_iter(b'\n', text).count()
 }
 
 impl<'i> Lexer<'i> {
@@ -358,7 +362,11 @@ impl<'i> Lexer<'i> {
 
     fn inside_action(&mut self) -> Step {
         if self.at_right_delim().is_some() {
-            return if self.parens == 0 { Step::Go(State::RightDelim) } else { self.error("unclosed left paren") };
+            return if self.parens == 0 {
+                Step::Go(State::RightDelim)
+            } else {
+                self.error("unclosed left paren")
+            };
         }
         let Some(c) = self.next() else { return self.error("unclosed action") };
         match c {

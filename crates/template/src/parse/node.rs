@@ -19,7 +19,7 @@ impl Tree {
     /// `NAME:LINE:COLUMN`, with lines from one and columns from zero, in bytes.
     pub(crate) fn location(&self, at: usize) -> Vec<u8> {
         let before = &self.text[..at.min(self.text.len())];
-        let line = 1 + before.iter().filter(|&&byte| byte == b'\n').count();
+        let line = 1 + memchr::memchr_iter(b'\n', before).count();
         let column = before.iter().rev().take_while(|&&byte| byte != b'\n').count();
         [&self.parse_name[..], format!(":{line}:{column}").as_bytes()].concat()
     }
@@ -120,7 +120,10 @@ pub(crate) enum OperandKind {
     Chain(Box<Operand>, Vec<Text>),
     Identifier(Text),
     Number(Number),
-    Text { quoted: Text, text: Text },
+    Text {
+        quoted: Text,
+        text: Text,
+    },
     Variable(Text, Vec<Text>),
     Pipe(Box<Pipe>),
 }

@@ -20,7 +20,8 @@ impl Number {
         if written.ends_with('i') {
             return Err([b"imaginary constants are not supported: ", &cited()[..]].concat());
         }
-        let mut number = Self { uint: parse_uint(&written).ok(), int: parse_int(&written).ok(), ..Self::default() };
+        let mut number =
+            Self { uint: parse_uint(&written).ok(), int: parse_int(&written).ok(), ..Self::default() };
         if number.int == Some(0) {
             number.uint = Some(0);
         }
@@ -69,20 +70,26 @@ impl Number {
     }
 }
 
-#[allow(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "checked by the way back")]
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    clippy::float_cmp,
+    reason = "checked by the way back"
+)]
 fn whole_int(float: f64) -> Option<i64> {
     // Two to the 63rd is no int64, though the cast back would say so.
-    (float < 9.223_372_036_854_775_808e18 && float as i64 as f64 == float).then_some(float as i64)
+    (float < 9_223_372_036_854_775_808.0 && float as i64 as f64 == float).then_some(float as i64)
 }
 
 #[allow(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
+    clippy::float_cmp,
     clippy::cast_precision_loss,
     reason = "checked by the way back"
 )]
 fn whole_uint(float: f64) -> Option<u64> {
-    (float < 1.844_674_407_370_955_161_6e19 && float as u64 as f64 == float).then_some(float as u64)
+    (float < 18_446_744_073_709_551_616.0 && float as u64 as f64 == float).then_some(float as u64)
 }
 
 #[cfg(test)]
@@ -92,7 +99,10 @@ mod tests {
     #[test]
     fn a_constant_is_every_number_that_it_can_be() {
         let one = Number::parse(b"1e3").unwrap();
-        assert_eq!((one.int, one.uint, one.float, one.is_ideal_float()), (Some(1000), Some(1000), Some(1000.0), true));
+        assert_eq!(
+            (one.int, one.uint, one.float, one.is_ideal_float()),
+            (Some(1000), Some(1000), Some(1000.0), true)
+        );
         let minus = Number::parse(b"-5").unwrap();
         assert_eq!((minus.int, minus.uint, minus.float), (Some(-5), None, Some(-5.0)));
         let large = Number::parse(b"18446744073709551615").unwrap();

@@ -178,7 +178,10 @@ impl<'p, 'f> Parser<'p, 'f> {
     }
 
     /// One level deeper, for as long as `inside` runs.
-    pub(super) fn nested<T>(&mut self, inside: impl FnOnce(&mut Self) -> Result<T, Error>) -> Result<T, Error> {
+    pub(super) fn nested<T>(
+        &mut self,
+        inside: impl FnOnce(&mut Self) -> Result<T, Error>,
+    ) -> Result<T, Error> {
         if self.file.nesting == DEEPEST {
             return Err(self.error("max expression depth exceeded"));
         }
@@ -198,8 +201,12 @@ impl<'p, 'f> Parser<'p, 'f> {
             let what = [b"template: multiple definition of template ", &quote(&name)[..]].concat();
             return Err(self.error(what));
         }
-        let tree =
-            Tree { name: name.clone(), parse_name: self.file.name.clone(), text: Arc::clone(&self.file.text), root };
+        let tree = Tree {
+            name: name.clone(),
+            parse_name: self.file.name.clone(),
+            text: Arc::clone(&self.file.text),
+            root,
+        };
         self.file.trees.insert(name, tree);
         Ok(())
     }

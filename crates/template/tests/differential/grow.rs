@@ -30,24 +30,54 @@ impl Random {
 
 const KEYS: [&str; 12] = ["a", "b", "c", "list", "map", "n", "f", "s", "t", "u", "p", "été"];
 const TEXTS: [&[u8]; 14] = [
-    b"", b"a", b"abc", b"hello, world", "é世😀".as_bytes(), b"\xff\xfe", b"a\"b'c<d>&e", b"1", b"0x1f", b" pad ", b"x\ny\t",
-    "\u{a0}\u{ad}\u{feff}".as_bytes(), b"%d %s", b"`back`",
+    b"",
+    b"a",
+    b"abc",
+    b"hello, world",
+    "é世😀".as_bytes(),
+    b"\xff\xfe",
+    b"a\"b'c<d>&e",
+    b"1",
+    b"0x1f",
+    b" pad ",
+    b"x\ny\t",
+    "\u{a0}\u{ad}\u{feff}".as_bytes(),
+    b"%d %s",
+    b"`back`",
 ];
 const FLOATS: [&str; 16] = [
-    "0", "-0", "1", "1.5", "-2.25", "1e6", "1e20", "1e21", "123456789", "1e-5", "0.1", "3.141592653589793", "1e308", "5e-324",
-    "NaN", "+Inf",
+    "0",
+    "-0",
+    "1",
+    "1.5",
+    "-2.25",
+    "1e6",
+    "1e20",
+    "1e21",
+    "123456789",
+    "1e-5",
+    "0.1",
+    "3.141592653589793",
+    "1e308",
+    "5e-324",
+    "NaN",
+    "+Inf",
 ];
 const INTS: [i64; 12] = [0, 1, -1, 2, 3, 7, 65, 255, 128_512, -1000, i64::MAX, i64::MIN];
 
 /// The case that a seed stands for.
 pub(crate) fn case(seed: u64) -> Case {
-    let mut grower = Grower { random: Random(seed.wrapping_mul(0x1234_5678_9abc_def1)), variables: vec!["$".to_owned()], ranges: 0 };
+    let mut grower = Grower {
+        random: Random(seed.wrapping_mul(0x1234_5678_9abc_def1)),
+        variables: vec!["$".to_owned()],
+        ranges: 0,
+    };
     let data = grower.map(3);
     let mut text = String::new();
     for name in ["one", "two"] {
         if grower.random.one_in(3) {
             let inside = grower.body(1);
-            text.push_str(&format!("{{{{define \"{name}\"}}}}{inside}{{{{end}}}}"));
+            text.extend(["{{define `", name, "`}}", &inside, "{{end}}"]);
         }
     }
     let depth = 1 + grower.random.below(3);
@@ -97,23 +127,25 @@ impl Grower {
             8 | 9 => json!({ "float": self.random.pick(&FLOATS) }),
             10 => json!({ "float32": self.random.pick(&["0.1", "1.5", "16777216", "3e38"]) }),
             11..=14 => json!({ "text": hex(self.random.pick(&TEXTS)) }),
-            15 => json!({ "texts": (0..self.random.below(4)).map(|_| self.random.pick(&["x", "yy", "z"])).collect::<Vec<_>>() }),
+            15 => {
+                json!({ "texts": (0..self.random.below(4)).map(|_| self.random.pick(&["x", "yy", "z"])).collect::<Vec<_>>() })
+            }
             16 => json!({ "ints": (0..self.random.below(4)).collect::<Vec<_>>() }),
             17 => json!({ "textmap": {"a": "one", "b": ""} }),
             18 => json!({ "bytes": hex(self.random.pick(&TEXTS)) }),
-            19 => match self.random.one_in(2) {
-                true => json!({ "nillist": true }),
-                false => json!({ "nilmap": true }),
-            },
-            20 => json!({ "point": {"X": small, "Y": 2, "Name": "p"} }),
-            21 | 22 => json!({ "list": (0..self.random.below(4)).map(|_| self.value(depth - 1)).collect::<Vec<_>>() }),
+            19 if self.random.one_in(2) => json!({ "nillist": true }),
+            19 => json!({ "nilmap": true }),
+            20 => json!({ "pointvalue": {"X": small, "Y": 2, "Name": "p"} }),
+            21 | 22 => {
+                json!({ "list": (0..self.random.below(4)).map(|_| self.value(depth - 1)).collect::<Vec<_>>() })
+            }
             _ => self.map(depth - 1),
         }
     }
 
     fn body(&mut self, depth: usize) -> String {
         let visible = self.variables.len();
-        let body = (0..1 + self.random.below(3)).map(|_| self.node(depth)).collect();
+        let body = (0..=self.random.below(3)).map(|_| self.node(depth)).collect();
         self.variables.truncate(visible);
         body
     }
@@ -147,7 +179,8 @@ impl Grower {
                 3 => "{{- /* note\n */ -}}".to_owned(),
                 _ => {
                     let pipe = self.pipeline(1);
-                    let name = self.random.pick(if self.random.one_in(12) { &["three"] } else { &["one", "two"] });
+                    let names: &[&str] = if self.random.one_in(12) { &["three"] } else { &["one", "two"] };
+                    let name = self.random.pick(names);
                     self.action(&format!("template \"{name}\" {pipe}"))
                 }
             },
@@ -224,7 +257,10 @@ impl Grower {
                 2 => "printf `%v %d`".to_owned(),
                 3 => "index .".to_owned(),
                 4 => "eq 1".to_owned(),
-                _ => self.random.pick(&["print", "printf `%s|%q`", "html", "mklist", "any", "not", "and 1", "or 0"]).to_owned(),
+                _ => self
+                    .random
+                    .pick(&["print", "printf `%s|%q`", "html", "mklist", "any", "not", "and 1", "or 0"])
+                    .to_owned(),
             };
             pipe.push_str(self.random.pick(&[" | ", "|"]));
             pipe.push_str(&command);
@@ -270,7 +306,7 @@ impl Grower {
 
     fn printf(&mut self, depth: usize) -> String {
         let mut format = String::new();
-        for _ in 0..1 + self.random.below(3) {
+        for _ in 0..=self.random.below(3) {
             format.push('%');
             for _ in 0..self.random.below(3) {
                 format.push(self.random.pick(&['#', '0', '+', '-', ' ']));
@@ -281,8 +317,8 @@ impl Grower {
             format.push_str(self.random.pick(&["", "", "", "5", "12", "*", "1", "20"]));
             format.push_str(self.random.pick(&["", "", "", ".", ".2", ".0", ".10", ".*"]));
             format.push(self.random.pick(&[
-                'v', 'v', 'd', 's', 'q', 'x', 'X', 't', 'g', 'e', 'f', 'c', 'U', 'o', 'b', 'T', 'G', 'E', 'F', 'O', 'w', '%',
-                'z', '!', 'é',
+                'v', 'v', 'd', 's', 'q', 'x', 'X', 't', 'g', 'e', 'f', 'c', 'U', 'o', 'b', 'T', 'G', 'E',
+                'F', 'O', 'w', '%', 'z', '!', 'é',
             ]));
             format.push_str(self.random.pick(&["", "|", " "]));
         }
@@ -296,16 +332,27 @@ impl Grower {
 
     fn operand(&mut self, depth: usize) -> String {
         match self.random.below(if depth == 0 { 14 } else { 16 }) {
-            0 if !self.random.one_in(4) => self.random.pick(&["1", "`b`", "2.5", "$", "true", "(mklist 1 `x`)"]).to_owned(),
+            0 if !self.random.one_in(4) => {
+                self.random.pick(&["1", "`b`", "2.5", "$", "true", "(mklist 1 `x`)"]).to_owned()
+            }
             0..=3 => format!(".{}", self.random.pick(&KEYS)),
             4 => format!(".{}.{}", self.random.pick(&KEYS), self.random.pick(&KEYS)),
             5 => format!("$.{}", self.random.pick(&KEYS)),
             6 | 7 => self.variables[self.random.below(self.variables.len())].clone(),
             8 => ".".to_owned(),
             9 => self.constant(),
-            10 => self.random.pick(&["true", "false", "nil", "\"a\"", "`abc`", "\"\\u00e9\\n\"", "\"\\xff\""]).to_owned(),
-            11 if self.random.one_in(3) => format!(".p.{}", self.random.pick(&["X", "Name", "Sum", "Greet", "Any", "None"])),
-            12 if self.random.one_in(3) => format!("{}.{}", self.variables[self.random.below(self.variables.len())], self.random.pick(&KEYS)),
+            10 => self
+                .random
+                .pick(&["true", "false", "nil", "\"a\"", "`abc`", "\"\\u00e9\\n\"", "\"\\xff\""])
+                .to_owned(),
+            11 if self.random.one_in(3) => {
+                format!(".p.{}", self.random.pick(&["X", "Name", "Sum", "Greet", "Any", "None"]))
+            }
+            12 if self.random.one_in(3) => format!(
+                "{}.{}",
+                self.variables[self.random.below(self.variables.len())],
+                self.random.pick(&KEYS)
+            ),
             11..=13 => self.random.pick(&["0", "1", "2", "3", "$", "`a`"]).to_owned(),
             14 => format!("({}).{}", self.pipeline(depth - 1), self.random.pick(&KEYS)),
             _ => format!("({})", self.pipeline(depth - 1)),
@@ -315,8 +362,22 @@ impl Grower {
     fn constant(&mut self) -> String {
         const BROKEN: [&str; 7] = ["99999999999999999999", "1e400", "0x", "1__0", "08", "'ab'", "1e"];
         const GOOD: [&str; 16] = [
-            "1.5", "1e3", "0x1f", "'a'", "'\\n'", "0b101", "0o17", "017", "1_000", "0x1p4", "-0", "9223372036854775807",
-            "18446744073709551615", "+3", ".5", "1.",
+            "1.5",
+            "1e3",
+            "0x1f",
+            "'a'",
+            "'\\n'",
+            "0b101",
+            "0o17",
+            "017",
+            "1_000",
+            "0x1p4",
+            "-0",
+            "9223372036854775807",
+            "18446744073709551615",
+            "+3",
+            ".5",
+            "1.",
         ];
         let constants: &[&str] = if self.random.one_in(40) { &BROKEN } else { &GOOD };
         self.random.pick(constants).to_owned()

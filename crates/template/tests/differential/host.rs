@@ -4,8 +4,8 @@ use super::oracle::{Case, unhex};
 use serde_json::Value as Json;
 use std::rc::Rc;
 use trueup_template::{
-    Arguments, Context, Error, Failure, Float, Function, Functions, Int, Limits, List, Map, MissingKey, Object, Templates,
-    Text, Type, Uint, Value,
+    Arguments, Context, Error, Failure, Float, Function, Functions, Int, Limits, List, Map, MissingKey,
+    Object, Templates, Text, Type, Uint, Value,
 };
 
 /// What this crate makes of a case.
@@ -31,7 +31,9 @@ fn int(value: &Json) -> i64 {
 }
 
 pub(crate) fn value(tagged: &Json) -> Value {
-    let Some((kind, inner)) = tagged.as_object().and_then(|tagged| tagged.iter().next()) else { return Value::Nil };
+    let Some((kind, inner)) = tagged.as_object().and_then(|tagged| tagged.iter().next()) else {
+        return Value::Nil;
+    };
     let items = || inner.as_array().unwrap().iter();
     let text = || Text::from(unhex(inner.as_str().unwrap()));
     match kind.as_str() {
@@ -60,14 +62,16 @@ pub(crate) fn value(tagged: &Json) -> Value {
         }
         "textmap" => {
             let entries = inner.as_object().unwrap().iter();
-            let entries = entries.map(|(key, item)| (key.as_str().into(), Value::text(item.as_str().unwrap())));
+            let entries =
+                entries.map(|(key, item)| (key.as_str().into(), Value::text(item.as_str().unwrap())));
             Value::Map(Map::new(Type::Map(Rc::new(Type::Text)), entries.collect()))
         }
         "list" => Value::list(items().map(value)),
         "map" => Value::map(inner.as_object().unwrap().iter().map(|(key, item)| (key.as_str(), value(item)))),
         "nillist" => Value::List(List::nil(Type::list())),
         "nilmap" => Value::Map(Map::nil(Type::map())),
-        "point" => Value::Object(Rc::new(Point {
+        "point" | "pointvalue" => Value::Object(Rc::new(Point {
+            type_name: if kind == "point" { "*main.point" } else { "main.pointValue" },
             x: int(&inner["X"]),
             y: int(&inner["Y"]),
             name: inner["Name"].as_str().unwrap().into(),
@@ -80,6 +84,7 @@ pub(crate) fn value(tagged: &Json) -> Value {
 /// The oracle's `point`.
 #[derive(Clone)]
 struct Point {
+    type_name: &'static str,
     x: i64,
     y: i64,
     name: Text,
@@ -87,11 +92,14 @@ struct Point {
 
 impl Object for Point {
     fn type_name(&self) -> Rc<str> {
-        "*main.point".into()
+        self.type_name.into()
     }
 
     fn field(&self, name: &str) -> Option<Value> {
-        self.fields().into_iter().find(|(known, _)| known.as_bytes() == name.as_bytes()).map(|(_, value)| value)
+        self.fields()
+            .into_iter()
+            .find(|(known, _)| known.as_bytes() == name.as_bytes())
+            .map(|(_, value)| value)
     }
 
     fn fields(&self) -> Vec<(Text, Value)> {
@@ -101,6 +109,15 @@ impl Object for Point {
             ("Name".into(), Value::Text(self.name.clone())),
             ("Any".into(), Value::Nil),
         ]
+    }
+
+    fn equals(&self, other: &dyn Object) -> bool {
+        self.type_name() == other.type_name()
+            && self.fields().iter().zip(other.fields()).all(|((_, ours), (_, theirs))| match (ours, theirs) {
+                (Value::Int(_, ours), Value::Int(_, theirs)) => *ours == theirs,
+                (Value::Text(ours), Value::Text(theirs)) => *ours == theirs,
+                _ => true,
+            })
     }
 
     fn method(&self, name: &str) -> Option<Function> {
@@ -127,9 +144,12 @@ impl Object for Point {
 type Body = fn(&mut Context<'_>, &Arguments) -> Result<Value, Failure>;
 
 const FUNCTIONS: [(&str, &str, Body); 11] = [
-    ("add", "func(int, int) int", |_, arguments| Ok(Value::int(arguments.int(0)?.wrapping_add(arguments.int(1)?)))),
+    ("add", "func(int, int) int", |_, arguments| {
+        Ok(Value::int(arguments.int(0)?.wrapping_add(arguments.int(1)?)))
+    }),
     ("join", "func(string, ...string) string", |_, arguments| {
-        let parts: Vec<String> = (1..arguments.len()).map(|at| arguments.text(at).unwrap().to_string_lossy()).collect();
+        let parts: Vec<String> =
+            (1..arguments.len()).map(|at| arguments.text(at).unwrap().to_string_lossy()).collect();
         let separator = arguments.text(0)?;
         Ok(Value::text(format!("{}{separator}[{}]", parts.len(), parts.join(" "))))
     }),

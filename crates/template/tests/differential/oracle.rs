@@ -34,7 +34,8 @@ impl Case {
 }
 
 pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    let digit = |value: u8| char::from_digit(value.into(), 16).unwrap();
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
 pub(crate) fn unhex(text: &str) -> Vec<u8> {
@@ -84,7 +85,8 @@ impl Oracle {
         writeln!(self.questions, "{question}").unwrap();
         let mut line = String::new();
         self.answers.read_line(&mut line).unwrap();
-        let answer: Value = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}\n{question}"));
+        let answer: Value =
+            serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}\n{question}"));
         match (answer["output"].as_str(), answer["error"].as_str()) {
             (Some(output), _) => Ok(unhex(output)),
             (None, error) => Err(unhex(error.unwrap_or_default())),

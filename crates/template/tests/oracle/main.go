@@ -58,6 +58,17 @@ func (p *point) Greet(greeting string) (string, error) {
 	return greeting + ", " + p.Name, nil
 }
 
+// A pointValue is one that has no address.
+type pointValue point
+
+func (p pointValue) Sum(more ...int) int {
+	return (*point)(&p).Sum(more...)
+}
+
+func (p pointValue) Greet(greeting string) (string, error) {
+	return (*point)(&p).Greet(greeting)
+}
+
 // value makes a value of {"kind": value}.
 func value(raw json.RawMessage) any {
 	var tagged map[string]json.RawMessage
@@ -123,6 +134,7 @@ func init() {
 			p := read[point](raw).(point)
 			return &p
 		},
+		"pointvalue": read[pointValue],
 		"function": func(raw json.RawMessage) any {
 			return functions[read[string](raw).(string)]
 		},
