@@ -11,8 +11,8 @@ use std::cell::Cell;
 pub struct Limits<'l> {
     /// Steps: nodes walked, commands evaluated, and what functions charge.
     pub fuel: u64,
-    /// Levels of templates, control structures and parentheses within one another. Each needs up to four kilobytes of the
-    /// thread's stack, twice as much without optimisation.
+    /// Levels of templates, control structures and parentheses within one another. Each needs up to six kilobytes of the
+    /// thread's stack in a build without optimisation.
     pub depth: usize,
     /// Bytes written, those of texts that are put together on the way included.
     pub output: usize,

@@ -4,9 +4,13 @@ use super::oracle::{Case, hex};
 use serde_json::{Map, Value, json};
 
 /// Splitmix64.
-struct Random(u64);
+pub(crate) struct Random(u64);
 
 impl Random {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(seed.wrapping_mul(0x1234_5678_9abc_def1))
+    }
+
     fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
@@ -15,21 +19,21 @@ impl Random {
         z ^ z >> 31
     }
 
-    fn below(&mut self, end: usize) -> usize {
+    pub(crate) fn below(&mut self, end: usize) -> usize {
         usize::try_from(self.next() % end as u64).unwrap()
     }
 
-    fn one_in(&mut self, count: usize) -> bool {
+    pub(crate) fn one_in(&mut self, count: usize) -> bool {
         self.below(count) == 0
     }
 
-    fn pick<T: Copy>(&mut self, from: &[T]) -> T {
+    pub(crate) fn pick<T: Copy>(&mut self, from: &[T]) -> T {
         from[self.below(from.len())]
     }
 }
 
 const KEYS: [&str; 12] = ["a", "b", "c", "list", "map", "n", "f", "s", "t", "u", "p", "été"];
-const TEXTS: [&[u8]; 14] = [
+pub(crate) const TEXTS: [&[u8]; 14] = [
     b"",
     b"a",
     b"abc",
@@ -67,11 +71,7 @@ const INTS: [i64; 12] = [0, 1, -1, 2, 3, 7, 65, 255, 128_512, -1000, i64::MAX, i
 
 /// The case that a seed stands for.
 pub(crate) fn case(seed: u64) -> Case {
-    let mut grower = Grower {
-        random: Random(seed.wrapping_mul(0x1234_5678_9abc_def1)),
-        variables: vec!["$".to_owned()],
-        ranges: 0,
-    };
+    let mut grower = Grower { random: Random::new(seed), variables: vec!["$".to_owned()], ranges: 0 };
     let data = grower.map(3);
     let mut text = String::new();
     for name in ["one", "two"] {

@@ -16,7 +16,7 @@ pub(crate) fn execute(case: &Case) -> Result<Vec<u8>, Error> {
         _ => MissingKey::Invalid,
     };
     let mut templates = Templates::new("all")
-        .with_functions(functions())
+        .with_functions(if case.sprig { with_sprig() } else { functions() })
         .with_missing_key(missing)
         .with_delimiters(&case.delimiters[0], &case.delimiters[1]);
     for (name, text) in &case.templates {
@@ -177,6 +177,14 @@ const FUNCTIONS: [(&str, &str, Body); 11] = [
         Err(Failure::new([b"failed: ", arguments.text(0)?.as_bytes()].concat()))
     }),
 ];
+
+fn with_sprig() -> Functions {
+    let (mut all, sprig) = (functions(), trueup_template::sprig::functions().unwrap());
+    for name in sprig.names() {
+        all.insert(name.clone(), sprig.get(name).unwrap().clone());
+    }
+    all
+}
 
 fn functions() -> Functions {
     let mut functions = Functions::new();

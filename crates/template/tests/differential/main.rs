@@ -10,6 +10,7 @@
 mod grow;
 mod host;
 mod oracle;
+mod sprig;
 
 use oracle::{Case, Oracle};
 use std::fs;
@@ -93,7 +94,11 @@ fn corpus() -> Vec<Case> {
                 ["@missing", _] => missing = "",
                 ["@delimiters", left, right] => delimiters = [left.to_owned(), right.to_owned()],
                 ["@delimiters"] => delimiters = [String::new(), String::new()],
-                _ => cases.push(parse_case(line, missing, &delimiters, &data)),
+                _ => {
+                    let mut case = parse_case(line, missing, &delimiters, &data);
+                    case.sprig = path.file_name().is_some_and(|name| name == "sprig.txt");
+                    cases.push(case);
+                }
             }
         }
     }

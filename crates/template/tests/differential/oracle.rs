@@ -19,6 +19,8 @@ pub(crate) struct Case {
     pub(crate) data: Value,
     pub(crate) missing: &'static str,
     pub(crate) delimiters: [String; 2],
+    /// With Sprig's functions.
+    pub(crate) sprig: bool,
 }
 
 impl Case {
@@ -29,6 +31,7 @@ impl Case {
             data,
             missing: "",
             delimiters: Default::default(),
+            sprig: false,
         }
     }
 }
@@ -72,7 +75,7 @@ impl Oracle {
             "data": case.data,
             "missing": case.missing,
             "delims": case.delimiters,
-            "sprig": false,
+            "sprig": case.sprig,
         }))
     }
 

@@ -1,0 +1,165 @@
+//! Sprig's functions with arguments at random: mostly of the types that they want.
+
+use super::grow::{Random, TEXTS};
+use super::host;
+use super::oracle::{Case, Oracle};
+use serde_json::{Value, json};
+use trueup_template::{Type, sprig};
+
+/// Go gives these in the order of chance.
+const UNORDERED: [&str; 2] = ["keys", "values"];
+
+fn data() -> Value {
+    let texts: serde_json::Map<String, Value> = TEXTS
+        .iter()
+        .enumerate()
+        .map(|(index, text)| (format!("t{index}"), json!({ "text": super::oracle::hex(text) })))
+        .collect();
+    json!({ "map": {
+        "texts": { "map": texts },
+        "nil": {}, "int": { "int": 5 }, "neg": { "int64": -3 }, "u": { "uint64": u64::MAX }, "f": { "float": "2.5" },
+        "big": { "float": "1e300" }, "nan": { "float": "NaN" }, "t": { "bool": true }, "zero": { "int": 0 },
+        "list": { "list": [{ "int": 1 }, { "text": "62" }, {}, { "float": "1.5" }, { "text": "62" }, { "list": [] }] },
+        "strs": { "texts": ["b", "a", "c", "a"] }, "ints": { "ints": [3, 1, 2, 3] }, "empty": { "list": [] },
+        "nillist": { "nillist": true }, "nilmap": { "nilmap": true }, "tm": { "textmap": { "k": "v" } },
+        "bytes": { "bytes": "6869ff" },
+        "map": { "map": { "a": { "int": 1 }, "b": { "map": { "c": { "text": "64" } } }, "e": { "text": "" }, "n": {} } },
+        "other": { "map": { "a": { "int": 2 }, "b": { "map": { "c": { "text": "" }, "d": { "int": 4 } } }, "e": { "text": "65" }, "z": { "bool": false } } },
+    } })
+}
+
+fn text(random: &mut Random) -> String {
+    const WORDS: [&str; 34] = [
+        "``",
+        "`a`",
+        "`hello world`",
+        "`HTTPServer`",
+        "`some_words`",
+        "`Bld4Floor3rd`",
+        "`http2xx`",
+        "`foo-bar baz`",
+        "`éÀß世`",
+        "`a,b,,c`",
+        "`,`",
+        "` `",
+        "`/a/b/../c.tar.gz`",
+        "`./x//y/`",
+        "`..`",
+        "`aGVsbG8=`",
+        "`aGVsbG8`",
+        "`NBSWY3DP`",
+        "`NBSWY3DPEE======`",
+        "`12`",
+        "`-7`",
+        "`0x1f`",
+        "`010`",
+        "`1.50`",
+        "`3.00`",
+        "`1e3`",
+        "`a\nb\n`",
+        "`  pad\t`",
+        "`int`",
+        "`string`",
+        "`map`",
+        "`c`",
+        "`b`",
+        "`The quick brown fox jumps over the lazy dog`",
+    ];
+    if random.one_in(3) {
+        return format!(".texts.t{}", random.below(TEXTS.len()));
+    }
+    random.pick(&WORDS).to_owned()
+}
+
+fn of_any_type(random: &mut Random) -> String {
+    const ANY: [&str; 30] = [
+        "nil",
+        ".nil",
+        ".missing",
+        "1",
+        "0",
+        "-5",
+        "2.5",
+        "true",
+        "false",
+        ".int",
+        ".neg",
+        ".u",
+        ".f",
+        ".big",
+        ".nan",
+        ".zero",
+        ".list",
+        ".strs",
+        ".ints",
+        ".empty",
+        ".nillist",
+        ".nilmap",
+        ".tm",
+        ".bytes",
+        ".map",
+        ".other",
+        "(list 1 2)",
+        "(list)",
+        "(dict)",
+        "`a`",
+    ];
+    if random.one_in(3) { text(random) } else { random.pick(&ANY).to_owned() }
+}
+
+fn argument(random: &mut Random, wanted: &Type) -> String {
+    if random.one_in(12) {
+        return of_any_type(random);
+    }
+    match wanted {
+        Type::Text => text(random),
+        Type::Int(_) => random.pick(&["0", "1", "2", "3", "5", "8", "20", "-1", "-3"]).to_owned(),
+        Type::Bool => random.pick(&["true", "false"]).to_owned(),
+        Type::Float(_) => random.pick(&["0.5", "0.1", "1"]).to_owned(),
+        Type::Map(_) => {
+            random.pick(&[".map", ".other", "(dict `k` 1)", "(dict)", ".map.b", ".nilmap"]).to_owned()
+        }
+        _ => of_any_type(random),
+    }
+}
+
+#[test]
+fn sprigs_functions_give_what_sprig_gives() {
+    let functions = sprig::functions().unwrap();
+    let names: Vec<_> =
+        functions.names().filter(|name| !UNORDERED.iter().any(|not| not.as_bytes() == &name[..])).collect();
+    let calls: usize = std::env::var("TRUEUP_FUZZ_CALLS").map_or(12, |text| text.parse().unwrap());
+    let seed: u64 = std::env::var("TRUEUP_FUZZ_SEED").map_or(0, |text| text.parse().unwrap());
+    let (mut oracle, mut random, data) = (Oracle::start(), Random::new(seed), data());
+    let (mut different, mut failing) = (Vec::new(), 0);
+    for name in &names {
+        let signature = functions.get(name).unwrap().signature();
+        for _ in 0..calls {
+            let mut call = name.to_string();
+            let parameters = signature.parameters();
+            let fixed = parameters.len() - usize::from(signature.is_variadic());
+            for wanted in &parameters[..fixed] {
+                call.push(' ');
+                call.push_str(&argument(&mut random, wanted));
+            }
+            if signature.is_variadic() {
+                for _ in 0..random.below(5) {
+                    call.push(' ');
+                    call.push_str(&argument(&mut random, &parameters[fixed]));
+                }
+            }
+            let text = format!("{{{{ $x := {call} }}}}{{{{ printf `%#v %T` $x $x }}}}");
+            let mut case = Case::of(text, data.clone());
+            case.sprig = true;
+            failing += usize::from(host::execute(&case).is_err());
+            different.extend(super::difference(&mut oracle, &case));
+        }
+    }
+    println!(
+        "{} functions, {} calls, {failing} of them fail, {} differences",
+        names.len(),
+        names.len() * calls,
+        different.len()
+    );
+    assert!(different.is_empty(), "{}", different.iter().take(60).cloned().collect::<String>());
+}
