@@ -51,6 +51,11 @@ impl Failure {
     pub fn new(text: impl Into<Text>) -> Self {
         Self { kind: ErrorKind::Execute, text: text.into() }
     }
+
+    /// A bound that was met.
+    pub fn limit(text: impl Into<Text>) -> Self {
+        Self { kind: ErrorKind::Limit, text: text.into() }
+    }
 }
 
 impl fmt::Display for Failure {

@@ -86,7 +86,7 @@ pub(super) fn is_empty(value: &Value) -> bool {
 #[allow(clippy::float_cmp, reason = "Go compares so")]
 pub(super) fn deep_equal(left: &Value, right: &Value, depth: usize) -> Result<bool, Failure> {
     if depth > 300 {
-        return Err("values are nested too deeply to be compared".into());
+        return Err(Failure::limit("values are nested too deeply to be compared"));
     }
     if left.type_of() != right.type_of() {
         return Ok(false);

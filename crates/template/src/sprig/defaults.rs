@@ -36,7 +36,7 @@ pub(super) const TABLE: &[Entry] = &[
 /// The same value in lists and maps of its own.
 pub(super) fn copy(value: &Value, depth: usize) -> Result<Value, Failure> {
     if depth > 300 {
-        return Err("a value is nested too deeply to be copied".into());
+        return Err(Failure::limit("a value is nested too deeply to be copied"));
     }
     Ok(match value {
         Value::List(list) if list.is_nil() => Value::List(List::nil(list.type_of().clone())),

@@ -100,49 +100,57 @@ enum Winner {
 }
 
 fn merge_all(arguments: &Arguments, winner: Winner) -> Result<Value, Failure> {
-    let target = arguments.map(0)?;
+    let mut target = arguments.map(0)?.clone();
     for index in 1..arguments.len() {
         let source = arguments.map(index)?;
-        if target.is_nil() && !source.is_empty() {
-            return Err("assignment to entry in nil map".into());
+        if target.is_nil() && !source.is_nil() {
+            target = Map::new(target.type_of().clone(), BTreeMap::new());
         }
-        merge(target, source, winner, 0)?;
+        merge(&target, source, winner, 0)?;
     }
-    Ok(arguments.any(0).clone())
+    Ok(Value::Map(target))
 }
 
-fn is_any_map(map: &Map) -> bool {
-    *map.type_of().underlying() == Type::map()
+/// A map that takes any value.
+fn open_map(value: Option<&Value>) -> Option<Map> {
+    match value {
+        Some(Value::Map(map)) if *map.type_of().element() == Type::Any && !map.is_nil() => Some(map.clone()),
+        _ => None,
+    }
 }
 
-/// mergo's merge of maps: maps that both have are merged in place; what is empty in the source is not taken over, unless
-/// the target lacks it.
+/// mergo's merge of maps: those that both have are merged in place.
 fn merge(target: &Map, source: &Map, winner: Winner, depth: usize) -> Result<(), Failure> {
     if depth > 300 {
-        return Err("maps are nested too deeply to be merged".into());
-    }
-    if target.is(source) {
-        return Ok(());
+        return Err(Failure::limit("maps are nested too deeply to be merged"));
     }
     let entries: Vec<_> = source.entries().iter().map(|(key, value)| (key.clone(), value.clone())).collect();
     for (key, theirs) in entries {
         let ours = target.get(&key);
-        match (&ours, &theirs) {
-            (Some(Value::Map(ours)), Value::Map(theirs))
-                if is_any_map(ours) && is_any_map(theirs) && !ours.is_nil() =>
-            {
-                merge(ours, theirs, winner, depth + 1)?;
+        if matches!(theirs, Value::Nil) {
+            if winner == Winner::Source {
+                target.entries_mut().insert(key, theirs);
             }
-            (None, _) => drop(target.entries_mut().insert(key, theirs)),
-            (Some(ours), _) => {
-                let take = match winner {
-                    Winner::Target => is_empty(ours) && !is_empty(&theirs),
-                    Winner::Source => !is_empty(&theirs),
-                };
-                if take {
-                    target.entries_mut().insert(key, theirs);
-                }
+            continue;
+        }
+        match (&theirs, open_map(ours.as_ref())) {
+            (Value::Map(theirs), Some(ours)) => merge(&ours, theirs, winner, depth + 1)?,
+            // A list stays where the target has any entry; where it lacks this one, an empty list is there for a moment.
+            (Value::List(_), _) if winner == Winner::Source || target.is_empty() => {
+                target.entries_mut().insert(key.clone(), theirs.clone());
             }
+            _ => {}
+        }
+        let has_own = ours.as_ref().is_some_and(|ours| !is_empty(ours));
+        let of_a_kind = match (&ours, &theirs) {
+            (_, Value::List(_)) | (Some(Value::Map(_)), Value::Map(_)) => true,
+            (_, _) => false,
+        };
+        if has_own && of_a_kind {
+            continue;
+        }
+        if winner == Winner::Source || !has_own {
+            target.entries_mut().insert(key, theirs);
         }
     }
     Ok(())

@@ -91,14 +91,12 @@ pub(super) const TABLE: &[Entry] = &[
     }),
     (&["chunk", "mustChunk"], "func(int, interface {}) [][]interface {}", |_, arguments| {
         let items = items(arguments.any(1), "Cannot chunk type")?;
-        let lists = Type::List(Rc::new(Type::list()));
-        if items.is_empty() {
-            return Ok(Value::List(List::new(lists, Vec::new())));
+        if let Some(none) = no_chunks(arguments.int(0)?, items.len()) {
+            return Ok(none);
         }
-        let size = usize::try_from(arguments.int(0)?).ok().filter(|&size| size > 0);
-        let size = size.ok_or("runtime error: makeslice: len out of range")?;
+        let size = chunk_size(arguments.int(0)?, items.len())?;
         let chunks = items.chunks(size).map(|chunk| Value::list(chunk.iter().cloned())).collect();
-        Ok(Value::List(List::new(lists, chunks)))
+        Ok(Value::List(List::new(Type::List(Rc::new(Type::list())), chunks)))
     }),
     (&["sortAlpha"], "func(interface {}) []string", |_, arguments| sort(arguments.any(0))),
     (&["join"], "func(string, interface {}) string", |context, arguments| {
@@ -125,6 +123,22 @@ pub(super) const TABLE: &[Entry] = &[
 
 fn nil_list() -> Value {
     Value::List(List::nil(Type::list()))
+}
+
+/// A negative size gives no chunks where it is larger than what there is.
+fn no_chunks(size: i64, count: usize) -> Option<Value> {
+    let size = usize::try_from(size.unsigned_abs()).ok().filter(|_| size < 0)?;
+    (count > 1 && size >= count - 1)
+        .then(|| Value::List(List::new(Type::List(Rc::new(Type::list())), Vec::new())))
+}
+
+/// How large chunks are. Sprig computes with floats how many there are, and a negative size can come out as none.
+fn chunk_size(size: i64, count: usize) -> Result<usize, Failure> {
+    match (usize::try_from(size), count) {
+        (Ok(size @ 1..), _) => Ok(size),
+        (Err(_), 1) if size < -1 => Ok(1),
+        _ => Err("runtime error: makeslice: len out of range".into()),
+    }
 }
 
 /// The items of a list; else what cannot be done with the kind that it is.

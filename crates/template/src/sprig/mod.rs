@@ -9,6 +9,8 @@ mod lists;
 mod math;
 mod paths;
 mod reflection;
+mod regexes;
+mod semver;
 mod strings;
 mod words;
 
@@ -42,6 +44,8 @@ pub fn functions() -> Result<Functions, InvalidSignature> {
         math::TABLE,
         paths::TABLE,
         reflection::TABLE,
+        regexes::TABLE,
+        semver::TABLE,
         strings::TABLE,
         words::TABLE,
     ];

@@ -43,11 +43,12 @@ pub(super) const TABLE: &[Entry] = &[
     }),
     (&["initials"], ONE, |_, arguments| {
         let mut begins = true;
-        let mut initials = Vec::new();
-        for (_, c, _) in unicode::chars(arguments.text(0)?) {
+        let mut initials = String::new();
+        // Each byte is taken for a character.
+        for c in arguments.text(0)?.iter().map(|&byte| char::from(byte)) {
             let space = c.is_whitespace();
             if begins && !space {
-                unicode::push(&mut initials, c);
+                initials.push(c);
             }
             begins = space;
         }
@@ -168,10 +169,28 @@ fn is_alphabet(c: char) -> bool {
     is_letter(c) && !c.is_uppercase() && !cjk
 }
 
+/// A character with the bytes that stand for it, broken ones before it included.
+type Unit<'t> = (char, &'t [u8]);
+
+fn units(text: &[u8]) -> Vec<Unit<'_>> {
+    let mut units: Vec<Unit<'_>> = Vec::new();
+    let mut start = 0;
+    for (at, c, width) in unicode::chars(text) {
+        if c != REPLACEMENT {
+            units.push((c, &text[start..at + width]));
+            start = at + width;
+        }
+    }
+    if start < text.len() {
+        units.push((units.last().map_or(REPLACEMENT, |&(c, _)| c), &text[start..]));
+    }
+    units
+}
+
 /// How many of the first characters make a word, and of which kind.
-fn next_word(chars: &[char]) -> (Word, usize) {
-    let Some(&first) = chars.first() else { return (Word::Invalid, 0) };
-    let run = |of: fn(char) -> bool| chars.iter().take_while(|&&c| of(c)).count();
+fn next_word(units: &[Unit<'_>]) -> (Word, usize) {
+    let Some(&(first, _)) = units.first() else { return (Word::Invalid, 0) };
+    let run = |of: fn(char) -> bool| units.iter().take_while(|&&(c, _)| of(c)).count();
     if first == REPLACEMENT {
         return (Word::Invalid, 1);
     }
@@ -183,10 +202,10 @@ fn next_word(chars: &[char]) -> (Word, usize) {
     }
     if first.is_uppercase() {
         let uppers = run(char::is_uppercase);
-        let followed = chars.get(uppers).copied();
+        let followed = units.get(uppers).map(|&(c, _)| c);
         return match (uppers, followed) {
             (1, Some(c)) if is_alphabet(c) => {
-                (Word::Upper, 1 + chars[1..].iter().take_while(|&&c| is_alphabet(c)).count())
+                (Word::Upper, 1 + units[1..].iter().take_while(|&&(c, _)| is_alphabet(c)).count())
             }
             // The last of several belongs to the word that follows: HTTP and Status.
             (2.., Some(c)) if is_alphabet(c) => (Word::Upper, uppers - 1),
@@ -200,37 +219,35 @@ fn next_word(chars: &[char]) -> (Word, usize) {
         return (Word::Number, run(char::is_numeric));
     }
     let other = |c: char| {
-        c != REPLACEMENT
-            && !is_connector(c)
-            && !c.is_uppercase()
-            && !is_letter(c)
-            && !c.is_numeric()
-            && !is_punctuation(c)
+        let letter = is_alphabet(c) || c.is_uppercase();
+        !is_connector(c) && !letter && !c.is_numeric() && !is_punctuation(c)
     };
-    (Word::Other, chars.iter().take_while(|&&c| other(c)).count().max(1))
+    (Word::Other, units.iter().take_while(|&&(c, _)| other(c)).count().max(1))
 }
 
 /// Words and the connector between them, as they are put together.
 struct LowerCase<'c> {
-    rest: &'c [char],
+    rest: &'c [Unit<'c>],
     out: Vec<u8>,
     connector: u8,
 }
 
 impl<'c> LowerCase<'c> {
-    fn take(&mut self) -> (Word, &'c [char]) {
+    fn take(&mut self) -> (Word, &'c [Unit<'c>]) {
         let (kind, count) = next_word(self.rest);
         let (word, rest) = self.rest.split_at(count);
         self.rest = rest;
         (kind, word)
     }
 
-    fn put(&mut self, kind: Word, word: &[char]) {
-        match kind {
-            Word::Connector => word.iter().for_each(|_| self.out.push(self.connector)),
-            Word::Upper => self.out.extend(word.iter().map(|&c| to_lower(c)).collect::<String>().bytes()),
-            Word::Invalid | Word::Alphabet | Word::Number | Word::Punctuation | Word::Other => {
-                self.out.extend(word.iter().collect::<String>().bytes());
+    fn put(&mut self, kind: Word, word: &[Unit<'_>]) {
+        for &(c, bytes) in word {
+            match kind {
+                Word::Connector => self.out.push(self.connector),
+                Word::Upper => unicode::push(&mut self.out, if c.is_uppercase() { to_lower(c) } else { c }),
+                Word::Invalid | Word::Alphabet | Word::Number | Word::Punctuation | Word::Other => {
+                    self.out.extend_from_slice(bytes);
+                }
             }
         }
     }
@@ -242,7 +259,7 @@ impl<'c> LowerCase<'c> {
     }
 
     /// A number that words follow is of one with them.
-    fn put_numbered(&mut self, mut kind: Word, mut word: &'c [char]) -> (Word, &'c [char]) {
+    fn put_numbered(&mut self, mut kind: Word, mut word: &'c [Unit<'c>]) -> (Word, &'c [Unit<'c>]) {
         while matches!(kind, Word::Alphabet | Word::Number) {
             self.put(kind, word);
             (kind, word) = self.take();
@@ -253,8 +270,8 @@ impl<'c> LowerCase<'c> {
 }
 
 fn lower_case_words(text: &[u8], connector: u8) -> Vec<u8> {
-    let chars: Vec<char> = unicode::chars(text).map(|(_, c, _)| c).collect();
-    let mut state = LowerCase { rest: &chars, out: Vec::with_capacity(text.len() + 8), connector };
+    let units = units(text);
+    let mut state = LowerCase { rest: &units, out: Vec::with_capacity(text.len() + 8), connector };
     let (mut kind, mut word) = state.take();
     while !state.rest.is_empty() {
         if kind != Word::Connector {

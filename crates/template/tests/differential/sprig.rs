@@ -107,6 +107,132 @@ fn of_any_type(random: &mut Random) -> String {
     if random.one_in(3) { text(random) } else { random.pick(&ANY).to_owned() }
 }
 
+const PATTERNS: [&str; 40] = [
+    "`a`",
+    "`[a-z]+`",
+    "`(\\w+) (\\w+)`",
+    "`^\\s*`",
+    "`\\d{2,}`",
+    "`(?i)HELLO`",
+    "`[^a-z&&b]`",
+    "`a|b|`",
+    "``",
+    "`.`",
+    "`\\bq\\w*`",
+    "`(?P<first>\\w)(?P<second>.)`",
+    "`[[:alpha:]]`",
+    "`\\.`",
+    "`,`",
+    "`x*`",
+    "`(a`",
+    "`a)`",
+    "`[a`",
+    "`*a`",
+    "`a**`",
+    "`\\q`",
+    "`a{1,2}`",
+    "`a{,2}`",
+    "`a{2000}`",
+    "`\\pL+`",
+    "`\\Qa.b\\E`",
+    "`[\\w.-]+`",
+    "`(?s).*`",
+    "`(?m)^`",
+    "`$`",
+    "`\\z`",
+    "`[]a]`",
+    "`[^]a]`",
+    "`\\`",
+    "`o+?`",
+    "`(o)(u)?`",
+    "`\\/`",
+    "`[\\d\\s]`",
+    "`(?:b|c)`",
+];
+const REPLACEMENTS: [&str; 9] =
+    ["``", "`X`", "`$1`", "`${1}b`", "`$0$0`", "`$first-$second`", "`$1b`", "`$$`", "`$`"];
+const CONSTRAINTS: [&str; 40] = [
+    "`1.2.3`",
+    "`=1.2`",
+    "`!=1.2`",
+    "`!=1.2.3`",
+    "`>1`",
+    "`>1.2`",
+    "`>=1.2.3`",
+    "`<2`",
+    "`<=1.2`",
+    "`<=1`",
+    "`~1.2`",
+    "`~1.2.3`",
+    "`~1`",
+    "`^1.2`",
+    "`^0.2`",
+    "`^0.0.3`",
+    "`^0`",
+    "`*`",
+    "`1.x`",
+    "`1.2.x`",
+    "`>=1.2 <2`",
+    "`>=1.2, <2`",
+    "`1.2 - 1.4`",
+    "`<1 || >2`",
+    "`>=1.21-0`",
+    "`^1.2.3-beta.1`",
+    "`~> 1.2`",
+    "`=> 1`",
+    "`!=x`",
+    "`>*`",
+    "`<=*`",
+    "``",
+    "`abc`",
+    "`>=`",
+    "`1.2.3.4`",
+    "`>= v1.19.0-0`",
+    "`!=1.2.x-a`",
+    "`>1.2.x`",
+    "`<1.2.x`",
+    "`~0.0.0`",
+];
+const VERSIONS: [&str; 24] = [
+    "`1.2.3`",
+    "`v1.2.3`",
+    "`1.2`",
+    "`1`",
+    "`0.2.5`",
+    "`0.0.3`",
+    "`0`",
+    "`1.2.3-beta.1`",
+    "`1.2.3-beta.2`",
+    "`1.2.3-1`",
+    "`1.2.3+meta`",
+    "`1.21.0`",
+    "`v1.36.3-gke.100`",
+    "`2.0.0`",
+    "`2.0.0-rc1`",
+    "`1.2.3-01`",
+    "`1.2.3.4`",
+    "`x`",
+    "``",
+    "`99999999999999999999.0`",
+    "`1.2.3-a.b.c+d`",
+    "`1.3.0`",
+    "`1.2.3-alpha`",
+    "`1.2.0`",
+];
+
+/// A place in a list of arguments where only few texts tell something.
+fn special(random: &mut Random, name: &str, index: usize) -> Option<String> {
+    let among: &[&str] = match (name, index) {
+        ("semverCompare", 0) => &CONSTRAINTS,
+        ("semver", 0) | ("semverCompare", 1) => &VERSIONS,
+        ("regexQuoteMeta", _) => return None,
+        (name, 0) if name.to_lowercase().contains("regex") => &PATTERNS,
+        (name, 2) if name.contains("egexReplace") => &REPLACEMENTS,
+        _ => return None,
+    };
+    (!random.one_in(20)).then(|| random.pick(among).to_owned())
+}
+
 fn argument(random: &mut Random, wanted: &Type) -> String {
     if random.one_in(12) {
         return of_any_type(random);
@@ -138,9 +264,10 @@ fn sprigs_functions_give_what_sprig_gives() {
             let mut call = name.to_string();
             let parameters = signature.parameters();
             let fixed = parameters.len() - usize::from(signature.is_variadic());
-            for wanted in &parameters[..fixed] {
+            for (index, wanted) in parameters[..fixed].iter().enumerate() {
                 call.push(' ');
-                call.push_str(&argument(&mut random, wanted));
+                let special = special(&mut random, &name.to_string(), index);
+                call.push_str(&special.unwrap_or_else(|| argument(&mut random, wanted)));
             }
             if signature.is_variadic() {
                 for _ in 0..random.below(5) {
