@@ -9,7 +9,7 @@ const BASE64: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz
 const BASE32: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
 
 pub(super) const TABLE: &[Entry] = &[
-    (&["b64enc"], ONE, |_, arguments| Ok(encode(arguments.text(0)?, BASE64, 6, 4).into())),
+    (&["b64enc"], ONE, |_, arguments| Ok(base64(arguments.text(0)?).into())),
     (&["b32enc"], ONE, |_, arguments| Ok(encode(arguments.text(0)?, BASE32, 5, 8).into())),
     // What cannot be decoded gives the error's text.
     (&["b64dec"], ONE, |_, arguments| {
@@ -35,9 +35,13 @@ fn corrupt(name: &str, at: usize) -> Vec<u8> {
     format!("illegal {name} data at input byte {at}").into_bytes()
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(super) fn hex(bytes: &[u8]) -> String {
     let digit = |value: u8| char::from(b"0123456789abcdef"[usize::from(value)]);
     bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
+}
+
+pub(super) fn base64(bytes: &[u8]) -> Vec<u8> {
+    encode(bytes, BASE64, 6, 4)
 }
 
 /// Digits of `width` bits, filled up to whole groups.

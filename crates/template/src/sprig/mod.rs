@@ -5,14 +5,18 @@ mod convert;
 mod defaults;
 mod dicts;
 mod encoding;
+mod json;
 mod lists;
 mod math;
 mod paths;
+mod random;
 mod reflection;
 mod regexes;
 mod semver;
 mod strings;
 mod words;
+
+pub use random::{Random, random_functions};
 
 use crate::context::Context;
 use crate::error::Failure;
@@ -40,6 +44,7 @@ pub fn functions() -> Result<Functions, InvalidSignature> {
         defaults::TABLE,
         dicts::TABLE,
         encoding::TABLE,
+        json::TABLE,
         lists::TABLE,
         math::TABLE,
         paths::TABLE,

@@ -203,7 +203,7 @@ impl<'p> Translation<'p> {
                 let code = format!("\\x{{{:x}}}", u32::from(c));
                 self.put(2, &code);
             }
-            _ => return Err(("invalid escape sequence", self.rest[..1 + c.len_utf8()].to_owned())),
+            _ => return Err(("invalid escape sequence", self.rest[..=c.len_utf8()].to_owned())),
         }
         Ok(())
     }
@@ -328,5 +328,5 @@ fn split(regex: &Regex, arguments: &Arguments) -> Result<Value, Failure> {
     if end != text.len() {
         parts.push(&text[begin..]);
     }
-    Ok(if parts.is_empty() { nil() } else { Value::texts(parts) })
+    Ok(Value::texts(parts))
 }

@@ -348,7 +348,7 @@ impl Object for Shared {
                 Ok(Value::Object(Rc::new(Shared { version: Rc::clone(&next), pointer: false })))
             })
         };
-        let test = |holds: fn(Ordering) -> bool| {
+        let compared = |holds: fn(Ordering) -> bool| {
             let version = Rc::clone(&self.version);
             Function::new("func(*semver.Version) bool", move |_, arguments| {
                 Ok(Value::Bool(holds(version.compare(&of(arguments)?))))
@@ -365,11 +365,11 @@ impl Object for Shared {
             "IncMajor" => next(0),
             "IncMinor" => next(1),
             "IncPatch" => next(2),
-            "Equal" if self.pointer => test(Ordering::is_eq),
-            "LessThan" if self.pointer => test(Ordering::is_lt),
-            "LessThanEqual" if self.pointer => test(Ordering::is_le),
-            "GreaterThan" if self.pointer => test(Ordering::is_gt),
-            "GreaterThanEqual" if self.pointer => test(Ordering::is_ge),
+            "Equal" if self.pointer => compared(Ordering::is_eq),
+            "LessThan" if self.pointer => compared(Ordering::is_lt),
+            "LessThanEqual" if self.pointer => compared(Ordering::is_le),
+            "GreaterThan" if self.pointer => compared(Ordering::is_gt),
+            "GreaterThanEqual" if self.pointer => compared(Ordering::is_ge),
             "Compare" if self.pointer => Function::new("func(*semver.Version) int", move |_, arguments| {
                 Ok(Value::int(version.compare(&of(arguments)?) as i64))
             }),

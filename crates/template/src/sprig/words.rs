@@ -122,7 +122,11 @@ fn pascal_case(text: &[u8]) -> Vec<u8> {
     let chars: Vec<char> = unicode::chars(text).map(|(_, c, _)| c).collect();
     let leading = chars.iter().take_while(|&&c| is_connector(c)).count();
     let mut out: String = chars[..leading].iter().collect();
-    let Some((&first, rest)) = chars[leading..].split_first() else { return out.into_bytes() };
+    let Some((&first, rest)) = chars[leading..].split_first() else {
+        // Of nothing but connectors the last one is there twice.
+        out.extend(chars.last());
+        return out.into_bytes();
+    };
     let mut lowering = first.is_uppercase();
     let mut held = to_upper(first);
     for &c in rest {

@@ -220,9 +220,45 @@ const VERSIONS: [&str; 24] = [
     "`1.2.0`",
 ];
 
+const JSON: [&str; 32] = [
+    "`{}`",
+    "`[]`",
+    "`{\"a\":[1,2.5,-3e2,\"x\",null,true,false,{\"b\":{}}]}`",
+    "`\"\\u00e9\\ud83d\\ude00\\ud800\\n\\/\"`",
+    "`nul`",
+    "`tru `",
+    "`fals}`",
+    "`1 2`",
+    "`[1,]`",
+    "`[1 2]`",
+    "`{\"a\" 1}`",
+    "`{\"a\":1,}`",
+    "`{a:1}`",
+    "`{\"a\":1 \"b\"}`",
+    "`\"a`",
+    "`\"\\q\"`",
+    "`\"\\u12g4\"`",
+    "`01`",
+    "`-`",
+    "`1.`",
+    "`1.x`",
+    "`1e`",
+    "`1e400`",
+    "` `",
+    "`[`",
+    "`{`",
+    "`{\"a\"`",
+    "`'a'`",
+    "`\"a\"\"`",
+    "`é`",
+    "`1e-7`",
+    "`\"a\nb\"`",
+];
+
 /// A place in a list of arguments where only few texts tell something.
 fn special(random: &mut Random, name: &str, index: usize) -> Option<String> {
     let among: &[&str] = match (name, index) {
+        ("fromJson" | "mustFromJson", 0) => &JSON,
         ("semverCompare", 0) => &CONSTRAINTS,
         ("semver", 0) | ("semverCompare", 1) => &VERSIONS,
         ("regexQuoteMeta", _) => return None,
@@ -274,6 +310,10 @@ fn sprigs_functions_give_what_sprig_gives() {
                     call.push(' ');
                     call.push_str(&argument(&mut random, &parameters[fixed]));
                 }
+            }
+            // What a regular expression finds in broken UTF-8 is left open.
+            if call.contains("egex") && call.contains(".texts.t5") {
+                continue;
             }
             let text = format!("{{{{ $x := {call} }}}}{{{{ printf `%#v %T` $x $x }}}}");
             let mut case = Case::of(text, data.clone());
