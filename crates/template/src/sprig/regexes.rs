@@ -7,7 +7,7 @@ use crate::error::Failure;
 use crate::function::Arguments;
 use crate::quote::{can_backquote, quote};
 use crate::value::{List, Type, Value};
-use regex::bytes::{Regex, RegexBuilder};
+use regex::bytes::{Match, Regex, RegexBuilder};
 use std::rc::Rc;
 
 const FIND: &str = "func(string, string) string";
@@ -257,7 +257,17 @@ fn repeat_count(text: &str) -> Option<usize> {
 }
 
 fn find(regex: &Regex, arguments: &Arguments) -> Result<Value, Failure> {
-    Ok(regex.find(arguments.text(1)?).map_or_else(|| "".into(), |found| Value::text(found.as_bytes())))
+    let found = matches(regex, arguments.text(1)?).next();
+    Ok(found.map_or_else(|| "".into(), |found| Value::text(found.as_bytes())))
+}
+
+/// Whether a place is where a character begins: nothing is found within one.
+fn is_boundary(text: &[u8], at: usize) -> bool {
+    text.get(at).is_none_or(|byte| byte & 0xc0 != 0x80)
+}
+
+fn matches<'r, 't>(regex: &'r Regex, text: &'t [u8]) -> impl Iterator<Item = Match<'t>> + use<'r, 't> {
+    regex.find_iter(text).filter(move |found| is_boundary(text, found.start()))
 }
 
 fn nil() -> Value {
@@ -270,7 +280,7 @@ fn limit(arguments: &Arguments) -> Result<usize, Failure> {
 
 fn find_all(regex: &Regex, arguments: &Arguments) -> Result<Value, Failure> {
     let found: Vec<_> =
-        regex.find_iter(arguments.text(1)?).take(limit(arguments)?).map(|found| found.as_bytes()).collect();
+        matches(regex, arguments.text(1)?).take(limit(arguments)?).map(|found| found.as_bytes()).collect();
     Ok(if found.is_empty() { nil() } else { Value::texts(found) })
 }
 
@@ -291,7 +301,7 @@ fn replace(
     let mut out = Vec::with_capacity(text.len());
     let mut after = 0;
     for captures in regex.captures_iter(text) {
-        let Some(found) = captures.get(0) else { continue };
+        let Some(found) = captures.get(0).filter(|found| is_boundary(text, found.start())) else { continue };
         let before = out.len();
         out.extend_from_slice(&text[after..found.start()]);
         match replacement {
@@ -315,7 +325,7 @@ fn split(regex: &Regex, arguments: &Arguments) -> Result<Value, Failure> {
     }
     let mut parts: Vec<&[u8]> = Vec::new();
     let (mut begin, mut end) = (0, 0);
-    for found in regex.find_iter(text).take(limit) {
+    for found in matches(regex, text).take(limit) {
         if parts.len() + 1 == limit {
             break;
         }
