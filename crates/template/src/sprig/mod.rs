@@ -2,6 +2,7 @@
 //! out of Go's templates as errors.
 
 mod convert;
+mod decimals;
 mod defaults;
 mod dicts;
 mod encoding;
@@ -41,6 +42,7 @@ type Entry = (&'static [&'static str], &'static str, Body);
 pub fn functions() -> Result<Functions, InvalidSignature> {
     let mut functions = Functions::new();
     let tables = [
+        decimals::TABLE,
         defaults::TABLE,
         dicts::TABLE,
         encoding::TABLE,
