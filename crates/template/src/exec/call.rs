@@ -63,7 +63,10 @@ impl<'t> Executor<'t> {
     ) -> Result<Slot, Error> {
         let parameters = Parameters::of_host(function);
         let arguments = self.arguments(dot, &parameters, name, operands, last)?;
-        let values = arguments.into_iter().map(|slot| slot.value).collect();
+        let values: Vec<Value> = arguments.into_iter().map(|slot| slot.value).collect();
+        // Most functions look at all that they are given.
+        let size = values.iter().map(size).sum::<usize>();
+        self.run.spend(size as u64 / 16).map_err(|failure| self.failed(&failure))?;
         let mut context = Context::new(self.templates, self.run);
         let result = function.call(&mut context, values);
         self.called(node, name, result).map(|value| Slot::element(value, function.signature().result()))
@@ -302,6 +305,22 @@ impl<'t> Executor<'t> {
             values.push(value);
         }
         function.call(&mut Context::new(self.templates, self.run), values)
+    }
+}
+
+/// Roughly how much there is to look at.
+fn size(value: &Value) -> usize {
+    match value {
+        Value::Text(text) => text.len() / 16,
+        Value::List(list) => list.len(),
+        Value::Map(map) => map.len(),
+        Value::Nil
+        | Value::Bool(_)
+        | Value::Int(..)
+        | Value::Uint(..)
+        | Value::Float(..)
+        | Value::Object(_)
+        | Value::Function(_) => 0,
     }
 }
 

@@ -1,5 +1,6 @@
 //! What Sprig makes of values of any type: texts, numbers, emptiness, equality, the names of kinds.
 
+use crate::context::Context;
 use crate::error::Failure;
 use crate::fmt::sprint;
 use crate::number::{parse_float, parse_int};
@@ -84,10 +85,16 @@ pub(super) fn is_empty(value: &Value) -> bool {
 
 /// Go's `reflect.DeepEqual`.
 #[allow(clippy::float_cmp, reason = "Go compares so")]
-pub(super) fn deep_equal(left: &Value, right: &Value, depth: usize) -> Result<bool, Failure> {
+pub(super) fn deep_equal(
+    context: &mut Context<'_>,
+    left: &Value,
+    right: &Value,
+    depth: usize,
+) -> Result<bool, Failure> {
     if depth > 300 {
         return Err(Failure::limit("values are nested too deeply to be compared"));
     }
+    context.spend(1)?;
     if left.type_of() != right.type_of() {
         return Ok(false);
     }
@@ -103,7 +110,7 @@ pub(super) fn deep_equal(left: &Value, right: &Value, depth: usize) -> Result<bo
                 return Ok(false);
             }
             for (left, right) in left.items().iter().zip(right.items().iter()) {
-                if !deep_equal(left, right, depth + 1)? {
+                if !deep_equal(context, left, right, depth + 1)? {
                     return Ok(false);
                 }
             }
@@ -114,7 +121,7 @@ pub(super) fn deep_equal(left: &Value, right: &Value, depth: usize) -> Result<bo
                 return Ok(false);
             }
             for ((key, left), (other, right)) in left.entries().iter().zip(right.entries().iter()) {
-                if key != other || !deep_equal(left, right, depth + 1)? {
+                if key != other || !deep_equal(context, left, right, depth + 1)? {
                     return Ok(false);
                 }
             }

@@ -2,6 +2,7 @@
 
 use super::Entry;
 use super::convert::{is_empty, kind, text};
+use crate::context::Context;
 use crate::error::Failure;
 use crate::function::Arguments;
 use crate::text::Text;
@@ -74,8 +75,10 @@ pub(super) const TABLE: &[Entry] = &[
         }
         Ok(Value::Map(Map::new(Type::map(), kept)))
     }),
-    (&["merge", "mustMerge"], MERGE, |_, arguments| merge_all(arguments, Winner::Target)),
-    (&["mergeOverwrite", "mustMergeOverwrite"], MERGE, |_, arguments| merge_all(arguments, Winner::Source)),
+    (&["merge", "mustMerge"], MERGE, |context, arguments| merge_all(context, arguments, Winner::Target)),
+    (&["mergeOverwrite", "mustMergeOverwrite"], MERGE, |context, arguments| {
+        merge_all(context, arguments, Winner::Source)
+    }),
     (&["dig"], "func(...interface {}) (interface {}, error)", |_, arguments| dig(arguments)),
     (&["split"], "func(string, string) map[string]string", |_, arguments| {
         Ok(numbered(super::strings::split(arguments.text(1)?, arguments.text(0)?, -1)))
@@ -99,14 +102,14 @@ enum Winner {
     Source,
 }
 
-fn merge_all(arguments: &Arguments, winner: Winner) -> Result<Value, Failure> {
+fn merge_all(context: &mut Context<'_>, arguments: &Arguments, winner: Winner) -> Result<Value, Failure> {
     let mut target = arguments.map(0)?.clone();
     for index in 1..arguments.len() {
         let source = arguments.map(index)?;
         if target.is_nil() && !source.is_nil() {
             target = Map::new(target.type_of().clone(), BTreeMap::new());
         }
-        merge(&target, source, winner, 0)?;
+        merge(context, &target, source, winner, 0)?;
     }
     Ok(Value::Map(target))
 }
@@ -120,12 +123,19 @@ fn open_map(value: Option<&Value>) -> Option<Map> {
 }
 
 /// mergo's merge of maps: those that both have are merged in place.
-fn merge(target: &Map, source: &Map, winner: Winner, depth: usize) -> Result<(), Failure> {
+fn merge(
+    context: &mut Context<'_>,
+    target: &Map,
+    source: &Map,
+    winner: Winner,
+    depth: usize,
+) -> Result<(), Failure> {
     if depth > 300 {
         return Err(Failure::limit("maps are nested too deeply to be merged"));
     }
     let entries: Vec<_> = source.entries().iter().map(|(key, value)| (key.clone(), value.clone())).collect();
     for (key, theirs) in entries {
+        context.spend(1)?;
         let ours = target.get(&key);
         if matches!(theirs, Value::Nil) {
             if winner == Winner::Source {
@@ -134,7 +144,7 @@ fn merge(target: &Map, source: &Map, winner: Winner, depth: usize) -> Result<(),
             continue;
         }
         match (&theirs, open_map(ours.as_ref())) {
-            (Value::Map(theirs), Some(ours)) => merge(&ours, theirs, winner, depth + 1)?,
+            (Value::Map(theirs), Some(ours)) => merge(context, &ours, theirs, winner, depth + 1)?,
             // A list stays where the target has any entry; where it lacks this one, an empty list is there for a moment.
             (Value::List(_), _) if winner == Winner::Source || target.is_empty() => {
                 target.entries_mut().insert(key.clone(), theirs.clone());

@@ -2,6 +2,7 @@
 
 use super::convert::{deep_equal, is_empty, kind, text, texts, to_int64};
 use super::{Entry, NIL_DEREFERENCE};
+use crate::context::Context;
 use crate::error::Failure;
 use crate::function::Arguments;
 use crate::value::{List, Type, Value};
@@ -47,8 +48,7 @@ pub(super) const TABLE: &[Entry] = &[
     (&["uniq", "mustUniq"], "func(interface {}) []interface {}", |context, arguments| {
         let mut kept = Vec::new();
         for item in items(arguments.any(0), "Cannot find uniq on type")? {
-            context.spend(kept.len() as u64)?;
-            if !contains(&kept, &item)? {
+            if !contains(context, &kept, &item)? {
                 kept.push(item);
             }
         }
@@ -60,20 +60,19 @@ pub(super) const TABLE: &[Entry] = &[
         |context, arguments| {
             let mut kept = Vec::new();
             for item in items(arguments.any(0), "Cannot find without on type")? {
-                context.spend(arguments.len() as u64)?;
-                if !contains(arguments.rest(1), &item)? {
+                if !contains(context, arguments.rest(1), &item)? {
                     kept.push(item);
                 }
             }
             Ok(Value::list(kept))
         },
     ),
-    (&["has", "mustHas"], "func(interface {}, interface {}) bool", |_, arguments| {
+    (&["has", "mustHas"], "func(interface {}, interface {}) bool", |context, arguments| {
         if matches!(arguments.any(1), Value::Nil) {
             return Ok(Value::Bool(false));
         }
         let items = items(arguments.any(1), "Cannot find has on type")?;
-        contains(&items, arguments.any(0)).map(Value::Bool)
+        contains(context, &items, arguments.any(0)).map(Value::Bool)
     }),
     (&["slice", "mustSlice"], "func(interface {}, ...interface {}) interface {}", |_, arguments| {
         slice(arguments)
@@ -152,9 +151,9 @@ fn items(value: &Value, cannot: &str) -> Result<Vec<Value>, Failure> {
     }
 }
 
-fn contains(items: &[Value], wanted: &Value) -> Result<bool, Failure> {
+fn contains(context: &mut Context<'_>, items: &[Value], wanted: &Value) -> Result<bool, Failure> {
     for item in items {
-        if deep_equal(wanted, item, 0)? {
+        if deep_equal(context, wanted, item, 0)? {
             return Ok(true);
         }
     }
@@ -202,7 +201,7 @@ fn sort(value: &Value) -> Result<Value, Failure> {
 
 /// The numbers from `start` to `end`, without it.
 pub(super) fn numbers(
-    context: &mut crate::context::Context<'_>,
+    context: &mut Context<'_>,
     start: i64,
     end: i64,
     step: i64,
@@ -223,12 +222,7 @@ pub(super) fn numbers(
     Ok(numbers)
 }
 
-fn until(
-    context: &mut crate::context::Context<'_>,
-    start: i64,
-    end: i64,
-    step: i64,
-) -> Result<Value, Failure> {
+fn until(context: &mut Context<'_>, start: i64, end: i64, step: i64) -> Result<Value, Failure> {
     let numbers = numbers(context, start, end, step)?.into_iter().map(Value::int).collect();
     Ok(Value::List(List::new(Type::List(Rc::new(Type::Int(crate::value::Int::Int))), numbers)))
 }

@@ -15,6 +15,7 @@ mod reflection;
 mod regexes;
 mod semver;
 mod strings;
+mod urls;
 mod words;
 
 pub use random::{Random, random_functions};
@@ -54,6 +55,7 @@ pub fn functions() -> Result<Functions, InvalidSignature> {
         regexes::TABLE,
         semver::TABLE,
         strings::TABLE,
+        urls::TABLE,
         words::TABLE,
     ];
     for (names, signature, body) in tables.into_iter().flatten() {

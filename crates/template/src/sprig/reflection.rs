@@ -18,7 +18,7 @@ pub(super) const TABLE: &[Entry] = &[
     (&["kindIs"], "func(string, interface {}) bool", |_, arguments| {
         Ok(Value::Bool(arguments.text(0)?[..] == *kind(arguments.any(1)).as_bytes()))
     }),
-    (&["deepEqual"], "func(interface {}, interface {}) bool", |_, arguments| {
-        deep_equal(arguments.any(0), arguments.any(1), 0).map(Value::Bool)
+    (&["deepEqual"], "func(interface {}, interface {}) bool", |context, arguments| {
+        deep_equal(context, arguments.any(0), arguments.any(1), 0).map(Value::Bool)
     }),
 ];

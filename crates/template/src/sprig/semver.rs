@@ -17,7 +17,11 @@ pub(super) const TABLE: &[Entry] = &[
         Ok(Value::Object(Rc::new(Shared { version: Rc::new(version), pointer: true })))
     }),
     (&["semverCompare"], "func(string, string) (bool, error)", |_, arguments| {
-        let constraints = Constraints::parse(&arguments.text(0)?.to_string_lossy())?;
+        let wanted = arguments.text(0)?;
+        if std::str::from_utf8(wanted).is_err() {
+            return Err(Failure::new([b"improper constraint: ", &wanted[..]].concat()));
+        }
+        let constraints = Constraints::parse(&wanted.to_string_lossy())?;
         let version = Version::parse(&arguments.text(1)?.to_string_lossy())?;
         Ok(Value::Bool(constraints.check(&version)))
     }),

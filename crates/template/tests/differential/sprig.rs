@@ -220,6 +220,56 @@ const VERSIONS: [&str; 24] = [
     "`1.2.0`",
 ];
 
+const URLS: [&str; 34] = [
+    "`http://user:p%40ss@host:8080/a%20b/c?q=1&r#frag%2F`",
+    "`https://example.com`",
+    "`mailto:a@b.c`",
+    "`//host/path`",
+    "`///path`",
+    "`/only/path?x`",
+    "`a/b:c`",
+    "`a:b/c`",
+    "`:x`",
+    "`1a:b`",
+    "`http://[::1]:80/`",
+    "`http://[fe80::1%25en0]/`",
+    "`http://[::1`",
+    "`http://a[::1]`",
+    "`http://h:80a/`",
+    "`http://h:1:2/`",
+    "`tcp://h:1:2/`",
+    "`http://us er@h/`",
+    "`http://h%41/`",
+    "`http://h%zz/`",
+    "`http://h/%zz`",
+    "`http://h/%`",
+    "`http://h/#%`",
+    "`*`",
+    "``",
+    "`http://`",
+    "`HTTP://H/P?`",
+    "`http://h/a+b?c+d#e+f`",
+    "`http://<h>/`",
+    "`http://h|/`",
+    "`http://é/ü`",
+    "`http://user@/x`",
+    "`http://u@v@h`",
+    "`?q`",
+];
+const URL_PARTS: [&str; 12] = [
+    "(dict `scheme` `https` `host` `h:1` `path` `a b` `query` `x=1` `fragment` `é#` `userinfo` `u:p`)",
+    "(dict `path` `a:b`)",
+    "(dict `host` `h`)",
+    "(dict `scheme` `s` `opaque` `o`)",
+    "(dict `scheme` `s`)",
+    "(dict `scheme` `s` `path` `/p`)",
+    "(dict `userinfo` `a b`)",
+    "(dict `host` 5)",
+    "(dict `host` nil)",
+    "(dict `path` `*`)",
+    "(dict `userinfo` `u` `path` `p`)",
+    "(urlParse `http://u:p@h/a?b#c`)",
+];
 const JSON: [&str; 32] = [
     "`{}`",
     "`[]`",
@@ -259,6 +309,8 @@ const JSON: [&str; 32] = [
 fn special(random: &mut Random, name: &str, index: usize) -> Option<String> {
     let among: &[&str] = match (name, index) {
         ("fromJson" | "mustFromJson", 0) => &JSON,
+        ("urlParse", 0) => &URLS,
+        ("urlJoin", 0) => &URL_PARTS,
         ("semverCompare", 0) => &CONSTRAINTS,
         ("semver", 0) | ("semverCompare", 1) => &VERSIONS,
         ("regexQuoteMeta", _) => return None,
@@ -290,6 +342,8 @@ fn sprigs_functions_give_what_sprig_gives() {
     let functions = sprig::functions().unwrap();
     let names: Vec<_> =
         functions.names().filter(|name| !UNORDERED.iter().any(|not| not.as_bytes() == &name[..])).collect();
+    let only = std::env::var("TRUEUP_FUZZ_FUNCTION").unwrap_or_default();
+    let names: Vec<_> = names.into_iter().filter(|name| name.to_string().contains(&only)).collect();
     let calls: usize = std::env::var("TRUEUP_FUZZ_CALLS").map_or(12, |text| text.parse().unwrap());
     let seed: u64 = std::env::var("TRUEUP_FUZZ_SEED").map_or(0, |text| text.parse().unwrap());
     let (mut oracle, mut random, data) = (Oracle::start(), Random::new(seed), data());
