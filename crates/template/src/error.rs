@@ -39,7 +39,7 @@ impl Error {
     }
 }
 
-/// Why a function failed; the [`Error`] adds where.
+/// Why a function failed; the error of the execution adds where.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
     pub(crate) kind: ErrorKind,
