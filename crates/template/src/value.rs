@@ -515,6 +515,11 @@ pub trait Object {
         None
     }
 
+    /// What it is in JSON where that is a text, by default that of [`to_text`](Self::to_text).
+    fn to_json_text(&self) -> Option<Text> {
+        self.to_text()
+    }
+
     /// Whether `==` holds for what is no pointer; pointers are equal where they are one.
     fn equals(&self, other: &dyn Object) -> bool {
         let _ = other;
@@ -551,6 +556,10 @@ impl Object for Pointee {
 
     fn to_text(&self) -> Option<Text> {
         self.0.to_text()
+    }
+
+    fn to_json_text(&self) -> Option<Text> {
+        self.0.to_json_text()
     }
 }
 

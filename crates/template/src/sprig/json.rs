@@ -93,7 +93,7 @@ impl Writer {
                     map.entries().iter().map(|(key, item)| (key.clone(), item.clone())).collect();
                 self.sequence(b'{', b'}', entries.iter().map(|(key, item)| (Some(key), item)), depth)?;
             }
-            Value::Object(object) => match (object.underlying(), object.to_text()) {
+            Value::Object(object) => match (object.underlying(), object.to_json_text()) {
                 (Some(beneath), _) => self.value(&beneath, depth + 1)?,
                 (None, Some(text)) => self.text(&text),
                 (None, None) => {

@@ -2,11 +2,13 @@
 //! out of Go's templates as errors.
 
 mod convert;
+mod dates;
 mod decimals;
 mod defaults;
 mod dicts;
 mod encoding;
 mod json;
+mod layout;
 mod lists;
 mod math;
 mod paths;
@@ -18,6 +20,7 @@ mod strings;
 mod urls;
 mod words;
 
+pub use dates::{Now, date_functions, time};
 pub use random::{Random, random_functions};
 
 use crate::context::Context;

@@ -1,6 +1,8 @@
 //! What the oracle's program gives its templates, given to ours: functions, an object, and data from tagged JSON.
 
 use super::oracle::{Case, unhex};
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use serde_json::Value as Json;
 use std::rc::Rc;
 use trueup_template::{
@@ -68,6 +70,10 @@ pub(crate) fn value(tagged: &Json) -> Value {
         }
         "list" => Value::list(items().map(value)),
         "map" => Value::map(inner.as_object().unwrap().iter().map(|(key, item)| (key.as_str(), value(item)))),
+        "time" => trueup_template::sprig::time(
+            &Timestamp::from_nanosecond(int(inner).into()).unwrap(),
+            &TimeZone::UTC,
+        ),
         "nillist" => Value::List(List::nil(Type::list())),
         "nilmap" => Value::Map(Map::nil(Type::map())),
         "point" | "pointvalue" => Value::Object(Rc::new(Point {
@@ -178,8 +184,19 @@ const FUNCTIONS: [(&str, &str, Body); 11] = [
     }),
 ];
 
+/// Sprig's functions that give the same every time.
+pub(crate) fn sprig_functions() -> Functions {
+    let mut all = trueup_template::sprig::functions().unwrap();
+    let now: trueup_template::sprig::Now = Rc::new(|| Timestamp::UNIX_EPOCH);
+    let dates = trueup_template::sprig::date_functions(&now, &TimeZone::UTC).unwrap();
+    for name in dates.names().filter(|name| !["now", "ago"].contains(&name.to_string().as_str())) {
+        all.insert(name.clone(), dates.get(name).unwrap().clone());
+    }
+    all
+}
+
 fn with_sprig() -> Functions {
-    let (mut all, sprig) = (functions(), trueup_template::sprig::functions().unwrap());
+    let (mut all, sprig) = (functions(), sprig_functions());
     for name in sprig.names() {
         all.insert(name.clone(), sprig.get(name).unwrap().clone());
     }

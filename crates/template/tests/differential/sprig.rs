@@ -4,7 +4,7 @@ use super::grow::{Random, TEXTS};
 use super::host;
 use super::oracle::{Case, Oracle};
 use serde_json::{Value, json};
-use trueup_template::{Type, sprig};
+use trueup_template::Type;
 
 /// Go gives these in the order of chance.
 const UNORDERED: [&str; 2] = ["keys", "values"];
@@ -23,6 +23,10 @@ fn data() -> Value {
         "strs": { "texts": ["b", "a", "c", "a"] }, "ints": { "ints": [3, 1, 2, 3] }, "empty": { "list": [] },
         "nillist": { "nillist": true }, "nilmap": { "nilmap": true }, "tm": { "textmap": { "k": "v" } },
         "bytes": { "bytes": "6869ff" },
+        "times": { "map": {
+            "a": { "time": 1_700_000_000_123_456_789_i64 }, "b": { "time": 0 }, "c": { "time": -5_000_000_001_i64 },
+            "d": { "time": 1_720_000_000_500_000_000_i64 },
+        } },
         "map": { "map": { "a": { "int": 1 }, "b": { "map": { "c": { "text": "64" } } }, "e": { "text": "" }, "n": {} } },
         "other": { "map": { "a": { "int": 2 }, "b": { "map": { "c": { "text": "" }, "d": { "int": 4 } } }, "e": { "text": "65" }, "z": { "bool": false } } },
     } })
@@ -220,6 +224,77 @@ const VERSIONS: [&str; 24] = [
     "`1.2.0`",
 ];
 
+const LAYOUTS: [&str; 24] = [
+    "`2006-01-02T15:04:05Z07:00`",
+    "`Mon Jan _2 15:04:05 MST 2006`",
+    "`Monday, 02-Jan-06 15:04:05.000 -0700`",
+    "`3:04PM`",
+    "`03:4:5pm`",
+    "`__2 002`",
+    "`2006-01-02 15:04:05.999999999 -0700 MST`",
+    "`January 2, 2006`",
+    "`Janus Month Monk`",
+    "`Z0700 Z07 Z07:00:00 -07:00:00 -070000 -07`",
+    "`_2006`",
+    "`.00 ,999 .0001`",
+    "`20060102150405`",
+    "`1/2/06`",
+    "`15h`",
+    "``",
+    "`é 2006`",
+    "`.999x`",
+    "`5.000000000000`",
+    "`Jan`",
+    "`MST`",
+    "`2006 200 20`",
+    "`010203040506`",
+    "`Mondays`",
+];
+const TIMES: [&str; 9] = [
+    ".times.a",
+    ".times.b",
+    ".times.c",
+    ".times.d",
+    "0",
+    "1700000000",
+    "-1",
+    "(int64 1720000000)",
+    "4102444800",
+];
+const ZONES: [&str; 7] =
+    ["`UTC`", "`Local`", "`Europe/Berlin`", "`America/St_Johns`", "`Asia/Kolkata`", "`Nowhere/Else`", "``"];
+const DURATIONS: [&str; 30] = [
+    "`1h`",
+    "`-1.5h`",
+    "`1h2m3s4ms5us6ns`",
+    "`1µs`",
+    "`0`",
+    "`+5s`",
+    "``",
+    "`1`",
+    "`1x`",
+    "`.s`",
+    "`.5s`",
+    "`1.s`",
+    "`9223372036s`",
+    "`9223372037s`",
+    "`-9223372036854775808ns`",
+    "`1h30`",
+    "`s`",
+    "`1d`",
+    "`800h`",
+    "`20000h`",
+    "`100m`",
+    "`é`",
+    "`1.0000000001s`",
+    "`24h`",
+    "`25h`",
+    "`59s`",
+    "(int64 90000000000)",
+    "(int64 -1)",
+    "`90`",
+    "(int64 3661)",
+];
 const URLS: [&str; 34] = [
     "`http://user:p%40ss@host:8080/a%20b/c?q=1&r#frag%2F`",
     "`https://example.com`",
@@ -309,6 +384,17 @@ const JSON: [&str; 32] = [
 fn special(random: &mut Random, name: &str, index: usize) -> Option<String> {
     let among: &[&str] = match (name, index) {
         ("fromJson" | "mustFromJson", 0) => &JSON,
+        ("date" | "dateInZone" | "date_in_zone", 0) => &LAYOUTS,
+        ("date" | "dateInZone" | "date_in_zone", 1) | ("htmlDate" | "htmlDateInZone", 0) => &TIMES,
+        ("dateInZone" | "date_in_zone", 2) | ("htmlDateInZone", 1) => &ZONES,
+        ("dateModify" | "date_modify" | "mustDateModify" | "must_date_modify", 1) | ("unixEpoch", 0) => {
+            &TIMES[..4]
+        }
+        (
+            "dateModify" | "date_modify" | "mustDateModify" | "must_date_modify" | "duration"
+            | "durationRound",
+            0,
+        ) => &DURATIONS,
         ("urlParse", 0) => &URLS,
         ("urlJoin", 0) => &URL_PARTS,
         ("semverCompare", 0) => &CONSTRAINTS,
@@ -318,7 +404,9 @@ fn special(random: &mut Random, name: &str, index: usize) -> Option<String> {
         (name, 2) if name.contains("egexReplace") => &REPLACEMENTS,
         _ => return None,
     };
-    (!random.one_in(20)).then(|| random.pick(among).to_owned())
+    // What is no time is now.
+    let always = among.len() == TIMES.len();
+    (always || !random.one_in(20)).then(|| random.pick(among).to_owned())
 }
 
 fn argument(random: &mut Random, wanted: &Type) -> String {
@@ -339,7 +427,7 @@ fn argument(random: &mut Random, wanted: &Type) -> String {
 
 #[test]
 fn sprigs_functions_give_what_sprig_gives() {
-    let functions = sprig::functions().unwrap();
+    let functions = host::sprig_functions();
     let names: Vec<_> =
         functions.names().filter(|name| !UNORDERED.iter().any(|not| not.as_bytes() == &name[..])).collect();
     let only = std::env::var("TRUEUP_FUZZ_FUNCTION").unwrap_or_default();
@@ -369,7 +457,9 @@ fn sprigs_functions_give_what_sprig_gives() {
             if call.contains("egex") && call.contains(".texts.t5") {
                 continue;
             }
-            let text = format!("{{{{ $x := {call} }}}}{{{{ printf `%#v %T` $x $x }}}}");
+            // Go writes the program text of a time.
+            let verb = if signature.result().to_string() == "time.Time" { "%v" } else { "%#v" };
+            let text = format!("{{{{ $x := {call} }}}}{{{{ printf `{verb} %T` $x $x }}}}");
             let mut case = Case::of(text, data.clone());
             case.sprig = true;
             failing += usize::from(host::execute(&case).is_err());

@@ -11,6 +11,7 @@ import (
 	"sort"
 	"strconv"
 	"text/template"
+	"time"
 
 	"unicode"
 
@@ -135,6 +136,7 @@ func init() {
 			return &p
 		},
 		"pointvalue": read[pointValue],
+		"time":       func(raw json.RawMessage) any { return time.Unix(0, read[int64](raw).(int64)).UTC() },
 		"function": func(raw json.RawMessage) any {
 			return functions[read[string](raw).(string)]
 		},
