@@ -1,0 +1,127 @@
+//! `eq`, `lt` and their kin, with what Go's types allow.
+
+use crate::error::Failure;
+use crate::exec::integer;
+use crate::fmt::sprintf;
+use crate::value::Value;
+use std::rc::Rc;
+
+const INVALID: &str = "invalid type for comparison";
+
+/// What can be compared with what.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Bool,
+    Int,
+    Uint,
+    Float,
+    Text,
+    Other,
+}
+
+fn kind(value: &Value) -> Kind {
+    match value {
+        Value::Bool(_) => Kind::Bool,
+        Value::Int(..) => Kind::Int,
+        Value::Uint(..) => Kind::Uint,
+        Value::Float(..) => Kind::Float,
+        Value::Text(_) => Kind::Text,
+        Value::Nil | Value::List(_) | Value::Map(_) | Value::Object(_) | Value::Function(_) => Kind::Other,
+    }
+}
+
+fn incompatible(left: &Value, right: &Value) -> Failure {
+    let (left, right) = (left.type_name(), right.type_name());
+    Failure::new(format!("incompatible types for comparison: {left} and {right}"))
+}
+
+fn is_nil(value: &Value) -> bool {
+    match value {
+        Value::Nil => true,
+        Value::List(list) => list.is_nil(),
+        Value::Map(map) => map.is_nil(),
+        Value::Bool(_)
+        | Value::Int(..)
+        | Value::Uint(..)
+        | Value::Float(..)
+        | Value::Text(_)
+        | Value::Object(_)
+        | Value::Function(_) => false,
+    }
+}
+
+/// Whether `first` equals one of the others.
+pub(super) fn eq(first: &Value, others: &[Value]) -> Result<bool, Failure> {
+    if others.is_empty() {
+        return Err(Failure::new("missing argument for comparison"));
+    }
+    for other in others {
+        if equal(first, other)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn equal(left: &Value, right: &Value) -> Result<bool, Failure> {
+    let (bare, other) = (left.underlying(), right.underlying());
+    match (&bare, &other) {
+        (Value::Bool(left), Value::Bool(right)) => Ok(left == right),
+        #[allow(clippy::float_cmp, reason = "Go compares them so")]
+        (Value::Float(_, left), Value::Float(_, right)) => Ok(left == right),
+        (Value::Text(left), Value::Text(right)) => Ok(left == right),
+        (Value::Int(..) | Value::Uint(..), Value::Int(..) | Value::Uint(..)) => {
+            Ok(integer(&bare) == integer(&other))
+        }
+        _ if kind(&bare) != kind(&other) => match (&bare, &other) {
+            (Value::Nil, _) | (_, Value::Nil) => Ok(false),
+            _ => Err(incompatible(left, right)),
+        },
+        _ => equal_others(left, right),
+    }
+}
+
+/// Equality of what has no order: nil, lists, maps, objects, functions.
+fn equal_others(left: &Value, right: &Value) -> Result<bool, Failure> {
+    let shown = |format: &[u8], value: &Value| sprintf(format, std::slice::from_ref(value), 1 << 20);
+    let alike = match (left, right) {
+        (Value::Nil, _) | (_, Value::Nil) => true,
+        (left, right) => std::mem::discriminant(left) == std::mem::discriminant(right),
+    };
+    if !alike {
+        let mut text = b"non-comparable types ".to_vec();
+        text.extend_from_slice(&shown(b"%s", left)?);
+        text.extend_from_slice(format!(": {}, {}: ", left.type_name(), right.type_name()).as_bytes());
+        text.extend_from_slice(&shown(b"%v", right)?);
+        return Err(Failure::new(text));
+    }
+    if is_nil(left) || is_nil(right) {
+        return Ok(is_nil(left) == is_nil(right));
+    }
+    if let (Value::Object(left), Value::Object(right)) = (left, right) {
+        let pointer = left.type_name().starts_with('*');
+        return Ok(if pointer { Rc::ptr_eq(left, right) } else { left.equals(right.as_ref()) });
+    }
+    let type_name = format!(": {}", right.type_name());
+    Err(Failure::new([b"non-comparable type ", &shown(b"%s", right)?[..], type_name.as_bytes()].concat()))
+}
+
+pub(super) fn lt(left: &Value, right: &Value) -> Result<bool, Failure> {
+    let (bare, other) = (left.underlying(), right.underlying());
+    if kind(&bare) == Kind::Other || kind(&other) == Kind::Other {
+        return Err(Failure::new(INVALID));
+    }
+    match (&bare, &other) {
+        (Value::Bool(_), Value::Bool(_)) => Err(Failure::new(INVALID)),
+        (Value::Float(_, left), Value::Float(_, right)) => Ok(left < right),
+        (Value::Text(left), Value::Text(right)) => Ok(left < right),
+        (Value::Int(..) | Value::Uint(..), Value::Int(..) | Value::Uint(..)) => {
+            Ok(integer(&bare) < integer(&other))
+        }
+        _ => Err(incompatible(left, right)),
+    }
+}
+
+pub(super) fn le(left: &Value, right: &Value) -> Result<bool, Failure> {
+    Ok(lt(left, right)? || equal(left, right)?)
+}

@@ -1,0 +1,285 @@
+//! Nodes of a parsed template, with their positions, and written as Go writes them in messages.
+
+use super::number::Number;
+use crate::quote::quote;
+use crate::text::Text;
+use std::sync::Arc;
+
+/// A template that is parsed.
+#[derive(Debug)]
+pub(crate) struct Tree {
+    pub(crate) name: Text,
+    /// The name of the text that it was found in: a template can define others.
+    pub(crate) parse_name: Text,
+    pub(crate) text: Arc<[u8]>,
+    pub(crate) root: Nodes,
+}
+
+impl Tree {
+    /// `NAME:LINE:COLUMN`, with lines from one and columns from zero, in bytes.
+    pub(crate) fn location(&self, at: usize) -> Vec<u8> {
+        let before = &self.text[..at.min(self.text.len())];
+        let line = 1 + memchr::memchr_iter(b'\n', before).count();
+        let column = before.iter().rev().take_while(|&&byte| byte != b'\n').count();
+        [&self.parse_name[..], format!(":{line}:{column}").as_bytes()].concat()
+    }
+}
+
+/// What a message can point at.
+pub(crate) trait Located {
+    /// Where it begins, in bytes.
+    fn at(&self) -> usize;
+    /// Writes it in its normal form.
+    fn write(&self, out: &mut Vec<u8>);
+}
+
+/// A sequence.
+#[derive(Debug, Default)]
+pub(crate) struct Nodes {
+    pub(crate) at: usize,
+    pub(crate) nodes: Vec<Node>,
+}
+
+impl Nodes {
+    /// Whether nothing is in it but space: such a template does not replace another.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.nodes.iter().all(|node| match node {
+            Node::Text { text, .. } => text.trim_ascii().is_empty(),
+            Node::Action { .. }
+            | Node::Branch(_)
+            | Node::Template { .. }
+            | Node::Break { .. }
+            | Node::Continue { .. } => false,
+        })
+    }
+}
+
+#[derive(Debug)]
+pub(crate) enum Node {
+    Text { at: usize, text: Text },
+    Action { at: usize, pipe: Pipe },
+    Branch(Branch),
+    Template { at: usize, name: Text, pipe: Option<Pipe> },
+    Break { at: usize },
+    Continue { at: usize },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum BranchKind {
+    If,
+    Range,
+    With,
+}
+
+impl BranchKind {
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::If => "if",
+            Self::Range => "range",
+            Self::With => "with",
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Branch {
+    pub(crate) kind: BranchKind,
+    pub(crate) at: usize,
+    pub(crate) pipe: Pipe,
+    pub(crate) list: Nodes,
+    pub(crate) otherwise: Option<Nodes>,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Pipe {
+    pub(crate) at: usize,
+    pub(crate) assign: bool,
+    pub(crate) variables: Vec<Text>,
+    pub(crate) commands: Vec<Command>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Command {
+    pub(crate) at: usize,
+    pub(crate) operands: Vec<Operand>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Operand {
+    pub(crate) at: usize,
+    pub(crate) kind: OperandKind,
+}
+
+#[derive(Debug)]
+pub(crate) enum OperandKind {
+    Bool(bool),
+    Dot,
+    Nil,
+    Field(Vec<Text>),
+    /// Fields of what is no field or variable: of a function or of a pipeline in parentheses.
+    Chain(Box<Operand>, Vec<Text>),
+    Identifier(Text),
+    Number(Number),
+    Text {
+        quoted: Text,
+        text: Text,
+    },
+    Variable(Text, Vec<Text>),
+    Pipe(Box<Pipe>),
+}
+
+impl Located for Nodes {
+    fn at(&self) -> usize {
+        self.at
+    }
+
+    fn write(&self, out: &mut Vec<u8>) {
+        self.nodes.iter().for_each(|node| node.write(out));
+    }
+}
+
+impl Located for Node {
+    fn at(&self) -> usize {
+        match self {
+            Self::Text { at, .. }
+            | Self::Action { at, .. }
+            | Self::Branch(Branch { at, .. })
+            | Self::Template { at, .. }
+            | Self::Break { at }
+            | Self::Continue { at } => *at,
+        }
+    }
+
+    fn write(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Text { text, .. } => out.extend_from_slice(text),
+            Self::Action { pipe, .. } => {
+                out.extend_from_slice(b"{{");
+                pipe.write(out);
+                out.extend_from_slice(b"}}");
+            }
+            Self::Branch(branch) => branch.write(out),
+            Self::Template { name, pipe, .. } => {
+                out.extend_from_slice(b"{{template ");
+                out.extend_from_slice(&quote(name));
+                if let Some(pipe) = pipe {
+                    out.push(b' ');
+                    pipe.write(out);
+                }
+                out.extend_from_slice(b"}}");
+            }
+            Self::Break { .. } => out.extend_from_slice(b"{{break}}"),
+            Self::Continue { .. } => out.extend_from_slice(b"{{continue}}"),
+        }
+    }
+}
+
+impl Located for Branch {
+    fn at(&self) -> usize {
+        self.at
+    }
+
+    fn write(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(format!("{{{{{} ", self.kind.word()).as_bytes());
+        self.pipe.write(out);
+        out.extend_from_slice(b"}}");
+        self.list.write(out);
+        if let Some(otherwise) = &self.otherwise {
+            out.extend_from_slice(b"{{else}}");
+            otherwise.write(out);
+        }
+        out.extend_from_slice(b"{{end}}");
+    }
+}
+
+impl Located for Pipe {
+    fn at(&self) -> usize {
+        self.at
+    }
+
+    fn write(&self, out: &mut Vec<u8>) {
+        for (index, variable) in self.variables.iter().enumerate() {
+            if index > 0 {
+                out.extend_from_slice(b", ");
+            }
+            out.extend_from_slice(variable);
+        }
+        if !self.variables.is_empty() {
+            out.extend_from_slice(if self.assign { b" = " } else { b" := " });
+        }
+        for (index, command) in self.commands.iter().enumerate() {
+            if index > 0 {
+                out.extend_from_slice(b" | ");
+            }
+            command.write(out);
+        }
+    }
+}
+
+impl Located for Command {
+    fn at(&self) -> usize {
+        self.at
+    }
+
+    fn write(&self, out: &mut Vec<u8>) {
+        for (index, operand) in self.operands.iter().enumerate() {
+            if index > 0 {
+                out.push(b' ');
+            }
+            operand.write_parenthesized(out);
+        }
+    }
+}
+
+impl Operand {
+    fn write_parenthesized(&self, out: &mut Vec<u8>) {
+        if matches!(self.kind, OperandKind::Pipe(_)) {
+            out.push(b'(');
+            self.write(out);
+            out.push(b')');
+        } else {
+            self.write(out);
+        }
+    }
+
+    /// The operand in its normal form.
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        self.write(&mut out);
+        out
+    }
+}
+
+fn write_fields(fields: &[Text], out: &mut Vec<u8>) {
+    for field in fields {
+        out.push(b'.');
+        out.extend_from_slice(field);
+    }
+}
+
+impl Located for Operand {
+    fn at(&self) -> usize {
+        self.at
+    }
+
+    fn write(&self, out: &mut Vec<u8>) {
+        match &self.kind {
+            OperandKind::Bool(value) => out.extend_from_slice(if *value { b"true" } else { b"false" }),
+            OperandKind::Dot => out.push(b'.'),
+            OperandKind::Nil => out.extend_from_slice(b"nil"),
+            OperandKind::Field(fields) => write_fields(fields, out),
+            OperandKind::Chain(operand, fields) => {
+                operand.write_parenthesized(out);
+                write_fields(fields, out);
+            }
+            OperandKind::Identifier(name) => out.extend_from_slice(name),
+            OperandKind::Number(number) => out.extend_from_slice(number.text.as_bytes()),
+            OperandKind::Text { quoted, .. } => out.extend_from_slice(quoted),
+            OperandKind::Variable(name, fields) => {
+                out.extend_from_slice(name);
+                write_fields(fields, out);
+            }
+            OperandKind::Pipe(pipe) => pipe.write(out),
+        }
+    }
+}

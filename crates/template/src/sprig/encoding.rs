@@ -1,0 +1,204 @@
+//! Base64, base32, checksums.
+
+use super::Entry;
+use crate::value::Value;
+use sha2::{Digest as _, Sha256, Sha512};
+
+const ONE: &str = "func(string) string";
+const BASE64: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+const BASE32: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
+
+pub(super) const TABLE: &[Entry] = &[
+    (&["b64enc"], ONE, |_, arguments| Ok(base64(arguments.text(0)?).into())),
+    (&["b32enc"], ONE, |_, arguments| Ok(encode(arguments.text(0)?, BASE32, 5, 8).into())),
+    // What cannot be decoded gives the error's text.
+    (&["b64dec"], ONE, |_, arguments| {
+        Ok(decode64(arguments.text(0)?).unwrap_or_else(|at| corrupt("base64", at)).into())
+    }),
+    (&["b32dec"], ONE, |_, arguments| {
+        Ok(decode32(arguments.text(0)?).unwrap_or_else(|at| corrupt("base32", at)).into())
+    }),
+    (&["sha1sum"], ONE, |_, arguments| Ok(hex(&sha1(arguments.text(0)?)).into())),
+    (&["sha256sum"], ONE, |_, arguments| Ok(hex(&Sha256::digest(arguments.text(0)?)).into())),
+    (&["sha512sum"], ONE, |_, arguments| Ok(hex(&Sha512::digest(arguments.text(0)?)).into())),
+    (&["adler32sum"], ONE, |_, arguments| {
+        let (mut low, mut high) = (1_u32, 0_u32);
+        for &byte in arguments.text(0)?.iter() {
+            low = (low + u32::from(byte)) % 65521;
+            high = (high + low) % 65521;
+        }
+        Ok(Value::text((high << 16 | low).to_string()))
+    }),
+];
+
+fn corrupt(name: &str, at: usize) -> Vec<u8> {
+    format!("illegal {name} data at input byte {at}").into_bytes()
+}
+
+pub(super) fn hex(bytes: &[u8]) -> String {
+    let digit = |value: u8| char::from(b"0123456789abcdef"[usize::from(value)]);
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
+}
+
+pub(super) fn base64(bytes: &[u8]) -> Vec<u8> {
+    encode(bytes, BASE64, 6, 4)
+}
+
+/// Digits of `width` bits, filled up to whole groups.
+fn encode(bytes: &[u8], alphabet: &[u8], width: u32, group: usize) -> Vec<u8> {
+    let mut out = Vec::with_capacity(bytes.len() * 2 + group);
+    let (mut held, mut bits) = (0_u32, 0);
+    for &byte in bytes {
+        held = held << 8 | u32::from(byte);
+        bits += 8;
+        while bits >= width {
+            bits -= width;
+            out.push(alphabet[(held >> bits) as usize & (alphabet.len() - 1)]);
+        }
+        held &= (1 << bits) - 1;
+    }
+    if bits > 0 {
+        out.push(alphabet[(held << (width - bits)) as usize & (alphabet.len() - 1)]);
+    }
+    out.resize(out.len().next_multiple_of(group), b'=');
+    out
+}
+
+/// The bytes of digits of `width` bits; bits that make no whole byte are dropped.
+fn bytes_of(digits: &[u8], width: u32, out: &mut Vec<u8>) {
+    let (mut held, mut bits) = (0_u32, 0);
+    for &digit in digits {
+        held = held << width | u32::from(digit);
+        bits += width;
+        if bits >= 8 {
+            bits -= 8;
+            out.push((held >> bits).to_le_bytes()[0]);
+        }
+    }
+}
+
+fn digit(alphabet: &[u8], byte: u8) -> Option<u8> {
+    alphabet.iter().position(|&known| known == byte).and_then(|at| u8::try_from(at).ok())
+}
+
+fn is_newline(byte: u8) -> bool {
+    matches!(byte, b'\n' | b'\r')
+}
+
+/// The bytes, or the place of what is wrong.
+fn decode64(text: &[u8]) -> Result<Vec<u8>, usize> {
+    let mut out = Vec::with_capacity(text.len());
+    let mut at = 0;
+    let mut digits = Vec::with_capacity(4);
+    while let Some(&byte) = text.get(at) {
+        at += 1;
+        if is_newline(byte) {
+            continue;
+        }
+        if let Some(digit) = digit(BASE64, byte) {
+            digits.push(digit);
+            if digits.len() == 4 {
+                bytes_of(&digits, 6, &mut out);
+                digits.clear();
+            }
+            continue;
+        }
+        if byte != b'=' || digits.len() < 2 {
+            return Err(at - 1);
+        }
+        let skip = |mut at: usize| {
+            while text.get(at).is_some_and(|&byte| is_newline(byte)) {
+                at += 1;
+            }
+            at
+        };
+        if digits.len() == 2 {
+            at = skip(at);
+            match text.get(at) {
+                None => return Err(text.len()),
+                Some(b'=') => at += 1,
+                Some(_) => return Err(at - 1),
+            }
+        }
+        at = skip(at);
+        if at < text.len() {
+            return Err(at);
+        }
+        bytes_of(&digits, 6, &mut out);
+        digits.clear();
+    }
+    if digits.is_empty() { Ok(out) } else { Err(text.len() - digits.len()) }
+}
+
+fn decode32(text: &[u8]) -> Result<Vec<u8>, usize> {
+    let text: Vec<u8> = text.iter().copied().filter(|&byte| !is_newline(byte)).collect();
+    let mut out = Vec::with_capacity(text.len());
+    let mut digits = Vec::with_capacity(8);
+    for (at, &byte) in text.iter().enumerate() {
+        let rest = &text[at + 1..];
+        if byte == b'=' && digits.len() >= 2 && rest.len() < 8 {
+            if rest.len() + digits.len() < 7 {
+                return Err(text.len());
+            }
+            let padding = rest.iter().take(7 - digits.len());
+            if let Some(wrong) = padding.clone().position(|&byte| byte != b'=') {
+                return Err(text.len() - rest.len() + wrong - 1);
+            }
+            if matches!(digits.len(), 1 | 3 | 6) {
+                return Err(text.len() - rest.len() - 1);
+            }
+            bytes_of(&digits, 5, &mut out);
+            return Ok(out);
+        }
+        digits.push(digit(BASE32, byte).ok_or(at)?);
+        if digits.len() == 8 {
+            bytes_of(&digits, 5, &mut out);
+            digits.clear();
+        }
+    }
+    if digits.is_empty() { Ok(out) } else { Err(text.len() - digits.len()) }
+}
+
+/// SHA-1 (FIPS 180-4), for what is no secret.
+#[allow(clippy::many_single_char_names, reason = "the standard's names")]
+fn sha1(bytes: &[u8]) -> [u8; 20] {
+    let mut state = [0x6745_2301_u32, 0xefcd_ab89, 0x98ba_dcfe, 0x1032_5476, 0xc3d2_e1f0];
+    let mut padded = bytes.to_vec();
+    padded.push(0x80);
+    padded.resize((padded.len() + 8).next_multiple_of(64) - 8, 0);
+    padded.extend_from_slice(&(bytes.len() as u64 * 8).to_be_bytes());
+    for block in padded.chunks_exact(64) {
+        let mut words = [0_u32; 80];
+        for (word, four) in words.iter_mut().zip(block.chunks_exact(4)) {
+            *word = u32::from_be_bytes([four[0], four[1], four[2], four[3]]);
+        }
+        for index in 16..80 {
+            words[index] =
+                (words[index - 3] ^ words[index - 8] ^ words[index - 14] ^ words[index - 16]).rotate_left(1);
+        }
+        let [mut a, mut b, mut c, mut d, mut e] = state;
+        for (index, &word) in words.iter().enumerate() {
+            let (mixed, constant) = match index / 20 {
+                0 => (b & c | !b & d, 0x5a82_7999),
+                1 => (b ^ c ^ d, 0x6ed9_eba1),
+                2 => (b & c | b & d | c & d, 0x8f1b_bcdc),
+                _ => (b ^ c ^ d, 0xca62_c1d6_u32),
+            };
+            let next = a
+                .rotate_left(5)
+                .wrapping_add(mixed)
+                .wrapping_add(e)
+                .wrapping_add(constant)
+                .wrapping_add(word);
+            (e, d, c, b, a) = (d, c, b.rotate_left(30), a, next);
+        }
+        for (kept, added) in state.iter_mut().zip([a, b, c, d, e]) {
+            *kept = kept.wrapping_add(added);
+        }
+    }
+    let mut sum = [0; 20];
+    for (four, word) in sum.chunks_exact_mut(4).zip(state) {
+        four.copy_from_slice(&word.to_be_bytes());
+    }
+    sum
+}
