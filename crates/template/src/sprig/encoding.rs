@@ -2,6 +2,7 @@
 
 use super::Entry;
 use crate::value::Value;
+use sha1::Sha1;
 use sha2::{Digest as _, Sha256, Sha512};
 
 const ONE: &str = "func(string) string";
@@ -18,7 +19,7 @@ pub(super) const TABLE: &[Entry] = &[
     (&["b32dec"], ONE, |_, arguments| {
         Ok(decode32(arguments.text(0)?).unwrap_or_else(|at| corrupt("base32", at)).into())
     }),
-    (&["sha1sum"], ONE, |_, arguments| Ok(hex(&sha1(arguments.text(0)?)).into())),
+    (&["sha1sum"], ONE, |_, arguments| Ok(hex(&Sha1::digest(arguments.text(0)?)).into())),
     (&["sha256sum"], ONE, |_, arguments| Ok(hex(&Sha256::digest(arguments.text(0)?)).into())),
     (&["sha512sum"], ONE, |_, arguments| Ok(hex(&Sha512::digest(arguments.text(0)?)).into())),
     (&["adler32sum"], ONE, |_, arguments| {
@@ -157,48 +158,4 @@ fn decode32(text: &[u8]) -> Result<Vec<u8>, usize> {
         }
     }
     if digits.is_empty() { Ok(out) } else { Err(text.len() - digits.len()) }
-}
-
-/// SHA-1 (FIPS 180-4), for what is no secret.
-#[allow(clippy::many_single_char_names, reason = "the standard's names")]
-fn sha1(bytes: &[u8]) -> [u8; 20] {
-    let mut state = [0x6745_2301_u32, 0xefcd_ab89, 0x98ba_dcfe, 0x1032_5476, 0xc3d2_e1f0];
-    let mut padded = bytes.to_vec();
-    padded.push(0x80);
-    padded.resize((padded.len() + 8).next_multiple_of(64) - 8, 0);
-    padded.extend_from_slice(&(bytes.len() as u64 * 8).to_be_bytes());
-    for block in padded.chunks_exact(64) {
-        let mut words = [0_u32; 80];
-        for (word, four) in words.iter_mut().zip(block.chunks_exact(4)) {
-            *word = u32::from_be_bytes([four[0], four[1], four[2], four[3]]);
-        }
-        for index in 16..80 {
-            words[index] =
-                (words[index - 3] ^ words[index - 8] ^ words[index - 14] ^ words[index - 16]).rotate_left(1);
-        }
-        let [mut a, mut b, mut c, mut d, mut e] = state;
-        for (index, &word) in words.iter().enumerate() {
-            let (mixed, constant) = match index / 20 {
-                0 => (b & c | !b & d, 0x5a82_7999),
-                1 => (b ^ c ^ d, 0x6ed9_eba1),
-                2 => (b & c | b & d | c & d, 0x8f1b_bcdc),
-                _ => (b ^ c ^ d, 0xca62_c1d6_u32),
-            };
-            let next = a
-                .rotate_left(5)
-                .wrapping_add(mixed)
-                .wrapping_add(e)
-                .wrapping_add(constant)
-                .wrapping_add(word);
-            (e, d, c, b, a) = (d, c, b.rotate_left(30), a, next);
-        }
-        for (kept, added) in state.iter_mut().zip([a, b, c, d, e]) {
-            *kept = kept.wrapping_add(added);
-        }
-    }
-    let mut sum = [0; 20];
-    for (four, word) in sum.chunks_exact_mut(4).zip(state) {
-        four.copy_from_slice(&word.to_be_bytes());
-    }
-    sum
 }
