@@ -196,9 +196,15 @@ impl Build {
     /// What is done once, over the resources of all folders.
     fn finish(&mut self, all: &mut Accumulator, target: &Target<'_>, options: Options, wanted: Wanted) {
         self.settle(all);
-        self.drop_local(&mut all.resources);
         let kustomization = &target.kustomization;
-        if let Some(id) = all.resources.doubled() {
+        // What is sorted is put together anew, also what is not printed afterwards.
+        let sorts = match &kustomization.sort_options {
+            Some(options) => options.order == "legacy",
+            None => options.reorder != Reorder::None,
+        };
+        let sorted = if sorts { all.resources.doubled() } else { None };
+        self.drop_local(&mut all.resources);
+        if let Some(id) = sorted.or_else(|| all.resources.doubled()) {
             let message = format!("two resources are called {id} in the end: give one another name");
             self.errors.push(Error::new(&kustomization.place("resources"), "", message));
         }

@@ -35,7 +35,31 @@ fn encoded(resource: &Resource, kind: &str, kind_field: Option<&str>, optional: 
     if let Some(more @ Value::Object(_)) = value.get(optional) {
         object.insert(optional.to_owned(), more.clone());
     }
-    escape_as_go(&Value::Object(object).to_string())
+    escape_as_go(&json(&Value::Object(object)))
+}
+
+/// JSON with numbers as Go writes them.
+fn json(value: &Value) -> String {
+    match value {
+        Value::Object(fields) => {
+            let fields =
+                fields.iter().map(|(key, value)| format!("{}:{}", Value::from(key.as_str()), json(value)));
+            format!("{{{}}}", fields.collect::<Vec<_>>().join(","))
+        }
+        Value::Array(items) => format!("[{}]", items.iter().map(json).collect::<Vec<_>>().join(",")),
+        Value::Number(number) if number.is_f64() => number.as_f64().map_or_else(String::new, float),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value.to_string(),
+    }
+}
+
+/// As encoding/json has it: with an exponent where there are more than 21 digits before the point or 6 zeros behind it.
+fn float(number: f64) -> String {
+    let size = number.abs();
+    if size == 0.0 || (1e-6..1e21).contains(&size) {
+        return number.to_string();
+    }
+    let text = format!("{number:e}");
+    if text.contains("e-") { text } else { text.replace('e', "e+") }
 }
 
 fn scalar_or_map(value: Option<&Value>) -> Value {
