@@ -5,6 +5,7 @@
 //! both sides of each object that is not the same after the second commit. No cluster is asked, and no credentials are
 //! needed but those of the repository.
 
+use super::membership;
 use super::offline::{self, Until};
 use super::repositories::chain;
 use super::topology::{self, Secrets};
@@ -52,7 +53,7 @@ pub async fn previews(config: &Path, targets: &[String], change: &Change) -> Res
     config.repositories.retain(|name, _| applied.iter().any(|target| specs[target].repository == *name));
     let clusters = imagine(&mut config, folder.path()).await?;
     if let Some(snapshot) = &change.snapshot {
-        restore(snapshot, &clusters)?;
+        restore(snapshot, &clusters, &topology::targets(&config))?;
     }
     let mut errors: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let state = folder.path().join("state");
@@ -197,7 +198,11 @@ async fn imagine(config: &mut Config, folder: &Path) -> Result<BTreeMap<String, 
 }
 
 /// Puts exported objects into the clusters: those of a folder with a cluster's name into that one, others into each.
-fn restore(folder: &Path, clusters: &BTreeMap<String, Running>) -> Result<()> {
+fn restore(
+    folder: &Path,
+    clusters: &BTreeMap<String, Running>,
+    specs: &BTreeMap<String, TargetSpec>,
+) -> Result<()> {
     let mut files = Vec::new();
     manifests(folder, &mut files)?;
     for (name, cluster) in clusters {
@@ -215,6 +220,9 @@ fn restore(folder: &Path, clusters: &BTreeMap<String, Running>) -> Result<()> {
             }
         }
         objects.sort_by_key(|(_, object)| rank(object));
+        for (_, object) in &mut objects {
+            adopt(object, specs);
+        }
         for (file, object) in &objects {
             let restored = cluster.served.restore(object);
             restored.map_err(|refusal| {
@@ -224,6 +232,15 @@ fn restore(folder: &Path, clusters: &BTreeMap<String, Running>) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// What another trueup recorded of a target is taken over with its objects, wherever it reads the repository from.
+fn adopt(object: &mut Value, specs: &BTreeMap<String, TargetSpec>) {
+    let target = object["data"].get(membership::TARGET).and_then(Value::as_str);
+    let spec = target.and_then(|target| specs.get(target));
+    if let Some(spec) = spec.filter(|spec| object["metadata"]["name"] == spec.parent_name().as_str()) {
+        object["data"][membership::REPOSITORY] = spec.repository_url.as_str().into();
+    }
 }
 
 fn manifests(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
