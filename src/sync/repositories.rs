@@ -12,6 +12,9 @@ use tokio_util::sync::CancellationToken;
 
 /// Between two questions to a repository, whoever asks for them.
 const BREATH: Duration = Duration::from_millis(100);
+/// How often the breath before a hint is followed doubles while hints bring nothing new: to 0.8 s, so that deliveries that
+/// are replayed cost little and a true one among them is still followed within a second.
+const DOUBLINGS: u32 = 3;
 /// The pause before a commit that was promised is looked for again; it doubles.
 const FIRST_AGAIN: Duration = Duration::from_millis(500);
 /// How often it is looked for.
@@ -47,9 +50,53 @@ struct Task {
 /// Something that makes a task ask before its time.
 #[derive(Default)]
 struct Nudge {
+    /// Somebody wants to know.
     now: Notify,
+    /// Somebody says that it moved.
+    hinted: Notify,
     /// A commit that somebody said the repository is at, and how often it was looked for.
     promised: Mutex<Option<(String, u32)>>,
+}
+
+/// Why a repository is asked.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reason {
+    /// It is time, or its folder changed.
+    Time,
+    /// Somebody wants to know.
+    Wish,
+    /// Somebody says that it moved.
+    Hint,
+}
+
+/// What came of a question.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Looked {
+    Moved,
+    AsBefore,
+    Failed,
+}
+
+impl Nudge {
+    /// Waits until somebody wants a question that comes right after another one, and lets a breath pass between them. What
+    /// is left in the middle is not lost.
+    async fn waited(&self, breath_of_hints: Duration) -> Reason {
+        let asked = tokio::time::Instant::now();
+        let wish = async {
+            self.now.notified().await;
+            tokio::time::sleep_until(asked + BREATH).await;
+            Reason::Wish
+        };
+        let hint = async {
+            tokio::time::sleep_until(asked + breath_of_hints).await;
+            self.hinted.notified().await;
+            Reason::Hint
+        };
+        tokio::select! {
+            reason = wish => reason,
+            reason = hint => reason,
+        }
+    }
 }
 
 /// A repository to follow.
@@ -150,7 +197,7 @@ impl Repositories {
                 continue;
             }
             *lock(&task.nudge.promised) = hint.promised.clone().map(|commit| (commit, 0));
-            task.nudge.now.notify_one();
+            task.nudge.hinted.notify_one();
         }
     }
 
@@ -200,9 +247,16 @@ impl Follower {
                 None
             }
         };
-        let mut failures = 0;
+        let (mut failures, mut vain_hints) = (0, 0);
+        let mut reason = Reason::Time;
         loop {
-            failures = if self.look().await { 0 } else { failures + 1 };
+            let looked = self.look().await;
+            failures = if looked == Looked::Failed { failures + 1 } else { 0 };
+            vain_hints = match (looked, reason) {
+                (Looked::Moved, _) => 0,
+                (Looked::AsBefore | Looked::Failed, Reason::Hint) => DOUBLINGS.min(vain_hints + 1),
+                (Looked::AsBefore | Looked::Failed, Reason::Time | Reason::Wish) => vain_hints,
+            };
             // A server that is gone is asked sooner than a quiet one, but not in step with all others.
             let pause = match failures {
                 0 => self.interval,
@@ -210,19 +264,18 @@ impl Follower {
                     .min(self.interval.max(Duration::from_secs(1))),
             };
             let pause = self.is_owed(&nudge).map_or(pause, |sooner| sooner.min(pause));
-            let asked = tokio::time::Instant::now();
             let changed = async {
                 match &mut watch {
                     Some(watch) => watch.changed().await,
                     None => std::future::pending().await,
                 }
             };
-            tokio::select! {
+            reason = tokio::select! {
                 () = stop.cancelled() => return,
-                () = nudge.now.notified() => tokio::time::sleep_until(asked + BREATH).await,
-                () = changed => {}
-                () = tokio::time::sleep(pause) => {}
-            }
+                reason = nudge.waited(BREATH * 2u32.pow(vain_hints)) => reason,
+                () = changed => Reason::Time,
+                () = tokio::time::sleep(pause) => Reason::Time,
+            };
         }
     }
 
@@ -248,17 +301,17 @@ impl Follower {
         Some(FIRST_AGAIN * 2u32.pow(*tries - 1))
     }
 
-    async fn look(&self) -> bool {
+    async fn look(&self) -> Looked {
         let clock = Instant::now();
         let before = lock(&self.known).get(&self.name).cloned().unwrap_or_default();
         let result = self.latest(before.commit.as_ref()).await;
         self.metrics.git_request(if result.is_ok() { Ended::Success } else { Ended::Failure });
-        let (known, ok) = match result {
-            Ok(None) => (Known { trouble: None, ..before.clone() }, true),
+        let (known, looked) = match result {
+            Ok(None) => (Known { trouble: None, ..before.clone() }, Looked::AsBefore),
             Ok(Some(commit)) => {
                 self.metrics.stage(Stage::Fetch, clock.elapsed());
                 tracing::info!(repository = self.name, revision = commit.revision, "a new commit");
-                (Known { commit: Some(Arc::new(commit)), trouble: None }, true)
+                (Known { commit: Some(Arc::new(commit)), trouble: None }, Looked::Moved)
             }
             Err(error) => {
                 let trouble = chain(&error);
@@ -273,7 +326,7 @@ impl Follower {
                     (None, Some(pinned)) => self.source.kept(pinned).await.ok().flatten().map(Arc::new),
                     (commit, _) => commit.clone(),
                 };
-                (Known { trouble: Some(trouble), commit }, false)
+                (Known { trouble: Some(trouble), commit }, Looked::Failed)
             }
         };
         let revision = |known: &Known| known.commit.as_ref().map(|commit| commit.revision.clone());
@@ -282,7 +335,7 @@ impl Follower {
         if changed {
             (self.moved)(&self.name);
         }
-        ok
+        looked
     }
 
     async fn latest(&self, before: Option<&Arc<Commit>>) -> Result<Option<Commit>, SourceError> {
