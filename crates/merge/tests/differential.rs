@@ -9,53 +9,16 @@
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::env;
-use std::io::{BufRead as _, BufReader, Write as _};
-use std::path::Path;
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use trueup_merge::fields::FieldSet;
 use trueup_merge::structured::schema::{Schema, TypeRef};
 use trueup_merge::structured::update::{Force, Managers, UpdateError, Updater, Versions};
 use trueup_merge::structured::{Duplicates, Typed, element};
+use trueup_oracle::{Oracle, Original};
 
-/// The Go program.
-struct Oracle {
-    process: Child,
-    questions: ChildStdin,
-    answers: BufReader<ChildStdout>,
-}
-
-impl Oracle {
-    fn start() -> Self {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/oracle");
-        let built = Command::new(folder.join("build.sh")).stderr(Stdio::inherit()).output();
-        let built = built.expect("tests/oracle/build.sh runs");
-        assert!(
-            built.status.success(),
-            "the oracle is built with Go 1.26 or later, see https://go.dev/doc/install"
-        );
-        let program = String::from_utf8(built.stdout).unwrap();
-        let mut process = Command::new(program.trim())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("the oracle runs");
-        let questions = process.stdin.take().unwrap();
-        let answers = BufReader::new(process.stdout.take().unwrap());
-        Self { process, questions, answers }
-    }
-
-    fn ask(&mut self, sequence: &Value) -> Vec<Value> {
-        writeln!(self.questions, "{sequence}").unwrap();
-        let mut line = String::new();
-        self.answers.read_line(&mut line).unwrap();
-        serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"))
-    }
-}
-
-impl Drop for Oracle {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+fn ask(oracle: &mut Oracle, sequence: &Value) -> Vec<Value> {
+    match oracle.ask(sequence).unwrap() {
+        Value::Array(answers) => answers,
+        other => panic!("an answer for each step, not {other}"),
     }
 }
 
@@ -402,7 +365,7 @@ fn shrunk(oracle: &mut Oracle, sequence: &Value) -> Value {
     while index < smallest["steps"].as_array().unwrap().len() {
         let mut fewer = smallest.clone();
         fewer["steps"].as_array_mut().unwrap().remove(index);
-        let (theirs, mine) = (oracle.ask(&fewer), ours(&fewer));
+        let (theirs, mine) = (ask(oracle, &fewer), ours(&fewer));
         if theirs.iter().zip(&mine).any(|(t, o)| !is_same(t, o)) {
             smallest = fewer;
         } else {
@@ -418,16 +381,16 @@ fn number(name: &str, otherwise: u64) -> u64 {
 
 #[test]
 fn applies_and_updates_do_what_structured_merge_diff_does() {
-    let mut oracle = Oracle::start();
+    let mut oracle = Original::of_crate(env!("CARGO_MANIFEST_DIR")).start().unwrap();
     let (count, seed) = (number("TRUEUP_FUZZ_SEQUENCES", 1_000), number("TRUEUP_FUZZ_SEED", 1));
     let mut steps = BTreeMap::from([("object", 0), ("conflicts", 0), ("error", 0)]);
     for seed in seed..seed + count {
         let sequence = Dice(seed).sequence();
-        let (theirs, mine) = (oracle.ask(&sequence), ours(&sequence));
+        let (theirs, mine) = (ask(&mut oracle, &sequence), ours(&sequence));
         assert_eq!(theirs.len(), mine.len(), "seed {seed}: {theirs:?}");
         if theirs.iter().zip(&mine).any(|(t, o)| !is_same(t, o)) {
             let smallest = shrunk(&mut oracle, &sequence);
-            let (theirs, mine) = (oracle.ask(&smallest), ours(&smallest));
+            let (theirs, mine) = (ask(&mut oracle, &smallest), ours(&smallest));
             let told =
                 |answers: &[Value]| answers.iter().map(Value::to_string).collect::<Vec<_>>().join("\n");
             panic!("seed {seed}\n{smallest}\ntheirs:\n{}\nours:\n{}", told(&theirs), told(&mine));

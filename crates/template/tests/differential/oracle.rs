@@ -1,15 +1,9 @@
 //! Go's own text/template, in a Go program that answers any number of questions.
 
 use serde_json::{Value, json};
-use std::io::{BufRead as _, BufReader, Write as _};
-use std::path::Path;
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use trueup_oracle::Original;
 
-pub(crate) struct Oracle {
-    process: Child,
-    questions: ChildStdin,
-    answers: BufReader<ChildStdout>,
-}
+pub(crate) struct Oracle(trueup_oracle::Oracle);
 
 /// What is asked: texts, the name of the one to execute, and data as tagged JSON.
 #[derive(Debug, Clone)]
@@ -47,23 +41,8 @@ pub(crate) fn unhex(text: &str) -> Vec<u8> {
 
 impl Oracle {
     pub(crate) fn start() -> Self {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/oracle");
-        let built = Command::new(folder.join("build.sh")).stderr(Stdio::inherit()).output();
-        let built = built.expect("tests/oracle/build.sh runs");
-        assert!(
-            built.status.success(),
-            "the oracle is built with Go 1.26 or later, see https://go.dev/doc/install"
-        );
-        let program = String::from_utf8(built.stdout).unwrap();
-        let mut process = Command::new(program.trim())
-            .env("TZ", "UTC")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("the oracle runs");
-        let questions = process.stdin.take().unwrap();
-        let answers = BufReader::new(process.stdout.take().unwrap());
-        Self { process, questions, answers }
+        let original = Original::of_crate(env!("CARGO_MANIFEST_DIR")).with_variable("TZ", "UTC");
+        Self(original.start().unwrap())
     }
 
     /// The output, or the error's text.
@@ -85,21 +64,10 @@ impl Oracle {
     }
 
     fn ask(&mut self, question: &Value) -> Result<Vec<u8>, Vec<u8>> {
-        writeln!(self.questions, "{question}").unwrap();
-        let mut line = String::new();
-        self.answers.read_line(&mut line).unwrap();
-        let answer: Value =
-            serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}\n{question}"));
+        let answer = self.0.ask(question).unwrap_or_else(|error| panic!("{error}: {question}"));
         match (answer["output"].as_str(), answer["error"].as_str()) {
             (Some(output), _) => Ok(unhex(output)),
             (None, error) => Err(unhex(error.unwrap_or_default())),
         }
-    }
-}
-
-impl Drop for Oracle {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
     }
 }
