@@ -14,6 +14,7 @@ use std::sync::Arc;
 use trueup_kustomize as kustomize;
 use trueup_model::{Manifest, Tree, TreeError, tree};
 
+pub use plain::read as plain;
 pub use provenance::build_with_provenance;
 pub use substitute::Variables;
 pub use trace::Trace;

@@ -5,7 +5,7 @@ use trueup_model::folding::MANY;
 use trueup_model::{EntryKind, Folding, Manifest, Origin, Tree, TreeError, Value, tree, yaml};
 
 /// The objects of the files in a folder, or of one file, in the order of their paths.
-pub(super) fn read(source: &dyn Tree, path: &str, depth: Depth) -> Result<Vec<Manifest>, RenderError> {
+pub fn read(source: &dyn Tree, path: &str, depth: Depth) -> Result<Vec<Manifest>, RenderError> {
     let (real, entry) = tree::resolve(source, path)?.ok_or_else(|| TreeError::Missing(path.to_owned()))?;
     let mut files = Vec::new();
     match entry.kind {

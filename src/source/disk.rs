@@ -3,6 +3,7 @@
 //! For looking at a folder as it is: unlike a [`super::folder`] nothing is left out, and nothing is frozen. It keeps note of
 //! how far its readers went, so that whoever names files can name them from there.
 
+use std::fs::Metadata;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -36,6 +37,15 @@ impl DiskTree {
         self.root.join(reach.as_deref().unwrap_or(""))
     }
 
+    fn metadata(&self, path: &str) -> Result<Option<Metadata>, TreeError> {
+        use std::io::ErrorKind::{NotADirectory, NotFound};
+        match self.root.join(path).symlink_metadata() {
+            Ok(metadata) => Ok(Some(metadata)),
+            Err(error) if matches!(error.kind(), NotFound | NotADirectory) => Ok(None),
+            Err(error) => Err(failed(path)(error)),
+        }
+    }
+
     fn note(&self, folder: &str) {
         let mut reach = self.reach.lock().unwrap_or_else(PoisonError::into_inner);
         let mut common = reach.take().unwrap_or_else(|| folder.to_owned());
@@ -63,13 +73,17 @@ fn is_within(path: &str, folder: &str) -> bool {
 }
 
 /// What stands there, unless it is nothing that holds manifests: a socket, a device.
-fn entry(metadata: &std::fs::Metadata) -> Option<Entry> {
-    let kind = match metadata {
-        _ if metadata.is_symlink() => EntryKind::Link,
-        _ if metadata.is_dir() => EntryKind::Folder,
-        _ if metadata.is_file() => EntryKind::File,
-        _ => return None,
-    };
+fn kind(metadata: &Metadata) -> Option<EntryKind> {
+    match metadata {
+        _ if metadata.is_symlink() => Some(EntryKind::Link),
+        _ if metadata.is_dir() => Some(EntryKind::Folder),
+        _ if metadata.is_file() => Some(EntryKind::File),
+        _ => None,
+    }
+}
+
+fn entry(metadata: &Metadata) -> Option<Entry> {
+    let kind = kind(metadata)?;
     let mut hash = Sha256::new();
     for part in [metadata.dev(), metadata.ino(), metadata.size()] {
         hash.update(part.to_le_bytes());
@@ -86,12 +100,7 @@ fn failed(path: &str) -> impl FnOnce(std::io::Error) -> TreeError {
 
 impl Tree for DiskTree {
     fn entry(&self, path: &str) -> Result<Option<Entry>, TreeError> {
-        use std::io::ErrorKind::{NotADirectory, NotFound};
-        let found = match self.root.join(path).symlink_metadata() {
-            Ok(metadata) => entry(&metadata),
-            Err(error) if matches!(error.kind(), NotFound | NotADirectory) => None,
-            Err(error) => return Err(failed(path)(error)),
-        };
+        let found = self.metadata(path)?.as_ref().and_then(entry);
         if found.is_none() {
             self.note(tree::parent(path));
         }
@@ -101,9 +110,10 @@ impl Tree for DiskTree {
     fn read(&self, path: &str) -> Result<Arc<[u8]>, TreeError> {
         self.note(tree::parent(path));
         let full = self.root.join(path);
-        match self.entry(path)?.map(|entry| entry.kind) {
+        let metadata = self.metadata(path)?;
+        match metadata.as_ref().and_then(kind) {
             Some(EntryKind::File) => {
-                let size = full.metadata().map_err(failed(path))?.len();
+                let size = metadata.map_or(0, |metadata| metadata.len());
                 if size > objects::MAX_FILE {
                     return Err(objects::too_large(path, size));
                 }

@@ -12,15 +12,15 @@ use super::topology::{self, Secrets};
 use super::view::{Preview, PreviewStep};
 use super::{preview, target::TargetSpec};
 use crate::config::{self, ClusterSpec, Config, Kubeconfig, RepositorySpec};
+use crate::render::{self, Depth};
 use crate::sandbox::{self, Running};
-use crate::source::{Cache, Head, Location, Source, Spec};
+use crate::source::{Cache, DiskTree, Head, Location, Source, Spec};
 use anyhow::{Context as _, Result, anyhow, bail};
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use trueup_merge::secrets::MaskKey;
-use trueup_model::{ObjectId, Value, yaml};
+use trueup_model::{ObjectId, Origin, Value};
 use trueup_plan::apply_set::PART_OF;
 use trueup_plan::planning::Action;
 use trueup_plan::record::{SyncStatus, TargetStatus};
@@ -203,31 +203,25 @@ fn restore(
     clusters: &BTreeMap<String, Running>,
     specs: &BTreeMap<String, TargetSpec>,
 ) -> Result<()> {
-    let mut files = Vec::new();
-    manifests(folder, &mut files)?;
+    let root = folder.canonicalize().with_context(|| folder.display().to_string())?;
+    let manifests = render::plain(&DiskTree::new(&root), "", Depth::Recursive)
+        .with_context(|| folder.display().to_string())?;
     for (name, cluster) in clusters {
-        let mut objects = Vec::new();
-        for file in &files {
-            let below =
-                file.strip_prefix(folder).unwrap_or(file).iter().next().and_then(|part| part.to_str());
-            if below.is_some_and(|below| clusters.contains_key(below) && below != name) {
-                continue;
-            }
-            let text = fs::read_to_string(file).with_context(|| file.display().to_string())?;
-            let documents = yaml::documents(&text).with_context(|| file.display().to_string())?;
-            for document in documents {
-                objects.extend(items(document.value).into_iter().map(|object| (file, object)));
-            }
-        }
+        let is_elsewhere = |origin: &Origin| {
+            let below = origin.path.split_once('/').map(|(below, _)| below);
+            below.is_some_and(|below| clusters.contains_key(below) && below != name)
+        };
+        let mut objects: Vec<(&Origin, Value)> = manifests
+            .iter()
+            .filter(|manifest| !is_elsewhere(&manifest.origin))
+            .map(|manifest| (&manifest.origin, manifest.value.clone().into_value()))
+            .collect();
         objects.sort_by_key(|(_, object)| rank(object));
-        for (_, object) in &mut objects {
+        for (origin, object) in &mut objects {
             adopt(object, specs);
-        }
-        for (file, object) in &objects {
             let restored = cluster.served.restore(object);
             restored.map_err(|refusal| {
-                let id = id_of(object).map(|id| id.to_string()).unwrap_or_default();
-                anyhow!("{}: {id}: {}", file.display(), refusal.message)
+                anyhow!("{}/{origin}: {}: {}", folder.display(), ObjectId::of(object), refusal.message)
             })?;
         }
     }
@@ -243,34 +237,6 @@ fn adopt(object: &mut Value, specs: &BTreeMap<String, TargetSpec>) {
     }
 }
 
-fn manifests(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
-    let mut entries: Vec<PathBuf> = fs::read_dir(folder)
-        .and_then(|entries| entries.map(|entry| Ok(entry?.path())).collect())
-        .with_context(|| folder.display().to_string())?;
-    entries.sort();
-    for path in entries {
-        if path.is_dir() {
-            manifests(&path, files)?;
-        } else if path.extension().is_some_and(|end| end == "yaml" || end == "yml" || end == "json") {
-            files.push(path);
-        }
-    }
-    Ok(())
-}
-
-/// The objects of a list, as `kubectl get -o yaml` writes it; or the object itself.
-fn items(mut object: Value) -> Vec<Value> {
-    let is_list = object["kind"].as_str().is_some_and(|kind| kind.ends_with("List"));
-    match object.get_mut("items").map(Value::take) {
-        Some(Value::Array(items)) if is_list => items,
-        Some(items) => {
-            object["items"] = items;
-            vec![object]
-        }
-        None => vec![object],
-    }
-}
-
 /// What others need comes first.
 fn rank(object: &Value) -> u8 {
     match object["kind"].as_str() {
@@ -280,18 +246,11 @@ fn rank(object: &Value) -> u8 {
     }
 }
 
-fn id_of(object: &Value) -> Option<ObjectId> {
-    let group = object["apiVersion"].as_str()?.rsplit_once('/').map_or("", |(group, _)| group);
-    let metadata = &object["metadata"];
-    let namespace = metadata["namespace"].as_str().unwrap_or_default();
-    Some(ObjectId::new(group, object["kind"].as_str()?, namespace, metadata["name"].as_str()?))
-}
-
 fn seen(clusters: &BTreeMap<String, Running>) -> Seen {
     let of = |(name, cluster): (&String, &Running)| {
         let objects = cluster.served.objects().into_iter();
         let name = name.clone();
-        objects.filter_map(move |object| Some(((name.clone(), id_of(&object)?), object)))
+        objects.map(move |object| ((name.clone(), ObjectId::of(&object)), object))
     };
     clusters.iter().flat_map(of).collect()
 }

@@ -13,7 +13,7 @@ pub mod tree;
 pub mod yaml;
 
 pub use folding::Folding;
-pub use object::{GroupKind, Identity, Manifest, ObjectId, Origin};
+pub use object::{GroupKind, Identity, Manifest, ObjectId, Origin, group_of};
 pub use path::{FieldPath, Segment};
 pub use tree::{ContentId, Entry, EntryKind, MemoryTree, Tree, TreeError};
 

@@ -1,10 +1,15 @@
 //! Kubernetes objects by their identity, and rendered manifests with where they came from.
 
-use crate::Folding;
+use crate::{Folding, Value};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
+
+/// The API group of an `apiVersion`: `apps` of `apps/v1`; empty for the core group.
+pub fn group_of(api_version: &str) -> &str {
+    api_version.rsplit_once('/').map_or("", |(group, _)| group)
+}
 
 /// An API group (empty for the core group) and a kind: `apps` and `Deployment`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -60,6 +65,14 @@ impl ObjectId {
     ) -> Self {
         let (group, kind, namespace, name) = (group.into(), kind.into(), namespace.into(), name.into());
         Self(Arc::new(Identity { group, kind, namespace, name }))
+    }
+
+    /// The identity that is written in an object; what is missing is empty.
+    pub fn of(object: &Value) -> Self {
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let metadata = &object["metadata"];
+        let group = group_of(object["apiVersion"].as_str().unwrap_or_default());
+        Self::new(group, text(&object["kind"]), text(&metadata["namespace"]), text(&metadata["name"]))
     }
 
     /// The same object in another namespace.
@@ -156,7 +169,7 @@ impl Manifest {
 
     /// The API group in `apiVersion`; empty for the core group.
     pub fn group(&self) -> &str {
-        self.api_version().rsplit_once('/').map_or("", |(group, _)| group)
+        group_of(self.api_version())
     }
 
     /// The value of an annotation, if the object carries it.

@@ -10,7 +10,7 @@ use trueup_merge::extract::wanted;
 use trueup_merge::leave::{Loose, fit};
 use trueup_merge::pattern::FieldPattern;
 use trueup_merge::token::digest;
-use trueup_model::{ObjectId, Value};
+use trueup_model::{ObjectId, Value, group_of};
 
 /// Leaves fields of objects to others. What is left out of a rule limits nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -158,7 +158,7 @@ pub fn scales(id: &ObjectId, manifest: &Value) -> Option<ObjectId> {
         }
         (_, _) => return None,
     };
-    let group = api_version.rsplit_once('/').map_or("", |(group, _)| group);
+    let group = group_of(api_version);
     Some(ObjectId::new(group, kind, &id.namespace, text("name")?))
 }
 

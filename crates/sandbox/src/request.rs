@@ -30,11 +30,9 @@ pub struct Request<'a> {
 impl Request<'_> {
     /// The value of an option of the query.
     pub fn option(&self, name: &str) -> Option<String> {
-        self.query
-            .split('&')
-            .filter_map(|pair| pair.split_once('=').or(Some((pair, ""))))
-            .find(|(key, _)| *key == name)
-            .map(|(_, value)| decoded(value))
+        form_urlencoded::parse(self.query.as_bytes())
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.into_owned())
     }
 
     /// Whether an option is set.
@@ -59,21 +57,8 @@ impl Request<'_> {
     }
 }
 
-fn decoded(text: &str) -> String {
-    let bytes = text.as_bytes();
-    let mut out = Vec::with_capacity(bytes.len());
-    let mut at = 0;
-    while let Some(byte) = bytes.get(at) {
-        let code = (*byte == b'%').then(|| text.get(at + 1..at + 3)).flatten();
-        if let Some(code) = code.and_then(|code| u8::from_str_radix(code, 16).ok()) {
-            out.push(code);
-            at += 3;
-        } else {
-            out.push(if *byte == b'+' { b' ' } else { *byte });
-            at += 1;
-        }
-    }
-    String::from_utf8_lossy(&out).into_owned()
+fn decoded(part: &str) -> String {
+    percent_encoding::percent_decode_str(part).decode_utf8_lossy().into_owned()
 }
 
 /// What a request is about.

@@ -14,7 +14,7 @@ pub use pods::{cause_from_events, cause_from_pods};
 use conditions::{condition, custom, is_true, standard};
 use serde::{Deserialize, Serialize};
 use std::fmt;
-use trueup_model::Value;
+use trueup_model::{Value, group_of};
 
 /// How an object, or a whole target, is doing. In the order of how bad it is for a target as a whole.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -88,7 +88,7 @@ pub fn health(object: &Value) -> Health {
         return Health::progressing(deleting(object));
     }
     let api_version = text(object, "/apiVersion");
-    let group = api_version.rsplit_once('/').map_or("", |(group, _)| group);
+    let group = group_of(api_version);
     if let Some(health) = generation_lag(object).or_else(|| standard(object)) {
         return health;
     }
