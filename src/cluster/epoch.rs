@@ -45,7 +45,7 @@ impl Hasher for Sum {
 
 /// The rules in force, as numbers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Epochs {
+pub struct Epochs {
     /// By `apps/v1`.
     openapi: BTreeMap<String, u64>,
     /// By group: its custom resource definitions.
@@ -55,8 +55,9 @@ pub(super) struct Epochs {
 }
 
 impl Epochs {
-    /// The number of an API version; 0 only where nothing is known yet.
-    pub(super) fn of(&self, api_version: &str) -> u64 {
+    /// A number for the rules by which objects of an API version (`apps/v1`) are read and changed on their way in; 0 only where
+    /// nothing is known yet.
+    pub fn of(&self, api_version: &str) -> u64 {
         if *self == Self::default() {
             return 0;
         }
@@ -89,7 +90,7 @@ fn collections(catalog: &Catalog) -> [Option<String>; 3] {
 
 /// Reads all of it anew. What cannot be read stays as it was.
 pub(super) async fn refresh(cluster: &Inner) -> Vec<(String, String)> {
-    let mut epochs = cluster.epochs.read().unwrap_or_else(PoisonError::into_inner).clone();
+    let mut epochs = Epochs::clone(&cluster.rules());
     let mut watched = Vec::new();
     if let Some(openapi) = openapi(cluster).await {
         epochs.openapi = openapi;
@@ -115,14 +116,14 @@ pub(super) async fn refresh(cluster: &Inner) -> Vec<(String, String)> {
 fn put(cluster: &Inner, epochs: &Epochs) {
     let before = {
         let mut known = cluster.epochs.write().unwrap_or_else(PoisonError::into_inner);
-        if *known == *epochs {
+        if **known == *epochs {
             return;
         }
-        std::mem::replace(&mut *known, epochs.clone())
+        std::mem::replace(&mut *known, Arc::new(epochs.clone()))
     };
     let stands = |version: &str| before.of(version) == epochs.of(version);
     cluster.familiar().retain(|(_, version), _| stands(version));
-    if before != Epochs::default() {
+    if *before != Epochs::default() {
         cluster.tell(ClusterEvent::Catalog);
     }
 }
@@ -232,7 +233,7 @@ pub(super) async fn follow(cluster: Arc<Inner>) {
                 () = &mut changed => break,
                 () = tokio::time::sleep(next) => {
                     if let Some(openapi) = openapi(&cluster).await {
-                        let known = cluster.epochs.read().unwrap_or_else(PoisonError::into_inner).clone();
+                        let known = Epochs::clone(&cluster.rules());
                         put(&cluster, &Epochs { openapi, ..known });
                     }
                 }

@@ -15,6 +15,9 @@ use trueup_plan::observed::Live;
 /// How long a watch may be down before what it showed counts as unknown.
 const STALE: Duration = Duration::from_secs(15);
 
+/// Changes of a set that are kept for whoever follows it; where there are more, all of it is to be looked at.
+const LOGGED: usize = 256;
+
 /// Shapes that may be kept though no object has them any more.
 const SPARE_SHAPES: usize = 1000;
 
@@ -26,6 +29,19 @@ pub struct Members {
     /// Kinds that cannot be looked at, and why.
     pub unknown: BTreeMap<GroupKind, String>,
 }
+
+/// What changed in a set since somebody looked at all of it.
+#[derive(Clone, Debug, Default)]
+pub struct Touched {
+    /// When this was.
+    pub mark: Mark,
+    /// The objects that changed; `None` where one is no member any more.
+    pub objects: BTreeMap<ObjectId, Option<Arc<Live>>>,
+}
+
+/// A moment in the life of an index.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Mark(u64);
 
 /// How far the watch of a kind is, in one namespace or (the empty name) over all of them.
 #[derive(Clone, Debug)]
@@ -50,6 +66,16 @@ pub(super) struct Index {
     /// The shapes that objects have. Many have the same.
     shapes: BTreeSet<Shape>,
     watches: BTreeMap<GroupKind, BTreeMap<String, Progress>>,
+    /// Moves with each change of any set.
+    now: Mark,
+    /// What changed in the sets that somebody follows.
+    logs: HashMap<Arc<str>, Log>,
+}
+
+/// The changes of a set after a moment.
+struct Log {
+    since: Mark,
+    changes: Vec<(Mark, ObjectId)>,
 }
 
 /// A live object as it was sent, read as far as is needed.
@@ -114,20 +140,60 @@ impl Index {
             let same = (&old.uid, old.token, &old.health, old.deleting, old.keep)
                 == (&live.uid, live.token, &live.health, live.deleting, live.keep);
             if &**old_set == set {
+                let looks_same = same && (old.extract, &old.shape) == (live.extract, &live.shape);
                 *old = live;
                 if !same {
                     changed.insert(set.to_owned());
+                }
+                if !looks_same {
+                    self.log(set, &id);
                 }
                 return changed;
             }
             changed.extend(self.remove(&id));
         }
         changed.insert(set.to_owned());
+        self.log(set, &id);
         // Each name is kept once, however many objects and tables speak of it.
         let set = self.set(set);
         self.sets.entry(set.clone()).or_default().insert(id.clone());
         self.objects.insert(id, (set, live));
         changed
+    }
+
+    fn log(&mut self, set: &str, id: &ObjectId) {
+        self.now = Mark(self.now.0 + 1);
+        let Some(log) = self.logs.get_mut(set) else { return };
+        if log.changes.len() < LOGGED {
+            log.changes.push((self.now, id.clone()));
+        } else {
+            *log = Log { since: self.now, changes: Vec::new() };
+        }
+    }
+
+    /// Notes what changes in a set from now on. There is one who follows a set: whoever did so before has to look at all of it.
+    pub(super) fn follow(&mut self, set: &str) -> Mark {
+        self.now = Mark(self.now.0 + 1);
+        let (name, since) = (self.set(set), self.now);
+        self.logs.insert(name, Log { since, changes: Vec::new() });
+        since
+    }
+
+    /// What changed in a followed set after `since`. `None` where that is not known, or one of the kinds is unknown.
+    pub(super) fn touched(&mut self, set: &str, since: Mark, kinds: &BTreeSet<GroupKind>) -> Option<Touched> {
+        if kinds.iter().any(|kind| self.unknown(kind).is_some()) {
+            return None;
+        }
+        let log = self.logs.get_mut(set).filter(|log| log.since <= since)?;
+        log.changes.retain(|(at, _)| *at > since);
+        let ids: BTreeSet<ObjectId> = log.changes.iter().map(|(_, id)| id.clone()).collect();
+        let objects = ids.into_iter().map(|id| (id.clone(), self.member(set, &id))).collect();
+        Some(Touched { mark: self.now, objects })
+    }
+
+    /// An object, if it is in the set.
+    pub(super) fn member(&self, set: &str, id: &ObjectId) -> Option<Arc<Live>> {
+        self.objects.get(id).filter(|(of, _)| **of == *set).map(|(_, live)| live.clone())
     }
 
     fn set(&self, set: &str) -> Arc<str> {
@@ -156,10 +222,12 @@ impl Index {
     /// Takes an object out: it was deleted, or is a member no longer.
     pub(super) fn remove(&mut self, id: &ObjectId) -> Changed {
         let Some((set, _)) = self.objects.remove(id) else { return Changed::new() };
+        self.log(&set, id);
         if let Some(ids) = self.sets.get_mut(&set) {
             ids.remove(id);
             if ids.is_empty() {
                 self.sets.remove(&set);
+                self.logs.remove(&set);
             }
         }
         Changed::from([set.to_string()])
@@ -306,6 +374,49 @@ mod tests {
         let bare = json!({"metadata": {"name": "x", "namespace": "a", "resourceVersion": "2"}});
         assert_eq!(take(&mut index, &bare), Changed::from(["one".into()]));
         assert!(names(&index, "one").is_empty());
+    }
+
+    fn touched(index: &mut Index, since: Mark) -> Option<(Mark, Vec<(String, bool)>)> {
+        let touched = index.touched("s", since, &BTreeSet::new())?;
+        let named = touched.objects.iter().map(|(id, live)| (id.name.clone(), live.is_some()));
+        Some((touched.mark, named.collect()))
+    }
+
+    #[test]
+    fn whoever_follows_a_set_is_told_what_came_changed_and_went_in_it_and_of_nothing_else() {
+        let mut index = Index::default();
+        put(&mut index, "x", "1", "s");
+        put(&mut index, "y", "1", "s");
+        assert!(touched(&mut index, Mark(0)).is_none(), "nobody follows it");
+        let begin = index.follow("s");
+        put(&mut index, "other", "1", "another");
+        put(&mut index, "x", "2", "s");
+        assert_eq!(touched(&mut index, begin).unwrap().1, [], "another version of the same says nothing");
+        index.remove(&ObjectId::new("", "ConfigMap", "a", "y"));
+        put(&mut index, "z", "3", "s");
+        let (mark, changes) = touched(&mut index, begin).unwrap();
+        assert_eq!(changes, [("y".to_owned(), false), ("z".to_owned(), true)]);
+        assert_eq!(touched(&mut index, begin).unwrap().1, changes, "it was not taken note of yet");
+        assert_eq!(touched(&mut index, mark).unwrap().1, []);
+        assert_eq!(touched(&mut index, begin).unwrap().1, [], "what was taken note of is not told again");
+    }
+
+    #[test]
+    fn where_more_changed_than_is_kept_or_another_follows_all_of_a_set_is_to_be_looked_at() {
+        let mut index = Index::default();
+        let begin = index.follow("s");
+        for number in 0..=LOGGED {
+            assert!(touched(&mut index, begin).is_some());
+            put(&mut index, &format!("x-{number}"), "1", "s");
+        }
+        assert!(touched(&mut index, begin).is_none());
+        let again = index.follow("s");
+        assert!(touched(&mut index, again).is_some());
+        index.follow("s");
+        assert!(touched(&mut index, again).is_none());
+        let kinds = BTreeSet::from([GroupKind::new("", "ConfigMap")]);
+        let last = index.follow("s");
+        assert!(index.touched("s", last, &kinds).is_none(), "the kind has not been listed yet");
     }
 
     #[test]

@@ -19,13 +19,13 @@ mod watch;
 
 pub use access::{Access, Via};
 pub use catalog::{Catalog, Resource, Scope};
+pub use epoch::Epochs;
 pub use error::{ApiError, ApiErrorClass};
-pub use index::Members;
+pub use index::{Mark, Members, Touched};
 pub use objects::{Applied, Apply, Deletion, Force, Found, Mode, Strangers};
 pub use parent::{EventKind, Parent};
 pub use rest::Counter;
 
-use epoch::Epochs;
 use index::{Changed, Index, Progress, Read, slim};
 use pace::Pace;
 use reading::whole;
@@ -76,7 +76,7 @@ struct Inner {
     index: Mutex<Index>,
     namespaces: Mutex<BTreeSet<String>>,
     watched: Mutex<BTreeSet<GroupKind>>,
-    epochs: RwLock<Epochs>,
+    epochs: RwLock<Arc<Epochs>>,
     familiar: Mutex<Familiar>,
     reviews: Mutex<Reviews>,
     discovered: Notify,
@@ -170,10 +170,37 @@ impl Cluster {
         self.0.with_index(|index| index.members(sets))
     }
 
+    /// The members of a set among these objects.
+    pub fn members_among<'i>(
+        &self,
+        set: &str,
+        ids: impl Iterator<Item = &'i ObjectId>,
+    ) -> BTreeMap<ObjectId, Arc<Live>> {
+        self.0.with_index(|index| ids.filter_map(|id| Some((id.clone(), index.member(set, id)?))).collect())
+    }
+
+    /// The same as [`Cluster::members`], and a mark by which [`Cluster::touched`] tells what changes in the first of the sets from now on.
+    pub fn follow_members(&self, sets: &[String]) -> (Members, Mark) {
+        self.0.with_index(|index| {
+            let mark = sets.first().map(|set| index.follow(set)).unwrap_or_default();
+            (index.members(sets), mark)
+        })
+    }
+
+    /// What changed in a set since its members were followed; `None` where all of them have to be looked at.
+    pub fn touched(&self, set: &str, since: Mark, kinds: &BTreeSet<GroupKind>) -> Option<Touched> {
+        self.0.with_index(|index| index.touched(set, since, kinds))
+    }
+
+    /// The rules in force. The same ones stay in place while nothing of them changes.
+    pub fn rules(&self) -> Arc<Epochs> {
+        self.0.rules()
+    }
+
     /// A number for the rules by which objects of an API version (`apps/v1`) are read and changed on their way in: it moves
     /// with their schema and with what mutates them. 0 where nothing is known of that.
     pub fn epoch(&self, api_version: &str) -> u64 {
-        self.0.epochs.read().unwrap_or_else(PoisonError::into_inner).of(api_version)
+        self.0.rules().of(api_version)
     }
 
     /// Whether objects of a kind, written in this version, are known to be what an apply makes of them in all these places of
@@ -218,6 +245,10 @@ impl Cluster {
 impl Inner {
     fn familiar(&self) -> MutexGuard<'_, Familiar> {
         self.familiar.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn rules(&self) -> Arc<Epochs> {
+        self.epochs.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn catalog(&self) -> Arc<Catalog> {

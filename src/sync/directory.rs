@@ -12,6 +12,8 @@ pub struct Directory(Mutex<Entries>);
 
 #[derive(Debug, Default)]
 struct Entries {
+    /// Moves with all that a target may learn here of others.
+    version: u64,
     /// Cluster, object, and each target that wants it. The names are shared: there is an entry for every object of all.
     claims: BTreeSet<(Arc<str>, ObjectId, Arc<str>)>,
     /// Target to the objects that it wants, so that its old claims can be taken back.
@@ -33,6 +35,7 @@ impl Directory {
             .get(target)
             .is_some_and(|(known, ids)| **known == *cluster && ids.iter().eq(desired.objects.keys()));
         if !is_known {
+            entries.version += 1;
             entries.release_objects(target);
             let (target, cluster): (Arc<str>, Arc<str>) = (target.into(), cluster.into());
             let ids: Vec<ObjectId> = desired.objects.keys().cloned().collect();
@@ -44,6 +47,11 @@ impl Directory {
             let key = (cluster.to_owned(), kind.clone());
             entries.brings.entry(key).or_default().insert(target.to_owned());
         }
+    }
+
+    /// A number that stays while no target wants other objects than before, and the same targets are configured.
+    pub fn version(&self) -> u64 {
+        self.lock().version
     }
 
     /// Another target of the cluster whose objects define the kind.
@@ -86,6 +94,7 @@ impl Directory {
             entries.release_kinds(&target);
         }
         entries.sets = sets;
+        entries.version += 1;
     }
 
     /// Notes the set of a target that is configured no longer.

@@ -294,7 +294,7 @@ impl Engine {
     /// What is remembered of a target, as a copy that a preview can work with.
     pub(super) async fn remembered(&self, spec: &TargetSpec, cluster: &Cluster) -> Result<TargetState> {
         let mut state =
-            TargetState { ledger: self.0.store.ledger(&spec.name).await?, ..TargetState::default() };
+            TargetState { ledger: self.0.store.ledger(&spec.name).await?.into(), ..TargetState::default() };
         self.0.find_parents(spec, cluster, &mut state).await.map_err(anyhow::Error::msg)?;
         Ok(state)
     }

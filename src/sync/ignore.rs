@@ -112,8 +112,8 @@ fn take(state: &mut TargetState, written: &Want, live: &Value, observed: &Observ
             || before.is_some_and(|fit| fit.written == written.digest && fit.want.digest == digest)
     };
     // Letting go of a field is no change in Git. Where what we still own is as it should be, nothing is to be done either.
-    if let Some(known) = state.ledger.get_mut(&written.id)
-        && known.digest != want.digest
+    if state.ledger.get(&written.id).is_some_and(|known| known.digest != want.digest)
+        && let Some(known) = Arc::make_mut(&mut state.ledger).get_mut(&written.id)
     {
         if let Some(proven) = observed.members.get(&written.id).and_then(|live| want.proof(live, known.epoch))
         {

@@ -1,5 +1,6 @@
 //! Asks the cluster about the objects of which nothing is proven, and only about them.
 
+use super::look::View;
 use super::target::{TargetSpec, TargetState};
 use crate::bounded::in_order;
 use crate::cluster::{ApiErrorClass, Apply, Cluster, MANAGER, Mode};
@@ -41,20 +42,22 @@ pub struct Judgement {
     pub again: Option<Duration>,
 }
 
-/// Judges the wanted objects that live, where ledger and tokens leave a doubt.
+/// Judges the wanted objects of a view that live, where ledger and tokens leave a doubt.
 pub async fn judge(
     cluster: &Cluster,
     spec: &TargetSpec,
     state: &TargetState,
-    desired: &Desired,
-    observed: &Observed,
+    view: &View,
     mask: &MaskKey,
     trigger: Trigger,
 ) -> Judgement {
     let now = Timestamp::now();
-    let mut judgement = Judgement { at: Some(now), ..remembered(state, desired, trigger) };
+    let (desired, observed) = (&*view.desired, &view.observed);
+    // Times come for all objects alike: they are kept by looking at all of them.
+    let is_whole = view.is_whole();
+    let mut judgement = Judgement { at: is_whole.then_some(now), ..remembered(state, desired, trigger) };
     let audit = spec.audit.among(cluster.objects());
-    let audited = |id: &ObjectId| audit.is_due(id, state.audited, now);
+    let audited = |id: &ObjectId| is_whole && audit.is_due(id, state.audited, now);
     let mut doubts = doubts(cluster, state, desired, observed, audited, &mut judgement);
     let reviews = |wanted: usize| if wanted == 0 { 0 } else { cluster.reviews(wanted) };
     pace(reviews, state.reviewed.as_ref(), &mut doubts, &mut judgement);
@@ -130,6 +133,7 @@ fn doubts<'a>(
     judgement: &mut Judgement,
 ) -> Vec<Doubt<'a>> {
     let mut doubts = Vec::new();
+    let (rules, mut epochs) = (cluster.rules(), BTreeMap::new());
     for want in desired.objects.values() {
         let id = &want.id;
         let Some(live) =
@@ -139,7 +143,9 @@ fn doubts<'a>(
         };
         let known = state.ledger.get(id);
         let told = judgement.verdicts.contains_key(id);
-        let standing = want.standing(live, known, cluster.epoch(&want.api_version));
+        let version = want.api_version.as_str();
+        let epoch = *epochs.entry(version).or_insert_with(|| rules.of(version));
+        let standing = want.standing(live, known, epoch);
         match standing {
             Standing::Evident(known) => judgement.prove(id, known),
             Standing::AsApplied if !told && !live.deleting && audited(id) => {

@@ -19,9 +19,34 @@ pub const INSTALLATION: &str = "installation";
 /// The parent's data field with the last status, as `status -o json` shows it.
 pub const STATUS: &str = "status";
 
+// Objects come by kind and namespace: most have those of the one before.
+fn kinds_of<'i>(ids: impl Iterator<Item = &'i ObjectId>) -> BTreeSet<GroupKind> {
+    let mut kinds = BTreeSet::new();
+    let mut last: Option<&ObjectId> = None;
+    for id in ids {
+        if last.is_none_or(|last| (&last.group, &last.kind) != (&id.group, &id.kind)) {
+            kinds.insert(id.group_kind());
+        }
+        last = Some(id);
+    }
+    kinds
+}
+
+fn namespaces_of<'i>(ids: impl Iterator<Item = &'i ObjectId>) -> BTreeSet<String> {
+    let mut namespaces = BTreeSet::new();
+    let mut last: Option<&ObjectId> = None;
+    for id in ids {
+        if last.is_none_or(|last| last.namespace != id.namespace) {
+            namespaces.insert(id.namespace.clone());
+        }
+        last = Some(id);
+    }
+    namespaces
+}
+
 /// The kinds that a target has or had: what has to be watched.
 pub fn kinds(desired: &Desired, state: &TargetState) -> BTreeSet<GroupKind> {
-    let mut kinds: BTreeSet<GroupKind> = desired.objects.keys().map(ObjectId::group_kind).collect();
+    let mut kinds = kinds_of(desired.objects.keys());
     for parent in state.parent.iter().chain(&state.former) {
         kinds.extend(parent.kinds.iter().cloned());
     }
@@ -30,7 +55,7 @@ pub fn kinds(desired: &Desired, state: &TargetState) -> BTreeSet<GroupKind> {
 
 /// The namespaces that a target has or had objects in, its parent's own included.
 pub fn namespaces(spec: &TargetSpec, desired: &Desired, state: &TargetState) -> BTreeSet<String> {
-    let mut namespaces: BTreeSet<String> = desired.objects.keys().map(|id| id.namespace.clone()).collect();
+    let mut namespaces = namespaces_of(desired.objects.keys());
     for parent in state.parent.iter().chain(&state.former) {
         namespaces.extend(parent.namespaces.iter().cloned());
         namespaces.insert(parent.namespace.clone());
@@ -115,7 +140,7 @@ async fn create_namespace(
         .map_err(|error| format!("namespace {name} does not exist and could not be created: {error}"))?;
     tracing::info!(namespace = name, "created the namespace of a target");
     if let (Some(want), Some(token)) = (want, applied.live.token) {
-        state.ledger.insert(id, want.known(token, cluster.epoch("v1")));
+        Arc::make_mut(&mut state.ledger).insert(id, want.known(token, cluster.epoch("v1")));
     }
     Ok(())
 }
@@ -143,10 +168,8 @@ pub async fn settle(
     members: &BTreeMap<ObjectId, Arc<Live>>,
     status: &TargetStatus,
 ) {
-    let mut kinds: BTreeSet<GroupKind> = desired.objects.keys().map(ObjectId::group_kind).collect();
-    kinds.extend(members.keys().map(ObjectId::group_kind));
-    let mut namespaces: BTreeSet<String> =
-        desired.objects.keys().chain(members.keys()).map(|id| id.namespace.clone()).collect();
+    let mut kinds = kinds_of(desired.objects.keys().chain(members.keys()));
+    let mut namespaces = namespaces_of(desired.objects.keys().chain(members.keys()));
     namespaces.insert(spec.parent_namespace().to_owned());
     namespaces.remove("");
     // A kind or namespace that could not be looked at may still hold members.

@@ -14,6 +14,7 @@ pub mod hooks;
 pub mod ignore;
 pub mod imagined;
 pub mod judge;
+pub mod look;
 pub mod membership;
 pub mod offline;
 pub mod preview;

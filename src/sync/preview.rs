@@ -1,9 +1,10 @@
 //! What a sync would do, with both sides of each object: the stages of a turn, without the writes.
 
 use super::engine::Engine;
+use super::look::look_at_all;
 use super::repositories::chain;
 use super::target::{TargetSpec, TargetState};
-use super::turn::{Context, Undesired, desire, learn, observe};
+use super::turn::{Context, Undesired, desire, learn};
 use super::view::{PlanOptions, Preview, PreviewStep};
 use super::{ignore, judge, turn};
 use crate::bounded::in_order;
@@ -60,14 +61,13 @@ impl Engine {
         state: &mut TargetState,
         desired: &Arc<Desired>,
     ) -> Result<(Arc<Desired>, Plan, Vec<String>)> {
-        let (mut observed, _) =
-            observe(context, spec, state, desired).await.map_err(turn::Trouble::into_error)?;
-        let (desired, unread) = ignore::fit(context.cluster, state, desired, &observed).await;
+        let mut view = look_at_all(context, spec, state, desired).await.map_err(turn::Trouble::into_error)?;
+        let (desired, unread) = ignore::fit(context.cluster, state, desired, &view.observed).await;
+        view.desired = desired.clone();
         let asked = Trigger::Manual;
-        let judgement =
-            judge::judge(context.cluster, spec, state, &desired, &observed, context.mask, asked).await;
-        learn(state, &mut observed, judgement, unread);
-        let plan = plan(&desired, &observed, &state.ledger, &turn::policy(spec, asked));
+        let judgement = judge::judge(context.cluster, spec, state, &view, context.mask, asked).await;
+        learn(state, &mut view.observed, judgement, unread);
+        let plan = plan(&desired, &view.observed, &state.ledger, &turn::policy(spec, asked));
         let errors = plan.steps.iter().filter(|step| step.is_problem());
         let errors = errors.map(|step| format!("{}: {}", step.id, step.reason)).collect();
         Ok((desired, plan, errors))

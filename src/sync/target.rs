@@ -3,6 +3,7 @@
 use super::audit::Audit;
 use super::backoff::{Backoff, Fights, Refusal};
 use super::ignore::Fits;
+use super::look::Calm;
 use super::rehearsal::Atomic;
 use crate::cluster::{Catalog, Force, Parent};
 use crate::render::{Needed, Remote, Request, Trace, Used};
@@ -93,7 +94,7 @@ pub struct TargetState {
     /// The installation of trueup that keeps the target.
     pub installation: String,
     /// What earlier applies left behind.
-    pub ledger: Ledger,
+    pub ledger: Arc<Ledger>,
     /// The last rendering that went well.
     pub rendering: Option<Rendering>,
     /// What the last rendering asked for outside of the repository.
@@ -126,6 +127,8 @@ pub struct TargetState {
     pub former: Vec<Parent>,
     /// How it stood after the last turn.
     pub status: TargetStatus,
+    /// What the last turn rests on, if it left nothing to do.
+    pub calm: Option<Calm>,
 }
 
 /// A rendering, and what makes it still valid.

@@ -10,6 +10,7 @@ use super::carry::{Carried, Orders, carry};
 use super::directory::Directory;
 use super::ignore;
 use super::judge::{Judgement, judge};
+use super::look::{End, View, look};
 use super::membership;
 use super::rehearsal::{Atomic, Rehearsed, rehearse};
 use super::status::{Standing, health, standing};
@@ -19,7 +20,7 @@ use crate::render::{self, Base, Parsed, Rendered, Unrendered, Used};
 use crate::source::Commit;
 use crate::web::metrics::{Metrics, Stage};
 use jiff::Timestamp;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
@@ -29,7 +30,7 @@ use trueup_model::{GroupKind, ObjectId};
 use trueup_plan::desired::Desired;
 use trueup_plan::drift::{Drifted, drifted};
 use trueup_plan::health::{HealthStatus, cause_from_pods};
-use trueup_plan::observed::{Ledger, Live, Observed, Stranger, Verdict};
+use trueup_plan::observed::{Live, Observed, Verdict};
 use trueup_plan::place::{Placement, Scope, Served, place};
 use trueup_plan::planning::{Action, Drift, Plan, Policy, Reason, Step, plan};
 use trueup_plan::record::{
@@ -37,8 +38,6 @@ use trueup_plan::record::{
 };
 use trueup_plan::waves;
 
-/// How long a turn waits for the first list of a kind.
-const FIRST_LIST: Duration = Duration::from_secs(15);
 /// How soon a turn looks again at what is on its way out.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// How soon after a wave the next one is tried: most objects are well as soon as they are written.
@@ -154,6 +153,10 @@ pub(super) struct Trouble {
 }
 
 impl Trouble {
+    pub(super) fn unknown(message: String) -> Self {
+        Self { sync: SyncStatus::Unknown, message }
+    }
+
     pub(super) fn into_error(self) -> anyhow::Error {
         anyhow::Error::msg(self.message)
     }
@@ -212,51 +215,58 @@ async fn stages(
     state: &mut TargetState,
     trigger: Trigger,
 ) -> Result<Done, Ending> {
-    let unknown = |message: String| Trouble { sync: SyncStatus::Unknown, message };
     if spec.mode == Mode::Suspended {
         let status =
             TargetStatus { suspended: true, message: "suspended".to_owned(), ..base_status(spec, state) };
         return Ok(Done { status, outcomes: Vec::new(), again: None, drift: Vec::new() });
     }
-    let commit = context.commit.clone().map_err(unknown)?;
+    let commit = context.commit.clone().map_err(Trouble::unknown)?;
     let (desired, broken) = desire(context, spec, state, &commit).await?;
-    context.directory.claim(&spec.name, &spec.cluster, &desired);
+    if state.calm.as_ref().is_none_or(|calm| !calm.is_of(&desired)) {
+        context.directory.claim(&spec.name, &spec.cluster, &desired);
+    }
     go_on(context)?;
 
     let clock = Instant::now();
-    let mut observed = observe(context, spec, state, &desired).await?;
+    let mut view = look(context, spec, state, &desired, trigger).await?;
     context.metrics.stage(Stage::Observe, clock.elapsed());
+    context.metrics.looked_at(view.desired.objects.len());
     go_on(context)?;
 
-    observed.0.applied.clone_from(&state.status.revision);
-    let (desired, unread) = ignore::fit(context.cluster, state, &desired, &observed.0).await;
-    let judgement = judge(context.cluster, spec, state, &desired, &observed.0, context.mask, trigger).await;
+    view.observed.applied.clone_from(&state.status.revision);
+    let (desired, unread) = ignore::fit(context.cluster, state, &view.desired, &view.observed).await;
+    view.desired = desired;
+    let judgement = judge(context.cluster, spec, state, &view, context.mask, trigger).await;
     go_on(context)?;
-    let awaited = awaited(spec, state, &desired, context.directory, tokio::time::Instant::now());
+    let awaited = awaited(spec, state, &view.desired, context.directory, tokio::time::Instant::now());
     let again = [judgement.again, awaited.again];
-    learn(state, &mut observed.0, judgement, unread);
-    observed.0.awaited = awaited.kinds;
+    learn(state, &mut view.observed, judgement, unread);
+    view.observed.awaited = awaited.kinds;
     let clock = Instant::now();
-    let mut plan = plan(&desired, &observed.0, &state.ledger, &policy(spec, trigger));
-    let before = if plan.steps.is_empty() { Ledger::new() } else { state.ledger.clone() };
+    let mut plan = plan(&view.desired, &view.observed, &state.ledger, &policy(spec, trigger));
+    let before = state.ledger.clone();
     context.metrics.stage(Stage::Plan, clock.elapsed());
 
     let revision = desired_revision(state, &commit, broken.as_ref());
     let blocked = context.waits_for.as_ref().filter(|_| state.status.revision != revision);
     let may_write = blocked.is_none() && may_write(spec, state, trigger, &revision);
-    let stopped = if may_write { rehearsed(context, spec, state, &desired, &plan).await } else { None };
-    plan = waves::due(plan, &desired, &observed.0);
+    let stopped = if may_write { rehearsed(context, spec, state, &view.desired, &plan).await } else { None };
+    plan = waves::due(plan, &view.desired, &view.observed);
     let outcomes = match stopped {
         Some(outcomes) => outcomes,
         None if may_write && plan.writes().next().is_some() => {
-            write(context, spec, state, &desired, &observed, &plan, &revision).await?
+            write(context, spec, state, &view, &plan, &revision).await?
         }
         None => Vec::new(),
     };
     let drift = drifted(&plan, &outcomes, &before);
     state.asked_for = (may_write && goes_on(&plan, &outcomes)).then(|| revision.clone());
-    let mut done = conclude(context, spec, state, &desired, &plan, outcomes, &revision).await;
+    let all_done = outcomes.len() == plan.steps.len()
+        && outcomes.iter().all(|outcome| outcome.result == OutcomeResult::Done)
+        && !goes_on(&plan, &outcomes);
+    let mut done = conclude(context, spec, state, &view, &plan, outcomes, &revision).await;
     done.drift = drift;
+    let is_held = broken.is_some() || blocked.is_some();
     if let Some(message) = broken {
         done.status.sync = SyncStatus::Failed;
         done.status.errors.insert(0, message.clone());
@@ -268,6 +278,8 @@ async fn stages(
         done.again = Some(Duration::from_secs(5));
     }
     done.again = again.into_iter().chain([done.again]).flatten().min();
+    let end = End { status: &done.status, all_done, looks_again: is_held || done.again.is_some() };
+    state.calm = view.calm(spec, state, &end);
     Ok(done)
 }
 
@@ -449,57 +461,6 @@ pub(super) fn served(catalog: &crate::cluster::Catalog, group: &str, version: &s
     }
 }
 
-/// What the cluster holds of the target, and which strangers' client-side ownership has to be handed over.
-pub(super) async fn observe(
-    context: &Context<'_>,
-    spec: &TargetSpec,
-    state: &mut TargetState,
-    desired: &Desired,
-) -> Result<(Observed, BTreeSet<ObjectId>), Trouble> {
-    let cluster = context.cluster;
-    let kinds = membership::kinds(desired, state);
-    cluster.scope(&membership::namespaces(spec, desired, state));
-    cluster.watch(&kinds);
-    cluster.settled(&kinds, FIRST_LIST).await;
-    let sets: Vec<String> =
-        std::iter::once(spec.set()).chain(state.former.iter().map(|parent| parent.id.clone())).collect();
-    let found = cluster.members(&sets);
-    if !found.unknown.is_empty() && found.unknown.len() >= kinds.len() && !kinds.is_empty() {
-        let why = found.unknown.values().next().cloned().unwrap_or_default();
-        return Err(Trouble {
-            sync: SyncStatus::Unknown,
-            message: format!("cluster {}: {why}", cluster.name()),
-        });
-    }
-    let mut observed = Observed { members: found.members, unknown: found.unknown, ..Observed::default() };
-    let missing: Vec<ObjectId> = desired
-        .objects
-        .keys()
-        .filter(|id| !observed.members.contains_key(id) && !observed.unknown.contains_key(&id.group_kind()))
-        .cloned()
-        .collect();
-    let mut migrate = BTreeSet::new();
-    if !missing.is_empty() {
-        let strangers = cluster.strangers(&missing).await;
-        for (kind, error) in strangers.failed {
-            observed.unknown.insert(kind, error.to_string());
-        }
-        for (id, found) in strangers.found {
-            if found.migrate {
-                migrate.insert(id.clone());
-            }
-            let part_of = found
-                .part_of
-                .filter(|set| !sets.contains(set))
-                .map(|set| context.directory.owner(&spec.cluster, &set));
-            observed.strangers.insert(id, Stranger { uid: found.uid, managers: found.managers, part_of });
-        }
-    }
-    let claimed = desired.objects.keys().chain(observed.members.keys());
-    observed.claims = context.directory.other_claims(&spec.name, &spec.cluster, claimed);
-    Ok((observed, migrate))
-}
-
 /// Whoever asks for a sync wants the cluster as Git has it, also where drift is only reported otherwise.
 pub(super) fn policy(spec: &TargetSpec, trigger: Trigger) -> Policy {
     match trigger {
@@ -519,7 +480,9 @@ pub(super) fn learn(
     note_rewritten(&mut state.status, &judgement.rewritten);
     observed.verdicts = judgement.verdicts;
     observed.verdicts.extend(unread);
-    state.ledger.extend(judgement.proven);
+    if !judgement.proven.is_empty() {
+        Arc::make_mut(&mut state.ledger).extend(judgement.proven);
+    }
     state.audited = judgement.at.or(state.audited);
     state.reviewed = judgement.reviewed;
 }
@@ -558,11 +521,11 @@ async fn write(
     context: &Context<'_>,
     spec: &TargetSpec,
     state: &mut TargetState,
-    desired: &Desired,
-    observed: &(Observed, BTreeSet<ObjectId>),
+    view: &View,
     plan: &Plan,
     revision: &str,
 ) -> Result<Vec<Outcome>, Trouble> {
+    let desired = &view.desired;
     let failed = |message: String| Trouble { sync: SyncStatus::Failed, message };
     // What failed before and is tried again goes on to say why, until it is known to be better.
     let is_retry = state.status.sync == SyncStatus::Failed && state.status.wanted_revision == revision;
@@ -570,13 +533,13 @@ async fn write(
         (context.show)(TargetStatus {
             sync: SyncStatus::Syncing,
             wanted_revision: revision.to_owned(),
-            objects: desired.objects.len(),
+            objects: view.whole().objects.len(),
             ..base_status(spec, state)
         });
     }
     membership::grow(context.cluster, spec, state, desired).await.map_err(failed)?;
     let clock = Instant::now();
-    let orders = Orders { force: spec.force, migrate: &observed.1, mask: context.mask, stop: context.stop };
+    let orders = Orders { force: spec.force, migrate: &view.migrate, mask: context.mask, stop: context.stop };
     let carried = carry(context.cluster, desired, plan, &orders).await;
     context.metrics.stage(Stage::Apply, clock.elapsed());
     remember(spec, state, desired, plan, &carried);
@@ -602,13 +565,15 @@ fn remember(spec: &TargetSpec, state: &mut TargetState, desired: &Desired, plan:
                     state.fights.repaired(&step.id, now);
                 }
                 if matches!(step.action, Action::Delete | Action::Recreate) {
-                    state.ledger.remove(&step.id);
+                    Arc::make_mut(&mut state.ledger).remove(&step.id);
                 }
             }
             (_, _) => {}
         }
     }
-    state.ledger.extend(carried.known.iter().cloned());
+    if !carried.known.is_empty() {
+        Arc::make_mut(&mut state.ledger).extend(carried.known.iter().cloned());
+    }
     note_rewritten(&mut state.status, &carried.rewritten);
     for (id, fields) in &carried.immutable {
         if let Some(want) = desired.objects.get(id) {
@@ -621,17 +586,19 @@ async fn conclude(
     context: &Context<'_>,
     spec: &TargetSpec,
     state: &mut TargetState,
-    desired: &Desired,
+    view: &View,
     plan: &Plan,
     outcomes: Vec<Outcome>,
     revision: &str,
 ) -> Done {
     let clock = Instant::now();
+    let desired = view.whole();
     let Standing { sync, message, errors, drift, drifted, prune_pending } = standing(plan, &outcomes);
-    let sets = [spec.set()];
-    let members = context.cluster.members(&sets).members;
-    state.ledger.retain(|id, _| desired.objects.contains_key(id));
-    let (health, mut unhealthy) = health(desired, &members);
+    let members = view.members(context.cluster, spec.set());
+    if view.is_whole() && !state.ledger.keys().all(|id| desired.objects.contains_key(id)) {
+        Arc::make_mut(&mut state.ledger).retain(|id, _| desired.objects.contains_key(id));
+    }
+    let (health, mut unhealthy) = health(&view.desired, &members);
     explain(context.cluster, &members, &mut unhealthy).await;
     let mut status = base_status(spec, state);
     if sync == SyncStatus::Synced {

@@ -147,6 +147,7 @@ pub struct Metrics {
     deliveries: Family<DeliveryLabels, Counter>,
     queue_depth: Gauge,
     queue_wait: Histogram,
+    looked_at: Counter,
 }
 
 /// How a scrape wants its text.
@@ -192,6 +193,7 @@ impl Metrics {
             deliveries: Family::default(),
             queue_depth: Gauge::default(),
             queue_wait: durations(),
+            looked_at: Counter::default(),
         };
         metrics.registry = Arc::new(metrics.register());
         metrics
@@ -221,6 +223,7 @@ impl Metrics {
             "How long targets waited between being due and their turn",
             self.queue_wait.clone(),
         );
+        ours.register("objects_looked_at", "Objects that turns compared with Git", self.looked_at.clone());
         let build = [("version", env!("CARGO_PKG_VERSION")), ("revision", env!("TRUEUP_COMMIT"))];
         ours.sub_registry_with_labels(build.into_iter().map(|(name, value)| (name.into(), value.into())))
             .register("build_info", "The version that runs; always 1", ConstGauge::new(1_i64));
@@ -262,6 +265,11 @@ impl Metrics {
     /// Notes how long a target waited for its turn.
     pub fn queue_wait(&self, waited: Duration) {
         self.queue_wait.observe(waited.as_secs_f64());
+    }
+
+    /// Counts objects that a turn compares with Git.
+    pub fn looked_at(&self, objects: usize) {
+        self.looked_at.inc_by(objects as u64);
     }
 
     /// Says how all targets stand; series of targets that are not among them go.

@@ -80,7 +80,10 @@ impl Core {
         };
         let (before, ledger) = (memory.state.status.clone(), memory.state.ledger.clone());
         let turned = turn(&context, spec, &mut memory.state, trigger).await;
-        let change = LedgerChange::between(&ledger, &memory.state.ledger);
+        let change = match Arc::ptr_eq(&ledger, &memory.state.ledger) {
+            true => LedgerChange::default(),
+            false => LedgerChange::between(&ledger, &memory.state.ledger),
+        };
         let parent = memory.state.parent.clone();
         let is_news = !memory.kept
             || turned.record.history.is_some()
@@ -176,12 +179,12 @@ impl Core {
         state: &mut TargetState,
     ) -> Result<(), String> {
         state.ledger =
-            self.store.ledger(&spec.name).await.map_err(|error| format!("the store: {error:#}"))?;
+            self.store.ledger(&spec.name).await.map_err(|error| format!("the store: {error:#}"))?.into();
         state.status = lock(&self.statuses).get(&spec.name).cloned().unwrap_or_default();
         self.find_parents(spec, cluster, state).await?;
         if state.parent.is_none() {
             // Nothing was ever applied here: what is known is about another place, or about a cluster that is gone.
-            state.ledger.clear();
+            state.ledger = Arc::default();
         }
         if state.status.revision.is_empty()
             && let Some(recorded) =

@@ -108,6 +108,18 @@ impl World {
         format!("127.0.0.1:{}", self.port.number())
     }
 
+    /// The value of one of the running trueup's metrics that has no labels.
+    pub(crate) fn metric(&self, name: &str) -> f64 {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let text = runtime.block_on(async {
+            let url = format!("http://{}/metrics", self.address());
+            let request = reqwest::Client::builder().no_proxy().build().unwrap().get(url);
+            request.send().await.unwrap().text().await.unwrap()
+        });
+        let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        value.unwrap_or_else(|| panic!("no metric {name}:\n{text}")).parse().unwrap()
+    }
+
     /// Kills the running trueup, as a crash would.
     pub(crate) fn kill(&mut self) {
         if let Some(mut child) = self.running.take() {

@@ -5,6 +5,9 @@ use serde_json::json;
 use std::time::Duration;
 use trueup_testkit::{Audit, Components, ControlPlane, GitServer, Options};
 
+/// Objects that turns compared with Git.
+const LOOKED_AT: &str = "trueup_objects_looked_at_total";
+
 fn many(count: usize, changed: Option<usize>) -> Vec<(String, String)> {
     let value = |n: usize| if changed == Some(n) { "changed" } else { "same" };
     (0..count).map(|n| (format!("app/{n:04}.yaml"), config_map(&format!("c{n:04}"), value(n)))).collect()
@@ -42,10 +45,23 @@ fn of_a_thousand_objects_a_commit_writes_the_one_it_changes() {
     let second = commit(&world, &many(1000, Some(7)), "second");
     world.synced(&second);
     assert_eq!(about_objects(plane, &world, mark), ["patch c0007"]);
-    let mark = plane.mark().unwrap();
+    std::thread::sleep(Duration::from_secs(2));
+    let (mark, looked_at) = (plane.mark().unwrap(), world.metric(LOOKED_AT));
     let third = world.repo.commit(&[("elsewhere.txt", "x")], "third").unwrap();
     world.synced(&third);
     assert_eq!(about_objects(plane, &world, mark), Vec::<String>::new());
+    world.api.merge(&world.config_map("c0042"), &json!({"data": {"value": "edited"}})).unwrap();
+    world.api.delete(&world.config_map("c0099")).unwrap();
+    world.holds("an edited object is put back, and a deleted one is there again", |world| {
+        let value = |name: &str| {
+            world.api.find(&world.config_map(name)).unwrap().map(|found| found["data"]["value"].clone())
+        };
+        [value("c0042"), value("c0099")] == [Some("same".into()), Some("same".into())]
+    });
+    world.synced(&third);
+    // Not each of the thousand again for it.
+    let looked_at = world.metric(LOOKED_AT) - looked_at;
+    assert!((2.0..100.0).contains(&looked_at), "{looked_at}");
 }
 
 #[test]

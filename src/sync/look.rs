@@ -1,0 +1,357 @@
+//! What a turn looks at: all of a target, or only what changed since a turn that left nothing to do.
+//!
+//! Enters: what Git wants, and on what the last turn rests. Leaves: a [`View`] for judging and planning. A part of a target only
+//! ever holds objects that Git wants, so nothing is pruned by it; what else a plan depends on - the rendering, the settings, the
+//! rules of the cluster, what other targets want, every kind being watched, all other objects being well - is known to be as it
+//! was. Where any of that moved, and once in the target's interval, all of it is looked at.
+
+use super::membership;
+use super::target::{TargetSpec, TargetState};
+use super::turn::{Context, Trouble};
+use crate::cluster::{Cluster, Epochs, Mark, Touched};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+use trueup_model::{GroupKind, ObjectId};
+use trueup_plan::desired::Desired;
+use trueup_plan::health::HealthStatus;
+use trueup_plan::observed::{Live, Observed, Stranger};
+use trueup_plan::record::{SyncStatus, TargetStatus, Trigger};
+
+/// How long a turn waits for the first list of a kind.
+const FIRST_LIST: Duration = Duration::from_secs(15);
+
+/// What a turn rested on that left nothing to do.
+pub struct Calm {
+    desired: Arc<Desired>,
+    spec: TargetSpec,
+    ground: Ground,
+    /// When all of the target was looked at.
+    since: Instant,
+}
+
+/// What is true of a cluster and of the other targets, besides the objects themselves.
+struct Ground {
+    rules: Arc<Epochs>,
+    /// The version of the directory.
+    claims: u64,
+    /// The kinds that are watched for the target.
+    kinds: BTreeSet<GroupKind>,
+    /// When the members were looked at.
+    mark: Mark,
+}
+
+/// Wanted objects, and what is known of them.
+pub struct View {
+    /// What Git wants of what is looked at.
+    pub desired: Arc<Desired>,
+    /// What is there.
+    pub observed: Observed,
+    /// Objects of which client-side ownership has to be handed over.
+    pub migrate: BTreeSet<ObjectId>,
+    ground: Ground,
+    /// All that Git wants, where only a part is looked at; and when all of it was.
+    part_of: Option<(Arc<Desired>, Instant)>,
+}
+
+/// How a turn ended, as far as it decides whether all is calm.
+pub struct End<'a> {
+    /// The status.
+    pub status: &'a TargetStatus,
+    /// Whether everything that was planned was done, and nothing more is to come of it.
+    pub all_done: bool,
+    /// Whether somebody asked for another look.
+    pub looks_again: bool,
+}
+
+impl View {
+    /// Whether all of the target is looked at.
+    pub fn is_whole(&self) -> bool {
+        self.part_of.is_none()
+    }
+
+    /// All that Git wants.
+    pub fn whole(&self) -> &Arc<Desired> {
+        self.part_of.as_ref().map_or(&self.desired, |(whole, _)| whole)
+    }
+
+    /// What is known by now of the members that are looked at.
+    pub fn members(&self, cluster: &Cluster, set: String) -> BTreeMap<ObjectId, Arc<Live>> {
+        match self.is_whole() {
+            true => cluster.members(&[set]).members,
+            false => cluster.members_among(&set, self.desired.objects.keys()),
+        }
+    }
+
+    /// What the next turn may rest on.
+    pub fn calm(self, spec: &TargetSpec, state: &TargetState, end: &End<'_>) -> Option<Calm> {
+        let whole = self.whole().clone();
+        let is_as_wanted = end.all_done
+            && !end.looks_again
+            && end.status.sync == SyncStatus::Synced
+            && end.status.health == HealthStatus::Healthy
+            && end.status.prune_pending.is_empty();
+        let nothing_is_special = whole.refused.is_empty()
+            && whole.unserved.is_empty()
+            && whole.loose.is_empty()
+            && self.observed.claims.is_empty()
+            && self.observed.unknown.keys().all(|kind| !self.ground.kinds.contains(kind))
+            && state.refusals.is_empty()
+            && state.immutable.is_empty()
+            && state.awaiting.is_empty()
+            && state.former.is_empty();
+        let since = self.part_of.map_or_else(Instant::now, |(_, since)| since);
+        (is_as_wanted && nothing_is_special).then(|| Calm {
+            desired: whole,
+            spec: spec.clone(),
+            ground: self.ground,
+            since,
+        })
+    }
+}
+
+impl Calm {
+    /// Whether this is what Git wanted then.
+    pub fn is_of(&self, desired: &Arc<Desired>) -> bool {
+        Arc::ptr_eq(&self.desired, desired)
+    }
+
+    /// What changed since, if nothing else did.
+    fn touched(
+        &self,
+        context: &Context<'_>,
+        spec: &TargetSpec,
+        desired: &Arc<Desired>,
+        trigger: Trigger,
+    ) -> Option<Touched> {
+        let is_no_more_than_that = match trigger {
+            Trigger::Drift | Trigger::Commit => true,
+            Trigger::Manual | Trigger::Configuration | Trigger::Retry | Trigger::Timer => false,
+        };
+        let stands = is_no_more_than_that
+            && self.since.elapsed() < spec.interval
+            && Arc::ptr_eq(&self.desired, desired)
+            && Arc::ptr_eq(&self.ground.rules, &context.cluster.rules())
+            && self.ground.claims == context.directory.version()
+            && context.waits_for.is_none()
+            && self.spec == *spec;
+        let mut touched = stands
+            .then(|| context.cluster.touched(&spec.set(), self.ground.mark, &self.ground.kinds))
+            .flatten()?;
+        touched.objects.retain(|id, live| live.is_some() || desired.objects.contains_key(id));
+        touched.objects.keys().all(|id| desired.objects.contains_key(id)).then_some(touched)
+    }
+
+    fn view(self, touched: Touched) -> View {
+        let whole = self.desired;
+        let wanted = touched.objects.keys().filter_map(|id| whole.objects.get_key_value(id));
+        let desired = Desired {
+            target: whole.target.clone(),
+            revision: whole.revision.clone(),
+            objects: wanted.map(|(id, want)| (id.clone(), want.clone())).collect(),
+            ..Desired::default()
+        };
+        let members = touched.objects.into_iter().filter_map(|(id, live)| Some((id, live?))).collect();
+        View {
+            desired: Arc::new(desired),
+            observed: Observed { members, ..Observed::default() },
+            migrate: BTreeSet::new(),
+            ground: Ground { mark: touched.mark, ..self.ground },
+            part_of: Some((whole, self.since)),
+        }
+    }
+}
+
+/// Looks at what changed of a target, or at all of it.
+pub(super) async fn look(
+    context: &Context<'_>,
+    spec: &TargetSpec,
+    state: &mut TargetState,
+    desired: &Arc<Desired>,
+    trigger: Trigger,
+) -> Result<View, Trouble> {
+    // What a turn did not get to the end of is nothing to rest on.
+    if let Some(calm) = state.calm.take()
+        && let Some(touched) = calm.touched(context, spec, desired, trigger)
+    {
+        let mut view = calm.view(touched);
+        look_around(context, spec, &[spec.set()], &mut view).await;
+        return Ok(view);
+    }
+    look_at_all(context, spec, state, desired).await
+}
+
+/// What the cluster holds of the target, and which strangers' client-side ownership has to be handed over.
+pub(super) async fn look_at_all(
+    context: &Context<'_>,
+    spec: &TargetSpec,
+    state: &TargetState,
+    desired: &Arc<Desired>,
+) -> Result<View, Trouble> {
+    let cluster = context.cluster;
+    let kinds = membership::kinds(desired, state);
+    let (rules, claims) = (cluster.rules(), context.directory.version());
+    cluster.scope(&membership::namespaces(spec, desired, state));
+    cluster.watch(&kinds);
+    cluster.settled(&kinds, FIRST_LIST).await;
+    let sets: Vec<String> =
+        std::iter::once(spec.set()).chain(state.former.iter().map(|parent| parent.id.clone())).collect();
+    let (found, mark) = cluster.follow_members(&sets);
+    if !found.unknown.is_empty() && found.unknown.len() >= kinds.len() && !kinds.is_empty() {
+        let why = found.unknown.values().next().cloned().unwrap_or_default();
+        return Err(Trouble::unknown(format!("cluster {}: {why}", cluster.name())));
+    }
+    let mut view = View {
+        desired: desired.clone(),
+        observed: Observed { members: found.members, unknown: found.unknown, ..Observed::default() },
+        migrate: BTreeSet::new(),
+        ground: Ground { rules, claims, kinds, mark },
+        part_of: None,
+    };
+    look_around(context, spec, &sets, &mut view).await;
+    Ok(view)
+}
+
+/// Looks for wanted objects outside of the target's sets, and for who else wants them.
+async fn look_around(context: &Context<'_>, spec: &TargetSpec, sets: &[String], view: &mut View) {
+    let observed = &mut view.observed;
+    let missing: Vec<ObjectId> = view
+        .desired
+        .objects
+        .keys()
+        .filter(|id| !observed.members.contains_key(id) && !observed.unknown.contains_key(&id.group_kind()))
+        .cloned()
+        .collect();
+    if !missing.is_empty() {
+        let strangers = context.cluster.strangers(&missing).await;
+        for (kind, error) in strangers.failed {
+            observed.unknown.insert(kind, error.to_string());
+        }
+        for (id, found) in strangers.found {
+            if found.migrate {
+                view.migrate.insert(id.clone());
+            }
+            let part_of = found
+                .part_of
+                .filter(|set| !sets.contains(set))
+                .map(|set| context.directory.owner(&spec.cluster, &set));
+            observed.strangers.insert(id, Stranger { uid: found.uid, managers: found.managers, part_of });
+        }
+    }
+    let claimed = view.desired.objects.keys().chain(observed.members.keys());
+    observed.claims = context.directory.other_claims(&spec.name, &spec.cluster, claimed);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sync::target::tests::spec;
+    use proptest::prelude::*;
+    use trueup_merge::token::{Digest, token};
+    use trueup_model::Value;
+    use trueup_plan::desired::Want;
+    use trueup_plan::observed::Ledger;
+    use trueup_plan::planning::plan;
+    use trueup_plan::waves;
+
+    /// What may have become of an object since all was calm.
+    #[derive(Clone, Copy, Debug, PartialEq)]
+    enum Fate {
+        Untouched,
+        Seen,
+        Edited,
+        Sick,
+        Leaving,
+        Gone,
+    }
+
+    fn fate() -> impl Strategy<Value = Fate> {
+        prop_oneof![
+            20 => Just(Fate::Untouched),
+            2 => Just(Fate::Seen),
+            4 => Just(Fate::Edited),
+            1 => Just(Fate::Sick),
+            1 => Just(Fate::Leaving),
+            2 => Just(Fate::Gone),
+        ]
+    }
+
+    const KINDS: [(&str, &str, &str); 4] = [
+        ("", "v1", "Namespace"),
+        ("", "v1", "ConfigMap"),
+        ("apps", "v1", "Deployment"),
+        ("apiextensions.k8s.io", "v1", "CustomResourceDefinition"),
+    ];
+
+    fn object(index: usize, data: &str) -> Value {
+        let (group, version, kind) = KINDS[index % KINDS.len()];
+        let api_version = if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") };
+        serde_json::json!({"apiVersion": api_version, "kind": kind, "data": {"a": data},
+            "metadata": {"name": format!("o-{index}"), "namespace": "shop", "uid": "u", "resourceVersion": "7",
+                "managedFields": [{"manager": "trueup", "operation": "Apply", "apiVersion": api_version,
+                    "fieldsV1": {"f:data": {"f:a": {}}}}]}})
+    }
+
+    fn want(index: usize, wave: i32) -> Want {
+        let id = ObjectId::of(&object(index, ""));
+        let digest: Digest = trueup_merge::token::digest(id.name.as_bytes(), "", "", 0);
+        let needs = (index > 3).then(|| ObjectId::of(&object(index % 4, ""))).into_iter().collect();
+        Want {
+            id,
+            api_version: "v1".to_owned(),
+            body: (*b"{}").into(),
+            digest,
+            extract: digest,
+            origin: trueup_model::Origin::default(),
+            wave,
+            recreate: false,
+            needs,
+            leave: Vec::new(),
+        }
+    }
+
+    fn live(index: usize, fate: Fate) -> Option<Arc<Live>> {
+        let data = if fate == Fate::Edited { "edited" } else { "as written" };
+        let mut live = Live::of(&object(index, data), "trueup");
+        live.health = match fate {
+            Fate::Sick => trueup_plan::health::Health::new(HealthStatus::Degraded, "is sick"),
+            _ => trueup_plan::health::Health::healthy(),
+        };
+        live.deleting = fate == Fate::Leaving;
+        (fate != Fate::Gone).then(|| Arc::new(live))
+    }
+
+    proptest! {
+        /// What is planned of what changed is what would be planned of all.
+        #[test]
+        fn a_part_is_planned_as_the_whole_is(objects in prop::collection::vec((fate(), 0..3_i32), 1..60), report: bool) {
+            let wants: Vec<Want> = objects.iter().enumerate().map(|(index, (_, wave))| want(index, *wave)).collect();
+            let ledger: Ledger = wants.iter().enumerate().map(|(index, want)| {
+                let token = token(&object(index, "as written"), "trueup").unwrap();
+                (want.id.clone(), want.known(token, 0))
+            }).collect();
+            let desired = Arc::new(Desired {
+                objects: wants.iter().map(|want| (want.id.clone(), Arc::new(want.clone()))).collect(),
+                ..Desired::default()
+            });
+            let mut policy = spec("app@test").policy;
+            if report {
+                policy.drift = trueup_plan::planning::Drift::Report;
+            }
+            let all = |index: usize, fate: Fate| Some((wants[index].id.clone(), live(index, fate)?));
+            let members = objects.iter().enumerate().filter_map(|(index, (fate, _))| all(index, *fate)).collect();
+            let observed = Observed { members, ..Observed::default() };
+            let whole = waves::due(plan(&desired, &observed, &ledger, &policy), &desired, &observed);
+
+            let touched = objects.iter().enumerate().filter(|(_, (fate, _))| *fate != Fate::Untouched);
+            let touched = touched.map(|(index, (fate, _))| (wants[index].id.clone(), live(index, *fate))).collect();
+            let ground = Ground { rules: Arc::default(), claims: 0, kinds: BTreeSet::new(), mark: Mark::default() };
+            let calm = Calm { desired: desired.clone(), spec: spec("app@test"), ground, since: Instant::now() };
+            let view = calm.view(Touched { mark: Mark::default(), objects: touched });
+            let part = waves::due(plan(&view.desired, &view.observed, &ledger, &policy), &view.desired, &view.observed);
+            prop_assert_eq!(&part.steps, &whole.steps);
+            prop_assert!(!view.is_whole() && Arc::ptr_eq(view.whole(), &desired));
+        }
+    }
+}
