@@ -218,7 +218,12 @@ fn add(desired: &mut Desired, id: ObjectId, wave: i32, mut manifest: Manifest, p
     }
     manifest.value["metadata"]["labels"][apply_set::PART_OF] = placement.set.into();
     in_data(&mut manifest.value);
-    let body: Vec<u8> = manifest.value.to_string().into_bytes();
+    let mut body = manifest.value.to_string();
+    if body.contains(NULL_PROTOCOL) {
+        without_null_protocols(&mut manifest.value);
+        body = manifest.value.to_string();
+    }
+    let body = body.into_bytes();
     let earlier = placement.earlier.and_then(|earlier| earlier.objects.get_key_value(&id));
     let known = earlier.filter(|(_, want)| *want.body == *body);
     let id = earlier.map_or(id, |(id, _)| id.clone());
@@ -267,6 +272,29 @@ fn in_data(object: &mut Value) {
     if let Some(data) = data.as_object_mut() {
         data.extend(encoded);
         fields.remove("stringData");
+    }
+}
+
+/// As compact JSON has it.
+const NULL_PROTOCOL: &str = "\"protocol\":null";
+
+// Ports are told apart by their protocol. The server takes a null there for a protocol of its own, of which no port ever is: each
+// apply adds one more. It means that there is none, and the server then fills in its default.
+fn without_null_protocols(value: &mut Value) {
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(without_null_protocols),
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                if let (true, Value::Array(ports)) = (name == "ports", &mut *value) {
+                    let ports = ports.iter_mut().filter_map(Value::as_object_mut);
+                    ports.filter(|port| port.get("protocol").is_some_and(Value::is_null)).for_each(|port| {
+                        port.remove("protocol");
+                    });
+                }
+                without_null_protocols(value);
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
 }
 
@@ -385,6 +413,20 @@ mod tests {
         assert_eq!(secret(&json!({"stringData": {"a": "hi"}})), (json!({"a": "aGk="}), None));
         let wrong = json!({"stringData": {"a": 1}});
         assert_eq!(secret(&wrong), (Value::Null, Some(json!({"a": 1}))), "the server refuses it");
+    }
+
+    #[test]
+    fn a_protocol_of_a_port_that_is_null_is_left_to_the_servers_default() {
+        let ports = json!([{"name": "a", "containerPort": 80, "protocol": null}, {"containerPort": 81, "protocol": "UDP"}]);
+        let config = |ports: &Value| {
+            let metadata = json!({"name": "a", "namespace": "shop"});
+            json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "protocol": null, "spec": [{"ports": ports}]})
+        };
+        let desired = placed(&[config(&ports)], "");
+        let body: Value = serde_json::from_slice(&desired.objects.values().next().unwrap().body).unwrap();
+        let wanted = json!([{"name": "a", "containerPort": 80}, {"containerPort": 81, "protocol": "UDP"}]);
+        assert_eq!(body["spec"][0]["ports"], wanted);
+        assert_eq!(body.get("protocol"), Some(&Value::Null), "elsewhere a null is what Git says");
     }
 
     #[test]
