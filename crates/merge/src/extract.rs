@@ -190,6 +190,10 @@ pub(crate) fn project(hash: &mut Hasher, live: Option<&Value>, fields: &Map<Stri
     }
     hash.object(|hash| {
         let inside = if empty == Hollow::Skipped { empty } else { Hollow::Hashed };
+        // Where all that is ours of it is a null, it may be there with nothing in it, or not be there.
+        if empty != Hollow::Skipped && live.is_none_or(Value::is_null) {
+            hash.value(&Value::Null);
+        }
         for (element, below) in elements() {
             let name = element.strip_prefix("f:").unwrap_or(element);
             hash.text(name);

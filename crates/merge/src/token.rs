@@ -206,6 +206,21 @@ mod tests {
     }
 
     #[test]
+    fn a_map_of_which_we_own_nothing_but_a_null_changes_the_token_when_it_goes() {
+        let with = |spec: &Value| {
+            let mut object = live();
+            object["metadata"]["managedFields"][0]["fieldsV1"]["f:spec"] =
+                json!({"f:overhead": {"f:podFixed": {}}});
+            object["spec"] = spec.clone();
+            object["apiVersion"] = "v1".into();
+            token(&object, "trueup")
+        };
+        assert_ne!(with(&json!({"overhead": {}})), with(&json!({})));
+        assert_eq!(with(&json!({"overhead": null})), with(&json!({})), "null is taken for absent");
+        assert_ne!(with(&json!({"overhead": {"podFixed": {"cpu": "1"}}})), with(&json!({"overhead": {}})));
+    }
+
+    #[test]
     fn a_hash_is_read_as_it_is_written_and_nothing_else_is() {
         let hash = digest(b"x", "trueup", "force", 1);
         assert_eq!(serde_json::from_value::<Hash128>(serde_json::to_value(hash).unwrap()).unwrap(), hash);
