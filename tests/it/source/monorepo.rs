@@ -14,7 +14,7 @@ const OVERLAYS: usize = 500;
 const OTHERS: usize = 49_000;
 
 /// Writes a commit on top of `main` without a working tree.
-fn import(repo: &GitRepo, files: &[(String, String)], message: &str) {
+pub(crate) fn import(repo: &GitRepo, files: &[(String, String)], message: &str) {
     let mut stream =
         format!("commit refs/heads/main\ncommitter Ada <ada@example.com> {} +0000\n", 1_700_000_000);
     write!(stream, "data {}\n{message}\n", message.len()).unwrap();
