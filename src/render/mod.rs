@@ -86,8 +86,38 @@ pub struct Used {
 pub enum Unrendered {
     /// These have to be read first; there may be more after that.
     Missing(BTreeSet<Needed>),
+    /// The contents of these files have to be fetched first; there may be more after that.
+    Absent(Absent),
     /// Something is wrong with the source.
     Broken(RenderError),
+}
+
+/// Files that a rendering needs and whose contents have not been fetched.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Absent {
+    /// In the tree that is rendered.
+    pub own: BTreeSet<String>,
+    /// In other repositories.
+    pub bases: BTreeMap<Remote, BTreeSet<String>>,
+}
+
+impl Absent {
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.own.is_empty() && self.bases.is_empty()
+    }
+}
+
+impl fmt::Display for Absent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let count = self.own.len() + self.bases.values().map(BTreeSet::len).sum::<usize>();
+        let first = self.own.iter().chain(self.bases.values().flatten()).next();
+        let first = first.map_or("", String::as_str);
+        match count {
+            0 | 1 => write!(f, "{first} has not been fetched"),
+            count => write!(f, "{first} and {} other files have not been fetched", count - 1),
+        }
+    }
 }
 
 /// All that is wrong with a source; each entry names a file and, where it can, a line.
@@ -156,6 +186,7 @@ pub fn build_with(
 ) -> Result<Rendered, RenderError> {
     build_from(source, request, parsed, &Bases::new()).map_err(|unrendered| match unrendered {
         Unrendered::Broken(error) => error,
+        Unrendered::Absent(absent) => RenderError(vec![absent.to_string()]),
         Unrendered::Missing(missing) => {
             let unread =
                 |needed: &Needed| format!("{} is outside of the repository, and was not read", needed.remote);
@@ -173,21 +204,48 @@ pub fn build_from(
     bases: &Bases,
 ) -> Result<Rendered, Unrendered> {
     let traced = TracedTree::new(source);
-    let bases: BTreeMap<Remote, Result<Traced, String>> = bases
-        .iter()
-        .map(|(remote, base)| (remote.clone(), base.as_ref().map(Traced::of).map_err(Clone::clone)))
-        .collect();
-    let mut manifests = manifests(&traced, request, parsed, &bases)?;
-    if let Some(variables) = &request.variables {
-        substitute::apply(&mut manifests, variables, &traced)?;
-    }
-    check(&manifests)?;
+    let bases = traced_bases(bases);
+    let built = substituted(&traced, request, parsed, &bases);
+    all_fetched(&traced, &bases)?;
+    let manifests = built?;
     let used = bases.into_iter().filter_map(|(remote, base)| {
         let base = base.ok()?;
         let trace = base.tree.take_trace();
         (!trace.is_empty()).then_some((remote, Used { revision: base.revision, trace }))
     });
     Ok(Rendered { manifests, bases: used.collect(), trace: traced.take_trace() })
+}
+
+fn substituted(
+    traced: &TracedTree,
+    request: &Request,
+    parsed: &Parsed,
+    bases: &BTreeMap<Remote, Result<Traced, String>>,
+) -> Result<Vec<Manifest>, Unrendered> {
+    let mut manifests = manifests(traced, request, parsed, bases)?;
+    if let Some(variables) = &request.variables {
+        substitute::apply(&mut manifests, variables, traced)?;
+    }
+    check(&manifests)?;
+    Ok(manifests)
+}
+
+/// What came of a rendering while files were absent says nothing but that.
+fn all_fetched(
+    traced: &TracedTree,
+    bases: &BTreeMap<Remote, Result<Traced, String>>,
+) -> Result<(), Unrendered> {
+    let of_base = |(remote, base): (&Remote, &Result<Traced, String>)| {
+        let absent = base.as_ref().ok()?.tree.absent();
+        (!absent.is_empty()).then(|| (remote.clone(), absent))
+    };
+    let absent = Absent { own: traced.absent(), bases: bases.iter().filter_map(of_base).collect() };
+    if absent.is_empty() { Ok(()) } else { Err(Unrendered::Absent(absent)) }
+}
+
+fn traced_bases(bases: &Bases) -> BTreeMap<Remote, Result<Traced, String>> {
+    let traced = |base: &Result<Base, String>| base.as_ref().map(Traced::of).map_err(Clone::clone);
+    bases.iter().map(|(remote, base)| (remote.clone(), traced(base))).collect()
 }
 
 /// A base, and a tree that notes what is asked of it.
