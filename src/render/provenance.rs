@@ -4,8 +4,8 @@
 //! ordinary rendering.
 
 use super::{
-    Bases, Parsed, Remote, RenderError, Request, Traced, TracedTree, Unrendered, all_fetched, check, manifests,
-    options_of, substitute, traced_bases,
+    Bases, Parsed, Remote, RenderError, Request, Traced, TracedTree, Unrendered, all_fetched, check,
+    manifests, options_of, substitute, traced_bases,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -208,7 +208,8 @@ impl Source {
                     return Ok(fixed(id));
                 }
                 let (remote, mirror) = (remote.clone(), mirror.clone());
-                self.blocking(self.spec.timeout, move |limits| ask(&remote, &mirror, &reference, limits)).await
+                self.blocking(self.spec.timeout, move |limits| ask(&remote, &mirror, &reference, limits))
+                    .await
             }
             Kind::File(file) => {
                 let file = file.clone();
@@ -242,7 +243,8 @@ impl Source {
         let look = move |_: &Limits| match &source.kind {
             Kind::Local(local) => local.fetch(&revision).map(Some),
             Kind::Mirrored(remote, mirror) => {
-                let found = gix::ObjectId::from_hex(revision.as_bytes()).ok().and_then(|id| mirror.present(id));
+                let found =
+                    gix::ObjectId::from_hex(revision.as_bytes()).ok().and_then(|id| mirror.present(id));
                 Ok(found.map(|found| source.with_rest(remote, mirror, found)))
             }
             Kind::File(file) => Ok(file.kept(&revision)),

@@ -10,7 +10,7 @@ use std::fs::{File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sha2::{Digest, Sha256};
 
@@ -38,6 +38,8 @@ pub(super) struct Mirror {
     pub(super) turn: tokio::sync::Mutex<()>,
     current: Mutex<Option<Arc<Objects>>>,
     verified: Mutex<HashSet<gix::ObjectId>>,
+    /// When a server could last not be reached for files, where it is, and why.
+    pub(super) failed: Mutex<Option<(Instant, String, String)>>,
 }
 
 /// The commit that is wanted.
@@ -75,6 +77,7 @@ impl Mirror {
             turn: tokio::sync::Mutex::default(),
             current: Mutex::default(),
             verified: Mutex::default(),
+            failed: Mutex::default(),
         })
     }
 
@@ -108,7 +111,12 @@ impl Mirror {
     }
 
     /// Fetches the wanted commit, or finds it here.
-    pub(super) fn fetch(&self, remote: &Arc<Remote>, want: Want, limits: &Limits) -> Result<Found, SourceError> {
+    pub(super) fn fetch(
+        &self,
+        remote: &Arc<Remote>,
+        want: Want,
+        limits: &Limits,
+    ) -> Result<Found, SourceError> {
         let _lock = self.lock(remote, limits)?;
         if let Some(commit) = self.present(want.commit) {
             return Ok(commit);
@@ -143,7 +151,10 @@ impl Mirror {
         };
         let mut cloned = remote.converse(limits, once, clone);
         if matches!(cloned, Err(FetchError::Large)) {
-            tracing::info!(repository = remote.location(), "the repository is large; of its files those that are needed are fetched");
+            tracing::info!(
+                repository = remote.location(),
+                "the repository is large; of its files those that are needed are fetched"
+            );
             self.set_measure(Measure::Large)?;
             cloned = remote.converse(limits, once, clone);
         }
@@ -172,12 +183,7 @@ impl Mirror {
     }
 
     /// Adds the wanted commit to the mirror as it is.
-    fn extend(
-        &self,
-        objects: &Arc<Objects>,
-        session: &mut Session,
-        want: Want,
-    ) -> Result<Found, FetchError> {
+    fn extend(&self, objects: &Arc<Objects>, session: &mut Session, want: Want) -> Result<Found, FetchError> {
         let git_dir = objects.git_dir().to_owned();
         tidy(&git_dir);
         let mut haves = fetched(&git_dir);
@@ -201,12 +207,7 @@ impl Mirror {
     }
 
     /// Clones into the next generation and makes it the one that counts.
-    fn clone_anew(
-        &self,
-        session: &mut Session,
-        ask: &Ask,
-        want: Want,
-    ) -> Result<Found, FetchError> {
+    fn clone_anew(&self, session: &mut Session, ask: &Ask, want: Want) -> Result<Found, FetchError> {
         self.sweep();
         let before = self.current();
         let building = self.folder.join("building");

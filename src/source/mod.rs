@@ -36,8 +36,8 @@ use trueup_model::Tree;
 
 pub use cache::{Cache, Source};
 pub use disk::DiskTree;
-use partial::Rest;
 pub use error::{ErrorClass, SourceError};
+use partial::Rest;
 pub use spec::{Credentials, FileUrl, HttpUrl, Location, Reference, Secret, Spec, SshUrl};
 pub use watch::{Watch, watch};
 

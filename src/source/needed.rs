@@ -45,7 +45,8 @@ pub(super) fn alike(
             continue;
         }
         let (was, is) = (before.folder(old)?, objects.folder(new)?);
-        let old_files: Vec<ObjectId> = was.iter().filter(|(_, entry, _)| is_file(entry.kind)).map(|(_, _, id)| *id).collect();
+        let old_files: Vec<ObjectId> =
+            was.iter().filter(|(_, entry, _)| is_file(entry.kind)).map(|(_, _, id)| *id).collect();
         let is_used = before.lacking(old_files.iter().copied()).len() < old_files.len();
         for (name, entry, id) in is.iter() {
             let earlier = was.binary_search_by(|(other, _, _)| other.cmp(name)).ok().map(|at| &was[at]);

@@ -84,7 +84,11 @@ impl Objects {
 
     /// Says that no file is absent any more.
     pub(super) fn mark_whole(&self) -> std::io::Result<()> {
-        std::fs::remove_file(self.git_dir().join(PARTIAL))?;
+        match std::fs::remove_file(self.git_dir().join(PARTIAL)) {
+            // Another process may have been first.
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+            Ok(()) | Err(_) => {}
+        }
         self.whole.lock().unwrap_or_else(PoisonError::into_inner).clear();
         self.partial.store(false, Ordering::Relaxed);
         Ok(())

@@ -6,7 +6,8 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::PoisonError;
+use std::time::{Duration, Instant};
 
 use tokio::sync::Semaphore;
 
@@ -47,10 +48,15 @@ impl Commit {
     pub async fn supply(&self, paths: BTreeSet<String>) -> Result<(), SourceError> {
         let Some(rest) = self.rest.clone() else { return Ok(()) };
         let mirror = rest.mirror.clone();
+        let asked = Instant::now();
         let _turn = mirror.turn.lock().await;
+        if let Some(error) = mirror.failed_since(asked) {
+            return Err(error);
+        }
         let (location, permits, bound) = (rest.remote.location(), rest.permits.clone(), rest.bound);
         blocking(permits, &location, bound, move |limits| {
-            rest.mirror.supply(&rest.remote, &rest.objects, rest.commit, &paths, limits)
+            let supplied = rest.mirror.supply(&rest.remote, &rest.objects, rest.commit, &paths, limits);
+            supplied.inspect_err(|error| rest.mirror.note_failure(error))
         })
         .await
     }
@@ -76,6 +82,32 @@ impl Mirror {
         std::fs::write(&path, text).map_err(|error| SourceError::io("write", &path, error))
     }
 
+    /// A failure of the server that came while others waited for their turn holds for them, too.
+    fn failed_since(&self, asked: Instant) -> Option<SourceError> {
+        let failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        let (at, location, cause) = failed.as_ref()?;
+        (*at > asked).then(|| SourceError::Unreachable { location: location.clone(), cause: cause.clone() })
+    }
+
+    fn note_failure(&self, error: &SourceError) {
+        let (location, cause) = match error {
+            SourceError::Unreachable { location, cause } => (location.clone(), cause.clone()),
+            SourceError::Timeout { location, .. } => {
+                (location.clone(), "it does not answer in time".to_owned())
+            }
+            SourceError::Authentication { .. }
+            | SourceError::HostKey { .. }
+            | SourceError::RefMissing { .. }
+            | SourceError::NotFound { .. }
+            | SourceError::CommitMissing { .. }
+            | SourceError::Damaged { .. }
+            | SourceError::TlsCa { .. }
+            | SourceError::Invalid { .. }
+            | SourceError::Io { .. } => return,
+        };
+        *self.failed.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), location, cause));
+    }
+
     fn supply(
         &self,
         remote: &Arc<Remote>,
@@ -94,12 +126,15 @@ impl Mirror {
         if wants.is_empty() {
             return Ok(());
         }
-        let fetched = remote.converse(limits, |()| Next::Later, |session| files(objects, session, wants.clone()));
+        let fetched =
+            remote.converse(limits, |()| Next::Later, |session| files(objects, session, wants.clone()));
         match fetched {
             Ok(()) => Ok(()),
             Err(FetchError::Source(error)) => Err(error),
             Err(FetchError::NotOffered) => self.complete(remote, objects, commit, limits),
-            Err(FetchError::Large) => Err(damaged("files were asked for, and something large came".to_owned())),
+            Err(FetchError::Large) => {
+                Err(damaged("files were asked for, and something large came".to_owned()))
+            }
             Err(FetchError::Unusable(cause)) => {
                 objects.mark_damaged();
                 Err(damaged(cause))
@@ -116,7 +151,10 @@ impl Mirror {
         limits: &Limits,
     ) -> Result<(), SourceError> {
         let location = remote.location();
-        tracing::info!(repository = location, "the server does not give out files by their ids; all are fetched");
+        tracing::info!(
+            repository = location,
+            "the server does not give out files by their ids; all are fetched"
+        );
         self.set_measure(Measure::Whole)?;
         let ask = Ask { wants: vec![commit], haves: Vec::new(), depth: Depth::One, content: Content::Whole };
         let whole = |session: &mut Session| objects.with(|repository| session.fetch(repository, &ask));
@@ -153,7 +191,11 @@ impl Mirror {
             Err(error) => Err(error.to_string()),
         };
         if let Err(cause) = fetched {
-            tracing::debug!(repository = session.location(), cause, "files could not be fetched with their commit");
+            tracing::debug!(
+                repository = session.location(),
+                cause,
+                "files could not be fetched with their commit"
+            );
         }
     }
 }

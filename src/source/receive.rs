@@ -114,9 +114,12 @@ pub(super) fn receive(
         &mut OneRound(ask),
         |pack, progress, interrupt| {
             keep = match ask.content {
-                Content::Whole | Content::Folders => write_pack(pack, &packs, progress, interrupt, bases, hash)?,
+                Content::Whole | Content::Folders => {
+                    write_pack(pack, &packs, progress, interrupt, bases, hash)?
+                }
                 Content::WholeIfSmall => {
-                    let mut measured = BufReader::new(Measured { pack, head: Vec::new(), read: 0, large: &large });
+                    let mut measured =
+                        BufReader::new(Measured { pack, head: Vec::new(), read: 0, large: &large });
                     write_pack(&mut measured, &packs, progress, interrupt, bases, hash)?
                 }
             };
@@ -157,7 +160,8 @@ impl Read for Measured<'_> {
         self.read += len as u64;
         let lacking = 12_usize.saturating_sub(self.head.len());
         self.head.extend_from_slice(&buf[..len.min(lacking)]);
-        let objects = self.head.get(8..12).and_then(|four| four.try_into().ok()).map_or(0, u32::from_be_bytes);
+        let objects =
+            self.head.get(8..12).and_then(|four| four.try_into().ok()).map_or(0, u32::from_be_bytes);
         if objects > MANY_OBJECTS || self.read > MANY_BYTES {
             self.large.store(true, Ordering::Relaxed);
             return Err(io::Error::other("the repository is large"));

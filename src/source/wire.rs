@@ -92,7 +92,12 @@ impl From<SourceError> for FetchError {
 
 impl Remote {
     pub(super) fn new(spec: &Spec, clients: &Clients) -> Self {
-        Self { location: spec.location.clone(), spec: spec.clone(), clients: clients.clone(), kept: Mutex::default() }
+        Self {
+            location: spec.location.clone(),
+            spec: spec.clone(),
+            clients: clients.clone(),
+            kept: Mutex::default(),
+        }
     }
 
     pub(super) fn location(&self) -> String {
