@@ -16,7 +16,7 @@ use sha2::{Digest, Sha256};
 
 use super::limits::Limits;
 use super::objects::{self, Objects, ReadError};
-use super::partial::Measure;
+use super::partial::{Measure, fetch_alike};
 use super::receive::{Ask, Content, Depth};
 use super::wire::{FetchError, Next, Remote, Session};
 use super::{Commit, SourceError};
@@ -199,7 +199,7 @@ impl Mirror {
         let ask = Ask { wants, haves, depth, content };
         objects.with(|repository| session.fetch(repository, &ask))?;
         if let Some(before) = before.filter(|_| objects.is_partial()) {
-            self.fetch_alike((objects, before), (objects, want.commit), session);
+            fetch_alike((objects, before), (objects, want.commit), session);
         }
         let commit = self.checked(objects, want.commit).map_err(|error| unusable(session, &error))?;
         mark(&git_dir, want.commit)?;
@@ -248,7 +248,7 @@ impl Mirror {
         if let Some(before) = before.filter(|before| before.is_partial() && objects.is_partial())
             && let Some(earlier) = fetched(before.git_dir()).first()
         {
-            self.fetch_alike((&before, *earlier), (&objects, want.commit), session);
+            fetch_alike((&before, *earlier), (&objects, want.commit), session);
         }
         self.sweep();
         Ok(commit)

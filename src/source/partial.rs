@@ -173,30 +173,29 @@ impl Mirror {
         objects.mark_whole().map_err(|error| SourceError::io("write", objects.git_dir(), error))?;
         objects::verify(objects, commit).map_err(|error| damaged(error.to_string()))
     }
+}
 
-    /// Fetches of a new commit the files of those folders that were needed of the one before. What fails here is fetched when
-    /// a rendering needs it.
-    pub(super) fn fetch_alike(
-        &self,
-        (before, old): (&Objects, gix::ObjectId),
-        (objects, new): (&Arc<Objects>, gix::ObjectId),
-        session: &mut Session,
-    ) {
-        let wants = || -> Result<Vec<gix::ObjectId>, ReadError> {
-            needed::alike((before, objects::root(before, old)?), (objects, objects::root(objects, new)?))
-        };
-        let fetched = match wants() {
-            Ok(wants) if wants.is_empty() => return,
-            Ok(wants) => files(objects, session, wants).map_err(|error| format!("{error:?}")),
-            Err(error) => Err(error.to_string()),
-        };
-        if let Err(cause) = fetched {
-            tracing::debug!(
-                repository = session.location(),
-                cause,
-                "files could not be fetched with their commit"
-            );
-        }
+/// Fetches of a new commit the files of those folders that were needed of the one before. What fails here is fetched when
+/// a rendering needs it.
+pub(super) fn fetch_alike(
+    (before, old): (&Objects, gix::ObjectId),
+    (objects, new): (&Arc<Objects>, gix::ObjectId),
+    session: &mut Session,
+) {
+    let wants = || -> Result<Vec<gix::ObjectId>, ReadError> {
+        needed::alike((before, objects::root(before, old)?), (objects, objects::root(objects, new)?))
+    };
+    let fetched = match wants() {
+        Ok(wants) if wants.is_empty() => return,
+        Ok(wants) => files(objects, session, wants).map_err(|error| format!("{error:?}")),
+        Err(error) => Err(error.to_string()),
+    };
+    if let Err(cause) = fetched {
+        tracing::debug!(
+            repository = session.location(),
+            cause,
+            "files could not be fetched with their commit"
+        );
     }
 }
 

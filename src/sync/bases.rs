@@ -5,7 +5,7 @@
 //! targets and environments; mirrors and credentials are those of [`crate::source`] and of the configured repositories.
 
 use super::hooks::Hint;
-use super::repositories::{Follow, Known, Repositories};
+use super::repositories::{Follow, Hold, Known, Repositories};
 use super::supply::{self, Lack, Supplies};
 use crate::render::{self, Absent, Needed, Parsed, Remote, Request, Unrendered};
 use crate::source::{Cache, Commit, Credentials, Location, Reference, Source, Spec};
@@ -47,17 +47,18 @@ struct State {
 pub struct Configured {
     spec: Spec,
     interval: Duration,
+    hold: Hold,
 }
 
 impl Configured {
     /// What of a followed repository counts for bases.
     pub fn of(follow: &Follow) -> Self {
-        Self { spec: follow.source.spec().clone(), interval: follow.interval }
+        Self { spec: follow.source.spec().clone(), interval: follow.interval, hold: follow.hold }
     }
 
     /// A repository that nothing is known of but what `spec` says.
     pub fn new(spec: Spec) -> Self {
-        Self { spec, interval: INTERVAL }
+        Self { spec, interval: INTERVAL, hold: Hold::Moves }
     }
 }
 
@@ -310,7 +311,10 @@ impl Bases {
                 Follow::new(&name, spec, interval, &self.cache).map_err(|error| error.to_string())
             });
             match made {
-                Ok(one) => follow.push(Follow { pinned, ..one }),
+                Ok(one) => {
+                    let hold = hold(&one.source.spec().location, &state.configured);
+                    follow.push(Follow { pinned, hold, ..one });
+                }
                 Err(why) => drop(refused.insert(name, why)),
             }
         }
@@ -384,6 +388,13 @@ fn spec(
     Ok((spec, interval))
 }
 
+/// A base stays where it is while all Repositories with its URL are suspended.
+fn hold(location: &Location, configured: &BTreeMap<String, Configured>) -> Hold {
+    let mut same =
+        configured.values().filter(|one| location.common(&one.spec.location) == Some(usize::MAX)).peekable();
+    if same.peek().is_some() && same.all(|one| one.hold == Hold::Stays) { Hold::Stays } else { Hold::Moves }
+}
+
 /// URL and reference as a record has them.
 fn shown(remote: &Remote) -> (String, String) {
     match remote {
@@ -417,7 +428,7 @@ mod tests {
         let (location, mut credentials) = Location::parse(url).unwrap();
         credentials.username = Some(url.to_owned());
         let spec = Spec { credentials, ..Spec::new(location) };
-        Configured { spec, interval: Duration::from_secs(interval) }
+        Configured { spec, interval: Duration::from_secs(interval), hold: Hold::Moves }
     }
 
     fn needed(url: &str, reference: &str) -> Needed {

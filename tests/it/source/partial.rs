@@ -15,7 +15,7 @@ use super::server::{Mood, Server};
 use super::{Bench, branch, count, generation, only, spec};
 
 /// More files than are fetched unasked.
-fn large() -> GitRepo {
+pub(crate) fn large() -> GitRepo {
     let repo = GitRepo::create().unwrap();
     let file =
         |number: usize| (format!("other/{:03}/{number:05}.txt", number / 100), format!("file {number}\n"));
@@ -29,7 +29,7 @@ fn large() -> GitRepo {
     repo
 }
 
-fn change(repo: &GitRepo, path: &str, text: &str) {
+pub(crate) fn change(repo: &GitRepo, path: &str, text: &str) {
     import(repo, &[(path.to_owned(), text.to_owned())], "Change");
 }
 
