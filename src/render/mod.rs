@@ -381,6 +381,59 @@ mod tests {
         assert_eq!(error, "app/1.yaml:1: the object has no kind");
     }
 
+    /// A tree of which no file has been fetched but those in `here`.
+    struct Sparse(MemoryTree, Vec<&'static str>);
+
+    impl Tree for Sparse {
+        fn entry(&self, path: &str) -> Result<Option<trueup_model::Entry>, TreeError> {
+            self.0.entry(path)
+        }
+
+        fn read(&self, path: &str) -> Result<Arc<[u8]>, TreeError> {
+            if self.1.contains(&path) { self.0.read(path) } else { Err(TreeError::Absent(path.to_owned())) }
+        }
+
+        fn list(&self, path: &str) -> Result<Vec<(String, trueup_model::Entry)>, TreeError> {
+            self.0.list(path)
+        }
+    }
+
+    #[test]
+    fn all_files_that_have_not_been_fetched_are_told_at_once() {
+        let files = [
+            (
+                "app/kustomization.yaml",
+                "resources: [../one, ../two, a.yaml, b.yaml]\npatches: [{path: p.yaml}]\n",
+            ),
+            ("app/a.yaml", A),
+            ("app/b.yaml", "x"),
+            ("app/p.yaml", A),
+            ("one/kustomization.yaml", "resources: [c.yaml]\n"),
+            ("two/kustomization.yaml", "resources: [d.yaml]\n"),
+            ("plain/1.yaml", A),
+            ("plain/sub/2.yaml", A),
+        ];
+        let absent = |here: &[&'static str], request: &Request| {
+            let tree = Arc::new(Sparse(files.into_iter().collect(), here.to_vec()));
+            match build_from(tree.clone(), request, &Parsed::default(), &Bases::new()) {
+                Err(Unrendered::Absent(absent)) => {
+                    let explained =
+                        build_with_provenance(tree, request, &Parsed::default(), &Bases::new()).unwrap_err();
+                    assert_eq!(explained, Unrendered::Absent(absent.clone()));
+                    Vec::from_iter(absent.own).join(" ")
+                }
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(absent(&[], &at("app")), "app/kustomization.yaml");
+        assert_eq!(
+            absent(&["app/kustomization.yaml"], &at("app")),
+            "app/a.yaml app/b.yaml app/p.yaml one/kustomization.yaml two/kustomization.yaml"
+        );
+        let deep = Request { depth: Depth::Recursive, ..at("plain") };
+        assert_eq!(absent(&[], &deep), "plain/1.yaml plain/sub/2.yaml");
+    }
+
     #[test]
     fn a_missing_path_is_an_error_and_not_an_empty_result() {
         assert!(

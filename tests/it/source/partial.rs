@@ -75,6 +75,12 @@ async fn of_a_large_repository_the_files_that_are_needed_are_fetched_many_at_onc
     assert!(is_absent(&commit, "other/001/00100.txt") && is_absent(&commit, "d.yaml"));
     supply(&commit, &["app", "base/c.yaml"]).await;
     assert_eq!(server.request_count() - asked, 1, "what is here is not asked for");
+    supply(&commit, &["d.yaml"]).await;
+    assert_eq!(read_text(&*commit.tree, "d.yaml").unwrap(), "d\n");
+    assert!(
+        is_absent(&commit, "other/001/00100.txt"),
+        "what lies below a folder of many files is not asked for with it"
+    );
 }
 
 #[tokio::test]
