@@ -10,13 +10,13 @@ use std::fs::{File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
 use super::limits::Limits;
 use super::objects::{self, Objects, ReadError};
-use super::partial::{Measure, fetch_alike};
+use super::partial::{Last, Measure, fetch_alike};
 use super::receive::{Ask, Content, Depth};
 use super::wire::{FetchError, Next, Remote, Session};
 use super::{Commit, SourceError};
@@ -38,8 +38,7 @@ pub(super) struct Mirror {
     pub(super) turn: tokio::sync::Mutex<()>,
     current: Mutex<Option<Arc<Objects>>>,
     verified: Mutex<HashSet<gix::ObjectId>>,
-    /// When a server could last not be reached for files, where it is, and why.
-    pub(super) failed: Mutex<Option<(Instant, String, String)>>,
+    pub(super) last: Mutex<Option<Last>>,
 }
 
 /// The commit that is wanted.
@@ -77,7 +76,7 @@ impl Mirror {
             turn: tokio::sync::Mutex::default(),
             current: Mutex::default(),
             verified: Mutex::default(),
-            failed: Mutex::default(),
+            last: Mutex::default(),
         })
     }
 

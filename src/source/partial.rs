@@ -39,6 +39,27 @@ pub(super) struct Rest {
     pub(super) bound: Duration,
 }
 
+/// The last time that files were asked for.
+pub(super) struct Last {
+    ended: Instant,
+    commit: gix::ObjectId,
+    paths: BTreeSet<String>,
+    /// Where the server is that could not be reached, and why.
+    failed: Option<(String, String)>,
+}
+
+/// Whether a path or a folder above it is among `paths`.
+fn covers(paths: &BTreeSet<String>, path: &str) -> bool {
+    let mut at = path;
+    while !paths.contains(at) {
+        if at.is_empty() {
+            return false;
+        }
+        at = trueup_model::tree::parent(at);
+    }
+    true
+}
+
 impl Commit {
     /// Fetches the files at, beside and below `paths`, as far as they have not been: all at once, and nothing where a
     /// folder holds too many. Who then meets an absent file says so by calling again.
@@ -50,13 +71,14 @@ impl Commit {
         let mirror = rest.mirror.clone();
         let asked = Instant::now();
         let _turn = mirror.turn.lock().await;
-        if let Some(error) = mirror.failed_since(asked) {
-            return Err(error);
+        if let Some(result) = mirror.supplied_since(asked, rest.commit, &paths) {
+            return result;
         }
         let (location, permits, bound) = (rest.remote.location(), rest.permits.clone(), rest.bound);
         blocking(permits, &location, bound, move |limits| {
             let supplied = rest.mirror.supply(&rest.remote, &rest.objects, rest.commit, &paths, limits);
-            supplied.inspect_err(|error| rest.mirror.note_failure(error))
+            rest.mirror.note(rest.commit, paths, &supplied);
+            supplied
         })
         .await
     }
@@ -82,30 +104,36 @@ impl Mirror {
         std::fs::write(&path, text).map_err(|error| SourceError::io("write", &path, error))
     }
 
-    /// A failure of the server that came while others waited for their turn holds for them, too.
-    fn failed_since(&self, asked: Instant) -> Option<SourceError> {
-        let failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
-        let (at, location, cause) = failed.as_ref()?;
-        (*at > asked).then(|| SourceError::Unreachable { location: location.clone(), cause: cause.clone() })
+    /// What came of it when others asked for the same while this one waited for its turn.
+    fn supplied_since(
+        &self,
+        asked: Instant,
+        commit: gix::ObjectId,
+        paths: &BTreeSet<String>,
+    ) -> Option<Result<(), SourceError>> {
+        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let last = last.as_ref().filter(|last| last.ended > asked)?;
+        match &last.failed {
+            Some((location, cause)) => {
+                Some(Err(SourceError::Unreachable { location: location.clone(), cause: cause.clone() }))
+            }
+            None => (last.commit == commit && paths.iter().all(|path| covers(&last.paths, path)))
+                .then_some(Ok(())),
+        }
     }
 
-    fn note_failure(&self, error: &SourceError) {
-        let (location, cause) = match error {
-            SourceError::Unreachable { location, cause } => (location.clone(), cause.clone()),
-            SourceError::Timeout { location, .. } => {
-                (location.clone(), "it does not answer in time".to_owned())
+    fn note(&self, commit: gix::ObjectId, paths: BTreeSet<String>, result: &Result<(), SourceError>) {
+        let failed = match result {
+            Ok(()) => None,
+            Err(SourceError::Unreachable { location, cause }) => Some((location.clone(), cause.clone())),
+            Err(SourceError::Timeout { location, .. }) => {
+                Some((location.clone(), "it did not answer in time".to_owned()))
             }
-            SourceError::Authentication { .. }
-            | SourceError::HostKey { .. }
-            | SourceError::RefMissing { .. }
-            | SourceError::NotFound { .. }
-            | SourceError::CommitMissing { .. }
-            | SourceError::Damaged { .. }
-            | SourceError::TlsCa { .. }
-            | SourceError::Invalid { .. }
-            | SourceError::Io { .. } => return,
+            // What is wrong with one commit says nothing of another.
+            Err(_) => return,
         };
-        *self.failed.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), location, cause));
+        let last = Last { ended: Instant::now(), commit, paths, failed };
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(last);
     }
 
     fn supply(

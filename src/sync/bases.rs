@@ -84,10 +84,13 @@ impl Bases {
         let (tell, askers_moved) = (Arc::new(tell), moved.clone());
         let supplied = {
             let tell = tell.clone();
-            Supplies::new(Arc::new(move |target: &str| {
-                tell.send_modify(|count| *count += 1);
-                askers_moved(target);
-            }))
+            Supplies::new(
+                metrics.clone(),
+                Arc::new(move |target: &str| {
+                    tell.send_modify(|count| *count += 1);
+                    askers_moved(target);
+                }),
+            )
         };
         let wanted: Arc<Mutex<BTreeMap<String, Wanted>>> = Arc::default();
         let askers = wanted.clone();

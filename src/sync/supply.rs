@@ -4,6 +4,7 @@
 
 use super::repositories::chain;
 use crate::source::Commit;
+use crate::web::metrics::{Ended, Metrics};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -23,6 +24,7 @@ pub struct Lack {
 /// What is being fetched for targets, and what could not be.
 pub struct Supplies {
     moved: Arc<dyn Fn(&str) + Send + Sync>,
+    metrics: Metrics,
     known: Arc<Mutex<BTreeMap<Key, State>>>,
 }
 
@@ -38,8 +40,8 @@ struct State {
 
 impl Supplies {
     /// Fetches nothing yet; `moved` is called with a target's name when something came of what it asked for.
-    pub fn new(moved: Arc<dyn Fn(&str) + Send + Sync>) -> Self {
-        Self { moved, known: Arc::default() }
+    pub fn new(metrics: Metrics, moved: Arc<dyn Fn(&str) + Send + Sync>) -> Self {
+        Self { moved, metrics, known: Arc::default() }
     }
 
     /// Fetches for a target at a revision what is lacking. Says why it could not be fetched when it was last tried.
@@ -52,25 +54,31 @@ impl Supplies {
         let is_due = failed.as_ref().is_none_or(|(_, at)| at.elapsed() >= AGAIN);
         if !state.under_way && is_due {
             state.under_way = true;
-            tokio::spawn(fetch(key, lacks, self.known.clone(), self.moved.clone()));
+            let (known, metrics, moved) = (self.known.clone(), self.metrics.clone(), self.moved.clone());
+            tokio::spawn(async move {
+                let result = all(lacks).await;
+                metrics.git_request(if result.is_ok() { Ended::Success } else { Ended::Failure });
+                conclude(key, result, &known, &*moved).await;
+            });
         }
         failed.map(|(why, _)| why)
     }
 }
 
-async fn fetch(
+async fn conclude(
     key: Key,
-    lacks: Vec<Lack>,
-    known: Arc<Mutex<BTreeMap<Key, State>>>,
-    moved: Arc<dyn Fn(&str) + Send + Sync>,
+    result: Result<(), String>,
+    known: &Mutex<BTreeMap<Key, State>>,
+    moved: &(dyn Fn(&str) + Send + Sync),
 ) {
-    let Err(why) = all(lacks).await else {
-        lock(&known).remove(&key);
+    let Err(why) = result else {
+        lock(known).remove(&key);
         moved(&key.0);
         return;
     };
+    tracing::warn!(target = key.0, error = why, "files could not be fetched");
     let failed = Some((why, Instant::now()));
-    lock(&known).insert(key.clone(), State { under_way: false, failed });
+    lock(known).insert(key.clone(), State { under_way: false, failed });
     moved(&key.0);
     tokio::time::sleep(AGAIN).await;
     moved(&key.0);

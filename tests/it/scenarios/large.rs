@@ -19,7 +19,8 @@ fn app(name: &str) -> String {
 fn mirrored(world: &World) -> usize {
     let only = |folder: PathBuf| fs::read_dir(folder).unwrap().next().unwrap().unwrap().path();
     let mirror = only(world.state().join("git"));
-    let output = Command::new("git").arg("-C").arg(mirror.join("g1")).args(["count-objects", "-v"]).output().unwrap();
+    let output =
+        Command::new("git").arg("-C").arg(mirror.join("g1")).args(["count-objects", "-v"]).output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     text.lines().find_map(|line| line.strip_prefix("in-pack: ")).unwrap().parse().unwrap()
 }
@@ -30,7 +31,8 @@ fn of_a_large_repository_what_is_rendered_is_fetched_and_what_cannot_be_is_named
     let server = GitServer::serve(&world.repo).unwrap();
     let before = format!("url: '{}'", world.repo.file_url());
     let configuration = world.configuration("", world.namespace.name());
-    let configuration = configuration.replace(&before, &format!("url: '{}'", server.url("config.git"))) + &app("two");
+    let configuration =
+        configuration.replace(&before, &format!("url: '{}'", server.url("config.git"))) + &app("two");
     world.write_configuration(&configuration);
     let other = |number: usize| (format!("other/{:02}/{number:04}.txt", number / 100), format!("{number}\n"));
     let kustomization = |name: &str| format!("resources: [../base]\nnameSuffix: -{name}\n");

@@ -88,7 +88,7 @@ async fn rendered(commit: &Commit, number: usize, paths: &BTreeSet<String>) -> R
         match render::build_from(tree, &request(number), &parsed, &Bases::new()) {
             Ok(rendered) => return rendered,
             Err(Unrendered::Absent(absent)) => {
-                commit.supply(absent.own.union(paths).cloned().collect()).await.unwrap()
+                commit.supply(absent.own.union(paths).cloned().collect()).await.unwrap();
             }
             Err(other) => panic!("{other:?}"),
         }
