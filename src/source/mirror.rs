@@ -188,10 +188,12 @@ impl Mirror {
         let mut haves = fetched(&git_dir);
         haves.truncate(MAX_HAVES);
         let depth = if git_dir.join("shallow").exists() { Depth::One } else { Depth::All };
-        let content = match objects.is_partial() {
-            true if !session.can_be_partial() => return Err(FetchError::Large),
-            true => Content::Folders,
-            false => Content::Whole,
+        let content = if !objects.is_partial() {
+            Content::Whole
+        } else if session.can_be_partial() {
+            Content::Folders
+        } else {
+            return Err(FetchError::Large);
         };
         let before = haves.first().copied();
         let wants = vec![want.advertised.unwrap_or(want.commit)];
@@ -440,7 +442,7 @@ pub(super) fn fetched(git_dir: &Path) -> Vec<gix::ObjectId> {
 }
 
 /// Removes what a fetch that was cut off has left. The lock must be held.
-fn tidy(git_dir: &Path) {
+pub(super) fn tidy(git_dir: &Path) {
     let _ = std::fs::remove_file(git_dir.join("shallow.lock"));
     let Ok(entries) = std::fs::read_dir(git_dir.join("objects/pack")) else { return };
     for entry in entries.filter_map(Result::ok) {
@@ -454,10 +456,20 @@ fn tidy(git_dir: &Path) {
 
 /// Whether a clone costs less than going on with what was gathered.
 fn is_worn(git_dir: &Path) -> bool {
-    let Ok(entries) = std::fs::read_dir(git_dir.join("objects/pack")) else { return false };
-    let packs =
-        entries.filter_map(Result::ok).filter(|entry| entry.path().extension() == Some("pack".as_ref()));
-    let sizes: Vec<u64> = packs.filter_map(|entry| Some(entry.metadata().ok()?.len())).collect();
+    let sizes = packs(git_dir);
     let (largest, all) = (sizes.iter().max().copied().unwrap_or_default(), sizes.iter().sum::<u64>());
     sizes.len() >= MAX_PACKS || (sizes.len() >= MANY_PACKS && (all - largest) * WORTH_A_CLONE >= largest)
+}
+
+/// Whether there is no place for another pack.
+pub(super) fn is_full(git_dir: &Path) -> bool {
+    packs(git_dir).len() >= MAX_PACKS
+}
+
+/// The sizes of the packs.
+fn packs(git_dir: &Path) -> Vec<u64> {
+    let Ok(entries) = std::fs::read_dir(git_dir.join("objects/pack")) else { return Vec::new() };
+    let packs =
+        entries.filter_map(Result::ok).filter(|entry| entry.path().extension() == Some("pack".as_ref()));
+    packs.filter_map(|entry| Some(entry.metadata().ok()?.len())).collect()
 }

@@ -154,10 +154,19 @@ impl Mirror {
         if wants.is_empty() {
             return Ok(());
         }
+        mirror::tidy(objects.git_dir());
+        if mirror::is_full(objects.git_dir()) {
+            // The next look at the repository begins a generation.
+            objects.mark_damaged();
+            return Err(damaged("it has gathered too many packs, and is cloned anew".to_owned()));
+        }
         let fetched =
             remote.converse(limits, |()| Next::Later, |session| files(objects, session, wants.clone()));
         match fetched {
-            Ok(()) => Ok(()),
+            Ok(()) => match objects.lacking(wants).first() {
+                None => Ok(()),
+                Some(id) => Err(damaged(format!("the server was asked for {id}, and did not send it"))),
+            },
             Err(FetchError::Source(error)) => Err(error),
             Err(FetchError::NotOffered) => self.complete(remote, objects, commit, limits),
             Err(FetchError::Large) => {

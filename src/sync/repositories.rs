@@ -325,7 +325,7 @@ impl Follower {
                     lock(&self.known).insert(self.name.clone(), Known { trouble: None, ..before });
                     (self.moved)(&self.name);
                 }
-                return true;
+                return Looked::AsBefore;
             }
             (Hold::Stays, Some(commit), _) => self.source.commit_at(&commit.revision).await.map(Some),
             (Hold::Stays, None, Some(pinned)) => self.source.commit_at(pinned).await.map(Some),

@@ -20,7 +20,7 @@ use crate::render::{self, Base, Parsed, Rendered, Unrendered, Used};
 use crate::source::Commit;
 use crate::web::metrics::{Metrics, Stage};
 use jiff::Timestamp;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;

@@ -61,6 +61,8 @@ fn of_a_large_repository_what_is_rendered_is_fetched_and_what_cannot_be_is_named
     let rendered = world.alone(&["render", "app@test"]);
     assert!(String::from_utf8(rendered.stdout).unwrap().contains("name: a-app"));
 
+    assert_eq!(world.trueup(&["diff"]).status.code(), Some(0));
+
     server.pause().unwrap();
     world.write_configuration(&(configuration + &app("later")));
     world.holds("what is missing, and why", |world| {

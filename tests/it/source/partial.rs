@@ -264,6 +264,16 @@ async fn damage_is_found_in_folders_and_files_that_are_gone_are_fetched_again() 
     }
 }
 
+fn copy_pack(pack: &std::path::Path, times: usize) {
+    for number in 0..times {
+        let name = format!("pack-{number:040x}");
+        for part in ["pack", "idx"] {
+            let copy = pack.with_file_name(&name).with_extension(part);
+            std::fs::copy(pack.with_extension(part), copy).unwrap();
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_mirror_that_is_cloned_anew_has_the_files_that_were_needed_before() {
     let repo = large();
@@ -273,18 +283,20 @@ async fn a_mirror_that_is_cloned_anew_has_the_files_that_were_needed_before() {
     supply(&latest(&source).await, &["app"]).await;
     let place = generation(&bench);
     // As after many fetches, each of which left a pack.
-    let large = packs(&bench).swap_remove(0);
-    for number in 0..50 {
-        let name = format!("pack-{number:040x}");
-        for part in ["pack", "idx"] {
-            let copy = large.with_file_name(&name).with_extension(part);
-            std::fs::copy(large.with_extension(part), copy).unwrap();
-        }
-    }
+    copy_pack(&packs(&bench).swap_remove(0), 50);
     change(&repo, "d.yaml", "changed\n");
     let commit = latest(&source).await;
     assert_ne!(generation(&bench), place);
     assert_eq!(read_text(&*commit.tree, "app/a.yaml").unwrap(), "a\n");
     assert!(is_absent(&commit, "base/c.yaml"));
+
+    // Where nothing moves, files are fetched until there is no place for a pack.
+    let large = packs(&bench).swap_remove(0);
+    copy_pack(&large, 200);
+    let error = commit.supply(BTreeSet::from(["base".to_owned()])).await.unwrap_err();
+    assert!(source.is_damaged() && error.to_string().contains("cloned anew"), "{error}");
+    let commit = latest(&source).await;
+    supply(&commit, &["base"]).await;
+    assert_eq!(read_text(&*commit.tree, "base/c.yaml").unwrap(), "c\n");
     only(&bench.cache_folder().join("git"));
 }
