@@ -86,8 +86,38 @@ pub struct Used {
 pub enum Unrendered {
     /// These have to be read first; there may be more after that.
     Missing(BTreeSet<Needed>),
+    /// The contents of these files have to be fetched first; there may be more after that.
+    Absent(Absent),
     /// Something is wrong with the source.
     Broken(RenderError),
+}
+
+/// Files that a rendering needs and whose contents have not been fetched.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Absent {
+    /// In the tree that is rendered.
+    pub own: BTreeSet<String>,
+    /// In other repositories.
+    pub bases: BTreeMap<Remote, BTreeSet<String>>,
+}
+
+impl Absent {
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.own.is_empty() && self.bases.is_empty()
+    }
+}
+
+impl fmt::Display for Absent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let count = self.own.len() + self.bases.values().map(BTreeSet::len).sum::<usize>();
+        let first = self.own.iter().chain(self.bases.values().flatten()).next();
+        let first = first.map_or("", String::as_str);
+        match count {
+            0 | 1 => write!(f, "{first} has not been fetched"),
+            count => write!(f, "{first} and {} other files have not been fetched", count - 1),
+        }
+    }
 }
 
 /// All that is wrong with a source; each entry names a file and, where it can, a line.
@@ -156,6 +186,7 @@ pub fn build_with(
 ) -> Result<Rendered, RenderError> {
     build_from(source, request, parsed, &Bases::new()).map_err(|unrendered| match unrendered {
         Unrendered::Broken(error) => error,
+        Unrendered::Absent(absent) => RenderError(vec![absent.to_string()]),
         Unrendered::Missing(missing) => {
             let unread =
                 |needed: &Needed| format!("{} is outside of the repository, and was not read", needed.remote);
@@ -173,21 +204,48 @@ pub fn build_from(
     bases: &Bases,
 ) -> Result<Rendered, Unrendered> {
     let traced = TracedTree::new(source);
-    let bases: BTreeMap<Remote, Result<Traced, String>> = bases
-        .iter()
-        .map(|(remote, base)| (remote.clone(), base.as_ref().map(Traced::of).map_err(Clone::clone)))
-        .collect();
-    let mut manifests = manifests(&traced, request, parsed, &bases)?;
-    if let Some(variables) = &request.variables {
-        substitute::apply(&mut manifests, variables, &traced)?;
-    }
-    check(&manifests)?;
+    let bases = traced_bases(bases);
+    let built = substituted(&traced, request, parsed, &bases);
+    all_fetched(&traced, &bases)?;
+    let manifests = built?;
     let used = bases.into_iter().filter_map(|(remote, base)| {
         let base = base.ok()?;
         let trace = base.tree.take_trace();
         (!trace.is_empty()).then_some((remote, Used { revision: base.revision, trace }))
     });
     Ok(Rendered { manifests, bases: used.collect(), trace: traced.take_trace() })
+}
+
+fn substituted(
+    traced: &TracedTree,
+    request: &Request,
+    parsed: &Parsed,
+    bases: &BTreeMap<Remote, Result<Traced, String>>,
+) -> Result<Vec<Manifest>, Unrendered> {
+    let mut manifests = manifests(traced, request, parsed, bases)?;
+    if let Some(variables) = &request.variables {
+        substitute::apply(&mut manifests, variables, traced)?;
+    }
+    check(&manifests)?;
+    Ok(manifests)
+}
+
+/// What came of a rendering while files were absent says nothing but that.
+fn all_fetched(
+    traced: &TracedTree,
+    bases: &BTreeMap<Remote, Result<Traced, String>>,
+) -> Result<(), Unrendered> {
+    let of_base = |(remote, base): (&Remote, &Result<Traced, String>)| {
+        let absent = base.as_ref().ok()?.tree.absent();
+        (!absent.is_empty()).then(|| (remote.clone(), absent))
+    };
+    let absent = Absent { own: traced.absent(), bases: bases.iter().filter_map(of_base).collect() };
+    if absent.is_empty() { Ok(()) } else { Err(Unrendered::Absent(absent)) }
+}
+
+fn traced_bases(bases: &Bases) -> BTreeMap<Remote, Result<Traced, String>> {
+    let traced = |base: &Result<Base, String>| base.as_ref().map(Traced::of).map_err(Clone::clone);
+    bases.iter().map(|(remote, base)| (remote.clone(), traced(base))).collect()
 }
 
 /// A base, and a tree that notes what is asked of it.
@@ -321,6 +379,59 @@ mod tests {
         let error =
             render(&[("app/1.yaml", "apiVersion: v1\nmetadata: {name: x}\n")], &at("app")).unwrap_err();
         assert_eq!(error, "app/1.yaml:1: the object has no kind");
+    }
+
+    /// A tree of which no file has been fetched but those in `here`.
+    struct Sparse(MemoryTree, Vec<&'static str>);
+
+    impl Tree for Sparse {
+        fn entry(&self, path: &str) -> Result<Option<trueup_model::Entry>, TreeError> {
+            self.0.entry(path)
+        }
+
+        fn read(&self, path: &str) -> Result<Arc<[u8]>, TreeError> {
+            if self.1.contains(&path) { self.0.read(path) } else { Err(TreeError::Absent(path.to_owned())) }
+        }
+
+        fn list(&self, path: &str) -> Result<Vec<(String, trueup_model::Entry)>, TreeError> {
+            self.0.list(path)
+        }
+    }
+
+    #[test]
+    fn all_files_that_have_not_been_fetched_are_told_at_once() {
+        let files = [
+            (
+                "app/kustomization.yaml",
+                "resources: [../one, ../two, a.yaml, b.yaml]\npatches: [{path: p.yaml}]\n",
+            ),
+            ("app/a.yaml", A),
+            ("app/b.yaml", "x"),
+            ("app/p.yaml", A),
+            ("one/kustomization.yaml", "resources: [c.yaml]\n"),
+            ("two/kustomization.yaml", "resources: [d.yaml]\n"),
+            ("plain/1.yaml", A),
+            ("plain/sub/2.yaml", A),
+        ];
+        let absent = |here: &[&'static str], request: &Request| {
+            let tree = Arc::new(Sparse(files.into_iter().collect(), here.to_vec()));
+            match build_from(tree.clone(), request, &Parsed::default(), &Bases::new()) {
+                Err(Unrendered::Absent(absent)) => {
+                    let explained =
+                        build_with_provenance(tree, request, &Parsed::default(), &Bases::new()).unwrap_err();
+                    assert_eq!(explained, Unrendered::Absent(absent.clone()));
+                    Vec::from_iter(absent.own).join(" ")
+                }
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(absent(&[], &at("app")), "app/kustomization.yaml");
+        assert_eq!(
+            absent(&["app/kustomization.yaml"], &at("app")),
+            "app/a.yaml app/b.yaml app/p.yaml one/kustomization.yaml two/kustomization.yaml"
+        );
+        let deep = Request { depth: Depth::Recursive, ..at("plain") };
+        assert_eq!(absent(&[], &deep), "plain/1.yaml plain/sub/2.yaml");
     }
 
     #[test]

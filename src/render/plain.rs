@@ -15,7 +15,15 @@ pub fn read(source: &dyn Tree, path: &str, depth: Depth) -> Result<Vec<Manifest>
     let mut manifests = Vec::new();
     let mut problems = Vec::new();
     for file in files {
-        let text = tree::read_text(source, &file)?;
+        let text = match tree::read_text(source, &file) {
+            Ok(text) => text,
+            Err(error @ TreeError::Absent(_)) => {
+                // All that have to be fetched are told at once.
+                problems.push(error.to_string());
+                continue;
+            }
+            Err(error) => return Err(error.into()),
+        };
         match yaml::documents(&text) {
             Ok(documents) => {
                 for document in documents {

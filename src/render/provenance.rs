@@ -4,7 +4,8 @@
 //! ordinary rendering.
 
 use super::{
-    Base, Bases, Parsed, RenderError, Request, Unrendered, check, manifests, options_of, substitute,
+    Bases, Parsed, Remote, RenderError, Request, Traced, TracedTree, Unrendered, all_fetched, check,
+    manifests, options_of, substitute, traced_bases,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -24,24 +25,37 @@ pub fn build_with_provenance(
     parsed: &Parsed,
     bases: &Bases,
 ) -> Result<Vec<(Manifest, Provenance)>, Unrendered> {
+    let traced = TracedTree::new(source);
+    let bases = traced_bases(bases);
+    let built = with_sources(&traced, request, parsed, &bases);
+    all_fetched(&traced, &bases)?;
+    built
+}
+
+fn with_sources(
+    source: &dyn Tree,
+    request: &Request,
+    parsed: &Parsed,
+    bases: &BTreeMap<Remote, Result<Traced, String>>,
+) -> Result<Vec<(Manifest, Provenance)>, Unrendered> {
     let path = tree::join("", &request.path)?;
     let (mut manifests, mut sources): (Vec<Manifest>, Vec<Provenance>) =
-        if kustomize::is_kustomization(&*source, &path)?.is_some() {
-            let tree = |base: &Base| base.tree.clone();
+        if kustomize::is_kustomization(source, &path)?.is_some() {
+            let tree = |base: &Traced| base.tree.clone() as Arc<dyn Tree>;
             let trees = bases
                 .iter()
                 .map(|(remote, base)| (remote.clone(), base.as_ref().map(tree).map_err(Clone::clone)));
             let remotes = kustomize::Remotes(trees.collect());
-            let built = kustomize::build_with_provenance(&*source, &path, &options_of(request), &remotes)?;
+            let built = kustomize::build_with_provenance(source, &path, &options_of(request), &remotes)?;
             built.into_iter().unzip()
         } else {
-            let manifests = manifests(&*source, request, parsed, &BTreeMap::new())?;
-            let sources = written(&*source, &manifests)?;
+            let manifests = manifests(source, request, parsed, &BTreeMap::new())?;
+            let sources = written(source, &manifests)?;
             (manifests, sources)
         };
     if let Some(variables) = &request.variables {
         let before: Vec<Value> = manifests.iter().map(|manifest| Value::clone(&manifest.value)).collect();
-        substitute::apply(&mut manifests, variables, &*source)?;
+        substitute::apply(&mut manifests, variables, source)?;
         let changes = before.iter().zip(&manifests).zip(sources);
         sources = changes.map(|((before, after), sources)| substituted(sources, before, after)).collect();
     }

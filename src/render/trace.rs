@@ -1,6 +1,6 @@
 //! What a rendering looked at, so that a later commit can prove that it would render the same.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use trueup_model::{ContentId, Entry, EntryKind, Tree, TreeError};
@@ -54,6 +54,8 @@ struct Notes {
     entries: BTreeMap<Box<str>, Found>,
     /// The names and kinds in a folder that was listed, hashed.
     listings: BTreeMap<Box<str>, u64>,
+    /// Files that were to be read, and whose content has not been fetched.
+    absent: BTreeSet<String>,
 }
 
 impl TracedTree {
@@ -65,6 +67,11 @@ impl TracedTree {
     pub(super) fn take_trace(&self) -> Trace {
         let notes = std::mem::take(&mut *self.notes());
         Trace { entries: notes.entries.into_iter().collect(), listings: notes.listings.into_iter().collect() }
+    }
+
+    /// What was to be read of it and has not been fetched.
+    pub(super) fn absent(&self) -> BTreeSet<String> {
+        self.notes().absent.clone()
     }
 
     fn notes(&self) -> MutexGuard<'_, Notes> {
@@ -85,7 +92,11 @@ impl Tree for TracedTree {
     fn read(&self, path: &str) -> Result<Arc<[u8]>, TreeError> {
         // The id of what is read is what the trace keeps; asking for it here covers readers that never called `entry`.
         self.entry(path)?;
-        self.inner.read(path)
+        let content = self.inner.read(path);
+        if let Err(TreeError::Absent(path)) = &content {
+            self.notes().absent.insert(path.clone());
+        }
+        content
     }
 
     fn list(&self, path: &str) -> Result<Vec<(String, Entry)>, TreeError> {

@@ -12,11 +12,12 @@ use super::file::WebFile;
 use super::http::{ClearText, Clients};
 use super::limits::Limits;
 use super::local::{Local, View};
-use super::mirror::{self, Mirror, Want};
-use super::reference;
+use super::mirror::{self, Found, Mirror, Want};
+use super::partial::Rest;
+use super::reference::{self, Listed};
 use super::spec::FileUrl;
 use super::watch::{self, Watch};
-use super::wire::Remote;
+use super::wire::{FetchError, Next, Remote};
 use super::{Commit, Head, Location, Reference, SourceError, Spec};
 
 /// Questions and fetches that run at once. Each has a thread; most of it waits for the network.
@@ -202,12 +203,13 @@ impl Source {
                 let local = local.clone();
                 self.blocking(self.spec.timeout, move |_| local.poll(&reference)).await
             }
-            Kind::Mirrored(remote, _) => {
+            Kind::Mirrored(remote, mirror) => {
                 if let Reference::Commit(id) = &reference {
                     return Ok(fixed(id));
                 }
-                let remote = remote.clone();
-                self.blocking(self.spec.timeout, move |limits| ask(&remote, &reference, limits)).await
+                let (remote, mirror) = (remote.clone(), mirror.clone());
+                self.blocking(self.spec.timeout, move |limits| ask(&remote, &mirror, &reference, limits))
+                    .await
             }
             Kind::File(file) => {
                 let file = file.clone();
@@ -237,11 +239,13 @@ impl Source {
     /// # Errors
     /// See [`SourceError`].
     pub async fn kept(&self, revision: &str) -> Result<Option<Commit>, SourceError> {
-        let (kind, revision) = (self.kind.clone(), revision.to_owned());
-        let look = move |_: &Limits| match &kind {
+        let (source, revision) = (self.clone(), revision.to_owned());
+        let look = move |_: &Limits| match &source.kind {
             Kind::Local(local) => local.fetch(&revision).map(Some),
-            Kind::Mirrored(_, mirror) => {
-                Ok(gix::ObjectId::from_hex(revision.as_bytes()).ok().and_then(|id| mirror.present(id)))
+            Kind::Mirrored(remote, mirror) => {
+                let found =
+                    gix::ObjectId::from_hex(revision.as_bytes()).ok().and_then(|id| mirror.present(id));
+                Ok(found.map(|found| source.with_rest(remote, mirror, found)))
             }
             Kind::File(file) => Ok(file.kept(&revision)),
         };
@@ -292,34 +296,39 @@ impl Source {
                 if let Some(found) =
                     self.blocking(self.spec.timeout, move |_| Ok(there.present(commit))).await?
                 {
-                    return Ok(found);
+                    return Ok(self.with_rest(remote, mirror, found));
                 }
                 let _turn = mirror.turn.lock().await;
-                let (remote, mirror) = (remote.clone(), mirror.clone());
+                let (server, here) = (remote.clone(), mirror.clone());
                 let bound = self.spec.timeout * FETCH_FACTOR;
-                self.blocking(bound, move |limits| mirror.fetch(&remote, want, limits)).await
+                let found = self.blocking(bound, move |limits| here.fetch(&server, want, limits)).await?;
+                Ok(self.with_rest(remote, mirror, found))
             }
         }
     }
 
-    /// Runs `work` on one of the threads for it. When the caller goes away, work that waits ends.
     async fn blocking<T: Send + 'static>(
         &self,
         bound: Duration,
         work: impl FnOnce(&Limits) -> Result<T, SourceError> + Send + 'static,
     ) -> Result<T, SourceError> {
-        let failed = |cause: String| SourceError::Damaged { location: self.spec.location.to_string(), cause };
-        let permit = self.permits.clone().acquire_owned().await;
-        let permit = permit.map_err(|error| failed(error.to_string()))?;
-        let (limits, guard) = Limits::new(bound);
-        let done = tokio::task::spawn_blocking(move || {
-            let _permit = permit;
-            work(&limits)
+        blocking(self.permits.clone(), &self.spec.location.to_string(), bound, work).await
+    }
+
+    /// Where the files of a commit come from that have not been fetched.
+    fn with_rest(&self, remote: &Arc<Remote>, mirror: &Arc<Mirror>, found: Found) -> Commit {
+        let Found { commit, objects, id } = found;
+        let rest = objects.is_partial().then(|| {
+            Arc::new(Rest {
+                remote: remote.clone(),
+                mirror: mirror.clone(),
+                objects,
+                commit: id,
+                permits: self.permits.clone(),
+                bound: self.spec.timeout * FETCH_FACTOR,
+            })
         });
-        let result = done.await;
-        drop(guard);
-        // A panic can only come out of reading objects that are not what they should be.
-        result.unwrap_or_else(|error| Err(failed(error.to_string())))
+        Commit { rest, ..commit }
     }
 }
 
@@ -328,22 +337,58 @@ fn fixed(id: &str) -> Head {
     Head { revision: id.to_owned(), reference: id.to_owned(), advertised: None }
 }
 
-fn ask(remote: &Remote, reference: &Reference, limits: &Limits) -> Result<Head, SourceError> {
-    let mut session = remote.connect(limits)?;
-    let listed = session.list(&reference::prefixes(reference))?;
-    let Some(found) = reference::pick(reference, &listed) else {
+fn ask(
+    remote: &Arc<Remote>,
+    mirror: &Mirror,
+    reference: &Reference,
+    limits: &Limits,
+) -> Result<Head, SourceError> {
+    // What is not here will be fetched next.
+    let next = |found: &Result<Listed, SourceError>| match found {
+        Ok(found) if !mirror.has(found.commit) => Next::Soon,
+        Ok(_) | Err(_) => Next::Later,
+    };
+    let asked = remote.converse(limits, next, |session| {
+        let listed = session.list(&reference::prefixes(reference))?;
+        if let Some(found) = reference::pick(reference, &listed) {
+            return Ok(Ok(found.clone()));
+        }
         let all = session.list(&reference::wide_prefixes(reference))?;
-        session.end();
-        return Err(SourceError::RefMissing {
+        Ok(Err(SourceError::RefMissing {
             location: remote.location(),
             wanted: reference.to_string(),
             near: reference::near(reference, &all),
-        });
-    };
-    session.end();
+        }))
+    });
+    let found = asked.map_err(|error| match error {
+        FetchError::Source(error) => error,
+        FetchError::NotOffered | FetchError::Large | FetchError::Unusable(_) => {
+            SourceError::Damaged { location: remote.location(), cause: format!("{error:?}") }
+        }
+    })??;
     Ok(Head {
         revision: found.commit.to_string(),
-        reference: found.target.clone().unwrap_or_else(|| found.name.clone()),
+        reference: found.target.unwrap_or(found.name),
         advertised: Some(found.advertised),
     })
+}
+
+/// Runs `work` on one of the threads for it. When the caller goes away, work that waits ends.
+pub(super) async fn blocking<T: Send + 'static>(
+    permits: Arc<Semaphore>,
+    location: &str,
+    bound: Duration,
+    work: impl FnOnce(&Limits) -> Result<T, SourceError> + Send + 'static,
+) -> Result<T, SourceError> {
+    let failed = |cause: String| SourceError::Damaged { location: location.to_owned(), cause };
+    let permit = permits.acquire_owned().await.map_err(|error| failed(error.to_string()))?;
+    let (limits, guard) = Limits::new(bound);
+    let done = tokio::task::spawn_blocking(move || {
+        let _permit = permit;
+        work(&limits)
+    });
+    let result = done.await;
+    drop(guard);
+    // A panic can only come out of reading objects that are not what they should be.
+    result.unwrap_or_else(|error| Err(failed(error.to_string())))
 }

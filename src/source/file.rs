@@ -110,6 +110,7 @@ impl WebFile {
             time: jiff::Timestamp::UNIX_EPOCH,
             subject: String::new(),
             tree: Arc::new(tree),
+            rest: None,
         }
     }
 

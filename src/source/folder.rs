@@ -112,6 +112,7 @@ impl FolderTree {
             time: jiff::Timestamp::try_from(self.newest).unwrap_or_default(),
             subject: format!("working tree of {}", self.root.display()),
             tree: self,
+            rest: None,
         }
     }
 }

@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 use std::io::{self, BufReader, Cursor, Read, Write};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -19,7 +19,7 @@ use reqwest::{Method, StatusCode, Url};
 
 use super::SourceError;
 use super::error::one_line;
-use super::limits::{GaveUp, Limits};
+use super::limits::{Current, GaveUp};
 use super::spec::{Credentials, HttpUrl};
 
 /// A first connection that takes longer is given up before the whole bound is used.
@@ -120,17 +120,17 @@ fn is_loopback(url: &Url) -> bool {
     host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
-/// What the transport leaves for whoever explains a failure: gix passes errors on as texts.
-pub(super) type Failure = Arc<Mutex<Option<SourceError>>>;
-
-/// gix's view of http, for one question or fetch.
+/// gix's view of http, for one conversation.
 pub(super) struct Wire {
-    pub(super) client: reqwest::Client,
-    pub(super) url: HttpUrl,
-    pub(super) authorization: Option<HeaderValue>,
-    pub(super) limits: Limits,
-    pub(super) failure: Failure,
-    pub(super) redirected: Arc<Mutex<Option<String>>>,
+    client: reqwest::Client,
+    url: HttpUrl,
+    authorization: Option<HeaderValue>,
+    limits: Current,
+    /// Left for whoever explains a failure: gix passes errors on as texts.
+    failure: Mutex<Option<SourceError>>,
+    redirected: Mutex<Option<String>>,
+    /// The request before.
+    last: Mutex<Weak<Mutex<Exchange>>>,
 }
 
 /// A request that is sent when its response is first looked at: by then its body is complete.
@@ -183,7 +183,7 @@ impl Exchange {
         if self.method == Method::POST {
             request = request.body(std::mem::take(&mut self.body));
         }
-        match wire.limits.wait(request.send()) {
+        match wire.limits.get().wait(request.send()) {
             Ok(Ok(response)) => {
                 let given = if wire.authorization.is_some() { Given::Some } else { Given::None };
                 refused(&location, response.status(), given).map_or(Ok(response), Err)
@@ -210,7 +210,7 @@ impl Exchange {
     fn chunk(&mut self) -> io::Result<Option<Bytes>> {
         self.send()?;
         let Some(response) = &mut self.response else { return Ok(None) };
-        match self.wire.limits.wait(response.chunk()) {
+        match self.wire.limits.get().wait(response.chunk()) {
             Ok(Ok(chunk)) => Ok(chunk),
             Ok(Err(error)) => Err(self.wire.fail(network(self.wire.url.url.as_str(), error))),
             Err(gave_up @ GaveUp::TimedOut) => Err(io::Error::new(io::ErrorKind::TimedOut, gave_up)),
@@ -220,6 +220,28 @@ impl Exchange {
 }
 
 impl Wire {
+    pub(super) fn new(
+        client: reqwest::Client,
+        url: HttpUrl,
+        authorization: Option<HeaderValue>,
+        limits: Current,
+    ) -> Self {
+        let (failure, redirected, last) = (Mutex::default(), Mutex::default(), Mutex::default());
+        Self { client, url, authorization, limits, failure, redirected, last }
+    }
+
+    pub(super) fn take_failure(&self) -> Option<SourceError> {
+        self.failure.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Reads the last answer to its end, so that its connection is free; false where more comes than there should.
+    pub(super) fn finish(&self) -> bool {
+        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner).upgrade();
+        let Some(last) = last else { return true };
+        let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
+        matches!(last.chunk(), Ok(None))
+    }
+
     fn fail(&self, error: SourceError) -> io::Error {
         let text = error.to_string();
         *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
@@ -359,6 +381,7 @@ impl Carrier {
             response: None,
             state: State::Waiting,
         }));
+        *self.0.last.lock().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(&exchange);
         PostResponse {
             post_body: Upload(exchange.clone()),
             headers: BufReader::new(Headers { exchange: exchange.clone(), lines: None }),

@@ -5,7 +5,7 @@
 
 use std::future::Future;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -68,20 +68,43 @@ impl Limits {
         }
     }
 
+    /// Does `work` beside the action, and after it.
+    pub(super) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        self.runtime.spawn(work);
+    }
+
     /// Enters the runtime, for what must be created within it.
     pub(super) fn enter(&self) -> tokio::runtime::EnterGuard<'_> {
         self.runtime.enter()
     }
 }
 
+/// The limits of a conversation that outlives one action: those of the action that is under way.
+#[derive(Clone)]
+pub(super) struct Current(Arc<Mutex<Limits>>);
+
+impl Current {
+    pub(super) fn new(limits: &Limits) -> Self {
+        Self(Arc::new(Mutex::new(limits.clone())))
+    }
+
+    pub(super) fn get(&self) -> Limits {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn set(&self, limits: &Limits) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = limits.clone();
+    }
+}
+
 /// An asynchronous stream that is read and written by a thread for blocking work, within limits.
 pub(super) struct Blocking<S> {
     stream: S,
-    limits: Limits,
+    limits: Current,
 }
 
 impl<S> Blocking<S> {
-    pub(super) fn new(stream: S, limits: Limits) -> Self {
+    pub(super) fn new(stream: S, limits: Current) -> Self {
         Self { stream, limits }
     }
 }
@@ -95,16 +118,16 @@ fn as_io(gave_up: GaveUp) -> io::Error {
 
 impl<S: AsyncRead + Unpin> io::Read for Blocking<S> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        self.limits.wait(self.stream.read(buf)).map_err(as_io)?
+        self.limits.get().wait(self.stream.read(buf)).map_err(as_io)?
     }
 }
 
 impl<S: AsyncWrite + Unpin> io::Write for Blocking<S> {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        self.limits.wait(self.stream.write(buf)).map_err(as_io)?
+        self.limits.get().wait(self.stream.write(buf)).map_err(as_io)?
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.limits.wait(self.stream.flush()).map_err(as_io)?
+        self.limits.get().wait(self.stream.flush()).map_err(as_io)?
     }
 }

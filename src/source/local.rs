@@ -89,7 +89,7 @@ impl Local {
         let objects = Arc::new(objects);
         *self.objects.lock().unwrap_or_else(PoisonError::into_inner) = Some(objects.clone());
         objects::commit(&objects, id).map_err(|error| match error {
-            objects::ReadError::Missing(_) => self.missing(revision),
+            objects::ReadError::Missing(_) | objects::ReadError::Absent(_) => self.missing(revision),
             objects::ReadError::OtherKind { .. } => {
                 SourceError::Invalid { location: self.path.display().to_string(), cause: error.to_string() }
             }

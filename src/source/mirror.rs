@@ -16,7 +16,9 @@ use sha2::{Digest, Sha256};
 
 use super::limits::Limits;
 use super::objects::{self, Objects, ReadError};
-use super::wire::{Depth, FetchError, Remote, Session};
+use super::partial::{Last, Measure, fetch_alike};
+use super::receive::{Ask, Content, Depth};
+use super::wire::{FetchError, Next, Remote, Session};
 use super::{Commit, SourceError};
 
 /// Every fetch adds a pack, and every pack makes looking for an object slower.
@@ -31,11 +33,12 @@ const FETCHED: &str = "refs/trueup";
 
 /// The mirror of one repository, shared by all sources with its URL and scope.
 pub(super) struct Mirror {
-    folder: PathBuf,
+    pub(super) folder: PathBuf,
     /// Whoever fetches holds it, so that others of this process wait without a thread.
     pub(super) turn: tokio::sync::Mutex<()>,
     current: Mutex<Option<Arc<Objects>>>,
     verified: Mutex<HashSet<gix::ObjectId>>,
+    pub(super) last: Mutex<Option<Last>>,
 }
 
 /// The commit that is wanted.
@@ -44,6 +47,13 @@ pub(super) struct Want {
     pub(super) commit: gix::ObjectId,
     /// What the server offers for it; nothing for a commit that is only known by its id.
     pub(super) advertised: Option<gix::ObjectId>,
+}
+
+/// A commit, and where it was found.
+pub(super) struct Found {
+    pub(super) commit: Commit,
+    pub(super) objects: Arc<Objects>,
+    pub(super) id: gix::ObjectId,
 }
 
 /// The folder name of a mirror.
@@ -66,6 +76,7 @@ impl Mirror {
             turn: tokio::sync::Mutex::default(),
             current: Mutex::default(),
             verified: Mutex::default(),
+            last: Mutex::default(),
         })
     }
 
@@ -75,10 +86,15 @@ impl Mirror {
         current.as_ref().is_some_and(|objects| objects.is_damaged())
     }
 
+    /// Whether the commit has been fetched, as far as can be said without looking into it.
+    pub(super) fn has(&self, id: gix::ObjectId) -> bool {
+        self.current().is_some_and(|objects| is_marked(objects.git_dir(), id))
+    }
+
     /// The commit, if all of it is here and whole.
-    pub(super) fn present(&self, id: gix::ObjectId) -> Option<Commit> {
+    pub(super) fn present(&self, id: gix::ObjectId) -> Option<Found> {
         let objects = self.current()?;
-        if !objects.git_dir().join(FETCHED).join(id.to_string()).exists() {
+        if !is_marked(objects.git_dir(), id) {
             return None;
         }
         self.checked(&objects, id).ok()
@@ -94,85 +110,107 @@ impl Mirror {
     }
 
     /// Fetches the wanted commit, or finds it here.
-    pub(super) fn fetch(&self, remote: &Remote, want: Want, limits: &Limits) -> Result<Commit, SourceError> {
+    pub(super) fn fetch(
+        &self,
+        remote: &Arc<Remote>,
+        want: Want,
+        limits: &Limits,
+    ) -> Result<Found, SourceError> {
         let _lock = self.lock(remote, limits)?;
         if let Some(commit) = self.present(want.commit) {
             return Ok(commit);
         }
-        let mut session = remote.connect(limits)?;
+        let once = |_: &Found| Next::Later;
         if let Some(objects) = self.current().filter(|objects| !is_worn(objects.git_dir())) {
-            match self.extend(&objects, &mut session, want) {
+            match remote.converse(limits, once, |session| self.extend(&objects, session, want)) {
                 Ok(commit) => return Ok(commit),
                 Err(FetchError::Source(error)) => return Err(error),
                 Err(FetchError::NotOffered) if want.advertised.is_some() => {
                     return Err(missing(remote, want));
                 }
                 Err(FetchError::NotOffered) => return self.clone_all(remote, want, limits),
+                // The server cannot send parts any more.
+                Err(FetchError::Large) => {}
                 Err(FetchError::Unusable(cause)) => {
                     tracing::warn!(repository = remote.location(), cause, "mirror is damaged, cloning anew");
                     objects.mark_damaged();
-                    session = remote.connect(limits)?;
                 }
             }
         }
         let wants = vec![want.advertised.unwrap_or(want.commit)];
-        let depth = if session.can_be_shallow() { Depth::One } else { Depth::All };
-        match self.clone_anew(&mut session, wants, depth, want) {
-            Ok(commit) => Ok(commit),
-            Err(FetchError::Source(error)) => Err(error),
-            Err(FetchError::NotOffered) if want.advertised.is_some() => Err(missing(remote, want)),
-            Err(FetchError::NotOffered) => self.clone_all(remote, want, limits),
-            Err(FetchError::Unusable(cause)) => {
-                Err(SourceError::Damaged { location: remote.location(), cause })
-            }
+        let clone = |session: &mut Session| {
+            let depth = if session.can_be_shallow() { Depth::One } else { Depth::All };
+            let content = match self.measure() {
+                _ if !session.can_be_partial() => Content::Whole,
+                Measure::Unknown => Content::WholeIfSmall,
+                Measure::Large => Content::Folders,
+                Measure::Whole => Content::Whole,
+            };
+            self.clone_anew(session, &Ask { wants: wants.clone(), haves: Vec::new(), depth, content }, want)
+        };
+        let mut cloned = remote.converse(limits, once, clone);
+        if matches!(cloned, Err(FetchError::Large)) {
+            tracing::info!(
+                repository = remote.location(),
+                "the repository is large; of its files those that are needed are fetched"
+            );
+            self.set_measure(Measure::Large)?;
+            cloned = remote.converse(limits, once, clone);
+        }
+        match cloned {
+            Err(FetchError::NotOffered) if want.advertised.is_none() => self.clone_all(remote, want, limits),
+            cloned => cloned.map_err(|error| failed(remote, want, error)),
         }
     }
 
     /// For servers that give out nothing but their references: all of those, with their history.
-    fn clone_all(&self, remote: &Remote, want: Want, limits: &Limits) -> Result<Commit, SourceError> {
-        let mut session = remote.connect(limits)?;
+    fn clone_all(&self, remote: &Arc<Remote>, want: Want, limits: &Limits) -> Result<Found, SourceError> {
         let all = ["refs/heads/".to_owned(), "refs/tags/".to_owned()];
-        let mut wants: Vec<_> = session.list(&all)?.into_iter().map(|listed| listed.advertised).collect();
-        wants.sort_unstable();
-        wants.dedup();
-        match self.clone_anew(&mut session, wants, Depth::All, want) {
-            Ok(commit) => Ok(commit),
-            Err(FetchError::Source(error)) => Err(error),
-            Err(FetchError::NotOffered) => Err(missing(remote, want)),
-            Err(FetchError::Unusable(cause)) => {
-                Err(SourceError::Damaged { location: remote.location(), cause })
-            }
-        }
+        let cloned = remote.converse(
+            limits,
+            |_| Next::Later,
+            |session| {
+                let mut wants: Vec<_> =
+                    session.list(&all)?.into_iter().map(|listed| listed.advertised).collect();
+                wants.sort_unstable();
+                wants.dedup();
+                let ask = Ask { wants, haves: Vec::new(), depth: Depth::All, content: Content::Whole };
+                self.clone_anew(session, &ask, want)
+            },
+        );
+        cloned.map_err(|error| failed(remote, want, error))
     }
 
     /// Adds the wanted commit to the mirror as it is.
-    fn extend(
-        &self,
-        objects: &Arc<Objects>,
-        session: &mut Session,
-        want: Want,
-    ) -> Result<Commit, FetchError> {
+    fn extend(&self, objects: &Arc<Objects>, session: &mut Session, want: Want) -> Result<Found, FetchError> {
         let git_dir = objects.git_dir().to_owned();
         tidy(&git_dir);
         let mut haves = fetched(&git_dir);
         haves.truncate(MAX_HAVES);
         let depth = if git_dir.join("shallow").exists() { Depth::One } else { Depth::All };
+        let content = if !objects.is_partial() {
+            Content::Whole
+        } else if session.can_be_partial() {
+            Content::Folders
+        } else {
+            return Err(FetchError::Large);
+        };
+        let before = haves.first().copied();
         let wants = vec![want.advertised.unwrap_or(want.commit)];
-        objects.with(|repository| session.fetch(repository, wants, haves, depth))?;
+        let ask = Ask { wants, haves, depth, content };
+        objects.with(|repository| session.fetch(repository, &ask))?;
+        if let Some(before) = before.filter(|_| objects.is_partial()) {
+            fetch_alike((objects, before), (objects, want.commit), session);
+        }
         let commit = self.checked(objects, want.commit).map_err(|error| unusable(session, &error))?;
         mark(&git_dir, want.commit)?;
         Ok(commit)
     }
 
     /// Clones into the next generation and makes it the one that counts.
-    fn clone_anew(
-        &self,
-        session: &mut Session,
-        wants: Vec<gix::ObjectId>,
-        depth: Depth,
-        want: Want,
-    ) -> Result<Commit, FetchError> {
+    fn clone_anew(&self, session: &mut Session, ask: &Ask, want: Want) -> Result<Found, FetchError> {
         self.sweep();
+        let before = self.current();
         let building = self.folder.join("building");
         let failed = |error: gix::Error| FetchError::Unusable(objects::text(&error));
         {
@@ -187,13 +225,17 @@ impl Mirror {
                         SourceError::io("create", &building, io::Error::other(objects::text(&error)))
                     })?
                     .to_thread_local();
-            session.fetch(&repository, wants, Vec::new(), depth)?;
+            session.fetch(&repository, ask)?;
             match repository.try_find_header(want.commit) {
                 Ok(Some(found)) if found.kind() == gix::objs::Kind::Commit => {}
                 Ok(Some(found)) => return Err(not_a_commit(session, want.commit, found.kind())),
                 Ok(None) => return Err(FetchError::NotOffered),
                 Err(error) => return Err(failed(error)),
             }
+        }
+        if ask.content == Content::Folders {
+            let note = building.join(objects::PARTIAL);
+            std::fs::write(&note, "").map_err(|error| SourceError::io("write", &note, error))?;
         }
         mark(&building, want.commit)?;
         let next = generations(&self.folder).last().map_or(1, |(number, _)| number + 1);
@@ -204,19 +246,24 @@ impl Mirror {
         let objects =
             self.current().ok_or_else(|| FetchError::Unusable("the new mirror cannot be opened".into()))?;
         let commit = self.checked(&objects, want.commit).map_err(|error| unusable(session, &error))?;
+        if let Some(before) = before.filter(|before| before.is_partial() && objects.is_partial())
+            && let Some(earlier) = fetched(before.git_dir()).first()
+        {
+            fetch_alike((&before, *earlier), (&objects, want.commit), session);
+        }
         self.sweep();
         Ok(commit)
     }
 
     /// The commit, after all of its tree was found to be there once.
-    fn checked(&self, objects: &Arc<Objects>, id: gix::ObjectId) -> Result<Commit, ReadError> {
+    fn checked(&self, objects: &Arc<Objects>, id: gix::ObjectId) -> Result<Found, ReadError> {
         let commit = objects::commit(objects, id)?;
         let known = self.verified.lock().unwrap_or_else(PoisonError::into_inner).contains(&id);
         if !known {
             objects::verify(objects, id)?;
             self.verified.lock().unwrap_or_else(PoisonError::into_inner).insert(id);
         }
-        Ok(commit)
+        Ok(Found { commit, objects: objects.clone(), id })
     }
 
     /// The generation that counts, unless it is damaged or there is none.
@@ -260,7 +307,7 @@ impl Mirror {
     }
 
     /// Waits for its turn among processes. The lock goes with the process, however that ends.
-    fn lock(&self, remote: &Remote, limits: &Limits) -> Result<File, SourceError> {
+    pub(super) fn lock(&self, remote: &Remote, limits: &Limits) -> Result<File, SourceError> {
         let path = self.folder.join("lock");
         let failed = |error| SourceError::io("lock", &path, error);
         // Another process may have found the mirror unused, and removed it, a moment ago.
@@ -321,6 +368,18 @@ fn missing(remote: &Remote, want: Want) -> SourceError {
     SourceError::CommitMissing { location: remote.location(), revision: want.commit.to_string() }
 }
 
+fn failed(remote: &Remote, want: Want, error: FetchError) -> SourceError {
+    match error {
+        FetchError::Source(error) => error,
+        FetchError::NotOffered => missing(remote, want),
+        FetchError::Large => SourceError::Damaged {
+            location: remote.location(),
+            cause: "the server said that it can send parts, and then not".to_owned(),
+        },
+        FetchError::Unusable(cause) => SourceError::Damaged { location: remote.location(), cause },
+    }
+}
+
 fn not_a_commit(session: &Session, id: gix::ObjectId, kind: gix::objs::Kind) -> FetchError {
     let cause = format!("{id} is a {kind}, not a commit");
     SourceError::Invalid { location: session.location().to_owned(), cause }.into()
@@ -329,7 +388,9 @@ fn not_a_commit(session: &Session, id: gix::ObjectId, kind: gix::objs::Kind) -> 
 fn unusable(session: &Session, error: &ReadError) -> FetchError {
     match error {
         ReadError::OtherKind { id, found, .. } => not_a_commit(session, *id, *found),
-        ReadError::Missing(_) | ReadError::Broken { .. } => FetchError::Unusable(error.to_string()),
+        ReadError::Missing(_) | ReadError::Absent(_) | ReadError::Broken { .. } => {
+            FetchError::Unusable(error.to_string())
+        }
     }
 }
 
@@ -345,6 +406,10 @@ fn lease(place: &Path) -> io::Result<File> {
     if path.exists() { Ok(file) } else { Err(io::ErrorKind::NotFound.into()) }
 }
 
+fn is_marked(git_dir: &Path, id: gix::ObjectId) -> bool {
+    git_dir.join(FETCHED).join(id.to_string()).exists()
+}
+
 /// Notes that all of a commit is here.
 fn mark(git_dir: &Path, id: gix::ObjectId) -> Result<(), SourceError> {
     let folder = git_dir.join(FETCHED);
@@ -355,8 +420,15 @@ fn mark(git_dir: &Path, id: gix::ObjectId) -> Result<(), SourceError> {
         .map_err(|error| SourceError::io("write", &path, error))
 }
 
+/// Forgets all commits but one.
+pub(super) fn keep_only(git_dir: &Path, commit: gix::ObjectId) {
+    for other in fetched(git_dir).into_iter().filter(|other| *other != commit) {
+        let _ = std::fs::remove_file(git_dir.join(FETCHED).join(other.to_string()));
+    }
+}
+
 /// The commits that have arrived in full, newest first.
-fn fetched(git_dir: &Path) -> Vec<gix::ObjectId> {
+pub(super) fn fetched(git_dir: &Path) -> Vec<gix::ObjectId> {
     let Ok(entries) = std::fs::read_dir(git_dir.join(FETCHED)) else { return Vec::new() };
     let mut found: Vec<_> = entries
         .filter_map(|entry| {
@@ -370,7 +442,7 @@ fn fetched(git_dir: &Path) -> Vec<gix::ObjectId> {
 }
 
 /// Removes what a fetch that was cut off has left. The lock must be held.
-fn tidy(git_dir: &Path) {
+pub(super) fn tidy(git_dir: &Path) {
     let _ = std::fs::remove_file(git_dir.join("shallow.lock"));
     let Ok(entries) = std::fs::read_dir(git_dir.join("objects/pack")) else { return };
     for entry in entries.filter_map(Result::ok) {
@@ -384,10 +456,20 @@ fn tidy(git_dir: &Path) {
 
 /// Whether a clone costs less than going on with what was gathered.
 fn is_worn(git_dir: &Path) -> bool {
-    let Ok(entries) = std::fs::read_dir(git_dir.join("objects/pack")) else { return false };
-    let packs =
-        entries.filter_map(Result::ok).filter(|entry| entry.path().extension() == Some("pack".as_ref()));
-    let sizes: Vec<u64> = packs.filter_map(|entry| Some(entry.metadata().ok()?.len())).collect();
+    let sizes = packs(git_dir);
     let (largest, all) = (sizes.iter().max().copied().unwrap_or_default(), sizes.iter().sum::<u64>());
     sizes.len() >= MAX_PACKS || (sizes.len() >= MANY_PACKS && (all - largest) * WORTH_A_CLONE >= largest)
+}
+
+/// Whether there is no place for another pack.
+pub(super) fn is_full(git_dir: &Path) -> bool {
+    packs(git_dir).len() >= MAX_PACKS
+}
+
+/// The sizes of the packs.
+fn packs(git_dir: &Path) -> Vec<u64> {
+    let Ok(entries) = std::fs::read_dir(git_dir.join("objects/pack")) else { return Vec::new() };
+    let packs =
+        entries.filter_map(Result::ok).filter(|entry| entry.path().extension() == Some("pack".as_ref()));
+    packs.filter_map(|entry| Some(entry.metadata().ok()?.len())).collect()
 }

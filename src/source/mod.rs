@@ -19,7 +19,10 @@ mod http;
 mod limits;
 mod local;
 mod mirror;
+mod needed;
 mod objects;
+mod partial;
+mod receive;
 mod reference;
 mod spec;
 mod ssh;
@@ -34,6 +37,7 @@ use trueup_model::Tree;
 pub use cache::{Cache, Source};
 pub use disk::DiskTree;
 pub use error::{ErrorClass, SourceError};
+use partial::Rest;
 pub use spec::{Credentials, FileUrl, HttpUrl, Location, Reference, Secret, Spec, SshUrl};
 pub use watch::{Watch, watch};
 
@@ -64,6 +68,8 @@ pub struct Commit {
     pub subject: String,
     /// The files.
     pub tree: Arc<dyn Tree>,
+    /// How contents of files are had that have not been fetched; nothing where all have been.
+    rest: Option<Arc<Rest>>,
 }
 
 impl fmt::Debug for Commit {

@@ -3,6 +3,9 @@
 //! Nothing is checked out. Tree objects are kept parsed and shared by all commits (their ids say what
 //! they are); blobs are read when asked for and their content is checked against the id, so that a bit
 //! that fell over never reaches a cluster.
+//!
+//! A database may be partial: of its commits all folders are there, and of their files those that were asked for. That another
+//! one is not there is no damage.
 
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
@@ -20,10 +23,13 @@ pub(super) const MAX_FILE: u64 = 64 << 20;
 /// Parsed trees that are kept; a repository of this many folders is read without parsing anything twice.
 const MAX_CACHED_TREES: usize = 16_384;
 
+/// The file that says that a Git directory of ours is partial.
+pub(super) const PARTIAL: &str = "partial";
+
 /// Folders that are remembered to be whole, 32 bytes each.
 const MAX_WHOLE: usize = 1 << 17;
 
-type Folder = Arc<[(String, Entry, gix::ObjectId)]>;
+pub(super) type Folder = Arc<[(String, Entry, gix::ObjectId)]>;
 
 /// A Git directory, opened for reading by any thread.
 pub(super) struct Objects {
@@ -33,6 +39,7 @@ pub(super) struct Objects {
     /// Folders of which all is known to be there: commits share most of theirs.
     whole: Mutex<HashSet<gix::ObjectId>>,
     damaged: AtomicBool,
+    partial: AtomicBool,
     /// Locked as shared while this folder is in use, so that nobody removes it. Absent for folders that are not ours.
     _lease: Option<std::fs::File>,
 }
@@ -42,6 +49,8 @@ pub(super) struct Objects {
 pub(super) enum ReadError {
     #[error("object {0} is missing")]
     Missing(gix::ObjectId),
+    #[error("object {0} was not needed so far")]
+    Absent(gix::ObjectId),
     #[error("object {id} is a {found}, not a {wanted}")]
     OtherKind { id: gix::ObjectId, found: Kind, wanted: Kind },
     #[error("object {id} is broken: {cause}")]
@@ -51,7 +60,9 @@ pub(super) enum ReadError {
 impl Objects {
     pub(super) fn open(git_dir: &Path, lease: Option<std::fs::File>) -> gix::Result<Self> {
         let repository = gix::open_opts(git_dir, options())?.into_sync();
+        let partial = AtomicBool::new(git_dir.join(PARTIAL).exists());
         Ok(Self {
+            partial,
             repository,
             idle: Mutex::default(),
             folders: Mutex::default(),
@@ -64,6 +75,39 @@ impl Objects {
     /// Whether a read has found a broken or missing object.
     pub(super) fn is_damaged(&self) -> bool {
         self.damaged.load(Ordering::Relaxed)
+    }
+
+    /// Whether files may be absent.
+    pub(super) fn is_partial(&self) -> bool {
+        self.partial.load(Ordering::Relaxed)
+    }
+
+    /// Says that no file is absent any more.
+    pub(super) fn mark_whole(&self) -> std::io::Result<()> {
+        match std::fs::remove_file(self.git_dir().join(PARTIAL)) {
+            // Another process may have been first.
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+            Ok(()) | Err(_) => {}
+        }
+        self.whole.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.partial.store(false, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Those of `ids` that are not here. Many are looked up at the price of one look at the disk.
+    pub(super) fn lacking(&self, ids: impl IntoIterator<Item = gix::ObjectId>) -> Vec<gix::ObjectId> {
+        self.with(|repository| {
+            let mut known = repository.objects.clone();
+            known.refresh_never();
+            let is_unknown = |id: &gix::ObjectId| !gix::objs::Exists::exists(&known, id);
+            let mut lacking: Vec<_> = ids.into_iter().filter(is_unknown).collect();
+            if let Some(first) = lacking.first() {
+                // This looks at the disk for what came since the last look.
+                let _ = repository.try_find_header(*first);
+                lacking.retain(is_unknown);
+            }
+            lacking
+        })
     }
 
     pub(super) fn mark_damaged(&self) {
@@ -92,7 +136,7 @@ impl Objects {
         let found = self.with(|repository| match repository.try_find_object(id) {
             Ok(Some(object)) if object.kind == wanted => Ok(object.detach().data),
             Ok(Some(object)) => Err(ReadError::OtherKind { id, found: object.kind, wanted }),
-            Ok(None) => Err(ReadError::Missing(id)),
+            Ok(None) => Err(self.not_here(id, wanted)),
             Err(error) => Err(ReadError::Broken { id, cause: text(&error) }),
         });
         let checked = found.and_then(|data| match gix::objs::compute_hash(id.kind(), wanted, &data) {
@@ -109,11 +153,15 @@ impl Objects {
     fn note(&self, error: &ReadError) {
         match error {
             ReadError::Missing(_) | ReadError::Broken { .. } => self.mark_damaged(),
-            ReadError::OtherKind { .. } => {}
+            ReadError::OtherKind { .. } | ReadError::Absent(_) => {}
         }
     }
 
-    fn folder(&self, id: gix::ObjectId) -> Result<Folder, ReadError> {
+    fn not_here(&self, id: gix::ObjectId, kind: Kind) -> ReadError {
+        if kind == Kind::Blob && self.is_partial() { ReadError::Absent(id) } else { ReadError::Missing(id) }
+    }
+
+    pub(super) fn folder(&self, id: gix::ObjectId) -> Result<Folder, ReadError> {
         if let Some(folder) = self.folders.lock().unwrap_or_else(PoisonError::into_inner).get(&id) {
             return Ok(folder.clone());
         }
@@ -127,7 +175,7 @@ impl Objects {
         Ok(folder)
     }
 
-    /// Checks that all that the tree `root` needs is there. Blobs are looked up, not read. What was found whole before is
+    /// Checks that all that the tree `root` needs is there, in a partial database its folders. Blobs are looked up, not read. What was found whole before is
     /// not looked into again, so this takes as long as the commit is large, and not the repository.
     fn verify(&self, root: gix::ObjectId) -> Result<(), ReadError> {
         let lock = || self.whole.lock().unwrap_or_else(PoisonError::into_inner);
@@ -145,10 +193,10 @@ impl Objects {
                 }
                 match entry.kind {
                     EntryKind::Folder => pending.push(*child),
-                    EntryKind::File | EntryKind::Link => {
+                    EntryKind::File | EntryKind::Link if !self.is_partial() => {
                         self.size(*child)?;
                     }
-                    EntryKind::Submodule => {}
+                    EntryKind::File | EntryKind::Link | EntryKind::Submodule => {}
                 }
             }
         }
@@ -160,14 +208,14 @@ impl Objects {
         Ok(())
     }
 
-    /// The size of an object.
+    /// The size of a file.
     fn size(&self, id: gix::ObjectId) -> Result<u64, ReadError> {
         let found = self.with(|repository| match repository.try_find_header(id) {
             Ok(Some(header)) => Ok(header.size()),
-            Ok(None) => Err(ReadError::Missing(id)),
+            Ok(None) => Err(self.not_here(id, Kind::Blob)),
             Err(error) => Err(ReadError::Broken { id, cause: text(&error) }),
         });
-        found.inspect_err(|_| self.mark_damaged())
+        found.inspect_err(|error| self.note(error))
     }
 }
 
@@ -196,15 +244,21 @@ pub(super) fn commit(objects: &Arc<Objects>, id: gix::ObjectId) -> Result<Commit
         time: jiff::Timestamp::from_second(seconds).unwrap_or_default(),
         subject: commit.message().summary().to_string(),
         tree: Arc::new(GitTree::new(objects.clone(), root)),
+        rest: None,
     })
+}
+
+/// The folder that the commit `id` has at its root.
+pub(super) fn root(objects: &Objects, id: gix::ObjectId) -> Result<gix::ObjectId, ReadError> {
+    let data = objects.read(id, Kind::Commit)?;
+    let commit = gix::objs::CommitRef::from_bytes(&data, id.kind())
+        .map_err(|error| ReadError::Broken { id, cause: error.to_string() })?;
+    Ok(commit.tree())
 }
 
 /// Checks that the whole tree of the commit `id` is there.
 pub(super) fn verify(objects: &Objects, id: gix::ObjectId) -> Result<(), ReadError> {
-    let data = objects.read(id, Kind::Commit)?;
-    let commit = gix::objs::CommitRef::from_bytes(&data, id.kind())
-        .map_err(|error| ReadError::Broken { id, cause: error.to_string() })?;
-    objects.verify(commit.tree())
+    objects.verify(root(objects, id)?)
 }
 
 /// Nothing of the user's or system's Git configuration counts: what is read depends on the repository alone.
@@ -276,7 +330,12 @@ pub(super) fn too_large(path: &str, size: u64) -> TreeError {
 }
 
 fn store(path: &str, error: ReadError) -> TreeError {
-    TreeError::Store { path: path.to_owned(), source: error.into() }
+    match error {
+        ReadError::Absent(_) => TreeError::Absent(path.to_owned()),
+        ReadError::Missing(_) | ReadError::OtherKind { .. } | ReadError::Broken { .. } => {
+            TreeError::Store { path: path.to_owned(), source: error.into() }
+        }
+    }
 }
 
 impl Tree for GitTree {

@@ -16,7 +16,7 @@ use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::task::JoinHandle;
 
 use super::SourceError;
-use super::limits::{Blocking, Limits};
+use super::limits::{Blocking, Current, Limits};
 use super::spec::{Credentials, SshUrl};
 
 /// As much as is kept of what ssh and the server say on the side.
@@ -28,7 +28,7 @@ pub(super) struct Process {
     said: Arc<Mutex<String>>,
     listener: JoinHandle<()>,
     location: String,
-    limits: Limits,
+    limits: Current,
     /// Holds the key until ssh has read it.
     private: Option<tempfile::TempDir>,
 }
@@ -40,8 +40,9 @@ pub(super) fn start(
     url: &SshUrl,
     location: &str,
     credentials: &Credentials,
-    limits: &Limits,
+    current: &Current,
 ) -> Result<(Process, Pipes), SourceError> {
+    let limits: Limits = current.get();
     let private = tempfile::Builder::new()
         .prefix("trueup-ssh-")
         .permissions(std::fs::Permissions::from_mode(0o700))
@@ -78,13 +79,13 @@ pub(super) fn start(
     };
     let said = Arc::new(Mutex::new(String::new()));
     let listener = tokio::spawn(listen(stderr, said.clone()));
-    let pipes = (Blocking::new(stdout, limits.clone()), Blocking::new(stdin, limits.clone()));
+    let pipes = (Blocking::new(stdout, current.clone()), Blocking::new(stdin, current.clone()));
     let process = Process {
         child,
         said,
         listener,
         location: location.to_owned(),
-        limits: limits.clone(),
+        limits: current.clone(),
         private: Some(private),
     };
     Ok((process, pipes))
@@ -161,7 +162,7 @@ impl Process {
     pub(super) fn explain(&mut self) -> Option<SourceError> {
         let Self { child, listener, limits, .. } = self;
         // The other side is silent or gone; a moment is enough to hear why.
-        let _ = limits.wait(tokio::time::timeout(Duration::from_secs(2), async {
+        let _ = limits.get().wait(tokio::time::timeout(Duration::from_secs(2), async {
             let _ = child.wait().await;
             let _ = listener.await;
         }));

@@ -1,12 +1,12 @@
-//! One conversation with a Git server: what references it has, and the objects of one commit.
+//! A conversation with a Git server: what references it has, and the objects of one commit.
+//!
+//! It begins with a greeting, in which the server says what it can do. A conversation that is over is kept for the next
+//! action: over http what the server said holds until something fails, over ssh the process goes on for a moment.
 
-use std::path::Path;
-use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use gix::progress::Discard;
-use gix::protocol::fetch::negotiate::{Action, Round, one_round};
-use gix::protocol::fetch::{Arguments, Context, Negotiate, Options, Response, Shallow, Tags};
 use gix::protocol::handshake::Ref;
 use gix::protocol::ls_refs::RefPrefixes;
 use gix::protocol::transport::client::blocking_io::{Transport, http::connect_http};
@@ -14,35 +14,51 @@ use gix::protocol::transport::client::git::{ConnectMode, blocking_io::Connection
 use gix::protocol::transport::{Protocol, Service};
 use gix::protocol::{Handshake, LsRefsCommand};
 
-use super::http::{self, Carrier, ClearText, Clients, Failure, Wire};
-use super::limits::{GaveUp, Limits};
+use super::http::{self, Carrier, ClearText, Clients, Wire};
+use super::limits::{Current, GaveUp, Limits};
 use super::objects::text;
+use super::receive::{Ask, Received, receive};
 use super::reference::Listed;
 use super::ssh;
 use super::{Location, SourceError, Spec};
 
-/// A larger object in a pack is refused before memory is taken for it.
-const MAX_OBJECT: usize = 1 << 30;
+/// For so long what a server said that it can do is believed.
+const BELIEVED: Duration = Duration::from_hours(1);
+/// For so long an ssh process waits for the fetch after the question.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A server, and how to be let in there.
 pub(super) struct Remote {
     location: Location,
     spec: Spec,
     clients: Clients,
+    /// The conversation before, which can be gone on with.
+    kept: Mutex<Option<Session>>,
 }
 
 /// A conversation that has begun.
 pub(super) struct Session {
-    transport: Option<Box<dyn Transport>>,
+    /// Absent after a failure.
+    transport: Option<Box<dyn Transport + Send>>,
     handshake: Handshake,
     ears: Ears,
     location: String,
-    limits: Limits,
+    limits: Current,
+    begun: Instant,
+}
+
+/// What is expected to follow an action.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    /// Another one at once.
+    Soon,
+    /// Nothing, for now.
+    Later,
 }
 
 /// Where the reason of a failure is found.
 enum Ears {
-    Http(Failure),
+    Http(Arc<Wire>),
     Ssh(Box<ssh::Process>),
 }
 
@@ -62,6 +78,8 @@ pub(super) enum FetchError {
     Source(SourceError),
     /// The server does not give out that object by its id.
     NotOffered,
+    /// It would be large, and the server can send parts.
+    Large,
     /// What came did not fit with what is there: the mirror is not to be trusted.
     Unusable(String),
 }
@@ -74,46 +92,74 @@ impl From<SourceError> for FetchError {
 
 impl Remote {
     pub(super) fn new(spec: &Spec, clients: &Clients) -> Self {
-        Self { location: spec.location.clone(), spec: spec.clone(), clients: clients.clone() }
+        Self {
+            location: spec.location.clone(),
+            spec: spec.clone(),
+            clients: clients.clone(),
+            kept: Mutex::default(),
+        }
     }
 
     pub(super) fn location(&self) -> String {
         self.location.to_string()
     }
 
+    /// Does `work` in the conversation that was kept, or in a new one. One that was kept may have ended meanwhile, and what
+    /// the server said may hold no longer: when it fails, `work` is done once more in a new one.
+    pub(super) fn converse<T>(
+        self: &Arc<Self>,
+        limits: &Limits,
+        next: impl Fn(&T) -> Next,
+        mut work: impl FnMut(&mut Session) -> Result<T, FetchError>,
+    ) -> Result<T, FetchError> {
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(mut session) = kept.filter(|session| session.begun.elapsed() < BELIEVED) {
+            session.limits.set(limits);
+            match work(&mut session) {
+                Err(FetchError::Source(_)) if session.transport.is_none() && limits.ended().is_none() => {}
+                done => {
+                    self.keep(session, done.as_ref().map_or(Next::Later, &next), limits);
+                    return done;
+                }
+            }
+        }
+        let mut session = self.greet(limits)?;
+        let done = work(&mut session);
+        self.keep(session, done.as_ref().map_or(Next::Later, &next), limits);
+        done
+    }
+
+    /// Keeps what can be gone on with: http holds nothing open meanwhile, an ssh process stays for what comes next only.
+    fn keep(self: &Arc<Self>, session: Session, next: Next, limits: &Limits) {
+        let is_kept = session.transport.is_some()
+            && session.handshake.server_protocol_version == Protocol::V2
+            && match (&session.ears, next) {
+                (Ears::Http(wire), _) => wire.finish(),
+                (Ears::Ssh(_), Next::Soon) => true,
+                (Ears::Ssh(_), Next::Later) => false,
+            };
+        if !is_kept {
+            session.end();
+            return;
+        }
+        if matches!(session.ears, Ears::Ssh(_)) {
+            let (remote, begun) = (self.clone(), session.begun);
+            limits.spawn(async move {
+                tokio::time::sleep(PATIENCE).await;
+                let mut kept = remote.kept.lock().unwrap_or_else(PoisonError::into_inner);
+                if kept.as_ref().is_some_and(|session| session.begun == begun) {
+                    *kept = None;
+                }
+            });
+        }
+        *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = Some(session);
+    }
+
     /// Connects and shakes hands.
-    pub(super) fn connect(&self, limits: &Limits) -> Result<Session, SourceError> {
+    fn greet(&self, limits: &Limits) -> Result<Session, SourceError> {
         let location = self.location();
-        let (mut transport, mut ears): (Box<dyn Transport>, Ears) = match &self.location {
-            Location::Http(url) => {
-                let clear_text = if self.spec.insecure { ClearText::Allowed } else { ClearText::Refused };
-                let failure = Failure::default();
-                let wire = Wire {
-                    client: self.clients.get(url, &self.spec.credentials)?,
-                    url: url.clone(),
-                    authorization: http::authorization(url, &self.spec.credentials, clear_text)?,
-                    limits: limits.clone(),
-                    failure: failure.clone(),
-                    redirected: Arc::default(),
-                };
-                let address = gix::Url::from_bytes(url.url.as_str().into()).map_err(|error| {
-                    SourceError::Invalid { location: location.clone(), cause: error.to_string() }
-                })?;
-                let transport = connect_http(Carrier(Arc::new(wire)), address, Protocol::V2, false);
-                (Box::new(transport), Ears::Http(failure))
-            }
-            Location::Ssh(url) => {
-                let (process, (read, write)) = ssh::start(url, &location, &self.spec.credentials, limits)?;
-                let host = None::<(String, Option<u16>)>;
-                let path = url.path.as_str();
-                let transport =
-                    Connection::new(read, write, Protocol::V2, path, host, ConnectMode::Process, false);
-                (Box::new(transport), Ears::Ssh(Box::new(process)))
-            }
-            Location::Folder(_) | Location::File(_) => {
-                return Err(SourceError::Invalid { location, cause: "nobody speaks Git there".into() });
-            }
-        };
+        let current = Current::new(limits);
+        let (mut transport, mut ears) = self.open(&location, &current)?;
         let shaken = gix::protocol::handshake(
             &mut transport,
             Service::UploadPack,
@@ -125,12 +171,44 @@ impl Remote {
         match shaken {
             Ok(handshake) => {
                 ears.forget_key();
-                let limits = limits.clone();
-                Ok(Session { transport: Some(transport), handshake, ears, location, limits })
+                let begun = Instant::now();
+                Ok(Session { transport: Some(transport), handshake, ears, location, limits: current, begun })
             }
             Err(error) => {
                 drop(transport);
                 Err(explain(&mut ears, &location, limits, "asking", &error))
+            }
+        }
+    }
+
+    fn open(
+        &self,
+        location: &str,
+        current: &Current,
+    ) -> Result<(Box<dyn Transport + Send>, Ears), SourceError> {
+        match &self.location {
+            Location::Http(url) => {
+                let clear_text = if self.spec.insecure { ClearText::Allowed } else { ClearText::Refused };
+                let authorization = http::authorization(url, &self.spec.credentials, clear_text)?;
+                let client = self.clients.get(url, &self.spec.credentials)?;
+                let wire = Arc::new(Wire::new(client, url.clone(), authorization, current.clone()));
+                let address = gix::Url::from_bytes(url.url.as_str().into()).map_err(|error| {
+                    SourceError::Invalid { location: location.to_owned(), cause: error.to_string() }
+                })?;
+                let transport = connect_http(Carrier(wire.clone()), address, Protocol::V2, false);
+                Ok((Box::new(transport), Ears::Http(wire)))
+            }
+            Location::Ssh(url) => {
+                let (process, (read, write)) = ssh::start(url, location, &self.spec.credentials, current)?;
+                let host = None::<(String, Option<u16>)>;
+                let path = url.path.as_str();
+                let transport =
+                    Connection::new(read, write, Protocol::V2, path, host, ConnectMode::Process, false);
+                Ok((Box::new(transport), Ears::Ssh(Box::new(process))))
+            }
+            Location::Folder(_) | Location::File(_) => {
+                let cause = "nobody speaks Git there".into();
+                Err(SourceError::Invalid { location: location.to_owned(), cause })
             }
         }
     }
@@ -177,35 +255,40 @@ impl Session {
 
     /// Whether the server can leave history out.
     pub(super) fn can_be_shallow(&self) -> bool {
-        let capabilities = &self.handshake.capabilities;
         match self.handshake.server_protocol_version {
-            Protocol::V2 => {
-                capabilities.capability("fetch").and_then(|fetch| fetch.supports("shallow")).unwrap_or(false)
-            }
-            Protocol::V0 | Protocol::V1 => capabilities.contains("shallow"),
+            Protocol::V2 => self.fetch_supports("shallow"),
+            Protocol::V0 | Protocol::V1 => self.handshake.capabilities.contains("shallow"),
         }
     }
 
-    /// Receives `wants` into the object database of `repository`, which has all of `haves`.
-    pub(super) fn fetch(
-        &mut self,
-        repository: &gix::Repository,
-        wants: Vec<gix::ObjectId>,
-        haves: Vec<gix::ObjectId>,
-        depth: Depth,
-    ) -> Result<(), FetchError> {
+    /// Whether the server can leave files out, and gives out those that are wanted by their ids.
+    pub(super) fn can_be_partial(&self) -> bool {
+        match self.handshake.server_protocol_version {
+            Protocol::V2 => self.fetch_supports("filter") && self.fetch_supports("shallow"),
+            // The old protocol has wants by id as a capability of its own, which few servers have.
+            Protocol::V0 | Protocol::V1 => false,
+        }
+    }
+
+    fn fetch_supports(&self, feature: &str) -> bool {
+        let fetch = self.handshake.capabilities.capability("fetch");
+        fetch.and_then(|fetch| fetch.supports(feature)).unwrap_or(false)
+    }
+
+    /// Receives what is asked for into the object database of `repository`.
+    pub(super) fn fetch(&mut self, repository: &gix::Repository, ask: &Ask) -> Result<(), FetchError> {
         let Some(mut transport) = self.transport.take() else { return Ok(()) };
-        let received = receive(&mut transport, &mut self.handshake, repository, wants, haves, depth);
-        let error = match received {
-            Ok(()) => {
-                let _ = gix::protocol::indicate_end_of_interaction(&mut transport, false);
+        let error = match receive(&mut transport, &mut self.handshake, repository, ask) {
+            Ok(Received::All) => {
+                self.transport = Some(transport);
                 return Ok(());
             }
+            Ok(Received::Large) => return Err(FetchError::Large),
             Err(error) => error,
         };
         drop(transport);
         let said = text(&error);
-        if let Some(known) = known(&mut self.ears, &self.location, &self.limits, "fetching") {
+        if let Some(known) = known(&mut self.ears, &self.location, &self.limits.get(), "fetching") {
             return Err(known.into());
         }
         if said.contains("not our ref") || said.contains("unadvertised object") {
@@ -226,7 +309,7 @@ impl Session {
     }
 
     /// Tells the server that nothing more will be asked.
-    pub(super) fn end(mut self) {
+    fn end(mut self) {
         if let Some(mut transport) = self.transport.take() {
             let _ = gix::protocol::indicate_end_of_interaction(&mut transport, false);
         }
@@ -235,18 +318,11 @@ impl Session {
     fn explain(&mut self, doing: &'static str, error: &gix::Error) -> SourceError {
         // ssh ends when its pipes do; only then it has said all.
         self.transport = None;
-        explain(&mut self.ears, &self.location, &self.limits, doing, error)
+        explain(&mut self.ears, &self.location, &self.limits.get(), doing, error)
     }
 }
 
-/// How much of a commit's history is received.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Depth {
-    One,
-    All,
-}
-
-fn agent() -> gix::protocol::command::Feature {
+pub(super) fn agent() -> gix::protocol::command::Feature {
     ("agent", Some(concat!("git/trueup-", env!("CARGO_PKG_VERSION")).into()))
 }
 
@@ -276,7 +352,7 @@ fn known(ears: &mut Ears, location: &str, limits: &Limits, doing: &'static str) 
         None => {}
     }
     match ears {
-        Ears::Http(failure) => failure.lock().unwrap_or_else(PoisonError::into_inner).take(),
+        Ears::Http(wire) => wire.take_failure(),
         Ears::Ssh(process) => process.explain(),
     }
 }
@@ -302,107 +378,4 @@ fn explain(
         return SourceError::NotFound { location, cause };
     }
     SourceError::Unreachable { location, cause }
-}
-
-/// Asks for given objects, saying what is there, in one round.
-struct OneRound {
-    wants: Vec<gix::ObjectId>,
-    haves: Vec<gix::ObjectId>,
-}
-
-impl Negotiate for OneRound {
-    fn mark_complete_and_common_ref(&mut self) -> gix::Result<Action> {
-        Ok(Action::MustNegotiate { remote_ref_target_known: Vec::new() })
-    }
-
-    fn add_wants(&mut self, arguments: &mut Arguments, _remote_ref_target_known: &[bool]) -> bool {
-        for want in &self.wants {
-            arguments.want(want);
-        }
-        !self.wants.is_empty()
-    }
-
-    fn one_round(
-        &mut self,
-        _state: &mut one_round::State,
-        arguments: &mut Arguments,
-        _previous_response: Option<&Response>,
-    ) -> gix::Result<(Round, bool)> {
-        for have in &self.haves {
-            arguments.have(have);
-        }
-        let round = Round {
-            haves_sent: self.haves.len(),
-            in_vain: 0,
-            haves_to_send: 0,
-            previous_response_had_at_least_one_in_common: false,
-        };
-        Ok((round, true))
-    }
-}
-
-fn receive(
-    transport: &mut Box<dyn Transport>,
-    handshake: &mut Handshake,
-    repository: &gix::Repository,
-    wants: Vec<gix::ObjectId>,
-    haves: Vec<gix::ObjectId>,
-    depth: Depth,
-) -> gix::Result {
-    let packs = repository.objects.store_ref().path().join("pack");
-    let hash = repository.object_hash();
-    let bases = repository.objects.clone();
-    let shallow = match depth {
-        Depth::One => Shallow::DepthAtRemote(std::num::NonZeroU32::MIN),
-        Depth::All => Shallow::NoChange,
-    };
-    let interrupt = AtomicBool::new(false);
-    let mut keep = None;
-    gix::protocol::fetch(
-        &mut OneRound { wants, haves },
-        |pack, progress, interrupt| {
-            keep = write_pack(pack, &packs, progress, interrupt, bases, hash)?;
-            Ok(true)
-        },
-        Discard,
-        &interrupt,
-        Context { handshake, transport, user_agent: agent(), trace_packetlines: false },
-        Options {
-            shallow_file: repository.shallow_file()?,
-            shallow: &shallow,
-            tags: Tags::None,
-            reject_shallow_remote: false,
-        },
-    )?;
-    if let Some(keep) = keep {
-        // Nobody collects garbage in a mirror; the marker has no further use.
-        let _ = std::fs::remove_file(keep);
-    }
-    Ok(())
-}
-
-fn write_pack(
-    pack: &mut dyn std::io::BufRead,
-    folder: &Path,
-    progress: &mut dyn gix::DynNestedProgress,
-    interrupt: &AtomicBool,
-    bases: impl gix::objs::Find,
-    hash: gix::hash::Kind,
-) -> gix::Result<Option<std::path::PathBuf>> {
-    let options = gix::odb::pack::bundle::write::Options {
-        thread_limit: Some(2),
-        iteration_mode: gix::odb::pack::data::input::Mode::Verify,
-        alloc_limit_bytes: Some(MAX_OBJECT),
-        ..Default::default()
-    };
-    let written = gix::odb::pack::Bundle::write_to_directory(
-        pack,
-        Some(folder),
-        progress,
-        interrupt,
-        Some(bases),
-        hash,
-        options,
-    )?;
-    Ok(written.keep_path)
 }

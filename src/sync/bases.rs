@@ -5,9 +5,10 @@
 //! targets and environments; mirrors and credentials are those of [`crate::source`] and of the configured repositories.
 
 use super::hooks::Hint;
-use super::repositories::{Follow, Known, Repositories};
-use crate::render::{self, Needed, Parsed, Remote, Request, Unrendered};
-use crate::source::{Cache, Credentials, Location, Reference, Source, Spec};
+use super::repositories::{Follow, Hold, Known, Repositories};
+use super::supply::{self, Lack, Supplies};
+use crate::render::{self, Absent, Needed, Parsed, Remote, Request, Unrendered};
+use crate::source::{Cache, Commit, Credentials, Location, Reference, Source, Spec};
 use crate::web::metrics::Metrics;
 use anyhow::{Result, anyhow, bail};
 use std::collections::{BTreeMap, BTreeSet};
@@ -31,6 +32,7 @@ pub struct Bases {
     /// Counts what was heard of any of them.
     news: watch::Receiver<u64>,
     wanted: Arc<Mutex<BTreeMap<String, Wanted>>>,
+    supplies: Supplies,
 }
 
 struct State {
@@ -45,17 +47,18 @@ struct State {
 pub struct Configured {
     spec: Spec,
     interval: Duration,
+    hold: Hold,
 }
 
 impl Configured {
     /// What of a followed repository counts for bases.
     pub fn of(follow: &Follow) -> Self {
-        Self { spec: follow.source.spec().clone(), interval: follow.interval }
+        Self { spec: follow.source.spec().clone(), interval: follow.interval, hold: follow.hold }
     }
 
     /// A repository that nothing is known of but what `spec` says.
     pub fn new(spec: Spec) -> Self {
-        Self { spec, interval: INTERVAL }
+        Self { spec, interval: INTERVAL, hold: Hold::Moves }
     }
 }
 
@@ -78,6 +81,17 @@ impl Bases {
     /// Follows nothing yet; `moved` is called with the name of a target for whom there is something new.
     pub fn new(cache: Cache, metrics: Metrics, moved: Arc<dyn Fn(&str) + Send + Sync>) -> Self {
         let (tell, news) = watch::channel(0);
+        let (tell, askers_moved) = (Arc::new(tell), moved.clone());
+        let supplied = {
+            let tell = tell.clone();
+            Supplies::new(
+                metrics.clone(),
+                Arc::new(move |target: &str| {
+                    tell.send_modify(|count| *count += 1);
+                    askers_moved(target);
+                }),
+            )
+        };
         let wanted: Arc<Mutex<BTreeMap<String, Wanted>>> = Arc::default();
         let askers = wanted.clone();
         let told: Arc<dyn Fn(&str) + Send + Sync> = Arc::new(move |remote: &str| {
@@ -94,7 +108,7 @@ impl Bases {
         });
         let followed = Repositories::new(metrics, told);
         let state = State { configured: BTreeMap::new(), followed, refused: BTreeMap::new() };
-        Self { cache, state: Mutex::new(state), news, wanted }
+        Self { cache, state: Mutex::new(state), news, wanted, supplies: supplied }
     }
 
     /// Sets which repositories are configured.
@@ -193,21 +207,71 @@ impl Bases {
         self.news.clone()
     }
 
-    /// Renders, and waits for what has to be read for it.
+    /// Has the files fetched that a target's rendering of `commit` met, and what lies at the paths `beside`; the target is told
+    /// when they are here. Says why they could not be when it was last tried.
+    pub fn supply(
+        &self,
+        target: &str,
+        commit: &Arc<Commit>,
+        absent: &Absent,
+        beside: BTreeSet<String>,
+    ) -> Option<String> {
+        self.supplies.ask(target, &commit.revision, self.lacks(Some(commit), absent, beside))
+    }
+
+    fn lacks(&self, own: Option<&Arc<Commit>>, absent: &Absent, beside: BTreeSet<String>) -> Vec<Lack> {
+        let state = lock(&self.state);
+        let own = own.filter(|_| !absent.own.is_empty()).map(|commit| Lack {
+            commit: commit.clone(),
+            paths: absent.own.iter().cloned().chain(beside).collect(),
+        });
+        let of_base = |(remote, paths): (&Remote, &BTreeSet<String>)| {
+            let commit = state.followed.known(&name(remote)).commit?;
+            Some(Lack { commit, paths: paths.clone() })
+        };
+        own.into_iter().chain(absent.bases.iter().filter_map(of_base)).collect()
+    }
+
+    /// Renders a path of a commit, and waits for what has to be read for it.
+    pub async fn render_commit<T: Send + 'static>(
+        &self,
+        commit: &Arc<Commit>,
+        request: &Request,
+        build: render::Build<T>,
+    ) -> Result<T> {
+        self.render_from(&commit.tree, Some(commit), request, build).await
+    }
+
+    /// Renders a path of a tree, and waits for what has to be read for it.
     pub async fn render<T: Send + 'static>(
         &self,
         tree: &Arc<dyn Tree>,
         request: &Request,
         build: render::Build<T>,
     ) -> Result<T> {
+        self.render_from(tree, None, request, build).await
+    }
+
+    async fn render_from<T: Send + 'static>(
+        &self,
+        tree: &Arc<dyn Tree>,
+        own: Option<&Arc<Commit>>,
+        request: &Request,
+        build: render::Build<T>,
+    ) -> Result<T> {
         let (mut needs, parsed) = (BTreeSet::new(), Parsed::default());
         for _ in 0..ROUNDS {
             let bases = self.settled(&needs).await;
-            let (tree, request, parsed) = (tree.clone(), request.clone(), parsed.clone());
+            let (tree, path, parsed) = (tree.clone(), request.path.clone(), parsed.clone());
+            let request = request.clone();
             match tokio::task::spawn_blocking(move || build(tree, &request, &parsed, &bases)).await? {
                 Ok(rendered) => return Ok(rendered),
                 Err(Unrendered::Broken(error)) => return Err(error.into()),
                 Err(Unrendered::Missing(missing)) => needs.extend(missing),
+                Err(Unrendered::Absent(absent)) => {
+                    let lacks = self.lacks(own, &absent, BTreeSet::from([path]));
+                    supply::all(lacks).await.map_err(|why| anyhow!("{absent}: {why}"))?;
+                }
             }
             if let Some(why) = too_many(&needs) {
                 bail!(why);
@@ -250,7 +314,10 @@ impl Bases {
                 Follow::new(&name, spec, interval, &self.cache).map_err(|error| error.to_string())
             });
             match made {
-                Ok(one) => follow.push(Follow { pinned, ..one }),
+                Ok(one) => {
+                    let hold = hold(&one.source.spec().location, &state.configured);
+                    follow.push(Follow { pinned, hold, ..one });
+                }
                 Err(why) => drop(refused.insert(name, why)),
             }
         }
@@ -324,6 +391,13 @@ fn spec(
     Ok((spec, interval))
 }
 
+/// A base stays where it is while all Repositories with its URL are suspended.
+fn hold(location: &Location, configured: &BTreeMap<String, Configured>) -> Hold {
+    let mut same =
+        configured.values().filter(|one| location.common(&one.spec.location) == Some(usize::MAX)).peekable();
+    if same.peek().is_some() && same.all(|one| one.hold == Hold::Stays) { Hold::Stays } else { Hold::Moves }
+}
+
 /// URL and reference as a record has them.
 fn shown(remote: &Remote) -> (String, String) {
     match remote {
@@ -357,7 +431,7 @@ mod tests {
         let (location, mut credentials) = Location::parse(url).unwrap();
         credentials.username = Some(url.to_owned());
         let spec = Spec { credentials, ..Spec::new(location) };
-        Configured { spec, interval: Duration::from_secs(interval) }
+        Configured { spec, interval: Duration::from_secs(interval), hold: Hold::Moves }
     }
 
     fn needed(url: &str, reference: &str) -> Needed {

@@ -22,6 +22,7 @@ pub mod queue;
 pub mod rehearsal;
 pub mod repositories;
 pub mod status;
+pub mod supply;
 pub mod target;
 pub mod topology;
 pub mod turn;

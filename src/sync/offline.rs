@@ -255,7 +255,7 @@ pub async fn render<T: Send + 'static>(
             configured.insert(name.clone(), Configured::new(spec));
         }
     }
-    with_bases(cache, configured).render(&commit.tree, &spec.request, build).await
+    with_bases(cache, configured).render_commit(&Arc::new(commit), &spec.request, build).await
 }
 
 fn with_bases(cache: source::Cache, configured: BTreeMap<String, Configured>) -> Bases {

@@ -12,6 +12,7 @@ use crate::cluster::{Apply, Cluster, Mode};
 use crate::source::{Commit, Location, Spec};
 use anyhow::{Context as _, Result, anyhow};
 use futures::FutureExt as _;
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
@@ -36,6 +37,7 @@ impl Engine {
             commit: Ok(commit.clone()),
             repository_trouble: None,
             bases: self.bases(),
+            beside: &BTreeSet::new,
             directory: self.directory(),
             waits_for: None,
             metrics: self.metrics(),

@@ -43,8 +43,18 @@ struct Task {
     source: Source,
     settings: String,
     interval: Duration,
+    hold: Hold,
     nudge: Arc<Nudge>,
     stop: CancellationToken,
+}
+
+/// Whether new commits are taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hold {
+    /// They are.
+    Moves,
+    /// It stays at the commit that is known; where none is, at the first that can be read.
+    Stays,
 }
 
 /// Something that makes a task ask before its time.
@@ -111,6 +121,8 @@ pub struct Follow {
     pub interval: Duration,
     /// The commit to stay at while the repository cannot be asked, where its mirror has it.
     pub pinned: Option<String>,
+    /// Whether it goes on from there.
+    pub hold: Hold,
 }
 
 impl Follow {
@@ -122,7 +134,8 @@ impl Follow {
         let secrets =
             [secret(&credentials.password), secret(&credentials.bearer_token), secret(&credentials.ssh_key)];
         let settings = format!("{spec:?} {secrets:?}");
-        Ok(Self { name: name.to_owned(), source: cache.open(spec)?, settings, interval, pinned: None })
+        let source = cache.open(spec)?;
+        Ok(Self { name: name.to_owned(), source, settings, interval, pinned: None, hold: Hold::Moves })
     }
 }
 
@@ -161,7 +174,7 @@ impl Repositories {
         for follow in repositories {
             if let Some(task) = self.tasks.get(&follow.name) {
                 let is_same = task.settings == follow.settings;
-                if is_same && task.interval == follow.interval {
+                if is_same && task.interval == follow.interval && task.hold == follow.hold {
                     continue;
                 }
                 task.stop.cancel();
@@ -217,10 +230,11 @@ impl Repositories {
             moved: self.moved.clone(),
             been: VecDeque::new(),
             pinned: follow.pinned,
+            hold: follow.hold,
         };
         tokio::spawn(follower.run(nudge.clone(), stop.clone()));
-        let Follow { name, source, settings, interval, .. } = follow;
-        let task = Task { source, settings, interval, nudge, stop };
+        let Follow { name, source, settings, interval, hold, .. } = follow;
+        let task = Task { source, settings, interval, hold, nudge, stop };
         self.tasks.insert(name, task);
     }
 }
@@ -236,6 +250,7 @@ struct Follower {
     been: VecDeque<String>,
     /// The commit to begin with where the repository cannot be asked.
     pinned: Option<String>,
+    hold: Hold,
 }
 
 impl Follower {
@@ -304,7 +319,18 @@ impl Follower {
     async fn look(&self) -> Looked {
         let clock = Instant::now();
         let before = lock(&self.known).get(&self.name).cloned().unwrap_or_default();
-        let result = self.latest(before.commit.as_ref()).await;
+        let result = match (self.hold, &before.commit, &self.pinned) {
+            (Hold::Stays, Some(_), _) if !self.source.is_damaged() => {
+                if before.trouble.is_some() {
+                    lock(&self.known).insert(self.name.clone(), Known { trouble: None, ..before });
+                    (self.moved)(&self.name);
+                }
+                return Looked::AsBefore;
+            }
+            (Hold::Stays, Some(commit), _) => self.source.commit_at(&commit.revision).await.map(Some),
+            (Hold::Stays, None, Some(pinned)) => self.source.commit_at(pinned).await.map(Some),
+            (Hold::Moves | Hold::Stays, commit, _) => self.latest(commit.as_ref()).await,
+        };
         self.metrics.git_request(if result.is_ok() { Ended::Success } else { Ended::Failure });
         let (known, looked) = match result {
             Ok(None) => (Known { trouble: None, ..before.clone() }, Looked::AsBefore),

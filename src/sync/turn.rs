@@ -20,7 +20,7 @@ use crate::render::{self, Base, Parsed, Rendered, Unrendered, Used};
 use crate::source::Commit;
 use crate::web::metrics::{Metrics, Stage};
 use jiff::Timestamp;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
@@ -57,6 +57,8 @@ pub struct Context<'a> {
     pub repository_trouble: Option<String>,
     /// What is known of remote bases.
     pub bases: &'a Bases,
+    /// Where other targets of the same repository are rendered from.
+    pub beside: &'a (dyn Fn() -> BTreeSet<String> + Send + Sync),
     /// What other targets want and own.
     pub directory: &'a Directory,
     /// The target that this one waits for, if any.
@@ -172,7 +174,7 @@ enum Ending {
 /// Why there is nothing that could be wanted.
 pub(super) enum Undesired {
     Trouble(Trouble),
-    /// A remote base has not been read yet. When it is, or cannot be, the target is asked for again.
+    /// A remote base, or files, have not been read yet. When they are, or cannot be, the target is asked for again.
     Unread(String),
 }
 
@@ -404,6 +406,14 @@ async fn rendered(
             Err(panic) => return Ok(Err(format!("rendering ended unexpectedly: {panic}"))),
             Ok(Err(Unrendered::Broken(error))) => return Ok(Err(error.to_string())),
             Ok(Err(Unrendered::Missing(missing))) => missing,
+            Ok(Err(Unrendered::Absent(absent))) => {
+                let mut beside = (context.beside)();
+                beside.insert(spec.request.path.clone());
+                return match context.bases.supply(&spec.name, commit, &absent, beside) {
+                    Some(why) => Ok(Err(format!("{absent}: {why}"))),
+                    None => Err(Undesired::Unread(format!("{absent} yet"))),
+                };
+            }
             Ok(Ok(rendered)) => {
                 state.needs.retain(|needed| rendered.bases.contains_key(&needed.remote));
                 context.bases.ask(&spec.name, &spec.repository, &state.needs, &state.status.bases);

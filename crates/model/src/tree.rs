@@ -83,6 +83,9 @@ pub enum TreeError {
         "{0}: is a submodule; trueup does not read submodules yet, add the repository as its own Repository"
     )]
     Submodule(String),
+    /// The file is there, and its content has not been fetched: it was not needed so far.
+    #[error("{0}: its content has not been fetched")]
+    Absent(String),
     /// The file is not UTF-8 text.
     #[error("{0}: is not UTF-8 text")]
     NotText(String),

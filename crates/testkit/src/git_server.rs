@@ -60,6 +60,8 @@ pub struct GitRequest {
     pub query: String,
     /// The HTTP status of the answer.
     pub status: u16,
+    /// The bytes of the answer's body.
+    pub sent: usize,
 }
 
 /// A running server; it ends with the value.
@@ -214,6 +216,7 @@ impl Shared {
             path: request.path,
             query: request.query,
             status: answer.status,
+            sent: answer.body.len(),
         });
         answer.write(&mut stream)
     }

@@ -58,6 +58,11 @@ impl SshServer {
         format!("ssh://{}@127.0.0.1:{}{}", self.user, self.port.number(), repository.display())
     }
 
+    /// How often somebody was let in.
+    pub fn logins(&self) -> usize {
+        self.process.count_of("Accepted publickey")
+    }
+
     /// The private key that the server lets in.
     pub fn key_path(&self) -> PathBuf {
         self.folder.path().join("user")

@@ -83,6 +83,12 @@ impl Supervised {
         lines[lines.len().saturating_sub(12)..].join("\n")
     }
 
+    /// How many lines that the server printed hold `text`.
+    pub(crate) fn count_of(&self, text: &str) -> usize {
+        let said = fs::read(&self.log).unwrap_or_default();
+        String::from_utf8_lossy(&said).lines().filter(|line| line.contains(text)).count()
+    }
+
     /// Kills the server and returns when it is gone.
     pub(crate) fn stop(&mut self) {
         drop(self.alive.take());

@@ -5,7 +5,7 @@
 
 use super::super::bases::Configured;
 use super::super::hooks::HookKey;
-use super::super::repositories::Follow;
+use super::super::repositories::{Follow, Hold};
 use super::super::target::{TargetSpec, TargetState};
 use super::super::topology::{self, Secrets};
 use super::super::turn::base_status;
@@ -54,13 +54,13 @@ impl Core {
         }
         self.board.listen(hooks);
         let (mut follow, mut configured) = (Vec::new(), BTreeMap::new());
-        for (name, repository) in &config.repositories {
+        for name in config.repositories.keys() {
             let followed = self.follow(config, name, &secrets).await;
             if let Ok(one) = &followed {
                 configured.insert(name.clone(), Configured::of(one));
             }
             match followed {
-                Ok(one) if repository.spec.suspend => {
+                Ok(one) if one.hold == Hold::Stays => {
                     drop(setup.suspended.insert(name.clone(), one.source));
                 }
                 Ok(one) => follow.push(one),
@@ -192,6 +192,9 @@ impl Core {
     async fn follow(&self, config: &Config, name: &str, secrets: &Secrets) -> Result<Follow> {
         let spec = topology::source(config, name, secrets).await?;
         let interval = config.repositories.get(name).map_or(REPAIR, |repository| repository.spec.interval);
-        Follow::new(name, spec, interval, &self.cache).with_context(|| format!("Repository {name}"))
+        let suspended = config.repositories.get(name).is_some_and(|repository| repository.spec.suspend);
+        let hold = if suspended { Hold::Stays } else { Hold::Moves };
+        let follow = Follow::new(name, spec, interval, &self.cache);
+        follow.map(|follow| Follow { hold, ..follow }).with_context(|| format!("Repository {name}"))
     }
 }

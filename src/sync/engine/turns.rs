@@ -13,6 +13,7 @@ use crate::cluster::{Cluster, EventKind, Parent};
 use crate::source::Commit;
 use crate::store::LedgerChange;
 use crate::web::metrics::Ended;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -70,6 +71,7 @@ impl Core {
             commit,
             repository_trouble: trouble,
             bases: &self.bases,
+            beside: &|| self.paths_of(&spec.repository),
             directory: &self.directory,
             waits_for: self.waits_for(spec, revision.as_deref()),
             metrics: &self.metrics,
@@ -93,6 +95,13 @@ impl Core {
         let news = is_news.then_some(change);
         memory.drift.clone_from(&turned.record.drift);
         memory.kept = self.record(spec, cluster, turned, news, parent).await;
+    }
+
+    /// Where the targets of a repository are rendered from.
+    fn paths_of(&self, repository: &str) -> BTreeSet<String> {
+        let setup = self.setup();
+        let of_repository = setup.targets.values().filter(|spec| spec.repository == repository);
+        of_repository.map(|spec| spec.request.path.clone()).collect()
     }
 
     /// The commit that the target should be at, or why there is none; and what is wrong with its repository.

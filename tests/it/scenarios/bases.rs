@@ -293,3 +293,94 @@ fn a_file_behind_a_url_is_pinned_by_its_content_and_sent_only_when_it_changed() 
     world.synced(&second);
     world.until("the same after a restart", says_so);
 }
+
+/// A Repository with the URL of a base.
+fn beside(world: &World, elsewhere: &Elsewhere, spec: &str) -> String {
+    let configuration = world.configuration("", world.namespace.name());
+    let url = elsewhere.url();
+    format!(
+        "{configuration}---\napiVersion: trueup.dev/v1alpha1\nkind: Repository\nmetadata: {{name: beside}}\nspec: {{url: '{url}', {spec}}}\n"
+    )
+}
+
+#[test]
+fn a_base_with_the_url_of_a_suspended_repository_stays_where_it_is_also_over_a_restart() {
+    let mut world = World::new("bases-held");
+    let elsewhere = Elsewhere::new(Access::Anyone);
+    let first = elsewhere.commit("1");
+    world.write_configuration(&beside(&world, &elsewhere, "interval: 200ms, suspend: true"));
+    let commit = overlay(&world, &format!("{}//deploy?ref=main", elsewhere.url()));
+    world.start();
+    world.synced(&commit);
+    assert_eq!(value(&world), "1", "one that was never read is read once");
+    let second = elsewhere.commit("2");
+    let synced = |world: &World| {
+        assert_eq!(world.trueup(&["sync", "app@test", "--wait", "--timeout", "1m"]).status.code(), Some(0));
+        assert!(pinned(&world.status("app@test").unwrap(), &first));
+        assert_eq!(value(world), "1");
+    };
+    synced(&world);
+    world.kill();
+    world.start();
+    world.until("it is where it was", |status| pinned(status, &first));
+    synced(&world);
+
+    world.write_configuration(&beside(&world, &elsewhere, "interval: 200ms"));
+    world.until("it goes on", |status| pinned(status, &second));
+    assert_eq!(value(&world), "2");
+    world.write_configuration(&beside(&world, &elsewhere, "interval: 200ms, suspend: true"));
+    world.holds("it is suspended", |world| {
+        elsewhere.commit("3");
+        let asked = elsewhere.server.request_count();
+        std::thread::sleep(std::time::Duration::from_secs(1));
+        elsewhere.server.request_count() == asked && world.status("app@test").is_some()
+    });
+}
+
+#[test]
+fn a_push_that_a_forge_tells_of_moves_the_bases_with_its_url() {
+    let mut world = World::new("bases-hook");
+    let elsewhere = Elsewhere::new(Access::Anyone);
+    elsewhere.commit("1");
+    std::fs::write(world.path("secret"), "shared").unwrap();
+    let spec = "interval: 1h, webhook: {secret: {file: secret}}";
+    world.write_configuration(&beside(&world, &elsewhere, spec));
+    let commit = overlay(&world, &format!("{}//deploy?ref=main", elsewhere.url()));
+    world.start();
+    world.synced(&commit);
+    let second = elsewhere.commit("2");
+    std::thread::sleep(std::time::Duration::from_secs(1));
+    assert_eq!(value(&world), "1", "nobody asked");
+    let (code, _) = super::hooks::deliver(&world, &elsewhere.server, &second, "shared");
+    assert_eq!(code, 202);
+    world.until("the push is applied", |status| pinned(status, &second));
+    assert_eq!(value(&world), "2");
+}
+
+#[test]
+fn a_folder_of_the_machine_may_name_another_and_a_base_behind_a_url_may_not() {
+    let mut world = World::new("bases-nested");
+    let (folder, inner) = (GitRepo::create().unwrap(), GitRepo::create().unwrap());
+    inner
+        .commit(
+            &[("kustomization.yaml", "resources: [a.yaml]\n"), ("a.yaml", &config_map("base-a", "1"))],
+            "inner",
+        )
+        .unwrap();
+    let outer = format!("resources:\n- {}\n", inner.file_url());
+    folder.commit(&[("kustomization.yaml", &outer)], "outer").unwrap();
+    let good = overlay(&world, &folder.file_url());
+    world.start();
+    world.synced(&good);
+    assert_eq!(value(&world), "1");
+    let two = world.status("app@test").unwrap()["bases"].as_array().unwrap().len();
+    assert_eq!(two, 2, "both are pinned");
+
+    let elsewhere = Elsewhere::new(Access::Anyone);
+    elsewhere.repo.commit(&[("kustomization.yaml", &outer)], "outer").unwrap();
+    overlay(&world, &elsewhere.url());
+    let refused = world.until("the error", |status| status["sync"] == "Failed");
+    let message = refused["message"].to_string();
+    assert!(message.contains(&inner.file_url()) && message.contains("may not name"), "{message}");
+    assert_eq!((&refused["revision"], value(&world)), (&json!(good), json!("1")));
+}

@@ -6,6 +6,7 @@ mod faults;
 pub(crate) mod harness;
 mod hooks;
 mod ignore;
+mod large;
 mod life;
 mod mutation;
 mod process;

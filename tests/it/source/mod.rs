@@ -3,6 +3,7 @@
 mod damage;
 mod local;
 mod monorepo;
+mod partial;
 mod remote;
 mod repository;
 mod server;

@@ -19,7 +19,7 @@ async fn when_nothing_moved_only_the_references_are_asked_for() {
         assert_eq!(read(&source, "a.yaml").await, "one\n");
     }
     let asked = server.requests();
-    assert_eq!((count(&asked, "ls-refs"), count(&asked, "fetch"), asked.len()), (3, 0, 6), "{asked:?}");
+    assert_eq!((count(&asked, "ls-refs"), count(&asked, "fetch"), asked.len()), (3, 0, 3), "{asked:?}");
 }
 
 #[tokio::test]

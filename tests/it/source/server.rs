@@ -27,6 +27,8 @@ pub(crate) enum Mood {
     Stalls,
     /// Sends the first bytes of a pack as if they were all.
     CutsOff,
+    /// Sends commits, and no file that is wanted by its id.
+    RefusesIds,
 }
 
 struct Shared {
@@ -132,7 +134,12 @@ async fn serve(
             let (status, headers, content) = backend(&shared, &method, &uri, &headers, &body).await;
             return (status, headers, content.slice(..content.len() / 2)).into_response();
         }
-        Mood::Serves | Mood::Stalls | Mood::CutsOff => {}
+        Mood::RefusesIds if is_fetch && !text.contains("deepen") => {
+            let headers = [("content-type", "application/x-git-upload-pack-result")];
+            let refused = "ERR upload-pack: not our ref 0123";
+            return (headers, format!("{:04x}{refused}", refused.len() + 4)).into_response();
+        }
+        Mood::Serves | Mood::Stalls | Mood::CutsOff | Mood::RefusesIds => {}
     }
     backend(&shared, &method, &uri, &headers, &body).await.into_response()
 }

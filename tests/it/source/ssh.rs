@@ -107,3 +107,26 @@ fn modes_of(key: &str) -> Vec<(u32, u32)> {
     };
     folders.filter_map(holding).collect()
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_question_and_its_fetch_are_one_login() {
+    let Some(server) = sshd() else { return };
+    let repo = super::partial::large();
+    let bench = Bench::new();
+    let known = text(&server.known_hosts_path());
+    let source = ssh_source(&bench, &server.url(repo.bare_path()), &server.key_path(), &known);
+    let commit = source.fetch(&source.poll().await.unwrap()).await.unwrap();
+    // It is large: what was begun is ended, and a part is fetched.
+    assert_eq!(server.logins(), 2);
+    commit.supply(BTreeSet::from(["app".to_owned()])).await.unwrap();
+    assert_eq!(read_text(&*commit.tree, "app/deep/b.yaml").unwrap(), "b\n");
+    assert_eq!(server.logins(), 3);
+
+    super::partial::change(&repo, "app/a.yaml", "changed\n");
+    let commit = source.fetch(&source.poll().await.unwrap()).await.unwrap();
+    assert_eq!(read_text(&*commit.tree, "app/a.yaml").unwrap(), "changed\n");
+    assert_eq!(server.logins(), 4, "the question, the folders and the file");
+    source.poll().await.unwrap();
+    source.poll().await.unwrap();
+    assert_eq!(server.logins(), 6, "where nothing is new, nothing stays open");
+}
