@@ -78,9 +78,10 @@ impl View {
 
     /// What is known by now of the members that are looked at.
     pub fn members(&self, cluster: &Cluster, set: String) -> BTreeMap<ObjectId, Arc<Live>> {
-        match self.is_whole() {
-            true => cluster.members(&[set]).members,
-            false => cluster.members_among(&set, self.desired.objects.keys()),
+        if self.is_whole() {
+            cluster.members(&[set]).members
+        } else {
+            cluster.members_among(&set, self.desired.objects.keys())
         }
     }
 

@@ -82,9 +82,10 @@ impl Core {
         };
         let (before, ledger) = (memory.state.status.clone(), memory.state.ledger.clone());
         let turned = turn(&context, spec, &mut memory.state, trigger).await;
-        let change = match Arc::ptr_eq(&ledger, &memory.state.ledger) {
-            true => LedgerChange::default(),
-            false => LedgerChange::between(&ledger, &memory.state.ledger),
+        let change = if Arc::ptr_eq(&ledger, &memory.state.ledger) {
+            LedgerChange::default()
+        } else {
+            LedgerChange::between(&ledger, &memory.state.ledger)
         };
         let parent = memory.state.parent.clone();
         let is_news = !memory.kept
