@@ -3,7 +3,7 @@
 use super::{Executor, Slot};
 use crate::builtin::{Builtin, Wanted};
 use crate::context::Context;
-use crate::error::{Error, Failure};
+use crate::error::{Error, ErrorKind, Failure};
 use crate::function::Function;
 use crate::parse::{Located, Operand, OperandKind};
 use crate::quote::quote;
@@ -80,6 +80,10 @@ impl<'t> Executor<'t> {
         result: Result<T, Failure>,
     ) -> Result<T, Error> {
         result.map_err(|failure| {
+            // Where a bound was met is said once, not with the whole way to it.
+            if failure.kind == ErrorKind::Limit && failure.text.starts_with(b"template: ") {
+                return Error::new(failure.kind, failure.text);
+            }
             self.at(node);
             self.error_of(failure.kind, &[b"error calling ", name, b": ", &failure.text[..]].concat())
         })

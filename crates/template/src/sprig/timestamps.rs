@@ -23,7 +23,10 @@ struct Parts {
     second: u16,
     nanosecond: u32,
     noon: Option<Noon>,
-    zone: Option<Zone>,
+    /// Whether UTC was named: then no offset counts.
+    utc: bool,
+    /// Seconds east.
+    offset: Option<i32>,
     name: Option<String>,
 }
 
@@ -31,12 +34,6 @@ struct Parts {
 enum Noon {
     Before,
     After,
-}
-
-enum Zone {
-    Utc,
-    /// Seconds east.
-    Offset(i32),
 }
 
 /// The time that a text stands for in that layout; without an offset it is one of the zone `local`.
@@ -207,13 +204,13 @@ impl Parts {
             Element::LowerNoon => (self.noon, rest) = noon(text, [b"am", b"pm"])?,
             Element::ZoneName => return self.read_zone_name(text),
             Element::Offset { zulu: true, .. } if text.first() == Some(&b'Z') => {
-                self.zone = Some(Zone::Utc);
+                self.utc = true;
                 rest = &text[1..];
             }
             Element::Offset { colons, parts, .. } => {
                 let (seconds, after) = offset(text, parts, colons)?;
                 // Go takes one second west for no offset at all.
-                self.zone = (seconds != -1).then_some(Zone::Offset(seconds)).or(self.zone.take());
+                self.offset = (seconds != -1).then_some(seconds);
                 rest = after;
             }
             Element::Fraction { digits, zeros: true, .. } => {
@@ -269,7 +266,7 @@ impl Parts {
 
     fn read_zone_name<'t>(&mut self, text: &'t [u8]) -> Result<&'t [u8], Unfit> {
         if let Some(rest) = text.strip_prefix(b"UTC") {
-            self.zone = Some(Zone::Utc);
+            self.utc = true;
             return Ok(rest);
         }
         let length = zone_name(text).ok_or(Unfit::Unlike)?;
@@ -312,16 +309,18 @@ impl Parts {
         let time = Time::new(small(hour)?, small(self.minute)?, small(self.second)?, nanosecond);
         let civil = DateTime::from_parts(date, time.map_err(|_| OUT_OF_RANGE)?);
         let within = |zone: TimeZone| civil.to_zoned(zone).map_err(|_| OUT_OF_RANGE);
-        match (&self.zone, &self.name) {
-            (Some(Zone::Utc), _) => within(TimeZone::UTC),
-            (Some(Zone::Offset(seconds)), name) => {
+        if self.utc {
+            return within(TimeZone::UTC);
+        }
+        match (self.offset, &self.name) {
+            (Some(seconds), name) => {
                 let written = within(TimeZone::UTC)?.timestamp();
-                let moment = written.checked_sub(SignedDuration::from_secs((*seconds).into()));
+                let moment = written.checked_sub(SignedDuration::from_secs(seconds.into()));
                 let moment = moment.map_err(|_| OUT_OF_RANGE)?;
                 let info = local.to_offset_info(moment);
-                let is_local = info.offset().seconds() == *seconds
+                let is_local = info.offset().seconds() == seconds
                     && name.as_ref().is_none_or(|name| name == info.abbreviation());
-                let zone = if is_local { local.clone() } else { fixed(name.as_deref(), *seconds)? };
+                let zone = if is_local { local.clone() } else { fixed(name.as_deref(), seconds)? };
                 Ok(moment.to_zoned(zone))
             }
             (None, Some(name)) => {
@@ -331,7 +330,8 @@ impl Parts {
                     None => {
                         let hours = name.strip_prefix("GMT").and_then(|hours| hours.parse::<i32>().ok());
                         let seconds = hours.unwrap_or(0) * 3600;
-                        within(fixed(Some(name), seconds)?)
+                        // The time is taken for one of UTC there.
+                        Ok(written.to_zoned(fixed(Some(name), seconds)?))
                     }
                 }
             }

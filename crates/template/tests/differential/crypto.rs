@@ -40,6 +40,30 @@ fn keys_of_all_kinds_are_what_go_makes() {
     }
 }
 
+#[test]
+fn go_knows_passwords_by_our_hashes_and_reads_what_we_encrypt() {
+    let mut oracle = Oracle::start();
+    for password in ["", "a", "password", "é世", &"x".repeat(71), &"x".repeat(72)] {
+        let data = json!({ "map": { "password": text(password.as_bytes()) } });
+        let hash = ours("{{ bcrypt .password }}", &data);
+        let entry = ours("{{ htpasswd `user` .password }}", &data);
+        let secret = ours("{{ encryptAES `key` (cat .password `+`) }}", &data);
+        let asked = json!({ "map": {
+            "password": text(password.as_bytes()),
+            "hash": text(&hash),
+            "entry": text(entry.strip_prefix(b"user:").unwrap()),
+            "secret": text(&secret),
+        } });
+        let template = "{{ bcryptMatches .hash .password }} {{ bcryptMatches .entry .password }} \
+                        {{ bcryptMatches .hash (cat .password `x` | trunc -72) }} \
+                        {{ eq (decryptAES `key` .secret) (cat .password `+`) }}";
+        assert_eq!(theirs(&mut oracle, template, &asked), "true true false true", "{password}");
+        let secret = theirs(&mut oracle, "{{ encryptAES .password `plain` }}", &data);
+        let data = json!({ "map": { "password": text(password.as_bytes()), "secret": text(secret.as_bytes()) } });
+        assert_eq!(ours("{{ decryptAES .password .secret }}", &data), b"plain", "{password}");
+    }
+}
+
 /// Templates that make a pair; those of the second kind have a `$ca` before it.
 const ALONE: [&str; 14] = [
     "genCA `ca` 365",

@@ -169,12 +169,10 @@ pub(super) fn create(
 ) -> Result<Pair, Failure> {
     let failed = |why: &[u8]| Failure::new([b"error creating certificate: ", why].concat());
     let signing = signer.map_or(key, |signer| signer.key);
-    let Some((own_public, _)) = signing.public() else {
+    let Ok((own_public, _)) = signing.public() else {
         return Err(failed(b"x509: certificate private key does not implement crypto.Signer"));
     };
-    let Some((public, public_bytes)) = key.public() else {
-        return Err(failed(b"x509: unsupported public key type"));
-    };
+    let (public, public_bytes) = key.public().map_err(|why| failed(why.as_bytes()))?;
     let subject = name(&template.common_name).map_err(|why| failed(why.as_bytes()))?;
     let issuer = signer.map_or(&subject, |signer| &signer.subject);
     let authority_key = match signer {

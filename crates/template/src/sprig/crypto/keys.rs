@@ -32,8 +32,8 @@ pub(super) enum Key {
     /// On a curve, the number that is the secret.
     Ec(Curve, Vec<u8>),
     Ed25519([u8; 32]),
-    /// One that is no certificate's: DSA, X25519.
-    Other,
+    /// One that is no certificate's, by the type of its public key: DSA, X25519.
+    Other(&'static str),
 }
 
 #[derive(Clone, Copy)]
@@ -149,25 +149,28 @@ impl Key {
                 let key = der::sequence(&[&der::integer(&[0]), &algorithm(ED25519, &[]), &seed]);
                 pem::encode("PRIVATE KEY", &key)
             }
-            Self::Other => Vec::new(),
+            Self::Other(_) => Vec::new(),
         }
     }
 
-    /// The public key as certificates have it, and the bytes of the key in it; none where it cannot sign.
-    pub(super) fn public(&self) -> Option<(Vec<u8>, Vec<u8>)> {
+    /// The public key as certificates have it, and the bytes of the key in it.
+    pub(super) fn public(&self) -> Result<(Vec<u8>, Vec<u8>), String> {
         let (algorithm, bytes) = match self {
             Self::Rsa(key) => {
                 let numbers = [number(key.n().as_ref()), number(key.e())];
                 (algorithm(RSA, NULL), der::sequence(&[&numbers[0], &numbers[1]]))
             }
-            Self::Ec(curve, secret) => (algorithm(EC, curve.identifier()), curve.point(secret)?),
+            Self::Ec(curve, secret) => {
+                let point = curve.point(secret).ok_or("x509: unsupported elliptic curve")?;
+                (algorithm(EC, curve.identifier()), point)
+            }
             Self::Ed25519(seed) => {
                 let key = ed25519_dalek::SigningKey::from_bytes(seed);
                 (algorithm(ED25519, &[]), key.verifying_key().to_bytes().to_vec())
             }
-            Self::Other => return None,
+            Self::Other(kind) => return Err(format!("x509: unsupported public key type: {kind}")),
         };
-        Some((der::sequence(&[&algorithm, &der::bit_string(&bytes)]), bytes))
+        Ok((der::sequence(&[&algorithm, &der::bit_string(&bytes)]), bytes))
     }
 
     /// How it signs, as certificates say it.
@@ -178,7 +181,7 @@ impl Key {
             Self::Ec(Curve::P384, _) => algorithm(ECDSA_WITH_SHA384, &[]),
             Self::Ec(Curve::P521, _) => algorithm(ECDSA_WITH_SHA512, &[]),
             Self::Ed25519(_) => algorithm(ED25519, &[]),
-            Self::Other => Vec::new(),
+            Self::Other(_) => Vec::new(),
         }
     }
 
@@ -203,7 +206,7 @@ impl Key {
             Self::Ed25519(seed) => {
                 Ok(ed25519_dalek::SigningKey::from_bytes(seed).sign(message).to_bytes().to_vec())
             }
-            Self::Other => Err(UNABLE.into()),
+            Self::Other(_) => Err(UNABLE.into()),
         }
     }
 
@@ -229,9 +232,9 @@ impl Key {
                 let mut integer = || reader.as_mut().and_then(Reader::integer);
                 let whole = (0..6).all(|_| integer().is_some());
                 let why = || failed("parsing DSA private key from PEM", malformed(&block.bytes));
-                if whole { Ok(Self::Other) } else { Err(why()) }
+                if whole { Ok(Self::Other("*dsa.PublicKey")) } else { Err(why()) }
             }
-            _ => Err([b"invalid private key type ", kind].concat()),
+            _ => Err([b"invalid private key type ", &block.kind[..]].concat()),
         }
     }
 }
@@ -257,6 +260,26 @@ fn pkcs1(key: &RsaPrivateKey) -> Vec<u8> {
     der::sequence(&[&parts.concat()])
 }
 
+/// A form of private keys, the function that Go reads it with, and whether it may be one.
+type Form = (&'static str, fn(&[u8]) -> bool);
+
+const FORM_EC: Form = ("ParseECPrivateKey", |bytes| ec_parts(bytes).is_some());
+const FORM_PKCS1: Form = ("ParsePKCS1PrivateKey", |bytes| {
+    let mut reader = Reader::new(bytes).sequence();
+    (0..6).all(|_| reader.as_mut().and_then(Reader::integer).is_some())
+});
+const FORM_PKCS8: Form = ("ParsePKCS8PrivateKey", |bytes| pkcs8_parts(bytes).is_some());
+
+/// What Go says of a key that it cannot read in one form: which other it is in, or what is wrong.
+fn misplaced(bytes: &[u8], others: [Form; 2], otherwise: &str) -> String {
+    match others.iter().find(|(_, is)| is(bytes)) {
+        Some((function, _)) => {
+            format!("x509: failed to parse private key (use {function} instead for this key format)")
+        }
+        None => format!("{otherwise}{}", malformed(bytes)),
+    }
+}
+
 /// What Go says of DER that it cannot read, roughly.
 fn malformed(bytes: &[u8]) -> String {
     if bytes.is_empty() {
@@ -265,16 +288,25 @@ fn malformed(bytes: &[u8]) -> String {
     "asn1: structure error: malformed".into()
 }
 
+/// The algorithm, its parameters and the key.
+fn pkcs8_parts(bytes: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
+    let mut reader = Reader::new(bytes).sequence()?;
+    reader.integer()?;
+    let mut algorithm = reader.sequence()?;
+    let identifier = algorithm.optional(der::OBJECT_IDENTIFIER)?.whole;
+    let parameters = if algorithm.is_empty() { &[][..] } else { algorithm.any()?.whole };
+    Some((identifier, parameters, reader.expect(der::OCTET_STRING)?))
+}
+
+/// The version, the secret and the curve.
+fn ec_parts(bytes: &[u8]) -> Option<(&[u8], &[u8], Option<&[u8]>)> {
+    let mut reader = Reader::new(bytes).sequence()?;
+    Some((reader.integer()?, reader.expect(der::OCTET_STRING)?, reader.expect(0xa0)))
+}
+
 fn parse_pkcs8(bytes: &[u8]) -> Result<Key, String> {
-    let parts = || {
-        let mut reader = Reader::new(bytes).sequence()?;
-        reader.integer()?;
-        let mut algorithm = reader.sequence()?;
-        let identifier = algorithm.optional(der::OBJECT_IDENTIFIER)?.whole;
-        let parameters = if algorithm.is_empty() { &[][..] } else { algorithm.any()?.whole };
-        Some((identifier, parameters, reader.expect(der::OCTET_STRING)?))
-    };
-    let (identifier, parameters, key) = parts().ok_or_else(|| malformed(bytes))?;
+    let (identifier, parameters, key) =
+        pkcs8_parts(bytes).ok_or_else(|| misplaced(bytes, [FORM_EC, FORM_PKCS1], ""))?;
     let embedded = |kind: &str, why: String| {
         format!("x509: failed to parse {kind} private key embedded in PKCS#8: {why}")
     };
@@ -292,7 +324,7 @@ fn parse_pkcs8(bytes: &[u8]) -> Result<Key, String> {
             let size = <[u8; 32]>::try_from(seed);
             match (identifier == ED25519, size) {
                 (true, Ok(seed)) => Ok(Key::Ed25519(seed)),
-                (false, Ok(_)) => Ok(Key::Other),
+                (false, Ok(_)) => Ok(Key::Other("*ecdh.PublicKey")),
                 (true, Err(_)) => {
                     Err(format!("x509: invalid Ed25519 private key length: {}", seed.len()))
                 }
@@ -304,15 +336,9 @@ fn parse_pkcs8(bytes: &[u8]) -> Result<Key, String> {
 }
 
 fn parse_ec(bytes: &[u8], named: Option<&[u8]>) -> Result<Key, String> {
-    let parts = || {
-        let mut reader = Reader::new(bytes).sequence()?;
-        let version = reader.integer()?;
-        let secret = reader.expect(der::OCTET_STRING)?;
-        let own = reader.expect(0xa0);
-        Some((version, secret, own))
-    };
+    const FAILED: &str = "x509: failed to parse EC private key: ";
     let (version, secret, own) =
-        parts().ok_or_else(|| format!("x509: failed to parse EC private key: {}", malformed(bytes)))?;
+        ec_parts(bytes).ok_or_else(|| misplaced(bytes, [FORM_PKCS8, FORM_PKCS1], FAILED))?;
     if version != [1] {
         return Err("x509: unknown EC private key version".into());
     }
@@ -331,12 +357,13 @@ fn parse_ec(bytes: &[u8], named: Option<&[u8]>) -> Result<Key, String> {
 }
 
 fn parse_pkcs1(bytes: &[u8]) -> Result<Key, String> {
+    let unread = || misplaced(bytes, [FORM_EC, FORM_PKCS8], "");
     let mut outer = Reader::new(bytes);
-    let mut reader = outer.sequence().ok_or_else(|| malformed(bytes))?;
+    let mut reader = outer.sequence().ok_or_else(unread)?;
     if !outer.is_empty() {
         return Err("asn1: syntax error: trailing data".into());
     }
-    let version = reader.integer().ok_or_else(|| malformed(bytes))?;
+    let version = reader.integer().ok_or_else(unread)?;
     if !matches!(version, [0 | 1]) {
         return Err("x509: unsupported private key version".into());
     }
@@ -348,7 +375,7 @@ fn parse_pkcs1(bytes: &[u8]) -> Result<Key, String> {
     while let Some(number) = next() {
         numbers.push(number.ok_or("x509: private key contains zero or negative value")?);
     }
-    let [n, e, d, p, q, crt @ ..] = &numbers[..] else { return Err(malformed(bytes)) };
+    let [n, e, d, p, q, crt @ ..] = &numbers[..] else { return Err(unread()) };
     if !reader.is_empty() {
         return Err("crypto/rsa: keys of more than two primes are not read".into());
     }

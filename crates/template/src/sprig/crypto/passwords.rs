@@ -214,7 +214,8 @@ fn characters(letter: u8) -> &'static [u8] {
 fn derive(context: &mut Context<'_>, arguments: &Arguments) -> Result<Value, Failure> {
     const SEED: &[u8] = b"com.lyndir.masterpassword";
     let Value::Uint(_, counter) = arguments.any(0) else { return Err("the counter is no number".into()) };
-    let counter = u32::try_from(*counter).map_err(|_| "the counter is too large")?;
+    // A constant that does not fit wraps around.
+    let counter = &counter.to_be_bytes()[4..];
     let kind = arguments.text(1)?;
     let Some(forms) = forms(kind) else {
         return Ok([b"cannot find password template ", &kind[..]].concat().into());
@@ -229,7 +230,7 @@ fn derive(context: &mut Context<'_>, arguments: &Arguments) -> Result<Value, Fai
         return Err("failed to derive password".into());
     }
     let mut code = Hmac::<Sha256>::new_from_slice(&key).map_err(|_| "failed to derive password")?;
-    code.update(&[SEED, &length(site), site, &counter.to_be_bytes()].concat());
+    code.update(&[SEED, &length(site), site, counter].concat());
     let seed = code.finalize().into_bytes();
     let form = forms[usize::from(seed[0]) % forms.len()];
     let made = form.bytes().zip(&seed[1..]).map(|(letter, byte)| {
