@@ -89,6 +89,17 @@ impl<'l> Run<'l> {
         self.room.get()
     }
 
+    /// Refuses what there is no room for, or are no steps left for.
+    pub(crate) fn affords(&self, bytes: usize, steps: u64) -> Result<(), Failure> {
+        if bytes > self.room() {
+            return Err(refused("the output is larger than allowed"));
+        }
+        if steps > self.fuel.get() {
+            return Err(refused("the template takes more steps than allowed"));
+        }
+        Ok(())
+    }
+
     /// What is done one level deeper.
     pub(crate) fn deeper<T>(&self, inside: impl FnOnce() -> T) -> Result<T, Failure> {
         one_less(&self.levels)?;

@@ -118,12 +118,7 @@ fn number(text: &[u8], most: usize, width: Width) -> Result<(u16, &[u8]), Unfit>
 }
 
 /// A number of two digits that is below `end`, or `end` names what is out of range.
-fn below<'t>(
-    text: &'t [u8],
-    width: Width,
-    end: u16,
-    what: &'static str,
-) -> Result<(u16, &'t [u8]), Unfit> {
+fn below<'t>(text: &'t [u8], width: Width, end: u16, what: &'static str) -> Result<(u16, &'t [u8]), Unfit> {
     let (number, rest) = number(text, 2, width)?;
     if number < end { Ok((number, rest)) } else { Err(Unfit::OutOfRange(what)) }
 }
@@ -373,8 +368,7 @@ fn offset(text: &[u8], parts: u8, colons: bool) -> Result<(i32, &[u8]), Unfit> {
     let bounds =
         [(24, "time zone offset hour"), (60, "time zone offset minute"), (60, "time zone offset second")];
     // The last that is out of range is the one that is named.
-    if let Some((_, (_, what))) =
-        numbers.iter().zip(bounds).rev().find(|(number, (most, _))| *number > most)
+    if let Some((_, (_, what))) = numbers.iter().zip(bounds).rev().find(|(number, (most, _))| *number > most)
     {
         return Err(Unfit::OutOfRange(what));
     }

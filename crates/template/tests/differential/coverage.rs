@@ -143,10 +143,8 @@ fn no_function_of_sprig_goes_without_calls_of_all_sorts() {
                 continue;
             }
             let verb = if signature.result().to_string() == "time.Time" { "%v" } else { "%#v" };
-            let mut case = Case::of(
-                format!("{{{{ $x := {text} }}}}{{{{ printf `{verb} %T` $x $x }}}}"),
-                data.clone(),
-            );
+            let mut case =
+                Case::of(format!("{{{{ $x := {text} }}}}{{{{ printf `{verb} %T` $x $x }}}}"), data.clone());
             case.sprig = true;
             // Where our bounds are met Go may fill the memory.
             if host::execute(&case).is_err_and(|error| error.kind() == ErrorKind::Limit) {

@@ -34,7 +34,9 @@ fn keys_of_all_kinds_are_what_go_makes() {
         // Theirs takes minutes for some of these.
         let expected = match kind {
             "dsa" => "DSA PRIVATE KEY dsa 2048 256 good=true".to_owned(),
-            _ => theirs(&mut oracle, &format!("{{{{ genPrivateKey `{kind}` | describeKey }}}}"), &Value::Null),
+            _ => {
+                theirs(&mut oracle, &format!("{{{{ genPrivateKey `{kind}` | describeKey }}}}"), &Value::Null)
+            }
         };
         assert_eq!(said, expected, "{kind}");
     }
@@ -59,7 +61,8 @@ fn go_knows_passwords_by_our_hashes_and_reads_what_we_encrypt() {
                         {{ eq (decryptAES `key` .secret) (cat .password `+`) }}";
         assert_eq!(theirs(&mut oracle, template, &asked), "true true false true", "{password}");
         let secret = theirs(&mut oracle, "{{ encryptAES .password `plain` }}", &data);
-        let data = json!({ "map": { "password": text(password.as_bytes()), "secret": text(secret.as_bytes()) } });
+        let data =
+            json!({ "map": { "password": text(password.as_bytes()), "secret": text(secret.as_bytes()) } });
         assert_eq!(ours("{{ decryptAES .password .secret }}", &data), b"plain", "{password}");
     }
 }
@@ -100,7 +103,10 @@ const AUTHORITIES: [&str; 4] = [
 fn data() -> serde_json::Map<String, Value> {
     let p384 = include_bytes!("keys/p384.pem");
     let p521 = include_bytes!("keys/p521-pkcs8.pem");
-    [("p384", text(p384)), ("p521", text(p521))].map(|(name, key)| (name.to_owned(), key)).into_iter().collect()
+    [("p384", text(p384)), ("p521", text(p521))]
+        .map(|(name, key)| (name.to_owned(), key))
+        .into_iter()
+        .collect()
 }
 
 /// The certificates and keys that a template writes one after the other, as data.
@@ -118,14 +124,18 @@ fn certificates_say_what_gos_say_and_go_verifies_them() {
         let [cert, key] = &parts(&written)[..] else { panic!("{make}") };
         let asked = json!({ "map": { "cert": cert, "key": key } });
         let said = theirs(&mut oracle, "{{ describePair .cert .key `` }}", &asked);
-        let expected =
-            theirs(&mut oracle, &format!("{{{{ $p := {make} }}}}{{{{ describePair $p.Cert $p.Key `` }}}}"), &plain);
+        let expected = theirs(
+            &mut oracle,
+            &format!("{{{{ $p := {make} }}}}{{{{ describePair $p.Cert $p.Key `` }}}}"),
+            &plain,
+        );
         assert_eq!(said, expected, "{make}");
     }
     for authority in AUTHORITIES {
         for make in SIGNED {
             let made = format!("{{{{ $ca := {authority} }}}}{{{{ $p := {make} }}}}");
-            let written = ours(&format!("{made}{{{{ $p.Cert }}}}\0{{{{ $p.Key }}}}\0{{{{ $ca.Cert }}}}"), &plain);
+            let written =
+                ours(&format!("{made}{{{{ $p.Cert }}}}\0{{{{ $p.Key }}}}\0{{{{ $ca.Cert }}}}"), &plain);
             let [cert, key, ca] = &parts(&written)[..] else { panic!("{make}") };
             let asked = json!({ "map": { "cert": cert, "key": key, "ca": ca } });
             let said = theirs(&mut oracle, "{{ describePair .cert .key .ca }}", &asked);
@@ -143,7 +153,9 @@ fn each_side_signs_with_the_others_authority_and_key() {
     let load = "{{ $ca := buildCustomCert (b64enc .ca) (b64enc .cakey) }}";
     let sign = "{{ $p := genSignedCertWithKey `web` (list `::2`) (list `w.example`) 9 $ca .own }}";
     for authority in AUTHORITIES {
-        let make = format!("{{{{ $ca := {authority} }}}}{{{{ $ca.Cert }}}}\0{{{{ $ca.Key }}}}\0{{{{ genPrivateKey `ecdsa` }}}}");
+        let make = format!(
+            "{{{{ $ca := {authority} }}}}{{{{ $ca.Cert }}}}\0{{{{ $ca.Key }}}}\0{{{{ genPrivateKey `ecdsa` }}}}"
+        );
         let of_ours = ours(&make, &plain);
         let of_theirs = theirs(&mut oracle, &make, &plain);
         let mut said = Vec::new();

@@ -98,7 +98,8 @@ pub(crate) fn corpus() -> Vec<Case> {
                 ["@delimiters"] => delimiters = [String::new(), String::new()],
                 _ => {
                     let mut case = parse_case(line, missing, &delimiters, &data);
-                    case.sprig = path.file_name().is_some_and(|name| name == "sprig.txt" || name == "random.txt");
+                    case.sprig =
+                        path.file_name().is_some_and(|name| name == "sprig.txt" || name == "random.txt");
                     cases.push(case);
                 }
             }

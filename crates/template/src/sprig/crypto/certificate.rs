@@ -48,10 +48,7 @@ impl Object for Pair {
     }
 
     fn fields(&self) -> Vec<(Text, Value)> {
-        vec![
-            ("Cert".into(), Value::Text(self.cert.clone())),
-            ("Key".into(), Value::Text(self.key.clone())),
-        ]
+        vec![("Cert".into(), Value::Text(self.cert.clone())), ("Key".into(), Value::Text(self.key.clone()))]
     }
 
     fn method(&self, _name: &str) -> Option<Function> {
@@ -259,9 +256,9 @@ fn name(common_name: &[u8]) -> Result<Vec<u8>, String> {
     if common_name.is_empty() {
         return Ok(der::sequence(&[]));
     }
-    let printable = common_name
-        .iter()
-        .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'\''..=b')' | b'+'..=b'/' | b' ' | b':' | b'=' | b'?'));
+    let printable = common_name.iter().all(|byte| {
+        byte.is_ascii_alphanumeric() || matches!(byte, b'\''..=b')' | b'+'..=b'/' | b' ' | b':' | b'=' | b'?')
+    });
     if std::str::from_utf8(common_name).is_err() {
         return Err("asn1: string not valid UTF-8".into());
     }
@@ -338,7 +335,8 @@ fn subject_key(extensions: &[u8]) -> Result<Vec<u8>, &'static str> {
     let mut found = Vec::new();
     while !all.is_empty() {
         let mut extension = all.sequence().ok_or("x509: malformed extension")?;
-        let identifier = extension.optional(der::OBJECT_IDENTIFIER).ok_or("x509: malformed extension OID field")?;
+        let identifier =
+            extension.optional(der::OBJECT_IDENTIFIER).ok_or("x509: malformed extension OID field")?;
         extension.expect(0x01);
         let value = extension.expect(der::OCTET_STRING).ok_or("x509: malformed extension value field")?;
         if identifier.whole == SUBJECT_KEY {

@@ -319,15 +319,12 @@ fn parse_pkcs8(bytes: &[u8]) -> Result<Key, String> {
                 return Err(format!("x509: invalid {name} private key parameters"));
             }
             let seed = Reader::new(key).expect(der::OCTET_STRING);
-            let seed =
-                seed.ok_or_else(|| format!("x509: invalid {name} private key: {}", malformed(key)))?;
+            let seed = seed.ok_or_else(|| format!("x509: invalid {name} private key: {}", malformed(key)))?;
             let size = <[u8; 32]>::try_from(seed);
             match (identifier == ED25519, size) {
                 (true, Ok(seed)) => Ok(Key::Ed25519(seed)),
                 (false, Ok(_)) => Ok(Key::Other("*ecdh.PublicKey")),
-                (true, Err(_)) => {
-                    Err(format!("x509: invalid Ed25519 private key length: {}", seed.len()))
-                }
+                (true, Err(_)) => Err(format!("x509: invalid Ed25519 private key length: {}", seed.len())),
                 (false, Err(_)) => Err("crypto/ecdh: invalid private key size".into()),
             }
         }
@@ -436,7 +433,7 @@ pub(super) fn dsa(random: &mut Bytes<'_>) -> Option<Vec<u8>> {
 /// Whether a number below two thousand divides it.
 fn has_small_factor(number: &BoxedUint) -> bool {
     let bytes = number.to_be_bytes();
-    (3..2000_u32).step_by(2).any(|divisor| {
-        bytes.iter().fold(0, |rest, byte| (rest << 8 | u32::from(*byte)) % divisor) == 0
-    })
+    (3..2000_u32)
+        .step_by(2)
+        .any(|divisor| bytes.iter().fold(0, |rest, byte| (rest << 8 | u32::from(*byte)) % divisor) == 0)
 }

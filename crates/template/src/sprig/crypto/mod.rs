@@ -128,9 +128,10 @@ impl Maker {
     ) -> Result<Value, Failure> {
         let given = match self.key {
             KeyFrom::Random => None,
-            KeyFrom::Argument(at) => Some(Key::parse(arguments.text(at)?).map_err(|why| {
-                Failure::new([b"parsing private key: ", &why[..]].concat())
-            })?),
+            KeyFrom::Argument(at) => Some(
+                Key::parse(arguments.text(at)?)
+                    .map_err(|why| Failure::new([b"parsing private key: ", &why[..]].concat()))?,
+            ),
         };
         let signer = match self.kind {
             Kind::Authority | Kind::SelfSigned => None,
@@ -177,9 +178,8 @@ fn read(certificate: &[u8], key: &[u8]) -> Result<(certificate::Parsed, Key), Fa
 /// `buildCustomCert`: a pair of what stands in base64, as it is.
 pub(super) const CUSTOM: Entry =
     (&["buildCustomCert"], "func(string, string) (sprig.certificate, error)", |context, arguments| {
-        let decoded = |index: usize, why: &'static str| {
-            decode64(arguments.text(index)?).map_err(|_| Failure::new(why))
-        };
+        let decoded =
+            |index: usize, why: &'static str| decode64(arguments.text(index)?).map_err(|_| Failure::new(why));
         let cert = decoded(0, "unable to decode base64 certificate")?;
         let key = decoded(1, "unable to decode base64 private key")?;
         context.spend(SIGNATURE)?;

@@ -53,11 +53,8 @@ fn block(lines: &[&[u8]]) -> Option<Block> {
         return None;
     }
     let headers = body.iter().take_while(|line| line.contains(&b':')).count();
-    let digits: Vec<u8> = body[headers..]
-        .concat()
-        .into_iter()
-        .filter(|byte| !matches!(byte, b' ' | b'\t' | b'\r'))
-        .collect();
+    let digits: Vec<u8> =
+        body[headers..].concat().into_iter().filter(|byte| !matches!(byte, b' ' | b'\t' | b'\r')).collect();
     Some(Block { kind: kind.to_vec(), bytes: decode64(&digits).ok()? })
 }
 
