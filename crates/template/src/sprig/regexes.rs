@@ -65,7 +65,7 @@ pub(super) const TABLE: &[Entry] = &[
 /// Charges what a search may take: at worst each byte is looked at in each state, of which a repetition makes a thousand.
 fn charge(context: &mut Context<'_>, arguments: &Arguments) -> Result<(), Failure> {
     let (pattern, text) = (arguments.text(0)?, arguments.text(1)?);
-    let repetitions = pattern.iter().filter(|byte| **byte == b'{').count();
+    let repetitions = memchr::memchr_iter(b'{', pattern).count();
     let states = (pattern.len() + 1000 * repetitions.min(10)) as u64;
     context.spend(states.saturating_mul(1 + text.len() as u64 / 32))
 }
@@ -315,7 +315,7 @@ fn replace(
     replacement: Replacement,
 ) -> Result<Value, Failure> {
     let (text, with) = (arguments.text(1)?, arguments.text(2)?);
-    let references = with.iter().filter(|byte| **byte == b'$').count();
+    let references = memchr::memchr_iter(b'$', with).count();
     let mut out = Vec::with_capacity(text.len());
     let mut after = 0;
     for captures in regex.captures_iter(text) {

@@ -320,15 +320,12 @@ impl Parts {
             }
             (None, Some(name)) => {
                 let written = within(TimeZone::UTC)?.timestamp();
-                match offset_of(local, name, written) {
-                    Some(_) => within(local.clone()),
-                    None => {
-                        let hours = name.strip_prefix("GMT").and_then(|hours| hours.parse::<i32>().ok());
-                        let seconds = hours.unwrap_or(0) * 3600;
-                        // The time is taken for one of UTC there.
-                        Ok(written.to_zoned(fixed(Some(name), seconds)?))
-                    }
+                if offset_of(local, name, written).is_some() {
+                    return within(local.clone());
                 }
+                let hours = name.strip_prefix("GMT").and_then(|hours| hours.parse::<i32>().ok());
+                // The time is taken for one of UTC there.
+                Ok(written.to_zoned(fixed(Some(name), hours.unwrap_or(0) * 3600)?))
             }
             (None, None) => within(local.clone()),
         }
@@ -357,13 +354,13 @@ fn offset(text: &[u8], parts: u8, colons: bool) -> Result<(i32, &[u8]), Unfit> {
         return Err(Unfit::Unlike);
     }
     let mut numbers = [0; 3];
-    for part in 0..usize::from(parts) {
+    for (part, number) in numbers.iter_mut().enumerate().take(parts.into()) {
         let at = 1 + part * step;
         let pair = written.get(at..at + 2).ok_or(Unfit::Unlike)?;
         if digits(pair) != 2 {
             return Err(Unfit::Unlike);
         }
-        numbers[part] = i32::try_from(value(pair)).map_err(|_| Unfit::Unlike)?;
+        *number = i32::try_from(value(pair)).map_err(|_| Unfit::Unlike)?;
     }
     let bounds =
         [(24, "time zone offset hour"), (60, "time zone offset minute"), (60, "time zone offset second")];

@@ -132,7 +132,8 @@ fn no_function_of_sprig_goes_without_calls_of_all_sorts() {
         }
         let signature = deterministic.get(name.as_bytes());
         let signature = signature.unwrap_or_else(|| panic!("{name} is not there")).signature();
-        let texts = (0..SORTS.len()).flat_map(|number| [0, 1, 3].map(|spread| call(&name, signature, number, spread)));
+        let texts = (0..SORTS.len())
+            .flat_map(|number| [0, 1, 3].map(|spread| call(&name, signature, number, spread)));
         let mut texts: Vec<_> = texts.collect();
         texts.extend([name.clone(), format!("{name} `a` `b` `c` `d` `e` `f` `g`")]);
         texts.sort();

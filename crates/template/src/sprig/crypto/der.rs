@@ -11,15 +11,12 @@ pub(super) const SET: u8 = 0x31;
 /// An element of these contents.
 pub(super) fn element(tag: u8, contents: &[u8]) -> Vec<u8> {
     let mut out = vec![tag];
-    match u8::try_from(contents.len()) {
-        Ok(short @ 0..=0x7f) => out.push(short),
-        _ => {
-            let length = contents.len().to_be_bytes();
-            let length = &length[length.iter().take_while(|byte| **byte == 0).count()..];
-            out.push(0x80 | u8::try_from(length.len()).unwrap_or(0x7f));
-            out.extend_from_slice(length);
-        }
+    let length = contents.len().to_be_bytes();
+    let length = &length[length.iter().take_while(|byte| **byte == 0).count()..];
+    if contents.len() > 0x7f {
+        out.push(0x80 | u8::try_from(length.len()).unwrap_or(0x7f));
     }
+    out.extend_from_slice(if length.is_empty() { &[0] } else { length });
     out.extend_from_slice(contents);
     out
 }

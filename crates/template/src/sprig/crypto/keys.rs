@@ -299,7 +299,9 @@ fn pkcs8_parts(bytes: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
 }
 
 /// The version, the secret and the curve.
-fn ec_parts(bytes: &[u8]) -> Option<(&[u8], &[u8], Option<&[u8]>)> {
+type EcParts<'d> = (&'d [u8], &'d [u8], Option<&'d [u8]>);
+
+fn ec_parts(bytes: &[u8]) -> Option<EcParts<'_>> {
     let mut reader = Reader::new(bytes).sequence()?;
     Some((reader.integer()?, reader.expect(der::OCTET_STRING)?, reader.expect(0xa0)))
 }
@@ -353,6 +355,7 @@ fn parse_ec(bytes: &[u8], named: Option<&[u8]>) -> Result<Key, String> {
     }
 }
 
+#[allow(clippy::many_single_char_names, reason = "so they are called")]
 fn parse_pkcs1(bytes: &[u8]) -> Result<Key, String> {
     let unread = || misplaced(bytes, [FORM_EC, FORM_PKCS8], "");
     let mut outer = Reader::new(bytes);
@@ -390,6 +393,7 @@ fn parse_pkcs1(bytes: &[u8]) -> Result<Key, String> {
 }
 
 /// A DSA key of 2048 and 256 bits, in the form that OpenSSL writes.
+#[allow(clippy::many_single_char_names, reason = "so they are called")]
 pub(super) fn dsa(random: &mut Bytes<'_>) -> Option<Vec<u8>> {
     const BITS: u32 = 2048;
     let q: BoxedUint = crypto_primes::random_prime(random, Flavor::Any, 256);
@@ -402,7 +406,7 @@ pub(super) fn dsa(random: &mut Bytes<'_>) -> Option<Vec<u8>> {
         bytes[0] |= 0x80;
         let start = BoxedUint::from_be_slice(&bytes, BITS).ok()?;
         // One more than a multiple of twice the order.
-        let candidate = start.wrapping_sub(&start.rem(&step)).wrapping_add(&one);
+        let candidate = start.wrapping_sub(start.rem(&step)).wrapping_add(&one);
         if candidate.bits_vartime() == BITS
             && !has_small_factor(&candidate)
             && crypto_primes::is_prime(Flavor::Any, &candidate)

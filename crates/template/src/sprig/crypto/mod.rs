@@ -143,12 +143,11 @@ impl Maker {
         };
         context.spend(SIGNATURE)?;
         let mut random = Bytes(random);
-        let key = match given {
-            Some(key) => key,
-            None => {
-                context.spend(RSA_2048)?;
-                Key::rsa(&mut random, 2048).ok_or("error generating rsa key")?
-            }
+        let key = if let Some(key) = given {
+            key
+        } else {
+            context.spend(RSA_2048)?;
+            Key::rsa(&mut random, 2048).ok_or("error generating rsa key")?
         };
         let mut serial = [0; 16];
         random.fill(&mut serial);

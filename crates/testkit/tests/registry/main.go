@@ -1,5 +1,6 @@
 // An OCI registry for tests: the distribution project's own, with a server beside it that gives tokens to who knows the
-// password. What it is told stands in the environment.
+// password. Its arguments: a folder, where to listen, who is let in (anyone, basic, token), where to give tokens, a user
+// and a password.
 package main
 
 import (
@@ -23,24 +24,30 @@ import (
 	_ "github.com/distribution/distribution/v3/registry/storage/driver/filesystem"
 	"github.com/go-jose/go-jose/v4"
 	"github.com/go-jose/go-jose/v4/jwt"
+	"golang.org/x/crypto/bcrypt"
 )
 
 const issuer = "testkit"
 const service = "registry"
 
 func main() {
-	folder, address := os.Getenv("REGISTRY_FOLDER"), os.Getenv("REGISTRY_ADDRESS")
+	folder, address, access, tokens, user, password := os.Args[1], os.Args[2], os.Args[3], os.Args[4], os.Args[5], os.Args[6]
 	lines := []string{
 		"version: 0.1",
 		"log: {level: error, accesslog: {disabled: true}}",
 		fmt.Sprintf("storage: {filesystem: {rootdirectory: %q}, delete: {enabled: true}}", filepath.Join(folder, "storage")),
 		fmt.Sprintf("http: {addr: %q, secret: testkit%s}", address, tls(folder)),
 	}
-	if tokens := os.Getenv("REGISTRY_TOKENS"); tokens != "" {
-		keys := serveTokens(folder, tokens)
+	switch access {
+	case "token":
+		keys := serveTokens(folder, tokens, user, password)
 		realm := "http://" + tokens + "/token"
 		lines = append(lines, fmt.Sprintf("auth: {token: {realm: %q, service: %s, issuer: %s, jwks: %q}}", realm, service, issuer, keys))
-	} else if passwords := os.Getenv("REGISTRY_HTPASSWD"); passwords != "" {
+	case "basic":
+		passwords := filepath.Join(folder, "htpasswd")
+		hash, err := bcrypt.GenerateFromPassword([]byte(password), bcrypt.MinCost)
+		check(err)
+		check(os.WriteFile(passwords, []byte(user+":"+string(hash)+"\n"), 0o600))
 		lines = append(lines, fmt.Sprintf("auth: {htpasswd: {realm: testkit, path: %q}}", passwords))
 	}
 	config, err := configuration.Parse(strings.NewReader(strings.Join(lines, "\n")))
@@ -66,7 +73,7 @@ type access struct {
 }
 
 // serveTokens gives tokens at the address, and returns the file of the keys that they are signed with.
-func serveTokens(folder, address string) string {
+func serveTokens(folder, address, user, password string) string {
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	check(err)
 	keys := jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: private.Public(), KeyID: "testkit", Algorithm: "ES256", Use: "sig"}}}
@@ -77,7 +84,6 @@ func serveTokens(folder, address string) string {
 	signing := jose.SigningKey{Algorithm: jose.ES256, Key: jose.JSONWebKey{Key: private, KeyID: "testkit"}}
 	signer, err := jose.NewSigner(signing, (&jose.SignerOptions{}).WithType("JWT"))
 	check(err)
-	user, password := os.Getenv("REGISTRY_USER"), os.Getenv("REGISTRY_PASSWORD")
 	http.HandleFunc("/token", func(w http.ResponseWriter, r *http.Request) {
 		given, secret, _ := r.BasicAuth()
 		if given != user || secret != password || r.URL.Query().Get("service") != service {
