@@ -193,8 +193,9 @@ async fn push(registry: &Registry, path: &str, tag: &str, archive: &[u8], kinds:
         let begun = let_in(start()).send().await.unwrap();
         assert_eq!(begun.status(), 202, "{:?}", begun.text().await);
         let location = begun.headers()["location"].to_str().unwrap().to_owned();
-        let url = reqwest::Url::parse(&registry.url()).unwrap().join(&location).unwrap();
-        let request = client.put(url).query(&[("digest", digest(bytes))]).body(bytes.to_vec());
+        let mut url = reqwest::Url::parse(&registry.url()).unwrap().join(&location).unwrap();
+        url.query_pairs_mut().append_pair("digest", &digest(bytes));
+        let request = client.put(url).body(bytes.to_vec());
         let stored = let_in(request).header("content-type", "application/octet-stream").send().await.unwrap();
         assert_eq!(stored.status(), 201);
         described.push(json!({ "mediaType": kind, "digest": digest(bytes), "size": bytes.len() }));
