@@ -225,13 +225,17 @@ impl<'t> Reader<'t> {
             Ok(())
         })?;
         let named = name.is_some_and(|name| !name.is_empty());
-        Ok(version.filter(|_| named).map(|version| Entry { version, digest: digest.and_then(hash), url }))
+        Ok(version.filter(|_| named).map(|version| Entry {
+            version,
+            digest: digest.as_deref().and_then(hash),
+            url,
+        }))
     }
 }
 
 /// A hash in hex, with or without its algorithm.
-fn hash(text: String) -> Option<String> {
-    let hex = text.strip_prefix("sha256:").unwrap_or(&text).to_ascii_lowercase();
+fn hash(text: &str) -> Option<String> {
+    let hex = text.strip_prefix("sha256:").unwrap_or(text).to_ascii_lowercase();
     (hex.len() == 64 && hex.bytes().all(|byte| byte.is_ascii_hexdigit())).then_some(hex)
 }
 
