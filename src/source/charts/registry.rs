@@ -25,7 +25,7 @@ const LARGEST_PAGE: usize = 4 << 20;
 const MOST_PAGES: usize = 100;
 const DIGEST: &str = "docker-content-digest";
 /// How long a token holds of which nothing is said.
-const TOKEN: Duration = Duration::from_secs(60);
+const TOKEN: Duration = Duration::from_mins(1);
 /// A token is not used this short before its end.
 const MARGIN: Duration = Duration::from_secs(10);
 
@@ -50,8 +50,9 @@ struct Tags {
     tags: Option<Vec<String>>,
 }
 
+/// What a server of tokens answers, under either name.
 #[derive(Deserialize)]
-struct Token {
+struct Granted {
     token: Option<String>,
     access_token: Option<String>,
     expires_in: Option<u64>,
@@ -258,11 +259,8 @@ impl Asking<'_> {
 
     /// What the registry wants to be shown; nothing where there is nothing to show.
     fn answer_challenge(&self, headers: &HeaderMap, url: &Url) -> Result<Option<HeaderValue>, SourceError> {
-        let wanted = headers
-            .get_all(WWW_AUTHENTICATE)
-            .iter()
-            .filter_map(|header| oci::challenge(header.to_str().ok()?))
-            .next();
+        let wanted =
+            headers.get_all(WWW_AUTHENTICATE).iter().find_map(|header| oci::challenge(header.to_str().ok()?));
         let (header, until) = match wanted {
             None => return Ok(None),
             Some(Challenge::Basic) => match self.registry.way.authorization(url)? {
@@ -305,7 +303,7 @@ impl Asking<'_> {
             return Err(error);
         }
         let unread = |why: String| self.invalid(format!("the token is not understood: {why}"));
-        let token: Token =
+        let token: Granted =
             serde_json::from_slice(&answer.bytes).map_err(|error| unread(error.to_string()))?;
         let text = token.token.or(token.access_token).ok_or_else(|| unread("there is none".into()))?;
         let mut header =

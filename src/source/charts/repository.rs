@@ -88,7 +88,7 @@ impl Repository {
     }
 
     fn unfound(&self, name: &str, range: &str, unfound: Unfound) -> SourceError {
-        unfound_in(&self.url.to_string(), name, range, unfound)
+        unfound_in(self.url.as_ref(), name, range, unfound)
     }
 
     /// The index as it is now.
