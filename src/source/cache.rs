@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
+use super::charts::{ChartSource, ChartSpec};
 use super::file::WebFile;
 use super::http::{ClearText, Clients};
 use super::limits::Limits;
@@ -107,6 +108,11 @@ impl Cache {
         let clear_text = if spec.insecure { ClearText::Allowed } else { ClearText::Refused };
         let folder = self.folder.join("files").join(mirror::key(&spec.scope, file.url.as_str()));
         Arc::new(WebFile::new(file, &spec.credentials, clear_text, &self.clients, folder))
+    }
+
+    /// Makes a source of charts. Asks nobody yet.
+    pub fn charts(&self, spec: &ChartSpec) -> ChartSource {
+        ChartSource::new(spec, &self.clients, &self.permits, &self.folder.join("charts"))
     }
 
     /// Removes the mirrors that no source has asked for since `unused` ago. What is open, here or in
@@ -312,7 +318,7 @@ impl Source {
         bound: Duration,
         work: impl FnOnce(&Limits) -> Result<T, SourceError> + Send + 'static,
     ) -> Result<T, SourceError> {
-        blocking(self.permits.clone(), &self.spec.location.to_string(), bound, work).await
+        on_a_thread(&self.permits, &self.spec.location, bound, work).await
     }
 
     /// Where the files of a commit come from that have not been fetched.
@@ -330,6 +336,27 @@ impl Source {
         });
         Commit { rest, ..commit }
     }
+}
+
+/// Runs `work` on one of the threads for it. When the caller goes away, work that waits ends.
+pub(super) async fn on_a_thread<T: Send + 'static>(
+    permits: &Arc<Semaphore>,
+    location: &(impl std::fmt::Display + ?Sized),
+    bound: Duration,
+    work: impl FnOnce(&Limits) -> Result<T, SourceError> + Send + 'static,
+) -> Result<T, SourceError> {
+    let failed = |cause: String| SourceError::Damaged { location: location.to_string(), cause };
+    let permit = permits.clone().acquire_owned().await;
+    let permit = permit.map_err(|error| failed(error.to_string()))?;
+    let (limits, guard) = Limits::new(bound);
+    let done = tokio::task::spawn_blocking(move || {
+        let _permit = permit;
+        work(&limits)
+    });
+    let result = done.await;
+    drop(guard);
+    // A panic can only come out of reading objects that are not what they should be.
+    result.unwrap_or_else(|error| Err(failed(error.to_string())))
 }
 
 /// A head that needs no asking.
@@ -371,24 +398,4 @@ fn ask(
         reference: found.target.unwrap_or(found.name),
         advertised: Some(found.advertised),
     })
-}
-
-/// Runs `work` on one of the threads for it. When the caller goes away, work that waits ends.
-pub(super) async fn blocking<T: Send + 'static>(
-    permits: Arc<Semaphore>,
-    location: &str,
-    bound: Duration,
-    work: impl FnOnce(&Limits) -> Result<T, SourceError> + Send + 'static,
-) -> Result<T, SourceError> {
-    let failed = |cause: String| SourceError::Damaged { location: location.to_owned(), cause };
-    let permit = permits.acquire_owned().await.map_err(|error| failed(error.to_string()))?;
-    let (limits, guard) = Limits::new(bound);
-    let done = tokio::task::spawn_blocking(move || {
-        let _permit = permit;
-        work(&limits)
-    });
-    let result = done.await;
-    drop(guard);
-    // A panic can only come out of reading objects that are not what they should be.
-    result.unwrap_or_else(|error| Err(failed(error.to_string())))
 }

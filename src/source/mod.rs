@@ -2,7 +2,7 @@
 //!
 //! What enters: a [`Spec`] of plain values (secrets read, variables replaced). What leaves: the [`Head`]
 //! that a reference names now, and the [`Commit`] with its tree, read from the object database of a bare
-//! mirror, of a local repository, or from a folder.
+//! mirror, of a local repository, or from a folder. Charts have sources of their own: [`charts`].
 //!
 //! Deliberately absent: when to ask (triggers are `sync`'s), what is in the files, retries and backoff.
 //! Git itself is gix, and nothing outside this module sees it; only ssh is a program that is started.
@@ -11,6 +11,7 @@
 //! and never hold a credential.
 
 mod cache;
+pub mod charts;
 mod disk;
 mod error;
 mod file;

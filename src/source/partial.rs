@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Semaphore;
 
-use super::cache::blocking;
+use super::cache::on_a_thread;
 use super::limits::Limits;
 use super::mirror::{self, Mirror};
 use super::objects::{self, Objects, ReadError};
@@ -75,7 +75,7 @@ impl Commit {
             return result;
         }
         let (location, permits, bound) = (rest.remote.location(), rest.permits.clone(), rest.bound);
-        blocking(permits, &location, bound, move |limits| {
+        on_a_thread(&permits, &location, bound, move |limits| {
             let supplied = rest.mirror.supply(&rest.remote, &rest.objects, rest.commit, &paths, limits);
             rest.mirror.note(rest.commit, paths, &supplied);
             supplied

@@ -11,8 +11,8 @@ use std::cell::Cell;
 pub struct Limits<'l> {
     /// Steps: nodes walked, commands evaluated, and what functions charge.
     pub fuel: u64,
-    /// Levels of templates, control structures and parentheses within one another. Each needs up to six kilobytes of the
-    /// thread's stack in a build without optimisation.
+    /// Templates within one another, included ones too. Of all levels together, those of control structures and
+    /// parentheses among them, there may be ten times as many. The stack grows as they need it.
     pub depth: usize,
     /// Bytes written, those of texts that are put together on the way included.
     pub output: usize,
@@ -22,7 +22,7 @@ pub struct Limits<'l> {
 
 impl Default for Limits<'_> {
     fn default() -> Self {
-        Self { fuel: 100_000_000, depth: 200, output: 256 << 20, stop: None }
+        Self { fuel: 100_000_000, depth: 1000, output: 256 << 20, stop: None }
     }
 }
 
@@ -31,9 +31,18 @@ pub(crate) struct Run<'l> {
     stop: Option<&'l dyn Fn() -> bool>,
     fuel: Cell<u64>,
     until_asked: Cell<u64>,
+    templates: Cell<usize>,
     levels: Cell<usize>,
     room: Cell<usize>,
 }
+
+/// How many levels of all sorts there may be for each template.
+const LEVELS: usize = 10;
+
+/// What a thread's stack must have left for one level, with all that functions do in it, and what is added where it has
+/// less.
+const LEAST_STACK: usize = 256 << 10;
+const MORE_STACK: usize = 2 << 20;
 
 /// The caller is asked whether to stop once in this many steps.
 const ASK_EVERY: u64 = 1024;
@@ -44,7 +53,8 @@ impl<'l> Run<'l> {
             stop: limits.stop,
             fuel: Cell::new(limits.fuel),
             until_asked: Cell::new(0),
-            levels: Cell::new(limits.depth),
+            templates: Cell::new(limits.depth),
+            levels: Cell::new(limits.depth.saturating_mul(LEVELS)),
             room: Cell::new(limits.output),
         }
     }
@@ -79,18 +89,38 @@ impl<'l> Run<'l> {
         self.room.get()
     }
 
-    /// One level deeper, until [`leave`](Self::leave).
-    pub(crate) fn enter(&self) -> Result<(), Failure> {
-        let Some(left) = self.levels.get().checked_sub(1) else {
-            return Err(refused("templates are nested deeper than allowed"));
-        };
-        self.levels.set(left);
+    /// Refuses what there is no room for, or are no steps left for.
+    pub(crate) fn affords(&self, bytes: usize, steps: u64) -> Result<(), Failure> {
+        if bytes > self.room() {
+            return Err(refused("the output is larger than allowed"));
+        }
+        if steps > self.fuel.get() {
+            return Err(refused("the template takes more steps than allowed"));
+        }
         Ok(())
     }
 
-    pub(crate) fn leave(&self) {
+    /// What is done one level deeper.
+    pub(crate) fn deeper<T>(&self, inside: impl FnOnce() -> T) -> Result<T, Failure> {
+        one_less(&self.levels)?;
+        let result = stacker::maybe_grow(LEAST_STACK, MORE_STACK, inside);
         self.levels.set(self.levels.get() + 1);
+        Ok(result)
     }
+
+    /// What is done within one more template.
+    pub(crate) fn in_template<T>(&self, inside: impl FnOnce() -> T) -> Result<T, Failure> {
+        one_less(&self.templates)?;
+        let result = self.deeper(inside);
+        self.templates.set(self.templates.get() + 1);
+        result
+    }
+}
+
+fn one_less(left: &Cell<usize>) -> Result<(), Failure> {
+    let less = left.get().checked_sub(1);
+    left.set(less.ok_or_else(|| refused("templates are nested deeper than allowed"))?);
+    Ok(())
 }
 
 fn refused(why: &str) -> Failure {

@@ -82,6 +82,7 @@ fn parse_type(text: &str) -> Option<Type> {
         "int32" => Type::Int(Int::Int32),
         "int64" => Type::Int(Int::Int64),
         "uint8" => Type::Uint(Uint::Uint8),
+        "uint32" => Type::Uint(Uint::Uint32),
         "uint64" => Type::Uint(Uint::Uint64),
         "float64" => Type::Float(Float::Float64),
         _ => {

@@ -10,6 +10,7 @@ mod function;
 mod number;
 mod parse;
 mod quote;
+pub mod semver;
 pub mod sprig;
 mod templates;
 mod text;

@@ -341,6 +341,11 @@ struct ListData {
 pub struct List(Rc<ListData>);
 
 impl List {
+    /// Whether there is no other holder.
+    pub(crate) fn is_unshared(&self) -> bool {
+        Rc::strong_count(&self.0) == 1
+    }
+
     /// A list of that type, which is a list type.
     pub fn new(type_of: Type, items: Vec<Value>) -> Self {
         Self(Rc::new(ListData { type_of, nil: false, items: RefCell::new(items) }))
@@ -398,6 +403,11 @@ struct MapData {
 pub struct Map(Rc<MapData>);
 
 impl Map {
+    /// Whether there is no other holder.
+    pub(crate) fn is_unshared(&self) -> bool {
+        Rc::strong_count(&self.0) == 1
+    }
+
     /// A map of that type, which is a map type.
     pub fn new(type_of: Type, entries: BTreeMap<Text, Value>) -> Self {
         Self(Rc::new(MapData { type_of, nil: false, entries: RefCell::new(entries) }))

@@ -88,6 +88,21 @@ impl Outgoing {
         Self { status, headers, body: body.as_bytes().to_vec() }
     }
 
+    /// A file below `root`, unless the client has it already.
+    pub(crate) fn of_file(root: &Path, request: &Incoming) -> Result<Self> {
+        let place = root.join(request.path.trim_start_matches('/'));
+        let inside = !request.path.split('/').any(|part| part == "..");
+        let Some(body) = std::fs::read(&place).ok().filter(|_| inside) else {
+            return Ok(Self::text(404, &[], "there is none\n"));
+        };
+        let written = std::fs::metadata(&place)?.modified()?.duration_since(std::time::UNIX_EPOCH)?;
+        let tag = format!("\"{}-{}\"", body.len(), written.as_nanos());
+        if request.header("if-none-match") == Some(tag.as_str()) {
+            return Ok(Self::text(304, &[("ETag", &tag)], ""));
+        }
+        Ok(Self { body, ..Self::text(200, &[("ETag", &tag)], "") })
+    }
+
     /// What git's own CGI program answers for the repositories below `root`.
     pub(crate) fn of_git(root: &Path, request: &Incoming) -> Result<Self> {
         let mut command = Command::new("git");

@@ -73,8 +73,16 @@ pub struct GitServer {
     listening: Mutex<Option<JoinHandle<()>>>,
 }
 
+/// What is below the root.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Content {
+    Repositories,
+    Files,
+}
+
 struct Shared {
     root: PathBuf,
+    content: Content,
     tls: Option<Arc<ServerConfig>>,
     access: Mutex<Access>,
     requests: Mutex<Vec<GitRequest>>,
@@ -89,6 +97,15 @@ impl GitServer {
 
     /// Serves the bare repositories in the folder `root`.
     pub fn start(root: &Path, access: Access, transport: Transport) -> Result<Self> {
+        Self::start_with(root, Content::Repositories, access, transport)
+    }
+
+    pub(crate) fn start_with(
+        root: &Path,
+        content: Content,
+        access: Access,
+        transport: Transport,
+    ) -> Result<Self> {
         let (tls, authority) = match transport {
             Transport::Plain => (None, None),
             Transport::Tls => {
@@ -98,6 +115,7 @@ impl GitServer {
         };
         let shared = Arc::new(Shared {
             root: root.to_owned(),
+            content,
             tls,
             access: Mutex::new(access),
             requests: Mutex::default(),
@@ -221,10 +239,17 @@ impl Shared {
         answer.write(&mut stream)
     }
 
+    fn content_for(&self, request: &Incoming) -> Result<Outgoing> {
+        match self.content {
+            Content::Repositories => Outgoing::of_git(&self.root, request),
+            Content::Files => Outgoing::of_file(&self.root, request),
+        }
+    }
+
     fn answer_to(&self, request: &Incoming) -> Result<Outgoing> {
         let access = lock(&self.access).clone();
         let (challenge, expected) = match access {
-            Access::Anyone => return Outgoing::of_git(&self.root, request),
+            Access::Anyone => return self.content_for(request),
             Access::Basic { user, password } => {
                 let pair = BASE64_STANDARD.encode(format!("{user}:{password}"));
                 ("Basic realm=\"testkit\"", format!("Basic {pair}"))
@@ -232,7 +257,7 @@ impl Shared {
             Access::Bearer { token } => ("Bearer realm=\"testkit\"", format!("Bearer {token}")),
         };
         if request.header("authorization") == Some(expected.as_str()) {
-            return Outgoing::of_git(&self.root, request);
+            return self.content_for(request);
         }
         Ok(Outgoing::text(401, &[("WWW-Authenticate", challenge)], "who are you?\n"))
     }

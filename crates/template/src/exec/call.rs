@@ -3,12 +3,15 @@
 use super::{Executor, Slot};
 use crate::builtin::{Builtin, Wanted};
 use crate::context::Context;
-use crate::error::{Error, Failure};
+use crate::error::{Error, ErrorKind, Failure};
 use crate::function::Function;
 use crate::parse::{Located, Operand, OperandKind};
 use crate::quote::quote;
 use crate::text::Text;
 use crate::value::{Type, Value};
+
+/// The steps of an item in a new list or map: it takes memory, of which a step stands for four bytes.
+const NEW_ITEM: u64 = 8;
 
 /// What a function takes: the fixed arguments, and what all further ones are.
 struct Parameters<'p> {
@@ -67,9 +70,66 @@ impl<'t> Executor<'t> {
         // Most functions look at all that they are given.
         let size = values.iter().map(size).sum::<usize>();
         self.run.spend(size as u64 / 16).map_err(|failure| self.failed(&failure))?;
-        let mut context = Context::new(self.templates, self.run);
-        let result = function.call(&mut context, values);
+        let result = self.bounded(function, &values).and_then(|()| {
+            let mut context = Context::new(self.templates, self.run);
+            let result = function.call(&mut context, values)?;
+            self.count(&result).map(|()| result)
+        });
         self.called(node, name, result).map(|value| Slot::element(value, function.signature().result()))
+    }
+
+    /// Refuses arguments of which a function might make more than there is room for.
+    fn bounded(&self, function: &Function, arguments: &[Value]) -> Result<(), Failure> {
+        /// The most that a function makes of a byte without asking: an escape, or an item of a list.
+        const ESCAPE: usize = 8;
+        const ITEM: usize = 64;
+        let growth = match function.signature().result() {
+            Type::List(_) | Type::Map(_) => ITEM,
+            Type::Any
+            | Type::Bool
+            | Type::Text
+            | Type::Int(_)
+            | Type::Uint(_)
+            | Type::Float(_)
+            | Type::Named(..)
+            | Type::Object(_)
+            | Type::Function(_) => ESCAPE,
+        };
+        let (mut bytes, mut items) = (0_usize, 0_usize);
+        for argument in arguments {
+            match argument {
+                Value::Text(text) => bytes += text.len(),
+                Value::List(list) => items += list.len(),
+                Value::Map(map) => items += map.len(),
+                Value::Nil
+                | Value::Bool(_)
+                | Value::Int(..)
+                | Value::Uint(..)
+                | Value::Float(..)
+                | Value::Object(_)
+                | Value::Function(_) => {}
+            }
+        }
+        self.run.affords(bytes.saturating_mul(growth), (items as u64).saturating_mul(NEW_ITEM))
+    }
+
+    /// Charges what a function made: texts by the byte, lists and maps that nobody else holds by the item.
+    fn count(&self, made: &Value) -> Result<(), Failure> {
+        let items = match made {
+            Value::Text(text) => return self.run.write(text.len()),
+            Value::List(list) if list.is_unshared() => list.len(),
+            Value::Map(map) if map.is_unshared() => map.len(),
+            Value::Nil
+            | Value::Bool(_)
+            | Value::Int(..)
+            | Value::Uint(..)
+            | Value::Float(..)
+            | Value::List(_)
+            | Value::Map(_)
+            | Value::Object(_)
+            | Value::Function(_) => 0,
+        };
+        self.run.spend((items as u64).saturating_mul(NEW_ITEM))
     }
 
     /// What a call gave, or its failure with the place of the call.
@@ -80,6 +140,10 @@ impl<'t> Executor<'t> {
         result: Result<T, Failure>,
     ) -> Result<T, Error> {
         result.map_err(|failure| {
+            // Where a bound was met is said once, not with the whole way to it.
+            if failure.kind == ErrorKind::Limit && failure.text.starts_with(b"template: ") {
+                return Error::new(failure.kind, failure.text);
+            }
             self.at(node);
             self.error_of(failure.kind, &[b"error calling ", name, b": ", &failure.text[..]].concat())
         })

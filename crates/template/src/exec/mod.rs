@@ -57,7 +57,7 @@ pub(crate) fn execute(
     let mut out = Vec::new();
     let dot = Slot::plain(data);
     let mut executor = Executor::new(templates, run, tree, &mut out, dot.clone());
-    executor.deeper(|executor| executor.list(&dot, &tree.root))?;
+    executor.in_template(|executor| executor.list(&dot, &tree.root))?;
     Ok(out)
 }
 
@@ -121,10 +121,19 @@ impl<'t> Executor<'t> {
     }
 
     fn deeper<T>(&mut self, inside: impl FnOnce(&mut Self) -> Result<T, Error>) -> Result<T, Error> {
-        self.run.enter().map_err(|failure| self.failed(&failure))?;
-        let result = inside(self);
-        self.run.leave();
-        result
+        let run = self.run;
+        match run.deeper(|| inside(self)) {
+            Ok(result) => result,
+            Err(failure) => Err(self.failed(&failure)),
+        }
+    }
+
+    fn in_template<T>(&mut self, inside: impl FnOnce(&mut Self) -> Result<T, Error>) -> Result<T, Error> {
+        let run = self.run;
+        match run.in_template(|| inside(self)) {
+            Ok(result) => result,
+            Err(failure) => Err(self.failed(&failure)),
+        }
     }
 
     fn write(&mut self, bytes: &[u8]) -> Result<(), Error> {
@@ -305,7 +314,7 @@ impl<'t> Executor<'t> {
             Some(pipe) => Slot::plain(self.pipeline(dot, pipe)?),
             None => Slot::plain(Value::Nil),
         };
-        self.deeper(|executor| {
+        self.in_template(|executor| {
             let (templates, run) = (executor.templates, executor.run);
             let mut called = Executor::new(templates, run, tree, executor.out, dot.clone());
             called.list(&dot, &tree.root).map(|_| ())

@@ -1,6 +1,6 @@
 //! Dates, by a clock and a time zone that the host brings. Layouts are Go's.
 
-use super::{Entry, layout};
+use super::{Entry, layout, timestamps};
 use crate::error::Failure;
 use crate::function::{Arguments, Function, Functions, InvalidSignature};
 use crate::text::Text;
@@ -14,7 +14,7 @@ use std::rc::Rc;
 pub type Now = Rc<dyn Fn() -> Timestamp>;
 
 /// Sprig's functions on dates: `now`, `date`, `dateInZone`, `htmlDate`, `htmlDateInZone`, `dateModify`, `mustDateModify`,
-/// `ago`, `duration`, `durationRound`, `unixEpoch`. `local` is the zone of those that ask for none.
+/// `ago`, `duration`, `durationRound`, `unixEpoch`, `toDate`, `mustToDate`. `local` is the zone of those that ask for none.
 ///
 /// ```
 /// use jiff::{Timestamp, tz::TimeZone};
@@ -81,6 +81,22 @@ pub fn date_functions(now: &Now, local: &TimeZone) -> Result<Functions, InvalidS
         "durationRound",
         Function::new("func(interface {}) string", move |_, arguments| {
             Ok(coarse(arguments.any(0), &clock)?.into())
+        })?,
+    );
+    let zone = local.clone();
+    functions.insert(
+        "toDate",
+        Function::new("func(string, string) time.Time", move |_, arguments| {
+            Ok(timestamps::parse(arguments.text(0)?, arguments.text(1)?, &zone)
+                .map_or_else(|_| zero(), |read| Value::Object(Rc::new(Time(read)))))
+        })?,
+    );
+    let zone = local.clone();
+    functions.insert(
+        "mustToDate",
+        Function::new("func(string, string) (time.Time, error)", move |_, arguments| {
+            let read = timestamps::parse(arguments.text(0)?, arguments.text(1)?, &zone);
+            Ok(Value::Object(Rc::new(Time(read.map_err(Failure::new)?))))
         })?,
     );
     for (names, signature, body) in TABLE {
@@ -171,6 +187,12 @@ fn modified(arguments: &Arguments, by: i64) -> Result<Value, Failure> {
 /// A time as templates have it, for data.
 pub fn time(timestamp: &Timestamp, zone: &TimeZone) -> Value {
     Value::Object(Rc::new(Time(timestamp.to_zoned(zone.clone()))))
+}
+
+/// Go's zero time: the first of January of the year 1.
+fn zero() -> Value {
+    let first = jiff::civil::Date::constant(1, 1, 1).to_zoned(TimeZone::UTC);
+    first.map_or(Value::Nil, |first| Value::Object(Rc::new(Time(first))))
 }
 
 fn nanoseconds(duration: SignedDuration) -> i64 {

@@ -39,8 +39,8 @@ pub(super) fn copy(context: &mut Context<'_>, value: &Value, depth: usize) -> Re
     if depth > 300 {
         return Err(Failure::limit("a value is nested too deeply to be copied"));
     }
-    // Parts that are shared are copied as often as they are met.
-    context.spend(1)?;
+    // Parts that are shared are copied as often as they are met, and take memory each time.
+    context.spend(16)?;
     Ok(match value {
         Value::List(list) if list.is_nil() => Value::List(List::nil(list.type_of().clone())),
         Value::List(list) => {

@@ -87,7 +87,7 @@ fn is_newline(byte: u8) -> bool {
 }
 
 /// The bytes, or the place of what is wrong.
-fn decode64(text: &[u8]) -> Result<Vec<u8>, usize> {
+pub(super) fn decode64(text: &[u8]) -> Result<Vec<u8>, usize> {
     let mut out = Vec::with_capacity(text.len());
     let mut at = 0;
     let mut digits = Vec::with_capacity(4);

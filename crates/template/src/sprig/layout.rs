@@ -4,7 +4,7 @@ use jiff::Zoned;
 
 /// An element of a layout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Element {
+pub(super) enum Element {
     LongMonth,
     Month,
     NumMonth,
@@ -101,6 +101,12 @@ fn element(layout: &[u8]) -> Option<(Element, usize)> {
     found.map(|(word, element)| (*element, word.len()))
 }
 
+/// What stands before the first element of a layout, and that element with its length.
+pub(super) fn next_element(layout: &[u8]) -> (&[u8], Option<(Element, usize)>) {
+    let found = (0..layout.len()).find_map(|at| element(&layout[at..]).map(|found| (at, found)));
+    found.map_or((layout, None), |(at, found)| (&layout[..at], Some(found)))
+}
+
 /// A time in that layout.
 pub(super) fn format(time: &Zoned, layout: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(layout.len() + 10);
@@ -117,7 +123,7 @@ pub(super) fn format(time: &Zoned, layout: &[u8]) -> Vec<u8> {
     out
 }
 
-const MONTHS: [&str; 12] = [
+pub(super) const MONTHS: [&str; 12] = [
     "January",
     "February",
     "March",
@@ -131,7 +137,8 @@ const MONTHS: [&str; 12] = [
     "November",
     "December",
 ];
-const DAYS: [&str; 7] = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
+pub(super) const DAYS: [&str; 7] =
+    ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
 
 fn written(time: &Zoned, element: Element) -> String {
     let name = |names: &[&'static str], index: i8| {
@@ -310,7 +317,7 @@ fn of_fraction(digits: &[u8], unit: u64) -> u64 {
 }
 
 /// A text between quotes, in the simple way of the time package: bytes beyond ASCII are escaped.
-fn cited(text: &[u8]) -> Vec<u8> {
+pub(super) fn cited(text: &[u8]) -> Vec<u8> {
     let mut out = vec![b'"'];
     for &byte in text {
         match byte {

@@ -212,7 +212,8 @@ pub(super) fn numbers(
     }
     let mut number = start;
     while if step < 0 { number > end } else { number < end } {
-        context.spend(1)?;
+        // As much as an item of a list.
+        context.spend(8)?;
         numbers.push(number);
         number = match number.checked_add(step) {
             Some(next) => next,

@@ -2,6 +2,7 @@
 //! out of Go's templates as errors.
 
 mod convert;
+mod crypto;
 mod dates;
 mod decimals;
 mod defaults;
@@ -17,9 +18,11 @@ mod reflection;
 mod regexes;
 mod semver;
 mod strings;
+mod timestamps;
 mod urls;
 mod words;
 
+pub use crypto::certificate_functions;
 pub use dates::{Now, date_functions, time};
 pub use random::{Random, random_functions};
 
@@ -46,6 +49,7 @@ type Entry = (&'static [&'static str], &'static str, Body);
 pub fn functions() -> Result<Functions, InvalidSignature> {
     let mut functions = Functions::new();
     let tables = [
+        crypto::TABLE,
         decimals::TABLE,
         defaults::TABLE,
         dicts::TABLE,

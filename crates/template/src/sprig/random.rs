@@ -14,7 +14,7 @@ const LETTERS: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 const DIGITS: &str = "0123456789";
 
 /// Sprig's functions of chance: `randAlphaNum`, `randAlpha`, `randAscii`, `randNumeric`, `randBytes`, `randInt`,
-/// `shuffle` and `uuidv4`.
+/// `shuffle` and `uuidv4`, and what is made of it: `bcrypt`, `htpasswd`, `encryptAES` and `genPrivateKey`.
 ///
 /// ```
 /// use std::rc::Rc;
@@ -35,7 +35,7 @@ pub fn random_functions(random: &Random) -> Result<Functions, InvalidSignature> 
         ("randAscii", ascii),
         ("randNumeric", DIGITS.into()),
     ];
-    let mut functions = Functions::new();
+    let mut functions = super::crypto::password_functions(random)?;
     for (name, alphabet) in alphabets {
         let random = Rc::clone(random);
         let body = move |context: &mut Context<'_>, arguments: &Arguments| {

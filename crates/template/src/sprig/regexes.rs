@@ -18,31 +18,38 @@ const REPLACE: &str = "func(string, string, string) string";
 const MUST_REPLACE: &str = "func(string, string, string) (string, error)";
 
 pub(super) const TABLE: &[Entry] = &[
-    (&["regexMatch"], "func(string, string) bool", |_, arguments| {
+    (&["regexMatch"], "func(string, string) bool", |context, arguments| {
+        charge(context, arguments)?;
         let regex = compile(arguments.text(0)?);
         Ok(Value::Bool(regex.is_ok_and(|regex| arguments.text(1).is_ok_and(|text| regex.is_match(text)))))
     }),
-    (&["mustRegexMatch"], "func(string, string) (bool, error)", |_, arguments| {
-        Ok(Value::Bool(checked(arguments)?.is_match(arguments.text(1)?)))
+    (&["mustRegexMatch"], "func(string, string) (bool, error)", |context, arguments| {
+        Ok(Value::Bool(checked(context, arguments)?.is_match(arguments.text(1)?)))
     }),
-    (&["regexFind"], FIND, |_, arguments| find(&panicking(arguments)?, arguments)),
-    (&["mustRegexFind"], MUST_FIND, |_, arguments| find(&checked(arguments)?, arguments)),
-    (&["regexFindAll"], LIST, |_, arguments| find_all(&panicking(arguments)?, arguments)),
-    (&["mustRegexFindAll"], MUST_LIST, |_, arguments| find_all(&checked(arguments)?, arguments)),
+    (&["regexFind"], FIND, |context, arguments| find(&panicking(context, arguments)?, arguments)),
+    (&["mustRegexFind"], MUST_FIND, |context, arguments| find(&checked(context, arguments)?, arguments)),
+    (&["regexFindAll"], LIST, |context, arguments| find_all(&panicking(context, arguments)?, arguments)),
+    (&["mustRegexFindAll"], MUST_LIST, |context, arguments| {
+        find_all(&checked(context, arguments)?, arguments)
+    }),
     (&["regexReplaceAll"], REPLACE, |context, arguments| {
-        replace(context, &panicking(arguments)?, arguments, Replacement::Template)
+        let regex = panicking(context, arguments)?;
+        replace(context, &regex, arguments, Replacement::Template)
     }),
     (&["mustRegexReplaceAll"], MUST_REPLACE, |context, arguments| {
-        replace(context, &checked(arguments)?, arguments, Replacement::Template)
+        let regex = checked(context, arguments)?;
+        replace(context, &regex, arguments, Replacement::Template)
     }),
     (&["regexReplaceAllLiteral"], REPLACE, |context, arguments| {
-        replace(context, &panicking(arguments)?, arguments, Replacement::Literal)
+        let regex = panicking(context, arguments)?;
+        replace(context, &regex, arguments, Replacement::Literal)
     }),
     (&["mustRegexReplaceAllLiteral"], MUST_REPLACE, |context, arguments| {
-        replace(context, &checked(arguments)?, arguments, Replacement::Literal)
+        let regex = checked(context, arguments)?;
+        replace(context, &regex, arguments, Replacement::Literal)
     }),
-    (&["regexSplit"], LIST, |_, arguments| split(&panicking(arguments)?, arguments)),
-    (&["mustRegexSplit"], MUST_LIST, |_, arguments| split(&checked(arguments)?, arguments)),
+    (&["regexSplit"], LIST, |context, arguments| split(&panicking(context, arguments)?, arguments)),
+    (&["mustRegexSplit"], MUST_LIST, |context, arguments| split(&checked(context, arguments)?, arguments)),
     (&["regexQuoteMeta"], "func(string) string", |_, arguments| {
         let mut out = Vec::new();
         for &byte in arguments.text(0)?.iter() {
@@ -55,12 +62,22 @@ pub(super) const TABLE: &[Entry] = &[
     }),
 ];
 
-fn checked(arguments: &Arguments) -> Result<Regex, Failure> {
+/// Charges what a search may take: at worst each byte is looked at in each state, of which a repetition makes a thousand.
+fn charge(context: &mut Context<'_>, arguments: &Arguments) -> Result<(), Failure> {
+    let (pattern, text) = (arguments.text(0)?, arguments.text(1)?);
+    let repetitions = memchr::memchr_iter(b'{', pattern).count();
+    let states = (pattern.len() + 1000 * repetitions.min(10)) as u64;
+    context.spend(states.saturating_mul(1 + text.len() as u64 / 32))
+}
+
+fn checked(context: &mut Context<'_>, arguments: &Arguments) -> Result<Regex, Failure> {
+    charge(context, arguments)?;
     compile(arguments.text(0)?).map_err(Failure::new)
 }
 
 /// As Go's `MustCompile`.
-fn panicking(arguments: &Arguments) -> Result<Regex, Failure> {
+fn panicking(context: &mut Context<'_>, arguments: &Arguments) -> Result<Regex, Failure> {
+    charge(context, arguments)?;
     let pattern = arguments.text(0)?;
     compile(pattern).map_err(|why| {
         let cited = if can_backquote(pattern) { [b"`", &pattern[..], b"`"].concat() } else { quote(pattern) };
@@ -298,11 +315,17 @@ fn replace(
     replacement: Replacement,
 ) -> Result<Value, Failure> {
     let (text, with) = (arguments.text(1)?, arguments.text(2)?);
+    let references = memchr::memchr_iter(b'$', with).count();
     let mut out = Vec::with_capacity(text.len());
     let mut after = 0;
     for captures in regex.captures_iter(text) {
         let Some(found) = captures.get(0).filter(|found| is_boundary(text, found.start())) else { continue };
         let before = out.len();
+        // Each reference may stand for all that was found.
+        let most = with.len().saturating_add(references.saturating_mul(found.len()));
+        if most > context.room() {
+            return Err(Failure::limit("the output is larger than allowed"));
+        }
         out.extend_from_slice(&text[after..found.start()]);
         match replacement {
             Replacement::Template => captures.expand(with, &mut out),

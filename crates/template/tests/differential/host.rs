@@ -4,6 +4,7 @@ use super::oracle::{Case, unhex};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde_json::Value as Json;
+use std::cell::Cell;
 use std::rc::Rc;
 use trueup_template::{
     Arguments, Context, Error, Failure, Float, Function, Functions, Int, Limits, List, Map, MissingKey,
@@ -24,7 +25,7 @@ pub(crate) fn execute(case: &Case) -> Result<Vec<u8>, Error> {
     for (name, text) in &case.templates {
         templates.parse(name.as_str(), text)?;
     }
-    let limits = Limits { fuel: 2_000_000, output: 4 << 20, ..Limits::default() };
+    let limits = Limits { fuel: 20_000_000, output: 4 << 20, ..Limits::default() };
     templates.execute(&case.name, value(&case.data), &limits)
 }
 
@@ -195,10 +196,38 @@ pub(crate) fn sprig_functions() -> Functions {
     all
 }
 
+/// Those that need random bytes or the time.
+pub(crate) fn random_functions() -> Functions {
+    let state = Cell::new(0x9e37_79b9_7f4a_7c15_u64);
+    let random: trueup_template::sprig::Random = Rc::new(move |bytes| {
+        for byte in bytes {
+            let mut next = state.get();
+            next ^= next << 13;
+            next ^= next >> 7;
+            next ^= next << 17;
+            state.set(next);
+            *byte = next.to_be_bytes()[0];
+        }
+    });
+    let now: trueup_template::sprig::Now = Rc::new(Timestamp::now);
+    let mut all = trueup_template::sprig::random_functions(&random).unwrap();
+    let certificates = trueup_template::sprig::certificate_functions(&random, &now).unwrap();
+    let dates = trueup_template::sprig::date_functions(&now, &TimeZone::UTC).unwrap();
+    for name in certificates.names() {
+        all.insert(name.clone(), certificates.get(name).unwrap().clone());
+    }
+    for name in ["now", "ago"] {
+        all.insert(name, dates.get(name.as_bytes()).unwrap().clone());
+    }
+    all
+}
+
 fn with_sprig() -> Functions {
-    let (mut all, sprig) = (functions(), sprig_functions());
-    for name in sprig.names() {
-        all.insert(name.clone(), sprig.get(name).unwrap().clone());
+    let mut all = functions();
+    for sprig in [sprig_functions(), random_functions()] {
+        for name in sprig.names() {
+            all.insert(name.clone(), sprig.get(name).unwrap().clone());
+        }
     }
     all
 }

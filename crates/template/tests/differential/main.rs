@@ -7,6 +7,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on stops where it is")]
 #![allow(clippy::print_stdout, reason = "a test says how much it compared")]
 
+mod coverage;
+mod crypto;
 mod grow;
 mod host;
 mod oracle;
@@ -77,7 +79,7 @@ fn parse_case(line: &str, missing: &'static str, delimiters: &[String; 2], data:
     case
 }
 
-fn corpus() -> Vec<Case> {
+pub(crate) fn corpus() -> Vec<Case> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus");
     let data = fs::read_to_string(folder.join("data.json")).unwrap();
     let data: serde_json::Value = serde_json::from_str(&data).unwrap();
@@ -96,7 +98,8 @@ fn corpus() -> Vec<Case> {
                 ["@delimiters"] => delimiters = [String::new(), String::new()],
                 _ => {
                     let mut case = parse_case(line, missing, &delimiters, &data);
-                    case.sprig = path.file_name().is_some_and(|name| name == "sprig.txt");
+                    case.sprig =
+                        path.file_name().is_some_and(|name| name == "sprig.txt" || name == "random.txt");
                     cases.push(case);
                 }
             }

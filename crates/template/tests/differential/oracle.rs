@@ -63,6 +63,12 @@ impl Oracle {
         self.ask(&json!({ "characters": first })).unwrap()
     }
 
+    /// Sprig's functions, by their names.
+    pub(crate) fn functions(&mut self) -> Vec<String> {
+        let listed = self.ask(&json!({ "list": true })).unwrap();
+        String::from_utf8(listed).unwrap().lines().map(str::to_owned).collect()
+    }
+
     fn ask(&mut self, question: &Value) -> Result<Vec<u8>, Vec<u8>> {
         let answer = self.0.ask(question).unwrap_or_else(|error| panic!("{error}: {question}"));
         match (answer["output"].as_str(), answer["error"].as_str()) {

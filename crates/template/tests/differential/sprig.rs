@@ -4,12 +4,12 @@ use super::grow::{Random, TEXTS};
 use super::host;
 use super::oracle::{Case, Oracle};
 use serde_json::{Value, json};
-use trueup_template::Type;
+use trueup_template::{Signature, Type};
 
 /// Go gives these in the order of chance.
 const UNORDERED: [&str; 2] = ["keys", "values"];
 
-fn data() -> Value {
+pub(crate) fn data() -> Value {
     let texts: serde_json::Map<String, Value> = TEXTS
         .iter()
         .enumerate()
@@ -250,6 +250,82 @@ const LAYOUTS: [&str; 24] = [
     "`010203040506`",
     "`Mondays`",
 ];
+/// Layouts with texts that are written in them, or nearly so.
+const DATES: [(&str, &str); 60] = [
+    ("`2006-01-02`", "`2024-02-29`"),
+    ("`2006-01-02`", "`2023-02-29`"),
+    ("`2006-01-02`", "`2023-13-01`"),
+    ("`2006-01-02`", "`2023-1-1`"),
+    ("`2006-01-02`", "`2023-01-01 `"),
+    ("`2006-01-02`", "`0000-01-01`"),
+    ("`2006-1-2`", "`2023-7-04`"),
+    ("`2006-01-02T15:04:05Z07:00`", "`2024-05-06T07:08:09Z`"),
+    ("`2006-01-02T15:04:05Z07:00`", "`2024-05-06T07:08:09+02:30`"),
+    ("`2006-01-02T15:04:05Z07:00`", "`2024-05-06T07:08:09.25+00:00`"),
+    ("`2006-01-02T15:04:05Z07:00`", "`2024-05-06T07:08:09,123456789123-11:00`"),
+    ("`2006-01-02T15:04:05Z07:00`", "`2024-05-06T24:00:00Z`"),
+    ("`2006-01-02T15:04:05Z07:00`", "`2024-05-06T23:60:00Z`"),
+    ("`2006-01-02T15:04:05Z07:00`", "`2024-05-06T23:59:60Z`"),
+    ("`2006-01-02T15:04:05Z07:00`", "`2024-05-06T23:59:59+25:00`"),
+    ("`2006-01-02T15:04:05Z07:00`", "`2024-05-06T23:59:59+24:61`"),
+    ("`2006-01-02T15:04:05Z07:00`", "`2024-05-06T23:59:59 02:00`"),
+    ("`2006-01-02T15:04:05Z07:00`", "``"),
+    ("`2006-01-02T15:04:05.000Z07:00`", "`2024-05-06T07:08:09.5Z`"),
+    ("`2006-01-02T15:04:05.000Z07:00`", "`2024-05-06T07:08:09.500Z`"),
+    ("`2006-01-02T15:04:05.000Z07:00`", "`2024-05-06T07:08:09:500Z`"),
+    ("`2006-01-02T15:04:05.999Z`", "`2024-05-06T07:08:09Z`"),
+    ("`2006-01-02T15:04:05.999Z`", "`2024-05-06T07:08:09.123456Z`"),
+    ("`15:04:05.00`", "`07:08:09.-1`"),
+    ("`15:04:05.00`", "`07:08:09.+1`"),
+    ("`Mon Jan _2 15:04:05 2006`", "`Tue Mar  5 01:02:03 2024`"),
+    ("`Mon Jan _2 15:04:05 2006`", "`xxx Mar  5 01:02:03 2024`"),
+    ("`Mon Jan _2 15:04:05 2006`", "`tue MAR 15 01:02:03 2024`"),
+    ("`Monday, 02-Jan-06 15:04:05 MST`", "`Friday, 08-Mar-24 01:02:03 UTC`"),
+    ("`Monday, 02-Jan-06 15:04:05 MST`", "`Friday, 08-Mar-70 01:02:03 CEST`"),
+    ("`Monday, 02-Jan-06 15:04:05 MST`", "`Friday, 08-Mar-68 01:02:03 GMT+3`"),
+    ("`Monday, 02-Jan-06 15:04:05 MST`", "`Friday, 08-Mar-24 01:02:03 +05`"),
+    ("`Monday, 02-Jan-06 15:04:05 MST`", "`Friday, 08-Mar-24 01:02:03 xx`"),
+    ("`2006 MST`", "`2024 ChST`"),
+    ("`2006 MST`", "`2024 WITA`"),
+    ("`2006 MST`", "`2024 ABCDE`"),
+    ("`2006 MST`", "`2024 ABCDT`"),
+    ("`2006 MST`", "`2024 GMT-24`"),
+    ("`2006 MST -0700`", "`2024 CET +0100`"),
+    ("`2006 -0700 Z070000 -07`", "`2024 +0130 Z -02`"),
+    ("`2006 -07:00:00`", "`2024 -01:02:03`"),
+    ("`2006 -07:00:00`", "`2024 -01:02-03`"),
+    ("`2006 Z07`", "`2024 +09`"),
+    ("`3:04PM`", "`12:30AM`"),
+    ("`3:04PM`", "`1:30PM`"),
+    ("`3:04PM`", "`13:30PM`"),
+    ("`3:04PM`", "`1:30pm`"),
+    ("`3:04pm`", "`12:30pm`"),
+    ("`03:4:5 pm`", "`09:7:1 am`"),
+    ("`2006 __2`", "`2024  60`"),
+    ("`2006 002`", "`2023 060`"),
+    ("`2006 002`", "`2024 366`"),
+    ("`2006 002`", "`2023 366`"),
+    ("`2006 002 01`", "`2024 060 03`"),
+    ("`2006 002 02`", "`2024 060 28`"),
+    ("`January 2, 2006`", "`february 3, 1999`"),
+    ("`January 2, 2006`", "`Feb 3, 1999`"),
+    ("`06`", "`+1`"),
+    ("`  2006  `", "` 2024`"),
+    ("`é2006\\`", "`é\"x`"),
+];
+/// What passwords are derived of, and what was encrypted or nearly so.
+const KINDS: [&str; 9] =
+    ["`maximum`", "`long`", "`medium`", "`short`", "`basic`", "`pin`", "`none`", "``", "`é`"];
+const CIPHERS: [(&str, &str); 8] = [
+    ("`secretkey`", "`30tEfhuJSVRhpG97XCuWgz2okj7L8vQ1s6V9zVUPeDQ=`"),
+    ("`secretkey`", "`MzJlY29uZHNlY29uZHNlY29uZA==`"),
+    ("`key`", "`AAAAAAAAAAAAAAAAAAAAAA==`"),
+    ("`key`", "`AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=`"),
+    ("`a very long key of more than thirty-two bytes`", "`AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=`"),
+    ("`key`", "`AAAA`"),
+    ("`key`", "`not base64!`"),
+    ("``", "``"),
+];
 const TIMES: [&str; 9] = [
     ".times.a",
     ".times.b",
@@ -383,6 +459,8 @@ const JSON: [&str; 32] = [
 /// A place in a list of arguments where only few texts tell something.
 fn special(random: &mut Random, name: &str, index: usize) -> Option<String> {
     let among: &[&str] = match (name, index) {
+        ("derivePassword", 0) => &["0", "1", "7", "4294967295", "4294967296", "-1"],
+        ("derivePassword", 1) => &KINDS,
         ("fromJson" | "mustFromJson", 0) => &JSON,
         ("date" | "dateInZone" | "date_in_zone", 0) => &LAYOUTS,
         ("date" | "dateInZone" | "date_in_zone", 1) | ("htmlDate" | "htmlDateInZone", 0) => &TIMES,
@@ -425,6 +503,48 @@ fn argument(random: &mut Random, wanted: &Type) -> String {
     }
 }
 
+/// Two arguments that belong together.
+fn pair(random: &mut Random, name: &str) -> Option<(&'static str, &'static str)> {
+    match name {
+        "toDate" | "mustToDate" if !random.one_in(8) => Some(DATES[random.below(DATES.len())]),
+        "decryptAES" if !random.one_in(8) => Some(CIPHERS[random.below(CIPHERS.len())]),
+        _ => None,
+    }
+}
+
+fn compare(
+    oracle: &mut Oracle,
+    different: &mut Vec<String>,
+    failing: &mut usize,
+    signature: &Signature,
+    call: &str,
+    data: &Value,
+) {
+    // Go writes the program text of a time.
+    let verb = if signature.result().to_string() == "time.Time" { "%v" } else { "%#v" };
+    let text = format!("{{{{ $x := {call} }}}}{{{{ printf `{verb} %T` $x $x }}}}");
+    let mut case = Case::of(text, data.clone());
+    case.sprig = true;
+    *failing += usize::from(host::execute(&case).is_err());
+    different.extend(super::difference(oracle, &case));
+}
+
+#[test]
+fn dates_are_read_as_go_reads_them() {
+    let (mut oracle, data) = (Oracle::start(), data());
+    let functions = host::sprig_functions();
+    let (mut different, mut failing) = (Vec::new(), 0);
+    for name in ["toDate", "mustToDate"] {
+        let signature = functions.get(name.as_bytes()).unwrap().signature();
+        for (layout, text) in DATES {
+            let call = format!("{name} {layout} {text}");
+            compare(&mut oracle, &mut different, &mut failing, signature, &call, &data);
+        }
+    }
+    assert!(different.is_empty(), "{}", different.concat());
+    assert!((10..100).contains(&failing), "{failing} fail");
+}
+
 #[test]
 fn sprigs_functions_give_what_sprig_gives() {
     let functions = host::sprig_functions();
@@ -440,6 +560,11 @@ fn sprigs_functions_give_what_sprig_gives() {
         let signature = functions.get(name).unwrap().signature();
         for _ in 0..calls {
             let mut call = name.to_string();
+            if let Some(pair) = pair(&mut random, &call) {
+                call = format!("{call} {} {}", pair.0, pair.1);
+                compare(&mut oracle, &mut different, &mut failing, signature, &call, &data);
+                continue;
+            }
             let parameters = signature.parameters();
             let fixed = parameters.len() - usize::from(signature.is_variadic());
             for (index, wanted) in parameters[..fixed].iter().enumerate() {
@@ -457,13 +582,7 @@ fn sprigs_functions_give_what_sprig_gives() {
             if call.contains("egex") && call.contains(".texts.t5") {
                 continue;
             }
-            // Go writes the program text of a time.
-            let verb = if signature.result().to_string() == "time.Time" { "%v" } else { "%#v" };
-            let text = format!("{{{{ $x := {call} }}}}{{{{ printf `{verb} %T` $x $x }}}}");
-            let mut case = Case::of(text, data.clone());
-            case.sprig = true;
-            failing += usize::from(host::execute(&case).is_err());
-            different.extend(super::difference(&mut oracle, &case));
+            compare(&mut oracle, &mut different, &mut failing, signature, &call, &data);
         }
     }
     println!(

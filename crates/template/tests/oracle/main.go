@@ -10,6 +10,7 @@ import (
 	"os"
 	"sort"
 	"strconv"
+	"strings"
 	"text/template"
 	"time"
 
@@ -29,6 +30,8 @@ type question struct {
 	Sprig   bool            `json:"sprig"`
 	// A character's place: what Go says of the 256 from there on.
 	Characters *int `json:"characters"`
+	// The names of Sprig's functions.
+	List bool `json:"list"`
 }
 
 type answer struct {
@@ -173,12 +176,23 @@ func ask(q question) (out []byte, err error) {
 		}
 		return out, nil
 	}
+	if q.List {
+		names := []string{}
+		for name := range sprig.TxtFuncMap() {
+			names = append(names, name)
+		}
+		sort.Strings(names)
+		return []byte(strings.Join(names, "\n")), nil
+	}
 	t := template.New("all").Funcs(functions)
 	if q.Sprig {
 		funcs := sprig.TxtFuncMap()
 		delete(funcs, "env")
 		delete(funcs, "expandenv")
+		// As Helm has it where names are not to be looked up.
+		funcs["getHostByName"] = func(string) string { return "" }
 		t.Funcs(funcs)
+		t.Funcs(judges)
 	}
 	if q.Missing != "" {
 		t.Option("missingkey=" + q.Missing)
@@ -210,17 +224,6 @@ func b(v bool) byte {
 }
 
 func main() {
-	if len(os.Args) > 1 {
-		names := []string{}
-		for name := range sprig.TxtFuncMap() {
-			names = append(names, name)
-		}
-		sort.Strings(names)
-		for _, name := range names {
-			fmt.Printf("%s %T\n", name, sprig.TxtFuncMap()[name])
-		}
-		return
-	}
 	questions := bufio.NewReaderSize(os.Stdin, 1<<20)
 	answers := bufio.NewWriter(os.Stdout)
 	for {
