@@ -68,9 +68,9 @@ pub(crate) fn unpack(packed: &[u8], room: &mut Room) -> Result<Vec<File>, Refusa
         let name = String::from_utf8(entry.path_bytes().into_owned())
             .map_err(|_| "a path in the archive is no UTF-8".to_owned())?;
         match entry.header().entry_type() {
-            EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse if !name.ends_with('/') => {}
             EntryType::Directory | EntryType::XGlobalHeader | EntryType::XHeader => continue,
-            EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse => continue,
+            EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse if name.ends_with('/') => continue,
+            EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse => {}
             EntryType::Symlink | EntryType::Link => {
                 return Err(format!("{name}: is a link, which an archive of a chart must not have"));
             }

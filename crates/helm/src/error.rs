@@ -58,11 +58,11 @@ pub enum Error {
 }
 
 impl Error {
-    pub(crate) fn file(chart: &str, file: &str, message: impl ToString) -> Self {
-        Self::File { chart: chart.to_owned(), file: file.to_owned(), message: message.to_string() }
+    pub(crate) fn file(chart: &str, file: &str, message: impl Into<String>) -> Self {
+        Self::File { chart: chart.to_owned(), file: file.to_owned(), message: message.into() }
     }
 
-    pub(crate) fn chart(chart: &str, message: impl ToString) -> Self {
-        Self::Chart { chart: chart.to_owned(), message: message.to_string() }
+    pub(crate) fn chart(chart: &str, message: impl Into<String>) -> Self {
+        Self::Chart { chart: chart.to_owned(), message: message.into() }
     }
 }

@@ -121,7 +121,7 @@ fn assemble(files: Vec<File>, called: &str, room: &mut Room, depth: usize) -> Re
             "requirements.yaml" | "requirements.lock" if !is_v1 => {}
             "values.yaml" => {
                 let values = read_values(text(&file, chart.name())?);
-                chart.values = values.map_err(|error| Error::file(chart.name(), "values.yaml", error))?;
+                chart.values = values.map_err(|error| Error::file(chart.name(), "values.yaml", error.to_string()))?;
             }
             "values.schema.json" => chart.schema = Some(file.data),
             name if name.starts_with("templates/") => chart.templates.push(file),

@@ -174,8 +174,8 @@ mod tests {
 
     #[test]
     fn a_number_of_a_file_is_a_float() {
-        let read = read_values("n: 1000000").unwrap();
-        assert_eq!(format!("{:?}", to_template(&read["n"])), "1e+06");
+        let read = read_values("port: 1000000").unwrap();
+        assert_eq!(format!("{:?}", to_template(&read["port"])), "1e+06");
     }
 
     #[test]

@@ -2,8 +2,11 @@
 //!
 //! The cases are no part of the repository: they are looked for beside it, or where `TRUEUP_CONFORMANCE` says.
 
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test")]
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use trueup_helm::{Chart, Crds, KubeVersion, Options, Release, Values, read_values, render};
 use trueup_model::yaml::{self, Reading};
 
@@ -49,11 +52,23 @@ fn rendered(case: &Case) -> Result<String, String> {
         Ok(text) => read_values(&text).map_err(|e| said(&e))?,
         Err(_) => Values::new(),
     };
-    let random = Arc::new(|bytes: &mut [u8]| bytes.fill(7));
+    let random = Arc::new(some_bytes());
     let mut options = Options::new(Release::install("rel", "ns1"), jiff::Timestamp::UNIX_EPOCH, random);
     options.capabilities.kube_version = KubeVersion::parse("1.36.3").unwrap();
     let rendered = render(&chart, &values, &options).map_err(|e| said(&e))?;
     Ok(rendered.to_text(Crds::Included))
+}
+
+/// Bytes that are different enough for keys to be made of them.
+fn some_bytes() -> impl Fn(&mut [u8]) {
+    let state = AtomicU64::new(1);
+    move |bytes: &mut [u8]| {
+        for byte in bytes {
+            let next = state.load(Relaxed).wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            state.store(next, Relaxed);
+            *byte = next.to_be_bytes()[0];
+        }
+    }
 }
 
 fn objects(text: &str) -> Result<Vec<serde_json::Value>, String> {

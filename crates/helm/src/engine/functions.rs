@@ -24,14 +24,19 @@ pub(super) fn all(options: &Options) -> Result<Functions, InvalidSignature> {
     let random: sprig::Random = Rc::new(move |bytes: &mut [u8]| random(bytes));
     let now = options.now;
     let now: sprig::Now = Rc::new(move || now);
-    for more in [sprig::random_functions(&random)?, sprig::date_functions(&now, &TimeZone::UTC)?] {
+    let more = [
+        sprig::random_functions(&random)?,
+        sprig::certificate_functions(&random, &now)?,
+        sprig::date_functions(&now, &TimeZone::UTC)?,
+    ];
+    for more in more {
         for name in more.names() {
             if let Some(function) = more.get(name) {
                 functions.insert(name.clone(), function.clone());
             }
         }
     }
-    absent(&mut functions)?;
+    functions.insert("getHostByName", Function::new("func(string) string", |_, _| Ok("".into()))?);
     conversions(&mut functions)?;
     templates(&mut functions)?;
     refusals(&mut functions)?;
@@ -49,38 +54,6 @@ pub(super) fn all(options: &Options) -> Result<Functions, InvalidSignature> {
         )?,
     );
     Ok(functions)
-}
-
-/// Functions of Sprig that are not there yet: templates that name them are read, and fail where they call them.
-fn absent(functions: &mut Functions) -> Result<(), InvalidSignature> {
-    const NAMES: [&str; 17] = [
-        "genPrivateKey",
-        "derivePassword",
-        "buildCustomCert",
-        "genCA",
-        "genCAWithKey",
-        "genSelfSignedCert",
-        "genSelfSignedCertWithKey",
-        "genSignedCert",
-        "genSignedCertWithKey",
-        "encryptAES",
-        "decryptAES",
-        "htpasswd",
-        "bcrypt",
-        "toDate",
-        "mustToDate",
-        "dateModify",
-        "getHostByName",
-    ];
-    for name in NAMES {
-        if functions.get(name.as_bytes()).is_none() {
-            let refusal = format!("{name} is not supported");
-            let body = move |_: &mut Context<'_>, _: &Arguments| Err(Failure::new(refusal.as_str()));
-            functions.insert(name, Function::new("func(...interface {}) (interface {}, error)", body)?);
-        }
-    }
-    functions.insert("getHostByName", Function::new("func(string) string", |_, _| Ok("".into()))?);
-    Ok(())
 }
 
 /// YAML and JSON.
