@@ -32,9 +32,6 @@ pub enum Error {
         #[source]
         source: TreeError,
     },
-    /// A value given beside the chart could not be read.
-    #[error("{0}")]
-    Set(String),
     /// Values do not fit a chart's schema; the text names each value's path.
     #[error("values don't meet the specifications of the schema(s) in the following chart(s):\n{0}")]
     Schema(String),

@@ -13,7 +13,9 @@ mod load;
 mod manifest;
 mod metadata;
 mod render;
+mod schema;
 mod semver;
+mod set;
 mod unit;
 mod values;
 
@@ -25,4 +27,5 @@ pub use manifest::{Hook, HookEvent, Manifest};
 pub use metadata::{Dependency, Maintainer, Metadata};
 pub use render::{Action, Crd, Crds, Lookup, Options, Random, Release, RenderBounds, Rendered, render};
 pub use semver::is_compatible;
+pub use set::{InvalidSet, Typed, set_values};
 pub use values::{Values, ValuesError, merge_values, read_values};

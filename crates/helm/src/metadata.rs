@@ -318,7 +318,7 @@ fn text(value: &Value) -> Option<String> {
 }
 
 /// The shortest digits of a float, as `%g` has it: with an exponent from a million on and below a ten-thousandth.
-fn shortest(float: f64) -> String {
+pub(crate) fn shortest(float: f64) -> String {
     let scientific = format!("{float:e}");
     let Some((digits, exponent)) = scientific.split_once('e') else { return scientific };
     let exponent: i32 = exponent.parse().unwrap_or_default();

@@ -6,6 +6,7 @@ use crate::coalesce::{Nulls, coalesced};
 use crate::engine;
 use crate::error::Error;
 use crate::manifest::{Hook, Manifest, sort};
+use crate::schema;
 use crate::semver::is_compatible;
 use crate::unit::{Unit, Warnings};
 use crate::values::{Values, map_to_template};
@@ -207,6 +208,10 @@ fn rendered(chart: &Chart, values: &Values, options: &Options) -> Result<Rendere
     let given = map_to_template(values);
     let unit = Unit::resolved(chart, &given, &warnings).map_err(refused)?;
     let values = coalesced(&unit, &given, Nulls::Remove).map_err(refused)?;
+    let misfits = schema::refusals(&unit, &values);
+    if !misfits.is_empty() {
+        return Err(Error::Schema(misfits));
+    }
     let kube = &options.capabilities.kube_version;
     let wanted = &chart.metadata.kube_version;
     if !wanted.is_empty() && !is_compatible(wanted, &kube.normalized) {

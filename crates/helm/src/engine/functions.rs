@@ -1,7 +1,7 @@
 //! Helm's own functions, beside those of Sprig.
 
 use super::yaml::{self, Wanted};
-use super::{SAID, without_no_value};
+use super::{SAID, duration, toml, without_no_value};
 use crate::render::Options;
 use jiff::tz::TimeZone;
 use std::cell::RefCell;
@@ -38,6 +38,8 @@ pub(super) fn all(options: &Options) -> Result<Functions, InvalidSignature> {
     }
     functions.insert("getHostByName", Function::new("func(string) string", |_, _| Ok("".into()))?);
     conversions(&mut functions)?;
+    toml_functions(&mut functions)?;
+    duration::add(&mut functions)?;
     templates(&mut functions)?;
     refusals(&mut functions)?;
     let lookup = options.lookup.clone();
@@ -96,6 +98,43 @@ fn conversions(functions: &mut Functions) -> Result<(), InvalidSignature> {
         };
         functions.insert(name, Function::new(signature, body)?);
     }
+    Ok(())
+}
+
+/// TOML, and YAML as people lay it out.
+fn toml_functions(functions: &mut Functions) -> Result<(), InvalidSignature> {
+    functions.insert(
+        "toYamlPretty",
+        Function::new("func(interface {}) string", |context, given| {
+            let text = yaml::pretty(given.any(0)).unwrap_or_default();
+            context.write(text.len())?;
+            Ok(text.into())
+        })?,
+    );
+    functions.insert(
+        "toToml",
+        Function::new("func(interface {}) string", |context, given| {
+            let text = toml::written(given.any(0)).unwrap_or_else(|error| error);
+            context.write(text.len())?;
+            Ok(text.into())
+        })?,
+    );
+    functions.insert(
+        "mustToToml",
+        Function::new("func(interface {}) string", |context, given| {
+            let text = toml::written(given.any(0)).map_err(Failure::new)?;
+            context.write(text.len())?;
+            Ok(text.into())
+        })?,
+    );
+    functions.insert(
+        "fromToml",
+        Function::new("func(string) map[string]interface {}", |context, given| {
+            let text = given.text(0)?.to_string_lossy();
+            context.spend(text.len() as u64)?;
+            Ok(toml::read(&text))
+        })?,
+    );
     Ok(())
 }
 

@@ -2,8 +2,10 @@
 //!
 //! In come the charts that take part with their values; out comes a text for each template that is no partial.
 
+mod duration;
 mod functions;
 mod objects;
+mod toml;
 mod yaml;
 
 use crate::error::Error;
@@ -22,6 +24,11 @@ const DEPTH: usize = 20_000;
 
 /// What a level may need, and what the rest does.
 pub(crate) const STACK: usize = DEPTH * 8192 + (16 << 20);
+
+/// The value as JSON.
+pub(crate) fn as_json(value: &Value) -> Result<serde_json::Value, String> {
+    yaml::json(value, 0)
+}
 
 /// A template with what it is executed on.
 struct Renderable {

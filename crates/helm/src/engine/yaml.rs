@@ -19,6 +19,15 @@ pub(super) fn written(value: &Value) -> Result<String, String> {
     Ok(text)
 }
 
+/// The value as YAML with the items of lists indented, without the last line break.
+pub(super) fn pretty(value: &Value) -> Result<String, String> {
+    let mut text = yaml::to_yaml_pretty(&json(value, 0)?);
+    if text.ends_with('\n') {
+        text.pop();
+    }
+    Ok(text)
+}
+
 /// The value as JSON.
 pub(super) fn json(value: &Value, depth: usize) -> Result<Json, String> {
     if depth > DEEPEST {
