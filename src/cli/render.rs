@@ -85,8 +85,15 @@ impl Render {
     pub(super) async fn run(&self, session: &Session, out: &mut dyn Write) -> Result<Verdict> {
         let path = Path::new(&self.what);
         if render_chart::is_chart(path) {
-            if self.provenance || self.revision.is_some() || self.load_restrictor.is_some() || self.reorder.is_some() {
-                bail!("{}: is a chart, which takes none of --provenance, --revision, --load-restrictor and --reorder", self.what);
+            if self.provenance
+                || self.revision.is_some()
+                || self.load_restrictor.is_some()
+                || self.reorder.is_some()
+            {
+                bail!(
+                    "{}: is a chart, which takes none of --provenance, --revision, --load-restrictor and --reorder",
+                    self.what
+                );
             }
             render_chart::run(path, &self.chart, session.output, out)?;
             return Ok(Verdict::Fine);

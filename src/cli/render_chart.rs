@@ -110,9 +110,7 @@ pub(super) fn run(path: &Path, flags: &ChartFlags, format: Format, out: &mut dyn
     }
     let crds = if flags.include_crds { Crds::Included } else { Crds::Skipped };
     match format {
-        Format::Table | Format::Wide | Format::Yaml => {
-            Ok(out.write_all(rendered.to_text(crds).as_bytes())?)
-        }
+        Format::Table | Format::Wide | Format::Yaml => Ok(out.write_all(rendered.to_text(crds).as_bytes())?),
         Format::Json => {
             let items = objects(&rendered, crds)?;
             output::json(out, &json!({"apiVersion": "v1", "kind": "List", "items": items}))

@@ -69,7 +69,9 @@ pub(crate) fn unpack(packed: &[u8], room: &mut Room) -> Result<Vec<File>, Refusa
             .map_err(|_| "a path in the archive is no UTF-8".to_owned())?;
         match entry.header().entry_type() {
             EntryType::Directory | EntryType::XGlobalHeader | EntryType::XHeader => continue,
-            EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse if name.ends_with('/') => continue,
+            EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse if name.ends_with('/') => {
+                continue;
+            }
             EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse => {}
             EntryType::Symlink | EntryType::Link => {
                 return Err(format!("{name}: is a link, which an archive of a chart must not have"));

@@ -31,7 +31,7 @@ impl Chart {
         let mut room = Room::new(Bounds::default());
         let mut files = Vec::new();
         Walk { tree, root: path, rules: &rules, room: &mut room, files: &mut files }.folder("", path, 0)?;
-        assemble(files, path, &mut room, 0)
+        outermost(assemble(files, if path.is_empty() { "." } else { path }, &mut room, 0)?)
     }
 
     /// Loads a packed chart: the bytes of a `.tgz`. `name` is what errors call it until its own name is known.
@@ -49,7 +49,19 @@ impl Chart {
     pub fn from_archive_within(packed: &[u8], name: &str, bounds: Bounds) -> Result<Self, Error> {
         let mut room = Room::new(bounds);
         let files = unpack(packed, &mut room).map_err(|message| Error::chart(name, message))?;
-        assemble(files, name, &mut room, 0)
+        outermost(assemble(files, name, &mut room, 0)?)
+    }
+}
+
+/// Refuses versions of charts that Helm does not install. Charts within others are not asked.
+fn outermost(chart: Chart) -> Result<Chart, Error> {
+    match chart.metadata.api_version.as_str() {
+        "v1" | "v2" => Ok(chart),
+        other => {
+            let message =
+                format!("apiVersion: {other} is no version of charts that Helm installs; v1 and v2 are");
+            Err(Error::file(chart.name(), "Chart.yaml", message))
+        }
     }
 }
 
@@ -121,7 +133,8 @@ fn assemble(files: Vec<File>, called: &str, room: &mut Room, depth: usize) -> Re
             "requirements.yaml" | "requirements.lock" if !is_v1 => {}
             "values.yaml" => {
                 let values = read_values(text(&file, chart.name())?);
-                chart.values = values.map_err(|error| Error::file(chart.name(), "values.yaml", error.to_string()))?;
+                chart.values =
+                    values.map_err(|error| Error::file(chart.name(), "values.yaml", error.to_string()))?;
             }
             "values.schema.json" => chart.schema = Some(file.data),
             name if name.starts_with("templates/") => chart.templates.push(file),

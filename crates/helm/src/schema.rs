@@ -38,7 +38,8 @@ pub(crate) fn refusals(unit: &Unit<'_>, values: &Map) -> String {
 }
 
 fn check(schema: &[u8], values: &Map) -> Result<(), String> {
-    let schema: Json = serde_json::from_slice(schema).map_err(|error| format!("values.schema.json: {error}"))?;
+    let schema: Json =
+        serde_json::from_slice(schema).map_err(|error| format!("values.schema.json: {error}"))?;
     let validator = jsonschema::options()
         .with_retriever(Offline)
         .with_base_uri("file:///values.schema.json")

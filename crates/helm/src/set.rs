@@ -355,7 +355,10 @@ mod tests {
             ("a[0]x=1", "unexpected data at end of array index: \"x\""),
             ("a=1,a.b=2", "key \"a\": is a number, no map"),
         ] {
-            assert_eq!(set(argument, Typed::ByLook).unwrap_err(), format!("failed parsing --set data: {message}"));
+            assert_eq!(
+                set(argument, Typed::ByLook).unwrap_err(),
+                format!("failed parsing --set data: {message}")
+            );
         }
         let deep = "a.".repeat(40) + "b=1";
         assert!(set(&deep, Typed::ByLook).is_err());

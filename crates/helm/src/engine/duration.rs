@@ -62,25 +62,27 @@ pub(super) fn add(functions: &mut Functions) -> Result<(), InvalidSignature> {
             Ok(duration(read(given.any(0)).map_err(Failure::new)?))
         })?,
     );
-    let floats = [
-        ("durationSeconds", SECOND),
-        ("durationMinutes", 60 * SECOND),
-        ("durationHours", 3600 * SECOND),
-    ];
+    let floats =
+        [("durationSeconds", SECOND), ("durationMinutes", 60 * SECOND), ("durationHours", 3600 * SECOND)];
     for (name, unit) in floats {
         let body = move |given: &Value| Value::float(read(given).map_or(0.0, |own| in_units(own, unit)));
-        functions
-            .insert(name, Function::new("func(interface {}) float64", move |_, given| Ok(body(given.any(0))))?);
+        functions.insert(
+            name,
+            Function::new("func(interface {}) float64", move |_, given| Ok(body(given.any(0))))?,
+        );
     }
     for (name, hours) in [("durationDays", [24.0].as_slice()), ("durationWeeks", &[24.0, 7.0])] {
         let body = move |given: &Value| {
             let own = read(given).map_or(0.0, |own| in_units(own, 3600 * SECOND));
             Value::float(hours.iter().fold(own, |own, divisor| own / divisor))
         };
-        functions
-            .insert(name, Function::new("func(interface {}) float64", move |_, given| Ok(body(given.any(0))))?);
+        functions.insert(
+            name,
+            Function::new("func(interface {}) float64", move |_, given| Ok(body(given.any(0))))?,
+        );
     }
-    let ints = [("durationMilliseconds", 1_000_000), ("durationMicroseconds", 1000), ("durationNanoseconds", 1)];
+    let ints =
+        [("durationMilliseconds", 1_000_000), ("durationMicroseconds", 1000), ("durationNanoseconds", 1)];
     for (name, unit) in ints {
         functions.insert(
             name,
@@ -89,7 +91,9 @@ pub(super) fn add(functions: &mut Functions) -> Result<(), InvalidSignature> {
             })?,
         );
     }
-    for (name, change) in [("durationRoundTo", rounded as fn(i64, i64) -> i64), ("durationTruncateTo", truncated)] {
+    for (name, change) in
+        [("durationRoundTo", rounded as fn(i64, i64) -> i64), ("durationTruncateTo", truncated)]
+    {
         functions.insert(
             name,
             Function::new("func(interface {}, interface {}) time.Duration", move |_, given| {
@@ -169,7 +173,11 @@ fn read(value: &Value) -> Result<i64, String> {
     }
 }
 
-#[expect(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "as Go converts; bounds are checked")]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    reason = "as Go converts; bounds are checked"
+)]
 fn of_seconds(seconds: f64) -> Result<i64, String> {
     if !seconds.is_finite() {
         return Err(format!("invalid duration seconds: {seconds}"));

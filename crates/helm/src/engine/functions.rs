@@ -114,6 +114,9 @@ fn toml_functions(functions: &mut Functions) -> Result<(), InvalidSignature> {
     functions.insert(
         "toToml",
         Function::new("func(interface {}) string", |context, given| {
+            if matches!(given.any(0), Value::Nil) {
+                return Err("reflect: call of reflect.Value.Type on zero Value".into());
+            }
             let text = toml::written(given.any(0)).unwrap_or_else(|error| error);
             context.write(text.len())?;
             Ok(text.into())

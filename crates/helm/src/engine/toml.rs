@@ -11,7 +11,6 @@ pub(super) fn written(value: &Value) -> Result<String, String> {
     match value.underlying() {
         Value::Map(map) if map.is_nil() => {}
         Value::Map(map) => writer.table(&mut Vec::new(), &map)?,
-        Value::Nil => return Err("toml: cannot encode nil".into()),
         other => writer.element(&other, 0)?,
     }
     Ok(writer.out)
@@ -163,7 +162,8 @@ impl Writer {
         let (mut scalars, mut tables) = (Vec::new(), Vec::new());
         for (key, value) in map.entries().iter() {
             let own = (key.to_string_lossy(), value.clone());
-            if matches!(kind(value)?, Kind::Table | Kind::Tables) { &mut tables } else { &mut scalars }.push(own);
+            if matches!(kind(value)?, Kind::Table | Kind::Tables) { &mut tables } else { &mut scalars }
+                .push(own);
         }
         let all: Vec<_> = scalars.into_iter().chain(tables).collect();
         for (index, (key, value)) in all.iter().enumerate() {
@@ -249,7 +249,8 @@ fn time(at: &toml::value::Datetime) -> Option<Value> {
         (Some(_), Some(_), Some(_)) => text,
         (Some(_), Some(_), None) => format!("{text}Z"),
         (Some(_), None, _) => format!("{text}T00:00:00Z"),
-        (None, ..) => return None,
+        (None, Some(_), _) => format!("0000-01-01T{text}Z"),
+        (None, None, _) => return None,
     };
     let instant: jiff::Timestamp = text.parse().ok()?;
     Some(trueup_template::sprig::time(&instant, &jiff::tz::TimeZone::UTC))
@@ -266,7 +267,8 @@ mod tests {
             ("z", Value::int(1)),
             ("a", Value::list([Value::map([("k v", Value::Bool(true))]), Value::map([("n", Value::Nil)])])),
         ]);
-        let expected = "z = 1\n\n[[a]]\n  \"k v\" = true\n\n[[a]]\n\n[b]\n  c = 1.0\n  [b.d]\n    e = [\"x\"]\n";
+        let expected =
+            "z = 1\n\n[[a]]\n  \"k v\" = true\n\n[[a]]\n\n[b]\n  c = 1.0\n  [b.d]\n    e = [\"x\"]\n";
         assert_eq!(written(&value).unwrap(), expected);
     }
 

@@ -90,7 +90,15 @@ impl Wanted {
         }
     }
 
-    /// What stands for nothing.
+    /// What a document that holds nothing becomes.
+    fn empty(self) -> Value {
+        match self {
+            Self::Map => Value::Map(crate::values::empty()),
+            Self::List => Value::list([]),
+        }
+    }
+
+    /// What JSON's null becomes.
     pub(super) fn nil(self) -> Value {
         match self {
             Self::Map => Value::Map(Map::nil(Type::map())),
@@ -122,7 +130,7 @@ pub(super) fn read(text: &str, wanted: Wanted) -> Value {
                 .with_error(&format!("error converting YAML to JSON: yaml: line {at}: {}", error.message));
         }
     };
-    let Some(first) = documents.into_iter().next() else { return wanted.nil() };
+    let Some(first) = documents.into_iter().next() else { return wanted.empty() };
     match (wanted, as_json_reads(first.value)) {
         (Wanted::Map, map @ Json::Object(_)) => to_template(&map),
         (Wanted::List, list @ Json::Array(_)) => to_template(&list),

@@ -104,9 +104,7 @@ impl Emitter {
     fn list(&mut self, items: &[Value], indent: Option<usize>, place: Place) {
         let indent = match indent {
             None => 0,
-            Some(indent)
-                if place == Place::Value && !self.indention && self.dialect == Dialect::Two =>
-            {
+            Some(indent) if place == Place::Value && !self.indention && self.dialect == Dialect::Two => {
                 indent
             }
             Some(indent) => indent + 2,
