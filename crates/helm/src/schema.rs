@@ -10,6 +10,7 @@ use jsonschema::error::{TypeKind, ValidationErrorKind as Kind};
 use jsonschema::{PatternOptions, Retrieve, Uri, ValidationError};
 use serde_json::Value as Json;
 use std::error::Error;
+use std::fmt::Write as _;
 use trueup_template::{Map, Value};
 
 /// How many refusals are told of one chart.
@@ -29,8 +30,8 @@ pub(crate) fn refusals(unit: &Unit<'_>, values: &Map) -> String {
             Some(Value::Map(own)) => text.push_str(&refusals(inner, &own)),
             Some(other) => {
                 let found = other.type_of().map_or_else(String::new, |own| own.to_string());
-                let refusal = format!("invalid type for values: expected object (map), got {found}");
-                text.push_str(&format!("{}:\n{refusal}\n", inner.name));
+                let _ = writeln!(text, "{}:", inner.name);
+                let _ = writeln!(text, "invalid type for values: expected object (map), got {found}");
             }
         }
     }

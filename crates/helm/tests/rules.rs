@@ -20,7 +20,7 @@ fn options() -> Options {
 }
 
 fn rendered_with(files: &[(&str, &str)], values: &str) -> Result<Rendered, String> {
-    let mut tree = MemoryTree::from_iter(files.iter().copied());
+    let mut tree: MemoryTree = files.iter().copied().collect();
     if !files.iter().any(|(path, _)| *path == "Chart.yaml") {
         tree.insert(OUTER.0, OUTER.1);
     }
@@ -93,7 +93,7 @@ fn a_chart_under_two_aliases_is_two_charts() {
             INNER,
             ("charts/inner/templates/a.yaml", "{{ .Chart.Name }}: {{ .Values.a }}\n"),
         ],
-        &expect![[r#"
+        &expect![[r"
             ---
             # Source: outer/charts/one/templates/a.yaml
             one: 1
@@ -101,7 +101,7 @@ fn a_chart_under_two_aliases_is_two_charts() {
             ---
             # Source: outer/charts/two/templates/a.yaml
             two: 2
-        "#]],
+        "]],
     );
 }
 
@@ -212,9 +212,9 @@ fn refusals_of_templates_name_their_place() {
     );
     check(
         &[("templates/a.yaml", "a: [\n")],
-        &expect![[r#"
+        &expect![[r"
             refused: YAML parse error on outer/templates/a.yaml: line 1, column 4: unclosed bracket '['
-        "#]],
+        "]],
     );
 }
 
@@ -227,7 +227,7 @@ fn values_that_do_not_fit_the_schema_are_named_by_their_paths() {
     check_with(
         &[("values.schema.json", schema)],
         "num: 11\ne: z\nother: 1\n",
-        &expect![[r#"
+        &expect![[r"
             refused: values don't meet the specifications of the schema(s) in the following chart(s):
             outer:
             - at '': missing properties 'a', 'b'
@@ -235,7 +235,7 @@ fn values_that_do_not_fit_the_schema_are_named_by_their_paths() {
             - at '/e': value must be one of 'x', 'y'
             - at '/num': maximum: got 11, want 10
 
-        "#]],
+        "]],
     );
     let remote = r#"{"properties": {"num": {"$ref": "https://example.com/schema.json"}}}"#;
     let error = rendered_with(&[("values.schema.json", remote)], "num: 1").unwrap_err();

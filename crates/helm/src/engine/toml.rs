@@ -1,6 +1,7 @@
 //! TOML, as github.com/BurntSushi/toml writes it, and as values of templates when it is read.
 
 use super::yaml::Wanted;
+use std::fmt::Write as _;
 use trueup_template::{Map, Value};
 
 const DEEPEST: usize = 100;
@@ -192,7 +193,9 @@ impl Writer {
                 '\n' => self.out.push_str("\\n"),
                 '\u{c}' => self.out.push_str("\\f"),
                 '\r' => self.out.push_str("\\r"),
-                '\0'..='\u{1f}' | '\u{7f}' => self.out.push_str(&format!("\\u{:04x}", u32::from(c))),
+                '\0'..='\u{1f}' | '\u{7f}' => {
+                    let _ = write!(self.out, "\\u{:04x}", u32::from(c));
+                }
                 c => self.out.push(c),
             }
         }
