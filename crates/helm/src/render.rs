@@ -189,7 +189,7 @@ impl Rendered {
 /// What Helm refuses: a library, charts that are missing, values that do not fit a schema, a version of Kubernetes that
 /// the chart is not for, a template that fails, a manifest that is no YAML.
 pub fn render(chart: &Chart, values: &Values, options: &Options) -> Result<Rendered, Error> {
-    // Templates nest deeper than the stack of most threads reaches.
+    // What templates share stays on one thread, and that one should not depend on the caller's stack.
     std::thread::scope(|scope| {
         let rendering = std::thread::Builder::new()
             .name("helm".into())

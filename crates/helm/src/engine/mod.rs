@@ -18,12 +18,11 @@ use trueup_template::{ErrorKind, Limits, Map, MissingKey, Templates, Text, Type,
 
 pub(crate) use objects::VALUES;
 
-/// Levels of templates and control structures within one another. Helm lets a template include itself a thousand times,
-/// and each time there may be conditions, loops and parentheses around.
-const DEPTH: usize = 20_000;
+/// Templates within one another. Helm lets a template include itself a thousand times, and others may stand around it.
+const DEPTH: usize = 2000;
 
-/// What a level may need, and what the rest does.
-pub(crate) const STACK: usize = DEPTH * 8192 + (16 << 20);
+/// What the thread of a rendering has to begin with; templates within one another get more as they need it.
+pub(crate) const STACK: usize = 16 << 20;
 
 /// The value as JSON.
 pub(crate) fn as_json(value: &Value) -> Result<serde_json::Value, String> {
