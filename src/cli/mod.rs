@@ -14,6 +14,7 @@ mod output;
 mod progress;
 mod remote;
 mod render;
+mod render_chart;
 mod run;
 mod schema;
 mod session;

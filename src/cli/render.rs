@@ -2,6 +2,7 @@
 
 use super::Verdict;
 use super::output::{self, Format};
+use super::render_chart::{self, ChartFlags};
 use super::session::Session;
 use crate::render::{self, Build, Request};
 use crate::sync::offline::{self, Names};
@@ -17,13 +18,14 @@ use trueup_model::{Manifest, Value};
 
 /// Print manifests as they would be applied
 ///
-/// Of a folder (plain manifests or a kustomization; no configuration, no cluster), or of a target of the configuration.
+/// Of a folder (plain manifests or a kustomization; no configuration, no cluster), of a chart (a folder with a Chart.yaml, or
+/// a .tgz; as `helm template` does), or of a target of the configuration.
 /// Values of Secrets are printed as they are.
 /// With --provenance each line has the file and line that it comes from beside it.
 #[derive(Debug, Args)]
 pub(super) struct Render {
-    /// A folder, or a target
-    #[arg(value_name = "TARGET|DIR")]
+    /// A folder, a chart, or a target
+    #[arg(value_name = "TARGET|DIR|CHART")]
     what: String,
     /// A branch, tag or commit instead of the configured one
     #[arg(long, value_name = "REV")]
@@ -37,6 +39,8 @@ pub(super) struct Render {
     /// Show the file and line that each field comes from: as a comment beside it, or with -o json instead of the values
     #[arg(long)]
     provenance: bool,
+    #[command(flatten)]
+    chart: ChartFlags,
 }
 
 /// `kustomize build --load-restrictor`, with its own words as aliases.
@@ -79,6 +83,22 @@ impl From<Reorder> for kustomize::Reorder {
 
 impl Render {
     pub(super) async fn run(&self, session: &Session, out: &mut dyn Write) -> Result<Verdict> {
+        let path = Path::new(&self.what);
+        if render_chart::is_chart(path) {
+            if self.provenance
+                || self.revision.is_some()
+                || self.load_restrictor.is_some()
+                || self.reorder.is_some()
+            {
+                bail!(
+                    "{}: is a chart, which takes none of --provenance, --revision, --load-restrictor and --reorder",
+                    self.what
+                );
+            }
+            render_chart::run(path, &self.chart, session.output, out)?;
+            return Ok(Verdict::Fine);
+        }
+        render_chart::refuse(&self.chart, &self.what)?;
         if self.provenance {
             let found = self.render(session, render::build_with_provenance, Names::Shown).await?;
             write_provenance(out, session.output, &found)?;

@@ -3,6 +3,7 @@
 //! Enters: a tree, a path in it, and how to render. Leaves: manifests with where they came from, and the trace of all that was
 //! looked at, by which a later commit proves that it renders the same. Pure but for reads of the tree. Absent: charts, so far.
 
+pub mod chart;
 mod plain;
 mod provenance;
 mod substitute;

@@ -52,6 +52,11 @@ impl Failure {
         Self { kind: ErrorKind::Execute, text: text.into() }
     }
 
+    /// What part of the work failed.
+    pub fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+
     /// A bound that was met.
     pub fn limit(text: impl Into<Text>) -> Self {
         Self { kind: ErrorKind::Limit, text: text.into() }

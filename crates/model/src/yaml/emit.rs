@@ -16,8 +16,35 @@ const WIDTH: usize = 80;
 const BLANK: &str = "                                                                ";
 
 pub(super) fn emit(value: &Value) -> String {
+    emit_as(value, Dialect::Two)
+}
+
+/// As go-yaml v3 prints it with an indent of two.
+pub(super) fn emit_pretty(value: &Value) -> String {
+    emit_as(value, Dialect::Three)
+}
+
+/// Whose layout it is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Dialect {
+    /// go-yaml v2, behind JSON.
+    Two,
+    /// go-yaml v3.
+    Three,
+}
+
+impl Dialect {
+    fn width(self) -> usize {
+        match self {
+            Self::Two => WIDTH,
+            Self::Three => usize::MAX,
+        }
+    }
+}
+
+fn emit_as(value: &Value, dialect: Dialect) -> String {
     let out = String::with_capacity(512);
-    let mut emitter = Emitter { out, column: 0, whitespace: true, indention: true };
+    let mut emitter = Emitter { out, dialect, column: 0, whitespace: true, indention: true };
     emitter.value(value, None, Place::Root);
     emitter.end_line(0);
     emitter.out
@@ -42,6 +69,7 @@ enum Style {
 
 struct Emitter {
     out: String,
+    dialect: Dialect,
     /// Characters in the line so far.
     column: usize,
     /// Whether a space stands at the end, so that none is needed.
@@ -57,10 +85,10 @@ impl Emitter {
             Value::Null => self.plain("null", indent),
             Value::Bool(true) => self.plain("true", indent),
             Value::Bool(false) => self.plain("false", indent),
-            Value::Number(number) => self.plain(&format_number(number), indent),
+            Value::Number(number) => self.plain(&format_number(number, self.dialect), indent),
             Value::String(text) => {
                 let style = Analysis::of(text).value_style(text);
-                self.scalar(text, style, indent.map_or(2, |indent| indent + 2), WIDTH);
+                self.scalar(text, style, indent.map_or(2, |indent| indent + 2), self.dialect.width());
             }
             Value::Array(items) if items.is_empty() => self.indicator("[]", false),
             Value::Array(items) => self.list(items, indent, place),
@@ -70,13 +98,15 @@ impl Emitter {
     }
 
     fn plain(&mut self, text: &str, indent: Option<usize>) {
-        self.scalar(text, Style::Plain, indent.map_or(2, |indent| indent + 2), WIDTH);
+        self.scalar(text, Style::Plain, indent.map_or(2, |indent| indent + 2), self.dialect.width());
     }
 
     fn list(&mut self, items: &[Value], indent: Option<usize>, place: Place) {
         let indent = match indent {
             None => 0,
-            Some(indent) if place == Place::Value && !self.indention => indent,
+            Some(indent) if place == Place::Value && !self.indention && self.dialect == Dialect::Two => {
+                indent
+            }
             Some(indent) => indent + 2,
         };
         for item in items {
@@ -106,7 +136,7 @@ impl Emitter {
         let analysis = Analysis::of(key);
         if analysis.multiline || key.len() > 128 {
             self.indicator("?", true);
-            self.scalar(key, analysis.value_style(key), indent + 2, WIDTH);
+            self.scalar(key, analysis.value_style(key), indent + 2, self.dialect.width());
             self.end_line(indent);
             self.indicator(":", true);
         } else {
@@ -422,9 +452,10 @@ fn is_base60_float(text: &str) -> bool {
         && count > 0
 }
 
-fn format_number(number: &Number) -> String {
+fn format_number(number: &Number, dialect: Dialect) -> String {
     let Some(float) = number.as_f64().filter(|_| number.is_f64()) else { return number.to_string() };
-    if float.fract() == 0.0 {
+    // Behind JSON, a whole number is an integer again, whatever its size.
+    if float.fract() == 0.0 && (dialect == Dialect::Two || float.abs() < 1_000_000.0) {
         let digits = float.to_string();
         if digits == "-0" {
             return "0".to_owned();

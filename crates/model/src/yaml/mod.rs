@@ -159,6 +159,12 @@ pub fn to_yaml(value: &Value) -> String {
     emit::emit(value)
 }
 
+/// The value in the layout of go-yaml 3 with an indent of two, as Helm's `toYamlPretty` has it: list items are indented
+/// below their key, lines are not wrapped, and a float is written with an exponent from a million on.
+pub fn to_yaml_pretty(value: &Value) -> String {
+    emit::emit_pretty(value)
+}
+
 /// True for a word that is a boolean in YAML 1.1 but not in 1.2, such as `yes`; `y` and `n` are such words too.
 pub fn is_old_boolean(text: &str) -> bool {
     resolve::is_old_boolean(text)

@@ -330,6 +330,9 @@ impl<'t> Executor<'t> {
         if *type_of == Type::Any {
             return Ok(slot);
         }
+        if let Some(beneath) = unnamed(&slot.value, type_of) {
+            return Ok(Slot::plain(beneath));
+        }
         match slot.value.type_of() {
             Some(own) if own.assignable(type_of) => Ok(Slot::plain(slot.value)),
             Some(own) => Err(self.error(format!("wrong type for value; expected {type_of}; got {own}"))),
@@ -388,6 +391,12 @@ fn size(value: &Value) -> usize {
     }
 }
 
+/// What is beneath an object's name, where a list or map without a name is wanted: Go assigns one to the other.
+fn unnamed(value: &Value, wanted: &Type) -> Option<Value> {
+    let (Value::Object(object), Type::List(_) | Type::Map(_)) = (value, wanted) else { return None };
+    object.underlying().filter(|beneath| beneath.type_of().is_some_and(|own| own.assignable(wanted)))
+}
+
 /// A value as an argument of that type; integers are converted.
 #[allow(clippy::cast_possible_wrap, clippy::cast_sign_loss, reason = "Go's conversions wrap")]
 pub(crate) fn prepared(value: Value, wanted: &Type) -> Result<Value, String> {
@@ -400,6 +409,9 @@ pub(crate) fn prepared(value: Value, wanted: &Type) -> Result<Value, String> {
     };
     if own.assignable(wanted) {
         return Ok(value);
+    }
+    if let Some(beneath) = unnamed(&value, wanted) {
+        return Ok(beneath);
     }
     match (&value, wanted) {
         (Value::Int(_, number), Type::Int(kind)) => Ok(Value::Int(*kind, *number)),

@@ -184,8 +184,8 @@ impl Writer {
     }
 }
 
-/// The value that a JSON text stands for: numbers are `float64`.
-fn read(text: &[u8]) -> Result<Value, Failure> {
+/// The value that a JSON text stands for: numbers are `float64`. What is wrong is said as Go says it.
+pub fn read(text: &[u8]) -> Result<Value, Failure> {
     let mut reader = Reader { text, at: 0 };
     let value = reader.value(0)?;
     match reader.peek() {

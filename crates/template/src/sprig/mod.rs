@@ -24,6 +24,7 @@ mod words;
 
 pub use crypto::certificate_functions;
 pub use dates::{Now, date_functions, time};
+pub use json::read as read_json;
 pub use random::{Random, random_functions};
 
 use crate::context::Context;

@@ -1,0 +1,156 @@
+//! Coalescing: the values that each chart of a tree of charts sees.
+//!
+//! Maps are merged where they stand, as Helm merges them: a map can be part of the values of several charts, and what
+//! one of them adds to it the others see. Keys that are null are taken out, unless it is said to keep them.
+
+use crate::unit::Unit;
+use crate::values::{copied, empty};
+use trueup_template::{Map, Value};
+
+/// What becomes of keys that are null.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Nulls {
+    /// They take the key out.
+    Remove,
+    /// They stay.
+    Keep,
+}
+
+const GLOBAL: &[u8] = b"global";
+
+/// The values of a chart and the charts within it, with `given` over them. `given` is not changed.
+pub(crate) fn coalesced(unit: &Unit, given: &Map, nulls: Nulls) -> Result<Map, String> {
+    let values = copied(given);
+    coalesce(unit, &values, nulls)?;
+    Ok(values)
+}
+
+fn coalesce(unit: &Unit, values: &Map, nulls: Nulls) -> Result<(), String> {
+    own_values(unit, values, nulls);
+    for inner in &unit.charts {
+        let name = inner.name.as_bytes();
+        let own = match values.get(name) {
+            None => {
+                let own = empty();
+                values.entries_mut().insert(name.into(), Value::Map(own.clone()));
+                own
+            }
+            Some(Value::Map(own)) => own,
+            Some(other) => return Err(format!("type mismatch on {}: {other:?}", inner.name)),
+        };
+        globals(&own, values);
+        coalesce(inner, &own, nulls)?;
+    }
+    Ok(())
+}
+
+/// Gives a chart within another one the globals of that one.
+fn globals(own: &Map, outer: &Map) {
+    let table = |values: &Map| match values.get(GLOBAL) {
+        None => Some(empty()),
+        Some(Value::Map(map)) => Some(map),
+        Some(_) => None,
+    };
+    let (Some(own_globals), Some(outer_globals)) = (table(own), table(outer)) else { return };
+    let entries: Vec<_> =
+        outer_globals.entries().iter().map(|(key, value)| (key.clone(), value.clone())).collect();
+    for (key, value) in entries {
+        match (value, own_globals.get(&key)) {
+            (Value::Map(theirs), ours) => {
+                // What is within this map stays shared with the outer chart.
+                let ours = match ours {
+                    None => None,
+                    Some(Value::Map(ours)) => Some(ours),
+                    Some(_) => continue,
+                };
+                let merged = Map::new(theirs.type_of().clone(), theirs.entries().clone());
+                if let Some(ours) = ours {
+                    tables(&merged, &ours, Nulls::Keep);
+                }
+                own_globals.entries_mut().insert(key, Value::Map(merged));
+            }
+            (_, Some(Value::Map(_))) => {}
+            (value, _) => {
+                own_globals.entries_mut().insert(key, value);
+            }
+        }
+    }
+    own.entries_mut().insert(GLOBAL.into(), Value::Map(own_globals));
+}
+
+/// Puts the chart's own values below `values`.
+fn own_values(unit: &Unit, values: &Map, nulls: Nulls) {
+    let own = copied(&unit.values);
+    let entries: Vec<_> = own.entries().iter().map(|(key, value)| (key.clone(), value.clone())).collect();
+    for (key, default) in entries {
+        match (values.get(&key), default) {
+            (Some(Value::Nil), _) if nulls == Nulls::Remove => {
+                values.entries_mut().remove(&key);
+            }
+            (Some(Value::Map(over)), Value::Map(below)) => {
+                let inner = unit.charts.iter().any(|chart| chart.name.as_bytes() == &key[..]);
+                let nulls = if inner { Nulls::Keep } else { nulls };
+                if nulls == Nulls::Remove {
+                    without_nulls(&below);
+                }
+                tables(&over, &below, nulls);
+            }
+            (Some(_), _) => {}
+            (None, default) => {
+                if nulls == Nulls::Remove {
+                    match &default {
+                        Value::Nil => continue,
+                        Value::Map(map) => without_nulls(map),
+                        _ => {}
+                    }
+                }
+                values.entries_mut().insert(key, default);
+            }
+        }
+    }
+}
+
+/// Merges `below` into `over`, whose values count. `below` is changed too.
+pub(crate) fn tables(over: &Map, below: &Map, nulls: Nulls) {
+    if over.is(below) {
+        return;
+    }
+    let entries: Vec<_> = below.entries().iter().map(|(key, value)| (key.clone(), value.clone())).collect();
+    let unset: Vec<_> = over
+        .entries()
+        .iter()
+        .filter(|(_, value)| matches!(value, Value::Nil))
+        .map(|(key, _)| key.clone())
+        .collect();
+    for key in &unset {
+        below.entries_mut().insert(key.clone(), Value::Nil);
+    }
+    for (key, default) in entries {
+        match (over.get(&key), default) {
+            (Some(Value::Nil), Value::Nil) => {}
+            (Some(Value::Nil), _) => {
+                if nulls == Nulls::Remove {
+                    over.entries_mut().remove(&key);
+                }
+            }
+            (None, default) => {
+                over.entries_mut().insert(key, default);
+            }
+            (Some(Value::Map(over)), Value::Map(below)) => tables(&over, &below, nulls),
+            (Some(_), _) => {}
+        }
+    }
+}
+
+fn without_nulls(map: &Map) {
+    map.entries_mut().retain(|_, value| !matches!(value, Value::Nil));
+    let inner: Vec<Map> = map
+        .entries()
+        .values()
+        .filter_map(|value| match value {
+            Value::Map(map) => Some(map.clone()),
+            _ => None,
+        })
+        .collect();
+    inner.iter().for_each(without_nulls);
+}

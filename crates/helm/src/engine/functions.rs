@@ -1,0 +1,227 @@
+//! Helm's own functions, beside those of Sprig.
+
+use super::yaml::{self, Wanted};
+use super::{SAID, duration, toml, without_no_value};
+use crate::render::Options;
+use jiff::tz::TimeZone;
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use trueup_template::{
+    Arguments, Context, ErrorKind, Failure, Function, Functions, InvalidSignature, Text, Value, sprig,
+};
+
+/// How often a template may be included while it is being included.
+const MOST_NESTED: usize = 1000;
+
+type Included = Rc<RefCell<HashMap<Text, usize>>>;
+
+/// All functions that templates of charts have.
+pub(super) fn all(options: &Options) -> Result<Functions, InvalidSignature> {
+    let mut functions = sprig::functions()?;
+    let random = Arc::clone(&options.random);
+    let random: sprig::Random = Rc::new(move |bytes: &mut [u8]| random(bytes));
+    let now = options.now;
+    let now: sprig::Now = Rc::new(move || now);
+    let more = [
+        sprig::random_functions(&random)?,
+        sprig::certificate_functions(&random, &now)?,
+        sprig::date_functions(&now, &TimeZone::UTC)?,
+    ];
+    for more in more {
+        for name in more.names() {
+            if let Some(function) = more.get(name) {
+                functions.insert(name.clone(), function.clone());
+            }
+        }
+    }
+    functions.insert("getHostByName", Function::new("func(string) string", |_, _| Ok("".into()))?);
+    conversions(&mut functions)?;
+    toml_functions(&mut functions)?;
+    duration::add(&mut functions)?;
+    templates(&mut functions)?;
+    refusals(&mut functions)?;
+    let lookup = options.lookup.clone();
+    functions.insert(
+        "lookup",
+        Function::new(
+            "func(string, string, string, string) (map[string]interface {}, error)",
+            move |_, given| {
+                let text = |index| Ok::<_, Failure>(given.text(index)?.to_string_lossy());
+                let Some(lookup) = &lookup else { return Ok(Value::Map(crate::values::empty())) };
+                let found = lookup(&text(0)?, &text(1)?, &text(2)?, &text(3)?).map_err(Failure::new)?;
+                Ok(Value::Map(crate::values::map_to_template(&found)))
+            },
+        )?,
+    );
+    Ok(functions)
+}
+
+/// YAML and JSON.
+fn conversions(functions: &mut Functions) -> Result<(), InvalidSignature> {
+    let written = |context: &mut Context<'_>, given: &Arguments| {
+        let text = yaml::written(given.any(0)).map_err(Failure::new)?;
+        context.write(text.len())?;
+        Ok(Value::from(text))
+    };
+    functions.insert("mustToYaml", Function::new("func(interface {}) string", written)?);
+    functions.insert(
+        "toYaml",
+        Function::new("func(interface {}) string", move |context, given| {
+            let text = yaml::written(given.any(0)).unwrap_or_default();
+            context.write(text.len())?;
+            Ok(text.into())
+        })?,
+    );
+    let readers = [
+        ("fromYaml", "func(string) map[string]interface {}", Wanted::Map),
+        ("fromYamlArray", "func(string) []interface {}", Wanted::List),
+    ];
+    for (name, signature, wanted) in readers {
+        let body = move |context: &mut Context<'_>, given: &Arguments| {
+            let text = given.text(0)?.to_string_lossy();
+            context.spend(text.len() as u64)?;
+            Ok(yaml::read(&text, wanted))
+        };
+        functions.insert(name, Function::new(signature, body)?);
+    }
+    let readers = [
+        ("fromJson", "func(string) map[string]interface {}", Wanted::Map),
+        ("fromJsonArray", "func(string) []interface {}", Wanted::List),
+    ];
+    for (name, signature, wanted) in readers {
+        let body = move |context: &mut Context<'_>, given: &Arguments| {
+            let text = given.text(0)?;
+            context.spend(text.len() as u64)?;
+            from_json(text, wanted)
+        };
+        functions.insert(name, Function::new(signature, body)?);
+    }
+    Ok(())
+}
+
+/// TOML, and YAML as people lay it out.
+fn toml_functions(functions: &mut Functions) -> Result<(), InvalidSignature> {
+    functions.insert(
+        "toYamlPretty",
+        Function::new("func(interface {}) string", |context, given| {
+            let text = yaml::pretty(given.any(0)).unwrap_or_default();
+            context.write(text.len())?;
+            Ok(text.into())
+        })?,
+    );
+    functions.insert(
+        "toToml",
+        Function::new("func(interface {}) string", |context, given| {
+            if matches!(given.any(0), Value::Nil) {
+                return Err("reflect: call of reflect.Value.Type on zero Value".into());
+            }
+            let text = toml::written(given.any(0)).unwrap_or_else(|error| error);
+            context.write(text.len())?;
+            Ok(text.into())
+        })?,
+    );
+    functions.insert(
+        "mustToToml",
+        Function::new("func(interface {}) string", |context, given| {
+            let text = toml::written(given.any(0)).map_err(Failure::new)?;
+            context.write(text.len())?;
+            Ok(text.into())
+        })?,
+    );
+    functions.insert(
+        "fromToml",
+        Function::new("func(string) map[string]interface {}", |context, given| {
+            let text = given.text(0)?.to_string_lossy();
+            context.spend(text.len() as u64)?;
+            Ok(toml::read(&text))
+        })?,
+    );
+    Ok(())
+}
+
+fn from_json(text: &[u8], wanted: Wanted) -> Result<Value, Failure> {
+    let value = match sprig::read_json(text) {
+        Ok(value) => value,
+        Err(failure) if failure.kind() == ErrorKind::Limit => return Err(failure),
+        Err(failure) => return Ok(wanted.with_error(&failure.to_string())),
+    };
+    let found = match (&value, wanted) {
+        (Value::Map(_), Wanted::Map) | (Value::List(_), Wanted::List) => return Ok(value),
+        (Value::Nil, _) => return Ok(wanted.nil()),
+        (Value::Map(_), Wanted::List) => "object",
+        (Value::List(_), Wanted::Map) => "array",
+        (Value::Text(_), _) => "string",
+        (Value::Bool(_), _) => "bool",
+        (_, _) => "number",
+    };
+    Ok(wanted.with_error(&wanted.refusal(found)))
+}
+
+/// `include` and `tpl`.
+fn templates(functions: &mut Functions) -> Result<(), InvalidSignature> {
+    let included = Included::default();
+    let include = move |context: &mut Context<'_>, given: &Arguments| {
+        let name = given.text(0)?.clone();
+        {
+            let mut included = included.borrow_mut();
+            let nested = included.entry(name.clone()).or_default();
+            if *nested > MOST_NESTED {
+                return Err(Failure::new(format!(
+                    "rendering template has a nested reference name: {name}: unable to execute template"
+                )));
+            }
+            *nested += 1;
+        }
+        let result = context.execute(&name, given.any(1).clone());
+        if let Some(nested) = included.borrow_mut().get_mut(&name) {
+            *nested -= 1;
+        }
+        Ok(result?.into())
+    };
+    functions.insert("include", Function::new("func(string, interface {}) (string, error)", include)?);
+    functions.insert("tpl", Function::new("func(string, interface {}) (string, error)", tpl)?);
+    Ok(())
+}
+
+fn tpl(context: &mut Context<'_>, given: &Arguments) -> Result<Value, Failure> {
+    let text = given.text(0)?.clone();
+    let wrapped = |what: &str, failure: &dyn std::fmt::Display| {
+        format!("{what} {:?}: {failure}", text.to_string_lossy())
+    };
+    context.spend(text.len() as u64)?;
+    let mut templates = context.templates().clone();
+    let name = templates.name().clone();
+    // Within another `tpl` there is a template of that name already, which nothing but space would not replace.
+    let own = if templates.contains(&name) { [&text[..], b"{{ `` }}"].concat().into() } else { text.clone() };
+    templates.parse(name.clone(), &own).map_err(|error| wrapped("cannot parse template", &error))?;
+    match context.execute_in(&templates, &name, given.any(1).clone()) {
+        Ok(output) => Ok(match std::str::from_utf8(&output) {
+            Ok(output) => without_no_value(output).into(),
+            Err(_) => output.into(),
+        }),
+        Err(error) if error.kind() == ErrorKind::Limit => Err(error.into()),
+        Err(error) => Err(wrapped("error during tpl function execution for", &error).into()),
+    }
+}
+
+/// `required` and `fail`.
+fn refusals(functions: &mut Functions) -> Result<(), InvalidSignature> {
+    let said = |text: &[u8]| Failure::new([SAID.0.as_bytes(), text, SAID.1.as_bytes()].concat());
+    functions.insert(
+        "required",
+        Function::new("func(string, interface {}) (interface {}, error)", move |_, given| {
+            match given.any(1) {
+                Value::Nil => Err(said(given.text(0)?)),
+                Value::Text(text) if text.is_empty() => Err(said(given.text(0)?)),
+                value => Ok(value.clone()),
+            }
+        })?,
+    );
+    functions.insert(
+        "fail",
+        Function::new("func(string) (string, error)", move |_, given| Err(said(given.text(0)?)))?,
+    );
+    Ok(())
+}

@@ -1,0 +1,31 @@
+#![doc = include_str!("../README.md")]
+#![warn(missing_docs)]
+
+mod archive;
+mod capabilities;
+mod chart;
+mod coalesce;
+mod engine;
+mod error;
+mod glob;
+mod ignore;
+mod load;
+mod manifest;
+mod metadata;
+mod render;
+mod schema;
+mod semver;
+mod set;
+mod unit;
+mod values;
+
+pub use archive::Bounds;
+pub use capabilities::{Capabilities, HELM_VERSION, InvalidKubeVersion, KubeVersion};
+pub use chart::{Chart, File};
+pub use error::Error;
+pub use manifest::{Hook, HookEvent, Manifest};
+pub use metadata::{Dependency, Maintainer, Metadata};
+pub use render::{Action, Crd, Crds, Lookup, Options, Random, Release, RenderBounds, Rendered, render};
+pub use semver::is_compatible;
+pub use set::{InvalidSet, Typed, set_values};
+pub use values::{Values, ValuesError, merge_values, read_values};

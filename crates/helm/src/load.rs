@@ -1,0 +1,224 @@
+//! Loading: from a folder of a tree, or from a packed chart, to a [`Chart`].
+//!
+//! Charts lie in one another, as folders or packed, below `charts/`; all of them share one set of bounds.
+
+use crate::archive::{Bounds, Room, unpack};
+use crate::chart::{Chart, File};
+use crate::error::Error;
+use crate::ignore::{Kind, Rules};
+use crate::metadata::Metadata;
+use crate::values::{Values, read_values};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use trueup_model::tree::{self, EntryKind, Tree};
+
+const MAX_FOLDERS: usize = 64;
+
+impl Chart {
+    /// Loads the chart in the folder `path` of a tree.
+    ///
+    /// # Errors
+    /// What of the chart cannot be read, with its file and line.
+    pub fn from_tree(tree: &dyn Tree, path: &str) -> Result<Self, Error> {
+        let whole = |source| Error::Tree { chart: path.to_owned(), source };
+        let ignore = tree::join(path, ".helmignore").map_err(whole)?;
+        let rules = match tree::resolve(tree, &ignore).map_err(whole)? {
+            Some(_) => tree::read_text(tree, &ignore).map_err(whole)?,
+            None => String::new(),
+        };
+        let rules =
+            Rules::parse(&rules).map_err(|error| Error::file(path, ".helmignore", error.to_string()))?;
+        let mut room = Room::new(Bounds::default());
+        let mut files = Vec::new();
+        Walk { tree, root: path, rules: &rules, room: &mut room, files: &mut files }.folder("", path, 0)?;
+        outermost(assemble(files, if path.is_empty() { "." } else { path }, &mut room, 0)?)
+    }
+
+    /// Loads a packed chart: the bytes of a `.tgz`. `name` is what errors call it until its own name is known.
+    ///
+    /// # Errors
+    /// What of the chart cannot be read, with its file and line, and whatever is not safe or larger than the bounds.
+    pub fn from_archive(packed: &[u8], name: &str) -> Result<Self, Error> {
+        Self::from_archive_within(packed, name, Bounds::default())
+    }
+
+    /// As [`from_archive`](Self::from_archive), with bounds of one's own.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn from_archive_within(packed: &[u8], name: &str, bounds: Bounds) -> Result<Self, Error> {
+        let mut room = Room::new(bounds);
+        let files = unpack(packed, &mut room).map_err(|message| Error::chart(name, message))?;
+        outermost(assemble(files, name, &mut room, 0)?)
+    }
+}
+
+/// Refuses versions of charts that Helm does not install. Charts within others are not asked.
+fn outermost(chart: Chart) -> Result<Chart, Error> {
+    match chart.metadata.api_version.as_str() {
+        "v1" | "v2" => Ok(chart),
+        other => {
+            let message =
+                format!("apiVersion: {other} is no version of charts that Helm installs; v1 and v2 are");
+            Err(Error::file(chart.name(), "Chart.yaml", message))
+        }
+    }
+}
+
+/// A walk through a folder, in the order of names.
+struct Walk<'w> {
+    tree: &'w dyn Tree,
+    root: &'w str,
+    rules: &'w Rules,
+    room: &'w mut Room,
+    files: &'w mut Vec<File>,
+}
+
+impl Walk<'_> {
+    /// `inner` is the path within the chart, `real` the one in the tree, links followed.
+    fn folder(&mut self, inner: &str, real: &str, depth: usize) -> Result<(), Error> {
+        let root = self.root;
+        let whole = |source| Error::Tree { chart: root.to_owned(), source };
+        if depth > MAX_FOLDERS {
+            return Err(Error::file(root, inner, format!("folders lie more than {MAX_FOLDERS} deep")));
+        }
+        for (name, entry) in self.tree.list(real).map_err(whole)? {
+            let path = if inner.is_empty() { name.clone() } else { format!("{inner}/{name}") };
+            let own = tree::join(real, &name).map_err(whole)?;
+            let (own, entry) = match entry.kind {
+                EntryKind::Link | EntryKind::Submodule => {
+                    let missing = || Error::file(root, &path, "is a link that leads nowhere");
+                    tree::resolve(self.tree, &own).map_err(whole)?.ok_or_else(missing)?
+                }
+                EntryKind::File | EntryKind::Folder => (own, entry),
+            };
+            if entry.kind == EntryKind::Folder {
+                if !self.rules.ignores(&path, Kind::Folder) {
+                    self.folder(&path, &own, depth + 1)?;
+                }
+                continue;
+            }
+            if self.rules.ignores(&path, Kind::File) {
+                continue;
+            }
+            let data = self.tree.read(&own).map_err(whole)?;
+            self.room.take(data.len() as u64).map_err(|message| Error::chart(root, message))?;
+            let data = data.strip_prefix(b"\xef\xbb\xbf").map_or_else(|| Arc::clone(&data), Arc::from);
+            self.files.push(File { name: path, data });
+        }
+        Ok(())
+    }
+}
+
+/// Puts the files of a chart in their places.
+fn assemble(files: Vec<File>, called: &str, room: &mut Room, depth: usize) -> Result<Chart, Error> {
+    if depth > room.bounds.depth {
+        return Err(Error::chart(called, format!("charts lie more than {} deep", room.bounds.depth)));
+    }
+    let (metadata, warnings) = read_metadata(&files, called)?;
+    let mut chart = Chart {
+        metadata,
+        values: Values::new(),
+        schema: None,
+        templates: Vec::new(),
+        files: Vec::new(),
+        dependencies: Vec::new(),
+        warnings,
+    };
+    let mut inner: BTreeMap<String, Vec<File>> = BTreeMap::new();
+    let is_v1 = chart.metadata.api_version == "v1";
+    for file in files {
+        match file.name.as_str() {
+            "Chart.yaml" | "Chart.lock" => {}
+            "requirements.yaml" | "requirements.lock" if !is_v1 => {}
+            "values.yaml" => {
+                let values = read_values(text(&file, chart.name())?);
+                chart.values =
+                    values.map_err(|error| Error::file(chart.name(), "values.yaml", error.to_string()))?;
+            }
+            "values.schema.json" => chart.schema = Some(file.data),
+            name if name.starts_with("templates/") => chart.templates.push(file),
+            name if name.starts_with("charts/") && !has_extension(name, ".prov") => {
+                let rest = name["charts/".len()..].to_owned();
+                let key = rest.split('/').next().unwrap_or_default().to_owned();
+                inner.entry(key).or_default().push(File { name: rest, data: file.data });
+            }
+            _ => chart.files.push(file),
+        }
+    }
+    for (name, files) in inner {
+        if !name.starts_with(['_', '.']) {
+            chart.dependencies.extend(inner_chart(&name, files, &chart, room, depth)?);
+        }
+    }
+    Ok(chart)
+}
+
+/// A chart below `charts/`, a folder or packed; none for a file that is neither.
+fn inner_chart(
+    name: &str,
+    files: Vec<File>,
+    chart: &Chart,
+    room: &mut Room,
+    depth: usize,
+) -> Result<Option<Chart>, Error> {
+    let called = format!("{}/charts/{name}", chart.name());
+    if has_extension(name, ".tgz") {
+        let [file, ..] = files.as_slice() else { return Ok(None) };
+        if file.name != name {
+            let message = format!(
+                "error unpacking subchart tar in {}: expected {name}, got {}",
+                chart.name(),
+                file.name
+            );
+            return Err(Error::chart(chart.name(), message));
+        }
+        let files = unpack(&file.data, room).map_err(|message| Error::chart(&called, message))?;
+        return assemble(files, &called, room, depth + 1).map(Some);
+    }
+    let files = files.into_iter().filter_map(|file| {
+        let (_, rest) = file.name.split_once('/')?;
+        Some(File { name: rest.to_owned(), data: file.data })
+    });
+    assemble(files.collect(), &called, room, depth + 1).map(Some)
+}
+
+fn has_extension(name: &str, extension: &str) -> bool {
+    name.rfind('.').is_some_and(|dot| &name[dot..] == extension)
+}
+
+fn text<'f>(file: &'f File, chart: &str) -> Result<&'f str, Error> {
+    std::str::from_utf8(&file.data).map_err(|_| Error::file(chart, &file.name, "is not UTF-8 text"))
+}
+
+fn read_metadata(files: &[File], called: &str) -> Result<(Metadata, Vec<String>), Error> {
+    let mut metadata = Metadata::default();
+    let mut warnings = Vec::new();
+    let mut found = false;
+    for file in files.iter().filter(|file| file.name == "Chart.yaml") {
+        found = true;
+        let read = metadata.read(text(file, called)?);
+        read.map_err(|message| Error::file(called, "Chart.yaml", message))?;
+    }
+    if !found {
+        return Err(Error::chart(called, "Chart.yaml file is missing"));
+    }
+    if metadata.api_version.is_empty() {
+        "v1".clone_into(&mut metadata.api_version);
+    }
+    for file in files.iter().filter(|file| file.name == "requirements.yaml") {
+        if metadata.api_version != "v1" {
+            warnings.push(format!(
+                "chart {called}: Dependencies are handled in Chart.yaml since apiVersion \"v2\". \
+                 We recommend migrating dependencies to Chart.yaml."
+            ));
+        }
+        let read = metadata.read(text(file, called)?);
+        read.map_err(|message| Error::file(called, "requirements.yaml", message))?;
+    }
+    metadata.check().map_err(|message| Error::file(called, "Chart.yaml", message))?;
+    if metadata.deprecated {
+        warnings.push(format!("chart {}: this chart is deprecated", metadata.name));
+    }
+    Ok((metadata, warnings))
+}

@@ -1,0 +1,233 @@
+//! From what templates made to manifests: documents split, hooks told from the rest, all in the order of an installation.
+
+use crate::error::Error;
+use crate::metadata::Struct;
+use crate::values::READING;
+use serde_json::Value as Json;
+use std::collections::BTreeMap;
+use trueup_model::yaml;
+
+/// A document that a template made.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Manifest {
+    /// The template's path, with those of its charts before it.
+    pub template: String,
+    /// The document as it was made.
+    pub text: String,
+    /// What it says; null where it holds nothing but comments.
+    pub value: Json,
+}
+
+/// A manifest that is for certain moments of a release's life.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Hook {
+    /// What is put there.
+    pub manifest: Manifest,
+    /// When.
+    pub events: Vec<HookEvent>,
+    /// Hooks of one moment go in the order of their weights.
+    pub weight: i64,
+    /// When it is deleted, in Helm's words.
+    pub delete_policies: Vec<String>,
+    /// When its log is shown, in Helm's words.
+    pub output_log_policies: Vec<String>,
+}
+
+/// A moment of a release's life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[allow(missing_docs, reason = "named as Helm names them")]
+pub enum HookEvent {
+    PreInstall,
+    PostInstall,
+    PreDelete,
+    PostDelete,
+    PreUpgrade,
+    PostUpgrade,
+    PreRollback,
+    PostRollback,
+    Test,
+}
+
+impl HookEvent {
+    fn named(name: &str) -> Option<Self> {
+        Some(match name {
+            "pre-install" => Self::PreInstall,
+            "post-install" => Self::PostInstall,
+            "pre-delete" => Self::PreDelete,
+            "post-delete" => Self::PostDelete,
+            "pre-upgrade" => Self::PreUpgrade,
+            "post-upgrade" => Self::PostUpgrade,
+            "pre-rollback" => Self::PreRollback,
+            "post-rollback" => Self::PostRollback,
+            "test" | "test-success" => Self::Test,
+            _ => return None,
+        })
+    }
+}
+
+/// The kinds in the order of an installation; what is not among them comes behind.
+const INSTALL_ORDER: [&str; 38] = [
+    "PriorityClass",
+    "Namespace",
+    "NetworkPolicy",
+    "ResourceQuota",
+    "LimitRange",
+    "PodSecurityPolicy",
+    "PodDisruptionBudget",
+    "ServiceAccount",
+    "Secret",
+    "SecretList",
+    "ConfigMap",
+    "StorageClass",
+    "PersistentVolume",
+    "PersistentVolumeClaim",
+    "CustomResourceDefinition",
+    "ClusterRole",
+    "ClusterRoleList",
+    "ClusterRoleBinding",
+    "ClusterRoleBindingList",
+    "Role",
+    "RoleList",
+    "RoleBinding",
+    "RoleBindingList",
+    "Service",
+    "DaemonSet",
+    "Pod",
+    "ReplicationController",
+    "ReplicaSet",
+    "Deployment",
+    "HorizontalPodAutoscaler",
+    "StatefulSet",
+    "Job",
+    "CronJob",
+    "IngressClass",
+    "Ingress",
+    "APIService",
+    "MutatingWebhookConfiguration",
+    "ValidatingWebhookConfiguration",
+];
+
+/// What is applied, and what is put there at certain moments.
+pub(crate) struct Sorted {
+    pub(crate) manifests: Vec<Manifest>,
+    pub(crate) hooks: Vec<Hook>,
+    pub(crate) warnings: Vec<String>,
+}
+
+/// Splits and sorts what templates made.
+pub(crate) fn sort(rendered: BTreeMap<String, String>) -> Result<Sorted, Error> {
+    let mut sorted = Sorted { manifests: Vec::new(), hooks: Vec::new(), warnings: Vec::new() };
+    for (template, text) in rendered {
+        for document in split(&text) {
+            sorted.take(&template, document)?;
+        }
+    }
+    sorted.manifests.sort_by_cached_key(|manifest| place(manifest.kind()));
+    sorted.hooks.sort_by_cached_key(|hook| place(hook.manifest.kind()));
+    Ok(sorted)
+}
+
+impl Manifest {
+    /// Its kind; empty where it has none.
+    pub fn kind(&self) -> &str {
+        self.value.get("kind").and_then(Json::as_str).unwrap_or_default()
+    }
+}
+
+impl Sorted {
+    fn take(&mut self, template: &str, text: &str) -> Result<(), Error> {
+        let refused = |message: String| Error::Manifest { template: template.to_owned(), message };
+        let read = yaml::documents_as(text, READING).map_err(|error| refused(error.to_string()))?;
+        let value = read.into_iter().next().map_or(Json::Null, |document| document.value);
+        let annotations = annotations(&value).map_err(refused)?;
+        let manifest = Manifest { template: template.to_owned(), text: text.to_owned(), value };
+        let Some(events) = annotations.get("helm.sh/hook") else {
+            self.manifests.push(manifest);
+            return Ok(());
+        };
+        let events: Option<Vec<_>> =
+            events.split(',').map(|event| HookEvent::named(&event.trim().to_lowercase())).collect();
+        let Some(events) = events else {
+            self.warnings.push(format!("{template}: skipping unknown hooks {}", annotations["helm.sh/hook"]));
+            return Ok(());
+        };
+        let words = |key: &str| match annotations.get(key) {
+            Some(words) => words.split(',').map(|word| word.trim().to_lowercase()).collect(),
+            None => Vec::new(),
+        };
+        let weight = annotations.get("helm.sh/hook-weight").and_then(|weight| weight.parse().ok());
+        self.hooks.push(Hook {
+            manifest,
+            events,
+            weight: weight.unwrap_or(0),
+            delete_policies: words("helm.sh/hook-delete-policy"),
+            output_log_policies: words("helm.sh/hook-output-log-policy"),
+        });
+        Ok(())
+    }
+}
+
+/// The annotations of a manifest, read as Helm reads the head of one.
+fn annotations(value: &Json) -> Result<BTreeMap<String, String>, String> {
+    let map = match value {
+        Json::Null => return Ok(BTreeMap::new()),
+        Json::Object(map) => map,
+        other => return Err(format!("is {}, where a map was expected", crate::values::kind(other))),
+    };
+    let mut text = String::new();
+    Struct(map).text("apiVersion", &mut text)?;
+    Struct(map).text("kind", &mut text)?;
+    match Struct(map).get("metadata") {
+        None => Ok(BTreeMap::new()),
+        Some(Json::Object(metadata)) => {
+            Struct(metadata).text("name", &mut text)?;
+            Ok(Struct(metadata).texts_by_key("annotations")?.unwrap_or_default())
+        }
+        Some(other) => Err(format!("metadata: is {}, where a map was expected", crate::values::kind(other))),
+    }
+}
+
+/// The documents of a text: wherever a line begins with `---`, with whatever behind it.
+fn split(text: &str) -> Vec<&str> {
+    let text = text.trim_start();
+    let mut documents = Vec::new();
+    let mut start = 0;
+    let mut at = 0;
+    for line in text.split_inclusive('\n') {
+        if let Some(rest) = line.strip_prefix("---") {
+            documents.push(&text[start..at]);
+            start = at + line.len() - rest.trim_start_matches([' ', '\t']).len();
+        }
+        at += line.len();
+    }
+    documents.push(&text[start..]);
+    documents.into_iter().map(str::trim_start).filter(|document| !document.is_empty()).collect()
+}
+
+/// Where a kind stands: by the list, and behind it by name.
+fn place(kind: &str) -> (usize, String) {
+    match INSTALL_ORDER.iter().position(|known| *known == kind) {
+        Some(place) => (place, String::new()),
+        None => (INSTALL_ORDER.len(), kind.to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn documents_end_where_a_line_begins_with_three_dashes() {
+        assert_eq!(split("\n---\na: 1\n--- \n# c\n---b: 2\n---\n \n"), ["a: 1\n", "# c\n", "b: 2\n"]);
+    }
+
+    #[test]
+    fn kinds_go_in_the_order_of_an_installation_and_others_by_name() {
+        let text = ["Widget", "Deployment", "", "Secret", "Gadget"]
+            .map(|kind| format!("kind: {kind}\n"))
+            .join("---\n");
+        let sorted = sort(BTreeMap::from([("a".to_owned(), text)])).map(|sorted| sorted.manifests).unwrap();
+        let kinds: Vec<&str> = sorted.iter().map(Manifest::kind).collect();
+        assert_eq!(kinds, ["Secret", "Deployment", "", "Gadget", "Widget"]);
+    }
+}

@@ -1,0 +1,267 @@
+//! Rendering: from a chart and values to manifests, hooks and notes.
+
+use crate::capabilities::Capabilities;
+use crate::chart::Chart;
+use crate::coalesce::{Nulls, coalesced};
+use crate::engine;
+use crate::error::Error;
+use crate::manifest::{Hook, Manifest, sort};
+use crate::schema;
+use crate::semver::is_compatible;
+use crate::unit::{Unit, Warnings};
+use crate::values::{Values, map_to_template};
+use jiff::Timestamp;
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::sync::Arc;
+use trueup_template::Value;
+
+/// Answers `lookup`: API version, kind, namespace and name go in, the object or a list comes out, or nothing.
+pub type Lookup = Arc<dyn Fn(&str, &str, &str, &str) -> Result<Values, String> + Send + Sync>;
+
+/// Fills a slice with random bytes.
+pub type Random = Arc<dyn Fn(&mut [u8]) + Send + Sync>;
+
+/// How to render.
+#[derive(Clone)]
+pub struct Options {
+    /// What `.Release` says.
+    pub release: Release,
+    /// What `.Capabilities` says.
+    pub capabilities: Capabilities,
+    /// What time it is.
+    pub now: Timestamp,
+    /// Where passwords, keys and ids come from.
+    pub random: Random,
+    /// Answers `lookup`; without it every lookup finds nothing.
+    pub lookup: Option<Lookup>,
+    /// Asked now and then; true ends the rendering.
+    pub stop: Option<Arc<dyn Fn() -> bool + Send + Sync>>,
+    /// What a template may use up.
+    pub bounds: RenderBounds,
+}
+
+/// What each template may use up, with all that it includes.
+#[derive(Debug, Clone, Copy)]
+pub struct RenderBounds {
+    /// Steps: nodes walked, commands evaluated, and what functions charge.
+    pub steps: u64,
+    /// Bytes written, those on the way to the output included.
+    pub output: usize,
+}
+
+impl Default for RenderBounds {
+    fn default() -> Self {
+        Self { steps: 100_000_000, output: 256 << 20 }
+    }
+}
+
+impl Options {
+    /// Renders a release with the capabilities that Helm assumes.
+    pub fn new(release: Release, now: Timestamp, random: Random) -> Self {
+        Self {
+            release,
+            capabilities: Capabilities::default(),
+            now,
+            random,
+            lookup: None,
+            stop: None,
+            bounds: RenderBounds::default(),
+        }
+    }
+}
+
+/// What is installed under which name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Release {
+    /// Its name.
+    pub name: String,
+    /// The namespace that it goes to.
+    pub namespace: String,
+    /// How often it was written, from 1.
+    pub revision: i64,
+    /// Whether it is there already.
+    pub action: Action,
+}
+
+/// What is done with a release.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Action {
+    /// It is put there.
+    Install,
+    /// It is there already.
+    Upgrade,
+}
+
+impl Release {
+    /// The first installation of a release.
+    pub fn install(name: impl Into<String>, namespace: impl Into<String>) -> Self {
+        Self { name: name.into(), namespace: namespace.into(), revision: 1, action: Action::Install }
+    }
+
+    pub(crate) fn as_value(&self) -> Value {
+        Value::map([
+            ("Name", Value::text(self.name.as_str())),
+            ("Namespace", Value::text(self.namespace.as_str())),
+            ("IsUpgrade", Value::Bool(self.action == Action::Upgrade)),
+            ("IsInstall", Value::Bool(self.action == Action::Install)),
+            ("Revision", Value::int(self.revision)),
+            ("Service", Value::text("Helm")),
+        ])
+    }
+
+    fn check(&self) -> Result<(), String> {
+        let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+        let part = |part: &str| {
+            part.starts_with(inner) && part.ends_with(inner) && part.chars().all(|c| inner(c) || c == '-')
+        };
+        if self.name.is_empty() {
+            return Err("no name provided".into());
+        }
+        if self.name.len() > 53 || !self.name.split('.').all(part) {
+            return Err(format!(
+                "release name {:?}: invalid release name, must match regex \
+                 ^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$ and the length must not be longer \
+                 than 53",
+                self.name
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// What a chart makes.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Rendered {
+    /// The files of `crds/`, as they are.
+    pub crds: Vec<Crd>,
+    /// What is applied, in the order of an installation.
+    pub manifests: Vec<Manifest>,
+    /// What is put there at certain moments, in the order of an installation.
+    pub hooks: Vec<Hook>,
+    /// What the chart says to whoever installed it.
+    pub notes: String,
+    /// What should be said of the rendering.
+    pub warnings: Vec<String>,
+}
+
+/// A file of definitions of kinds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Crd {
+    /// Its path, with those of its charts before it.
+    pub file: String,
+    /// What it holds.
+    pub text: String,
+}
+
+/// Whether files of `crds/` are shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Crds {
+    /// They are.
+    Included,
+    /// They are not.
+    Skipped,
+}
+
+impl Rendered {
+    /// What `helm template` prints.
+    pub fn to_text(&self, crds: Crds) -> String {
+        let mut text = String::new();
+        let mut document = |source: &str, content: &str| {
+            let _ = writeln!(text, "---\n# Source: {source}\n{content}");
+        };
+        if crds == Crds::Included {
+            self.crds.iter().for_each(|crd| document(&crd.file, &crd.text));
+        }
+        self.manifests.iter().for_each(|manifest| document(&manifest.template, &manifest.text));
+        let mut text = text.trim().to_owned();
+        text.push('\n');
+        for Hook { manifest, .. } in &self.hooks {
+            let _ = writeln!(text, "---\n# Source: {}\n{}", manifest.template, manifest.text);
+        }
+        text
+    }
+}
+
+/// Renders a chart with the values given over its own.
+///
+/// # Errors
+/// What Helm refuses: a library, charts that are missing, values that do not fit a schema, a version of Kubernetes that
+/// the chart is not for, a template that fails, a manifest that is no YAML.
+pub fn render(chart: &Chart, values: &Values, options: &Options) -> Result<Rendered, Error> {
+    // What templates share stays on one thread, and that one should not depend on the caller's stack.
+    std::thread::scope(|scope| {
+        let rendering = std::thread::Builder::new()
+            .name("helm".into())
+            .stack_size(engine::STACK)
+            .spawn_scoped(scope, || rendered(chart, values, options))
+            .map_err(Error::Start)?;
+        rendering.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
+}
+
+fn rendered(chart: &Chart, values: &Values, options: &Options) -> Result<Rendered, Error> {
+    let refused = |message: String| Error::chart(chart.name(), message);
+    installable(chart).map_err(refused)?;
+    options.release.check().map_err(refused)?;
+    let warnings = Warnings::new(chart.warnings.clone());
+    let given = map_to_template(values);
+    let unit = Unit::resolved(chart, &given, &warnings).map_err(refused)?;
+    let values = coalesced(&unit, &given, Nulls::Remove).map_err(refused)?;
+    let misfits = schema::refusals(&unit, &values);
+    if !misfits.is_empty() {
+        return Err(Error::Schema(misfits));
+    }
+    let kube = &options.capabilities.kube_version;
+    let wanted = &chart.metadata.kube_version;
+    if !wanted.is_empty() && !is_compatible(wanted, &kube.normalized) {
+        return Err(refused(format!(
+            "chart requires kubeVersion: {wanted} which is incompatible with Kubernetes {}",
+            kube.version
+        )));
+    }
+    let mut texts = engine::render(&unit, &values, options)?;
+    let notes = take_notes(&mut texts, &unit);
+    let sorted = sort(texts)?;
+    let mut warnings = warnings.into_inner();
+    warnings.extend(sorted.warnings);
+    let mut crds = Vec::new();
+    collect_crds(&unit, &unit.name, &mut crds);
+    Ok(Rendered { crds, manifests: sorted.manifests, hooks: sorted.hooks, notes, warnings })
+}
+
+/// Whether it is a chart that can be installed, with all that it wants in place.
+fn installable(chart: &Chart) -> Result<(), String> {
+    if chart.metadata.chart_type == "library" {
+        return Err("library charts are not installable".into());
+    }
+    let present = |name: &str| chart.dependencies.iter().any(|inner| inner.name() == name);
+    let wanted = chart.metadata.dependencies.iter().flatten().map(|one| one.name.as_str());
+    let missing: Vec<&str> = wanted.filter(|name| !present(name)).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    Err(format!(
+        "an error occurred while checking for chart dependencies. You may need to run 'helm dependency build' to fetch \
+         missing dependencies: found in Chart.yaml, but missing in charts/ directory: {}",
+        missing.join(", ")
+    ))
+}
+
+/// Takes the notes out: those of the chart itself are kept.
+fn take_notes(texts: &mut BTreeMap<String, String>, unit: &Unit<'_>) -> String {
+    let own = format!("{}/templates/NOTES.txt", unit.name);
+    let notes = texts.get(&own).cloned().unwrap_or_default();
+    texts.retain(|path, _| !path.ends_with("NOTES.txt"));
+    notes
+}
+
+fn collect_crds(unit: &Unit<'_>, path: &str, crds: &mut Vec<Crd>) {
+    for file in unit.chart.crd_files() {
+        let text = String::from_utf8_lossy(&file.data).into_owned();
+        crds.push(Crd { file: format!("{path}/{}", file.name), text });
+    }
+    for inner in &unit.charts {
+        collect_crds(inner, &format!("{path}/charts/{}", inner.name), crds);
+    }
+}
