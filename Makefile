@@ -6,6 +6,8 @@
 #   make fuzz                random kustomizations against the real kustomize; SEED and TREES say where to begin and how many
 #   make fuzz-bytes          damaged bytes against panics, hangs and growth; SEED says where to begin, MINUTES how long
 #   make fuzz-sandbox         random sequences of operations in the sandbox and on the real API server; SEED and SEQUENCES
+#   make sim                  the whole loop in a world that follows from a seed; SEED, SEEDS and STEPS
+#   make sim-bugs             the same with deliberate mistakes, each of which has to be found; SEED and SEEDS
 #   make prove               "nothing to do" against the server's dry runs; SEED and COMPARISONS, 50000 take a quarter of an hour
 #   make lint                 formatting, clippy, documentation, licences
 #   make bench                writes docs/benchmarks.md, in half an hour
@@ -14,13 +16,15 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: demo test fuzz fuzz-bytes fuzz-sandbox prove lint bench bench-render setup control-plane
+.PHONY: demo test fuzz fuzz-bytes fuzz-sandbox sim sim-bugs prove lint bench bench-render setup control-plane
 
 SEED ?= 0
 TREES ?= 10000
 MINUTES ?= 10
 COMPARISONS ?= 50000
 SEQUENCES ?= 20000
+SEEDS ?= 1000
+STEPS ?= 200
 
 CONTEXT ?=
 CARGO ?= cargo
@@ -46,6 +50,12 @@ fuzz-bytes:
 
 fuzz-sandbox: control-plane
 	TRUEUP_FUZZ_SEED=$(SEED) TRUEUP_FUZZ_SEQUENCES=$(SEQUENCES) $(CARGO) test --locked -p trueup-sandbox --test differential -- --nocapture random_sequences
+
+sim: setup
+	TRUEUP_SIM_SEED=$(SEED) TRUEUP_SIM_SEEDS=$(SEEDS) TRUEUP_SIM_STEPS=$(STEPS) $(CARGO) test --release --locked --test sim -- --nocapture whatever_happens
+
+sim-bugs: setup
+	SEED=$(SEED) SEEDS=$(SEEDS) STEPS=$(STEPS) scripts/sim-bugs.sh
 
 prove: control-plane
 	TRUEUP_PROOF_SEED=$(SEED) TRUEUP_PROOF=$(COMPARISONS) $(CARGO) test --release --locked --test it proof:: -- --nocapture

@@ -219,6 +219,7 @@ fn groups(rules: Option<&Value>) -> Vec<String> {
 pub(super) async fn follow(cluster: Arc<Inner>) {
     let mut soon = [].iter();
     loop {
+        let era = cluster.era();
         let followed = refresh(&cluster).await;
         let watches: Vec<_> =
             followed.iter().map(|(path, from)| change(&cluster, path, from).boxed()).collect();
@@ -230,6 +231,9 @@ pub(super) async fn follow(cluster: Arc<Inner>) {
         loop {
             let next = soon.next().copied().unwrap_or(POLL);
             tokio::select! {
+                biased;
+                () = cluster.stop.cancelled() => return,
+                () = era.cancelled() => break,
                 () = &mut changed => break,
                 () = tokio::time::sleep(next) => {
                     if let Some(openapi) = openapi(&cluster).await {
@@ -237,7 +241,6 @@ pub(super) async fn follow(cluster: Arc<Inner>) {
                         put(&cluster, &Epochs { openapi, ..known });
                     }
                 }
-                () = cluster.stop.cancelled() => return,
             }
         }
         if cluster.pause(SETTLE).await {

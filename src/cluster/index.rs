@@ -7,7 +7,8 @@ use super::catalog::Resource;
 use super::reading::Head;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 use trueup_merge::extract::Shape;
 use trueup_model::{GroupKind, ObjectId, Value};
 use trueup_plan::observed::Live;
@@ -196,6 +197,23 @@ impl Index {
         self.objects.get(id).filter(|(of, _)| **of == *set).map(|(_, live)| live.clone())
     }
 
+    /// The version in which an object is known, where that is newer than this one.
+    pub(super) fn newer(&self, id: &ObjectId, live: &Live) -> Option<u64> {
+        let known = version(&self.objects.get(id)?.1.resource_version);
+        (known > version(&live.resource_version)).then_some(known)
+    }
+
+    /// Forgets all objects: the server's history is another one than the one that they are from. Gives the sets that are concerned.
+    pub(super) fn rewind(&mut self) -> Changed {
+        self.objects.clear();
+        // Whoever follows a set looks at all of it again.
+        self.logs.clear();
+        for progress in self.watches.values_mut().flat_map(BTreeMap::values_mut) {
+            *progress = Progress::Starting;
+        }
+        std::mem::take(&mut self.sets).into_keys().map(|set| set.to_string()).collect()
+    }
+
     fn set(&self, set: &str) -> Arc<str> {
         self.sets.get_key_value(set).map_or_else(|| set.into(), |(known, _)| known.clone())
     }
@@ -270,6 +288,10 @@ impl Index {
                 let moved = old != new;
                 (Progress::Refused(new), moved)
             }
+            // What was never listed in full is no better known for having been tried a moment ago.
+            (Some(Progress::Starting | Progress::Refused(_)), Progress::Down(_, why)) => {
+                (Progress::Refused(why), true)
+            }
             (_, new) => (new, true),
         };
         parts.insert(namespace.to_owned(), now);
@@ -288,6 +310,12 @@ impl Index {
         self.watches.get(kind).is_some_and(|parts| {
             !parts.is_empty() && parts.values().all(|progress| !matches!(progress, Progress::Starting))
         })
+    }
+
+    /// Whether nothing could be learnt of a kind so far.
+    pub(super) fn is_refused(&self, kind: &GroupKind) -> bool {
+        let mut parts = self.watches.get(kind).into_iter().flat_map(BTreeMap::values);
+        parts.any(|progress| matches!(progress, Progress::Refused(_)))
     }
 
     /// Why a kind is unknown, where it is.

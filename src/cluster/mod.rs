@@ -17,7 +17,7 @@ mod rest;
 mod reviews;
 mod watch;
 
-pub use access::{Access, Via};
+pub use access::{Access, Find, Reach, Via};
 pub use catalog::{Catalog, Resource, Scope};
 pub use epoch::Epochs;
 pub use error::{ApiError, ApiErrorClass};
@@ -26,16 +26,21 @@ pub use objects::{Applied, Apply, Deletion, Force, Found, Mode, Strangers};
 pub use parent::{EventKind, Parent};
 pub use rest::Counter;
 
+use crate::ambient;
+use anyhow::Context as _;
 use index::{Changed, Index, Progress, Read, slim};
 use pace::Pace;
 use reading::whole;
 use rest::Rest;
 use reviews::Reviews;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use trueup_merge::secrets::MaskKey;
 use trueup_model::{GroupKind, ObjectId};
 use trueup_plan::observed::Live;
 
@@ -79,8 +84,14 @@ struct Inner {
     epochs: RwLock<Arc<Epochs>>,
     familiar: Mutex<Familiar>,
     reviews: Mutex<Reviews>,
+    /// By which values of Secrets are hashed in refusals: as long as this lives, it tells whether a value is still the same.
+    mask: MaskKey,
     discovered: Notify,
     progressed: Notify,
+    /// Ends where the server's history is found to be another one than the one that was followed.
+    era: RwLock<CancellationToken>,
+    /// How often it may have been another one.
+    breaks: AtomicU64,
     stop: CancellationToken,
 }
 
@@ -90,12 +101,24 @@ struct Taken {
     /// What is known of it, if it is a member of a set.
     live: Option<Arc<Live>>,
     changed: Changed,
+    /// The version that it was known in, where that is newer than the one that came.
+    newer: Option<u64>,
 }
 
 impl Cluster {
     /// Makes ready to speak to a cluster, which need not be up. `counter` is told of each request, `listener` of each change.
     pub async fn connect(access: &Access, counter: Counter, listener: Listener) -> anyhow::Result<Self> {
-        let client = access::client(access).await?;
+        Self::reach(&Reach::Network, access, counter, listener).await
+    }
+
+    /// The same for a cluster that may be somewhere else than in the network.
+    pub async fn reach(
+        reach: &Reach,
+        access: &Access,
+        counter: Counter,
+        listener: Listener,
+    ) -> anyhow::Result<Self> {
+        let client = reach.client(access).await?;
         let inner = Inner {
             name: access.name.clone(),
             rest: Rest::new(client, counter, Pace::below(access.in_flight)),
@@ -107,8 +130,11 @@ impl Cluster {
             epochs: RwLock::default(),
             familiar: Mutex::default(),
             reviews: Mutex::new(Reviews::new(Instant::now())),
+            mask: ambient::secret().context("random numbers")?,
             discovered: Notify::new(),
             progressed: Notify::new(),
+            era: RwLock::default(),
+            breaks: AtomicU64::new(0),
             stop: CancellationToken::new(),
         };
         Ok(Self(Arc::new(inner)))
@@ -226,6 +252,11 @@ impl Cluster {
         known.extend(places);
     }
 
+    /// A number that moves when what was read of the cluster before may be from a history that it does not have any more.
+    pub fn breaks(&self) -> u64 {
+        self.0.breaks.load(Ordering::SeqCst)
+    }
+
     /// How many objects of all sets are known.
     pub fn objects(&self) -> usize {
         self.0.with_index(|index| index.len())
@@ -287,20 +318,44 @@ impl Inner {
             Read::Member { set, id, version, bytes } => {
                 let known = self.with_index(|index| index.known(&set, &id, &version).cloned());
                 if let Some(live) = known {
-                    return Some(Taken { id, live: Some(live), changed: Changed::new() });
+                    return Some(Taken { id, live: Some(live), changed: Changed::new(), newer: None });
                 }
                 let mut live = slim(&whole(bytes, resource)?);
-                let changed = self.with_index(|index| {
+                let (newer, changed) = self.with_index(|index| {
                     index.share(&mut live);
-                    index.put(&set, id.clone(), live.clone())
+                    (index.newer(&id, &live), index.put(&set, id.clone(), live.clone()))
                 });
-                Some(Taken { id, live: Some(live), changed })
+                Some(Taken { id, live: Some(live), changed, newer })
             }
             Read::Outside(id) => {
                 let changed = self.with_index(|index| index.remove(&id));
-                Some(Taken { id, live: None, changed })
+                Some(Taken { id, live: None, changed, newer: None })
             }
         }
+    }
+
+    fn era(&self) -> CancellationToken {
+        self.era.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The server does not know any more what was followed. It may have been put back to a backup.
+    fn note_break(&self) {
+        self.breaks.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// The server has been put back to an older state: what is known of it is from a history that has not happened.
+    fn rewind(&self) {
+        tracing::warn!(
+            cluster = self.name,
+            "the cluster was put back to an older state; everything is looked at anew"
+        );
+        let over = std::mem::take(&mut *self.era.write().unwrap_or_else(PoisonError::into_inner));
+        let changed = self.with_index(Index::rewind);
+        self.note_break();
+        over.cancel();
+        self.progressed.notify_waiters();
+        self.changed(&changed);
+        self.tell(ClusterEvent::Connection);
     }
 
     fn namespaces(&self) -> BTreeSet<String> {
@@ -308,9 +363,17 @@ impl Inner {
     }
 
     fn note(&self, kind: &GroupKind, namespace: &str, progress: Progress) {
-        let changed = self.with_index(|index| index.progress(kind, namespace, progress));
+        let (changed, is_news) = self.with_index(|index| {
+            let was_refused = index.is_refused(kind);
+            let changed = index.progress(kind, namespace, progress);
+            (changed, was_refused && !index.is_refused(kind))
+        });
         self.progressed.notify_waiters();
         self.changed(&changed);
+        // Who waited for it has no members of the kind yet, perhaps.
+        if is_news {
+            self.tell(ClusterEvent::Connection);
+        }
     }
 
     fn start(&self, kind: &GroupKind) {
@@ -333,8 +396,9 @@ impl Inner {
     /// Waits a while; true where the cluster was let go meanwhile.
     async fn pause(&self, pause: Duration) -> bool {
         tokio::select! {
-            () = tokio::time::sleep(pause) => false,
+            biased;
             () = self.stop.cancelled() => true,
+            () = tokio::time::sleep(pause) => false,
         }
     }
 }

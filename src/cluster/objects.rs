@@ -17,6 +17,7 @@ use serde_json::json;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio_util::sync::CancellationToken;
 use trueup_merge::extract::Extract;
 use trueup_merge::rewrite::{Rewritten, rewritten};
 use trueup_merge::secrets::MaskKey;
@@ -134,6 +135,7 @@ impl Cluster {
             resource.object(request.id)
         );
         let body = Bytes::copy_from_slice(request.body);
+        let era = self.0.era();
         let mut tries = 0;
         loop {
             tries += 1;
@@ -147,7 +149,7 @@ impl Cluster {
                 body: body.clone(),
             };
             match self.0.rest.bytes(ask).await {
-                Ok(answer) => return self.applied(request, answer, &resource),
+                Ok(answer) => return self.applied(request, answer, &resource, &era),
                 Err(error) if error.is_passing() && tries < TRIES => {
                     let pause = Duration::from_millis(100 * 2u64.pow(tries));
                     let pause = error.retry_after.unwrap_or(pause).min(Duration::from_secs(10));
@@ -160,10 +162,17 @@ impl Cluster {
         }
     }
 
-    fn applied(&self, request: &Apply<'_>, answer: Bytes, resource: &Resource) -> Result<Applied, ApiError> {
+    fn applied(
+        &self,
+        request: &Apply<'_>,
+        answer: Bytes,
+        resource: &Resource,
+        era: &CancellationToken,
+    ) -> Result<Applied, ApiError> {
         let no_object =
             || ApiError::new(ApiErrorClass::Other, format!("patch {}: the answer is no object", request.id));
         if request.mode == Mode::Write
+            && !era.is_cancelled()
             && let Some(live) = self.0.take(&answer, resource).and_then(|taken| taken.live)
         {
             return Ok(Applied { live, object: None, answer });

@@ -5,9 +5,10 @@ use super::catalog::Scope;
 use super::error::{ApiError, ApiErrorClass};
 use super::rest::{Ask, encode};
 use super::{Cluster, MANAGER};
+use crate::ambient;
 use base64::Engine as _;
+use bytes::Bytes;
 use http::Method;
-use jiff::Timestamp;
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 use trueup_model::{GroupKind, Value};
@@ -33,7 +34,12 @@ pub struct Parent {
     pub data: BTreeMap<String, String>,
     /// Its uid; empty before it was written.
     pub uid: String,
+    /// Its `resourceVersion` as it was last seen or written; empty before it was written.
+    pub version: String,
 }
+
+/// Tries of a write that finds that the parent has changed.
+const TRIES: u32 = 4;
 
 /// Whether an Event tells of something that is as it should be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,20 +73,85 @@ impl Cluster {
         Ok(list.get("items").and_then(Value::as_array).into_iter().flatten().filter_map(read).collect())
     }
 
-    /// Writes a parent as it should be; gives its uid.
-    pub async fn write_parent(&self, parent: &Parent) -> Result<String, ApiError> {
+    /// Writes a parent as it should be, over the version of it that is known; gives it as it is then.
+    ///
+    /// A write that was thought lost may still come through, long after others: it must not take members out that were noted
+    /// since. So each write names the version that it is made from. Where that is not the last, what the last names stays in.
+    pub async fn write_parent(&self, parent: &Parent) -> Result<Parent, ApiError> {
+        let mut parent = parent.clone();
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let is_new = parent.version.is_empty();
+            match self.put_parent(&parent).await {
+                Ok(written) => {
+                    return Ok(Parent {
+                        uid: text(&written, "uid"),
+                        version: text(&written, "resourceVersion"),
+                        ..parent
+                    });
+                }
+                Err(error) if tries < TRIES && has_moved(&error, is_new) => {
+                    self.catch_up(&mut parent).await?;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// The parent as the cluster has it now, if it does.
+    pub async fn reread_parent(&self, parent: &Parent) -> Result<Option<Parent>, ApiError> {
         let what = format!("ConfigMap {}/{}", parent.namespace, parent.name);
-        let ask = Ask {
+        match self.0.rest.json(Ask::get("get", &what, path(parent))).await {
+            Ok(current) => Ok(read(&current)),
+            Err(error) if error.class == ApiErrorClass::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn put_parent(&self, parent: &Parent) -> Result<Value, ApiError> {
+        let what = format!("ConfigMap {}/{}", parent.namespace, parent.name);
+        let mut body = body(parent);
+        let mut ask = Ask {
             verb: "patch",
             what: &what,
             method: Method::PATCH,
             uri: format!("{}?fieldManager={MANAGER}&force=true", path(parent)),
             content_type: Some("application/apply-patch+yaml"),
             accept: None,
-            body: body(parent).to_string().into(),
+            body: Bytes::new(),
         };
-        let written = self.0.rest.json(ask).await?;
-        Ok(written.pointer("/metadata/uid").and_then(Value::as_str).unwrap_or_default().to_owned())
+        if parent.version.is_empty() {
+            // An apply would also change one that is there; this creates or is refused.
+            ask.verb = "create";
+            ask.method = Method::POST;
+            ask.uri = format!("/api/v1/namespaces/{}/configmaps?fieldManager={MANAGER}", parent.namespace);
+            ask.content_type = Some("application/json");
+        } else {
+            body["metadata"]["resourceVersion"] = parent.version.as_str().into();
+        }
+        ask.body = body.to_string().into();
+        self.0.rest.json(ask).await
+    }
+
+    /// Takes over what the parent in the cluster has that this one does not know of.
+    async fn catch_up(&self, parent: &mut Parent) -> Result<(), ApiError> {
+        let what = format!("ConfigMap {}/{}", parent.namespace, parent.name);
+        match self.0.rest.json(Ask::get("get", &what, path(parent))).await {
+            Ok(current) => {
+                parent.version = text(&current, "resourceVersion");
+                if let Some(current) = read(&current) {
+                    parent.kinds.extend(current.kinds);
+                    parent.namespaces.extend(current.namespaces);
+                }
+                Ok(())
+            }
+            Err(error) if error.class == ApiErrorClass::NotFound => {
+                parent.version.clear();
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// Deletes a parent, if it is still the one that was meant.
@@ -109,7 +180,7 @@ impl Cluster {
         reason: &str,
         message: &str,
     ) -> Result<(), ApiError> {
-        let now = Timestamp::now();
+        let now = ambient::now();
         let note: String = message.chars().take(LONGEST_NOTE).collect();
         let note: String = note
             .char_indices()
@@ -160,6 +231,15 @@ impl Cluster {
     }
 }
 
+/// Whether a write was refused because the parent is not what it was thought to be.
+fn has_moved(error: &ApiError, is_new: bool) -> bool {
+    error.class == ApiErrorClass::Conflict || error.class == ApiErrorClass::NotFound && !is_new
+}
+
+fn text(object: &Value, field: &str) -> String {
+    object["metadata"][field].as_str().unwrap_or_default().to_owned()
+}
+
 fn path(parent: &Parent) -> String {
     format!("/api/v1/namespaces/{}/configmaps/{}", parent.namespace, parent.name)
 }
@@ -186,7 +266,6 @@ fn body(parent: &Parent) -> Value {
 
 fn read(object: &Value) -> Option<Parent> {
     let metadata = object.get("metadata")?;
-    let text = |field: &str| metadata.get(field).and_then(Value::as_str).unwrap_or_default().to_owned();
     let annotation =
         |key: &str| metadata.get("annotations").and_then(|all| all.get(key)?.as_str()).unwrap_or_default();
     if !annotation(TOOLING).starts_with("trueup/") {
@@ -195,10 +274,10 @@ fn read(object: &Value) -> Option<Parent> {
     let names =
         |text: &str| text.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect::<Vec<_>>();
     let mut namespaces: BTreeSet<String> = names(annotation(NAMESPACES)).into_iter().collect();
-    namespaces.insert(text("namespace"));
+    namespaces.insert(text(object, "namespace"));
     Some(Parent {
-        name: text("name"),
-        namespace: text("namespace"),
+        name: text(object, "name"),
+        namespace: text(object, "namespace"),
         id: metadata.get("labels")?.get(ID)?.as_str()?.to_owned(),
         kinds: names(annotation(GROUP_KINDS))
             .iter()
@@ -215,7 +294,8 @@ fn read(object: &Value) -> Option<Parent> {
             .flatten()
             .filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned())))
             .collect(),
-        uid: text("uid"),
+        uid: text(object, "uid"),
+        version: text(object, "resourceVersion"),
     })
 }
 
@@ -233,6 +313,7 @@ mod tests {
             namespaces: BTreeSet::from(["shop".into(), "other".into()]),
             data: BTreeMap::from([("target".into(), "web@staging".into())]),
             uid: String::new(),
+            version: String::new(),
         };
         assert_eq!(read(&body(&parent)).unwrap(), parent);
     }

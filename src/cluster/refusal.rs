@@ -3,10 +3,8 @@
 
 use super::error::{ApiError, ApiErrorClass};
 use super::{Apply, Cluster};
-use std::hash::{BuildHasher as _, RandomState};
-use std::sync::OnceLock;
 use trueup_merge::refusal::immutable_fields_between;
-use trueup_merge::secrets::{MaskKey, scrubbed};
+use trueup_merge::secrets::scrubbed;
 use trueup_model::Value;
 
 impl Cluster {
@@ -28,26 +26,9 @@ impl Cluster {
                 error.class = ApiErrorClass::Immutable(fields);
             }
         }
-        error.message = harmless(&error.message, &wanted);
+        error.message = scrubbed(&error.message, &wanted, &self.0.mask);
         error
     }
-}
-
-/// A message about an object, which quotes no value of it where it is a Secret.
-fn harmless(message: &str, wanted: &Value) -> String {
-    scrubbed(message, wanted, key())
-}
-
-// Hashes of one process can be compared with each other, which tells that a value is still the one that was refused.
-fn key() -> &'static MaskKey {
-    static KEY: OnceLock<MaskKey> = OnceLock::new();
-    KEY.get_or_init(|| {
-        let mut key = MaskKey::default();
-        for (part, index) in key.chunks_mut(8).zip(0_u8..) {
-            part.copy_from_slice(&RandomState::new().hash_one(index).to_be_bytes());
-        }
-        key
-    })
 }
 
 #[cfg(test)]
@@ -59,10 +40,10 @@ mod tests {
     fn a_refusal_of_a_secret_quotes_none_of_its_values_and_others_stay_as_they_are() {
         let words = "patch Secret a/b: Invalid value: \"swordfish\": must be shorter";
         let secret = json!({"apiVersion": "v1", "kind": "Secret", "stringData": {"password": "swordfish"}});
-        let shown = harmless(words, &secret);
+        let shown = scrubbed(words, &secret, &[7; 32]);
         assert!(!shown.contains("swordfish") && shown.contains("must be shorter"), "{shown}");
-        assert_eq!(shown, harmless(words, &secret));
+        assert_eq!(shown, scrubbed(words, &secret, &[7; 32]));
         let config = json!({"apiVersion": "v1", "kind": "ConfigMap", "data": {"password": "swordfish"}});
-        assert_eq!(harmless(words, &config), words);
+        assert_eq!(scrubbed(words, &config, &[7; 32]), words);
     }
 }

@@ -1,7 +1,8 @@
 //! How many objects may be asked about because rules changed: that concerns every object of a group at once, changes nothing
 //! most of the time, and must not keep an API server busy that has just been given a new rule.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// Objects that are asked about at once.
 const BURST: u32 = 500;

@@ -16,7 +16,10 @@ use http_body_util::BodyExt as _;
 use kube::client::Body;
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 use trueup_model::{GroupKind, ObjectId, Value};
 use trueup_plan::apply_set::PART_OF;
 
@@ -71,9 +74,10 @@ async fn served(cluster: &Arc<Inner>, kind: &GroupKind) -> Option<Resource> {
         }
         let discovered = cluster.discovered.notified();
         tokio::select! {
+            biased;
+            () = cluster.stop.cancelled() => return None,
             () = discovered => {}
             () = tokio::time::sleep(Duration::from_secs(5)) => {}
-            () = cluster.stop.cancelled() => return None,
         }
     }
 }
@@ -115,6 +119,7 @@ async fn each_namespace(cluster: &Arc<Inner>, resource: &Resource, kind: &GroupK
     // Ends when the set of namespaces changes, or the kind goes.
     loop {
         tokio::select! {
+            biased;
             _ = tasks.join_next() => return if cluster.stop.is_cancelled() { End::Stopped } else { End::Gone },
             () = tokio::time::sleep(Duration::from_millis(500)) => {
                 if cluster.namespaces() != namespaces {
@@ -140,9 +145,15 @@ async fn follow_in(cluster: &Arc<Inner>, resource: &Resource, kind: &GroupKind, 
     }
     let mut listing = Listing::Streamed;
     let mut version: Option<String> = None;
+    let mut era = cluster.era();
+    let seen = AtomicU64::new(0);
     let mut pause = FIRST_PAUSE;
     loop {
-        let place = Place { cluster, resource, kind, namespace };
+        if era.is_cancelled() {
+            (era, version) = (cluster.era(), None);
+            seen.store(0, Ordering::SeqCst);
+        }
+        let place = Place { cluster, resource, kind, namespace, era: &era, seen: &seen };
         let result = match (&version, listing) {
             (None, Listing::Paged) => list(&place).await.map(Some),
             (None, Listing::Streamed) => watch(&place, None).await,
@@ -150,6 +161,9 @@ async fn follow_in(cluster: &Arc<Inner>, resource: &Resource, kind: &GroupKind, 
         };
         if cluster.stop.is_cancelled() {
             return End::Stopped;
+        }
+        if era.is_cancelled() {
+            continue;
         }
         match result {
             Ok(next) => {
@@ -179,7 +193,7 @@ async fn follow_in(cluster: &Arc<Inner>, resource: &Resource, kind: &GroupKind, 
                 _ => cluster.note(kind, namespace, Progress::Down(Instant::now(), error.to_string())),
             },
         }
-        if cluster.pause(pause.mul_f64(0.75 + crate::sync::backoff::jitter() / 2.0)).await {
+        if cluster.pause(pause.mul_f64(0.75 + crate::ambient::fraction() / 2.0)).await {
             return End::Stopped;
         }
         pause = (pause * 2).min(LONGEST_PAUSE);
@@ -193,6 +207,25 @@ struct Place<'a> {
     kind: &'a GroupKind,
     /// Empty for all namespaces.
     namespace: &'a str,
+    /// Ends when the server's history does.
+    era: &'a CancellationToken,
+    /// The last version of the kind that the server has shown.
+    seen: &'a AtomicU64,
+}
+
+impl Place<'_> {
+    fn has_shown(&self, version: &str) {
+        if let Ok(version) = version.parse() {
+            self.seen.fetch_max(version, Ordering::SeqCst);
+        }
+    }
+
+    /// Whether a list that ends in this version can come after what the server has shown before, and after objects that are known
+    /// in the version `newer`. A server that was put back to a backup gives out versions anew that it gave out already.
+    fn is_rewound(&self, version: &str, newer: Option<u64>) -> bool {
+        let Ok(version) = version.parse::<u64>() else { return false };
+        version < self.seen.load(Ordering::SeqCst) || newer.is_some_and(|newer| newer <= version)
+    }
 }
 
 fn collection(resource: &Resource, namespace: &str) -> String {
@@ -201,10 +234,11 @@ fn collection(resource: &Resource, namespace: &str) -> String {
 
 /// Reads all members of a kind, page by page; gives the version to watch from.
 async fn list(place: &Place<'_>) -> Result<String, ApiError> {
-    let Place { cluster, resource, kind, namespace } = place;
+    let Place { cluster, resource, kind, namespace, .. } = place;
     let what = resource.name();
     let base = format!("{}?labelSelector={}&limit={PAGE}", collection(resource, namespace), encode(PART_OF));
     let mut listed = BTreeSet::new();
+    let mut newer = None;
     let mut uri = base.clone();
     loop {
         let bytes = cluster.rest.bytes(Ask::get("list", &what, uri)).await?;
@@ -215,12 +249,18 @@ async fn list(place: &Place<'_>) -> Result<String, ApiError> {
         for item in page.items.iter().flatten() {
             if let Some(taken) = cluster.take(item.get().as_bytes(), resource) {
                 changed.extend(taken.changed);
+                newer = least(newer, taken.newer);
                 listed.insert(taken.id);
             }
         }
         let metadata = &page.metadata;
         if metadata.r#continue.is_empty() {
             let version = &metadata.resource_version;
+            if place.is_rewound(version, newer) {
+                cluster.rewind();
+                return Ok(version.clone().into_owned());
+            }
+            place.has_shown(version);
             changed.extend(cluster.with_index(|index| index.retain(kind, namespace, &listed, version)));
             cluster.changed(&changed);
             return Ok(version.clone().into_owned());
@@ -228,6 +268,10 @@ async fn list(place: &Place<'_>) -> Result<String, ApiError> {
         cluster.changed(&changed);
         uri = format!("{base}&continue={}", encode(&metadata.r#continue));
     }
+}
+
+fn least(one: Option<u64>, other: Option<u64>) -> Option<u64> {
+    one.into_iter().chain(other).min()
 }
 
 /// Follows the events after a version, or begins with a list where there is none; gives the version to go on from, or `None`
@@ -246,11 +290,15 @@ async fn watch(place: &Place<'_>, from: Option<&str>) -> Result<Option<String>, 
     );
     let body = match cluster.rest.stream(Ask::get("watch", &what, uri)).await {
         Ok(body) => body,
-        Err(error) if error.message.contains("too old resource version") => return Ok(None),
+        Err(error) if error.message.contains("too old resource version") => {
+            cluster.note_break();
+            return Ok(None);
+        }
         Err(error) => return Err(error),
     };
     let listed = from.is_none().then(BTreeSet::new);
-    let mut stream = Stream { place, version: from.map(str::to_owned), listed, changed: Changed::new() };
+    let version = from.map(str::to_owned);
+    let mut stream = Stream { place, version, listed, newer: None, changed: Changed::new() };
     match stream.follow(body).await? {
         Ended::Here if stream.listed.is_none() => Ok(stream.version),
         // Only a complete list can be gone on from.
@@ -258,7 +306,10 @@ async fn watch(place: &Place<'_>, from: Option<&str>) -> Result<Option<String>, 
             let words = format!("list {what}: the stream ended before the list did");
             Err(ApiError::new(ApiErrorClass::Timeout, words))
         }
-        Ended::Forgotten => Ok(None),
+        Ended::Forgotten => {
+            cluster.note_break();
+            Ok(None)
+        }
     }
 }
 
@@ -269,6 +320,8 @@ struct Stream<'p> {
     version: Option<String>,
     /// What the list at the beginning has shown so far; nothing when it is over, or where there was none.
     listed: Option<BTreeSet<ObjectId>>,
+    /// The least version in which objects are known of which the list shows an older one.
+    newer: Option<u64>,
     /// The sets whose members changed, until somebody is told.
     changed: Changed,
 }
@@ -290,8 +343,10 @@ impl Stream<'_> {
                 None => WATCH_SILENCE,
             };
             let frame = tokio::select! {
-                frame = tokio::time::timeout(silence, body.frame()) => frame,
+                biased;
                 () = cluster.stop.cancelled() => return Ok(Ended::Here),
+                () = self.place.era.cancelled() => return Ok(Ended::Forgotten),
+                frame = tokio::time::timeout(silence, body.frame()) => frame,
             };
             let data = match frame {
                 Ok(Some(Ok(frame))) => frame.into_data().unwrap_or_default(),
@@ -300,7 +355,9 @@ impl Stream<'_> {
                     return Err(ApiError::new(ApiErrorClass::Timeout, words));
                 }
                 // The server ended the watch, or the connection broke: the next one goes on from the last version.
-                Ok(None | Some(Err(_))) | Err(_) => return Ok(Ended::Here),
+                Ok(None | Some(Err(_))) => return Ok(Ended::Here),
+                // Not even a bookmark came: who knows what has become of that version.
+                Err(_) => return Ok(Ended::Forgotten),
             };
             // Only what is new is searched for an end: a large object comes in many frames.
             let searched = buffer.len();
@@ -335,6 +392,7 @@ impl Stream<'_> {
             "ADDED" | "MODIFIED" => {
                 if let Some(taken) = cluster.take(object, resource) {
                     self.changed.extend(taken.changed);
+                    self.newer = least(self.newer, taken.newer);
                     if let (Some(listed), Some(_)) = (&mut self.listed, taken.live) {
                         listed.insert(taken.id);
                     }
@@ -350,7 +408,10 @@ impl Stream<'_> {
             "BOOKMARK" => {}
             _ => return self.refused(object),
         }
-        if !head.version().is_empty() {
+        if !head.version().is_empty() && !self.place.era.is_cancelled() {
+            if self.listed.is_none() {
+                self.place.has_shown(head.version());
+            }
             self.version = Some(head.version().to_owned());
         }
         Ok(None)
@@ -359,6 +420,9 @@ impl Stream<'_> {
     fn end_list(&mut self, version: &str) {
         let Place { cluster, kind, namespace, .. } = self.place;
         if let Some(listed) = self.listed.take() {
+            if self.place.is_rewound(version, self.newer) {
+                return cluster.rewind();
+            }
             let gone = cluster.with_index(|index| index.retain(kind, namespace, &listed, version));
             self.changed.extend(gone);
             cluster.note(kind, namespace, Progress::Following);
@@ -384,6 +448,7 @@ pub(super) async fn follow_kinds(cluster: Arc<Inner>) {
     let path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
     let mut pause = FIRST_PAUSE;
     let mut was_down = false;
+    let mut seen = 0;
     loop {
         let mut ask =
             Ask::get("list", &"customresourcedefinitions.apiextensions.k8s.io", format!("{path}?limit=1"));
@@ -392,6 +457,13 @@ pub(super) async fn follow_kinds(cluster: Arc<Inner>) {
             Ok(list) => list.pointer("/metadata/resourceVersion").and_then(Value::as_str).map(str::to_owned),
             Err(_) => None,
         };
+        // A server that is put back to a backup ends all connections: this is the first that is heard of it.
+        if let Some(number) = version.as_ref().and_then(|version| version.parse::<u64>().ok()) {
+            if number < seen {
+                cluster.rewind();
+            }
+            seen = number;
+        }
         // Discovery comes after the version is known: a change between the two is then seen by the watch.
         let refreshed = cluster.discover().await.is_ok();
         if refreshed && was_down {
@@ -406,7 +478,7 @@ pub(super) async fn follow_kinds(cluster: Arc<Inner>) {
                 ask.accept = Some("application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1");
                 if let Ok(mut body) = cluster.rest.stream(ask).await {
                     let change = tokio::time::timeout(NOW_AND_THEN, body.frame());
-                    tokio::select! { _ = change => {}, () = cluster.stop.cancelled() => return }
+                    tokio::select! { biased; () = cluster.stop.cancelled() => return, _ = change => {} }
                 }
                 pause = FIRST_PAUSE;
                 FIRST_PAUSE

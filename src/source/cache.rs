@@ -14,12 +14,14 @@ use super::http::{ClearText, Clients};
 use super::limits::Limits;
 use super::local::{Local, View};
 use super::mirror::{self, Found, Mirror, Want};
+use super::origin::{Origin, Reach};
 use super::partial::Rest;
 use super::reference::{self, Listed};
 use super::spec::FileUrl;
 use super::watch::{self, Watch};
 use super::wire::{FetchError, Next, Remote};
 use super::{Commit, Head, Location, Reference, SourceError, Spec};
+use crate::ambient;
 
 /// Questions and fetches that run at once. Each has a thread; most of it waits for the network.
 const AT_ONCE: usize = 16;
@@ -33,6 +35,7 @@ pub struct Cache {
     permits: Arc<Semaphore>,
     mirrors: Arc<Mutex<HashMap<String, Weak<Mirror>>>>,
     clients: Clients,
+    reach: Reach,
 }
 
 /// One repository and reference that is followed. Cheap to clone; clones are the same source.
@@ -48,6 +51,7 @@ enum Kind {
     Local(Arc<Local>),
     Mirrored(Arc<Remote>, Arc<Mirror>),
     File(Arc<WebFile>),
+    Here(Arc<dyn Origin>),
 }
 
 impl Cache {
@@ -66,7 +70,14 @@ impl Cache {
             permits: Arc::new(Semaphore::new(AT_ONCE)),
             mirrors: Arc::default(),
             clients: Clients::default(),
+            reach: Reach::Network,
         })
+    }
+
+    /// The same cache for repositories that may be somewhere else than their locations say.
+    #[must_use]
+    pub fn reaching(self, reach: Reach) -> Self {
+        Self { reach, ..self }
     }
 
     /// Makes a source of `spec`. Asks nobody yet.
@@ -75,6 +86,10 @@ impl Cache {
     /// A spec that cannot work: an abbreviated commit, `worktree` of a remote repository or together with
     /// a reference, a mirror folder that cannot be made.
     pub fn open(&self, spec: Spec) -> Result<Source, SourceError> {
+        if let Reach::Here(find) = &self.reach {
+            let kind = Kind::Here(find(&spec.location));
+            return Ok(Source { spec: Arc::new(spec), permits: self.permits.clone(), kind });
+        }
         let location = spec.location.to_string();
         let invalid = |cause: &str| SourceError::Invalid { location: location.clone(), cause: cause.into() };
         if let Reference::Commit(id) = &spec.reference
@@ -192,7 +207,7 @@ impl Source {
             Ok(match &kind {
                 Kind::Local(local) => local.resolve(&digits),
                 Kind::Mirrored(_, mirror) => mirror.resolve(&digits),
-                Kind::File(_) => None,
+                Kind::File(_) | Kind::Here(_) => None,
             })
         };
         let found = self.blocking(self.spec.timeout, look).await?;
@@ -221,6 +236,7 @@ impl Source {
                 let file = file.clone();
                 self.blocking(self.spec.timeout, move |limits| file.poll(limits)).await
             }
+            Kind::Here(origin) => origin.poll(&reference).await.map(|revision| fixed(&revision)),
         }
     }
 
@@ -254,6 +270,7 @@ impl Source {
                 Ok(found.map(|found| source.with_rest(remote, mirror, found)))
             }
             Kind::File(file) => Ok(file.kept(&revision)),
+            Kind::Here(origin) => Ok(origin.kept(&revision)),
         };
         self.blocking(self.spec.timeout, look).await
     }
@@ -264,7 +281,7 @@ impl Source {
         match &self.kind {
             Kind::Local(local) => local.is_damaged(),
             Kind::Mirrored(_, mirror) => mirror.is_damaged(),
-            Kind::File(_) => false,
+            Kind::File(_) | Kind::Here(_) => false,
         }
     }
 
@@ -273,6 +290,9 @@ impl Source {
     /// # Errors
     /// The folder is missing, or the system has no watches left: then asking at an interval is what remains.
     pub fn watch(&self) -> Result<Option<Watch>, SourceError> {
+        if let Kind::Here(_) = self.kind {
+            return Ok(None);
+        }
         match (&self.spec.location, self.spec.worktree) {
             (Location::Folder(path), true) => watch::worktree(path).map(Some),
             (Location::Folder(path), false) => watch::references(path).map(Some),
@@ -292,6 +312,7 @@ impl Source {
                 let file = file.clone();
                 self.blocking(self.spec.timeout, move |_| file.fetch(&revision)).await
             }
+            Kind::Here(origin) => origin.fetch(&revision).await,
             Kind::Mirrored(remote, mirror) => {
                 let commit = gix::ObjectId::from_hex(revision.as_bytes()).map_err(|_| {
                     let cause = format!("{revision} is not a full commit id (40 hex digits)");
@@ -349,7 +370,7 @@ pub(super) async fn on_a_thread<T: Send + 'static>(
     let permit = permits.clone().acquire_owned().await;
     let permit = permit.map_err(|error| failed(error.to_string()))?;
     let (limits, guard) = Limits::new(bound);
-    let done = tokio::task::spawn_blocking(move || {
+    let done = ambient::blocking(move || {
         let _permit = permit;
         work(&limits)
     });

@@ -22,6 +22,7 @@ mod local;
 mod mirror;
 mod needed;
 mod objects;
+mod origin;
 mod partial;
 mod receive;
 mod reference;
@@ -38,6 +39,7 @@ use trueup_model::Tree;
 pub use cache::{Cache, Source};
 pub use disk::DiskTree;
 pub use error::{ErrorClass, SourceError};
+pub use origin::{Find, Origin, Reach};
 use partial::Rest;
 pub use spec::{Credentials, FileUrl, HttpUrl, Location, Reference, Secret, Spec, SshUrl};
 pub use watch::{Watch, watch};
@@ -71,6 +73,21 @@ pub struct Commit {
     pub tree: Arc<dyn Tree>,
     /// How contents of files are had that have not been fetched; nothing where all have been.
     rest: Option<Arc<Rest>>,
+}
+
+impl Commit {
+    /// A commit of which all files are there, by somebody, of the epoch.
+    pub fn of(revision: &str, tree: Arc<dyn Tree>) -> Self {
+        Self {
+            revision: revision.to_owned(),
+            author: String::new(),
+            email: None,
+            time: jiff::Timestamp::UNIX_EPOCH,
+            subject: String::new(),
+            tree,
+            rest: None,
+        }
+    }
 }
 
 impl fmt::Debug for Commit {

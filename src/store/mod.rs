@@ -14,6 +14,7 @@ mod read;
 mod tests;
 mod write;
 
+use crate::ambient;
 use anyhow::{Context as _, Result, anyhow};
 pub use file::installation;
 use jiff::{SignedDuration, Timestamp};
@@ -66,10 +67,7 @@ impl Store {
             Reader::open(folder)?.with_context(|| format!("{}: the store is gone", folder.display()))?;
         let (writes, requests) = mpsc::channel(QUEUE);
         let thread = Writer { connection, retention, lock };
-        std::thread::Builder::new()
-            .name("store".to_owned())
-            .spawn(move || thread.run(requests))
-            .context("starting the store's thread")?;
+        ambient::on_thread("store", thread.run(requests)).context("starting the store's thread")?;
         Ok(Self { writes, reader: Arc::new(Mutex::new(reader)) })
     }
 
@@ -124,6 +122,6 @@ impl Store {
     ) -> Result<T> {
         let reader = self.reader.clone();
         let answer = move || question(&reader.lock().unwrap_or_else(PoisonError::into_inner));
-        tokio::task::spawn_blocking(answer).await.context("reading the store")?
+        ambient::blocking(answer).await.context("reading the store")?
     }
 }

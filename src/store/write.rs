@@ -1,8 +1,8 @@
 //! The one thread that writes.
 
 use super::{LedgerChange, Retention, drift};
+use crate::ambient;
 use anyhow::Result;
-use jiff::Timestamp;
 use rusqlite::{Connection, Transaction, params};
 use std::fs::File;
 use tokio::sync::{mpsc, oneshot};
@@ -26,9 +26,9 @@ pub(super) struct Writer {
 impl Writer {
     /// Writes until the store is closed or nobody can ask any more. Whoever has stopped waiting for an answer is no
     /// reason to stop.
-    pub(super) fn run(mut self, mut requests: mpsc::Receiver<Request>) {
+    pub(super) async fn run(mut self, mut requests: mpsc::Receiver<Request>) {
         let closing = loop {
-            match requests.blocking_recv() {
+            match requests.recv().await {
                 Some(Request::Save { record, ledger, answer }) => {
                     let _ = answer.send(self.save(&record, &ledger));
                 }
@@ -67,7 +67,7 @@ impl Writer {
         if let Some(entry) = &record.history {
             append(&transaction, entry, self.retention)?;
         }
-        drift::note(&transaction, target, &record.drift, self.retention, Timestamp::now())?;
+        drift::note(&transaction, target, &record.drift, self.retention, ambient::now())?;
         change_ledger(&transaction, target, change)?;
         Ok(transaction.commit()?)
     }

@@ -50,15 +50,6 @@ pub fn delay(attempt: u32, random: f64) -> Duration {
     Backoff::default().pause_of_object(attempt, random)
 }
 
-/// A number from 0 to 1 that differs from call to call; good enough to spread retries.
-pub fn jitter() -> f64 {
-    use std::hash::{BuildHasher, RandomState};
-    let bits = RandomState::new().hash_one(0u8) >> 11;
-    #[expect(clippy::cast_precision_loss, reason = "53 bits fit a double exactly")]
-    let fraction = bits as f64 / (1u64 << 53) as f64;
-    fraction
-}
-
 /// An object that the server refused, and when it is worth another try.
 #[derive(Clone, Debug)]
 pub struct Refusal {

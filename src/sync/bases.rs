@@ -7,6 +7,7 @@
 use super::hooks::Hint;
 use super::repositories::{Follow, Hold, Known, Repositories};
 use super::supply::{self, Lack, Supplies};
+use crate::ambient;
 use crate::render::{self, Absent, Needed, Parsed, Remote, Request, Unrendered};
 use crate::source::{Cache, Commit, Credentials, Location, Reference, Source, Spec};
 use crate::web::metrics::Metrics;
@@ -264,7 +265,7 @@ impl Bases {
             let bases = self.settled(&needs).await;
             let (tree, path, parsed) = (tree.clone(), request.path.clone(), parsed.clone());
             let request = request.clone();
-            match tokio::task::spawn_blocking(move || build(tree, &request, &parsed, &bases)).await? {
+            match ambient::blocking(move || build(tree, &request, &parsed, &bases)).await? {
                 Ok(rendered) => return Ok(rendered),
                 Err(Unrendered::Broken(error)) => return Err(error.into()),
                 Err(Unrendered::Missing(missing)) => needs.extend(missing),

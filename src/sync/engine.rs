@@ -11,7 +11,7 @@ use super::repositories::{Known, Repositories};
 use super::target::{TargetSpec, TargetState};
 use super::topology::select;
 use super::view::{Board, Request, Wait};
-use crate::cluster::{Cluster, ClusterEvent};
+use crate::cluster::{Cluster, ClusterEvent, Reach};
 use crate::config::Config;
 use crate::render;
 use crate::source::{self, Commit, Source};
@@ -68,6 +68,7 @@ struct Core {
     waiters: Mutex<BTreeMap<String, Vec<oneshot::Sender<()>>>>,
     config: Mutex<Option<Config>>,
     chosen: Chosen,
+    clusters: Reach,
     stop: CancellationToken,
 }
 
@@ -75,6 +76,8 @@ struct Core {
 struct Memory {
     state: TargetState,
     loaded: bool,
+    /// [`Cluster::breaks`] when the parent was read.
+    breaks: u64,
     /// Whether the store has the status as the last turn left it.
     kept: bool,
     /// The drift that the last turn found.
@@ -100,6 +103,17 @@ pub struct Parts {
     pub store: Store,
     /// Which targets have turns.
     pub chosen: Chosen,
+    /// Where clusters and repositories are.
+    pub ends: Ends,
+}
+
+/// Where clusters and repositories are: in the network, unless something else is said.
+#[derive(Clone, Default)]
+pub struct Ends {
+    /// API servers.
+    pub clusters: Reach,
+    /// Repositories.
+    pub repositories: source::Reach,
 }
 
 /// Which targets have turns.
@@ -115,6 +129,7 @@ impl Engine {
     /// A reconciler with nothing to do yet. Mirrors of repositories go below `state`.
     pub async fn new(parts: Parts, state: &Path) -> Result<Self> {
         let cache = source::Cache::new(state).context("the folder of repository mirrors")?;
+        let cache = cache.reaching(parts.ends.repositories);
         let installation = installation(state)?;
         let statuses = parts.store.statuses().await?;
         let mask = random_key()?;
@@ -151,6 +166,7 @@ impl Engine {
                 waiters: Mutex::default(),
                 config: Mutex::default(),
                 chosen: parts.chosen,
+                clusters: parts.ends.clusters,
                 stop: CancellationToken::new(),
             }
         });
@@ -168,12 +184,14 @@ impl Engine {
         tokio::spawn(self.0.clone().repair());
         loop {
             let permit = tokio::select! {
-                permit = permits.clone().acquire_owned() => permit,
+                biased;
                 () = self.0.stop.cancelled() => break,
+                permit = permits.clone().acquire_owned() => permit,
             };
             let due = tokio::select! {
-                due = self.0.queue.next() => due,
+                biased;
                 () = self.0.stop.cancelled() => break,
+                due = self.0.queue.next() => due,
             };
             let core = self.0.clone();
             tokio::spawn(async move {

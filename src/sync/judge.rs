@@ -2,6 +2,7 @@
 
 use super::look::View;
 use super::target::{TargetSpec, TargetState};
+use crate::ambient;
 use crate::bounded::in_order;
 use crate::cluster::{ApiErrorClass, Apply, Cluster, MANAGER, Mode};
 use futures::FutureExt as _;
@@ -51,7 +52,7 @@ pub async fn judge(
     mask: &MaskKey,
     trigger: Trigger,
 ) -> Judgement {
-    let now = Timestamp::now();
+    let now = ambient::now();
     let (desired, observed) = (&*view.desired, &view.observed);
     // Times come for all objects alike: they are kept by looking at all of them.
     let is_whole = view.is_whole();

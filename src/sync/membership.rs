@@ -89,6 +89,7 @@ pub async fn grow(
         namespaces,
         data,
         uid: known.map(|parent| parent.uid.clone()).unwrap_or_default(),
+        version: known.map(|parent| parent.version.clone()).unwrap_or_default(),
     };
     let written = match cluster.write_parent(&parent).await {
         Err(error) if matches!(error.class, ApiErrorClass::NotFound) => {
@@ -98,8 +99,8 @@ pub async fn grow(
         result => result,
     };
     match written {
-        Ok(uid) => {
-            state.parent = Some(Parent { uid, ..parent });
+        Ok(parent) => {
+            state.parent = Some(parent);
             Ok(())
         }
         Err(error) => Err(format!(
@@ -192,10 +193,18 @@ pub async fn settle(
         namespaces,
         data,
         uid: state.parent.as_ref().map(|parent| parent.uid.clone()).unwrap_or_default(),
+        version: state.parent.as_ref().map(|parent| parent.version.clone()).unwrap_or_default(),
     };
     match cluster.write_parent(&parent).await {
-        Ok(uid) => state.parent = Some(Parent { uid, ..parent }),
-        Err(error) => tracing::warn!(target = spec.name, %error, "the target's record could not be written"),
+        Ok(parent) => state.parent = Some(parent),
+        Err(error) => {
+            tracing::warn!(target = spec.name, %error, "the target's record could not be written");
+            // It may have been written all the same: what was to go from it may be gone.
+            if let Some(known) = &mut state.parent {
+                known.kinds.retain(|kind| parent.kinds.contains(kind));
+                known.namespaces.retain(|namespace| parent.namespaces.contains(namespace));
+            }
+        }
     }
     let mut kept = Vec::new();
     for former in std::mem::take(&mut state.former) {

@@ -1,7 +1,7 @@
 //! A reconciler for the length of one command, and the one that runs until it is stopped.
 
 use super::bases::{Bases, Configured};
-use super::engine::{Chosen, Engine, Parts};
+use super::engine::{Chosen, Ends, Engine, Parts};
 use super::membership;
 use super::repositories::chain;
 use super::topology;
@@ -109,7 +109,8 @@ impl Once {
         let path = path.context("no state folder")?;
         let store = Store::open(&path, Retention::default(), Timestamp::now())?;
         let (_, board, _) = view::open();
-        let parts = Parts { board, metrics: Metrics::new(), store: store.clone(), chosen };
+        let parts =
+            Parts { board, metrics: Metrics::new(), store: store.clone(), chosen, ends: Ends::default() };
         let engine = Engine::new(parts, &path).await?;
         engine.configure(config).await?;
         Ok(Self { engine, store, _folder: folder })
@@ -334,9 +335,11 @@ pub async fn run(options: RunOptions) -> Result<()> {
     let sources = web::Sources { handle, store: store.clone(), metrics: metrics.clone() };
     tracing::info!(address = %listener.local_addr()?, "listening");
     let server = tokio::spawn(web::serve(listener, sources, stop.clone().cancelled_owned()));
-    let engine =
-        Engine::new(Parts { board, metrics, store: store.clone(), chosen: Chosen::All }, &options.state)
-            .await?;
+    let engine = Engine::new(
+        Parts { board, metrics, store: store.clone(), chosen: Chosen::All, ends: Ends::default() },
+        &options.state,
+    )
+    .await?;
     engine.configure(&first).await?;
     let worker = tokio::spawn({
         let engine = engine.clone();

@@ -7,6 +7,7 @@ use super::target::{TargetSpec, TargetState};
 use super::turn::{Context, Undesired, desire, learn};
 use super::view::{PlanOptions, Preview, PreviewStep};
 use super::{ignore, judge, turn};
+use crate::ambient;
 use crate::bounded::in_order;
 use crate::cluster::{Apply, Cluster, Mode};
 use crate::source::{Commit, Location, Spec};
@@ -170,10 +171,5 @@ async fn sides(
 }
 
 pub(super) fn random_key() -> Result<MaskKey> {
-    use std::io::Read as _;
-    let mut key = [0; 32];
-    std::fs::File::open("/dev/urandom")
-        .and_then(|mut source| source.read_exact(&mut key))
-        .context("random numbers")?;
-    Ok(key)
+    ambient::secret().context("random numbers")
 }

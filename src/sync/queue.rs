@@ -119,7 +119,9 @@ impl Queue {
                 state.delayed.first().map(|(at, _)| *at)
             };
             match sleep {
-                Some(at) => tokio::select! { () = woken => {}, () = tokio::time::sleep_until(at) => {} },
+                Some(at) => {
+                    tokio::select! { biased; () = woken => {}, () = tokio::time::sleep_until(at) => {} }
+                }
                 None => woken.await,
             }
         }

@@ -2,12 +2,14 @@
 //! reference, whatever the number of targets.
 
 use super::hooks::Hint;
+use crate::ambient;
 use crate::source::{Cache, Commit, Secret, Source, SourceError, Spec};
 use crate::web::metrics::{Ended, Metrics, Stage};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// Between two questions to a repository, whoever asks for them.
@@ -103,6 +105,7 @@ impl Nudge {
             Reason::Hint
         };
         tokio::select! {
+            biased;
             reason = wish => reason,
             reason = hint => reason,
         }
@@ -275,7 +278,7 @@ impl Follower {
             // A server that is gone is asked sooner than a quiet one, but not in step with all others.
             let pause = match failures {
                 0 => self.interval,
-                n => super::backoff::delay(n, super::backoff::jitter())
+                n => super::backoff::delay(n, ambient::fraction())
                     .min(self.interval.max(Duration::from_secs(1))),
             };
             let pause = self.is_owed(&nudge).map_or(pause, |sooner| sooner.min(pause));
@@ -286,6 +289,7 @@ impl Follower {
                 }
             };
             reason = tokio::select! {
+                biased;
                 () = stop.cancelled() => return,
                 reason = nudge.waited(BREATH * 2u32.pow(vain_hints)) => reason,
                 () = changed => Reason::Time,

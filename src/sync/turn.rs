@@ -4,7 +4,7 @@
 //! and when to look again. Every error ends in the status; nothing that could not be read is taken for absent.
 
 use super::awaited::awaited;
-use super::backoff::{Refusal, jitter};
+use super::backoff::Refusal;
 use super::bases::{self, Asked, Bases};
 use super::carry::{Carried, Orders, carry};
 use super::directory::Directory;
@@ -15,6 +15,7 @@ use super::membership;
 use super::rehearsal::{Atomic, Rehearsed, rehearse};
 use super::status::{Standing, health, standing};
 use super::target::{Mode, Rendering, TargetSpec, TargetState};
+use crate::ambient;
 use crate::cluster::{Cluster, MANAGER, Resource, Scope as ResourceScope};
 use crate::render::{self, Base, Parsed, Rendered, Unrendered, Used};
 use crate::source::Commit;
@@ -22,7 +23,8 @@ use crate::web::metrics::{Metrics, Stage};
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use trueup_merge::rewrite::Rewritten;
 use trueup_merge::secrets::MaskKey;
@@ -90,7 +92,7 @@ pub async fn turn(
     state: &mut TargetState,
     trigger: Trigger,
 ) -> Turned {
-    let started = Timestamp::now();
+    let started = ambient::now();
     forget_attempts(context, state, trigger);
     let result = stages(context, spec, state, trigger).await;
     let (mut status, outcomes, again, drift) = match result {
@@ -109,7 +111,7 @@ pub async fn turn(
             status.sync = trouble.sync;
             status.message.clone_from(&trouble.message);
             status.errors = vec![trouble.message];
-            (status, Vec::new(), spec.retry.pause(state.attempts, jitter()), Vec::new())
+            (status, Vec::new(), spec.retry.pause(state.attempts, ambient::fraction()), Vec::new())
         }
     };
     if let Some(rendering) = &state.rendering {
@@ -240,7 +242,7 @@ async fn stages(
     view.desired = desired;
     let judgement = judge(context.cluster, spec, state, &view, context.mask, trigger).await;
     go_on(context)?;
-    let awaited = awaited(spec, state, &view.desired, context.directory, tokio::time::Instant::now());
+    let awaited = awaited(spec, state, &view.desired, context.directory, Instant::now());
     let again = [judgement.again, awaited.again];
     learn(state, &mut view.observed, judgement, unread);
     view.observed.awaited = awaited.kinds;
@@ -400,7 +402,7 @@ async fn rendered(
         let clock = Instant::now();
         let (tree, request, parsed) = (commit.tree.clone(), spec.request.clone(), context.parsed.clone());
         let work = move || render::build_from(tree, &request, &parsed, &asked.known);
-        let built = tokio::task::spawn_blocking(work).await;
+        let built = ambient::blocking(work).await;
         context.metrics.stage(Stage::Render, clock.elapsed());
         let missing = match built {
             Err(panic) => return Ok(Err(format!("rendering ended unexpectedly: {panic}"))),
@@ -557,14 +559,14 @@ async fn write(
 }
 
 fn remember(spec: &TargetSpec, state: &mut TargetState, desired: &Desired, plan: &Plan, carried: &Carried) {
-    let now = tokio::time::Instant::now();
+    let now = Instant::now();
     for (step, outcome) in plan.steps.iter().zip(&carried.outcomes) {
         let digest = desired.objects.get(&step.id).map(|want| want.digest);
         match (outcome.result, digest) {
             (OutcomeResult::Failed, Some(digest)) if !carried.immutable.contains_key(&step.id) => {
                 let attempts =
                     state.refusals.get(&step.id).filter(|r| r.digest == digest).map_or(0, |r| r.attempts) + 1;
-                let again = now + spec.retry.pause_of_object(attempts, jitter());
+                let again = now + spec.retry.pause_of_object(attempts, ambient::fraction());
                 let message = outcome.message.clone();
                 state.refusals.insert(step.id.clone(), Refusal { digest, attempts, again, message });
             }
@@ -613,7 +615,7 @@ async fn conclude(
     let mut status = base_status(spec, state);
     if sync == SyncStatus::Synced {
         if status.revision != revision || !outcomes.is_empty() || status.last_sync.is_none() {
-            status.last_sync = Some(Timestamp::now());
+            status.last_sync = Some(ambient::now());
         }
         revision.clone_into(&mut status.revision);
         status.wanted_revision.clear();
@@ -647,10 +649,10 @@ async fn conclude(
         .any(|outcome| matches!(outcome.result, OutcomeResult::Failed | OutcomeResult::Skipped));
     let again = if failed {
         state.attempts += 1;
-        let now = tokio::time::Instant::now();
+        let now = Instant::now();
         let refused =
             state.refusals.values().map(|refusal| refusal.again.saturating_duration_since(now)).min();
-        [spec.retry.pause(state.attempts, jitter()), refused].into_iter().flatten().min()
+        [spec.retry.pause(state.attempts, ambient::fraction()), refused].into_iter().flatten().min()
     } else if recreated(plan, &outcomes) {
         Some(LOOK_AGAIN)
     } else {
@@ -735,7 +737,7 @@ fn history_entry(
         subject: commit.subject.clone(),
         trigger,
         started,
-        ended: Timestamp::now(),
+        ended: ambient::now(),
         result,
         outcomes,
     })

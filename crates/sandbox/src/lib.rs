@@ -21,7 +21,7 @@
 //! | `rules`, `relations` | what it asks of them |
 //! | [`namespaces`] | namespaces' life |
 //! | [`workloads`] | the controllers of workloads, and pods that only seem to run |
-//! | `restore` | objects of another cluster, put into this one |
+//! | [`restore`] | objects of another cluster, put into this one; the cluster itself, put back to what it was |
 //! | [`serve`] | the same over HTTP |
 
 pub mod answer;
@@ -38,7 +38,7 @@ pub mod patch;
 pub mod read;
 mod relations;
 pub mod request;
-mod restore;
+pub mod restore;
 mod rules;
 mod scale;
 pub mod select;

@@ -1,5 +1,7 @@
-//! Objects that were read from another cluster, put into this one; and all that is in it.
+//! Objects that were read from another cluster, put into this one; all that is in it; and the cluster put back to what it was.
 
+use crate::kinds::Kinds;
+use crate::store::Store;
 use crate::{Refusal, Request, Sandbox};
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -8,7 +10,40 @@ use std::sync::Arc;
 /// What an object gets from the server that keeps it.
 const GIVEN: [&str; 4] = ["uid", "resourceVersion", "creationTimestamp", "generation"];
 
+/// How a backup is brought back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Versions {
+    /// Those that were given out since are given out again.
+    Repeated,
+    /// It goes on far above them, as `etcdutl snapshot restore --bump-revision --mark-compacted` does it.
+    Bumped,
+}
+
+/// A cluster as it was at some time.
+#[derive(Clone)]
+pub struct Snapshot {
+    kinds: Kinds,
+    store: Store,
+}
+
 impl Sandbox {
+    /// A backup of what the cluster keeps.
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot { kinds: self.kinds.clone(), store: self.store.clone() }
+    }
+
+    /// Puts the cluster back to what a backup has, as a restored etcd does. Nothing is known of what happened before.
+    pub fn roll_back(&mut self, snapshot: &Snapshot, versions: Versions) {
+        self.kinds = snapshot.kinds.clone();
+        self.store.roll_back(&snapshot.store, versions);
+        self.settled = self.store.revision();
+    }
+
+    /// Forgets what happened, as a server does that was restarted: watches from before it come too late.
+    pub fn compact(&mut self) {
+        self.store.compact();
+    }
+
     /// All objects, by kind, namespace and name.
     pub fn objects(&self) -> impl Iterator<Item = &Arc<Value>> {
         self.store.every()

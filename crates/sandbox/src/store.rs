@@ -1,11 +1,14 @@
 //! The objects, and what happened to them: every change has a number, and the last ones are remembered for watches.
 
+use crate::restore::Versions;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 /// How many changes are remembered. A watch from before them is told that it comes too late.
 const REMEMBERED: usize = 10_000;
+/// How far versions are bumped where a backup is brought back.
+const BUMP: u64 = 1_000_000;
 
 /// Group and name in paths: what objects are stored under.
 pub type Resource = (String, String);
@@ -14,7 +17,7 @@ pub type Resource = (String, String);
 pub type Key = (String, String);
 
 /// All objects.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Store {
     objects: BTreeMap<Resource, BTreeMap<Key, Arc<Value>>>,
     changes: VecDeque<Arc<Change>>,
@@ -181,6 +184,17 @@ impl Store {
             }
         }
         Ok(objects)
+    }
+
+    /// Puts all objects back to what they were.
+    pub fn roll_back(&mut self, earlier: &Self, versions: Versions) {
+        // What was given out since is never given out again: uids are random in truth.
+        let revision = match versions {
+            Versions::Repeated => earlier.revision,
+            Versions::Bumped => self.revision + BUMP,
+        };
+        *self = Self { uids: self.uids, revision, ..earlier.clone() };
+        self.compact();
     }
 
     /// Forgets all changes, as an API server does that was restarted or compacted.

@@ -72,7 +72,9 @@ impl Sandbox {
 
     /// Tells a watch that asked for it how far it is.
     pub fn bookmark(&self, watch: &Watch) -> Option<Value> {
-        watch.bookmarks.then(|| watch.bookmark(watch.revision, false))
+        // One from before a backup waits until its version comes again.
+        let is_due = watch.bookmarks && watch.revision <= self.store.revision();
+        is_due.then(|| watch.bookmark(watch.revision, false))
     }
 }
 

@@ -84,8 +84,9 @@ impl Core {
         let mut pause = REPAIR_FIRST;
         loop {
             tokio::select! {
-                () = tokio::time::sleep(pause) => {}
+                biased;
                 () = self.stop.cancelled() => return,
+                () = tokio::time::sleep(pause) => {}
             }
             let config = lock(&self.config).clone();
             let Some(config) = config.filter(|_| !self.setup().troubles.is_empty()) else {
@@ -186,7 +187,7 @@ impl Core {
                 core.cluster_changed(&name, &event);
             }
         });
-        Cluster::connect(access, counter, listener).await
+        Cluster::reach(&self.clusters, access, counter, listener).await
     }
 
     async fn follow(&self, config: &Config, name: &str, secrets: &Secrets) -> Result<Follow> {

@@ -56,13 +56,10 @@ impl Core {
             self.trouble(spec, &memory.state, why.cloned().unwrap_or_default());
             return;
         };
-        if !memory.loaded {
-            if let Err(why) = self.load(spec, cluster, &mut memory.state).await {
-                self.trouble(spec, &memory.state, why);
-                self.push(&spec.name, Trigger::Retry, Duration::from_secs(3));
-                return;
-            }
-            memory.loaded = true;
+        if let Err(why) = self.recall(spec, cluster, &mut memory).await {
+            self.trouble(spec, &memory.state, why);
+            self.push(&spec.name, Trigger::Retry, Duration::from_secs(3));
+            return;
         }
         let (commit, trouble) = self.commit(spec, &mut memory).await;
         let revision = commit.as_ref().ok().map(|commit| commit.revision.clone());
@@ -181,6 +178,21 @@ impl Core {
         spec.depends_on.iter().find(|name| !settled(name)).cloned()
     }
 
+    /// Sees to it that what was read earlier is there, and that the cluster's part of it still holds.
+    async fn recall(&self, spec: &TargetSpec, cluster: &Cluster, memory: &mut Memory) -> Result<(), String> {
+        let breaks = cluster.breaks();
+        if !memory.loaded {
+            self.load(spec, cluster, &mut memory.state).await?;
+        } else if memory.breaks != breaks
+            && let Some(parent) = &memory.state.parent
+        {
+            let read = cluster.reread_parent(parent).await;
+            memory.state.parent = read.map_err(|error| format!("cluster {}: {error}", cluster.name()))?;
+        }
+        (memory.loaded, memory.breaks) = (true, breaks);
+        Ok(())
+    }
+
     /// What the store and the cluster know of a target that this process has not looked at before.
     async fn load(
         &self,
@@ -218,6 +230,7 @@ impl Core {
             cluster.parents().await.map_err(|error| format!("cluster {}: {error}", cluster.name()))?;
         let setup = self.setup();
         state.installation.clone_from(&self.installation);
+        (state.parent, state.former) = (None, Vec::new());
         for parent in parents {
             let data = |field: &str| parent.data.get(field).map(String::as_str).unwrap_or_default();
             let target = data(membership::TARGET).to_owned();

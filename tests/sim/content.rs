@@ -1,0 +1,186 @@
+//! What is in the repository: the objects of a few apps, changed at random; and what a target should therefore have.
+
+use crate::random::Random;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+/// What no value of a Secret may show up without: it is looked for in everything that trueup puts out.
+pub(crate) const MARK: &str = "hunter2-";
+/// The same as Secrets' `data` carry it.
+pub(crate) const MARK_ENCODED: &str = "aHVudGVyMi";
+
+pub(crate) const APPS: [&str; 2] = ["web", "db"];
+
+/// Kind, namespace (empty where the manifest leaves it to the environment) and name.
+pub(crate) type Id = (String, String, String);
+
+/// A commit's files, as objects.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Content {
+    apps: BTreeMap<String, BTreeMap<String, Value>>,
+    /// Apps of which a file is no YAML.
+    broken: BTreeMap<String, String>,
+}
+
+impl Content {
+    pub(crate) fn first(random: &mut Random) -> Self {
+        let mut content = Self::default();
+        for app in APPS {
+            let objects = content.apps.entry(app.to_owned()).or_default();
+            for number in 0..2 + random.below(4) {
+                let object = object(app, number, random);
+                objects.insert(file(&object), object);
+            }
+        }
+        content
+    }
+
+    /// Changes something; says what.
+    pub(crate) fn change(&mut self, random: &mut Random) -> String {
+        let app = (*random.pick(&APPS).unwrap_or(&APPS[0])).to_owned();
+        let objects = self.apps.entry(app.clone()).or_default();
+        if random.happens(100) {
+            if self.broken.remove(&app).is_some() {
+                return format!("mend {app}");
+            }
+            self.broken.insert(app.clone(), "kind: [unclosed\n".to_owned());
+            return format!("break {app}");
+        }
+        let files: Vec<String> = objects.keys().cloned().collect();
+        match random.below(10) {
+            0..=2 if objects.len() > 1 => {
+                let file = random.pick(&files).cloned().unwrap_or_default();
+                objects.remove(&file);
+                format!("remove {app}/{file}")
+            }
+            0..=5 if objects.len() < 8 => {
+                let object = object(&app, random.below(8), random);
+                let file = file(&object);
+                objects.insert(file.clone(), object);
+                format!("write {app}/{file}")
+            }
+            _ => {
+                let file = random.pick(&files).cloned().unwrap_or_default();
+                if let Some(object) = objects.get_mut(&file) {
+                    alter(object, random);
+                }
+                format!("alter {app}/{file}")
+            }
+        }
+    }
+
+    /// Takes out what nothing can be made of.
+    pub(crate) fn mend(&mut self) {
+        self.broken.clear();
+    }
+
+    pub(crate) fn is_broken(&self) -> bool {
+        !self.broken.is_empty()
+    }
+
+    pub(crate) fn files(&self) -> BTreeMap<String, String> {
+        let mut files = BTreeMap::new();
+        for (app, objects) in &self.apps {
+            for (file, object) in objects {
+                files.insert(format!("apps/{app}/{file}"), format!("{object}\n"));
+            }
+        }
+        for (app, text) in &self.broken {
+            files.insert(format!("apps/{app}/broken.yaml"), text.clone());
+        }
+        files
+    }
+
+    /// What an app has in a namespace; nothing is known of one that is broken.
+    pub(crate) fn wanted(&self, app: &str, namespace: &str) -> Option<BTreeMap<Id, &Value>> {
+        if self.broken.contains_key(app) {
+            return None;
+        }
+        let objects = self.apps.get(app)?;
+        Some(objects.values().map(|object| (id(object, namespace), object)).collect())
+    }
+}
+
+fn file(object: &Value) -> String {
+    format!("{}-{}.yaml", text(&object["kind"]).to_lowercase(), text(&object["metadata"]["name"]))
+}
+
+pub(crate) fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}
+
+pub(crate) fn id(object: &Value, namespace: &str) -> Id {
+    let own = text(&object["metadata"]["namespace"]);
+    let namespace = if own.is_empty() { namespace } else { own };
+    (text(&object["kind"]).to_owned(), namespace.to_owned(), text(&object["metadata"]["name"]).to_owned())
+}
+
+fn object(app: &str, number: u64, random: &mut Random) -> Value {
+    let name = format!("{app}-{number}");
+    let value = random.below(1000);
+    match random.below(8) {
+        0..=3 => json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name},
+            "data": {"a": format!("{value}"), "b": "fixed"}}),
+        4 => json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name},
+            "stringData": {"password": format!("{MARK}{value}")}}),
+        5 => {
+            json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": name, "labels": {"v": format!("{value}")}},
+            "spec": {"selector": {"app": name}, "ports": [{"port": 80 + value % 9}]}})
+        }
+        6 => {
+            json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name, "annotations": {"v": format!("{value}")}}})
+        }
+        _ => json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name},
+            "spec": {"replicas": 1 + value % 3, "selector": {"matchLabels": {"app": name}},
+                "template": {"metadata": {"labels": {"app": name}},
+                    "spec": {"containers": [{"name": "main", "image": format!("shop:{value}")}]}}}}),
+    }
+}
+
+fn alter(object: &mut Value, random: &mut Random) {
+    let value = random.below(1000);
+    match text(&object["kind"]) {
+        "ConfigMap" if random.happens(300) => {
+            let key = ["a", "b", "c", "d"][usize::try_from(random.below(4)).unwrap_or(0)];
+            if object["data"].get(key).is_some() && random.happens(500) {
+                if let Some(data) = object["data"].as_object_mut() {
+                    data.remove(key);
+                }
+            } else {
+                object["data"][key] = format!("{value}").into();
+            }
+        }
+        "ConfigMap" => object["data"]["a"] = format!("{value}").into(),
+        "Secret" => object["stringData"]["password"] = format!("{MARK}{value}").into(),
+        "Service" => object["spec"]["ports"][0]["port"] = (80 + value % 9).into(),
+        "ServiceAccount" => object["metadata"]["annotations"]["v"] = format!("{value}").into(),
+        "Deployment" if random.happens(500) => object["spec"]["replicas"] = (1 + value % 3).into(),
+        _ => object["spec"]["template"]["spec"]["containers"][0]["image"] = format!("shop:{value}").into(),
+    }
+}
+
+/// The first place at which a live object is not as it is wanted.
+pub(crate) fn difference(wanted: &Value, live: &Value, path: &str) -> Option<String> {
+    match (wanted, live) {
+        (Value::Object(wanted), _) => wanted.iter().find_map(|(key, value)| {
+            if path.is_empty() && key == "stringData" {
+                return secrets_differ(value, &live["data"]);
+            }
+            difference(value, &live[key], &format!("{path}.{key}"))
+        }),
+        (Value::Array(wanted), Value::Array(live)) if wanted.len() == live.len() => {
+            let pairs = wanted.iter().zip(live).enumerate();
+            pairs.into_iter().find_map(|(at, (one, other))| difference(one, other, &format!("{path}[{at}]")))
+        }
+        (_, _) if wanted == live => None,
+        (_, _) => Some(format!("{path} is {live} and should be {wanted}")),
+    }
+}
+
+fn secrets_differ(wanted: &Value, live: &Value) -> Option<String> {
+    use base64::Engine as _;
+    wanted.as_object()?.iter().find_map(|(key, value)| {
+        let encoded = base64::engine::general_purpose::STANDARD.encode(text(value));
+        (live[key] != encoded.as_str()).then(|| format!("the value of {key} is another one"))
+    })
+}

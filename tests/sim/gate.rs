@@ -1,0 +1,503 @@
+//! Clusters: sandboxes behind a way that loses, delays, repeats and cuts what goes over it.
+//!
+//! Enters: the requests of trueup, over `kube::Client`, and those of others, who are always served. Leaves: answers. Every write of
+//! trueup is shown to a [`Witness`] before it takes effect.
+
+use crate::random::Random;
+use crate::trace::Trace;
+use axum::body::{Body, Bytes};
+use futures::FutureExt as _;
+use http::{Request, Response, StatusCode, header};
+use http_body_util::BodyExt as _;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::Notify;
+use trueup::ambient;
+use trueup_sandbox::restore::{Snapshot, Versions};
+use trueup_sandbox::{Answer, Sandbox};
+
+/// How often a watch that asked for it is told how far it is.
+const BOOKMARK: Duration = Duration::from_mins(1);
+
+/// What looks at each write of trueup.
+pub(crate) trait Witness: Send + Sync {
+    /// Called before a write takes effect.
+    fn write(&self, cluster: &str, sandbox: &Sandbox, asked: &Asked);
+}
+
+/// A request.
+#[derive(Clone, Debug)]
+pub(crate) struct Asked {
+    pub(crate) method: String,
+    pub(crate) path: String,
+    pub(crate) query: String,
+    pub(crate) accept: String,
+    pub(crate) content_type: String,
+    pub(crate) user_agent: String,
+    pub(crate) body: Bytes,
+}
+
+impl Asked {
+    pub(crate) fn new(agent: &str, method: &str, path: &str, query: &str, body: &Value) -> Self {
+        let content_type =
+            if method == "PATCH" { "application/merge-patch+json" } else { "application/json" };
+        Self {
+            method: method.to_owned(),
+            path: path.to_owned(),
+            query: query.to_owned(),
+            accept: "application/json".to_owned(),
+            content_type: content_type.to_owned(),
+            user_agent: agent.to_owned(),
+            body: body.to_string().into_bytes().into(),
+        }
+    }
+
+    pub(crate) fn is_write(&self) -> bool {
+        self.method != "GET" && !self.query.contains("dryRun")
+    }
+
+    fn is_watch(&self) -> bool {
+        self.query.contains("watch=true")
+    }
+
+    fn in_sandbox(&self) -> trueup_sandbox::Request<'_> {
+        trueup_sandbox::Request {
+            method: &self.method,
+            path: &self.path,
+            query: &self.query,
+            accept: &self.accept,
+            content_type: &self.content_type,
+            user_agent: &self.user_agent,
+            user: "",
+            body: &self.body,
+        }
+    }
+}
+
+/// What can happen to a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    Answered,
+    /// The connection breaks before the request is through.
+    LostBefore,
+    /// It breaks when the request has taken effect.
+    LostAfter,
+    /// The server has too much to do.
+    Throttled,
+    /// The server fails, before or after the effect.
+    Failed,
+    FailedAfter,
+    /// Some write came in between.
+    Conflict,
+    /// The answer ends in its midst.
+    Cut,
+    /// Something on the way asks twice.
+    Repeated,
+    /// The request is thought lost, and takes effect much later.
+    Late,
+    /// No answer comes.
+    Hangs,
+}
+
+const FATES: [(u64, Fate); 10] = [
+    (3, Fate::LostBefore),
+    (3, Fate::LostAfter),
+    (2, Fate::Throttled),
+    (2, Fate::Failed),
+    (2, Fate::FailedAfter),
+    (1, Fate::Conflict),
+    (2, Fate::Cut),
+    (2, Fate::Repeated),
+    (1, Fate::Late),
+    (1, Fate::Hangs),
+];
+
+/// How the way to a cluster is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Weather {
+    /// Requests of a thousand that something happens to.
+    pub(crate) faults: u64,
+    /// Whether nothing gets through at all.
+    pub(crate) is_down: bool,
+    /// Whether watches fall silent without an end.
+    pub(crate) is_silent: bool,
+}
+
+#[derive(Clone)]
+pub(crate) struct Cluster(Arc<Inner>);
+
+struct Inner {
+    name: String,
+    state: Mutex<State>,
+    /// Told of each change. Who waits is woken in order, unlike with tokio's `watch`.
+    changes: Notify,
+    witness: Arc<dyn Witness>,
+    trace: Trace,
+}
+
+struct State {
+    sandbox: Sandbox,
+    weather: Weather,
+    random: Random,
+    /// Requests that will take effect some time.
+    late: Vec<Asked>,
+    earlier: Option<Snapshot>,
+    /// Watches begun before this one are over.
+    era: u64,
+    writes: u64,
+    watches: u64,
+}
+
+impl Cluster {
+    pub(crate) fn new(
+        name: &str,
+        seed: u64,
+        now: Timestamp,
+        witness: Arc<dyn Witness>,
+        trace: Trace,
+    ) -> Self {
+        let about = name.bytes().fold(7, |hash: u64, byte| hash.wrapping_mul(31) + u64::from(byte));
+        let state = State {
+            sandbox: Sandbox::new(now),
+            weather: Weather::default(),
+            random: Random::new(seed, about),
+            late: Vec::new(),
+            earlier: None,
+            era: 0,
+            writes: 0,
+            watches: 0,
+        };
+        let (state, changes) = (Mutex::new(state), Notify::new());
+        Self(Arc::new(Inner { name: name.to_owned(), state, changes, witness, trace }))
+    }
+
+    /// A client of trueup's.
+    pub(crate) fn client(&self) -> kube::Client {
+        let cluster = self.clone();
+        let service = tower::service_fn(move |request| cluster.clone().serve(request).boxed());
+        kube::Client::new(service, "default")
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    pub(crate) fn set_weather(&self, weather: Weather) {
+        self.lock().weather = weather;
+    }
+
+    pub(crate) fn weather(&self) -> Weather {
+        self.lock().weather
+    }
+
+    /// Lets somebody else do something; gives the status code and the answer.
+    pub(crate) fn act(&self, asked: &Asked) -> (u16, Value) {
+        self.act_at(ambient::now(), asked)
+    }
+
+    /// The same at a time.
+    pub(crate) fn act_at(&self, now: Timestamp, asked: &Asked) -> (u16, Value) {
+        let answer = self.lock().sandbox.handle(now, &asked.in_sandbox());
+        self.changed();
+        match answer {
+            Answer::Json { code, body, .. } => (code, body),
+            Answer::Watch(_) => (200, Value::Null),
+        }
+    }
+
+    /// All objects as they are.
+    pub(crate) fn objects(&self) -> Vec<Arc<Value>> {
+        self.lock().sandbox.objects().cloned().collect()
+    }
+
+    /// How many writes of trueup took effect, dry runs and events aside.
+    pub(crate) fn writes(&self) -> u64 {
+        self.lock().writes
+    }
+
+    /// How many watches are under way.
+    pub(crate) fn watches(&self) -> u64 {
+        self.lock().watches
+    }
+
+    pub(crate) fn process_died(&self) {
+        self.lock().watches = 0;
+    }
+
+    /// Ends all watches, and has the server forget what happened, as after a restart.
+    pub(crate) fn restart(&self) {
+        let mut state = self.lock();
+        state.era += 1;
+        state.sandbox.compact();
+        drop(state);
+        self.changed();
+    }
+
+    /// Ends all watches.
+    pub(crate) fn disconnect(&self) {
+        self.lock().era += 1;
+        self.changed();
+    }
+
+    pub(crate) fn back_up(&self) {
+        let mut state = self.lock();
+        let snapshot = state.sandbox.snapshot();
+        state.earlier = Some(snapshot);
+    }
+
+    /// Puts the cluster back to what it was at the last backup; whether there was one.
+    pub(crate) fn roll_back(&self) -> bool {
+        let mut state = self.lock();
+        let Some(earlier) = state.earlier.take() else { return false };
+        // Where nobody can hear of it in time, versions that are repeated cannot be told from those of before.
+        let versions =
+            if state.weather == Weather::default() { Versions::Repeated } else { Versions::Bumped };
+        state.sandbox.roll_back(&earlier, versions);
+        state.era += 1;
+        drop(state);
+        self.changed();
+        true
+    }
+
+    /// Lets a request take effect that everybody thought lost.
+    pub(crate) fn deliver_late(&self) {
+        let late = {
+            let mut state = self.lock();
+            if state.late.is_empty() { None } else { Some(state.late.remove(0)) }
+        };
+        if let Some(asked) = late {
+            self.0.trace.note(|| format!("{}    late {} {}", self.0.name, asked.method, asked.path));
+            self.act(&asked);
+        }
+    }
+
+    pub(crate) fn lose_late(&self) {
+        self.lock().late.clear();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn changed(&self) {
+        self.0.changes.notify_waiters();
+    }
+
+    async fn serve(self, request: Request<kube::client::Body>) -> Result<Response<Body>, std::io::Error> {
+        let (parts, body) = request.into_parts();
+        let text = |name: header::HeaderName| {
+            parts.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned()
+        };
+        let body = body.collect().await.map_err(std::io::Error::other)?.to_bytes();
+        let asked = Asked {
+            method: parts.method.as_str().to_owned(),
+            path: parts.uri.path().to_owned(),
+            query: parts.uri.query().unwrap_or_default().to_owned(),
+            accept: text(header::ACCEPT),
+            content_type: text(header::CONTENT_TYPE),
+            user_agent: text(header::USER_AGENT),
+            body,
+        };
+        let (fate, before, after, yields) = self.fate(&asked);
+        for _ in 0..yields {
+            tokio::task::yield_now().await;
+        }
+        tokio::time::sleep(before).await;
+        let answer = self.meet(fate, &asked).await;
+        if let Some(after) = after {
+            tokio::time::sleep(after).await;
+        }
+        let code = answer.as_ref().map_or(0, |response| response.status().as_u16());
+        self.0.trace.note(|| {
+            let told = if fate == Fate::Answered { String::new() } else { format!(" {fate:?}") };
+            format!("{}    {code} {} {}?{}{told}", self.0.name, asked.method, asked.path, asked.query)
+        });
+        answer
+    }
+
+    fn fate(&self, asked: &Asked) -> (Fate, Duration, Option<Duration>, u64) {
+        let mut state = self.lock();
+        let weather = state.weather;
+        let random = &mut state.random;
+        let yields = random.below(3);
+        let slow = if weather.faults > 0 && random.happens(20) { 2_000 } else { 12 };
+        let before = Duration::from_millis(random.below(slow));
+        let after = random.happens(500).then(|| Duration::from_millis(random.below(slow)));
+        let fate = if weather.is_down {
+            Fate::LostBefore
+        } else if random.happens(weather.faults) {
+            match random.weighted(&FATES) {
+                Fate::Repeated | Fate::Late | Fate::Conflict | Fate::FailedAfter if asked.method == "GET" => {
+                    Fate::Failed
+                }
+                Fate::Cut if asked.is_watch() => Fate::Answered,
+                fate => fate,
+            }
+        } else {
+            Fate::Answered
+        };
+        (fate, before, after, yields)
+    }
+
+    async fn meet(&self, fate: Fate, asked: &Asked) -> Result<Response<Body>, std::io::Error> {
+        let reset = || std::io::Error::new(std::io::ErrorKind::ConnectionReset, "connection reset by peer");
+        match fate {
+            Fate::Answered => Ok(self.effect(asked)),
+            Fate::LostBefore => Err(reset()),
+            Fate::LostAfter => {
+                drop(self.effect(asked));
+                Err(reset())
+            }
+            Fate::Throttled => {
+                let mut response = refusal(429, "TooManyRequests", "the server has too much to do");
+                response.headers_mut().insert(header::RETRY_AFTER, header::HeaderValue::from_static("1"));
+                Ok(response)
+            }
+            Fate::Failed => Ok(refusal(500, "InternalError", "etcdserver: leader changed")),
+            Fate::FailedAfter => {
+                drop(self.effect(asked));
+                Ok(refusal(504, "Timeout", "the request took too long"))
+            }
+            Fate::Conflict => {
+                Ok(refusal(409, "Conflict", "Operation cannot be fulfilled: the object has been modified"))
+            }
+            Fate::Cut => {
+                let whole = self.effect(asked).into_body().collect().await;
+                let bytes = whole.map_err(std::io::Error::other)?.to_bytes();
+                let half = bytes.slice(..bytes.len() / 2);
+                let parts = [Ok(half), Err(std::io::Error::other("unexpected end of file"))];
+                Ok(Response::new(Body::from_stream(futures::stream::iter(parts))))
+            }
+            Fate::Repeated => {
+                drop(self.effect(asked));
+                Ok(self.effect(asked))
+            }
+            Fate::Late => {
+                self.lock().late.push(asked.clone());
+                Err(reset())
+            }
+            Fate::Hangs => std::future::pending().await,
+        }
+    }
+
+    fn effect(&self, asked: &Asked) -> Response<Body> {
+        let answer = {
+            let mut state = self.lock();
+            if asked.is_write() {
+                self.0.witness.write(&self.0.name, &state.sandbox, asked);
+                state.writes += u64::from(!asked.path.ends_with("/events"));
+            }
+            state.sandbox.handle(ambient::now(), &asked.in_sandbox())
+        };
+        self.changed();
+        match answer {
+            Answer::Json { code, body, media_type } => json_response(code, media_type, &body),
+            Answer::Watch(watch) => {
+                let mut state = self.lock();
+                state.watches += 1;
+                let stream = Stream {
+                    ends: tokio::time::Instant::now() + Duration::from_secs(watch.timeout.unwrap_or(1800)),
+                    era: state.era,
+                    cluster: self.clone(),
+                    watch,
+                    is_over: false,
+                };
+                let lines = futures::stream::unfold(stream, |mut stream| async move {
+                    let lines = stream.next().await?;
+                    Some((lines, stream))
+                });
+                Response::new(Body::from_stream(lines))
+            }
+        }
+    }
+}
+
+fn json_response(code: u16, media_type: &str, body: &Value) -> Response<Body> {
+    let mut response = Response::new(Body::from(body.to_string()));
+    *response.status_mut() = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    if let Ok(value) = header::HeaderValue::from_str(media_type) {
+        response.headers_mut().insert(header::CONTENT_TYPE, value);
+    }
+    response
+}
+
+fn refusal(code: u16, reason: &str, message: &str) -> Response<Body> {
+    let status = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
+        "message": message, "reason": reason, "code": code});
+    json_response(code, "application/json", &status)
+}
+
+/// A watch under way.
+struct Stream {
+    cluster: Cluster,
+    watch: trueup_sandbox::watch::Watch,
+    ends: tokio::time::Instant,
+    era: u64,
+    is_over: bool,
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        let mut state = self.cluster.lock();
+        state.watches = state.watches.saturating_sub(1);
+    }
+}
+
+impl Stream {
+    /// The next events, a line each; `None` when the watch is over.
+    async fn next(&mut self) -> Option<Result<Bytes, std::io::Error>> {
+        loop {
+            if self.is_over {
+                return None;
+            }
+            let cluster = self.cluster.clone();
+            let changed = cluster.0.changes.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            if self.cluster.weather().is_silent {
+                return std::future::pending().await;
+            }
+            let lag = {
+                let mut state = self.cluster.lock();
+                let longest = if state.weather.faults > 0 && state.random.happens(30) { 3_000 } else { 15 };
+                Duration::from_millis(state.random.below(longest))
+            };
+            let (events, is_cut) = {
+                let mut state = self.cluster.lock();
+                if state.era != self.era {
+                    return if state.random.happens(500) {
+                        None
+                    } else {
+                        Some(Err(std::io::Error::other("reset")))
+                    };
+                }
+                let events = state.sandbox.events(&mut self.watch);
+                let faults = state.weather.faults;
+                (events, state.random.happens(faults / 4))
+            };
+            if !events.is_empty() {
+                tokio::time::sleep(lag).await;
+                self.is_over = is_cut || events.last().is_some_and(|event| event["type"] == "ERROR");
+                let lines = events.iter().map(|event| format!("{event}\n")).collect::<Vec<_>>().concat();
+                // A connection that breaks does so in the midst of an event.
+                let end = if is_cut { lines.len() / 2 } else { lines.len() };
+                return Some(Ok(lines.into_bytes()[..end].to_vec().into()));
+            }
+            tokio::select! {
+                biased;
+                () = changed => {}
+                () = tokio::time::sleep_until(self.ends) => return None,
+                () = tokio::time::sleep(BOOKMARK) => {
+                    let mut state = self.cluster.lock();
+                    let faults = state.weather.faults;
+                    let is_skipped = state.random.happens(faults);
+                    if let Some(bookmark) = state.sandbox.bookmark(&self.watch).filter(|_| !is_skipped) {
+                        return Some(Ok(format!("{bookmark}\n").into()));
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,262 @@
+//! What must hold at every step, whatever happens. Each rule is found out anew here, without trueup's own code.
+
+use crate::content::{self, Id, MARK, MARK_ENCODED, text};
+use crate::forge::Forge;
+use crate::gate::{Asked, Cluster, Witness};
+use crate::plan::{TARGETS, Target};
+use crate::trace::Trace;
+use serde_json::Value;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use trueup_plan::apply_set::{GROUP_KINDS, ID, NAMESPACES, PART_OF};
+use trueup_sandbox::Sandbox;
+
+/// Looks at each write of trueup before it takes effect.
+pub(crate) struct Guard {
+    pub(crate) forge: Forge,
+    pub(crate) trace: Trace,
+}
+
+impl Witness for Guard {
+    fn write(&self, cluster: &str, sandbox: &Sandbox, asked: &Asked) {
+        self.trace.note(|| format!("{cluster}    effect {} {}", asked.method, asked.path));
+        if !asked.user_agent.starts_with("trueup/") {
+            return;
+        }
+        self.check_secrets(cluster, asked);
+        let Some(object) = Named::of(&asked.path) else {
+            let is_record = asked.path.ends_with("/configmaps") && asked.method == "POST";
+            if !is_record && !asked.path.ends_with("/events") {
+                self.trace.violation(format!(
+                    "{cluster}: {} {} is no write of one object",
+                    asked.method, asked.path
+                ));
+            }
+            return;
+        };
+        match asked.method.as_str() {
+            "DELETE" => self.check_deletion(cluster, sandbox, asked, &object),
+            "PATCH" => self.check_apply(cluster, sandbox, asked, &object),
+            other => self.trace.violation(format!("{cluster}: an unexpected {other} {}", asked.path)),
+        }
+    }
+}
+
+impl Guard {
+    /// Values of Secrets go into Secrets and nowhere else.
+    fn check_secrets(&self, cluster: &str, asked: &Asked) {
+        let body = String::from_utf8_lossy(&asked.body);
+        if !asked.path.contains("/secrets/") && (body.contains(MARK) || body.contains(MARK_ENCODED)) {
+            self.trace
+                .violation(format!("{cluster}: a secret's value is in {} {}", asked.method, asked.path));
+        }
+    }
+
+    /// Nothing is pruned that is not ours, or that Git has.
+    fn check_deletion(&self, cluster: &str, sandbox: &Sandbox, asked: &Asked, named: &Named) {
+        let live = sandbox.objects().find(|object| named.is(object));
+        let Some(live) = live else { return };
+        let wanted: Value = serde_json::from_slice(&asked.body).unwrap_or_default();
+        if !wanted["preconditions"]["uid"].is_string() {
+            self.trace.violation(format!("{cluster}: {} is deleted, whichever object that is", asked.path));
+            return;
+        }
+        if wanted["preconditions"]["uid"] != live["metadata"]["uid"] {
+            return;
+        }
+        let version = &wanted["preconditions"]["resourceVersion"];
+        if version.is_string() && *version != live["metadata"]["resourceVersion"] {
+            return;
+        }
+        let id = content::id(live, "");
+        let set = text(&live["metadata"]["labels"][PART_OF]);
+        let Some(target) = TARGETS.iter().find(|target| target.cluster == cluster && target.set() == set)
+        else {
+            self.trace
+                .violation(format!("{cluster}: {id:?} is deleted, which is in no set of trueup's: {set:?}"));
+            return;
+        };
+        let recent = self.forge.recent();
+        let is_gone = |content: &content::Content| {
+            content.wanted(target.app, target.namespace).is_some_and(|wanted| !wanted.contains_key(&id))
+        };
+        if !recent.iter().any(is_gone) {
+            self.trace.violation(format!("{cluster}: {id:?} of {} is deleted, and Git has it", target.name));
+        }
+    }
+
+    /// Nothing is written that Git did not ask for; and the set's record knows of it before it is there.
+    fn check_apply(&self, cluster: &str, sandbox: &Sandbox, asked: &Asked, named: &Named) {
+        let body: Value = serde_json::from_slice(&asked.body).unwrap_or_default();
+        if asked.content_type != "application/apply-patch+yaml" {
+            self.trace.violation(format!("{cluster}: {} is written otherwise than by an apply", asked.path));
+            return;
+        }
+        if body["metadata"]["labels"][ID].is_string() {
+            if !TARGETS.iter().any(|target| target.cluster == cluster && named.name == target.parent()) {
+                self.trace.violation(format!("{cluster}: a record {} of no target", named.name));
+            }
+            return;
+        }
+        let set = text(&body["metadata"]["labels"][PART_OF]);
+        let Some(target) = TARGETS.iter().find(|target| target.cluster == cluster && target.set() == set)
+        else {
+            self.trace.violation(format!("{cluster}: {} is applied for no target", asked.path));
+            return;
+        };
+        let id = content::id(&body, &named.namespace);
+        let is_asked_for = |content: &content::Content| {
+            let wanted = content.wanted(target.app, target.namespace).unwrap_or_default();
+            wanted.get(&id).is_some_and(|object| is_part(object, &body))
+        };
+        if !self.forge.recent().iter().any(is_asked_for) {
+            self.trace
+                .violation(format!("{cluster}: {id:?} of {} is applied as no commit has it", target.name));
+        }
+        let objects: Vec<&Arc<Value>> = sandbox.objects().collect();
+        if !is_covered(&objects, target, &id) {
+            self.trace
+                .violation(format!("{cluster}: {id:?} is applied before {} knows of it", target.parent()));
+        }
+    }
+}
+
+// What is applied may have more than Git has, such as labels, and nothing else than that.
+fn is_part(wanted: &Value, body: &Value) -> bool {
+    content::difference(wanted, body, "").is_none()
+}
+
+/// An object as a path names it.
+struct Named {
+    plural: String,
+    namespace: String,
+    name: String,
+}
+
+impl Named {
+    fn of(path: &str) -> Option<Self> {
+        let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
+        let at = parts.iter().position(|part| *part == "namespaces")?;
+        let [namespace, plural, name] = parts.get(at + 1..)? else { return None };
+        Some(Self {
+            plural: (*plural).to_owned(),
+            namespace: (*namespace).to_owned(),
+            name: (*name).to_owned(),
+        })
+    }
+
+    fn is(&self, object: &Value) -> bool {
+        let plural = format!("{}s", text(&object["kind"]).to_lowercase());
+        object["metadata"]["name"] == self.name.as_str()
+            && object["metadata"]["namespace"] == self.namespace.as_str()
+            && plural == self.plural
+    }
+}
+
+/// Whether the record of a target says that it has objects like this one.
+fn is_covered(objects: &[&Arc<Value>], target: &Target, id: &Id) -> bool {
+    let parent = objects.iter().find(|object| {
+        object["kind"] == "ConfigMap"
+            && object["metadata"]["namespace"] == target.namespace
+            && object["metadata"]["name"] == target.parent().as_str()
+    });
+    let Some(parent) = parent else { return false };
+    let named = |annotation: &str| -> BTreeSet<&str> {
+        text(&parent["metadata"]["annotations"][annotation]).split(',').collect()
+    };
+    let kind = |name: &str| name.split('.').next() == Some(id.0.as_str());
+    named(GROUP_KINDS).into_iter().any(kind)
+        && (id.1 == target.namespace || named(NAMESPACES).contains(id.1.as_str()))
+}
+
+/// Membership is never lost: whatever carries the label of a set is found by the set's record.
+pub(crate) fn check_membership(cluster: &Cluster, trace: &Trace) {
+    let objects = cluster.objects();
+    let all: Vec<&Arc<Value>> = objects.iter().collect();
+    for object in &objects {
+        let set = text(&object["metadata"]["labels"][PART_OF]);
+        let ours = TARGETS.iter().find(|target| target.cluster == cluster.name() && target.set() == set);
+        if let Some(target) = ours {
+            let id = content::id(object, "");
+            if !is_covered(&all, target, &id) {
+                trace.violation(format!("{}: {id:?} is in no record of {}", cluster.name(), target.name));
+            }
+        }
+    }
+}
+
+/// Nothing that trueup shows has a secret's value in it.
+pub(crate) fn check_output(what: &str, output: &str, trace: &Trace) {
+    for mark in [MARK, MARK_ENCODED] {
+        if let Some(at) = output.find(mark) {
+            let around: String = output[at.saturating_sub(80)..].chars().take(120).collect();
+            trace.violation(format!("a secret's value is in {what}: {around}"));
+        }
+    }
+}
+
+/// What was applied can be answered from the cluster alone: where a record is not what Git and the cluster are.
+pub(crate) fn records(clusters: &[Cluster], revision: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for target in &TARGETS {
+        let Some(cluster) = clusters.iter().find(|cluster| cluster.name() == target.cluster) else {
+            continue;
+        };
+        let is_record = |object: &&Arc<Value>| {
+            content::id(object, "") == ("ConfigMap".to_owned(), target.namespace.to_owned(), target.parent())
+        };
+        let objects = cluster.objects();
+        let Some(record) = objects.iter().find(is_record) else {
+            found.push(format!("{} has no record", target.name));
+            continue;
+        };
+        let told = text(&record["data"]["revision"]);
+        if told != revision {
+            found.push(format!("the record of {} tells of {told:?}", target.name));
+        }
+        let members =
+            objects.iter().filter(|object| object["metadata"]["labels"][PART_OF] == target.set().as_str());
+        let kinds: BTreeSet<&str> = members.map(|object| text(&object["kind"])).collect();
+        let named = text(&record["metadata"]["annotations"][GROUP_KINDS]).split(',');
+        let named: BTreeSet<&str> = named.filter_map(|kind| kind.split('.').next()).collect();
+        if !kinds.is_subset(&named) {
+            found.push(format!("the record of {} tells of {named:?} and not of {kinds:?}", target.name));
+        }
+    }
+    found
+}
+
+/// How the clusters differ from Git, target by target; nothing where they are equal.
+pub(crate) fn differences(clusters: &[Cluster], forge: &Forge) -> Vec<String> {
+    let Some((_, head)) = forge.head() else { return Vec::new() };
+    let mut found = Vec::new();
+    for target in &TARGETS {
+        let Some(cluster) = clusters.iter().find(|cluster| cluster.name() == target.cluster) else {
+            continue;
+        };
+        let wanted = head.wanted(target.app, target.namespace).unwrap_or_default();
+        let objects = cluster.objects();
+        let set = target.set();
+        for (id, object) in &wanted {
+            match objects.iter().find(|live| content::id(live, "") == *id) {
+                Some(live) if live["metadata"]["labels"][PART_OF] != set.as_str() => {
+                    found.push(format!("{}: {id:?} is not in the set", target.name));
+                }
+                Some(live) => {
+                    let difference = content::difference(object, live, "");
+                    found.extend(
+                        difference.map(|difference| format!("{}: {id:?}: {difference}", target.name)),
+                    );
+                }
+                None => found.push(format!("{}: {id:?} is missing", target.name)),
+            }
+        }
+        for live in objects.iter().filter(|live| live["metadata"]["labels"][PART_OF] == set.as_str()) {
+            let id = content::id(live, "");
+            if !wanted.contains_key(&id) {
+                found.push(format!("{}: {id:?} is not in Git", target.name));
+            }
+        }
+    }
+    found
+}

@@ -1,0 +1,472 @@
+//! One run: a seed, so many steps in which anything may happen, then calm, in which all has to come right.
+
+use crate::content::{self, Content, text};
+use crate::forge::{self, Forge};
+use crate::gate::{Asked, Cluster, Weather};
+use crate::invariants::{Guard, check_membership, check_output, differences, records};
+use crate::plan::{NAMESPACES, TARGETS};
+use crate::process::Process;
+use crate::random::Random;
+use crate::trace::{Detail, Trace};
+use jiff::{SignedDuration, Timestamp};
+use serde_json::json;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use tempfile::TempDir;
+use trueup::store::Reader;
+use trueup_plan::apply_set::PART_OF;
+
+/// When every run begins.
+const START: i64 = 1_790_000_000;
+/// How long calm may take to set all right: longer than the longest pause between two tries, and than a watch may be silent.
+const PATIENCE: Duration = Duration::from_mins(45);
+/// For how long nothing must be written then.
+const PEACE: Duration = Duration::from_mins(20);
+/// Tasks that trueup may have at once, for so few targets.
+const MANY_TASKS: usize = 200;
+/// Watches of one cluster that it may have at rest: one a kind, and those of definitions and admission.
+const MANY_WATCHES: u64 = 12;
+/// As a disk answers that is full.
+const FULL: &str = "CREATE TRIGGER IF NOT EXISTS full BEFORE INSERT ON status BEGIN SELECT RAISE(FAIL, 'database or disk is full'); END";
+
+const FREE: &str = "DROP TRIGGER IF EXISTS full";
+
+/// What a run came to.
+pub(crate) struct Outcome {
+    pub(crate) violations: Vec<String>,
+    pub(crate) lines: Vec<String>,
+    /// Writes of trueup that took effect.
+    pub(crate) writes: u64,
+    pub(crate) kills: u64,
+}
+
+/// Runs a seed.
+pub(crate) fn run(seed: u64, steps: u64, detail: Detail) -> Outcome {
+    let mut run = Run::new(seed, detail);
+    for _ in 0..steps {
+        run.step();
+        if !run.trace.violations().is_empty() {
+            break;
+        }
+    }
+    if run.trace.violations().is_empty() {
+        run.come_to_rest();
+    }
+    run.process = None;
+    Outcome {
+        violations: run.trace.violations(),
+        lines: run.trace.lines(),
+        writes: run.clusters.iter().map(Cluster::writes).sum(),
+        kills: run.kills,
+    }
+}
+
+struct Run {
+    seed: u64,
+    trace: Trace,
+    random: Random,
+    now: Timestamp,
+    forge: Forge,
+    content: Content,
+    clusters: Vec<Cluster>,
+    state: TempDir,
+    process: Option<Process>,
+    kills: u64,
+}
+
+/// What can happen in a step.
+#[derive(Clone, Copy)]
+enum Event {
+    Commit,
+    ForcePush,
+    ForgeWeather,
+    ClusterWeather,
+    Edit,
+    Delete,
+    Unlabel,
+    Stranger,
+    Kill,
+    Restart,
+    Disconnect,
+    BackUp,
+    RollBack,
+    Late,
+    Sync,
+    Clock,
+    DiskFull,
+    DiskFree,
+    Nothing,
+}
+
+const EVENTS: [(u64, Event); 19] = [
+    (20, Event::Commit),
+    (2, Event::ForcePush),
+    (6, Event::ForgeWeather),
+    (8, Event::ClusterWeather),
+    (12, Event::Edit),
+    (6, Event::Delete),
+    (3, Event::Unlabel),
+    (4, Event::Stranger),
+    (6, Event::Kill),
+    (2, Event::Restart),
+    (3, Event::Disconnect),
+    (2, Event::BackUp),
+    (1, Event::RollBack),
+    (4, Event::Late),
+    (3, Event::Sync),
+    (1, Event::Clock),
+    (2, Event::DiskFull),
+    (3, Event::DiskFree),
+    (17, Event::Nothing),
+];
+
+impl Run {
+    fn new(seed: u64, detail: Detail) -> Self {
+        let trace = Trace::new(detail);
+        let now = Timestamp::from_second(START).unwrap();
+        let forge = Forge::new(seed, trace.clone());
+        let guard = Arc::new(Guard { forge: forge.clone(), trace: trace.clone() });
+        let cluster = |name| Cluster::new(name, seed, now, guard.clone(), trace.clone());
+        let clusters = vec![cluster("a"), cluster("b")];
+        let mut random = Random::new(seed, 2);
+        let content = Content::first(&mut random);
+        forge.commit(content.clone());
+        let state = scratch();
+        std::fs::write(state.path().join("installation"), "simulation").unwrap();
+        let mut run =
+            Self { seed, trace, random, now, forge, content, clusters, state, process: None, kills: 0 };
+        for cluster in &run.clusters {
+            for name in NAMESPACES {
+                let object = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
+                cluster.act_at(now, &Asked::new("admin", "POST", "/api/v1/namespaces", "", &object));
+            }
+        }
+        run.begin();
+        run
+    }
+
+    fn begin(&mut self) {
+        let seed = self.seed.wrapping_add(self.kills);
+        match Process::start(self.now, seed, self.state.path(), &self.clusters, &self.forge, &self.trace) {
+            Ok(process) => self.process = Some(process),
+            Err(error) => self.trace.violation(format!("trueup does not start: {error:#}")),
+        }
+    }
+
+    fn step(&mut self) {
+        let event = self.random.weighted(&EVENTS);
+        self.happen(event);
+        let time = Duration::from_millis(match self.random.below(20) {
+            0 => 60_000 + self.random.below(300_000),
+            1..=3 => self.random.below(8_000),
+            4..=12 => self.random.below(400),
+            _ => self.random.below(20),
+        });
+        self.pass(time);
+        self.check();
+    }
+
+    fn pass(&mut self, time: Duration) {
+        if let Some(process) = &self.process {
+            self.now = process.run(time);
+        }
+    }
+
+    fn check(&self) {
+        let Some(process) = &self.process else { return };
+        process.within(|| {
+            for cluster in &self.clusters {
+                check_membership(cluster, &self.trace);
+            }
+        });
+        let output = process.output();
+        process.within(|| check_output("what trueup shows", &output, &self.trace));
+        if output.contains("ended unexpectedly") {
+            process.within(|| self.trace.violation("a turn panicked".to_owned()));
+        }
+        if process.tasks() > MANY_TASKS {
+            process.within(|| self.trace.violation(format!("{} tasks", process.tasks())));
+        }
+    }
+
+    fn happen(&mut self, event: Event) {
+        match event {
+            Event::Nothing => {}
+            Event::DiskFull => self.on_disk(FULL),
+            Event::DiskFree => self.on_disk(FREE),
+            Event::Kill => self.kill(),
+            Event::Sync => {
+                if let Some(process) = &self.process {
+                    process.sync();
+                }
+                self.tell(|| "user sync".to_owned());
+            }
+            Event::Clock => {
+                let shift =
+                    SignedDuration::from_secs(i64::try_from(self.random.below(7200)).unwrap_or(0) - 3600);
+                self.now += shift;
+                if let Some(process) = &self.process {
+                    process.set_clock(self.now);
+                }
+                self.tell(|| format!("the clock jumps by {shift:#}"));
+            }
+            Event::Commit => {
+                let what = self.content.change(&mut self.random);
+                let revision = self.forge.commit(self.content.clone());
+                self.tell(|| format!("git  {} {what}", &revision[..8]));
+            }
+            Event::ForcePush => {
+                let by = usize::try_from(1 + self.random.below(3)).unwrap_or(1);
+                if let Some(content) = self.forge.force_back(by) {
+                    self.content = content;
+                    self.tell(|| format!("git  force-pushed back by {by}"));
+                }
+            }
+            Event::ForgeWeather => {
+                use forge::Weather::{Down, Fair, Flaky, Rotten};
+                let weather = self.random.weighted(&[(4, Fair), (2, Down), (3, Flaky), (1, Rotten)]);
+                self.forge.set_weather(weather);
+                self.tell(|| format!("git  {weather:?}"));
+            }
+            Event::ClusterWeather
+            | Event::Edit
+            | Event::Delete
+            | Event::Unlabel
+            | Event::Stranger
+            | Event::Restart
+            | Event::Disconnect
+            | Event::BackUp
+            | Event::RollBack
+            | Event::Late => self.happen_to_cluster(event),
+        }
+    }
+
+    fn happen_to_cluster(&mut self, event: Event) {
+        let at = usize::try_from(self.random.below(self.clusters.len() as u64)).unwrap_or(0);
+        let Some(cluster) = self.clusters.get(at).cloned() else { return };
+        let name = cluster.name().to_owned();
+        match event {
+            Event::ClusterWeather => {
+                let weather = Weather {
+                    faults: self.random.weighted(&[(3, 0), (3, 50), (2, 300)]),
+                    is_down: self.random.happens(80),
+                    is_silent: self.random.happens(80),
+                };
+                self.tell(|| format!("{name}    {weather:?}"));
+                cluster.set_weather(weather);
+            }
+            Event::Restart => {
+                self.tell(|| format!("{name}    restarts"));
+                cluster.restart();
+            }
+            Event::Disconnect => {
+                self.tell(|| format!("{name}    disconnects"));
+                cluster.disconnect();
+            }
+            Event::BackUp => cluster.back_up(),
+            Event::RollBack => {
+                let is_done = cluster.roll_back();
+                self.tell(|| format!("{name}    rolled back: {is_done}"));
+            }
+            Event::Late => self.within(|| cluster.deliver_late()),
+            Event::Stranger => {
+                let namespace = (*self.random.pick(&NAMESPACES).unwrap_or(&"test")).to_owned();
+                let number = self.random.below(8);
+                let object = json!({"apiVersion": "v1", "kind": "ConfigMap",
+                    "metadata": {"name": format!("web-{number}"), "labels": {"by": "hand"}}, "data": {"a": "theirs"}});
+                let path = format!("/api/v1/namespaces/{namespace}/configmaps");
+                self.act(&cluster, "POST", &path, &object);
+            }
+            _ => self.touch_member(&cluster, event),
+        }
+    }
+
+    /// A user changes an object of trueup's.
+    fn touch_member(&mut self, cluster: &Cluster, event: Event) {
+        let members: Vec<_> = cluster
+            .objects()
+            .into_iter()
+            .filter(|object| object["metadata"]["labels"][PART_OF].is_string())
+            .collect();
+        let Some(member) = self.random.pick(&members).cloned() else { return };
+        let path = path_of(&member);
+        match event {
+            Event::Delete => self.act(cluster, "DELETE", &path, &json!({})),
+            Event::Unlabel => {
+                let labels = json!({PART_OF: null});
+                self.act(cluster, "PATCH", &path, &json!({"metadata": {"labels": labels}}));
+            }
+            _ => {
+                let patch = self.edit(text(&member["kind"]));
+                self.act(cluster, "PATCH", &path, &patch);
+            }
+        }
+    }
+
+    fn edit(&mut self, kind: &str) -> serde_json::Value {
+        let value = format!("{}", self.random.below(100));
+        match kind {
+            "ConfigMap" if self.random.happens(300) => json!({"data": {"a": null}}),
+            "ConfigMap" if self.random.happens(300) => json!({"data": {"own": value}}),
+            "ConfigMap" => json!({"data": {"a": value}}),
+            "Secret" => json!({"data": {"password": "b3RoZXI="}}),
+            "Deployment" => json!({"spec": {"replicas": self.random.below(4)}}),
+            _ => json!({"metadata": {"annotations": {"v": value}, "labels": {"v": "edited"}}}),
+        }
+    }
+
+    fn act(&self, cluster: &Cluster, method: &str, path: &str, body: &serde_json::Value) {
+        let asked = Asked::new("kubectl/1.36", method, path, "fieldManager=kubectl-edit", body);
+        self.within(|| {
+            let (code, _) = cluster.act(&asked);
+            self.trace.note(|| format!("{}    user {method} {path} {body}: {code}", cluster.name()));
+        });
+    }
+
+    fn within(&self, work: impl FnOnce()) {
+        match &self.process {
+            Some(process) => process.within(work),
+            None => work(),
+        }
+    }
+
+    fn tell(&self, line: impl FnOnce() -> String) {
+        self.within(|| self.trace.note(line));
+    }
+
+    /// Ends trueup at once, wherever its tasks are, and starts it again on what is left.
+    fn kill(&mut self) {
+        if let Some(process) = &self.process {
+            process.nudge(self.random.below(12));
+        }
+        self.tell(|| "kill".to_owned());
+        self.kills += 1;
+        self.process = None;
+        self.clusters.iter().for_each(Cluster::process_died);
+        self.forge.process_died();
+        if self.random.happens(100) {
+            self.tear();
+        }
+        if self.random.happens(150) {
+            // The machine is another one: nothing is left but Git and the clusters.
+            for file in std::fs::read_dir(self.state.path()).unwrap() {
+                let path = file.unwrap().path();
+                if path.is_file() && !path.ends_with("installation") {
+                    std::fs::remove_file(path).unwrap();
+                }
+            }
+        }
+        self.begin();
+    }
+
+    fn on_disk(&self, statement: &str) {
+        let store = rusqlite::Connection::open(self.state.path().join("trueup.db"));
+        let done = store.and_then(|store| store.execute_batch(statement));
+        self.tell(|| format!("disk {} {done:?}", &statement[..4]));
+    }
+
+    /// Leaves the store as a machine does that loses its power in the midst of a write.
+    fn tear(&mut self) {
+        for name in ["trueup.db-wal", "trueup.db"] {
+            let path = self.state.path().join(name);
+            let Ok(bytes) = std::fs::read(&path) else { continue };
+            let end = usize::try_from(self.random.below(bytes.len() as u64)).unwrap_or(0);
+            if self.random.happens(500) {
+                std::fs::write(&path, &bytes[..end]).unwrap();
+            }
+        }
+    }
+
+    /// Ends all faults; then all targets have to come to be as Git has them, and nothing must be written any more.
+    fn come_to_rest(&mut self) {
+        self.content.mend();
+        self.forge.commit(self.content.clone());
+        self.forge.set_weather(forge::Weather::Fair);
+        self.on_disk(FREE);
+        for cluster in &self.clusters {
+            cluster.set_weather(Weather::default());
+            cluster.lose_late();
+        }
+        self.tell(|| "calm".to_owned());
+        let mut left = PATIENCE;
+        let step = Duration::from_secs(20);
+        let mut wrong = self.wrong();
+        while !wrong.is_empty() && !left.is_zero() {
+            self.pass(step);
+            left = left.saturating_sub(step);
+            wrong = self.wrong();
+        }
+        self.check();
+        for what in wrong {
+            self.within(|| self.trace.violation(format!("not set right: {what}")));
+        }
+        let written: u64 = self.clusters.iter().map(Cluster::writes).sum();
+        self.pass(PEACE);
+        self.check();
+        let more = self.clusters.iter().map(Cluster::writes).sum::<u64>() - written;
+        if more > 0 {
+            self.within(|| self.trace.violation(format!("{more} writes although nothing was to be done")));
+        }
+        for cluster in &self.clusters {
+            if cluster.watches() > MANY_WATCHES {
+                let many = format!("{} watches of {}", cluster.watches(), cluster.name());
+                self.within(|| self.trace.violation(many));
+            }
+        }
+        let metrics = self.process.as_ref().map(Process::metrics).unwrap_or_default();
+        self.within(|| check_output("the metrics", &metrics, &self.trace));
+        self.check_store();
+    }
+
+    fn wrong(&self) -> Vec<String> {
+        let mut wrong = differences(&self.clusters, &self.forge);
+        let Some(process) = &self.process else { return wrong };
+        let head = self.forge.head().map(|(revision, _)| revision).unwrap_or_default();
+        wrong.extend(records(&self.clusters, &head));
+        let statuses = process.statuses();
+        for target in &TARGETS {
+            match statuses.get(target.name) {
+                Some(status) if status.is_settled() && status.revision == head => {}
+                Some(status) => wrong.push(format!(
+                    "{} is {:?} and {:?} at {}: {}",
+                    target.name, status.sync, status.health, status.revision, status.message
+                )),
+                None => wrong.push(format!("{} has no status", target.name)),
+            }
+        }
+        wrong
+    }
+
+    fn check_store(&self) {
+        let head = self.forge.head().map(|(revision, _)| revision).unwrap_or_default();
+        let kept = Reader::open(self.state.path())
+            .and_then(|reader| reader.map_or(Ok(Vec::new()), |reader| reader.statuses()));
+        let kept = kept.unwrap_or_default();
+        for target in &TARGETS {
+            if !kept.iter().any(|status| status.target == target.name && status.revision == head) {
+                let what = format!("the store does not tell of {} at {head}", target.name);
+                self.within(|| self.trace.violation(what));
+            }
+        }
+        for name in ["trueup.db", "trueup.db-wal"] {
+            let bytes = std::fs::read(self.state.path().join(name)).unwrap_or_default();
+            let text = String::from_utf8_lossy(&bytes);
+            self.within(|| check_output(name, &text, &self.trace));
+        }
+    }
+}
+
+fn path_of(object: &serde_json::Value) -> String {
+    let (kind, namespace, name) = content::id(object, "");
+    let version = text(&object["apiVersion"]);
+    let root = if version.contains('/') { "/apis" } else { "/api" };
+    format!("{root}/{version}/namespaces/{namespace}/{}s/{name}", kind.to_lowercase())
+}
+
+/// A folder that is gone when the run is; in memory where the machine has a place for that.
+fn scratch() -> TempDir {
+    let memory = PathBuf::from("/dev/shm");
+    let place = if memory.is_dir() { memory } else { std::env::temp_dir() };
+    tempfile::Builder::new().prefix("trueup-sim.").tempdir_in(Path::new(&place)).unwrap()
+}
