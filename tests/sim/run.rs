@@ -298,8 +298,8 @@ impl Run {
                 self.act(cluster, "PATCH", &path, &json!({"metadata": {"labels": labels}}));
             }
             _ => {
-                let patch = self.edit(text(&member["kind"]));
-                self.act(cluster, "PATCH", &path, &patch);
+                let edit = self.edit(text(&member["kind"]));
+                self.act(cluster, "PATCH", &path, &edit);
             }
         }
     }
