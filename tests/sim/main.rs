@@ -19,6 +19,8 @@ use trace::Detail;
 
 /// How long the seeds of a run of all tests may take together. They are the same ones each time; `make sim` tries others.
 const BUDGET: Duration = Duration::from_secs(15);
+/// And how many there are at most.
+const FEW: u64 = 12;
 const STEPS: u64 = 200;
 
 fn number(name: &str) -> Option<u64> {
@@ -33,7 +35,8 @@ fn whatever_happens_nothing_is_lost_and_all_comes_right_in_the_end() {
     let enough = number("TRUEUP_SIM_FAILURES").unwrap_or(5);
     let began = Instant::now();
     let (mut tried, mut writes, mut kills, mut failed) = (0, 0, 0, Vec::new());
-    while seeds.map_or(began.elapsed() < BUDGET, |seeds| tried < seeds) && (failed.len() as u64) < enough {
+    let goes_on = |tried: u64| seeds.map_or(tried < FEW && began.elapsed() < BUDGET, |seeds| tried < seeds);
+    while goes_on(tried) && (failed.len() as u64) < enough {
         let seed = first + tried;
         let outcome = run(seed, steps, Detail::Violations);
         if !outcome.violations.is_empty() {
