@@ -93,12 +93,17 @@ pub(crate) fn many_drifts(trueup: &Trueup<'_>, eye: &Eye, count: usize) -> Resul
     })
 }
 
+/// How many objects of an app stay when a tenth of them is removed.
+fn kept(app: &App) -> usize {
+    app.objects - app.objects / 10
+}
+
 /// A commit that removes a tenth of each app.
 pub(crate) fn prune(trueup: &Trueup<'_>, eye: &Eye) -> Result<Measured> {
     trueup.during(|trueup| {
         let mut removed = 0;
         for app in &trueup.apps {
-            let keep = app.objects - app.objects / 10;
+            let keep = kept(app);
             removed += app.objects - keep;
             let path = format!("{}/kustomization.yaml", app.name);
             trueup.repository.write(&path, app.kustomization(|index| index < keep).as_bytes())?;
@@ -117,7 +122,7 @@ pub(crate) fn status_churn(trueup: &Trueup<'_>, time: Duration) -> Result<Measur
     let routes: Vec<String> = trueup
         .apps
         .iter()
-        .flat_map(|app| (0..app.objects).filter(|index| app.is_route(*index)).map(|index| app.path(index)))
+        .flat_map(|app| (0..kept(app)).filter(|index| app.is_route(*index)).map(|index| app.path(index)))
         .take(50)
         .collect();
     trueup.during(|trueup| {
