@@ -1,0 +1,117 @@
+//! `trueup render` of folders and charts on disk.
+
+use super::{Verdict, expect, trueup};
+use std::path::Path;
+
+fn put(folder: &Path, path: &str, text: &str) {
+    let path = folder.join(path);
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    std::fs::write(path, text).unwrap();
+}
+
+#[tokio::test]
+async fn a_folder_is_rendered_as_kustomize_builds_it_with_its_two_flags() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |path: &str, text: &str| put(folder.path(), path, text);
+    std::fs::create_dir(folder.path().join(".git")).unwrap();
+    write("shared/b.yaml", "{apiVersion: v1, kind: ConfigMap, metadata: {name: b}}");
+    write("app/n.yaml", "{apiVersion: v1, kind: Namespace, metadata: {name: n}}");
+    write("app/kustomization.yaml", "resources: [../shared/b.yaml, n.yaml]");
+    let app = folder.path().join("app");
+    let render = async |flags: &[&str]| {
+        trueup(&[&["render", app.to_str().unwrap(), "-o", "name"], flags].concat()).await
+    };
+
+    for flags in [&[][..], &["--load-restrictor", "root"], &["--load-restrictor", "LoadRestrictionsRootOnly"]]
+    {
+        let error = render(flags).await.unwrap_err().to_string();
+        assert!(error.contains("shared/b.yaml is not in or below app"), "{flags:?}: {error}");
+    }
+    for (flags, wanted) in [
+        (&["--load-restrictor", "none"][..], "Namespace n\nConfigMap b\n"),
+        (&["--load-restrictor", "LoadRestrictionsNone", "--reorder", "legacy"], "Namespace n\nConfigMap b\n"),
+        (&["--load-restrictor", "none", "--reorder", "none"], "ConfigMap b\nNamespace n\n"),
+    ] {
+        assert_eq!(render(flags).await.unwrap(), (Verdict::Fine, wanted.to_owned()), "{flags:?}");
+    }
+    let error = trueup(&["render", "web@staging", "--reorder", "none"]).await.unwrap_err().to_string();
+    assert_eq!(error, "--load-restrictor and --reorder are for folders; web@staging is none");
+}
+
+#[tokio::test]
+async fn a_chart_is_rendered_as_helm_templates_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |path: &str, text: &str| put(folder.path(), path, text);
+    write("web/Chart.yaml", "{apiVersion: v2, name: web, version: 1.0.0}");
+    write("web/values.yaml", "replicas: 1");
+    write("web/crds/w.yaml", "{kind: CustomResourceDefinition, metadata: {name: w}}\n");
+    write(
+        "web/templates/a.yaml",
+        "kind: ConfigMap\nmetadata: {name: {{ .Release.Name }}, namespace: {{ .Release.Namespace }}}\n\
+         replicas: {{ .Values.replicas }}\nkube: {{ .Capabilities.KubeVersion.Minor }}\n\
+         has: {{ .Capabilities.APIVersions.Has \"x/v1\" }}\ntag: {{ .Values.tag | quote }}\n",
+    );
+    write("values.yaml", "{replicas: 2, tag: no}");
+    let (web, values) = (folder.path().join("web"), folder.path().join("values.yaml"));
+    let (web, values) = (web.to_str().unwrap(), values.to_str().unwrap());
+    let flags = [
+        "--release-name",
+        "rel",
+        "-n",
+        "shop",
+        "-f",
+        values,
+        "--set",
+        "tag=1\\,2",
+        "--kube-version",
+        "1.36.3",
+    ];
+    let (_, text) = trueup(&[&["render", web, "-a", "x/v1,y/v1"], &flags[..]].concat()).await.unwrap();
+    expect![[r#"
+        ---
+        # Source: web/templates/a.yaml
+        kind: ConfigMap
+        metadata: {name: rel, namespace: shop}
+        replicas: 2
+        kube: 36
+        has: true
+        tag: "1,2"
+    "#]]
+    .assert_eq(&text);
+    let (_, names) = trueup(&["render", web, "--include-crds", "-o", "name"]).await.unwrap();
+    assert_eq!(names, "CustomResourceDefinition w\nConfigMap default/release-name\n");
+
+    let error = trueup(&["render", web, "--set", "a"]).await.unwrap_err().to_string();
+    assert_eq!(error, "failed parsing --set data: key \"a\" has no value");
+    let error = trueup(&["render", "web@staging", "--set", "a=1"]).await.unwrap_err().to_string();
+    assert_eq!(error, "web@staging is no chart: --values, --set and the like are for charts");
+}
+
+#[tokio::test]
+async fn a_folder_in_no_repository_is_rendered_with_what_stands_beside_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |path: &str, text: &str| put(folder.path(), path, text);
+    write("envs/staging/kustomization.yaml", "resources: [../../base]\nnameSuffix: \"-1\"");
+    write("base/kustomization.yaml", "resources: [all.yaml]");
+    write("base/all.yaml", "{apiVersion: v1, kind: ConfigMap, metadata: {name: a}}");
+    let staging = folder.path().join("envs/staging");
+    let render =
+        async |flags: &[&str]| trueup(&[&["render", staging.to_str().unwrap()], flags].concat()).await;
+
+    assert_eq!(render(&["-o", "name"]).await.unwrap(), (Verdict::Fine, "ConfigMap a-1\n".to_owned()));
+    let (_, sources) = render(&["--provenance"]).await.unwrap();
+    assert!(sources.contains("# base/all.yaml:1"), "named from the lowest folder that holds all: {sources}");
+
+    write("base/kustomization.yaml", "resources: [all.yml]");
+    let error = render(&[]).await.unwrap_err().to_string();
+    assert!(
+        error.starts_with("base/kustomization.yaml:1: resources: there is no file or folder base/all.yml"),
+        "{error}"
+    );
+
+    // What Git ignores is not to be applied, but it is there.
+    write("base/kustomization.yaml", "resources: [all.yaml]");
+    std::fs::create_dir(folder.path().join(".git")).unwrap();
+    write(".gitignore", "all.yaml\n");
+    assert_eq!(render(&["-o", "name"]).await.unwrap(), (Verdict::Fine, "ConfigMap a-1\n".to_owned()));
+}
