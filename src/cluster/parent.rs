@@ -101,9 +101,13 @@ impl Cluster {
 
     /// The parent as the cluster has it now, if it does.
     pub async fn reread_parent(&self, parent: &Parent) -> Result<Option<Parent>, ApiError> {
+        Ok(self.current_parent(parent).await?.as_ref().and_then(read))
+    }
+
+    async fn current_parent(&self, parent: &Parent) -> Result<Option<Value>, ApiError> {
         let what = format!("ConfigMap {}/{}", parent.namespace, parent.name);
         match self.0.rest.json(Ask::get("get", &what, path(parent))).await {
-            Ok(current) => Ok(read(&current)),
+            Ok(current) => Ok(Some(current)),
             Err(error) if error.class == ApiErrorClass::NotFound => Ok(None),
             Err(error) => Err(error),
         }
@@ -136,22 +140,13 @@ impl Cluster {
 
     /// Takes over what the parent in the cluster has that this one does not know of.
     async fn catch_up(&self, parent: &mut Parent) -> Result<(), ApiError> {
-        let what = format!("ConfigMap {}/{}", parent.namespace, parent.name);
-        match self.0.rest.json(Ask::get("get", &what, path(parent))).await {
-            Ok(current) => {
-                parent.version = text(&current, "resourceVersion");
-                if let Some(current) = read(&current) {
-                    parent.kinds.extend(current.kinds);
-                    parent.namespaces.extend(current.namespaces);
-                }
-                Ok(())
-            }
-            Err(error) if error.class == ApiErrorClass::NotFound => {
-                parent.version.clear();
-                Ok(())
-            }
-            Err(error) => Err(error),
+        let current = self.current_parent(parent).await?;
+        parent.version = current.as_ref().map(|current| text(current, "resourceVersion")).unwrap_or_default();
+        if let Some(current) = current.as_ref().and_then(read) {
+            parent.kinds.extend(current.kinds);
+            parent.namespaces.extend(current.namespaces);
         }
+        Ok(())
     }
 
     /// Deletes a parent, if it is still the one that was meant.
