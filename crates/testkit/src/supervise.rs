@@ -39,6 +39,8 @@ done
 #[derive(Debug)]
 pub(crate) struct Supervised {
     name: String,
+    program: PathBuf,
+    arguments: Vec<String>,
     shell: Child,
     alive: Option<ChildStdin>,
     log: PathBuf,
@@ -63,7 +65,17 @@ impl Supervised {
             .spawn()
             .with_context(|| format!("cannot start {name} through sh"))?;
         let alive = shell.stdin.take();
-        Ok(Self { name: name.to_owned(), shell, alive, log })
+        let program = program.to_owned();
+        Ok(Self { name: name.to_owned(), program, arguments: arguments.to_vec(), shell, alive, log })
+    }
+
+    /// Starts the server again if it has ended.
+    pub(crate) fn revive(&mut self) -> Result<()> {
+        if self.ended()?.is_some() {
+            let folder = self.log.parent().context("the log stands in no folder")?;
+            *self = Self::spawn(&self.name, &self.program, &self.arguments, folder)?;
+        }
+        Ok(())
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -149,4 +161,28 @@ fn shell(script: &str) -> Command {
     let mut command = Command::new("sh");
     command.arg("-c").arg(script).arg("supervise").process_group(0);
     command
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wait::wait_until;
+
+    const SOON: Duration = Duration::from_secs(30);
+
+    #[test]
+    fn a_server_that_ended_is_started_again_and_one_that_runs_is_left_alone() -> Result<()> {
+        let folder = Folder::create("supervised")?;
+        let gate = folder.path().join("gate");
+        let script = format!("echo started; test -e {0} || exit 1; exec sleep 1000", gate.display());
+        let mut server =
+            Supervised::spawn("server", Path::new("sh"), &["-c".to_owned(), script], folder.path())?;
+        wait_until("the server ends", SOON, || server.ended())?;
+        File::create(&gate)?;
+        server.revive()?;
+        wait_until("the server starts again", SOON, || Ok((server.count_of("started") == 2).then_some(())))?;
+        server.revive()?;
+        assert_eq!((server.ended()?, server.count_of("started")), (None, 2));
+        Ok(())
+    }
 }

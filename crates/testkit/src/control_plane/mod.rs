@@ -167,13 +167,15 @@ impl ControlPlane {
         Ok(())
     }
 
-    /// Starts the API server again, on the same port and data, and returns when it serves.
+    /// Starts the API server again, on the same port and data, and returns when it serves. A controller that ended for want
+    /// of it is started again too, as a kubelet would do.
     pub fn start_api_server(&self) -> Result<()> {
         let started = self.started("start its API server")?;
         if started.running().api_server.is_some() {
             bail!("the API server is running already");
         }
-        started.start_api_server(&self.api)
+        started.start_api_server(&self.api)?;
+        started.running().controllers.iter_mut().try_for_each(Supervised::revive)
     }
 
     /// The folder of its data, keys and logs (`kube-apiserver.log` and so on), which goes when the control plane does.
@@ -243,7 +245,7 @@ impl Started {
         })?;
         let flags = programs::api_server(&self.files, port, self.etcd_port.number(), &self.options);
         self.running().api_server = Some(self.spawn("kube-apiserver", &flags)?);
-        self.wait("the API server is ready", || api.get("/readyz").map(|_| Some(())))
+        self.wait(Running::servers, "the API server is ready", || api.get("/readyz").map(|_| Some(())))
     }
 
     fn start_controllers(&self, api: &Api) -> Result<()> {
@@ -263,7 +265,7 @@ impl Started {
             api.create("/api/v1/nodes", &node(name))?;
         }
         for name in NODES {
-            self.wait(&format!("node {name} is ready"), || {
+            self.wait(Running::all, &format!("node {name} is ready"), || {
                 let node = api.get(&format!("/api/v1/nodes/{name}"))?;
                 let ready = node["status"]["conditions"].as_array().is_some_and(|all| {
                     all.iter().any(|one| one["type"] == "Ready" && one["status"] == "True")
@@ -278,11 +280,19 @@ impl Started {
         Supervised::spawn(name, &self.programs.join(name), flags, self.folder.path())
     }
 
-    /// Waits, but not for a component that has ended.
-    fn wait(&self, what: &str, mut probe: impl FnMut() -> Result<Option<()>>) -> Result<()> {
+    /// Waits for what needs those components, unless one of them has ended.
+    fn wait(
+        &self,
+        needed: impl Fn(&mut Running) -> Vec<&mut Supervised>,
+        what: &str,
+        mut probe: impl FnMut() -> Result<Option<()>>,
+    ) -> Result<()> {
         let ended = wait_until(what, START, || {
-            if let Some(dead) = self.running().first_dead()? {
-                return Ok(Some(Err(anyhow!("{} ended before {what}:\n{}", dead.name(), dead.last_words()))));
+            for process in needed(&mut self.running()) {
+                if process.ended()?.is_some() {
+                    let words = process.last_words();
+                    return Ok(Some(Err(anyhow!("{} ended before {what}:\n{words}", process.name()))));
+                }
             }
             Ok(probe()?.map(Ok))
         });
@@ -298,22 +308,18 @@ impl Started {
 }
 
 impl Running {
-    fn first_dead(&mut self) -> Result<Option<&Supervised>> {
-        for process in self.all() {
-            if process.ended()?.is_some() {
-                return Ok(Some(process));
-            }
-        }
-        Ok(None)
-    }
-
     fn all_last_words(&mut self) -> String {
         let words = |process: &mut Supervised| format!("--- {}\n{}", process.name(), process.last_words());
-        self.all().map(words).collect::<Vec<_>>().join("\n")
+        self.all().into_iter().map(words).collect::<Vec<_>>().join("\n")
     }
 
-    fn all(&mut self) -> impl Iterator<Item = &mut Supervised> {
-        self.etcd.iter_mut().chain(&mut self.api_server).chain(&mut self.controllers)
+    /// What serves requests.
+    fn servers(&mut self) -> Vec<&mut Supervised> {
+        self.etcd.iter_mut().chain(&mut self.api_server).collect()
+    }
+
+    fn all(&mut self) -> Vec<&mut Supervised> {
+        self.etcd.iter_mut().chain(&mut self.api_server).chain(&mut self.controllers).collect()
     }
 }
 
