@@ -219,8 +219,8 @@ fn add(desired: &mut Desired, id: ObjectId, wave: i32, mut manifest: Manifest, p
     manifest.value["metadata"]["labels"][apply_set::PART_OF] = placement.set.into();
     in_data(&mut manifest.value);
     let mut body = manifest.value.to_string();
-    if body.contains(NULL_PROTOCOL) {
-        without_null_protocols(&mut manifest.value);
+    if may_have_null_keys(&body) {
+        without_null_keys(&mut manifest.value);
         body = manifest.value.to_string();
     }
     let body = body.into_bytes();
@@ -275,23 +275,33 @@ fn in_data(object: &mut Value) {
     }
 }
 
-/// As compact JSON has it.
-const NULL_PROTOCOL: &str = "\"protocol\":null";
+/// The lists of Kubernetes' own kinds whose elements are told apart by a field that has a default, and that field.
+///
+/// Source: `x-kubernetes-list-map-keys` and `default` in kube-apiserver's OpenAPI v3 (1.36).
+const KEYS_WITH_A_DEFAULT: [(&str, &str); 2] = [("ports", "protocol"), ("imagePullSecrets", "name")];
 
-// Ports are told apart by their protocol. The server takes a null there for a protocol of its own, of which no port ever is: each
-// apply adds one more. It means that there is none, and the server then fills in its default.
-fn without_null_protocols(value: &mut Value) {
+fn may_have_null_keys(body: &str) -> bool {
+    // As compact JSON has it.
+    KEYS_WITH_A_DEFAULT.iter().any(|(_, key)| body.contains(&format!("\"{key}\":null")))
+}
+
+// The server takes a null in such a key for a value of its own, which no element ever has: each apply adds one more. It means that
+// there is none, and the server then fills in its default.
+fn without_null_keys(value: &mut Value) {
     match value {
-        Value::Array(items) => items.iter_mut().for_each(without_null_protocols),
+        Value::Array(items) => items.iter_mut().for_each(without_null_keys),
         Value::Object(fields) => {
             for (name, value) in fields {
-                if let (true, Value::Array(ports)) = (name == "ports", &mut *value) {
-                    let ports = ports.iter_mut().filter_map(Value::as_object_mut);
-                    ports.filter(|port| port.get("protocol").is_some_and(Value::is_null)).for_each(|port| {
-                        port.remove("protocol");
-                    });
+                for (_, key) in KEYS_WITH_A_DEFAULT.iter().filter(|(list, _)| list == name) {
+                    let elements =
+                        value.as_array_mut().into_iter().flatten().filter_map(Value::as_object_mut);
+                    elements.filter(|element| element.get(*key).is_some_and(Value::is_null)).for_each(
+                        |element| {
+                            element.remove(*key);
+                        },
+                    );
                 }
-                without_null_protocols(value);
+                without_null_keys(value);
             }
         }
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
@@ -416,17 +426,30 @@ mod tests {
     }
 
     #[test]
-    fn a_protocol_of_a_port_that_is_null_is_left_to_the_servers_default() {
-        let ports = json!([{"name": "a", "containerPort": 80, "protocol": null}, {"containerPort": 81, "protocol": "UDP"}]);
-        let config = |ports: &Value| {
+    fn a_null_in_the_key_of_a_list_is_left_to_the_servers_default() {
+        let config = |list: &str, elements: &Value| {
             let metadata = json!({"name": "a", "namespace": "shop"});
-            json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "protocol": null, "spec": [{"ports": ports}]})
+            json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "protocol": null, "spec": [{list: elements}]})
         };
-        let desired = placed(&[config(&ports)], "");
-        let body: Value = serde_json::from_slice(&desired.objects.values().next().unwrap().body).unwrap();
-        let wanted = json!([{"name": "a", "containerPort": 80}, {"containerPort": 81, "protocol": "UDP"}]);
-        assert_eq!(body["spec"][0]["ports"], wanted);
-        assert_eq!(body.get("protocol"), Some(&Value::Null), "elsewhere a null is what Git says");
+        let cases = [
+            (
+                "ports",
+                json!([{"name": null, "containerPort": 80, "protocol": null}, {"containerPort": 81, "protocol": "UDP"}]),
+                json!([{"name": null, "containerPort": 80}, {"containerPort": 81, "protocol": "UDP"}]),
+            ),
+            ("imagePullSecrets", json!([{"name": null}, {"name": "a"}]), json!([{}, {"name": "a"}])),
+            (
+                "containers",
+                json!([{"name": null, "protocol": null}]),
+                json!([{"name": null, "protocol": null}]),
+            ),
+        ];
+        for (list, given, wanted) in cases {
+            let desired = placed(&[config(list, &given)], "");
+            let body: Value = serde_json::from_slice(&desired.objects.values().next().unwrap().body).unwrap();
+            assert_eq!(body["spec"][0][list], wanted);
+            assert_eq!(body.get("protocol"), Some(&Value::Null), "elsewhere a null is what Git says");
+        }
     }
 
     #[test]
