@@ -24,8 +24,11 @@ const POLL_AFTER_CHANGE: [Duration; 3] =
     [Duration::from_secs(5), Duration::from_secs(15), Duration::from_mins(1)];
 /// How long to wait where nothing may be watched, or a watch ends at once.
 const UNWATCHED: Duration = Duration::from_mins(4);
-/// The API server follows its own configuration with a delay: what it is asked before would be answered by the old rules.
-const SETTLE: Duration = Duration::from_secs(2);
+/// A watch that ends sooner is none.
+const AT_ONCE: Duration = Duration::from_secs(2);
+/// The API server follows its own configuration with a delay (policies: a second, and longer where it is busy): what it is asked
+/// before would be answered by the old rules, and taken for an answer by the new ones.
+const SETTLE: Duration = Duration::from_secs(5);
 const METADATA: &str = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";
 
 /// A hash that is the same in every build, since it is stored.
@@ -260,7 +263,7 @@ async fn change(cluster: &Inner, path: &str, from: &str) {
             Some(seen) => version = seen,
             None => return,
         }
-        if began.elapsed() < SETTLE {
+        if began.elapsed() < AT_ONCE {
             return tokio::time::sleep(UNWATCHED).await;
         }
     }

@@ -3,6 +3,7 @@
 use super::random::Random;
 use super::server::Server;
 use serde_json::{Value, json};
+use std::time::Duration;
 use trueup_testkit::AdmissionWebhook;
 
 /// On an object: what becomes of it on its way in.
@@ -78,6 +79,24 @@ pub(super) async fn register(server: &Server, webhook: &AdmissionWebhook) {
     for object in policy_of("proof", &everything, &only, &json!([annotate, rewrite])) {
         create(server, plural(&object), &object).await;
     }
+}
+
+/// Waits until the server acts by the policy: it follows what is registered with a delay, and what is learnt before then is learnt
+/// of a server without it. Rules that change later are the subject of [`super::rules`].
+pub(super) async fn in_force(server: &Server) {
+    let labels = json!({LABEL: "policy", "app": "before"});
+    let probe =
+        json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "probe", "labels": labels}});
+    let path = "/api/v1/namespaces/default/configmaps?dryRun=All";
+    for _ in 0..600 {
+        let (status, answer) = server.send("POST", path, "application/json", Some(&probe)).await;
+        assert_eq!(status, 201, "{answer}");
+        if answer.pointer("/metadata/labels/app").and_then(Value::as_str) == Some("policy") {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    panic!("the policy never takes hold");
 }
 
 /// A webhook configuration.

@@ -41,6 +41,7 @@ async fn nothing_to_do_is_never_said_where_the_server_would_change_something() {
     let prover = Arc::new(Prover::new(&plane).await);
     let webhook = Arc::new(AdmissionWebhook::start(admission::change).unwrap());
     admission::register(prover.server(), &webhook).await;
+    admission::in_force(prover.server()).await;
     let conversion = ConversionWebhook::start(definitions::converted).unwrap();
     prover.define(&definitions::definition(definitions::GROUP, "Proof", &definitions::spec_schema())).await;
     prover.define(&definitions::converting(&conversion.client_config())).await;
