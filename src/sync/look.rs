@@ -3,7 +3,8 @@
 //! Enters: what Git wants, and on what the last turn rests. Leaves: a [`View`] for judging and planning. A part of a target only
 //! ever holds objects that Git wants, so nothing is pruned by it; what else a plan depends on - the rendering, the settings, the
 //! rules of the cluster, what other targets want, every kind being watched, all other objects being well - is known to be as it
-//! was. Where any of that moved, and once in the target's interval, all of it is looked at.
+//! was. Where any of that moved, and once in the target's interval, all of it is looked at. An object of the last wave may be
+//! unwell, since nothing waits for it; it is counted into the target's health each time.
 
 use super::membership;
 use super::target::{TargetSpec, TargetState};
@@ -15,7 +16,6 @@ use std::time::Duration;
 use tokio::time::Instant;
 use trueup_model::{GroupKind, ObjectId};
 use trueup_plan::desired::Desired;
-use trueup_plan::health::HealthStatus;
 use trueup_plan::observed::{Live, Observed, Stranger};
 use trueup_plan::record::{SyncStatus, TargetStatus, Trigger};
 
@@ -27,6 +27,8 @@ pub struct Calm {
     desired: Arc<Desired>,
     spec: TargetSpec,
     ground: Ground,
+    /// Objects that are unwell, all of them.
+    unwell: Vec<ObjectId>,
     /// When all of the target was looked at.
     since: Instant,
 }
@@ -51,8 +53,17 @@ pub struct View {
     /// Objects of which client-side ownership has to be handed over.
     pub migrate: BTreeSet<ObjectId>,
     ground: Ground,
-    /// All that Git wants, where only a part is looked at; and when all of it was.
-    part_of: Option<(Arc<Desired>, Instant)>,
+    part_of: Option<Whole>,
+}
+
+/// What a part is a part of.
+struct Whole {
+    /// All that Git wants.
+    desired: Arc<Desired>,
+    /// Objects beside the part that were unwell and are as they were.
+    unwell: Vec<ObjectId>,
+    /// When all of it was looked at.
+    since: Instant,
 }
 
 /// How a turn ended, as far as it decides whether all is calm.
@@ -63,6 +74,8 @@ pub struct End<'a> {
     pub all_done: bool,
     /// Whether somebody asked for another look.
     pub looks_again: bool,
+    /// All objects that are unwell.
+    pub unwell: Vec<ObjectId>,
 }
 
 impl View {
@@ -73,25 +86,31 @@ impl View {
 
     /// All that Git wants.
     pub fn whole(&self) -> &Arc<Desired> {
-        self.part_of.as_ref().map_or(&self.desired, |(whole, _)| whole)
+        self.part_of.as_ref().map_or(&self.desired, |whole| &whole.desired)
     }
 
-    /// What is known by now of the members that are looked at.
+    /// The wanted objects that the target's health depends on: all others are well.
+    pub fn maybe_unwell(&self) -> impl Iterator<Item = &ObjectId> {
+        let beside = self.part_of.iter().flat_map(|whole| &whole.unwell);
+        self.desired.objects.keys().chain(beside)
+    }
+
+    /// What is known by now of the members that are looked at, and of those that are unwell.
     pub fn members(&self, cluster: &Cluster, set: String) -> BTreeMap<ObjectId, Arc<Live>> {
         if self.is_whole() {
             cluster.members(&[set]).members
         } else {
-            cluster.members_among(&set, self.desired.objects.keys())
+            cluster.members_among(&set, self.maybe_unwell())
         }
     }
 
     /// What the next turn may rest on.
-    pub fn calm(self, spec: &TargetSpec, state: &TargetState, end: &End<'_>) -> Option<Calm> {
+    pub fn calm(self, spec: &TargetSpec, state: &TargetState, end: End<'_>) -> Option<Calm> {
         let whole = self.whole().clone();
         let is_as_wanted = end.all_done
             && !end.looks_again
             && end.status.sync == SyncStatus::Synced
-            && end.status.health == HealthStatus::Healthy
+            && nothing_waits_for(&end.unwell, &whole)
             && end.status.prune_pending.is_empty();
         let nothing_is_special = whole.refused.is_empty()
             && whole.unserved.is_empty()
@@ -102,14 +121,24 @@ impl View {
             && state.immutable.is_empty()
             && state.awaiting.is_empty()
             && state.former.is_empty();
-        let since = self.part_of.map_or_else(Instant::now, |(_, since)| since);
+        let since = self.part_of.map_or_else(Instant::now, |whole| whole.since);
         (is_as_wanted && nothing_is_special).then(|| Calm {
             desired: whole,
             spec: spec.clone(),
             ground: self.ground,
+            unwell: end.unwell,
             since,
         })
     }
+}
+
+// Only a later wave would wait for what is unwell.
+fn nothing_waits_for(unwell: &[ObjectId], whole: &Desired) -> bool {
+    if unwell.is_empty() {
+        return true;
+    }
+    let last = whole.objects.values().map(|want| want.wave).max();
+    unwell.iter().all(|id| whole.objects.get(id).map(|want| want.wave) == last)
 }
 
 impl Calm {
@@ -144,7 +173,8 @@ impl Calm {
         touched.objects.keys().all(|id| desired.objects.contains_key(id)).then_some(touched)
     }
 
-    fn view(self, touched: Touched) -> View {
+    fn view(mut self, touched: Touched) -> View {
+        self.unwell.retain(|id| !touched.objects.contains_key(id));
         let whole = self.desired;
         let wanted = touched.objects.keys().filter_map(|id| whole.objects.get_key_value(id));
         let desired = Desired {
@@ -159,7 +189,7 @@ impl Calm {
             observed: Observed { members, ..Observed::default() },
             migrate: BTreeSet::new(),
             ground: Ground { mark: touched.mark, ..self.ground },
-            part_of: Some((whole, self.since)),
+            part_of: Some(Whole { desired: whole, unwell: self.unwell, since: self.since }),
         }
     }
 }
@@ -247,11 +277,13 @@ async fn look_around(context: &Context<'_>, spec: &TargetSpec, sets: &[String], 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sync::status::health;
     use crate::sync::target::tests::spec;
     use proptest::prelude::*;
     use trueup_merge::token::{Digest, token};
     use trueup_model::Value;
     use trueup_plan::desired::Want;
+    use trueup_plan::health::HealthStatus;
     use trueup_plan::observed::Ledger;
     use trueup_plan::planning::plan;
     use trueup_plan::waves;
@@ -260,6 +292,8 @@ mod tests {
     #[derive(Clone, Copy, Debug, PartialEq)]
     enum Fate {
         Untouched,
+        /// Untouched, and unwell ever since.
+        Unwell,
         Seen,
         Edited,
         Sick,
@@ -270,6 +304,7 @@ mod tests {
     fn fate() -> impl Strategy<Value = Fate> {
         prop_oneof![
             20 => Just(Fate::Untouched),
+            2 => Just(Fate::Unwell),
             2 => Just(Fate::Seen),
             4 => Just(Fate::Edited),
             1 => Just(Fate::Sick),
@@ -316,7 +351,7 @@ mod tests {
         let data = if fate == Fate::Edited { "edited" } else { "as written" };
         let mut live = Live::of(&object(index, data), "trueup");
         live.health = match fate {
-            Fate::Sick => trueup_plan::health::Health::new(HealthStatus::Degraded, "is sick"),
+            Fate::Sick | Fate::Unwell => trueup_plan::health::Health::new(HealthStatus::Degraded, "is sick"),
             _ => trueup_plan::health::Health::healthy(),
         };
         live.deleting = fate == Fate::Leaving;
@@ -341,17 +376,30 @@ mod tests {
                 policy.drift = trueup_plan::planning::Drift::Report;
             }
             let all = |index: usize, fate: Fate| Some((wants[index].id.clone(), live(index, fate)?));
-            let members = objects.iter().enumerate().filter_map(|(index, (fate, _))| all(index, *fate)).collect();
+            let last = objects.iter().map(|(_, wave)| *wave).max();
+            let fates = objects.iter().map(|(fate, wave)| {
+                if *fate == Fate::Unwell && Some(*wave) != last { Fate::Untouched } else { *fate }
+            });
+            let fates: Vec<Fate> = fates.collect();
+            let members = fates.iter().enumerate().filter_map(|(index, fate)| all(index, *fate)).collect();
             let observed = Observed { members, ..Observed::default() };
             let whole = waves::due(plan(&desired, &observed, &ledger, &policy), &desired, &observed);
 
-            let touched = objects.iter().enumerate().filter(|(_, (fate, _))| *fate != Fate::Untouched);
-            let touched = touched.map(|(index, (fate, _))| (wants[index].id.clone(), live(index, *fate))).collect();
+            let named = |wanted: fn(Fate) -> bool| {
+                let found = fates.iter().enumerate().filter(move |(_, fate)| wanted(**fate));
+                found.map(|(index, fate)| (wants[index].id.clone(), *fate, index))
+            };
+            let unwell: Vec<ObjectId> = named(|fate| fate == Fate::Unwell).map(|(id, _, _)| id).collect();
+            prop_assert!(nothing_waits_for(&unwell, &desired));
+            let touched = named(|fate| !matches!(fate, Fate::Untouched | Fate::Unwell));
+            let touched = touched.map(|(id, fate, index)| (id, live(index, fate))).collect();
             let ground = Ground { rules: Arc::default(), claims: 0, kinds: BTreeSet::new(), mark: Mark::default() };
-            let calm = Calm { desired: desired.clone(), spec: spec("app@test"), ground, since: Instant::now() };
+            let calm = Calm { desired: desired.clone(), spec: spec("app@test"), ground, unwell, since: Instant::now() };
             let view = calm.view(Touched { mark: Mark::default(), objects: touched });
             let part = waves::due(plan(&view.desired, &view.observed, &ledger, &policy), &view.desired, &view.observed);
             prop_assert_eq!(&part.steps, &whole.steps);
+            let (worst, _) = health(view.maybe_unwell(), &observed.members);
+            prop_assert_eq!(worst, health(desired.objects.keys(), &observed.members).0);
             prop_assert!(!view.is_whole() && Arc::ptr_eq(view.whole(), &desired));
         }
     }

@@ -8,6 +8,7 @@ pub mod awaited;
 pub mod backoff;
 pub mod bases;
 pub mod carry;
+pub mod causes;
 pub mod directory;
 pub mod engine;
 pub mod hooks;

@@ -3,14 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use trueup_model::ObjectId;
-use trueup_plan::desired::Desired;
 use trueup_plan::health::{Health, HealthStatus};
 use trueup_plan::observed::Live;
 use trueup_plan::planning::{Action, Plan, Reason, Step};
 use trueup_plan::record::{DriftedField, ObjectStatus, Outcome, OutcomeResult, SyncStatus};
 
 /// Objects and messages that a status lists at most.
-const LISTED: usize = 20;
+pub(super) const LISTED: usize = 20;
 
 /// What a turn found out about a target's standing.
 #[derive(Debug, Default)]
@@ -118,14 +117,15 @@ fn drifted_fields(step: &Step) -> Vec<DriftedField> {
     }
 }
 
-/// The health of a target: as bad as its worst object; an object that is not there is Missing.
-pub fn health(
-    desired: &Desired,
+/// The health of a target: as bad as its worst object; an object that is not there is Missing. Gives the unwell ones,
+/// the worst first.
+pub fn health<'i>(
+    objects: impl Iterator<Item = &'i ObjectId>,
     members: &BTreeMap<ObjectId, Arc<Live>>,
 ) -> (HealthStatus, Vec<ObjectStatus>) {
     let mut worst = HealthStatus::Healthy;
     let mut unhealthy = Vec::new();
-    for id in desired.objects.keys() {
+    for id in objects {
         let found = members.get(id).map_or_else(
             || Health::new(HealthStatus::Missing, "is not in the cluster"),
             |live| live.health.clone(),
@@ -136,6 +136,5 @@ pub fn health(
         }
     }
     unhealthy.sort_by(|a, b| (b.health.status, &a.id).cmp(&(a.health.status, &b.id)));
-    unhealthy.truncate(LISTED);
     (worst, unhealthy)
 }

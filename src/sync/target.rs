@@ -2,6 +2,7 @@
 
 use super::audit::Audit;
 use super::backoff::{Backoff, Fights, Refusal};
+use super::causes::Causes;
 use super::ignore::Fits;
 use super::look::Calm;
 use super::rehearsal::Atomic;
@@ -111,6 +112,8 @@ pub struct TargetState {
     pub asked_for: Option<String>,
     /// Kinds that the cluster does not serve, and since when they are waited for.
     pub awaiting: BTreeMap<GroupKind, Instant>,
+    /// Why workloads are unwell.
+    pub causes: Causes,
     /// Who changes things back.
     pub fights: Fights,
     /// Up to when objects were asked about whose time had come.

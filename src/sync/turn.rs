@@ -13,7 +13,7 @@ use super::judge::{Judgement, judge};
 use super::look::{End, View, look};
 use super::membership;
 use super::rehearsal::{Atomic, Rehearsed, rehearse};
-use super::status::{Standing, health, standing};
+use super::status::{LISTED, Standing, health, standing};
 use super::target::{Mode, Rendering, TargetSpec, TargetState};
 use crate::ambient;
 use crate::cluster::{Cluster, MANAGER, Resource, Scope as ResourceScope};
@@ -31,8 +31,7 @@ use trueup_merge::secrets::MaskKey;
 use trueup_model::{GroupKind, ObjectId};
 use trueup_plan::desired::Desired;
 use trueup_plan::drift::{Drifted, drifted};
-use trueup_plan::health::{HealthStatus, cause_from_pods};
-use trueup_plan::observed::{Live, Observed, Verdict};
+use trueup_plan::observed::{Observed, Verdict};
 use trueup_plan::place::{Placement, Scope, Served, place};
 use trueup_plan::planning::{Action, Drift, Plan, Policy, Reason, Step, plan};
 use trueup_plan::record::{
@@ -44,10 +43,8 @@ use trueup_plan::waves;
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// How soon after a wave the next one is tried: most objects are well as soon as they are written.
 const NEXT_WAVE: Duration = Duration::from_millis(20);
-/// Unhealthy workloads whose pods are asked for the cause.
-const EXPLAINED: usize = 3;
 /// Fields that are left to others, or rewritten, and that a status lists at most.
-const LISTED: usize = 50;
+const FIELDS_LISTED: usize = 50;
 
 /// What a turn needs besides the target itself.
 pub struct Context<'a> {
@@ -211,6 +208,8 @@ struct Done {
     outcomes: Vec<Outcome>,
     again: Option<Duration>,
     drift: Vec<Drifted>,
+    /// All objects that are not well.
+    unwell: Vec<ObjectId>,
 }
 
 async fn stages(
@@ -222,7 +221,7 @@ async fn stages(
     if spec.mode == Mode::Suspended {
         let status =
             TargetStatus { suspended: true, message: "suspended".to_owned(), ..base_status(spec, state) };
-        return Ok(Done { status, outcomes: Vec::new(), again: None, drift: Vec::new() });
+        return Ok(Done { status, outcomes: Vec::new(), again: None, drift: Vec::new(), unwell: Vec::new() });
     }
     let commit = context.commit.clone().map_err(Trouble::unknown)?;
     let (desired, broken) = desire(context, spec, state, &commit).await?;
@@ -282,8 +281,10 @@ async fn stages(
         done.again = Some(Duration::from_secs(5));
     }
     done.again = again.into_iter().chain([done.again]).flatten().min();
-    let end = End { status: &done.status, all_done, looks_again: is_held || done.again.is_some() };
-    state.calm = view.calm(spec, state, &end);
+    let unwell = std::mem::take(&mut done.unwell);
+    let end = End { status: &done.status, all_done, looks_again: is_held || done.again.is_some(), unwell };
+    state.calm = view.calm(spec, state, end);
+    done.again = [done.again, state.causes.due_in()].into_iter().flatten().min();
     Ok(done)
 }
 
@@ -503,7 +504,7 @@ pub(super) fn learn(
 fn note_rewritten(status: &mut TargetStatus, found: &[(ObjectId, Vec<Rewritten>)]) {
     for (id, fields) in found {
         status.rewritten.retain(|field| field.object != *id);
-        let room = LISTED.saturating_sub(status.rewritten.len());
+        let room = FIELDS_LISTED.saturating_sub(status.rewritten.len());
         let named = |field: &Rewritten| RewrittenField { object: id.clone(), field: field.clone() };
         status.rewritten.extend(fields.iter().take(room).map(named));
     }
@@ -610,8 +611,10 @@ async fn conclude(
     if view.is_whole() && !state.ledger.keys().all(|id| desired.objects.contains_key(id)) {
         Arc::make_mut(&mut state.ledger).retain(|id, _| desired.objects.contains_key(id));
     }
-    let (health, mut unhealthy) = health(&view.desired, &members);
-    explain(context.cluster, &members, &mut unhealthy).await;
+    let (health, mut unhealthy) = health(view.maybe_unwell(), &members);
+    let unwell = unhealthy.iter().map(|object| object.id.clone()).collect();
+    state.causes.explain(context.cluster, &members, &mut unhealthy).await;
+    unhealthy.truncate(LISTED);
     let mut status = base_status(spec, state);
     if sync == SyncStatus::Synced {
         if status.revision != revision || !outcomes.is_empty() || status.last_sync.is_none() {
@@ -638,7 +641,7 @@ async fn conclude(
     status.prune_pending = prune_pending;
     status.health = health;
     status.objects = desired.objects.len();
-    status.ignored = state.fits.ignored().take(LISTED).cloned().collect();
+    status.ignored = state.fits.ignored().take(FIELDS_LISTED).cloned().collect();
     status.unhealthy = unhealthy;
     context.metrics.stage(Stage::Health, clock.elapsed());
     if !outcomes.is_empty() || membership::is_behind(state, desired, &status) {
@@ -658,7 +661,7 @@ async fn conclude(
     } else {
         plan.steps.iter().filter_map(|step| look_again(step, &outcomes)).min()
     };
-    Done { status, outcomes, again, drift: Vec::new() }
+    Done { status, outcomes, again, drift: Vec::new(), unwell }
 }
 
 // The cluster is as Git says, as far as it lets itself be: that is Synced, and worth a word.
@@ -693,26 +696,6 @@ fn goes_on(plan: &Plan, outcomes: &[Outcome]) -> bool {
 
 fn recreated(plan: &Plan, outcomes: &[Outcome]) -> bool {
     plan.steps.iter().any(|step| step.action == Action::Recreate && !outcomes.is_empty())
-}
-
-// A workload says how many pods are missing, its pods say why.
-async fn explain(
-    cluster: &Cluster,
-    members: &BTreeMap<ObjectId, Arc<Live>>,
-    unhealthy: &mut [trueup_plan::record::ObjectStatus],
-) {
-    let workloads = unhealthy.iter_mut().filter(|object| {
-        matches!((object.id.group.as_str(), object.id.kind.as_str()), ("apps", _) | ("batch", "Job"))
-            && matches!(object.health.status, HealthStatus::Progressing | HealthStatus::Degraded)
-            && members.contains_key(&object.id)
-    });
-    for object in workloads.take(EXPLAINED) {
-        if let Ok(pods) = cluster.pods_of(&object.id).await
-            && let Some(cause) = cause_from_pods(&pods)
-        {
-            object.health.message = format!("{}; {cause}", object.health.message);
-        }
-    }
 }
 
 fn history_entry(
