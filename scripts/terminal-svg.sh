@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Draws a picture of a terminal from what a command printed with colours:
-#   trueup status --color always | scripts/terminal-svg.sh 'trueup status' > docs/images/status.svg
+#   trueup demo --once --color always | scripts/terminal-svg.sh 'trueup demo' > demo.svg
 set -euo pipefail
 command=${1:?the command as it is shown}
 awk -v command="$command" '
