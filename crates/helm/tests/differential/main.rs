@@ -1,0 +1,86 @@
+//! Held to the original: random charts through Helm's own engine (a small Go program, `tests/oracle`) and through this
+//! crate give the same text, or both refuse them. What once differed stands in `tests/regressions`.
+//!
+//! `TRUEUP_FUZZ_TEMPLATES` says how many, `TRUEUP_FUZZ_SEED` where to begin.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on stops where it is")]
+#![allow(clippy::print_stdout, reason = "a test says how much it compared")]
+
+mod calls;
+mod grow;
+mod oracle;
+mod texts;
+
+use oracle::{Case, Oracle, Outcome};
+
+/// How many are asked at a time.
+const BATCH: usize = 250;
+
+/// What was compared, and what was different.
+#[derive(Debug, Default)]
+struct Compared {
+    equal: usize,
+    refused: usize,
+    endless: usize,
+    other_words: usize,
+    different: Vec<String>,
+}
+
+impl Compared {
+    /// Both on many cases, each with what it is called.
+    fn of(cases: Vec<(String, Case)>) -> Self {
+        let mut compared = Self::default();
+        let mut oracle = Oracle::start();
+        for batch in cases.chunks(BATCH) {
+            // Go has no bounds: where ours are met it may not come back.
+            let ours = batch.iter().map(|(name, case)| (name, case, case.ours()));
+            let ours: Vec<_> = ours.filter(|(_, _, ours)| *ours != Outcome::Endless).collect();
+            compared.endless += batch.len() - ours.len();
+            let asked: Vec<_> = ours.iter().map(|(_, case, _)| (*case).clone()).collect();
+            for ((name, case, ours), theirs) in ours.iter().zip(oracle.theirs(&asked)) {
+                compared.take(name, case, ours, &theirs);
+            }
+        }
+        compared
+    }
+
+    fn take(&mut self, name: &str, case: &Case, ours: &Outcome, theirs: &Outcome) {
+        match (ours, theirs) {
+            (_, Outcome::Endless) | (Outcome::Endless, _) => self.endless += 1,
+            (Outcome::Refused(ours), Outcome::Refused(theirs)) => {
+                self.refused += 1;
+                self.other_words += usize::from(ours != theirs);
+                if std::env::var_os("TRUEUP_FUZZ_WORDS").is_some() && ours != theirs {
+                    println!("{name}\n  theirs {theirs}\n  ours   {ours}");
+                }
+            }
+            (Outcome::Output(ours), Outcome::Output(theirs)) if ours == theirs => self.equal += 1,
+            (ours, theirs) => self.different.push(format!(
+                "{name}: {}\n  values {}\n  theirs {theirs:?}\n  ours   {ours:?}\n  partial {}\n",
+                String::from_utf8_lossy(&case.text),
+                case.values,
+                String::from_utf8_lossy(&case.partial).rsplit("fromToml | toJson }}{{ end }}").next().unwrap_or_default(),
+            )),
+        }
+    }
+
+    fn assert_equal(&self) {
+        println!(
+            "{} equal, {} refused by both ({} in other words), {} endless, {} different",
+            self.equal,
+            self.refused,
+            self.other_words,
+            self.endless,
+            self.different.len()
+        );
+        assert!(self.different.is_empty(), "{}", self.different.iter().take(20).cloned().collect::<String>());
+    }
+}
+
+#[test]
+fn random_templates_give_what_helm_gives() {
+    let number = |name: &str, default: u64| std::env::var(name).map_or(default, |text| text.parse().unwrap());
+    let (count, first) = (number("TRUEUP_FUZZ_TEMPLATES", 500), number("TRUEUP_FUZZ_SEED", 0));
+    let cases = (first..first + count).map(|seed| (format!("seed {seed}"), grow::case(seed))).collect();
+    Compared::of(cases).assert_equal();
+}
