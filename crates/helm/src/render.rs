@@ -37,11 +37,11 @@ pub struct Options {
     pub lookup: Option<Lookup>,
     /// Asked now and then; true ends the rendering.
     pub stop: Option<Arc<dyn Fn() -> bool + Send + Sync>>,
-    /// What a template may use up.
+    /// What the rendering may use up.
     pub bounds: RenderBounds,
 }
 
-/// What each template may use up, with all that it includes.
+/// What all templates together may use up.
 #[derive(Debug, Clone, Copy)]
 pub struct RenderBounds {
     /// Steps: nodes walked, commands evaluated, and what functions charge.
@@ -52,7 +52,7 @@ pub struct RenderBounds {
 
 impl Default for RenderBounds {
     fn default() -> Self {
-        Self { steps: 100_000_000, output: 256 << 20 }
+        Self { steps: 400_000_000, output: 256 << 20 }
     }
 }
 

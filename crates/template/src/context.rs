@@ -26,7 +26,17 @@ impl Default for Limits<'_> {
     }
 }
 
-/// The books of one execution.
+/// What is left of [`Limits`] over several executions.
+pub struct Budget<'l>(pub(crate) Run<'l>);
+
+impl<'l> Budget<'l> {
+    /// All of it.
+    pub fn new(limits: &Limits<'l>) -> Self {
+        Self(Run::new(limits))
+    }
+}
+
+/// The books of one execution, or of several that share a budget.
 pub(crate) struct Run<'l> {
     stop: Option<&'l dyn Fn() -> bool>,
     fuel: Cell<u64>,

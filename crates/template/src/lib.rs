@@ -18,7 +18,7 @@ mod unicode;
 mod unicode_tables;
 mod value;
 
-pub use context::{Context, Limits};
+pub use context::{Budget, Context, Limits};
 pub use error::{Error, ErrorKind, Failure};
 pub use function::{Arguments, Function, Functions, InvalidSignature, Signature};
 pub use templates::{MissingKey, Templates};

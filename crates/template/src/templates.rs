@@ -1,7 +1,7 @@
 //! Templates that know each other by their names, with the functions that they can call.
 
 use crate::builtin::Builtin;
-use crate::context::{Limits, Run};
+use crate::context::{Budget, Limits, Run};
 use crate::error::Error;
 use crate::exec;
 use crate::function::{Function, Functions};
@@ -131,6 +131,11 @@ impl Templates {
     /// Executes the template of that name.
     pub fn execute(&self, name: &str, data: Value, limits: &Limits<'_>) -> Result<Vec<u8>, Error> {
         exec::execute(self, &Run::new(limits), name.as_bytes(), data)
+    }
+
+    /// As [`execute`](Self::execute), for several executions that may together use up no more than the budget.
+    pub fn execute_within(&self, name: &str, data: Value, budget: &Budget<'_>) -> Result<Vec<u8>, Error> {
+        exec::execute(self, &budget.0, name.as_bytes(), data)
     }
 
     pub(crate) fn get(&self, name: &[u8]) -> Option<&Arc<Tree>> {

@@ -530,6 +530,11 @@ pub trait Object {
         self.to_text()
     }
 
+    /// The fields that JSON shows, by the names that they have there.
+    fn json_fields(&self) -> Vec<(Text, Value)> {
+        self.fields()
+    }
+
     /// Whether `==` holds for what is no pointer; pointers are equal where they are one.
     fn equals(&self, other: &dyn Object) -> bool {
         let _ = other;
@@ -570,6 +575,10 @@ impl Object for Pointee {
 
     fn to_json_text(&self) -> Option<Text> {
         self.0.to_json_text()
+    }
+
+    fn json_fields(&self) -> Vec<(Text, Value)> {
+        self.0.json_fields()
     }
 }
 

@@ -1,6 +1,6 @@
 //! Helm's own functions, beside those of Sprig.
 
-use super::yaml::{self, Wanted};
+use super::yaml::{self, Layout, Wanted};
 use super::{SAID, duration, toml, without_no_value};
 use crate::render::Options;
 use jiff::tz::TimeZone;
@@ -60,18 +60,21 @@ pub(super) fn all(options: &Options) -> Result<Functions, InvalidSignature> {
 
 /// YAML and JSON.
 fn conversions(functions: &mut Functions) -> Result<(), InvalidSignature> {
-    let written = |context: &mut Context<'_>, given: &Arguments| {
-        let text = yaml::written(given.any(0)).map_err(Failure::new)?;
-        context.write(text.len())?;
-        Ok(Value::from(text))
-    };
-    functions.insert("mustToYaml", Function::new("func(interface {}) string", written)?);
+    for (name, layout) in [("toYaml", Layout::Plain), ("toYamlPretty", Layout::Pretty)] {
+        functions.insert(
+            name,
+            Function::new("func(interface {}) string", move |context, given| {
+                match yaml::written(context, given.any(0), layout) {
+                    Err(failure) if failure.kind() == ErrorKind::Execute => Ok("".into()),
+                    written => Ok(written?.into()),
+                }
+            })?,
+        );
+    }
     functions.insert(
-        "toYaml",
-        Function::new("func(interface {}) string", move |context, given| {
-            let text = yaml::written(given.any(0)).unwrap_or_default();
-            context.write(text.len())?;
-            Ok(text.into())
+        "mustToYaml",
+        Function::new("func(interface {}) string", |context, given| {
+            Ok(yaml::written(context, given.any(0), Layout::Plain)?.into())
         })?,
     );
     let readers = [
@@ -80,9 +83,9 @@ fn conversions(functions: &mut Functions) -> Result<(), InvalidSignature> {
     ];
     for (name, signature, wanted) in readers {
         let body = move |context: &mut Context<'_>, given: &Arguments| {
-            let text = given.text(0)?.to_string_lossy();
+            let text = given.text(0)?;
             context.spend(text.len() as u64)?;
-            Ok(yaml::read(&text, wanted))
+            Ok(yaml::read(text, wanted))
         };
         functions.insert(name, Function::new(signature, body)?);
     }
@@ -101,41 +104,32 @@ fn conversions(functions: &mut Functions) -> Result<(), InvalidSignature> {
     Ok(())
 }
 
-/// TOML, and YAML as people lay it out.
+/// TOML.
 fn toml_functions(functions: &mut Functions) -> Result<(), InvalidSignature> {
-    functions.insert(
-        "toYamlPretty",
-        Function::new("func(interface {}) string", |context, given| {
-            let text = yaml::pretty(given.any(0)).unwrap_or_default();
-            context.write(text.len())?;
-            Ok(text.into())
-        })?,
-    );
     functions.insert(
         "toToml",
         Function::new("func(interface {}) string", |context, given| {
             if matches!(given.any(0), Value::Nil) {
                 return Err("reflect: call of reflect.Value.Type on zero Value".into());
             }
-            let text = toml::written(given.any(0)).unwrap_or_else(|error| error);
-            context.write(text.len())?;
-            Ok(text.into())
+            match toml::written(context, given.any(0)) {
+                Err(failure) if failure.kind() == ErrorKind::Execute => Ok(failure.to_string().into()),
+                written => Ok(written?.into()),
+            }
         })?,
     );
     functions.insert(
         "mustToToml",
         Function::new("func(interface {}) string", |context, given| {
-            let text = toml::written(given.any(0)).map_err(Failure::new)?;
-            context.write(text.len())?;
-            Ok(text.into())
+            Ok(toml::written(context, given.any(0))?.into())
         })?,
     );
     functions.insert(
         "fromToml",
         Function::new("func(string) map[string]interface {}", |context, given| {
-            let text = given.text(0)?.to_string_lossy();
+            let text = given.text(0)?;
             context.spend(text.len() as u64)?;
-            Ok(toml::read(&text))
+            Ok(toml::read(text))
         })?,
     );
     Ok(())

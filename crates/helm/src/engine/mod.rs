@@ -14,7 +14,7 @@ use crate::unit::Unit;
 use objects::{Capabilities, Files, named};
 use std::collections::BTreeMap;
 use std::rc::Rc;
-use trueup_template::{ErrorKind, Limits, Map, MissingKey, Templates, Text, Type, Value};
+use trueup_template::{Budget, ErrorKind, Limits, Map, MissingKey, Templates, Text, Type, Value};
 
 pub(crate) use objects::VALUES;
 
@@ -26,7 +26,7 @@ pub(crate) const STACK: usize = 16 << 20;
 
 /// The value as JSON.
 pub(crate) fn as_json(value: &Value) -> Result<serde_json::Value, String> {
-    yaml::json(value, 0)
+    yaml::json(value).map_err(|failure| failure.to_string())
 }
 
 /// A template with what it is executed on.
@@ -54,12 +54,12 @@ pub(crate) fn render(
     }
     let stop = options.stop.clone();
     let ask = stop.as_ref().map(|stop| move || stop());
-    let limits = Limits {
+    let budget = Budget::new(&Limits {
         fuel: options.bounds.steps,
         depth: DEPTH,
         output: options.bounds.output,
         stop: ask.as_ref().map(|ask| ask as &dyn Fn() -> bool),
-    };
+    });
     let mut rendered = BTreeMap::new();
     for path in order {
         if base_name(path).starts_with('_') {
@@ -68,13 +68,12 @@ pub(crate) fn render(
         let Renderable { dot, base, .. } = &all[path];
         let place = [("Name", Value::text(path.as_str())), ("BasePath", Value::text(base.as_str()))];
         dot.entries_mut().insert("Template".into(), named(VALUES, map(place)));
-        let output =
-            templates.execute(path, named(VALUES, dot.clone()), &limits).map_err(|error| {
-                match error.kind() {
-                    ErrorKind::Limit => Error::Limit(error.to_string()),
-                    ErrorKind::Parse | ErrorKind::Execute => execution_error(&error.to_string()),
-                }
-            })?;
+        let output = templates.execute_within(path, named(VALUES, dot.clone()), &budget).map_err(
+            |error| match error.kind() {
+                ErrorKind::Limit => Error::Limit(error.to_string()),
+                ErrorKind::Parse | ErrorKind::Execute => execution_error(&error.to_string()),
+            },
+        )?;
         rendered.insert(path.clone(), without_no_value(&String::from_utf8_lossy(&output)));
     }
     Ok(rendered)

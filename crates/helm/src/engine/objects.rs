@@ -1,7 +1,7 @@
 //! What templates find at the top: `.Values`, `.Chart`, `.Files` and `.Capabilities`, with the types and methods that
 //! they have in Helm.
 
-use super::yaml;
+use super::yaml::{self, Layout};
 use crate::capabilities::HELM_VERSION;
 use crate::chart::File;
 use crate::glob;
@@ -45,8 +45,8 @@ impl Object for Named {
         let map = self.map.clone();
         match name {
             "AsMap" => method("func() map[string]interface {}", move |_, _| Ok(Value::Map(map.clone()))),
-            "YAML" => method("func() (string, error)", move |_, _| {
-                Ok(yaml::written(&Value::Map(map.clone())).map_err(Failure::new)?.into())
+            "YAML" => method("func() (string, error)", move |context, _| {
+                Ok(yaml::written(context, &Value::Map(map.clone()), Layout::Plain)?.into())
             }),
             "Table" => method("func(string) (common.Values, error)", move |_, arguments| {
                 let path = arguments.text(0)?.to_string_lossy();
@@ -85,13 +85,13 @@ impl Files {
     }
 
     /// The files by their last names, as YAML.
-    fn as_yaml(&self, shown: impl Fn(&[u8]) -> Value) -> Result<Value, Failure> {
+    fn as_yaml(&self, context: &mut Context<'_>, shown: impl Fn(&[u8]) -> Value) -> Result<Value, Failure> {
         let entries = self.0.iter().map(|(name, data)| {
             let base = name.rsplit('/').next().unwrap_or(name);
             (Text::from(base), shown(data))
         });
         let map = Map::new(Type::map(), entries.collect());
-        Ok(yaml::written(&Value::Map(map)).map_err(Failure::new)?.into())
+        Ok(yaml::written(context, &Value::Map(map), Layout::Plain)?.into())
     }
 }
 
@@ -139,10 +139,12 @@ impl Object for Files {
             "Glob" => method("func(string) engine.files", move |_, arguments| {
                 Ok(Value::Object(Rc::new(files.matching(arguments.text(0)?))))
             }),
-            "AsConfig" => method("func() string", move |_, _| files.as_yaml(|data| Value::text(data))),
-            "AsSecrets" => {
-                method("func() string", move |_, _| files.as_yaml(|data| STANDARD.encode(data).into()))
+            "AsConfig" => {
+                method("func() string", move |context, _| files.as_yaml(context, |data| Value::text(data)))
             }
+            "AsSecrets" => method("func() string", move |context, _| {
+                files.as_yaml(context, |data| STANDARD.encode(data).into())
+            }),
             _ => None,
         }
     }
@@ -193,7 +195,20 @@ impl Object for Struct {
     fn to_json_text(&self) -> Option<Text> {
         None
     }
+
+    fn json_fields(&self) -> Vec<(Text, Value)> {
+        if self.name != BUILD {
+            return self.fields();
+        }
+        // Its names in JSON are others, and what is empty is left out.
+        let names = ["version", "git_commit", "git_tree_state", "go_version", "kube_client_version"];
+        let fields = self.fields.iter().zip(names).filter(|((_, value), _)| value.is_true());
+        fields.map(|((_, value), name)| (Text::from(name), value.clone())).collect()
+    }
 }
+
+/// The type of Helm's own version.
+const BUILD: &str = "version.BuildInfo";
 
 /// `.Capabilities`.
 pub(super) struct Capabilities;
@@ -212,7 +227,7 @@ impl Capabilities {
             text: Some(kube.normalized.clone()),
         };
         let helm_version = Struct {
-            name: "version.BuildInfo",
+            name: BUILD,
             fields: vec![
                 ("Version".into(), text(HELM_VERSION)),
                 ("GitCommit".into(), text("")),

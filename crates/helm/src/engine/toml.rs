@@ -1,24 +1,30 @@
 //! TOML, as github.com/BurntSushi/toml writes it, and as values of templates when it is read.
 
 use super::yaml::Wanted;
-use std::fmt::Write as _;
-use trueup_template::{Map, Value};
+use trueup_template::{Context, Failure, Map, Text, Value};
 
 const DEEPEST: usize = 100;
 
 /// The map as TOML: scalars of a table first, then the tables within it, each level indented by two spaces.
-pub(super) fn written(value: &Value) -> Result<String, String> {
-    let mut writer = Writer { out: String::new() };
-    match value.underlying() {
+pub(super) fn written(context: &mut Context<'_>, value: &Value) -> Result<Vec<u8>, Failure> {
+    let mut writer = Writer { out: Vec::new(), counted: 0, context };
+    match beneath(value) {
         Value::Map(map) if map.is_nil() => {}
         Value::Map(map) => writer.table(&mut Vec::new(), &map)?,
+        Value::List(list) if kind(value)? == Kind::Tables && !list.is_empty() => {
+            return Err("toml: top-level values must be Go maps or structs".into());
+        }
         other => writer.element(&other, 0)?,
     }
+    writer.count()?;
     Ok(writer.out)
 }
 
-struct Writer {
-    out: String,
+struct Writer<'w, 'c> {
+    out: Vec<u8>,
+    /// How much of it the context has been told of.
+    counted: usize,
+    context: &'w mut Context<'c>,
 }
 
 /// What a value is in TOML.
@@ -30,8 +36,17 @@ enum Kind {
     Tables,
 }
 
-fn kind(value: &Value) -> Result<Kind, String> {
-    Ok(match value.underlying() {
+/// What a name or a struct comes to; what prints by itself stays as it is.
+fn beneath(value: &Value) -> Value {
+    match value {
+        Value::Object(object) if object.to_text().is_some() => value.clone(),
+        Value::Object(object) if object.underlying().is_none() => Value::map(object.fields()),
+        _ => value.underlying(),
+    }
+}
+
+fn kind(value: &Value) -> Result<Kind, Failure> {
+    Ok(match beneath(value) {
         Value::Nil => Kind::Nothing,
         Value::Map(map) if map.is_nil() => Kind::Nothing,
         Value::List(list) if list.is_nil() => Kind::Nothing,
@@ -39,10 +54,21 @@ fn kind(value: &Value) -> Result<Kind, String> {
         Value::List(list) if !list.is_empty() => {
             let mut all = true;
             for item in list.items().iter() {
-                match kind(item)? {
-                    Kind::Nothing => return Err("toml: cannot encode array with nil element".into()),
-                    Kind::Table => {}
-                    Kind::Scalar | Kind::Tables => all = false,
+                match beneath(item) {
+                    Value::Nil => return Err("toml: cannot encode array with nil element".into()),
+                    Value::Map(map) if !map.is_nil() => {}
+                    Value::Map(_) => return Err("toml: cannot encode array with nil element".into()),
+                    Value::List(list) if list.is_nil() => {
+                        return Err("toml: cannot encode array with nil element".into());
+                    }
+                    Value::Bool(_)
+                    | Value::Int(..)
+                    | Value::Uint(..)
+                    | Value::Float(..)
+                    | Value::Text(_)
+                    | Value::List(_)
+                    | Value::Object(_)
+                    | Value::Function(_) => all = false,
                 }
             }
             if all { Kind::Tables } else { Kind::Scalar }
@@ -58,13 +84,22 @@ fn kind(value: &Value) -> Result<Kind, String> {
     })
 }
 
-impl Writer {
-    fn table(&mut self, path: &mut Vec<String>, map: &Map) -> Result<(), String> {
+impl Writer<'_, '_> {
+    fn put(&mut self, text: &str) {
+        self.out.extend_from_slice(text.as_bytes());
+    }
+
+    /// Tells the context what was written since it was told last.
+    fn count(&mut self) -> Result<(), Failure> {
+        let new = self.out.len() - std::mem::replace(&mut self.counted, self.out.len());
+        self.context.write(new + 1)
+    }
+
+    fn table(&mut self, path: &mut Vec<Text>, map: &Map) -> Result<(), Failure> {
         if path.len() > DEEPEST {
             return Err("a value is nested too deeply for TOML".into());
         }
-        let entries: Vec<_> =
-            map.entries().iter().map(|(key, value)| (key.to_string_lossy(), value.clone())).collect();
+        let entries: Vec<_> = map.entries().iter().map(|(key, value)| (key.clone(), value.clone())).collect();
         for tables in [false, true] {
             for (key, value) in &entries {
                 let kind = kind(value)?;
@@ -72,11 +107,11 @@ impl Writer {
                     continue;
                 }
                 path.push(key.clone());
-                match (kind, value.underlying()) {
+                match (kind, beneath(value)) {
                     (Kind::Table, Value::Map(inner)) => self.inner_table(path, &inner)?,
                     (Kind::Tables, Value::List(list)) => {
                         for item in list.items().clone() {
-                            if let Value::Map(inner) = item.underlying() {
+                            if let Value::Map(inner) = beneath(&item) {
                                 self.line_break();
                                 self.header(path, "[[", "]]");
                                 self.table(path, &inner)?;
@@ -85,19 +120,20 @@ impl Writer {
                     }
                     (_, value) => {
                         self.indent(path);
-                        self.out.push_str(&quoted_key(key));
-                        self.out.push_str(" = ");
+                        self.key(key);
+                        self.put(" = ");
                         self.element(&value, 0)?;
-                        self.out.push('\n');
+                        self.put("\n");
                     }
                 }
                 path.pop();
+                self.count()?;
             }
         }
         Ok(())
     }
 
-    fn inner_table(&mut self, path: &mut Vec<String>, map: &Map) -> Result<(), String> {
+    fn inner_table(&mut self, path: &mut Vec<Text>, map: &Map) -> Result<(), Failure> {
         if path.len() == 1 {
             self.line_break();
         }
@@ -105,64 +141,69 @@ impl Writer {
         self.table(path, map)
     }
 
-    fn header(&mut self, path: &[String], open: &str, close: &str) {
+    fn header(&mut self, path: &[Text], open: &str, close: &str) {
         self.indent(path);
-        self.out.push_str(open);
-        let keys: Vec<String> = path.iter().map(|key| quoted_key(key)).collect();
-        self.out.push_str(&keys.join("."));
-        self.out.push_str(close);
-        self.out.push('\n');
+        self.put(open);
+        for (index, key) in path.iter().enumerate() {
+            if index > 0 {
+                self.put(".");
+            }
+            self.key(key);
+        }
+        self.put(close);
+        self.put("\n");
     }
 
     /// A line break, unless nothing was written yet.
     fn line_break(&mut self) {
         if !self.out.is_empty() {
-            self.out.push('\n');
+            self.put("\n");
         }
     }
 
-    fn indent(&mut self, path: &[String]) {
+    fn indent(&mut self, path: &[Text]) {
         for _ in 1..path.len() {
-            self.out.push_str("  ");
+            self.put("  ");
         }
     }
 
-    fn element(&mut self, value: &Value, depth: usize) -> Result<(), String> {
+    fn element(&mut self, value: &Value, depth: usize) -> Result<(), Failure> {
         if depth > DEEPEST {
             return Err("a value is nested too deeply for TOML".into());
         }
-        match value.underlying() {
+        self.count()?;
+        match beneath(value) {
             Value::Nil => return Err("toml: cannot encode array with nil element".into()),
-            Value::Bool(value) => self.out.push_str(if value { "true" } else { "false" }),
-            Value::Int(_, int) => self.out.push_str(&int.to_string()),
-            Value::Uint(_, int) => self.out.push_str(&int.to_string()),
-            Value::Float(_, float) => self.out.push_str(&shown_float(float)),
-            Value::Text(text) => self.text(&text.to_string_lossy()),
+            Value::Bool(value) => self.put(if value { "true" } else { "false" }),
+            Value::Int(_, int) => self.put(&int.to_string()),
+            Value::Uint(_, int) => self.put(&int.to_string()),
+            Value::Float(_, float) => self.put(&shown_float(float)),
+            Value::Text(text) => self.text(&text),
             Value::List(list) => {
-                self.out.push('[');
+                self.put("[");
                 for (index, item) in list.items().clone().iter().enumerate() {
                     if index > 0 {
-                        self.out.push_str(", ");
+                        self.put(", ");
                     }
                     self.element(item, depth + 1)?;
                 }
-                self.out.push(']');
+                self.put("]");
             }
             Value::Map(map) => self.inline_table(&map, depth)?,
             Value::Object(object) => match object.to_text() {
-                Some(text) => self.text(&text.to_string_lossy()),
-                None => return Err(format!("unexpected type: {}", object.type_name())),
+                Some(text) => self.text(&text),
+                None => return Err(format!("unexpected type: {}", object.type_name()).into()),
             },
             Value::Function(_) => return Err("unexpected type: func".into()),
         }
         Ok(())
     }
 
-    fn inline_table(&mut self, map: &Map, depth: usize) -> Result<(), String> {
-        self.out.push('{');
+    fn inline_table(&mut self, map: &Map, depth: usize) -> Result<(), Failure> {
+        self.put("{");
         let (mut scalars, mut tables) = (Vec::new(), Vec::new());
         for (key, value) in map.entries().iter() {
-            let own = (key.to_string_lossy(), value.clone());
+            let own = (key.clone(), value.clone());
             if matches!(kind(value)?, Kind::Table | Kind::Tables) { &mut tables } else { &mut scalars }
                 .push(own);
         }
@@ -171,47 +212,44 @@ impl Writer {
             if kind(value)? == Kind::Nothing {
                 continue;
             }
-            self.out.push_str(&quoted_key(key));
-            self.out.push_str(" = ");
+            self.key(key);
+            self.put(" = ");
             self.element(value, depth + 1)?;
             if index + 1 < all.len() {
-                self.out.push_str(", ");
+                self.put(", ");
             }
         }
-        self.out.push('}');
+        self.put("}");
         Ok(())
     }
 
-    fn text(&mut self, text: &str) {
-        self.out.push('"');
-        for c in text.chars() {
-            match c {
-                '"' => self.out.push_str("\\\""),
-                '\\' => self.out.push_str("\\\\"),
-                '\u{8}' => self.out.push_str("\\b"),
-                '\t' => self.out.push_str("\\t"),
-                '\n' => self.out.push_str("\\n"),
-                '\u{c}' => self.out.push_str("\\f"),
-                '\r' => self.out.push_str("\\r"),
-                '\0'..='\u{1f}' | '\u{7f}' => {
-                    let _ = write!(self.out, "\\u{:04x}", u32::from(c));
-                }
-                c => self.out.push(c),
+    fn text(&mut self, text: &[u8]) {
+        self.put("\"");
+        for byte in text {
+            match byte {
+                b'"' => self.put("\\\""),
+                b'\\' => self.put("\\\\"),
+                8 => self.put("\\b"),
+                b'\t' => self.put("\\t"),
+                b'\n' => self.put("\\n"),
+                0xc => self.put("\\f"),
+                b'\r' => self.put("\\r"),
+                0..=0x1f | 0x7f => self.put(&format!("\\u{byte:04x}")),
+                byte => self.out.push(*byte),
             }
         }
-        self.out.push('"');
+        self.put("\"");
     }
-}
 
-/// A key, in quotes where it has other characters than letters, digits, `_` and `-`.
-fn quoted_key(key: &str) -> String {
-    let bare = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
-    if !key.is_empty() && key.chars().all(bare) {
-        return key.to_owned();
+    /// In quotes where it has other characters than letters, digits, `_` and `-`.
+    fn key(&mut self, key: &[u8]) {
+        let bare = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
+        if !key.is_empty() && key.iter().all(bare) {
+            self.out.extend_from_slice(key);
+        } else {
+            self.text(key);
+        }
     }
-    let mut writer = Writer { out: String::new() };
-    writer.text(key);
-    writer.out
 }
 
 fn shown_float(float: f64) -> String {
@@ -226,8 +264,10 @@ fn shown_float(float: f64) -> String {
 }
 
 /// The map that a text of TOML stands for; in its place what is wrong.
-pub(super) fn read(text: &str) -> Value {
-    match text.parse::<toml::Table>() {
+pub(super) fn read(text: &[u8]) -> Value {
+    // Marks of UTF-16 are passed over, and nothing else is done about it.
+    let text = [[0xff, 0xfe], [0xfe, 0xff]].iter().find_map(|mark| text.strip_prefix(mark)).unwrap_or(text);
+    match String::from_utf8_lossy(text).parse::<toml::Table>() {
         Ok(table) => Value::map(table.into_iter().map(|(key, value)| (key, value_of(value)))),
         Err(error) => Wanted::Map.with_error(&format!("toml: {}", error.message())),
     }
@@ -262,6 +302,18 @@ fn time(at: &toml::value::Datetime) -> Option<Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use trueup_template::{Function, Functions, Limits, Templates};
+
+    fn written(value: &Value) -> String {
+        let function = Function::new("func(interface {}) string", |context, given| {
+            Ok(super::written(context, given.any(0))?.into())
+        });
+        let mut functions = Functions::new();
+        functions.insert("toToml", function.unwrap());
+        let mut templates = Templates::new("all").with_functions(functions);
+        templates.parse("main", "{{ toToml . }}").unwrap();
+        String::from_utf8(templates.execute("main", value.clone(), &Limits::default()).unwrap()).unwrap()
+    }
 
     #[test]
     fn scalars_stand_before_tables_and_levels_are_indented() {
@@ -272,14 +324,14 @@ mod tests {
         ]);
         let expected =
             "z = 1\n\n[[a]]\n  \"k v\" = true\n\n[[a]]\n\n[b]\n  c = 1.0\n  [b.d]\n    e = [\"x\"]\n";
-        assert_eq!(written(&value).unwrap(), expected);
+        assert_eq!(written(&value), expected);
     }
 
     #[test]
     fn what_is_read_can_be_asked_for_and_errors_are_values() {
-        let read = read("a = 1\n[b]\nc = [1.5, \"x\"]\n");
-        assert_eq!(written(&read).unwrap(), "a = 1\n\n[b]\n  c = [1.5, \"x\"]\n");
-        let Value::Map(failed) = super::read("a = ") else { unreachable!() };
+        let read = read(b"a = 1\n[b]\nc = [1.5, \"x\"]\n");
+        assert_eq!(written(&read), "a = 1\n\n[b]\n  c = [1.5, \"x\"]\n");
+        let Value::Map(failed) = super::read(b"a = ") else { unreachable!() };
         assert!(matches!(failed.get(b"Error"), Some(Value::Text(_))));
     }
 }

@@ -4,75 +4,132 @@ use crate::values::{READING, as_json_reads, to_template};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value as Json;
+use std::borrow::Cow;
 use trueup_model::yaml;
-use trueup_template::{Map, Type, Uint, Value};
+use trueup_template::{Context, Failure, List, Map, Object, Text, Type, Uint, Value};
 
 /// How deep values may be nested that become YAML.
 const DEEPEST: usize = 250;
 
-/// The value as YAML, without the last line break.
-pub(super) fn written(value: &Value) -> Result<String, String> {
-    let mut text = yaml::to_yaml(&json(value, 0)?);
-    if text.ends_with('\n') {
-        text.pop();
-    }
-    Ok(text)
+/// How a value becomes YAML.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Layout {
+    /// By way of JSON, with the names that JSON has.
+    Plain,
+    /// By go-yaml itself, which indents the items of lists, and knows bytes, and names of fields, as Go has them.
+    Pretty,
 }
 
-/// The value as YAML with the items of lists indented, without the last line break.
-pub(super) fn pretty(value: &Value) -> Result<String, String> {
-    let mut text = yaml::to_yaml_pretty(&json(value, 0)?);
+/// The value as YAML, without the last line break. What it takes is counted before it is there.
+pub(super) fn written(context: &mut Context<'_>, value: &Value, layout: Layout) -> Result<String, Failure> {
+    let mut room = |bytes| context.write(bytes);
+    let value = Conversion { layout, room: &mut room }.value(value, 0)?;
+    let mut text = match layout {
+        Layout::Plain => yaml::to_yaml(&value),
+        Layout::Pretty => yaml::to_yaml_pretty(&value),
+    };
     if text.ends_with('\n') {
         text.pop();
     }
+    context.write(text.len())?;
     Ok(text)
 }
 
 /// The value as JSON.
-pub(super) fn json(value: &Value, depth: usize) -> Result<Json, String> {
-    if depth > DEEPEST {
-        return Err("a value is nested too deeply".into());
-    }
-    Ok(match value {
-        Value::Nil => Json::Null,
-        Value::Bool(value) => Json::Bool(*value),
-        Value::Int(_, int) => Json::from(*int),
-        Value::Uint(_, int) => Json::from(*int),
-        Value::Float(_, float) => serde_json::Number::from_f64(*float)
-            .map(Json::Number)
-            .ok_or_else(|| format!("json: unsupported value: {float}"))?,
-        Value::Text(text) => Json::String(text.to_string_lossy()),
-        Value::List(list) if list.is_nil() => Json::Null,
-        Value::List(list) if *list.type_of() == Type::List(Type::Uint(Uint::Uint8).into()) => {
-            let items = list.items();
-            let bytes = items.iter().filter_map(|item| match item {
-                Value::Uint(_, byte) => u8::try_from(*byte).ok(),
-                _ => None,
-            });
-            Json::String(STANDARD.encode(bytes.collect::<Vec<u8>>()))
+pub(super) fn json(value: &Value) -> Result<Json, Failure> {
+    Conversion { layout: Layout::Plain, room: &mut |_| Ok(()) }.value(value, 0)
+}
+
+/// What a value takes at least, in bytes: what is shared among values is written once for each of them.
+const EACH: usize = 16;
+
+struct Conversion<'c> {
+    layout: Layout,
+    room: &'c mut dyn FnMut(usize) -> Result<(), Failure>,
+}
+
+impl Conversion<'_> {
+    fn value(&mut self, value: &Value, depth: usize) -> Result<Json, Failure> {
+        if depth > DEEPEST {
+            return Err("a value is nested too deeply".into());
         }
-        Value::List(list) => {
-            let items = list.items().iter().map(|item| json(item, depth + 1)).collect::<Result<_, _>>()?;
-            Json::Array(items)
-        }
-        Value::Map(map) if map.is_nil() => Json::Null,
-        Value::Map(map) => {
-            let entries = map.entries();
-            let entries =
-                entries.iter().map(|(key, item)| Ok((key.to_string_lossy(), json(item, depth + 1)?)));
-            Json::Object(entries.collect::<Result<_, String>>()?)
-        }
-        Value::Object(object) => match (object.underlying(), object.to_json_text()) {
-            (Some(beneath), _) => json(&beneath, depth + 1)?,
-            (None, Some(text)) => Json::String(text.to_string_lossy()),
-            (None, None) => {
-                let fields = object.fields().into_iter();
-                let fields = fields.map(|(name, item)| Ok((name.to_string_lossy(), json(&item, depth + 1)?)));
-                Json::Object(fields.collect::<Result<_, String>>()?)
+        (self.room)(EACH)?;
+        Ok(match value {
+            Value::Nil => Json::Null,
+            Value::Bool(value) => Json::Bool(*value),
+            Value::Int(_, int) => Json::from(*int),
+            Value::Uint(_, int) => Json::from(*int),
+            Value::Float(_, float) => self.float(*float)?,
+            Value::Text(text) => {
+                (self.room)(text.len())?;
+                Json::String(text.to_string_lossy())
             }
-        },
-        Value::Function(_) => return Err("json: unsupported type".into()),
-    })
+            Value::List(list) => self.list(list, depth)?,
+            Value::Map(map) if map.is_nil() && self.layout == Layout::Plain => Json::Null,
+            Value::Map(map) => {
+                let entries = map.entries();
+                let entries = entries.iter().map(|(key, item)| (key.clone(), item.clone()));
+                self.object(entries.collect(), depth)?
+            }
+            Value::Object(object) => match (object.underlying(), object.to_json_text()) {
+                (Some(Value::Int(..)), _) if self.layout == Layout::Pretty && object.to_text().is_some() => {
+                    Json::String(object.to_text().unwrap_or_default().to_string_lossy())
+                }
+                (Some(beneath), _) => self.value(&beneath, depth)?,
+                (None, Some(text)) => Json::String(text.to_string_lossy()),
+                (None, None) => self.fields(object.as_ref(), depth)?,
+            },
+            Value::Function(_) => return Err("json: unsupported type".into()),
+        })
+    }
+
+    fn float(&self, float: f64) -> Result<Json, Failure> {
+        if float == 0.0 && self.layout == Layout::Plain {
+            return Ok(Json::from(0));
+        }
+        let number = serde_json::Number::from_f64(float).map(Json::Number);
+        number.ok_or_else(|| format!("json: unsupported value: {float}").into())
+    }
+
+    fn list(&mut self, list: &List, depth: usize) -> Result<Json, Failure> {
+        let is_bytes = *list.type_of() == Type::List(Type::Uint(Uint::Uint8).into());
+        let items = list.items().clone();
+        match self.layout {
+            Layout::Plain if list.is_nil() => Ok(Json::Null),
+            Layout::Plain if is_bytes => {
+                let bytes = items.iter().filter_map(|item| match item {
+                    Value::Uint(_, byte) => u8::try_from(*byte).ok(),
+                    _ => None,
+                });
+                Ok(Json::String(STANDARD.encode(bytes.collect::<Vec<u8>>())))
+            }
+            Layout::Plain | Layout::Pretty => items
+                .iter()
+                .map(|item| self.value(item, depth + 1))
+                .collect::<Result<_, _>>()
+                .map(Json::Array),
+        }
+    }
+
+    fn fields(&mut self, object: &dyn Object, depth: usize) -> Result<Json, Failure> {
+        match self.layout {
+            Layout::Plain => self.object(object.json_fields(), depth),
+            Layout::Pretty => {
+                let lower = |name: Text| Text::from(name.to_string_lossy().to_lowercase());
+                let fields = object.fields().into_iter().map(|(name, item)| (lower(name), item));
+                self.object(fields.collect(), depth)
+            }
+        }
+    }
+
+    fn object(&mut self, entries: Vec<(Text, Value)>, depth: usize) -> Result<Json, Failure> {
+        let mut object = serde_json::Map::new();
+        for (key, item) in entries {
+            (self.room)(key.len())?;
+            object.insert(key.to_string_lossy(), self.value(&item, depth + 1)?);
+        }
+        Ok(Json::Object(object))
+    }
 }
 
 /// What a document is asked to be.
@@ -121,7 +178,8 @@ impl Wanted {
 }
 
 /// The first document of a text, as it is wanted; in its place what is wrong.
-pub(super) fn read(text: &str, wanted: Wanted) -> Value {
+pub(super) fn read(text: &[u8], wanted: Wanted) -> Value {
+    let text = &*decoded(text);
     let documents = match yaml::documents_as(first_document(text), READING) {
         Ok(documents) => documents,
         Err(error) => {
@@ -168,4 +226,17 @@ fn first_document(text: &str) -> &str {
         at += line.len();
     }
     text
+}
+
+/// The text, which may be one of UTF-16 where it begins with a byte order mark.
+fn decoded(text: &[u8]) -> Cow<'_, str> {
+    let units = |unit: fn([u8; 2]) -> u16| {
+        let units = text[2..].chunks_exact(2).map(|pair| unit([pair[0], pair[1]]));
+        Cow::Owned(char::decode_utf16(units).map(|c| c.unwrap_or(char::REPLACEMENT_CHARACTER)).collect())
+    };
+    match text {
+        [0xff, 0xfe, ..] => units(u16::from_le_bytes),
+        [0xfe, 0xff, ..] => units(u16::from_be_bytes),
+        _ => String::from_utf8_lossy(text),
+    }
 }

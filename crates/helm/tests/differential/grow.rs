@@ -50,10 +50,10 @@ const CALLS: &str = "
     base p|dir p|clean p|ext p|isAbs p|osBase p|osDir p|osExt p|osClean p|urlParse u|urlquery t|html t|js t|len l|index la
     toJson a|toPrettyJson a|toRawJson a|mustToJson a|mustToPrettyJson a|mustToRawJson a|toYaml a|toYamlPretty a
     mustToYaml a|toToml d|mustToToml d|toToml a|duration a|durationRound a|htmlDate i|eq aa|ne aa|lt aa|le aa|gt aa|ge aa
-    not a|and aa|or aa|print a|println aa|required ta|lookup tttt|include na|tpl ea|fail t|hello|durationSeconds a
+    not a|and aa|or aa|print a|println aa|required ta|lookup tttt|include na|tpl ea|hello|durationSeconds a
     durationMinutes a|durationHours a|durationDays a|durationMilliseconds a|durationRoundTo aa|durationTruncateTo aa
     getHostByName t|mustDateModify tD|toDate tt|unixEpoch D|date tI|printf Pa|printf Faa|include na|tpl ea|tpl ea
-    toYaml a|toYaml d|toYamlPretty d|toJson d|include na|required ta|readYaml y|readList y|readJson y|readJsonList y
+    toYaml a|toYaml d|toYamlPretty d|toJson d|include na|readYaml y|readList y|readJson y|readJsonList y
     readToml y|again a|againToml d
 ";
 
@@ -77,12 +77,14 @@ pub(crate) fn case(seed: u64) -> Case {
     let random = Random(seed.wrapping_mul(0x1234_5678_9abc_def1));
     let calls = CALLS.split(['|', '\n']).map(str::trim).filter(|call| !call.is_empty());
     let calls = calls.map(|call| call.split_once(' ').unwrap_or((call, ""))).collect();
-    let mut grower = Grower { random, calls, variables: vec!["$"], ranges: 0 };
+    let mut grower = Grower { random, calls, variables: vec!["$.Values"], ranges: 0, dots: 0 };
     let values = grower.flow_map(3);
     let mut partial = READERS.to_owned();
     for name in ["one", "two", "three"] {
         if name == "one" || grower.random.one_in(2) {
+            grower.dots = 1;
             let body = grower.body(1);
+            grower.dots = 0;
             partial.push_str(&format!("{{{{ define \"{name}\" }}}}{body}{{{{ end }}}}"));
         }
     }
@@ -100,6 +102,8 @@ struct Grower {
     calls: Vec<(&'static str, &'static str)>,
     variables: Vec<&'static str>,
     ranges: usize,
+    /// How many blocks stand around that change the dot. Outside of them it is all that there is, and prints addresses.
+    dots: usize,
 }
 
 /// Values, in YAML's flow style.
@@ -107,17 +111,37 @@ impl Grower {
     fn flow_map(&mut self, depth: usize) -> String {
         let count = self.random.below(8);
         let mut keys: Vec<&str> = (0..count).map(|_| self.random.pick(&KEYS)).collect();
+        if depth == 3 {
+            keys.extend(["list", "map", "a"]);
+        }
         keys.sort_unstable();
         keys.dedup();
         let entries: Vec<_> =
-            keys.iter().map(|key| format!("\"{key}\": {}", self.flow(depth))).collect();
+            keys.iter().map(|key| format!("\"{key}\": {}", self.entry(key, depth))).collect();
         format!("{{{}}}", entries.join(", "))
+    }
+
+    /// What stands at some keys is mostly what they are called after.
+    fn entry(&mut self, key: &str, depth: usize) -> String {
+        match key {
+            "list" if depth == 3 && !self.random.one_in(30) => {
+                let count = self.random.below(5);
+                let items: Vec<_> = (0..count).map(|_| self.flow(depth - 1)).collect();
+                format!("[{}]", items.join(", "))
+            }
+            "map" | "a" if depth == 3 && !self.random.one_in(30) => self.flow_map(depth - 1),
+            "n" if !self.random.one_in(10) => self.random.pick(&NUMBERS).to_owned(),
+            _ => self.flow(depth),
+        }
     }
 
     fn flow(&mut self, depth: usize) -> String {
         match self.random.below(if depth == 0 { 10 } else { 16 }) {
             0..=3 => self.random.pick(&SCALARS).to_owned(),
-            4..=7 => serde_json::to_string(self.random.pick(&TEXTS)).unwrap(),
+            4..=7 => {
+                let text = serde_json::to_string(self.random.pick(&TEXTS)).unwrap();
+                text.replace('\u{7f}', "\\x7f").replace('\u{feff}', "\\ufeff")
+            }
             8 | 9 => self.random.pick(&NUMBERS).to_owned(),
             10..=12 => {
                 let count = self.random.below(5);
@@ -147,7 +171,9 @@ impl Grower {
 
     fn node(&mut self, depth: usize) -> String {
         match self.random.below(if depth == 0 { 8 } else { 12 }) {
-            0 => self.random.pick(&["text", "\n  ", "a: ", "\n---\n", "- x\n", "é\n", "<no value>"]).to_owned(),
+            0 => {
+                self.random.pick(&["text", "\n  ", "a: ", "\n---\n", "- x\n", "é\n", "<no value>"]).to_owned()
+            }
             1..=5 => {
                 let pipe = self.pipeline(2);
                 self.action(&pipe)
@@ -155,8 +181,7 @@ impl Grower {
             6 => {
                 let name = self.random.pick(&["$x", "$y"]);
                 let pipe = self.pipeline(2);
-                let sign =
-                    if self.variables.contains(&name) && self.random.one_in(2) { "=" } else { ":=" };
+                let sign = if self.variables.contains(&name) && self.random.one_in(2) { "=" } else { ":=" };
                 let text = self.action(&format!("{name} {sign} {pipe}"));
                 self.variables.push(name);
                 text
@@ -178,7 +203,9 @@ impl Grower {
     fn branch(&mut self, word: &str, depth: usize) -> String {
         let pipe = self.pipeline(1);
         let mut text = self.action(&format!("{word} {pipe}"));
+        self.dots += usize::from(word == "with");
         text.push_str(&self.body(depth - 1));
+        self.dots -= usize::from(word == "with");
         if self.random.one_in(2) {
             text.push_str(&self.action("else"));
             text.push_str(&self.body(depth - 1));
@@ -201,7 +228,9 @@ impl Grower {
         };
         let mut text = self.action(&format!("range {over}"));
         self.ranges += 1;
+        self.dots += 1;
         text.push_str(&self.body(depth - 1));
+        self.dots -= 1;
         self.ranges -= 1;
         self.variables.truncate(visible);
         text + &self.action("end")
@@ -211,9 +240,31 @@ impl Grower {
         let mut pipe = if self.random.one_in(4) { self.argument('a', depth) } else { self.call(depth) };
         while self.random.one_in(3) {
             let last = self.random.pick(&[
-                "toYaml", "toJson", "quote", "toString", "nindent 2", "indent 4", "trim", "default 1", "kindOf",
-                "typeOf", "fromYaml", "fromYamlArray", "fromJson", "b64enc", "toYamlPretty", "len", "not", "upper",
-                "printf \"%v\"", "printf \"%#v\"", "toToml", "squote", "first", "sortAlpha", "toPrettyJson",
+                "toYaml",
+                "toJson",
+                "quote",
+                "toString",
+                "nindent 2",
+                "indent 4",
+                "trim",
+                "default 1",
+                "kindOf",
+                "typeOf",
+                "toYaml | fromYaml",
+                "toJson | fromJsonArray",
+                "toJson | fromJson",
+                "b64enc",
+                "toYamlPretty",
+                "len",
+                "not",
+                "upper",
+                "printf \"%v\"",
+                "printf \"%#v\"",
+                "toToml",
+                "squote",
+                "first",
+                "sortAlpha",
+                "toPrettyJson",
             ]);
             pipe = format!("{pipe} | {last}");
         }
@@ -222,15 +273,16 @@ impl Grower {
 
     fn call(&mut self, depth: usize) -> String {
         let (name, wanted) = self.random.pick(&self.calls.clone());
-        let (wanted, more) = wanted.strip_suffix('+').map_or((wanted, 0), |wanted| (wanted, self.random.below(3)));
+        let (wanted, more) =
+            wanted.strip_suffix('+').map_or((wanted, 0), |wanted| (wanted, self.random.below(3)));
         let mut kinds: Vec<char> = wanted.chars().collect();
         kinds.extend(std::iter::repeat_n(wanted.chars().last().unwrap_or('a'), more));
-        if self.random.one_in(60) {
+        if self.random.one_in(200) {
             kinds.pop();
         }
-        let arguments: Vec<_> = kinds.iter().map(|kind| self.argument(*kind, depth.saturating_sub(1))).collect();
+        let arguments: Vec<_> =
+            kinds.iter().map(|kind| self.argument(*kind, depth.saturating_sub(1))).collect();
         match name {
-            // Their order is that of chance in Go.
             "readYaml" | "readList" | "readJson" | "readJsonList" | "readToml" | "again" | "againToml" => {
                 format!("include \"{name}\" {}", arguments.join(" "))
             }
@@ -240,7 +292,7 @@ impl Grower {
 
     fn argument(&mut self, kind: char, depth: usize) -> String {
         // Now and then something else than what is wanted.
-        if self.random.one_in(25) {
+        if self.random.one_in(80) {
             return self.anything(depth);
         }
         match kind {
@@ -253,17 +305,84 @@ impl Grower {
             'e' => self.template(),
             'r' => self
                 .random
-                .pick(&["`a`", "`^[a-z]+$`", "`(.)(.)`", "`\\d+`", "`[`", "`(?i)A|b*`", "``", "`\\pL`", "`(?P<x>o)`", "`[^\\w]`", "`.*?,`"])
+                .pick(&[
+                    "`a`",
+                    "`^[a-z]+$`",
+                    "`(.)(.)`",
+                    "`\\d+`",
+                    "`[`",
+                    "`(?i)A|b*`",
+                    "``",
+                    "`\\pL`",
+                    "`(?P<x>o)`",
+                    "`[^\\w]`",
+                    "`.*?,`",
+                ])
                 .to_owned(),
-            'v' => self.random.pick(&["`1.2.3`", "`v1.2`", "`1`", "`1.2.3-rc.1+b`", "``", "`a`", "`01.2.3`", ".Capabilities.KubeVersion.Version"]).to_owned(),
-            'c' => self.random.pick(&["`>=1.2`", "`^1.2.3`", "`~1.2`", "`1.x || 2`", "`>=1.0.0-0`", "`!=1.2.3`", "`*`", "`a`", "`1 - 2`", "``"]).to_owned(),
-            'u' => self.random.pick(&["`https://a:b@h:1/p/q?x=1#f`", "`/p`", "``", "`:`", "`mailto:a@b`", "`//h`", "`http://[::1]/`", "`a b`"]).to_owned(),
-            'p' => self.random.pick(&["`a/b.c`", "`/`", "``", "`a/../b`", "`//a//b/`", "`.`", "`..`", "`/a.tar.gz`"]).to_owned(),
-            'n' => format!("\"{}\"", if self.random.one_in(20) { "none" } else { self.random.pick(&NAMES[..3]) }),
-            'D' => self.random.pick(&["(toDate `2006-01-02` `2024-02-29`)", "(toDate `2006-01-02` ``)", "(toDate `x` `y`)"]).to_owned(),
+            'v' => self
+                .random
+                .pick(&[
+                    "`1.2.3`",
+                    "`v1.2`",
+                    "`1`",
+                    "`1.2.3-rc.1+b`",
+                    "``",
+                    "`a`",
+                    "`01.2.3`",
+                    ".Capabilities.KubeVersion.Version",
+                ])
+                .to_owned(),
+            'c' => self
+                .random
+                .pick(&[
+                    "`>=1.2`",
+                    "`^1.2.3`",
+                    "`~1.2`",
+                    "`1.x || 2`",
+                    "`>=1.0.0-0`",
+                    "`!=1.2.3`",
+                    "`*`",
+                    "`a`",
+                    "`1 - 2`",
+                    "``",
+                ])
+                .to_owned(),
+            'u' => self
+                .random
+                .pick(&[
+                    "`https://a:b@h:1/p/q?x=1#f`",
+                    "`/p`",
+                    "``",
+                    "`:`",
+                    "`mailto:a@b`",
+                    "`//h`",
+                    "`http://[::1]/`",
+                    "`a b`",
+                ])
+                .to_owned(),
+            'p' => self
+                .random
+                .pick(&["`a/b.c`", "`/`", "``", "`a/../b`", "`//a//b/`", "`.`", "`..`", "`/a.tar.gz`"])
+                .to_owned(),
+            'n' => {
+                format!("\"{}\"", if self.random.one_in(20) { "none" } else { self.random.pick(&NAMES[..3]) })
+            }
+            'D' => self
+                .random
+                .pick(&["(toDate `2006-01-02` `2024-02-29`)", "(toDate `2006-01-02` ``)", "(toDate `x` `y`)"])
+                .to_owned(),
             'I' => self.random.pick(&["(int64 0)", "(int64 1700000000)", "(int64 -1)"]).to_owned(),
-            'P' => self.random.pick(&["`%v`", "`%d`", "`%s`", "`%q`", "`%T`", "`%#v`", "`%05d`", "`%x`", "`%.2f`", "`%t`", "`%+v`", "`%-6v|`", "`%6.3v`"]).to_owned(),
-            'F' => self.random.pick(&["`%v-%v`", "`%s/%d`", "`%[2]v %[1]v`", "`%*d`", "`%v`", "`%%%s%s`"]).to_owned(),
+            'P' => self
+                .random
+                .pick(&[
+                    "`%v`", "`%d`", "`%s`", "`%q`", "`%T`", "`%#v`", "`%05d`", "`%x`", "`%.2f`", "`%t`",
+                    "`%+v`", "`%-6v|`", "`%6.3v`",
+                ])
+                .to_owned(),
+            'F' => self
+                .random
+                .pick(&["`%v-%v`", "`%s/%d`", "`%[2]v %[1]v`", "`%*d`", "`%v`", "`%%%s%s`"])
+                .to_owned(),
             _ => self.anything(depth),
         }
     }
@@ -273,7 +392,10 @@ impl Grower {
             0 | 1 => self.reference(),
             2 => self.text(0),
             3 => self.number(),
-            4 => self.random.pick(&["true", "false", "nil", "2.5", "1e3", "0x10", "(int64 5)", "(float64 1e21)", "'x'"]).to_owned(),
+            4 => self
+                .random
+                .pick(&["true", "false", "nil", "2.5", "1e3", "0x10", "(int64 5)", "(float64 1e21)", "'x'"])
+                .to_owned(),
             5 => self.dict(depth),
             6 => self.list(depth),
             _ => format!("({})", self.pipeline(depth - 1)),
@@ -283,20 +405,41 @@ impl Grower {
     fn reference(&mut self) -> String {
         let key = self.random.pick(&KEYS);
         match self.random.below(16) {
-            0..=5 => format!("$.Values.{key}"),
-            6 | 7 => format!("$.Values.{key}.{}", self.random.pick(&KEYS)),
-            8 => ".".to_owned(),
+            0..=6 => format!("$.Values.{key}"),
+            7 if self.random.one_in(3) => format!("$.Values.{key}.{}", self.random.pick(&KEYS)),
+            7 => format!("$.Values.{key}"),
+            8 if self.dots > 0 => ".".to_owned(),
+            8 => self.random.pick(&["(toYaml $)", "(toJson $)", "($ | toPrettyJson)"]).to_owned(),
             9 | 10 => self.random.pick(&self.variables.clone()).to_owned(),
-            11 => format!(".{key}"),
+            11 if self.dots > 0 && self.random.one_in(3) => format!(".{key}"),
+            11 => "$.Chart".to_owned(),
             12 => "$.Values".to_owned(),
-            13 => format!("(($.Values.{key}).{})", self.random.pick(&KEYS)),
+            13 => format!("(dig \"{key}\" \"{}\" 7 (dict \"{key}\" $.Values))", self.random.pick(&KEYS)),
             14 => self
                 .random
-                .pick(&["$.Release.Name", "$.Release", "$.Chart.Name", "$.Chart.AppVersion", "$.Template.Name", "$.Template.BasePath", "$.Release.IsInstall", "$.Release.Revision", "$.Capabilities.KubeVersion.Major"])
+                .pick(&[
+                    "$.Release.Name",
+                    "$.Release",
+                    "$.Chart.Name",
+                    "$.Chart.AppVersion",
+                    "$.Template.Name",
+                    "$.Template.BasePath",
+                    "$.Release.IsInstall",
+                    "$.Release.Revision",
+                    "$.Capabilities.KubeVersion.Major",
+                ])
                 .to_owned(),
             _ => self
                 .random
-                .pick(&["(.Files.Get \"files/a.txt\")", "($.Files.Get \"files/a.txt\")", "($.Files.Lines \"files/a.txt\")", "(($.Files.Glob \"files/*\").AsConfig)", "(($.Files.Glob \"files/*\").AsSecrets)", "($.Files.Get \"none\")", "($.Capabilities.APIVersions.Has \"v1\")"])
+                .pick(&[
+                    "(.Files.Get \"files/a.txt\")",
+                    "($.Files.Get \"files/a.txt\")",
+                    "($.Files.Lines \"files/a.txt\")",
+                    "(($.Files.Glob \"files/*\").AsConfig)",
+                    "(($.Files.Glob \"files/*\").AsSecrets)",
+                    "($.Files.Get \"none\")",
+                    "($.Capabilities.APIVersions.Has \"v1\")",
+                ])
                 .to_owned(),
         }
     }
@@ -311,14 +454,40 @@ impl Grower {
     }
 
     fn number(&mut self) -> String {
-        self.random.pick(&["0", "1", "2", "3", "5", "-1", "-3", "10", "64", "(int64 2)", "(int $.Values.n)", "(len $.Values.list)"]).to_owned()
+        self.random
+            .pick(&[
+                "0",
+                "1",
+                "2",
+                "3",
+                "5",
+                "-1",
+                "-3",
+                "10",
+                "64",
+                "(int64 2)",
+                "(int $.Values.n)",
+                "(len $.Values.list)",
+            ])
+            .to_owned()
     }
 
     fn list(&mut self, depth: usize) -> String {
         match self.random.below(if depth == 0 { 4 } else { 6 }) {
             0 | 1 => "$.Values.list".to_owned(),
             2 => "(list)".to_owned(),
-            3 => self.random.pick(&["(list 1 `a` nil)", "(list `b` `a` `a`)", "(until 3)", "(list 1.5 -2 3)", "(splitList `,` `x,y,,z`)", "(list (dict `a` 1) (list 1))", "(tuple true false)"]).to_owned(),
+            3 => self
+                .random
+                .pick(&[
+                    "(list 1 `a` nil)",
+                    "(list `b` `a` `a`)",
+                    "(list 1.5 -2 3)",
+                    "(list (dict `a` 1) (list 1))",
+                    "(tuple true false)",
+                    "(until 3)",
+                    "(splitList `,` `x,y,,z`)",
+                ])
+                .to_owned(),
             _ => {
                 let count = self.random.below(4);
                 let items: Vec<_> = (0..count).map(|_| self.anything(depth - 1)).collect();
@@ -329,8 +498,17 @@ impl Grower {
 
     fn dict(&mut self, depth: usize) -> String {
         match self.random.below(if depth == 0 { 4 } else { 7 }) {
-            0..=2 => self.random.pick(&["$.Values.map", "$.Values", "$.Values.a"]).to_owned(),
-            3 => self.random.pick(&["(dict)", "(dict `a` 1 `b` (dict `c` nil))", "(dict `a` `` `été` (list 1 2))", "(split `,` `x,y`)", "(dict `x` 1.5 `y` 1e20)"]).to_owned(),
+            0..=2 => self.random.pick(&["$.Values.map", "$.Values.map", "$.Values.a"]).to_owned(),
+            3 => self
+                .random
+                .pick(&[
+                    "(dict)",
+                    "(dict `a` 1 `b` (dict `c` nil))",
+                    "(dict `a` `` `été` (list 1 2))",
+                    "(dict `1` nil)",
+                    "(dict `x` 1.5 `y` 1e20)",
+                ])
+                .to_owned(),
             _ => {
                 let count = self.random.below(4);
                 let entries: Vec<_> = (0..count)
@@ -360,10 +538,26 @@ impl Grower {
     /// A text that is a template.
     fn template(&mut self) -> String {
         let text = self.random.pick(&[
-            "{{ . }}", "{{ .Values | toYaml }}", "{{ include \"one\" . }}", "{{ .a }}", "plain", "", "{{", "{{ nil }}", "{{ .x.y }}",
-            "{{ define \"two\" }}T{{ end }}{{ template \"two\" }}", "{{ tpl \"{{ . }}\" . }}", "{{ tpl `{{ include \"one\" . }}` $ }}",
-            "{{ range . }}{{ . }},{{ end }}", "{{ fail \"f\" }}", "{{ .Template.Name }}", "{{ required \"r\" .zz }}", " \n", "{{/* c */}}",
-            "{{ $.Release.Name | quote }}{{ .none }}", "{{ with .Values }}{{ .a }}{{ end }}",
+            "{{ . }}",
+            "{{ .Values | toYaml }}",
+            "{{ include \"one\" . }}",
+            "{{ .a }}",
+            "plain",
+            "",
+            "{{",
+            "{{ nil }}",
+            "{{ .x.y }}",
+            "{{ define \"two\" }}T{{ end }}{{ template \"two\" }}",
+            "{{ tpl \"{{ . }}\" . }}",
+            "{{ tpl `{{ include \"one\" . }}` $ }}",
+            "{{ range . }}{{ . }},{{ end }}",
+            "{{ fail \"f\" }}",
+            "{{ .Template.Name }}",
+            "{{ required \"r\" .zz }}",
+            " \n",
+            "{{/* c */}}",
+            "{{ $.Release.Name | quote }}{{ .none }}",
+            "{{ with .Values }}{{ .a }}{{ end }}",
         ]);
         literal(text)
     }

@@ -56,10 +56,10 @@ impl Compared {
             }
             (Outcome::Output(ours), Outcome::Output(theirs)) if ours == theirs => self.equal += 1,
             (ours, theirs) => self.different.push(format!(
-                "{name}: {}\n  values {}\n  theirs {theirs:?}\n  ours   {ours:?}\n  partial {}\n",
+                "{name}\n  theirs  {theirs:?}\n  ours    {ours:?}\n  text    {}\n  values  {}\n  partial {}\n",
                 String::from_utf8_lossy(&case.text),
                 case.values,
-                String::from_utf8_lossy(&case.partial).rsplit("fromToml | toJson }}{{ end }}").next().unwrap_or_default(),
+                String::from_utf8_lossy(&case.partial),
             )),
         }
     }
@@ -73,7 +73,11 @@ impl Compared {
             self.endless,
             self.different.len()
         );
-        assert!(self.different.is_empty(), "{}", self.different.iter().take(20).cloned().collect::<String>());
+        assert!(
+            self.different.is_empty(),
+            "{}",
+            self.different.iter().take(200).cloned().collect::<String>()
+        );
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use trueup_helm::{Chart, Error, Options, Release, RenderBounds, read_values, render};
 use trueup_model::MemoryTree;
-use trueup_oracle::{Original, OracleError};
+use trueup_oracle::{OracleError, Original};
 
 /// What is rendered: a chart of a template, of what it can include, and of values.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -99,8 +99,12 @@ fn outcome(answer: &Value) -> Outcome {
     if let Some(error) = answer["error"].as_str() {
         return Outcome::Refused(error.to_owned());
     }
-    let made: BTreeMap<&str, &str> =
-        answer["output"].as_object().unwrap().iter().map(|(k, v)| (k.as_str(), v.as_str().unwrap())).collect();
+    let made: BTreeMap<&str, &str> = answer["output"]
+        .as_object()
+        .unwrap()
+        .iter()
+        .map(|(k, v)| (k.as_str(), v.as_str().unwrap()))
+        .collect();
     Outcome::Output(String::from_utf8_lossy(&unhex(made["t/templates/NOTES.txt"])).into_owned())
 }
 

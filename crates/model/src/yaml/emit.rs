@@ -458,7 +458,7 @@ fn format_number(number: &Number, dialect: Dialect) -> String {
     if float.fract() == 0.0 && (dialect == Dialect::Two || float.abs() < 1_000_000.0) {
         let digits = float.to_string();
         if digits == "-0" {
-            return "0".to_owned();
+            return if dialect == Dialect::Two { "0" } else { "-0" }.to_owned();
         }
         if digits.parse::<i64>().is_ok() || digits.parse::<u64>().is_ok() {
             return digits;

@@ -244,7 +244,9 @@ impl Resolved<'_> {
 }
 
 fn finite(number: f64) -> Result<Value, String> {
-    if number.fract() == 0.0 && number.abs() < 1e21 {
+    // JSON has a zero below zero, too, and it is no integer.
+    let below_zero = number == 0.0 && number.is_sign_negative();
+    if !below_zero && number.fract() == 0.0 && number.abs() < 1e21 {
         // Shortest digits, filled with zeros: not the exact value of a large float, but what Go prints.
         let digits = number.to_string();
         if let Ok(whole) = digits.parse::<i64>() {

@@ -33,6 +33,9 @@ impl<'p> Parameters<'p> {
     }
 }
 
+/// Before the place of the outermost call, in what is said of a bound.
+const CALLED: &[u8] = b" (called at ";
+
 impl<'t> Executor<'t> {
     /// A function by its name: the host's, or Go's own.
     pub(super) fn function(
@@ -140,9 +143,11 @@ impl<'t> Executor<'t> {
         result: Result<T, Failure>,
     ) -> Result<T, Error> {
         result.map_err(|failure| {
-            // Where a bound was met is said once, not with the whole way to it.
+            // Of the whole way to where a bound was met, only its two ends are said.
             if failure.kind == ErrorKind::Limit && failure.text.starts_with(b"template: ") {
-                return Error::new(failure.kind, failure.text);
+                let place = self.tree.location(node.at());
+                let met = memchr::memmem::rfind(&failure.text, CALLED).unwrap_or(failure.text.len());
+                return Error::new(failure.kind, [&failure.text[..met], CALLED, &place[..], b")"].concat());
             }
             self.at(node);
             self.error_of(failure.kind, &[b"error calling ", name, b": ", &failure.text[..]].concat())

@@ -60,8 +60,8 @@ impl Printer {
             Value::Uint(_, number) => self.uint(value, *number, verb),
             Value::Float(kind, number) => self.float(value, *kind, *number, verb),
             Value::Text(text) => self.text(value, text, verb),
-            Value::List(list) => self.list(value, list, verb, depth),
-            Value::Map(map) => self.map(map, verb, depth),
+            Value::List(list) => self.list(value, list, None, verb, depth),
+            Value::Map(map) => self.map(map, None, verb, depth),
             Value::Object(object) => self.object(value, object.as_ref(), verb, depth),
             Value::Function(_) => self.address(value, verb),
         }
@@ -89,7 +89,8 @@ impl Printer {
         }
     }
 
-    fn list(&mut self, value: &Value, list: &List, verb: char, depth: usize) {
+    /// `name` is that of a type with one of its own.
+    fn list(&mut self, value: &Value, list: &List, name: Option<&str>, verb: char, depth: usize) {
         let element = list.type_of().element();
         if *element == Type::Uint(Uint::Uint8) && (matches!(verb, 's' | 'q' | 'x' | 'X') || depth == 0) {
             let bytes: Vec<u8> = list
@@ -107,7 +108,7 @@ impl Printer {
             }
         }
         if self.flags.sharp_v {
-            self.write(list.type_of().to_string().as_bytes());
+            self.type_name(name, list.type_of());
             if list.is_nil() {
                 return self.write(b"(nil)");
             }
@@ -150,9 +151,17 @@ impl Printer {
         if self.flags.sharp_v { (b"{", b", ", b"}") } else { (b"[", b" ", b"]") }
     }
 
-    fn map(&mut self, map: &Map, verb: char, depth: usize) {
+    fn type_name(&mut self, name: Option<&str>, type_of: &Type) {
+        match name {
+            Some(name) => self.write(name.as_bytes()),
+            None => self.write(type_of.to_string().as_bytes()),
+        }
+    }
+
+    /// `name` is that of a type with one of its own.
+    fn map(&mut self, map: &Map, name: Option<&str>, verb: char, depth: usize) {
         if self.flags.sharp_v {
-            self.write(map.type_of().to_string().as_bytes());
+            self.type_name(name, map.type_of());
             if map.is_nil() {
                 return self.write(b"(nil)");
             }
@@ -181,10 +190,15 @@ impl Printer {
         {
             return self.text(value, &text, verb);
         }
-        if let Some(beneath) = object.underlying() {
-            return self.value(&beneath, verb, Place::Concrete, depth);
-        }
         let name = object.type_name();
+        match object.underlying() {
+            Some(Value::Map(map)) => return self.map(&map, Some(&name), verb, depth),
+            Some(Value::List(list)) => {
+                return self.list(&Value::List(list.clone()), &list, Some(&name), verb, depth);
+            }
+            Some(beneath) => return self.value(&beneath, verb, Place::Concrete, depth),
+            None => {}
+        }
         if let Some(pointee) = name.strip_prefix('*') {
             if depth > 0 {
                 return self.address(value, verb);

@@ -94,10 +94,10 @@ impl Writer {
                 self.sequence(b'{', b'}', entries.iter().map(|(key, item)| (Some(key), item)), depth)?;
             }
             Value::Object(object) => match (object.underlying(), object.to_json_text()) {
-                (Some(beneath), _) => self.value(&beneath, depth + 1)?,
+                (Some(beneath), _) => self.value(&beneath, depth)?,
                 (None, Some(text)) => self.text(&text),
                 (None, None) => {
-                    let fields = object.fields();
+                    let fields = object.json_fields();
                     self.sequence(b'{', b'}', fields.iter().map(|(name, item)| (Some(name), item)), depth)?;
                 }
             },
