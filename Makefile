@@ -4,6 +4,7 @@
 #   make demo CONTEXT=kind    the same in a cluster of yours, reached by that context of your kubeconfig
 #   make test                 all tests, on a control plane that is built once
 #   make fuzz                random kustomizations against the real kustomize; SEED and TREES say where to begin and how many
+#   make fuzz-templates       random charts against the real Helm; SEED and TEMPLATES say where to begin and how many
 #   make fuzz-bytes          damaged bytes against panics, hangs and growth; SEED says where to begin, MINUTES how long
 #   make fuzz-sandbox         random sequences of operations in the sandbox and on the real API server; SEED and SEQUENCES
 #   make sim                  the whole loop in a world that follows from a seed; SEED, SEEDS and STEPS
@@ -16,10 +17,11 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: demo test fuzz fuzz-bytes fuzz-sandbox sim sim-bugs prove lint bench bench-render setup control-plane
+.PHONY: demo test fuzz fuzz-templates fuzz-bytes fuzz-sandbox sim sim-bugs prove lint bench bench-render setup control-plane
 
 SEED ?= 0
 TREES ?= 10000
+TEMPLATES ?= 20000
 MINUTES ?= 10
 COMPARISONS ?= 50000
 SEQUENCES ?= 20000
@@ -44,6 +46,9 @@ test: setup control-plane
 
 fuzz: setup
 	TRUEUP_FUZZ_SEED=$(SEED) TRUEUP_FUZZ_TREES=$(TREES) $(CARGO) test --locked --profile fuzz -p trueup-kustomize --test differential -- --nocapture
+
+fuzz-templates:
+	TRUEUP_FUZZ_SEED=$(SEED) TRUEUP_FUZZ_TEMPLATES=$(TEMPLATES) $(CARGO) test --locked --profile fuzz -p trueup-helm --test differential random -- --nocapture
 
 fuzz-bytes:
 	TRUEUP_BYTES_SEED=$(SEED) TRUEUP_BYTES_MINUTES=$(MINUTES) $(CARGO) test --locked --profile fuzz -p trueup-kustomize --test bytes -- --nocapture

@@ -525,6 +525,11 @@ pub trait Object {
         None
     }
 
+    /// What Go's `GoString` method gives, where there is one: what `%#v` prints.
+    fn to_go_text(&self) -> Option<Text> {
+        None
+    }
+
     /// What it is in JSON where that is a text, by default that of [`to_text`](Self::to_text).
     fn to_json_text(&self) -> Option<Text> {
         self.to_text()

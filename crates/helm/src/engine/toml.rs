@@ -39,9 +39,13 @@ enum Kind {
 /// What a name or a struct comes to; what prints by itself stays as it is.
 fn beneath(value: &Value) -> Value {
     match value {
-        Value::Object(object) if object.to_text().is_some() => value.clone(),
-        Value::Object(object) if object.underlying().is_none() => Value::map(object.fields()),
-        _ => value.underlying(),
+        Value::Object(object) => match object.underlying() {
+            Some(Value::Int(..)) if object.to_text().is_some() => value.clone(),
+            Some(beneath) => beneath,
+            None if object.to_json_text().is_some() => value.clone(),
+            None => Value::map(object.fields()),
+        },
+        _ => value.clone(),
     }
 }
 

@@ -22,6 +22,12 @@ pub(super) enum Layout {
 
 /// The value as YAML, without the last line break. What it takes is counted before it is there.
 pub(super) fn written(context: &mut Context<'_>, value: &Value, layout: Layout) -> Result<String, Failure> {
+    if let (Layout::Pretty, Value::Object(object)) = (layout, value)
+        && object.to_go_text().is_some()
+        && let Some(time) = object.to_json_text()
+    {
+        return Ok(time.to_string_lossy());
+    }
     let mut room = |bytes| context.write(bytes);
     let value = Conversion { layout, room: &mut room }.value(value, 0)?;
     let mut text = match layout {
@@ -62,7 +68,7 @@ impl Conversion<'_> {
             Value::Float(_, float) => self.float(*float)?,
             Value::Text(text) => {
                 (self.room)(text.len())?;
-                Json::String(text.to_string_lossy())
+                Json::String(self.text(text)?)
             }
             Value::List(list) => self.list(list, depth)?,
             Value::Map(map) if map.is_nil() && self.layout == Layout::Plain => Json::Null,
@@ -81,6 +87,19 @@ impl Conversion<'_> {
             },
             Value::Function(_) => return Err("json: unsupported type".into()),
         })
+    }
+
+    /// What is left of a text behind JSON that is read as YAML.
+    fn text(&self, text: &Text) -> Result<String, Failure> {
+        let text = text.to_string_lossy();
+        let suspect = |c: char| matches!(c, '\u{7f}'..='\u{9f}' | '\u{fffe}' | '\u{ffff}');
+        if self.layout == Layout::Pretty || !text.contains(suspect) {
+            return Ok(text);
+        }
+        if text.contains(|c| suspect(c) && c != NEXT_LINE) {
+            return Err("yaml: control characters are not allowed".into());
+        }
+        Ok(folded(&text))
     }
 
     fn float(&self, float: f64) -> Result<Json, Failure> {
@@ -126,10 +145,44 @@ impl Conversion<'_> {
         let mut object = serde_json::Map::new();
         for (key, item) in entries {
             (self.room)(key.len())?;
-            object.insert(key.to_string_lossy(), self.value(&item, depth + 1)?);
+            if self.layout == Layout::Plain && key.to_string_lossy().contains(NEXT_LINE) {
+                return Err("yaml: line 1: did not find expected ',' or '}'".into());
+            }
+            object.insert(self.text(&key)?, self.value(&item, depth + 1)?);
         }
         Ok(Json::Object(object))
     }
+}
+
+/// A line break in YAML that JSON does not escape.
+const NEXT_LINE: char = '\u{85}';
+
+/// The text with such breaks folded, as within double quotes: one is a space, of several the first is left out, and
+/// spaces around them go.
+fn folded(text: &str) -> String {
+    let mut out = String::new();
+    let mut pieces = text.split(NEXT_LINE).peekable();
+    let mut first = true;
+    let mut breaks = 0;
+    while let Some(piece) = pieces.next() {
+        let blank = |c| c == ' ';
+        let piece = if first { piece } else { piece.trim_start_matches(blank) };
+        let piece = if pieces.peek().is_some() { piece.trim_end_matches(blank) } else { piece };
+        if !first {
+            breaks += 1;
+        }
+        if !piece.is_empty() || pieces.peek().is_none() {
+            match breaks {
+                0 => {}
+                1 => out.push(' '),
+                more => out.extend(std::iter::repeat_n('\n', more - 1)),
+            }
+            breaks = 0;
+        }
+        out.push_str(piece);
+        first = false;
+    }
+    out
 }
 
 /// What a document is asked to be.
@@ -180,13 +233,19 @@ impl Wanted {
 /// The first document of a text, as it is wanted; in its place what is wrong.
 pub(super) fn read(text: &[u8], wanted: Wanted) -> Value {
     let text = &*decoded(text);
-    let documents = match yaml::documents_as(first_document(text), READING) {
+    let first = first_document(text);
+    let documents = match yaml::documents_as(first, READING) {
         Ok(documents) => documents,
-        Err(error) => {
-            let at = error.at.line;
-            return wanted
-                .with_error(&format!("error converting YAML to JSON: yaml: line {at}: {}", error.message));
-        }
+        Err(error) => match bracketed(first, error.at.line) {
+            Some(documents) => documents,
+            None => {
+                let at = error.at.line;
+                return wanted.with_error(&format!(
+                    "error converting YAML to JSON: yaml: line {at}: {}",
+                    error.message
+                ));
+            }
+        },
     };
     let Some(first) = documents.into_iter().next() else { return wanted.empty() };
     match (wanted, as_json_reads(first.value)) {
@@ -198,6 +257,15 @@ pub(super) fn read(text: &[u8], wanted: Wanted) -> Value {
             wanted.with_error(&why)
         }
     }
+}
+
+/// What stands in brackets at the beginning of a text that is wrong in a later line: nobody looks behind them.
+fn bracketed(text: &str, wrong: usize) -> Option<Vec<yaml::Document>> {
+    if !text.trim_start().starts_with(['[', '{']) {
+        return None;
+    }
+    let lines: usize = text.split_inclusive('\n').take(wrong.saturating_sub(1)).map(str::len).sum();
+    yaml::documents_as(&text[..lines], READING).ok().filter(|documents| !documents.is_empty())
 }
 
 /// What Go calls a kind of JSON.
@@ -214,6 +282,7 @@ fn json_kind(value: &Json) -> &'static str {
 
 /// The text up to where a second document begins: nobody looks at what stands there.
 fn first_document(text: &str) -> &str {
+    let text = text.strip_prefix("%YAML 1.1\n").unwrap_or(text);
     let mut begun = false;
     let mut at = 0;
     for line in text.split_inclusive('\n') {
@@ -222,7 +291,7 @@ fn first_document(text: &str) -> &str {
         if separates && begun {
             return &text[..at];
         }
-        begun |= !separates && !bare.trim_start().is_empty() && !bare.trim_start().starts_with('#');
+        begun |= separates || !(bare.trim_start().is_empty() || bare.trim_start().starts_with(['#', '%']));
         at += line.len();
     }
     text

@@ -52,7 +52,7 @@ const CALLS: &str = "
     mustToYaml a|toToml d|mustToToml d|toToml a|duration a|durationRound a|htmlDate i|eq aa|ne aa|lt aa|le aa|gt aa|ge aa
     not a|and aa|or aa|print a|println aa|required ta|lookup tttt|include na|tpl ea|hello|durationSeconds a
     durationMinutes a|durationHours a|durationDays a|durationMilliseconds a|durationRoundTo aa|durationTruncateTo aa
-    getHostByName t|mustDateModify tD|toDate tt|unixEpoch D|date tI|printf Pa|printf Faa|include na|tpl ea|tpl ea
+    getHostByName t|mustDateModify tD|toDate tt|unixEpoch D|printf Pa|printf Faa|include na|tpl ea|tpl ea
     toYaml a|toYaml d|toYamlPretty d|toJson d|include na|readYaml y|readList y|readJson y|readJsonList y
     readToml y|again a|againToml d
 ";
@@ -140,7 +140,7 @@ impl Grower {
             0..=3 => self.random.pick(&SCALARS).to_owned(),
             4..=7 => {
                 let text = serde_json::to_string(self.random.pick(&TEXTS)).unwrap();
-                text.replace('\u{7f}', "\\x7f").replace('\u{feff}', "\\ufeff")
+                text.replace('\u{7f}', "\\x7f").replace('\u{feff}', "\\ufeff").replace('\u{85}', "\\N")
             }
             8 | 9 => self.random.pick(&NUMBERS).to_owned(),
             10..=12 => {
@@ -157,7 +157,7 @@ impl Grower {
 impl Grower {
     fn body(&mut self, depth: usize) -> String {
         let visible = self.variables.len();
-        let count = 1 + self.random.below(3);
+        let count = 1 + self.random.below(2);
         let body = (0..count).map(|_| self.node(depth)).collect();
         self.variables.truncate(visible);
         body

@@ -1,5 +1,5 @@
 //! Held to the original: random charts through Helm's own engine (a small Go program, `tests/oracle`) and through this
-//! crate give the same text, or both refuse them. What once differed stands in `tests/regressions`.
+//! crate give the same text, or both refuse them. What once differed stands in `found`.
 //!
 //! `TRUEUP_FUZZ_TEMPLATES` says how many, `TRUEUP_FUZZ_SEED` where to begin.
 
@@ -7,6 +7,7 @@
 #![allow(clippy::print_stdout, reason = "a test says how much it compared")]
 
 mod calls;
+mod found;
 mod grow;
 mod oracle;
 mod texts;

@@ -66,7 +66,7 @@ pub(crate) const TEXTS: [&str; 74] = [
     "tab\tin",
     "a ",
     "\u{85}",
-    "\u{2028}",
+    "\u{a0}",
     "\u{feff}",
     "\u{0}",
     "\u{7f}",

@@ -190,6 +190,12 @@ impl Printer {
         {
             return self.text(value, &text, verb);
         }
+        if !self.erroring
+            && self.flags.sharp_v
+            && let Some(text) = object.to_go_text()
+        {
+            return self.string(&text);
+        }
         let name = object.type_name();
         match object.underlying() {
             Some(Value::Map(map)) => return self.map(&map, Some(&name), verb, depth),

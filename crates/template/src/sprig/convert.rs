@@ -40,13 +40,13 @@ fn truncated(float: f64) -> i64 {
     if fits { float as i64 } else { i64::MIN }
 }
 
-/// An `int64`; zero for what is none.
+/// An `int64`; zero for what is none. A duration is none to Sprig, whatever is beneath its name.
 pub(super) fn to_int64(value: &Value) -> i64 {
-    match value.underlying() {
-        Value::Int(_, number) => number,
+    match value {
+        Value::Int(_, number) => *number,
         Value::Uint(_, number) => number.cast_signed(),
-        Value::Float(_, number) => truncated(number),
-        Value::Bool(value) => value.into(),
+        Value::Float(_, number) => truncated(*number),
+        Value::Bool(value) => (*value).into(),
         Value::Text(text) => parse_int(without_zero_decimals(&text.to_string_lossy())).unwrap_or(0),
         Value::Nil | Value::List(_) | Value::Map(_) | Value::Object(_) | Value::Function(_) => 0,
     }
@@ -55,11 +55,11 @@ pub(super) fn to_int64(value: &Value) -> i64 {
 /// A `float64`; zero for what is none.
 #[allow(clippy::cast_precision_loss, reason = "Go converts so")]
 pub(super) fn to_float64(value: &Value) -> f64 {
-    match value.underlying() {
-        Value::Int(_, number) => number as f64,
-        Value::Uint(_, number) => number as f64,
-        Value::Float(_, number) => number,
-        Value::Bool(value) => f64::from(u8::from(value)),
+    match value {
+        Value::Int(_, number) => *number as f64,
+        Value::Uint(_, number) => *number as f64,
+        Value::Float(_, number) => *number,
+        Value::Bool(value) => f64::from(u8::from(*value)),
         Value::Text(text) => parse_float(&text.to_string_lossy()).unwrap_or(0.0),
         Value::Nil | Value::List(_) | Value::Map(_) | Value::Object(_) | Value::Function(_) => 0.0,
     }

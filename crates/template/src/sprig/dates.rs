@@ -242,6 +242,23 @@ impl Object for Time {
         Some(layout::format(&self.0, b"2006-01-02 15:04:05.999999999 -0700 MST").into())
     }
 
+    fn to_go_text(&self) -> Option<Text> {
+        let place = match self.0.time_zone().iana_name() {
+            Some("UTC") => "time.UTC".to_owned(),
+            name => format!("time.Location({:?})", name.unwrap_or_default()),
+        };
+        let month = String::from_utf8_lossy(&layout::format(&self.0, b"January")).into_owned();
+        let (time, nanosecond) = (&self.0, self.0.subsec_nanosecond());
+        let (year, day, hour, minute, second) =
+            (time.year(), time.day(), time.hour(), time.minute(), time.second());
+        Some(
+            format!(
+                "time.Date({year}, time.{month}, {day}, {hour}, {minute}, {second}, {nanosecond}, {place})"
+            )
+            .into(),
+        )
+    }
+
     fn to_json_text(&self) -> Option<Text> {
         Some(layout::format(&self.0, b"2006-01-02T15:04:05.999999999Z07:00").into())
     }

@@ -1,0 +1,57 @@
+//! What random charts found to be different once: the templates that show it.
+
+use super::Compared;
+use super::oracle::Case;
+
+const VALUES: &str = "m: {a: [1, {b: ~}], c: x}\nl: [1, 2.5, a]\nzero: -0.0\n";
+
+const FOUND: &[&str] = &[
+    // JSON within a map of a named type is indented once.
+    "{{ toPrettyJson .Values }}",
+    "{{ toPrettyJson .Files }}",
+    "{{ toPrettyJson .Template }}",
+    // Such a type has its name in Go's own notation.
+    "{{ printf `%#v %T` .Values .Values }}",
+    "{{ printf `%#v` .Template }}",
+    // Helm's version has other names in JSON.
+    "{{ toJson . }}",
+    "{{ toYaml . }}",
+    // Bytes are base64 in JSON, and numbers to go-yaml.
+    "{{ toYamlPretty .Files }}",
+    "{{ toYaml .Files }}",
+    // A zero below zero.
+    "{{ .Values.zero }} {{ toYaml .Values.zero }} {{ toYamlPretty .Values.zero }} {{ toJson .Values.zero }} {{ toYamlPretty -0.0 }}",
+    // A time is no text to go-yaml.
+    "{{ toYamlPretty (toDate `2006-01-02` `2024-02-29`) }}{{ toYaml (toDate `2006-01-02` `2024-02-29`) }}",
+    // TOML: what prints by itself, bytes that are no text, lists of tables at the top.
+    "{{ toToml (dict `d` (mustToDuration `1m`)) }}",
+    "{{ toToml (dict `a` \"\\xff\\xfe\" \"\\xff\" 1) }}",
+    "{{ toToml (list (dict `a` 1) (dict `a` 2)) }}",
+    "{{ mustToToml (list (dict `a` 1)) }}",
+    // A mark of UTF-16 at the beginning.
+    "{{ fromYaml \"\\xff\\xfe\" }}{{ fromYamlArray \"\\xff\\xfe\" }}{{ fromToml \"\\xff\\xfe\" }}",
+    "{{ fromYaml \"\\xff\\xfea\\x00:\\x00 \\x001\\x00\" }}",
+    // A duration is no number to Sprig.
+    "{{ floor (durationTruncateTo 90 1) }} {{ int (mustToDuration 5) }} {{ float64 (mustToDuration 5) }} {{ add 1 (mustToDuration 5) }}",
+    // toYaml reads the JSON that it wrote as YAML, where some characters mean something else.
+    "{{ toYaml (list `a` \"\\x7f\") }}|{{ toYaml (dict \"\\x7f\" 1) }}|{{ toYamlPretty (list \"\\x7f\") }}|{{ mustToYaml `a` }}",
+    "{{ mustToYaml \"\\u009f\" }}",
+    "{{ toYaml (list \"\\u0085\" \"a\\u0085b\" \"a \\u0085 b\" \"a\\u0085\\u0085b\" \"\\u0085\\u0085\\u0085\" \"a\\u0085\" \"\\u0085a\") }}",
+    "{{ toYaml \"\\ufeff\" }}|{{ toYaml (list `x` \"\\uffff\") }}",
+    // Only the first document counts, and nothing behind its brackets.
+    "{{ fromYamlArray \"[a.b]\\nc = 1\\n[a]\\n\" }}",
+    "{{ fromYamlArray \"[[a]]\\nb = 1\\n[[a]]\\nb = 2\\n\" }}",
+    "{{ fromYaml \"{a: 1}\\nb\\n\" }}",
+    "{{ fromYaml \"---\\n---\\na: 1\" }}|{{ fromYaml \"%YAML 1.1\\n---\\na: 1\\n---\\nb: 2\" }}|{{ fromYaml \"# c\\n---\\na: 1\" }}",
+    "{{ fromYaml \"---\\na: 1\\n---\\nb: {\" }}",
+    "{{ mustToYaml (dict \"\\u0085\" 1) }}",
+];
+
+#[test]
+fn what_was_different_once_is_no_more() {
+    let cases = FOUND.iter().map(|text| {
+        let case = Case { text: text.as_bytes().to_vec(), values: VALUES.to_owned(), ..Case::default() };
+        ((*text).to_owned(), case)
+    });
+    Compared::of(cases.collect()).assert_equal();
+}
