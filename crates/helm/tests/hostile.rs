@@ -24,7 +24,7 @@ fn options() -> Options {
 fn rendered(files: &[(&str, &str)], values: &str) -> Result<Rendered, Error> {
     let mut tree = MemoryTree::from_iter([METADATA]);
     for (path, text) in files {
-        tree.insert(*path, text);
+        tree.insert(path, text);
     }
     render(&Chart::from_tree(&tree, "")?, &read_values(values).unwrap(), &options())
 }
@@ -141,7 +141,8 @@ fn values_that_repeat_themselves_are_refused_with_their_line() {
     let mut bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n".to_owned();
     for level in 1..10 {
         let before = format!("*a{}", level - 1);
-        bomb.push_str(&format!("a{level}: &a{level} [{}]\n", [before.as_str(); 9].join(", ")));
+        let number = level.to_string();
+        bomb.extend(["a", &number, ": &a", &number, " [", &[before.as_str(); 9].join(", "), "]\n"]);
     }
     let error = rendered(&[("values.yaml", &bomb)], "").unwrap_err().to_string();
     assert!(

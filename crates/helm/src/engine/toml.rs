@@ -51,34 +51,22 @@ fn beneath(value: &Value) -> Value {
 
 fn kind(value: &Value) -> Result<Kind, Failure> {
     Ok(match beneath(value) {
-        Value::Nil => Kind::Nothing,
-        Value::Map(map) if map.is_nil() => Kind::Nothing,
-        Value::List(list) if list.is_nil() => Kind::Nothing,
+        value if is_nil(&value) => Kind::Nothing,
         Value::Map(_) => Kind::Table,
         Value::List(list) if !list.is_empty() => {
             let mut all = true;
             for item in list.items().iter() {
                 match beneath(item) {
-                    Value::Nil => return Err("toml: cannot encode array with nil element".into()),
                     Value::Map(map) if !map.is_nil() => {}
-                    Value::Map(_) => return Err("toml: cannot encode array with nil element".into()),
-                    Value::List(list) if list.is_nil() => {
-                        return Err("toml: cannot encode array with nil element".into());
-                    }
-                    Value::Bool(_)
-                    | Value::Int(..)
-                    | Value::Uint(..)
-                    | Value::Float(..)
-                    | Value::Text(_)
-                    | Value::List(_)
-                    | Value::Object(_)
-                    | Value::Function(_) => all = false,
+                    item if is_nil(&item) => return Err("toml: cannot encode array with nil element".into()),
+                    _ => all = false,
                 }
             }
             if all { Kind::Tables } else { Kind::Scalar }
         }
         Value::Function(_) => return Err("unsupported type: func".into()),
-        Value::Bool(_)
+        Value::Nil
+        | Value::Bool(_)
         | Value::Int(..)
         | Value::Uint(..)
         | Value::Float(..)
@@ -86,6 +74,21 @@ fn kind(value: &Value) -> Result<Kind, Failure> {
         | Value::List(_)
         | Value::Object(_) => Kind::Scalar,
     })
+}
+
+fn is_nil(value: &Value) -> bool {
+    match value {
+        Value::Nil => true,
+        Value::Map(map) => map.is_nil(),
+        Value::List(list) => list.is_nil(),
+        Value::Bool(_)
+        | Value::Int(..)
+        | Value::Uint(..)
+        | Value::Float(..)
+        | Value::Text(_)
+        | Value::Object(_)
+        | Value::Function(_) => false,
+    }
 }
 
 impl Writer<'_, '_> {

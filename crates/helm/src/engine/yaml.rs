@@ -236,16 +236,16 @@ pub(super) fn read(text: &[u8], wanted: Wanted) -> Value {
     let first = first_document(text);
     let documents = match yaml::documents_as(first, READING) {
         Ok(documents) => documents,
-        Err(error) => match bracketed(first, error.at.line) {
-            Some(documents) => documents,
-            None => {
+        Err(error) => {
+            let Some(documents) = bracketed(first, error.at.line) else {
                 let at = error.at.line;
                 return wanted.with_error(&format!(
                     "error converting YAML to JSON: yaml: line {at}: {}",
                     error.message
                 ));
-            }
-        },
+            };
+            documents
+        }
     };
     let Some(first) = documents.into_iter().next() else { return wanted.empty() };
     match (wanted, as_json_reads(first.value)) {

@@ -149,5 +149,5 @@ fn helm_s_own_functions_take_what_they_take_in_helm() {
     }
     assert!(calls.values().all(|calls| *calls >= 50), "too few calls: {calls:?}");
     println!("{} functions, {} calls", calls.len(), cases.len());
-    Compared::of(cases).assert_equal();
+    Compared::of(&cases).assert_equal();
 }

@@ -53,5 +53,5 @@ fn what_was_different_once_is_no_more() {
         let case = Case { text: text.as_bytes().to_vec(), values: VALUES.to_owned(), ..Case::default() };
         ((*text).to_owned(), case)
     });
-    Compared::of(cases.collect()).assert_equal();
+    Compared::of(&cases.collect::<Vec<_>>()).assert_equal();
 }

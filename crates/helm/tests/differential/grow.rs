@@ -85,7 +85,7 @@ pub(crate) fn case(seed: u64) -> Case {
             grower.dots = 1;
             let body = grower.body(1);
             grower.dots = 0;
-            partial.push_str(&format!("{{{{ define \"{name}\" }}}}{body}{{{{ end }}}}"));
+            partial.extend(["{{ define \"", name, "\" }}", &body, "{{ end }}"]);
         }
     }
     let depth = 1 + grower.random.below(2);
@@ -295,94 +295,18 @@ impl Grower {
         if self.random.one_in(80) {
             return self.anything(depth);
         }
+        if let Some(choice) = constants(kind) {
+            return self.random.pick(choice).to_owned();
+        }
         match kind {
             't' => self.text(depth),
             'i' => self.number(),
-            'b' => self.random.pick(&["true", "false", "(empty .Values.a)", "(eq 1 1)"]).to_owned(),
             'l' | 'S' => self.list(depth),
             'd' => self.dict(depth),
             'y' => self.document(depth),
             'e' => self.template(),
-            'r' => self
-                .random
-                .pick(&[
-                    "`a`",
-                    "`^[a-z]+$`",
-                    "`(.)(.)`",
-                    "`\\d+`",
-                    "`[`",
-                    "`(?i)A|b*`",
-                    "``",
-                    "`\\pL`",
-                    "`(?P<x>o)`",
-                    "`[^\\w]`",
-                    "`.*?,`",
-                ])
-                .to_owned(),
-            'v' => self
-                .random
-                .pick(&[
-                    "`1.2.3`",
-                    "`v1.2`",
-                    "`1`",
-                    "`1.2.3-rc.1+b`",
-                    "``",
-                    "`a`",
-                    "`01.2.3`",
-                    ".Capabilities.KubeVersion.Version",
-                ])
-                .to_owned(),
-            'c' => self
-                .random
-                .pick(&[
-                    "`>=1.2`",
-                    "`^1.2.3`",
-                    "`~1.2`",
-                    "`1.x || 2`",
-                    "`>=1.0.0-0`",
-                    "`!=1.2.3`",
-                    "`*`",
-                    "`a`",
-                    "`1 - 2`",
-                    "``",
-                ])
-                .to_owned(),
-            'u' => self
-                .random
-                .pick(&[
-                    "`https://a:b@h:1/p/q?x=1#f`",
-                    "`/p`",
-                    "``",
-                    "`:`",
-                    "`mailto:a@b`",
-                    "`//h`",
-                    "`http://[::1]/`",
-                    "`a b`",
-                ])
-                .to_owned(),
-            'p' => self
-                .random
-                .pick(&["`a/b.c`", "`/`", "``", "`a/../b`", "`//a//b/`", "`.`", "`..`", "`/a.tar.gz`"])
-                .to_owned(),
-            'n' => {
-                format!("\"{}\"", if self.random.one_in(20) { "none" } else { self.random.pick(&NAMES[..3]) })
-            }
-            'D' => self
-                .random
-                .pick(&["(toDate `2006-01-02` `2024-02-29`)", "(toDate `2006-01-02` ``)", "(toDate `x` `y`)"])
-                .to_owned(),
-            'I' => self.random.pick(&["(int64 0)", "(int64 1700000000)", "(int64 -1)"]).to_owned(),
-            'P' => self
-                .random
-                .pick(&[
-                    "`%v`", "`%d`", "`%s`", "`%q`", "`%T`", "`%#v`", "`%05d`", "`%x`", "`%.2f`", "`%t`",
-                    "`%+v`", "`%-6v|`", "`%6.3v`",
-                ])
-                .to_owned(),
-            'F' => self
-                .random
-                .pick(&["`%v-%v`", "`%s/%d`", "`%[2]v %[1]v`", "`%*d`", "`%v`", "`%%%s%s`"])
-                .to_owned(),
+            'n' if self.random.one_in(20) => "\"none\"".to_owned(),
+            'n' => format!("\"{}\"", self.random.pick(&NAMES[..3])),
             _ => self.anything(depth),
         }
     }
@@ -405,9 +329,8 @@ impl Grower {
     fn reference(&mut self) -> String {
         let key = self.random.pick(&KEYS);
         match self.random.below(16) {
-            0..=6 => format!("$.Values.{key}"),
-            7 if self.random.one_in(3) => format!("$.Values.{key}.{}", self.random.pick(&KEYS)),
-            7 => format!("$.Values.{key}"),
+            0 if self.random.one_in(3) => format!("$.Values.{key}.{}", self.random.pick(&KEYS)),
+            0..=7 => format!("$.Values.{key}"),
             8 if self.dots > 0 => ".".to_owned(),
             8 => self.random.pick(&["(toYaml $)", "(toJson $)", "($ | toPrettyJson)"]).to_owned(),
             9 | 10 => self.random.pick(&self.variables.clone()).to_owned(),
@@ -561,6 +484,66 @@ impl Grower {
         ]);
         literal(text)
     }
+}
+
+/// What there is of some kinds of arguments.
+fn constants(kind: char) -> Option<&'static [&'static str]> {
+    Some(match kind {
+        'b' => &["true", "false", "(empty .Values.a)", "(eq 1 1)"],
+        'r' => &[
+            "`a`",
+            "`^[a-z]+$`",
+            "`(.)(.)`",
+            "`\\d+`",
+            "`[`",
+            "`(?i)A|b*`",
+            "``",
+            "`\\pL`",
+            "`(?P<x>o)`",
+            "`[^\\w]`",
+            "`.*?,`",
+        ],
+        'v' => &[
+            "`1.2.3`",
+            "`v1.2`",
+            "`1`",
+            "`1.2.3-rc.1+b`",
+            "``",
+            "`a`",
+            "`01.2.3`",
+            "$.Capabilities.KubeVersion.Version",
+        ],
+        'c' => &[
+            "`>=1.2`",
+            "`^1.2.3`",
+            "`~1.2`",
+            "`1.x || 2`",
+            "`>=1.0.0-0`",
+            "`!=1.2.3`",
+            "`*`",
+            "`a`",
+            "`1 - 2`",
+            "``",
+        ],
+        'u' => &[
+            "`https://a:b@h:1/p/q?x=1#f`",
+            "`/p`",
+            "``",
+            "`:`",
+            "`mailto:a@b`",
+            "`//h`",
+            "`http://[::1]/`",
+            "`a b`",
+        ],
+        'p' => &["`a/b.c`", "`/`", "``", "`a/../b`", "`//a//b/`", "`.`", "`..`", "`/a.tar.gz`"],
+        'D' => &["(toDate `2006-01-02` `2024-02-29`)", "(toDate `2006-01-02` ``)", "(toDate `x` `y`)"],
+        'P' => &[
+            "`%v`", "`%d`", "`%s`", "`%q`", "`%T`", "`%#v`", "`%05d`", "`%x`", "`%.2f`", "`%t`", "`%+v`",
+            "`%-6v|`", "`%6.3v`",
+        ],
+        'F' => &["`%v-%v`", "`%s/%d`", "`%[2]v %[1]v`", "`%*d`", "`%v`", "`%%%s%s`"],
+        _ => return None,
+    })
 }
 
 /// A text as a constant of templates.

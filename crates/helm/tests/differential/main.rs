@@ -29,7 +29,7 @@ struct Compared {
 
 impl Compared {
     /// Both on many cases, each with what it is called.
-    fn of(cases: Vec<(String, Case)>) -> Self {
+    fn of(cases: &[(String, Case)]) -> Self {
         let mut compared = Self::default();
         let mut oracle = Oracle::start();
         for batch in cases.chunks(BATCH) {
@@ -86,6 +86,7 @@ impl Compared {
 fn random_templates_give_what_helm_gives() {
     let number = |name: &str, default: u64| std::env::var(name).map_or(default, |text| text.parse().unwrap());
     let (count, first) = (number("TRUEUP_FUZZ_TEMPLATES", 500), number("TRUEUP_FUZZ_SEED", 0));
-    let cases = (first..first + count).map(|seed| (format!("seed {seed}"), grow::case(seed))).collect();
-    Compared::of(cases).assert_equal();
+    let cases: Vec<_> =
+        (first..first + count).map(|seed| (format!("seed {seed}"), grow::case(seed))).collect();
+    Compared::of(&cases).assert_equal();
 }
