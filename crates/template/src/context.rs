@@ -203,14 +203,15 @@ mod tests {
 
     #[test]
     fn what_calls_itself_ends() {
-        for call in [
-            "{{template `main`}}",
-            "{{include `main` .}}",
-            "{{if (print (include `main` (print .)))}}{{end}}",
+        for (call, outermost) in [
+            ("{{template `main`}}", ""),
+            ("{{include `main` .}}", " (called at main:1:"),
+            ("{{if (print (include `main` (print .)))}}{{end}}", " (called at main:1:"),
         ] {
             let refused = refusal(call, &Limits::default());
             assert!(
-                refused.starts_with("Limit") && refused.ends_with("nested deeper than allowed"),
+                refused.starts_with("Limit template: main")
+                    && refused.contains(&format!("nested deeper than allowed{outermost}")),
                 "{refused}"
             );
         }

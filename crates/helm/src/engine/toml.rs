@@ -198,6 +198,10 @@ impl Writer<'_, '_> {
             }
             Value::Map(map) => self.inline_table(&map, depth)?,
             Value::Object(object) => match object.to_text() {
+                // A time.
+                Some(_) if object.to_go_text().is_some() => {
+                    self.out.extend_from_slice(&object.to_json_text().unwrap_or_default());
+                }
                 Some(text) => self.text(&text),
                 None => return Err(format!("unexpected type: {}", object.type_name()).into()),
             },

@@ -23,6 +23,7 @@ const FOUND: &[&str] = &[
     "{{ .Values.zero }} {{ toYaml .Values.zero }} {{ toYamlPretty .Values.zero }} {{ toJson .Values.zero }} {{ toYamlPretty -0.0 }}",
     // A time is no text to go-yaml.
     "{{ toYamlPretty (toDate `2006-01-02` `2024-02-29`) }}{{ toYaml (toDate `2006-01-02` `2024-02-29`) }}",
+    "{{ toToml (toDate `2006-01-02` `2024-02-29`) }}{{ toToml (dict `a` (toDate `2006-01-02` `2024-02-29`)) }}",
     // TOML: what prints by itself, bytes that are no text, lists of tables at the top.
     "{{ toToml (dict `d` (mustToDuration `1m`)) }}",
     "{{ toToml (dict `a` \"\\xff\\xfe\" \"\\xff\" 1) }}",
