@@ -34,7 +34,7 @@ impl Names {
     }
 
     fn version(&mut self, version: &str) -> String {
-        if matches!(version, "" | "0" | "1") {
+        if matches!(version, "" | "0" | "1") || version.starts_with('<') {
             return version.to_owned();
         }
         let next = self.versions.len();
@@ -67,12 +67,19 @@ impl Names {
         }
     }
 
+    fn field(&mut self, fields: &Map<String, Value>, key: &str, value: &Value) -> Value {
+        // A list has the number of the last change of all, those of other sequences included.
+        if key == "metadata" && (fields.contains_key("items") || fields.contains_key("rows")) {
+            let mut value = value.clone();
+            value["resourceVersion"] = "<list>".into();
+            return self.below(&value, key);
+        }
+        self.below(value, key)
+    }
+
     fn object(&mut self, fields: &Map<String, Value>) -> Value {
         let mut all: Map<String, Value> =
-            fields.iter().map(|(key, value)| (key.clone(), self.below(value, key))).collect();
-        if fields.contains_key("metadata") && (fields.contains_key("items") || fields.contains_key("rows")) {
-            all["metadata"]["resourceVersion"] = "<list>".into();
-        }
+            fields.iter().map(|(key, value)| (key.clone(), self.field(fields, key, value))).collect();
         if let (Some(Value::String(generated)), Some(Value::String(name))) =
             (fields.get("generateName"), fields.get("name"))
             && name.strip_prefix(generated.as_str()).is_some_and(|end| end.len() == 5)

@@ -5,15 +5,17 @@ use crate::known;
 use crate::normal::{Names, differences};
 use crate::operation::{JSON, Memory, Operation};
 use crate::servers::{Ours, Real, Reply};
+use jiff::{SignedDuration, Timestamp};
 use regex::Regex;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 /// So many sequences in a row have the same definitions.
-const TOGETHER: u64 = 500;
+pub const TOGETHER: u64 = 500;
 const DEFINITIONS: usize = 4;
 const DEFINE: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
 
@@ -24,7 +26,7 @@ pub struct Run {
     set: Option<u64>,
     /// Sets that the real server has. They stay: objects with finalizers keep a definition from going.
     defined: BTreeSet<u64>,
-    sequences: u64,
+    sequences: AtomicU64,
 }
 
 /// How much was compared.
@@ -81,7 +83,7 @@ impl Run {
             definitions: Vec::new(),
             set: None,
             defined: BTreeSet::new(),
-            sequences: 0,
+            sequences: AtomicU64::new(0),
         }
     }
 
@@ -130,10 +132,9 @@ impl Run {
     }
 
     /// Carries a sequence out on both.
-    pub fn compare(&mut self, sequence: &[Operation]) -> (Option<Difference>, Compared) {
-        self.sequences += 1;
-        let namespace = format!("s{}", self.sequences);
-        let mut ours = Ours::start();
+    pub fn compare(&self, sequence: &[Operation]) -> (Option<Difference>, Compared) {
+        let namespace = format!("s{}", self.sequences.fetch_add(1, Ordering::Relaxed) + 1);
+        let mut ours = Ours::begun(Timestamp::now() - SignedDuration::from_secs(2));
         for definition in &self.definitions {
             let (code, body) = ours
                 .send(&Memory::default().fill(&plain("POST", DEFINE, Some(definition.object.clone())), ""));
@@ -176,7 +177,7 @@ impl Run {
     }
 
     /// The sequence without what its difference does not need, and the difference.
-    pub fn shortest(&mut self, mut sequence: Vec<Operation>) -> (Vec<Operation>, Difference) {
+    pub fn shortest(&self, mut sequence: Vec<Operation>) -> (Vec<Operation>, Difference) {
         let mut kept = self.compare(&sequence).0;
         let mut index = 0;
         while index < sequence.len() {
@@ -234,13 +235,20 @@ impl Step {
 impl Both<'_> {
     fn step(&mut self, operation: &Operation) -> Step {
         let filled = self.memories[0].fill(operation, &self.namespace);
-        let real = self.real.send(&filled);
+        let (real, when) = self.real.send_timed(&filled);
+        // Both live in the same second, whenever it ends.
+        self.ours.now = when;
         let filled = self.memories[1].fill(operation, &self.namespace);
         let ours = self.ours.send(&filled);
         let mut normal = [Value::Null, Value::Null];
         for (side, (code, body)) in [&real, &ours].into_iter().enumerate() {
             self.memories[side].note(&operation.path, body);
-            normal[side] = json!({"code": code, "body": self.names[side].normal(body)});
+            let mut body = body.clone();
+            if operation.is_dry_run() {
+                // What is not stored has no number of its own.
+                forget_version(&mut body);
+            }
+            normal[side] = json!({"code": code, "body": self.names[side].normal(&body)});
         }
         Step { real, ours, normal }
     }
@@ -299,6 +307,17 @@ impl Both<'_> {
             for operation in [plain("DELETE", &path, None), patch] {
                 self.real.send(&self.memories[0].fill(&operation, &self.namespace));
             }
+        }
+    }
+}
+
+fn forget_version(body: &mut Value) {
+    if let Some(version) = body.pointer_mut("/metadata/resourceVersion") {
+        *version = "<not stored>".into();
+    }
+    for row in body["rows"].as_array_mut().into_iter().flatten() {
+        if let Some(version) = row.pointer_mut("/object/metadata/resourceVersion") {
+            *version = "<not stored>".into();
         }
     }
 }
