@@ -465,7 +465,10 @@ fn bare(of: &Value) -> Value {
 fn described(object: &Value) -> String {
     let metadata = object.get("metadata").unwrap_or(&Value::Null);
     let (namespace, name) = (part(metadata, "namespace"), part(metadata, "name"));
-    format!("{namespace}/{name}; {}, Kind={}", part(object, "apiVersion"), part(object, "kind"))
+    let api_version = part(object, "apiVersion");
+    // The core's group has no name, and its place is left empty.
+    let group = if api_version.contains('/') { "" } else { "/" };
+    format!("{namespace}/{name}; {group}{api_version}, Kind={}", part(object, "kind"))
 }
 
 /// Writes what was applied into client-side apply's annotation, where there is one.

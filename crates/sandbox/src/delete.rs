@@ -165,7 +165,10 @@ impl Sandbox {
             let time = self.time();
             let fields = metadata(&mut object);
             fields.insert("deletionTimestamp".to_owned(), time.into());
-            fields.insert("deletionGracePeriodSeconds".to_owned(), 0.into());
+            // A namespace takes as long as it takes.
+            if !is_namespace {
+                fields.insert("deletionGracePeriodSeconds".to_owned(), 0.into());
+            }
             if let Some(generation) = fields.get("generation").and_then(Value::as_i64) {
                 fields.insert("generation".to_owned(), (generation + 1).into());
             }

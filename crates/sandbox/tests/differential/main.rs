@@ -3,7 +3,8 @@
 //! for word, objects with their `managedFields`, lists, tables, and the events of watches.
 //!
 //! `TRUEUP_FUZZ_SEED` says where to begin, `TRUEUP_FUZZ_SEQUENCES` how many there are. A sequence follows from its seed. One that is
-//! answered differently is made as short as it can be, and printed.
+//! answered differently is made as short as it can be, and printed; `TRUEUP_FUZZ_SHOWN` says how many are, and with
+//! `TRUEUP_FUZZ_TELL` each is told as it was found.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on stops where it is")]
 #![allow(clippy::print_stdout, reason = "a test says how much it compared")]
@@ -69,6 +70,7 @@ fn compare(
     findings: &Mutex<Findings>,
 ) {
     let next = AtomicU64::new(seeds.start);
+    let is_told = env::var_os("TRUEUP_FUZZ_TELL").is_some();
     let work = || {
         loop {
             let seed = next.fetch_add(1, Ordering::Relaxed);
@@ -87,7 +89,12 @@ fn compare(
                 None => {}
                 Some(Difference { known: Some(why), .. }) => *findings.known.entry(why).or_default() += 1,
                 Some(_) if remaining.contains(&seed) => findings.listed += 1,
-                Some(difference) => findings.found.entry(difference.signature()).or_default().push(seed),
+                Some(difference) => {
+                    if is_told {
+                        println!("\n{seed} {}", difference.told());
+                    }
+                    findings.found.entry(difference.signature()).or_default().push(seed);
+                }
             }
         }
     };

@@ -22,6 +22,8 @@ static NUMBER: LazyLock<Regex> = LazyLock::new(|| {
 pub struct Names {
     uids: BTreeMap<String, usize>,
     versions: BTreeMap<String, usize>,
+    /// What finds the names that servers made up.
+    generated: Vec<Regex>,
 }
 
 impl Names {
@@ -41,10 +43,22 @@ impl Names {
         format!("version#{}", self.versions.entry(version.to_owned()).or_insert(next))
     }
 
+    /// From here on names may come up that the server made of this prefix.
+    pub fn expect_generated(&mut self, prefix: &str) {
+        let ends = Regex::new(&format!("\\b({})[a-z0-9]{{5}}\\b", regex::escape(prefix))).unwrap();
+        if self.generated.iter().all(|known| known.as_str() != ends.as_str()) {
+            self.generated.push(ends);
+        }
+    }
+
     fn text(&mut self, text: &str) -> String {
         let text = UID.replace_all(text, |found: &regex::Captures<'_>| self.uid(&found[0]));
         let text = NUMBER.replace_all(&text, "${1}<number>");
-        TIME.replace_all(&text, "<time>").into_owned()
+        let mut text = TIME.replace_all(&text, "<time>").into_owned();
+        for ends in &self.generated {
+            text = ends.replace_all(&text, "${1}<random>").into_owned();
+        }
+        text
     }
 
     /// A document without what differs.
@@ -79,13 +93,7 @@ impl Names {
 
     fn object(&mut self, fields: &Map<String, Value>) -> Value {
         let mut all: Map<String, Value> =
-            fields.iter().map(|(key, value)| (key.clone(), self.field(fields, key, value))).collect();
-        if let (Some(Value::String(generated)), Some(Value::String(name))) =
-            (fields.get("generateName"), fields.get("name"))
-            && name.strip_prefix(generated.as_str()).is_some_and(|end| end.len() == 5)
-        {
-            all.insert("name".to_owned(), format!("{generated}<random>").into());
-        }
+            fields.iter().map(|(key, value)| (self.text(key), self.field(fields, key, value))).collect();
         sort_causes(&mut all);
         Value::Object(all)
     }

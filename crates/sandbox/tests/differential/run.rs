@@ -241,6 +241,12 @@ impl Both<'_> {
         let filled = self.memories[1].fill(operation, &self.namespace);
         let ours = self.ours.send(&filled);
         let mut normal = [Value::Null, Value::Null];
+        let prefix = operation.body.as_ref().and_then(|body| body["metadata"]["generateName"].as_str());
+        if let Some(prefix) =
+            prefix.map(|prefix| prefix.replace(crate::operation::NAMESPACE, &self.namespace))
+        {
+            self.names.iter_mut().for_each(|names| names.expect_generated(&prefix));
+        }
         for (side, (code, body)) in [&real, &ours].into_iter().enumerate() {
             self.memories[side].note(&operation.path, body);
             let mut body = body.clone();

@@ -68,7 +68,8 @@ impl Real {
             let body = serde_json::from_slice(&bytes)
                 .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&bytes).into_owned()));
             // The answer may have left in the second after the one that the object's books name.
-            let noted = last_noted(&body).filter(|noted| answered.as_second() - noted.as_second() == 1);
+            let is_written = code < 300 && matches!(filled.method, "POST" | "PUT" | "PATCH");
+            let noted = last_noted(&body).filter(|_| is_written);
             ((code, body), noted.unwrap_or(answered))
         })
     }
