@@ -318,7 +318,11 @@ impl Books {
             .iter()
             .map(|(id, owned)| (!owned.applied, self.times.get(id).map_or("", String::as_str), id, owned))
             .collect();
-        entries.sort_by_key(|(is_update, time, id, _)| (*is_update, *time, *id));
+        entries.sort_by_cached_key(|(is_update, time, id, owned)| {
+            let id: Value = serde_json::from_str(id).unwrap_or_default();
+            let named = |field: &str| part(&id, field).to_owned();
+            (*is_update, *time, named("manager"), owned.version.clone(), named("subresource"))
+        });
         let entries: Vec<Value> = entries
             .into_iter()
             .map(|(_, time, id, owned)| {

@@ -41,7 +41,7 @@ fn event(column: &str, object: &Value) -> Value {
         }
         "Count" => {
             let count = number(object, "/count").max(number(object, "/deprecatedCount"));
-            count.max(1).to_string().into()
+            count.max(1).into()
         }
         "Name" => text(object, "/metadata/name").into(),
         _ => Value::Null,

@@ -312,7 +312,7 @@ pub(crate) enum Nulls {
     Kept,
 }
 
-fn default(value: &mut Value, schema: &Value, nulls: Nulls) {
+pub(crate) fn default(value: &mut Value, schema: &Value, nulls: Nulls) {
     match value {
         Value::Object(object) => {
             for (name, below) in schema["properties"].as_object().into_iter().flatten() {
@@ -484,8 +484,9 @@ fn bounds(value: &Value, schema: &Value, at: &str, causes: &mut Vec<Cause>, wron
         let most = schema[most].as_u64().filter(|most| (length as u64) > *most);
         let verb = if what == "items" { "should have" } else { "should be" };
         if let Some(least) = least {
+            let shown = if what == "items" { length.into() } else { value.clone() };
             causes
-                .push(wrong(format!("Invalid value: {value}: {at} in body {verb} at least {least} {what}")));
+                .push(wrong(format!("Invalid value: {shown}: {at} in body {verb} at least {least} {what}")));
         }
         if let Some(most) = most {
             causes.push(if what == "items" {

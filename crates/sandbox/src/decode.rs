@@ -14,9 +14,14 @@ const MICRO_TIME: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.MicroTime";
 
 /// Why an object cannot be read into its kind's type, if it cannot.
 pub(crate) fn unreadable(kind: &Kind, object: &Value) -> Option<String> {
-    let type_name = kind.type_ref.named.as_deref().filter(|_| kind.custom.is_none())?;
-    let why = wrong(object, type_name, "")?;
+    let why = why(kind, object)?;
     Some(format!("{} in version {:?} cannot be handled as a {}: {why}", kind.kind, kind.version, kind.kind))
+}
+
+/// The same in the decoder's words alone.
+pub(crate) fn why(kind: &Kind, object: &Value) -> Option<String> {
+    let type_name = kind.type_ref.named.as_deref().filter(|_| kind.custom.is_none())?;
+    wrong(object, type_name, "")
 }
 
 fn wrong(value: &Value, type_name: &str, at: &str) -> Option<String> {
@@ -63,6 +68,7 @@ fn below(value: &Value, schema: &Value, owner: &str, at: &str) -> Option<String>
             let place = wrong_base64(text)?;
             Some(format!("illegal base64 data at input byte {place}"))
         }
+        (Some("string"), value) if !value.is_string() && schema["format"] == "byte" => cannot("[]uint8"),
         (Some("string"), value) if !value.is_string() && schema["format"].is_null() => cannot("string"),
         (Some("boolean"), value) if !value.is_boolean() => cannot("bool"),
         (Some("integer"), value) if !value.is_number() => {

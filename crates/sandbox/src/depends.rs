@@ -297,8 +297,17 @@ pub(crate) fn go_on(kind: &Kind, before: &Value, object: &mut Value) {
             object["metadata"]["annotations"][GENERATION] = (known + u64::from(changed)).to_string().into();
         }
         ("", "Service") => keep_addresses(before, object),
+        ("", "PersistentVolume") => {
+            for field in ["phase", "lastPhaseTransitionTime"] {
+                let known = before["status"].get(field).cloned();
+                if let (Some(known), true) = (known, object["status"][field].is_null()) {
+                    object["status"][field] = known;
+                }
+            }
+        }
         ("", "Pod") => {
             if let Some(spec) = object["spec"].as_object_mut() {
+                tolerate(spec);
                 for field in ["priority", "preemptionPolicy", "nodeName"] {
                     if let Some(value) = before["spec"].get(field) {
                         put_new(spec, field, value.clone());
@@ -359,6 +368,15 @@ fn addresses(object: &mut Value, number: u64) {
 fn keep_addresses(before: &Value, object: &mut Value) {
     let Some(spec) = object["spec"].as_object_mut() else { return };
     if spec.get("type") == Some(&"ExternalName".into()) {
+        // Who changes the kind of a service and leaves its addresses as they were means that they go.
+        if before["spec"]["type"] != "ExternalName" {
+            for field in ["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy", "internalTrafficPolicy"]
+            {
+                if spec.get(field) == before["spec"].get(field) {
+                    spec.remove(field);
+                }
+            }
+        }
         return;
     }
     for field in ["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"] {

@@ -16,7 +16,8 @@
 //! | [`read`], [`mod@write`], [`delete`], [`patch`] | the verbs |
 //! | [`watch`] | what happens, told as it happens |
 //! | [`discovery`] | what the API tells of itself |
-//! | [`crds`] | kinds that come and go with their definitions |
+//! | [`crds`], `ending` | kinds that come and go with their definitions |
+//! | `strict` | fields that a kind does not have |
 //! | `decode` | whether an object can be read into its kind's type |
 //! | `fields`, `depends` | what the server makes of objects of built-in kinds: its form of them, and defaults |
 //! | `metadata`, `rules`, `relations` | what it asks of them |
@@ -33,6 +34,7 @@ mod decode;
 pub mod delete;
 mod depends;
 pub mod discovery;
+mod ending;
 mod fields;
 mod garbage;
 pub mod kinds;
@@ -49,6 +51,7 @@ pub mod select;
 pub mod serve;
 mod settle;
 pub mod store;
+mod strict;
 mod table;
 pub mod watch;
 pub mod workloads;
@@ -82,6 +85,7 @@ pub struct Sandbox {
     now: Timestamp,
     settled: u64,
     fates: BTreeMap<String, Fate>,
+    warnings: Vec<String>,
 }
 
 impl Sandbox {
@@ -105,6 +109,7 @@ impl Sandbox {
             now,
             settled: 0,
             fates: BTreeMap::new(),
+            warnings: Vec::new(),
         };
         sandbox.begin();
         sandbox
@@ -113,6 +118,7 @@ impl Sandbox {
     /// Answers one request that comes at `now`.
     pub fn handle(&mut self, now: Timestamp, request: &Request<'_>) -> Answer {
         self.now = self.now.max(now);
+        self.warnings.clear();
         let answer = self.answer(request).unwrap_or_else(Refusal::into_answer);
         self.settle();
         answer

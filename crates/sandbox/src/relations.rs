@@ -9,6 +9,15 @@ use serde_json::{Map, Value};
 
 /// What does not go together in an object.
 pub(crate) fn check(kind: &Kind, object: &Value, causes: &mut Vec<Cause>) {
+    let pod = match kind.kind.as_str() {
+        "Pod" => "/spec",
+        "CronJob" => "/spec/jobTemplate/spec/template/spec",
+        _ => "/spec/template/spec",
+    };
+    if let Some(spec) = object.pointer(pod).filter(|_| kind.custom.is_none()) {
+        let at = pod.trim_start_matches('/').replace('/', ".");
+        containers(spec, &object["spec"]["volumeClaimTemplates"], &at, causes);
+    }
     match (kind.group.as_str(), kind.kind.as_str()) {
         ("apps", "DaemonSet" | "ReplicaSet") => workload(object, causes),
         ("apps", "Deployment") => {
@@ -24,6 +33,23 @@ pub(crate) fn check(kind: &Kind, object: &Value, causes: &mut Vec<Cause>) {
         ("", "PersistentVolumeClaim") => claim(&object["spec"], "spec", causes),
         ("batch", "Job") => job(&object["spec"], "spec", causes),
         ("batch", "CronJob") => job(&object["spec"]["jobTemplate"]["spec"], "spec.jobTemplate.spec", causes),
+        ("", "Namespace") => {
+            let phase = &object["status"]["phase"];
+            if object["metadata"]["deletionTimestamp"].is_null() && *phase != "Active" && !phase.is_null() {
+                let why = "may only be 'Active' if `deletionTimestamp` is empty";
+                causes.push(invalid("status.Phase", phase, why));
+            }
+        }
+        ("", "Endpoints") => {
+            for (index, subset) in object["subsets"].as_array().into_iter().flatten().enumerate() {
+                let is_empty = |list: &str| subset[list].as_array().is_none_or(Vec::is_empty);
+                if is_empty("addresses") && is_empty("notReadyAddresses") {
+                    let why = "must specify `addresses` or `notReadyAddresses`";
+                    causes.push(required(&format!("subsets[{index}]"), why));
+                }
+            }
+        }
+        ("rbac.authorization.k8s.io", "Role" | "ClusterRole") => policy(object, causes),
         ("networking.k8s.io", "Ingress") => ingress(&object["spec"], causes),
         ("networking.k8s.io", "NetworkPolicy") => peers(&object["spec"], causes),
         ("policy", "PodDisruptionBudget") => budget(&object["spec"], causes),
@@ -44,8 +70,8 @@ fn workload(object: &Value, causes: &mut Vec<Cause>) {
         object.pointer("/spec/template/metadata/labels").and_then(Value::as_object).unwrap_or(&empty);
     let selector = &object["spec"]["selector"];
     let wanted = selector["matchLabels"].as_object().unwrap_or(&empty);
-    // Of no selector at all a ReplicaSet makes one that selects nothing.
-    let is_nothing = selector.is_null() && object["kind"] == "ReplicaSet";
+    // Of no selector at all these make one that selects nothing.
+    let is_nothing = selector.is_null() && object["kind"] != "Deployment";
     let is_empty =
         !is_nothing && wanted.is_empty() && selector["matchExpressions"].as_array().is_none_or(Vec::is_empty);
     crate::metadata::check_labels(&Value::Object(labels.clone()), "spec.template.labels", causes);
@@ -86,6 +112,55 @@ fn service(object: &Value, causes: &mut Vec<Cause>) {
             if port["name"].as_str().unwrap_or_default().is_empty() {
                 causes.push(required(&format!("spec.ports[{index}].name"), ""));
             }
+        }
+    }
+}
+
+/// Names of containers and of what they mount.
+fn containers(pod: &Value, claims: &Value, at: &str, causes: &mut Vec<Cause>) {
+    let names = |list: &Value| -> Vec<Value> {
+        list.as_array().into_iter().flatten().map(|one| one["name"].clone()).collect()
+    };
+    let mut volumes = names(&pod["volumes"]);
+    volumes.extend(claims.as_array().into_iter().flatten().map(|one| one["metadata"]["name"].clone()));
+    for list in ["initContainers", "containers"] {
+        let known = names(&pod[list]);
+        for (index, container) in pod[list].as_array().into_iter().flatten().enumerate() {
+            let at = format!("{at}.{list}[{index}]");
+            let name = &container["name"];
+            if name.is_string() && known[..index].contains(name) {
+                let message = format!("Duplicate value: {name}");
+                causes.push(Cause { reason: "FieldValueDuplicate", message, field: format!("{at}.name") });
+            }
+            for (place, mount) in container["volumeMounts"].as_array().into_iter().flatten().enumerate() {
+                let name = mount["name"].as_str().unwrap_or_default();
+                if !name.is_empty() && !volumes.contains(&mount["name"]) {
+                    let field = format!("{at}.volumeMounts[{place}].name");
+                    causes.push(Cause {
+                        reason: "FieldValueNotFound",
+                        message: format!("Not found: {name:?}"),
+                        field,
+                    });
+                }
+            }
+        }
+    }
+}
+
+/// Rules about resources name groups and resources.
+fn policy(object: &Value, causes: &mut Vec<Cause>) {
+    for (index, rule) in object["rules"].as_array().into_iter().flatten().enumerate() {
+        let is_empty = |list: &str| rule[list].as_array().is_none_or(Vec::is_empty);
+        if !is_empty("nonResourceURLs") {
+            continue;
+        }
+        if is_empty("apiGroups") {
+            let why = "resource rules must supply at least one api group";
+            causes.push(required(&format!("rules[{index}].apiGroups"), why));
+        }
+        if is_empty("resources") {
+            let why = "resource rules must supply at least one resource";
+            causes.push(required(&format!("rules[{index}].resources"), why));
         }
     }
 }
@@ -172,7 +247,10 @@ fn ingress(spec: &Value, causes: &mut Vec<Cause>) {
     if spec["defaultBackend"].is_null() && rules.is_empty() {
         let shown = spec.get("rules").cloned().unwrap_or_default();
         let why = "either `defaultBackend` or `rules` must be specified";
-        causes.push(invalid("spec", &shown, why));
+        let cause = invalid("spec", &shown, why);
+        if !causes.contains(&cause) {
+            causes.push(cause);
+        }
     }
     backend(&spec["defaultBackend"], "spec.defaultBackend", causes);
     for (index, rule) in rules.iter().enumerate() {
@@ -223,13 +301,14 @@ fn role(kind: &Kind, object: &Value, causes: &mut Vec<Cause>) {
     let is_cluster = kind.kind == "ClusterRoleBinding";
     let allowed: &[&str] = if is_cluster { &["ClusterRole"] } else { &["Role", "ClusterRole"] };
     let found = object["roleRef"]["kind"].as_str().unwrap_or_default();
-    if found.is_empty() {
-        causes.push(unsupported("roleRef.kind", "\"\"", allowed));
+    if !allowed.contains(&found) {
+        causes.push(unsupported("roleRef.kind", &format!("{found:?}"), allowed));
     }
 }
 
 fn webhooks(object: &Value, causes: &mut Vec<Cause>) {
-    for (index, webhook) in object["webhooks"].as_array().into_iter().flatten().enumerate() {
+    let hooks = object["webhooks"].as_array().map(Vec::as_slice).unwrap_or_default();
+    for (index, webhook) in hooks.iter().enumerate() {
         let at = format!("webhooks[{index}].admissionReviewVersions");
         let versions = webhook["admissionReviewVersions"].as_array().map(Vec::as_slice).unwrap_or_default();
         for (place, version) in versions.iter().enumerate() {
@@ -240,6 +319,19 @@ fn webhooks(object: &Value, causes: &mut Vec<Cause>) {
         if !versions.is_empty() && !versions.iter().any(|one| one == "v1" || one == "v1beta1") {
             let why = "must include at least one of v1, v1beta1";
             causes.push(invalid(&at, &versions.to_vec().into(), why));
+        }
+        let name = webhook["name"].as_str().unwrap_or_default();
+        let field = format!("webhooks[{index}].name");
+        if !name.is_empty() && name.split('.').filter(|part| !part.is_empty()).count() < 3 {
+            let why = "should be a domain with at least three segments separated by dots";
+            causes.push(invalid(&field, &name.into(), why));
+        }
+        if hooks[..index].iter().any(|other| other["name"] == name) {
+            causes.push(Cause {
+                reason: "FieldValueDuplicate",
+                message: format!("Duplicate value: {name:?}"),
+                field,
+            });
         }
         let service = &webhook["clientConfig"]["service"];
         if service.is_object() && service["name"] == "" {

@@ -268,6 +268,11 @@ pub(crate) fn changed(kind: &Kind, before: &Value, object: &Value) -> Vec<Cause>
         }
     }
     causes.extend(changed_inside(&name, before, object));
+    causes.extend(match name.as_str() {
+        "/Pod" => changed_pod(before, object),
+        "/PersistentVolumeClaim" => changed_claim(before, object),
+        _ => None,
+    });
     if name == "scheduling.k8s.io/PriorityClass" && before["value"] != object["value"] {
         causes.push(forbidden("value", "may not be changed in an update."));
     }
@@ -327,7 +332,7 @@ fn changed_inside(name: &str, before: &Value, object: &Value) -> Vec<Cause> {
         }
         "batch/Job" if before["spec"]["completions"] != object["spec"]["completions"] => {
             let completions = &object["spec"]["completions"];
-            let is_indexed = before["spec"]["completionMode"] == "Indexed" && !completions.is_null();
+            let is_indexed = object["spec"]["completionMode"] == "Indexed" && !completions.is_null();
             if is_indexed && *completions == object["spec"]["parallelism"] {
                 return Vec::new();
             }
@@ -340,6 +345,60 @@ fn changed_inside(name: &str, before: &Value, object: &Value) -> Vec<Cause> {
         }
         _ => Vec::new(),
     }
+}
+
+/// What a pod's spec may not change. The server adds how the two differ, in its own types, which are not here.
+fn changed_pod(before: &Value, object: &Value) -> Option<Cause> {
+    let count = |object: &Value, list: &str| object["spec"][list].as_array().map_or(0, Vec::len);
+    for list in ["containers", "initContainers"] {
+        if count(before, list) != count(object, list) {
+            let why = if list == "containers" {
+                "pod updates may not add or remove containers"
+            } else {
+                "pod updates may not add or remove init containers"
+            };
+            return Some(forbidden(&format!("spec.{list}"), why));
+        }
+    }
+    let fixed = |object: &Value| {
+        let mut spec = object["spec"].clone();
+        for list in ["containers", "initContainers"] {
+            for container in spec[list].as_array_mut().into_iter().flatten() {
+                container.as_object_mut().and_then(|container| container.remove("image"));
+            }
+        }
+        for field in ["activeDeadlineSeconds", "tolerations", "nodeName", "priority", "preemptionPolicy"] {
+            spec.as_object_mut().and_then(|spec| spec.remove(field));
+        }
+        spec
+    };
+    let had = before["spec"]["tolerations"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let has = object["spec"]["tolerations"].as_array().map(Vec::as_slice).unwrap_or_default();
+    if had.iter().any(|one| !has.contains(one)) {
+        let why = "existing toleration can not be modified except its tolerationSeconds";
+        return Some(forbidden("spec.tolerations", why));
+    }
+    (fixed(before) != fixed(object)).then(|| {
+        forbidden("spec", "pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)")
+    })
+}
+
+/// What a claim's spec may not change; as for pods, the server adds how the two differ.
+fn changed_claim(before: &Value, object: &Value) -> Option<Cause> {
+    let fixed = |object: &Value| {
+        let mut spec = object["spec"].clone();
+        let is_bound = before["status"]["phase"] == "Bound";
+        if is_bound {
+            spec["resources"]["requests"] = Value::Null;
+        }
+        if let Some(spec) = spec.as_object_mut() {
+            spec.remove("volumeAttributesClassName");
+        }
+        spec
+    };
+    (fixed(before) != fixed(object)).then(|| {
+        forbidden("spec", "spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims")
+    })
 }
 
 pub(crate) fn invalid(field: &str, shown: &Value, why: &str) -> Cause {

@@ -6,7 +6,7 @@ use crate::crds::{Nulls, complete, validate};
 use crate::fields::nothing;
 use crate::kinds::Kind;
 use crate::namespaces::begin_life;
-use crate::read::{key, versioned};
+use crate::read::{filled, key, versioned};
 use crate::request::{Request, Target};
 use crate::scale::{scale, set_replicas};
 use crate::store::Key;
@@ -42,6 +42,7 @@ impl Sandbox {
             return Err(Refusal::method_not_allowed());
         }
         let object = body(request, target)?;
+        self.check_known(request, target, &object)?;
         let change = Change::of(request, target);
         self.create_object(&change, object).map(|object| Answer::json(201, object))
     }
@@ -95,6 +96,7 @@ impl Sandbox {
 
     pub(crate) fn replace(&mut self, request: &Request<'_>, target: &Target) -> Result<Answer, Refusal> {
         let object = body(request, target)?;
+        self.check_known(request, target, &object)?;
         let change = Change::of(request, target);
         let start = crate::fields::start(&target.kind);
         let live = match self.found(target).cloned() {
@@ -159,7 +161,11 @@ impl Sandbox {
         let kind = &change.target.kind;
         keep_metadata(live, &mut object);
         crate::depends::go_on(kind, live, &mut object);
-        if let Some(generation) = crate::depends::generation(kind, live, &object) {
+        self.prune_as_stored(kind, &mut object);
+        // What is written through its own endpoint asks for nothing.
+        if change.target.subresource != "status"
+            && let Some(generation) = crate::depends::generation(kind, live, &object)
+        {
             metadata(&mut object).insert("generation".to_owned(), generation.into());
         }
         validate(change.target, Some(live), &object)?;
@@ -213,8 +219,17 @@ impl Sandbox {
         }
         let nothing =
             json!({"apiVersion": target.kind.api_version(), "kind": target.kind.kind, "metadata": {}});
-        let before = live.as_ref().unwrap_or(&nothing);
+        let before = live.as_ref().map_or(nothing, |live| filled(live, &target.kind));
+        let before = &before;
         let mut object = self.manage(&change, |manager, act| manager.apply(before, &config, act, force))?;
+        if let Some(why) = crate::decode::why(&target.kind, &object) {
+            let of = described(&object);
+            return Err(Refusal::internal(format!(
+                "failed to convert new object ({}/{}; {of}) to proper version: unable to convert unstructured object to {of}: {why}",
+                object["metadata"]["namespace"].as_str().unwrap_or_default(),
+                key.1
+            )));
+        }
         if let Some(namespace) = &target.namespace {
             metadata(&mut object).insert("namespace".to_owned(), namespace.as_str().into());
         }
@@ -332,6 +347,13 @@ fn parse(request: &Request<'_>) -> Result<Value, Refusal> {
     value
         .filter(Value::is_object)
         .ok_or_else(|| Refusal::bad_request("the body of the request holds no object"))
+}
+
+/// `apps/v1, Kind=Deployment`.
+fn described(object: &Value) -> String {
+    let api_version = object["apiVersion"].as_str().unwrap_or_default();
+    let group = if api_version.contains('/') { "" } else { "/" };
+    format!("{group}{api_version}, Kind={}", object["kind"].as_str().unwrap_or_default())
 }
 
 /// What a client sent, checked against where it sent it.

@@ -10,6 +10,7 @@ static UID: LazyLock<Regex> =
     LazyLock::new(|| Regex::new("[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}").unwrap());
 static TIME: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z").unwrap());
+static ADDRESS: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\b10\.96\.\d+\.\d+\b").unwrap());
 static NUMBER: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(
         r"(resource ?[vV]ersion[^0-9]{1,4}|ResourceVersion in [a-z ]+: |ResourceVersion in record \()\d+",
@@ -54,6 +55,7 @@ impl Names {
     fn text(&mut self, text: &str) -> String {
         let text = UID.replace_all(text, |found: &regex::Captures<'_>| self.uid(&found[0]));
         let text = NUMBER.replace_all(&text, "${1}<number>");
+        let text = ADDRESS.replace_all(&text, "<address>");
         let mut text = TIME.replace_all(&text, "<time>").into_owned();
         for ends in &self.generated {
             text = ends.replace_all(&text, "${1}<random>").into_owned();

@@ -235,11 +235,12 @@ impl Step {
 impl Both<'_> {
     fn step(&mut self, operation: &Operation) -> Step {
         let filled = self.memories[0].fill(operation, &self.namespace);
-        let (real, when) = self.real.send_timed(&filled);
+        let (real, when, warned) = self.real.send_timed(&filled);
         // Both live in the same second, whenever it ends.
         self.ours.now = when;
         let filled = self.memories[1].fill(operation, &self.namespace);
         let ours = self.ours.send(&filled);
+        let mut warned = [warned, self.ours.warnings()];
         let mut normal = [Value::Null, Value::Null];
         let prefix = operation.body.as_ref().and_then(|body| body["metadata"]["generateName"].as_str());
         if let Some(prefix) =
@@ -254,7 +255,10 @@ impl Both<'_> {
                 // What is not stored has no number of its own.
                 forget_version(&mut body);
             }
-            normal[side] = json!({"code": code, "body": self.names[side].normal(&body)});
+            warned[side].sort();
+            let warnings = if warned[side].is_empty() { Value::Null } else { warned[side].clone().into() };
+            normal[side] =
+                json!({"code": code, "body": self.names[side].normal(&body), "warnings": warnings});
         }
         Step { real, ours, normal }
     }

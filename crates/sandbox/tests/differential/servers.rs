@@ -54,8 +54,8 @@ impl Real {
         self.send_timed(filled).0
     }
 
-    /// The answer, and the second in which the server carried the request out.
-    pub fn send_timed(&self, filled: &Filled) -> (Reply, Timestamp) {
+    /// The answer, the second in which the server carried the request out, and the fields that it warns of.
+    pub fn send_timed(&self, filled: &Filled) -> (Reply, Timestamp, Vec<String>) {
         let request = Self::request(filled);
         self.runtime.block_on(async {
             let response = self.client.send(request).await.expect("the API server answers");
@@ -64,13 +64,27 @@ impl Real {
             let date =
                 date.and_then(|date| jiff::fmt::rfc2822::parse(date).ok()).map(|date| date.timestamp());
             let answered = date.unwrap_or_else(Timestamp::now);
+            let warnings = response.headers().get_all(http::header::WARNING).iter();
+            let warnings: Vec<String> = warnings
+                .filter_map(|value| {
+                    Some(
+                        value
+                            .to_str()
+                            .ok()?
+                            .strip_prefix("299 - \"")?
+                            .trim_end_matches('"')
+                            .replace("\\\"", "\""),
+                    )
+                })
+                .filter(|warning| warning.starts_with("unknown field"))
+                .collect();
             let bytes = response.into_body().collect().await.unwrap().to_bytes();
             let body = serde_json::from_slice(&bytes)
                 .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&bytes).into_owned()));
             // The answer may have left in the second after the one that the object's books name.
             let is_written = code < 300 && matches!(filled.method, "POST" | "PUT" | "PATCH");
             let noted = last_noted(&body).filter(|_| is_written);
-            ((code, body), noted.unwrap_or(answered))
+            ((code, body), noted.unwrap_or(answered), warnings)
         })
     }
 
@@ -134,6 +148,11 @@ impl Ours {
             body: &filled.body,
         };
         self.sandbox.handle(self.now, &request)
+    }
+
+    /// The fields that the last answer warns of.
+    pub fn warnings(&mut self) -> Vec<String> {
+        self.sandbox.take_warnings()
     }
 
     pub fn send(&mut self, filled: &Filled) -> Reply {
