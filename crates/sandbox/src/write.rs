@@ -161,7 +161,6 @@ impl Sandbox {
         let kind = &change.target.kind;
         keep_metadata(live, &mut object);
         crate::depends::go_on(kind, live, &mut object);
-        self.prune_as_stored(kind, &mut object);
         // What is written through its own endpoint asks for nothing.
         if change.target.subresource != "status"
             && let Some(generation) = crate::depends::generation(kind, live, &object)
@@ -238,6 +237,9 @@ impl Sandbox {
             check_preconditions(&change, &live, &config)?;
             object = seen_through(target, &live, object);
             complete(&target.kind, &mut object, Nulls::Kept)?;
+            if self.is_stored(&target.kind, &live, &object) {
+                return Ok(Answer::ok(live));
+            }
             return self.store_changed(&change, &live, object).map(Answer::ok);
         }
         if has_status(&target.kind) {
@@ -245,6 +247,17 @@ impl Sandbox {
         }
         complete(&target.kind, &mut object, Nulls::Kept)?;
         self.store_new(&change, &key, object).map(|object| Answer::json(201, object))
+    }
+
+    /// Whether what was applied is there already, but for what the stored version does not have.
+    fn is_stored(&self, kind: &Kind, live: &Value, object: &Value) -> bool {
+        if kind.custom.as_ref().is_none_or(|custom| custom.storage == kind.version) {
+            return false;
+        }
+        let mut stored = object.clone();
+        keep_metadata(live, &mut stored);
+        self.prune_as_stored(kind, &mut stored);
+        is_same(live, &stored)
     }
 
     fn check_namespace(&self, target: &Target, name: &str) -> Result<(), Refusal> {

@@ -131,8 +131,8 @@ impl Run {
         sleep(Duration::from_millis(300));
     }
 
-    /// Carries a sequence out on both.
-    pub fn compare(&self, sequence: &[Operation]) -> (Option<Difference>, Compared) {
+    /// Both servers, with a namespace for a sequence.
+    fn both(&self) -> Both<'_> {
         let namespace = format!("s{}", self.sequences.fetch_add(1, Ordering::Relaxed) + 1);
         let mut ours = Ours::begun(Timestamp::now() - SignedDuration::from_secs(2));
         for definition in &self.definitions {
@@ -153,7 +153,6 @@ impl Run {
             namespace,
             first: Default::default(),
         };
-        let mut compared = Compared::default();
         let begun = both.step(&create);
         for (real, first) in [(true, 0), (false, 1)] {
             let body = if real { &begun.real.1 } else { &begun.ours.1 };
@@ -162,6 +161,21 @@ impl Run {
                 .unwrap_or_default()
                 .clone_into(&mut both.first[first]);
         }
+        both
+    }
+
+    /// What both answer to each operation of a sequence.
+    pub fn answers(&self, sequence: &[Operation]) -> Vec<[Value; 2]> {
+        let mut both = self.both();
+        let answers = sequence.iter().map(|operation| both.step(operation).normal).collect();
+        both.clean(sequence);
+        answers
+    }
+
+    /// Carries a sequence out on both.
+    pub fn compare(&self, sequence: &[Operation]) -> (Option<Difference>, Compared) {
+        let mut both = self.both();
+        let mut compared = Compared::default();
         for operation in sequence {
             let step = both.step(operation);
             compared.operations += 1;

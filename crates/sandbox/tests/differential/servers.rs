@@ -72,7 +72,7 @@ impl Real {
                             .to_str()
                             .ok()?
                             .strip_prefix("299 - \"")?
-                            .trim_end_matches('"')
+                            .strip_suffix('"')?
                             .replace("\\\"", "\""),
                     )
                 })
