@@ -10,7 +10,6 @@ mod large;
 mod life;
 mod mutation;
 mod process;
-mod sandbox;
 mod scale;
 mod scheduling;
 mod wire;

@@ -41,7 +41,7 @@ const CASES: &[(&str, &str)] = &[
     (
         "an ingress needs a backend, and a backend a port",
         r#"
-        POST /apis/networking.k8s.io/v1/namespaces/@ns@/ingresses {"apiVersion":"networking.k8s.io/v1","kind":"Ingress","metadata":{"name":"a"},"spec":{"rules":[]}}
+        POST /apis/networking.k8s.io/v1/namespaces/@ns@/ingresses {"apiVersion":"networking.k8s.io/v1","kind":"Ingress","metadata":{"name":"a"},"spec":{}}
         POST /apis/networking.k8s.io/v1/namespaces/@ns@/ingresses {"apiVersion":"networking.k8s.io/v1","kind":"Ingress","metadata":{"name":"a"},"spec":{"defaultBackend":{"service":{"name":"a","port":{}}}}}"#,
     ),
     (
