@@ -318,7 +318,11 @@ impl Books {
             .iter()
             .map(|(id, owned)| (!owned.applied, self.times.get(id).map_or("", String::as_str), id, owned))
             .collect();
-        entries.sort_by_key(|(is_update, time, id, _)| (*is_update, *time, *id));
+        entries.sort_by_cached_key(|(is_update, time, id, owned)| {
+            let id: Value = serde_json::from_str(id).unwrap_or_default();
+            let named = |field: &str| part(&id, field).to_owned();
+            (*is_update, *time, named("manager"), owned.version.clone(), named("subresource"))
+        });
         let entries: Vec<Value> = entries
             .into_iter()
             .map(|(_, time, id, owned)| {
@@ -465,7 +469,10 @@ fn bare(of: &Value) -> Value {
 fn described(object: &Value) -> String {
     let metadata = object.get("metadata").unwrap_or(&Value::Null);
     let (namespace, name) = (part(metadata, "namespace"), part(metadata, "name"));
-    format!("{namespace}/{name}; {}, Kind={}", part(object, "apiVersion"), part(object, "kind"))
+    let api_version = part(object, "apiVersion");
+    // The core's group has no name, and its place is left empty.
+    let group = if api_version.contains('/') { "" } else { "/" };
+    format!("{namespace}/{name}; {group}{api_version}, Kind={}", part(object, "kind"))
 }
 
 /// Writes what was applied into client-side apply's annotation, where there is one.

@@ -122,8 +122,6 @@ impl Refusal {
             [cause] => one(cause),
             all => format!("[{}]", all.iter().map(one).collect::<Vec<_>>().join(", ")),
         };
-        // The server validates both groups' events as those of the core.
-        let about = if about.kind == "Event" { About { group: String::new(), ..about } } else { about };
         let kind = if about.group.is_empty() {
             about.kind.clone()
         } else {

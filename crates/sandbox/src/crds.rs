@@ -170,7 +170,7 @@ pub(crate) fn complete(kind: &Kind, object: &mut Value, nulls: Nulls) -> Result<
     if kind.group.is_empty() && kind.kind == "Secret" {
         fold_string_data(object)?;
     }
-    if let Some(why) = crate::fields::unreadable(kind, object) {
+    if let Some(why) = crate::decode::unreadable(kind, object) {
         return Err(Refusal::bad_request(why));
     }
     crate::fields::complete(kind, object);
@@ -180,13 +180,18 @@ pub(crate) fn complete(kind: &Kind, object: &mut Value, nulls: Nulls) -> Result<
 /// Checks an object against its kind, and against what it was before.
 pub(crate) fn validate(target: &Target, before: Option<&Value>, object: &Value) -> Result<(), Refusal> {
     let mut causes = Vec::new();
+    match before {
+        None => crate::metadata::check_new(&target.kind, object, &mut causes),
+        Some(before) => crate::metadata::check_changed(&target.kind, before, object, &mut causes),
+    }
     if let Some(custom) = &target.kind.custom {
         check(object, &custom.schema, "", &mut causes);
+        crate::scale::check(custom, object, &mut causes);
         if let Some(rules) = &custom.rules {
             check_rules(rules, before, object, &mut causes);
         }
     } else {
-        causes.extend(crate::rules::wrong(&target.kind, object));
+        causes.extend(crate::rules::wrong(&target.kind, before, object));
     }
     if let Some(before) = before {
         check_immutable(target, before, object, &mut causes);
@@ -307,7 +312,7 @@ pub(crate) enum Nulls {
     Kept,
 }
 
-fn default(value: &mut Value, schema: &Value, nulls: Nulls) {
+pub(crate) fn default(value: &mut Value, schema: &Value, nulls: Nulls) {
     match value {
         Value::Object(object) => {
             for (name, below) in schema["properties"].as_object().into_iter().flatten() {
@@ -364,12 +369,33 @@ fn check(value: &Value, schema: &Value, at: &str, causes: &mut Vec<Cause>) {
         Some(wanted) => wanted == found,
     };
     let is_int_or_string = schema["x-kubernetes-int-or-string"] == true;
+    let format = schema["format"].as_str();
     if wanted == Some("integer") && found == "number" {
-        let message = format!(
-            "Invalid value: \"\": Checked value must be of type integer (default format) in {}",
-            named(at)
-        );
+        let told =
+            format.map_or_else(|| "(default format)".to_owned(), |format| format!("with format {format}"));
+        let message =
+            format!("Invalid value: \"\": Checked value must be of type integer {told} in {}", named(at));
         causes.push(Cause { reason: "FieldValueInvalid", message, field: "<nil>".to_owned() });
+    }
+    // Where there is a format, the server compares that, and lists are never of a wrong one.
+    if let (false, Some(format)) = (fits, format) {
+        let shown = match found {
+            "integer" => "int64",
+            "number" => "float64",
+            _ => "",
+        };
+        let is_told = !matches!(found, "null" | "array" | "string");
+        if is_told {
+            let message = format!(
+                "Invalid value: {shown:?}: {} in body must be of type {format}: {shown:?}",
+                named(at)
+            );
+            causes.push(Cause { reason: "FieldValueTypeInvalid", message, field: named(at) });
+            return;
+        }
+        if found == "array" && matches!(wanted, Some("string")) {
+            return;
+        }
     }
     if !fits || is_int_or_string && !matches!(found, "integer" | "string") {
         let wanted = if is_int_or_string { "integer,string" } else { wanted.unwrap_or_default() };
@@ -384,10 +410,9 @@ fn check(value: &Value, schema: &Value, at: &str, causes: &mut Vec<Cause>) {
     if let (Value::String(text), Some("date-time")) = (value, schema["format"].as_str())
         && text.parse::<jiff::Timestamp>().is_err()
     {
-        causes.push(wrong(format!(
-            "Invalid value: {value}: {} in body must be of type date-time: {value}",
-            named(at)
-        )));
+        let message =
+            format!("Invalid value: {value}: {} in body must be of type date-time: {value}", named(at));
+        causes.push(Cause { reason: "FieldValueTypeInvalid", message, field: named(at) });
     }
     if let (Value::String(text), Some(pattern)) = (value, schema["pattern"].as_str())
         && regex::Regex::new(pattern).is_ok_and(|pattern| !pattern.is_match(text))
@@ -459,11 +484,18 @@ fn bounds(value: &Value, schema: &Value, at: &str, causes: &mut Vec<Cause>, wron
         let most = schema[most].as_u64().filter(|most| (length as u64) > *most);
         let verb = if what == "items" { "should have" } else { "should be" };
         if let Some(least) = least {
+            let shown = if what == "items" { length.into() } else { value.clone() };
             causes
-                .push(wrong(format!("Invalid value: {value}: {at} in body {verb} at least {least} {what}")));
+                .push(wrong(format!("Invalid value: {shown}: {at} in body {verb} at least {least} {what}")));
         }
         if let Some(most) = most {
-            causes.push(wrong(format!("Too long: may not be more than {most} {what}")));
+            causes.push(if what == "items" {
+                let message = format!("Too many: {length}: must have at most {most} items");
+                Cause { reason: "FieldValueTooMany", message, field: at }
+            } else {
+                let message = format!("Too long: may not be more than {most} bytes");
+                Cause { reason: "FieldValueTooLong", message, field: at }
+            });
         }
     }
 }

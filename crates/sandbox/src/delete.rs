@@ -158,6 +158,10 @@ impl Sandbox {
                 all.extend(finalizer.map(Value::from));
             }
         }
+        let is_definition = resource.0 == "apiextensions.k8s.io" && resource.1 == "customresourcedefinitions";
+        if is_definition && !live["metadata"]["deletionTimestamp"].is_string() {
+            crate::ending::mark(&mut object, &self.time());
+        }
         if !has_finalizers(&object) && !is_namespace {
             return Ended::Gone;
         }
@@ -165,7 +169,10 @@ impl Sandbox {
             let time = self.time();
             let fields = metadata(&mut object);
             fields.insert("deletionTimestamp".to_owned(), time.into());
-            fields.insert("deletionGracePeriodSeconds".to_owned(), 0.into());
+            // A namespace takes as long as it takes.
+            if !is_namespace && !is_definition {
+                fields.insert("deletionGracePeriodSeconds".to_owned(), 0.into());
+            }
             if let Some(generation) = fields.get("generation").and_then(Value::as_i64) {
                 fields.insert("generation".to_owned(), (generation + 1).into());
             }

@@ -3,7 +3,7 @@
 //! Source: k8s.io/kubernetes `pkg/apis/*/v1/defaults.go`, `plugin/pkg/admission` and `pkg/registry/*/strategy.go`.
 
 use crate::kinds::Kind;
-use crate::write::metadata;
+use crate::write::{metadata, wanted};
 use serde_json::{Map, Value, json};
 
 /// What pods put up with on nodes that are not ready, by the plug-in `DefaultTolerationSeconds`.
@@ -277,7 +277,9 @@ pub(crate) fn begin(kind: &Kind, object: &mut Value, number: u64) {
         ("", "Node") => {
             let taint = json!({"effect": "NoSchedule", "key": "node.kubernetes.io/not-ready"});
             let mut taints = object["spec"]["taints"].as_array().cloned().unwrap_or_default();
-            taints.push(taint);
+            if !taints.contains(&taint) {
+                taints.push(taint);
+            }
             object["spec"]["taints"] = taints.into();
         }
         ("batch", "Job") => job_selector(object),
@@ -295,8 +297,17 @@ pub(crate) fn go_on(kind: &Kind, before: &Value, object: &mut Value) {
             object["metadata"]["annotations"][GENERATION] = (known + u64::from(changed)).to_string().into();
         }
         ("", "Service") => keep_addresses(before, object),
+        ("", "PersistentVolume") => {
+            for field in ["phase", "lastPhaseTransitionTime"] {
+                let known = before["status"].get(field).cloned();
+                if let (Some(known), true) = (known, object["status"][field].is_null()) {
+                    object["status"][field] = known;
+                }
+            }
+        }
         ("", "Pod") => {
             if let Some(spec) = object["spec"].as_object_mut() {
+                tolerate(spec);
                 for field in ["priority", "preemptionPolicy", "nodeName"] {
                     if let Some(value) = before["spec"].get(field) {
                         put_new(spec, field, value.clone());
@@ -306,6 +317,29 @@ pub(crate) fn go_on(kind: &Kind, before: &Value, object: &mut Value) {
         }
         _ => {}
     }
+}
+
+/// The generation of an object after a change, where the kind counts them.
+///
+/// Source: the strategies' `PrepareForUpdate`.
+pub(crate) fn generation(kind: &Kind, before: &Value, object: &Value) -> Option<i64> {
+    let known = before["metadata"]["generation"].as_i64();
+    let differs = |pointer: &str| before.pointer(pointer) != object.pointer(pointer);
+    let counts = crate::write::is_counted(kind);
+    let has_changed = match (kind.group.as_str(), kind.kind.as_str()) {
+        ("apps", "Deployment") => differs("/spec") || differs("/metadata/annotations"),
+        ("discovery.k8s.io", "EndpointSlice") => {
+            wanted(before) != wanted(object) || differs("/metadata/labels")
+        }
+        ("scheduling.k8s.io", "PriorityClass") => false,
+        // It begins at none, and counts from there.
+        ("storage.k8s.io", "CSIDriver") if differs("/spec") => return Some(known.unwrap_or(0) + 1),
+        (_, _) => counts && wanted(before) != wanted(object),
+    };
+    if !counts {
+        return known;
+    }
+    Some(known.unwrap_or(1) + i64::from(has_changed))
 }
 
 fn addresses(object: &mut Value, number: u64) {
@@ -334,6 +368,15 @@ fn addresses(object: &mut Value, number: u64) {
 fn keep_addresses(before: &Value, object: &mut Value) {
     let Some(spec) = object["spec"].as_object_mut() else { return };
     if spec.get("type") == Some(&"ExternalName".into()) {
+        // Who changes the kind of a service and leaves its addresses as they were means that they go.
+        if before["spec"]["type"] != "ExternalName" {
+            for field in ["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy", "internalTrafficPolicy"]
+            {
+                if spec.get(field) == before["spec"].get(field) {
+                    spec.remove(field);
+                }
+            }
+        }
         return;
     }
     for field in ["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"] {

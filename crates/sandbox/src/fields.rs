@@ -16,10 +16,11 @@ static TABLE: LazyLock<Value> =
     LazyLock::new(|| serde_json::from_str(include_str!("../tables/fields.json")).unwrap_or_default());
 
 const META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.";
-const QUANTITY: &str = "io.k8s.apimachinery.pkg.api.resource.Quantity";
+pub(crate) const QUANTITY: &str = "io.k8s.apimachinery.pkg.api.resource.Quantity";
 
 /// Defaults that are not the types' own, and that nobody owns.
 const EXCLUDED: &[(&str, &str)] = &[
+    ("io.k8s.api.core.v1.Node", "spec"),
     ("io.k8s.api.core.v1.NodeSpec", "taints"),
     ("io.k8s.api.core.v1.Namespace", "spec"),
     ("io.k8s.api.core.v1.NamespaceSpec", "finalizers"),
@@ -54,41 +55,6 @@ pub(crate) fn complete(kind: &Kind, object: &mut Value) {
     default(object, type_name, kind);
     depends::after(kind, object);
     form(object, type_name);
-}
-
-/// Why an object cannot be read into its kind's type, if it cannot.
-pub(crate) fn unreadable(kind: &Kind, object: &Value) -> Option<String> {
-    let type_name = kind.type_ref.named.as_deref().filter(|_| kind.custom.is_none())?;
-    let is_readable = all_quantities(object, type_name);
-    (!is_readable).then(|| {
-        format!(
-            "{} in version {:?} cannot be handled as a {}: quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'",
-            kind.kind, kind.version, kind.kind
-        )
-    })
-}
-
-fn all_quantities(value: &Value, type_name: &str) -> bool {
-    if type_name == QUANTITY {
-        return match value {
-            Value::String(text) => trueup_merge::quantity::canonical(text).is_some(),
-            Value::Null | Value::Number(_) => true,
-            Value::Bool(_) | Value::Array(_) | Value::Object(_) => false,
-        };
-    }
-    let properties = &models()[type_name]["properties"];
-    value.as_object().into_iter().flatten().all(|(name, value)| {
-        let schema = &properties[name];
-        let items = schema.get("items").or_else(|| schema.get("additionalProperties"));
-        match (reference(schema), items.and_then(reference), value) {
-            (Some(below), _, value) => all_quantities(value, below),
-            (None, Some(below), Value::Array(items)) => items.iter().all(|item| all_quantities(item, below)),
-            (None, Some(below), Value::Object(entries)) => {
-                entries.values().all(|entry| all_quantities(entry, below))
-            }
-            (None, _, _) => true,
-        }
-    })
 }
 
 /// An object of a kind in which nothing was written.
@@ -143,8 +109,35 @@ pub(crate) fn form(value: &mut Value, type_name: &str) {
     }
 }
 
+/// Whether a list that nobody wrote is shown as null.
+fn is_shown_as_null(type_name: &str, field: &str) -> bool {
+    // No object can be made that shows it of a status, so it is not in the table.
+    let is_told =
+        (type_name, field) == ("io.k8s.api.autoscaling.v2.HorizontalPodAutoscalerStatus", "currentMetrics");
+    is_told || known(type_name, field).get("default") == Some(&Value::Null)
+}
+
+/// What becomes of an object when it is stored: lists with nothing in them come back as none.
+pub(crate) fn store(kind: &Kind, object: &mut Value) {
+    if let Some(type_name) = kind.type_ref.named.as_deref().filter(|_| kind.custom.is_none()) {
+        empty_lists(object, type_name);
+    }
+}
+
+fn empty_lists(value: &mut Value, type_name: &str) {
+    let Value::Object(fields) = value else { return };
+    let properties = &models()[type_name]["properties"];
+    for (name, value) in fields {
+        if value.as_array().is_some_and(Vec::is_empty) && is_shown_as_null(type_name, name) {
+            *value = Value::Null;
+        } else if let Some(below) = reference(&properties[name.as_str()]) {
+            empty_lists(value, below);
+        }
+    }
+}
+
 fn show_zero(fields: &mut Map<String, Value>, type_name: &str, name: &str, schema: &Value) {
-    if known(type_name, name).get("default") == Some(&Value::Null) {
+    if is_shown_as_null(type_name, name) {
         fields.insert(name.to_owned(), Value::Null);
         return;
     }
@@ -183,7 +176,7 @@ fn is_dropped(type_name: &str, field: &str, schema: &Value, value: &Value) -> bo
     let is_shown = schema.get("default").is_some_and(is_zero);
     match value {
         Value::String(_) => !is_shown && known.get("empty") == known.get("absent"),
-        Value::Array(_) => true,
+        Value::Array(_) => !is_shown_as_null(type_name, field),
         Value::Object(_) => reference(schema).is_none(),
         // What the server never showed in a sample, it leaves out.
         Value::Bool(_) => !is_shown && known.is_null(),

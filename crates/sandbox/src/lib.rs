@@ -10,15 +10,17 @@
 //! | [`request`] | what a request is about |
 //! | [`answer`] | answers, and refusals in the API server's words |
 //! | [`authorize`] | who may do what |
-//! | `scale`, `table` | other forms of objects |
+//! | `scale`, `table`, `cells` | other forms of objects |
 //! | [`select`] | label and field selectors |
 //! | [`store`] | the objects, and what happened to them |
 //! | [`read`], [`mod@write`], [`delete`], [`patch`] | the verbs |
 //! | [`watch`] | what happens, told as it happens |
 //! | [`discovery`] | what the API tells of itself |
-//! | [`crds`] | kinds that come and go with their definitions |
+//! | [`crds`], `ending` | kinds that come and go with their definitions |
+//! | `strict` | fields that a kind does not have |
+//! | `decode` | whether an object can be read into its kind's type |
 //! | `fields`, `depends` | what the server makes of objects of built-in kinds: its form of them, and defaults |
-//! | `rules`, `relations` | what it asks of them |
+//! | `metadata`, `rules`, `relations` | what it asks of them |
 //! | [`namespaces`] | namespaces' life |
 //! | [`workloads`] | the controllers of workloads, and pods that only seem to run |
 //! | [`restore`] | objects of another cluster, put into this one; the cluster itself, put back to what it was |
@@ -26,13 +28,17 @@
 
 pub mod answer;
 pub mod authorize;
+mod cells;
 pub mod crds;
+mod decode;
 pub mod delete;
 mod depends;
 pub mod discovery;
+mod ending;
 mod fields;
 mod garbage;
 pub mod kinds;
+mod metadata;
 pub mod namespaces;
 pub mod patch;
 pub mod read;
@@ -45,6 +51,7 @@ pub mod select;
 pub mod serve;
 mod settle;
 pub mod store;
+mod strict;
 mod table;
 pub mod watch;
 pub mod workloads;
@@ -78,6 +85,7 @@ pub struct Sandbox {
     now: Timestamp,
     settled: u64,
     fates: BTreeMap<String, Fate>,
+    warnings: Vec<String>,
 }
 
 impl Sandbox {
@@ -101,6 +109,7 @@ impl Sandbox {
             now,
             settled: 0,
             fates: BTreeMap::new(),
+            warnings: Vec::new(),
         };
         sandbox.begin();
         sandbox
@@ -109,6 +118,7 @@ impl Sandbox {
     /// Answers one request that comes at `now`.
     pub fn handle(&mut self, now: Timestamp, request: &Request<'_>) -> Answer {
         self.now = self.now.max(now);
+        self.warnings.clear();
         let answer = self.answer(request).unwrap_or_else(Refusal::into_answer);
         self.settle();
         answer
@@ -125,9 +135,14 @@ impl Sandbox {
             Answer::Json { code, body, media_type }
                 if request.accept.contains("as=Table")
                     && body["kind"] != "Status"
-                    && target.subresource.is_empty() =>
+                    && matches!(target.subresource.as_str(), "" | "status" | "scale") =>
             {
-                Answer::Json { code, body: self.table(&target.kind, &body), media_type }
+                let body = if target.subresource == "scale" {
+                    self.scale_table(&body)
+                } else {
+                    self.table(&target.kind, &body)
+                };
+                Answer::Json { code, body, media_type }
             }
             other @ (Answer::Json { .. } | Answer::Watch(_)) => other,
         })

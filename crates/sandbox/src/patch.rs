@@ -3,8 +3,8 @@
 //! Source: RFC 6902, RFC 7386, and k8s.io/apimachinery `pkg/util/strategicpatch`.
 
 use crate::Sandbox;
-use crate::answer::{Answer, Refusal};
-use crate::read::versioned;
+use crate::answer::{About, Answer, Cause, Refusal};
+use crate::read::filled;
 use crate::request::{Request, Target};
 use crate::scale::scale;
 use crate::write::Change;
@@ -26,7 +26,7 @@ impl Sandbox {
             return Err(Refusal::unsupported_media_type(CUSTOM));
         }
         let live = self.found(target)?.clone();
-        let mut object = versioned(&live, &target.kind);
+        let mut object = filled(&live, &target.kind);
         if target.subresource == "scale" {
             object = scale(&target.kind, &object);
         }
@@ -45,6 +45,13 @@ impl Sandbox {
             }
             _ if target.kind.custom.is_some() => return Err(Refusal::unsupported_media_type(CUSTOM)),
             _ => return Err(Refusal::unsupported_media_type(ACCEPTED)),
+        }
+        self.check_known(request, target, &object)?;
+        if let Some(why) = crate::decode::why(&target.kind, &object).filter(|_| target.subresource != "scale")
+        {
+            let message = format!("Invalid value: {:?}: {why}", object.to_string());
+            let cause = Cause { reason: "FieldValueInvalid", message, field: "patch".to_owned() };
+            return Err(Refusal::invalid(About::default(), vec![cause]));
         }
         let change = Change::of(request, target);
         self.replace_object(&change, &live, object).map(Answer::ok)

@@ -16,6 +16,16 @@ pub(crate) fn versioned(object: &Value, kind: &Kind) -> Value {
     object
 }
 
+/// The same as it is before it is changed.
+pub(crate) fn filled(object: &Value, kind: &Kind) -> Value {
+    let mut object = versioned(object, kind);
+    if let Some(custom) = kind.custom.as_ref().filter(|custom| custom.storage != kind.version) {
+        // What the stored version does not have is filled in.
+        crate::crds::default(&mut object, &custom.schema, crate::crds::Nulls::Dropped);
+    }
+    object
+}
+
 /// A stored object as lists have it: those of built-in kinds do not say there what they are.
 fn listed(object: &Value, kind: &Kind) -> Value {
     let mut object = versioned(object, kind);

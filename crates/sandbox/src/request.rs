@@ -115,7 +115,9 @@ impl Target {
 
     /// The object, for a refusal that names the kind.
     pub fn about_kind(&self, name: &str) -> About {
-        About { kind: self.kind.kind.clone(), ..self.about(name) }
+        let about = About { kind: self.kind.kind.clone(), ..self.about(name) };
+        // The server takes both groups' events as those of the core.
+        if about.kind == "Event" { About { group: String::new(), ..about } } else { about }
     }
 }
 

@@ -13,8 +13,12 @@ use std::collections::HashMap;
 use std::sync::{LazyLock, Mutex, PoisonError};
 
 /// What is wrong in an object of a built-in kind.
-pub(crate) fn wrong(kind: &Kind, object: &Value) -> Vec<Cause> {
+pub(crate) fn wrong(kind: &Kind, before: Option<&Value>, object: &Value) -> Vec<Cause> {
     let mut causes = Vec::new();
+    // A change of one is asked for nothing but what may not change.
+    if before.is_some() && kind.kind == "PriorityClass" {
+        return causes;
+    }
     if let Some(type_name) = kind.type_ref.named.as_deref() {
         check(object, type_name, "", &mut causes);
     }
@@ -166,6 +170,9 @@ fn fits(text: &str, message: &str) -> bool {
     if message.contains("not a valid selector operator") {
         return matches!(text, "In" | "NotIn" | "Exists" | "DoesNotExist");
     }
+    if message.contains("must be a domain-prefixed path") {
+        return text.split_once('/').is_some_and(|(domain, path)| !domain.is_empty() && !path.is_empty());
+    }
     if message.contains("must start with a '/'") {
         return text.starts_with('/');
     }
@@ -203,14 +210,11 @@ const FIXED: &[(&str, &str, &str)] = &[
     ("apps/Deployment", "spec.selector", "spec.selector"),
     ("apps/ReplicaSet", "spec.selector", "spec.selector"),
     ("batch/Job", "spec.completionMode", "spec.completionMode"),
-    ("batch/Job", "spec.completions", "spec.completions"),
     ("batch/Job", "spec.selector", "spec.selector"),
     ("batch/Job", "spec.template", "spec.template"),
     ("discovery.k8s.io/EndpointSlice", "addressType", "addressType"),
     ("networking.k8s.io/IngressClass", "spec.controller", "spec.controller"),
     ("node.k8s.io/RuntimeClass", "handler", "handler"),
-    ("rbac.authorization.k8s.io/ClusterRoleBinding", "roleRef", "roleRef"),
-    ("rbac.authorization.k8s.io/RoleBinding", "roleRef", "roleRef"),
     ("storage.k8s.io/CSIDriver", "spec.attachRequired", "spec.attachedRequired"),
     ("storage.k8s.io/CSIDriver", "spec.volumeLifecycleModes", "spec.volumeLifecycleModes"),
     ("storage.k8s.io/CSIStorageCapacity", "nodeTopology", "nodeTopology"),
@@ -219,9 +223,7 @@ const FIXED: &[(&str, &str, &str)] = &[
     ("storage.k8s.io/StorageClass", "provisioner", "provisioner"),
     ("storage.k8s.io/StorageClass", "reclaimPolicy", "reclaimPolicy"),
     ("storage.k8s.io/StorageClass", "volumeBindingMode", "volumeBindingMode"),
-    ("storage.k8s.io/VolumeAttachment", "spec", "spec"),
     ("scheduling.k8s.io/PriorityClass", "preemptionPolicy", "preemptionPolicy"),
-    ("events.k8s.io/Event", "regarding", "involvedObject"),
     ("events.k8s.io/Event", "action", "action"),
     ("events.k8s.io/Event", "eventTime", "eventTime"),
     ("events.k8s.io/Event", "note", "message"),
@@ -265,6 +267,12 @@ pub(crate) fn changed(kind: &Kind, before: &Value, object: &Value) -> Vec<Cause>
             });
         }
     }
+    causes.extend(changed_inside(&name, before, object));
+    causes.extend(match name.as_str() {
+        "/Pod" => changed_pod(before, object),
+        "/PersistentVolumeClaim" => changed_claim(before, object),
+        _ => None,
+    });
     if name == "scheduling.k8s.io/PriorityClass" && before["value"] != object["value"] {
         causes.push(forbidden("value", "may not be changed in an update."));
     }
@@ -278,6 +286,137 @@ pub(crate) fn changed(kind: &Kind, before: &Value, object: &Value) -> Vec<Cause>
         }
     }
     causes
+}
+
+/// What has changed of what the server shows in its own types' form.
+fn changed_inside(name: &str, before: &Value, object: &Value) -> Vec<Cause> {
+    let text = |value: &Value| Value::from(value.as_str().unwrap_or_default()).to_string();
+    let differs = |field: &str| before.get(field) != object.get(field);
+    let shown = |field: &str, names: &[(&str, &str)]| {
+        let parts = names.iter().map(|(own, name)| format!("\"{own}\":{}", text(&object[field][*name])));
+        format!("{{{}}}", parts.collect::<Vec<_>>().join(","))
+    };
+    let told = |field: &str, shown: &str, why: &str| Cause {
+        reason: "FieldValueInvalid",
+        message: format!("Invalid value: {shown}: {why}"),
+        field: field.to_owned(),
+    };
+    match name {
+        "rbac.authorization.k8s.io/ClusterRoleBinding" | "rbac.authorization.k8s.io/RoleBinding"
+            if differs("roleRef") =>
+        {
+            let names = [("APIGroup", "apiGroup"), ("Kind", "kind"), ("Name", "name")];
+            vec![told("roleRef", &shown("roleRef", &names), "cannot change roleRef")]
+        }
+        "events.k8s.io/Event" if differs("regarding") => {
+            let names = [
+                ("Kind", "kind"),
+                ("Namespace", "namespace"),
+                ("Name", "name"),
+                ("UID", "uid"),
+                ("APIVersion", "apiVersion"),
+                ("ResourceVersion", "resourceVersion"),
+                ("FieldPath", "fieldPath"),
+            ];
+            vec![told("involvedObject", &shown("regarding", &names), "field is immutable")]
+        }
+        "storage.k8s.io/VolumeAttachment" if differs("spec") => {
+            let spec = &object["spec"];
+            let volume = spec["source"].get("persistentVolumeName").cloned().unwrap_or_default();
+            let shown = format!(
+                "{{\"Attacher\":{},\"Source\":{{\"PersistentVolumeName\":{volume},\"InlineVolumeSpec\":null}},\"NodeName\":{}}}",
+                text(&spec["attacher"]),
+                text(&spec["nodeName"])
+            );
+            vec![told("spec", &shown, "field is immutable")]
+        }
+        "batch/Job" if before["spec"]["completions"] != object["spec"]["completions"] => {
+            let completions = &object["spec"]["completions"];
+            let is_indexed = object["spec"]["completionMode"] == "Indexed" && !completions.is_null();
+            if is_indexed && *completions == object["spec"]["parallelism"] {
+                return Vec::new();
+            }
+            let why = if is_indexed {
+                "can only be modified in tandem with spec.parallelism"
+            } else {
+                "field is immutable"
+            };
+            vec![invalid("spec.completions", completions, why)]
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// What a pod's spec may not change. The server adds how the two differ, in its own types, which are not here.
+fn changed_pod(before: &Value, object: &Value) -> Option<Cause> {
+    let count = |object: &Value, list: &str| object["spec"][list].as_array().map_or(0, Vec::len);
+    for list in ["containers", "initContainers"] {
+        if count(before, list) != count(object, list) {
+            let why = if list == "containers" {
+                "pod updates may not add or remove containers"
+            } else {
+                "pod updates may not add or remove init containers"
+            };
+            return Some(forbidden(&format!("spec.{list}"), why));
+        }
+    }
+    let fixed = |object: &Value| {
+        let mut spec = object["spec"].clone();
+        for list in ["containers", "initContainers"] {
+            for container in spec[list].as_array_mut().into_iter().flatten() {
+                container.as_object_mut().and_then(|container| container.remove("image"));
+            }
+        }
+        for field in ["activeDeadlineSeconds", "tolerations", "nodeName", "priority", "preemptionPolicy"] {
+            spec.as_object_mut().and_then(|spec| spec.remove(field));
+        }
+        spec
+    };
+    let had = before["spec"]["tolerations"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let has = object["spec"]["tolerations"].as_array().map(Vec::as_slice).unwrap_or_default();
+    if had.iter().any(|one| !has.contains(one)) {
+        let why = "existing toleration can not be modified except its tolerationSeconds";
+        return Some(forbidden("spec.tolerations", why));
+    }
+    (fixed(before) != fixed(object)).then(|| {
+        forbidden("spec", "pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)")
+    })
+}
+
+/// What a claim's spec may not change; as for pods, the server adds how the two differ.
+fn changed_claim(before: &Value, object: &Value) -> Option<Cause> {
+    let fixed = |object: &Value| {
+        let mut spec = object["spec"].clone();
+        let is_bound = before["status"]["phase"] == "Bound";
+        if is_bound {
+            spec["resources"]["requests"] = Value::Null;
+        }
+        if let Some(spec) = spec.as_object_mut() {
+            spec.remove("volumeAttributesClassName");
+        }
+        spec
+    };
+    (fixed(before) != fixed(object)).then(|| {
+        forbidden("spec", "spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims")
+    })
+}
+
+pub(crate) fn invalid(field: &str, shown: &Value, why: &str) -> Cause {
+    Cause {
+        reason: "FieldValueInvalid",
+        message: format!("Invalid value: {shown}: {why}"),
+        field: field.to_owned(),
+    }
+}
+
+/// `shown` is what the server prints, quotes and all.
+pub(crate) fn unsupported(field: &str, shown: &str, allowed: &[&str]) -> Cause {
+    let allowed: Vec<String> = allowed.iter().map(|one| format!("{one:?}")).collect();
+    Cause {
+        reason: "FieldValueNotSupported",
+        message: format!("Unsupported value: {shown}: supported values: {}", allowed.join(", ")),
+        field: field.to_owned(),
+    }
 }
 
 pub(crate) fn forbidden(field: &str, why: &str) -> Cause {

@@ -2,7 +2,9 @@
 //!
 //! Source: k8s.io/kubernetes `pkg/registry/apps`, and `subresources.scale` of `apiextensions.k8s.io/v1`.
 
-use crate::kinds::Kind;
+use crate::answer::Cause;
+use crate::kinds::{Custom, Kind};
+use crate::rules::invalid;
 use serde_json::{Map, Value, json};
 
 /// The scale of an object.
@@ -33,6 +35,74 @@ pub(crate) fn missing(kind: &Kind, object: &Value) -> Option<String> {
     let path = kind.custom.as_ref()?.version["subresources"]["scale"]["specReplicasPath"].as_str()?;
     let is_there = object.pointer(&path.replace('.', "/")).is_some();
     (!is_there).then(|| format!("the spec replicas field {path:?} does not exist"))
+}
+
+/// Checks that the replicas of a custom resource are a number that can be asked for.
+///
+/// Source: k8s.io/apiextensions-apiserver `pkg/registry/customresource/validator.go`.
+pub(crate) fn check(custom: &Custom, object: &Value, causes: &mut Vec<Cause>) {
+    let Some(path) = custom.version["subresources"]["scale"]["specReplicasPath"].as_str() else { return };
+    let mut value = object;
+    let mut parts = path.split('.').skip(1).peekable();
+    let not = |value: &Value, wanted: &str| {
+        let why = format!(
+            "{path} accessor error: {} is of the type {}, expected {wanted}",
+            printed(value),
+            go_type(value)
+        );
+        invalid(path, &0.into(), &why)
+    };
+    while let Some(part) = parts.next() {
+        let Value::Object(fields) = value else {
+            causes.push(not(value, "map[string]interface{}"));
+            return;
+        };
+        let Some(below) = fields.get(part) else { return };
+        value = below;
+        // What is nothing has nothing below it.
+        if value.is_null() && parts.peek().is_some() {
+            return;
+        }
+    }
+    match value.as_i64().filter(|_| !value.is_f64()) {
+        None => causes.push(not(value, "int64")),
+        Some(replicas) if replicas < 0 => {
+            causes.push(invalid(path, value, "should be a non-negative integer"));
+        }
+        Some(replicas) if replicas > i64::from(i32::MAX) => {
+            let why = format!("should be less than or equal to {}", i32::MAX);
+            causes.push(invalid(path, value, &why));
+        }
+        Some(_) => {}
+    }
+}
+
+/// A value as Go's `%v` prints it.
+fn printed(value: &Value) -> String {
+    match value {
+        Value::Null => "<nil>".to_owned(),
+        Value::Bool(_) | Value::Number(_) => value.to_string(),
+        Value::String(text) => text.clone(),
+        Value::Array(items) => format!("[{}]", items.iter().map(printed).collect::<Vec<_>>().join(" ")),
+        Value::Object(fields) => {
+            let mut all: Vec<String> =
+                fields.iter().map(|(name, value)| format!("{name}:{}", printed(value))).collect();
+            all.sort();
+            format!("map[{}]", all.join(" "))
+        }
+    }
+}
+
+fn go_type(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "<nil>",
+        Value::Bool(_) => "bool",
+        Value::Number(number) if number.is_f64() => "float64",
+        Value::Number(_) => "int64",
+        Value::String(_) => "string",
+        Value::Array(_) => "[]interface {}",
+        Value::Object(_) => "map[string]interface {}",
+    }
 }
 
 /// Writes replicas where the kind has them.

@@ -91,16 +91,24 @@ async fn answer(
         user: text(header::HeaderName::from_static("impersonate-user")),
         body: &body,
     };
-    let answer = {
+    let (answer, warnings) = {
         let mut sandbox = served.lock();
         let answer = sandbox.handle(Timestamp::now(), &request);
         served.changes.send_replace(sandbox.store.revision());
-        answer
+        (answer, sandbox.take_warnings())
     };
     match answer {
         Answer::Json { code, body, media_type } => {
             let status = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-            (status, [(header::CONTENT_TYPE, media_type)], body.to_string()).into_response()
+            let mut response =
+                (status, [(header::CONTENT_TYPE, media_type)], body.to_string()).into_response();
+            for warning in warnings {
+                // As RFC 9111 had it: a code, an agent that nobody names, and the text in quotes.
+                if let Ok(value) = header::HeaderValue::try_from(format!("299 - {warning:?}")) {
+                    response.headers_mut().append(header::WARNING, value);
+                }
+            }
+            response
         }
         Answer::Watch(watch) => {
             let stream = Stream {
@@ -136,6 +144,9 @@ impl Stream {
             }
             self.changed.mark_unchanged();
             let events = self.served.lock().events(&mut self.watch);
+            if events.is_empty() && self.served.lock().is_over(&self.watch) {
+                return None;
+            }
             if !events.is_empty() {
                 self.is_over = events.last().is_some_and(|event| event["type"] == "ERROR");
                 return Some(lines(&events));

@@ -13,13 +13,6 @@ const STEPS: usize = 1_000_000;
 impl Sandbox {
     /// Lets the cluster's own programs work until nothing is left to do.
     pub(crate) fn settle(&mut self) {
-        match self.programs {
-            Programs::All => self.settle_all(),
-            Programs::None => {}
-        }
-    }
-
-    fn settle_all(&mut self) {
         for _ in 0..STEPS {
             let Ok(mut changes) = self.store.since(self.settled) else {
                 self.settled = self.store.revision();
@@ -28,7 +21,27 @@ impl Sandbox {
             let Some(change) = changes.next().cloned() else { return };
             drop(changes);
             self.settled = change.revision;
-            self.react(&change);
+            self.settle_definition(&change);
+            match self.programs {
+                Programs::All => self.react(&change),
+                Programs::None => {}
+            }
+        }
+    }
+
+    /// Looks after definitions, which the API server itself does, whatever else runs.
+    fn settle_definition(&mut self, change: &Change) {
+        let definitions = ("apiextensions.k8s.io".to_owned(), "customresourcedefinitions".to_owned());
+        match &change.after {
+            Some(after) if change.resource == definitions => {
+                self.look_after_definition(&definitions, &key_of(after));
+            }
+            Some(_) => {}
+            // With the last of its objects a definition may go.
+            None => {
+                let name = format!("{}.{}", change.resource.1, change.resource.0);
+                self.look_after_definition(&definitions, &(String::new(), name));
+            }
         }
     }
 

@@ -39,6 +39,30 @@ impl Sandbox {
         json!({"kind": "Table", "apiVersion": "meta.k8s.io/v1", "metadata": metadata, "columnDefinitions": shown, "rows": rows})
     }
 
+    /// A scale as a table.
+    pub(crate) fn scale_table(&self, body: &Value) -> Value {
+        let name = columns_of("ConfigMap", &["Name", "Age"]);
+        let column = |name: &str, description: &str| json!({"name": name, "type": "integer", "format": "", "description": description, "priority": 0});
+        let (first, last) =
+            (name.first().cloned().unwrap_or_default(), name.last().cloned().unwrap_or_default());
+        let columns = [
+            shown(&first),
+            column("Desired", "Number of desired replicas"),
+            column("Available", "Number of actual replicas"),
+            shown(&last),
+        ];
+        let age = self.age(body["metadata"]["creationTimestamp"].as_str().unwrap_or_default());
+        let cells = json!([
+            body["metadata"]["name"],
+            number(body, "/spec/replicas"),
+            number(body, "/status/replicas"),
+            age
+        ]);
+        let partial = json!({"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": body["metadata"]});
+        json!({"kind": "Table", "apiVersion": "meta.k8s.io/v1", "metadata": {"resourceVersion": body["metadata"]["resourceVersion"]},
+            "columnDefinitions": columns, "rows": [{"cells": cells, "object": partial}]})
+    }
+
     fn cell(&self, kind: &Kind, column: &Value, object: &Value) -> Value {
         let name = column["name"].as_str().unwrap_or_default();
         if name == "Name" {
@@ -62,8 +86,23 @@ impl Sandbox {
         match name {
             "Age" => self.age(object["metadata"]["creationTimestamp"].as_str().unwrap_or_default()).into(),
             "Created At" => object["metadata"]["creationTimestamp"].clone(),
-            _ => built_in(kind, name, object),
+            "Last Seen" | "First Seen" => self.seen(name, object),
+            _ => match crate::cells::of(&kind.kind, name, object) {
+                Value::Null => built_in(kind, name, object),
+                cell => cell,
+            },
         }
+    }
+
+    /// When an event was first or last seen.
+    fn seen(&self, column: &str, event: &Value) -> Value {
+        let own = if column == "Last Seen" {
+            ["lastTimestamp", "deprecatedLastTimestamp"]
+        } else {
+            ["firstTimestamp", "deprecatedFirstTimestamp"]
+        };
+        let time = own.into_iter().chain(["eventTime"]).find_map(|field| event[field].as_str());
+        self.age(time.unwrap_or_default()).into()
     }
 
     /// How long ago a time was, as kubectl words it.
@@ -130,15 +169,15 @@ fn count(value: &Value) -> i64 {
     i64::try_from(length).unwrap_or(i64::MAX)
 }
 
-fn number(object: &Value, pointer: &str) -> i64 {
+pub(crate) fn number(object: &Value, pointer: &str) -> i64 {
     object.pointer(pointer).and_then(Value::as_i64).unwrap_or(0)
 }
 
-fn text(object: &Value, pointer: &str) -> String {
+pub(crate) fn text(object: &Value, pointer: &str) -> String {
     object.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned()
 }
 
-fn or_none(text: String) -> Value {
+pub(crate) fn or_none(text: String) -> Value {
     if text.is_empty() { "<none>".into() } else { text.into() }
 }
 

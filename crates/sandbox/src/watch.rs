@@ -79,6 +79,10 @@ impl Sandbox {
 }
 
 impl Watch {
+    pub(crate) fn kind(&self) -> &Kind {
+        &self.kind
+    }
+
     fn events(&mut self, store: &Store) -> Vec<Value> {
         let mut events: Vec<Value> = self.pending.drain(..).collect();
         if events.last().is_some_and(|event| event["type"] == "ERROR") {

@@ -6,7 +6,7 @@ use crate::crds::{Nulls, complete, validate};
 use crate::fields::nothing;
 use crate::kinds::Kind;
 use crate::namespaces::begin_life;
-use crate::read::{key, versioned};
+use crate::read::{filled, key, versioned};
 use crate::request::{Request, Target};
 use crate::scale::{scale, set_replicas};
 use crate::store::Key;
@@ -42,6 +42,7 @@ impl Sandbox {
             return Err(Refusal::method_not_allowed());
         }
         let object = body(request, target)?;
+        self.check_known(request, target, &object)?;
         let change = Change::of(request, target);
         self.create_object(&change, object).map(|object| Answer::json(201, object))
     }
@@ -83,6 +84,7 @@ impl Sandbox {
         crate::depends::begin(kind, &mut object, self.store.next());
         begin_life(kind, &mut object);
         validate(change.target, None, &object)?;
+        crate::fields::store(kind, &mut object);
         if let Some(found) = self.store.get(&kind.resource(), key) {
             if found["metadata"]["deletionTimestamp"].is_string() {
                 return Err(Refusal::ending(change.target.about(&key.1)));
@@ -94,16 +96,19 @@ impl Sandbox {
 
     pub(crate) fn replace(&mut self, request: &Request<'_>, target: &Target) -> Result<Answer, Refusal> {
         let object = body(request, target)?;
+        self.check_known(request, target, &object)?;
         let change = Change::of(request, target);
         let start = crate::fields::start(&target.kind);
         let live = match self.found(target).cloned() {
             Ok(live) => live,
             Err(_) if start["creates"] == true && target.subresource.is_empty() => {
+                let nobody = json!({"metadata": {"name": target.name}});
+                check_uid(&change, &nobody, &object)?;
                 return self.create_object(&change, object).map(|object| Answer::json(201, object));
             }
             Err(refusal) => return Err(refusal),
         };
-        check_uid(target, &live, &object)?;
+        check_uid(&change, &live, &object)?;
         let is_unnumbered = object["metadata"]["resourceVersion"].as_str().unwrap_or_default().is_empty();
         let is_asked = target.kind.custom.is_some() || start["unconditional"] == false;
         if is_unnumbered && is_asked && target.subresource != "scale" {
@@ -126,7 +131,7 @@ impl Sandbox {
         let target = change.target;
         let kind = &target.kind;
         let live = versioned(live, kind);
-        check_preconditions(target, &live, &object)?;
+        check_preconditions(change, &live, &object)?;
         if target.subresource == "scale" {
             let mut scaled = live.clone();
             let replicas = object.pointer("/spec/replicas").cloned().unwrap_or_else(|| 0.into());
@@ -156,12 +161,14 @@ impl Sandbox {
         let kind = &change.target.kind;
         keep_metadata(live, &mut object);
         crate::depends::go_on(kind, live, &mut object);
-        if is_counted(kind) {
-            let generation = live["metadata"]["generation"].as_i64().unwrap_or(1);
-            let changed = wanted(live) != wanted(&object);
-            metadata(&mut object).insert("generation".to_owned(), (generation + i64::from(changed)).into());
+        // What is written through its own endpoint asks for nothing.
+        if change.target.subresource != "status"
+            && let Some(generation) = crate::depends::generation(kind, live, &object)
+        {
+            metadata(&mut object).insert("generation".to_owned(), generation.into());
         }
         validate(change.target, Some(live), &object)?;
+        crate::fields::store(kind, &mut object);
         let key = key(change.target);
         if is_same(live, &object) {
             return Ok(live.clone());
@@ -203,9 +210,7 @@ impl Sandbox {
         let change = Change::of(request, target);
         let key = key(target);
         let live = self.store.get(&target.kind.resource(), &key).map(|live| versioned(live, &target.kind));
-        if let Some(live) = &live {
-            check_preconditions(target, live, &config)?;
-        } else {
+        if live.is_none() {
             if !target.subresource.is_empty() {
                 return Err(Refusal::not_found(target.about(&key.1)));
             }
@@ -213,14 +218,28 @@ impl Sandbox {
         }
         let nothing =
             json!({"apiVersion": target.kind.api_version(), "kind": target.kind.kind, "metadata": {}});
-        let before = live.as_ref().unwrap_or(&nothing);
+        let before = live.as_ref().map_or(nothing, |live| filled(live, &target.kind));
+        let before = &before;
         let mut object = self.manage(&change, |manager, act| manager.apply(before, &config, act, force))?;
+        if let Some(why) = crate::decode::why(&target.kind, &object) {
+            let of = described(&object);
+            return Err(Refusal::internal(format!(
+                "failed to convert new object ({}/{}; {of}) to proper version: unable to convert unstructured object to {of}: {why}",
+                object["metadata"]["namespace"].as_str().unwrap_or_default(),
+                key.1
+            )));
+        }
         if let Some(namespace) = &target.namespace {
             metadata(&mut object).insert("namespace".to_owned(), namespace.as_str().into());
         }
         if let Some(live) = live {
+            // What cannot be merged is told first.
+            check_preconditions(&change, &live, &config)?;
             object = seen_through(target, &live, object);
             complete(&target.kind, &mut object, Nulls::Kept)?;
+            if self.is_stored(&target.kind, &live, &object) {
+                return Ok(Answer::ok(live));
+            }
             return self.store_changed(&change, &live, object).map(Answer::ok);
         }
         if has_status(&target.kind) {
@@ -228,6 +247,17 @@ impl Sandbox {
         }
         complete(&target.kind, &mut object, Nulls::Kept)?;
         self.store_new(&change, &key, object).map(|object| Answer::json(201, object))
+    }
+
+    /// Whether what was applied is there already, but for what the stored version does not have.
+    fn is_stored(&self, kind: &Kind, live: &Value, object: &Value) -> bool {
+        if kind.custom.as_ref().is_none_or(|custom| custom.storage == kind.version) {
+            return false;
+        }
+        let mut stored = object.clone();
+        keep_metadata(live, &mut stored);
+        self.prune_as_stored(kind, &mut stored);
+        is_same(live, &stored)
     }
 
     fn check_namespace(&self, target: &Target, name: &str) -> Result<(), Refusal> {
@@ -306,6 +336,7 @@ impl<'s> Versions<'s> for Relabelled<'s> {
 fn ignored(kind: &Kind, subresource: &str) -> BTreeMap<String, FieldSet> {
     let fields = match subresource {
         "status" if kind.custom.is_some() => json!({"f:spec": {}, "f:metadata": {}}),
+        "status" if kind.kind == "VolumeAttachment" => json!({"f:spec": {}, "f:metadata": {}}),
         "status" if kind.kind == "Deployment" => json!({"f:spec": {}, "f:metadata": {"f:labels": {}}}),
         "status" => json!({"f:spec": {}}),
         _ if has_status(kind) => json!({"f:status": {}}),
@@ -329,6 +360,13 @@ fn parse(request: &Request<'_>) -> Result<Value, Refusal> {
     value
         .filter(Value::is_object)
         .ok_or_else(|| Refusal::bad_request("the body of the request holds no object"))
+}
+
+/// `apps/v1, Kind=Deployment`.
+fn described(object: &Value) -> String {
+    let api_version = object["apiVersion"].as_str().unwrap_or_default();
+    let group = if api_version.contains('/') { "" } else { "/" };
+    format!("{group}{api_version}, Kind={}", object["kind"].as_str().unwrap_or_default())
 }
 
 /// What a client sent, checked against where it sent it.
@@ -368,6 +406,13 @@ pub(crate) fn body(request: &Request<'_>, target: &Target) -> Result<Value, Refu
         (Some(_), None) => drop(metadata.remove("namespace")),
         (_, _) => {}
     }
+    // What is applied is merged before it is read.
+    if !is_scale
+        && request.method != "PATCH"
+        && let Some(why) = crate::decode::unreadable(kind, &object)
+    {
+        return Err(Refusal::bad_request(why));
+    }
     Ok(object)
 }
 
@@ -384,6 +429,12 @@ fn seen_through(target: &Target, live: &Value, mut object: Value) -> Value {
         if target.kind.kind == "Deployment" {
             let labels = live["metadata"].get("labels").cloned();
             set(&mut object["metadata"], "labels", labels);
+        }
+        if target.kind.kind == "VolumeAttachment" {
+            for field in ["labels", "annotations", "finalizers", "ownerReferences"] {
+                let kept = live["metadata"].get(field).cloned();
+                set(&mut object["metadata"], field, kept);
+            }
         }
         return object;
     }
@@ -432,7 +483,8 @@ fn hand_over(scaled: &mut Value, live: &Value, change: &Change<'_>) {
         "fieldsType": "FieldsV1", "fieldsV1": only, "subresource": "scale"}));
 }
 
-fn check_uid(target: &Target, live: &Value, object: &Value) -> Result<(), Refusal> {
+fn check_uid(change: &Change<'_>, live: &Value, object: &Value) -> Result<(), Refusal> {
+    let target = change.target;
     let (wanted, found) = (&object["metadata"]["uid"], &live["metadata"]["uid"]);
     let wanted = wanted.as_str().unwrap_or_default();
     if wanted.is_empty() || found == wanted {
@@ -441,37 +493,42 @@ fn check_uid(target: &Target, live: &Value, object: &Value) -> Result<(), Refusa
     let name = live["metadata"]["name"].as_str().unwrap_or_default();
     let why = format!(
         "StorageError: invalid object, Code: 4, Key: {}, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: {wanted}, UID in object meta: {}",
-        place(target, name),
+        place(change, name),
         found.as_str().unwrap_or_default()
     );
     Err(Refusal::conflict(target.about(name), &why))
 }
 
 /// Where the server keeps an object, as its messages name the place.
-fn place(target: &Target, name: &str) -> String {
+fn place(change: &Change<'_>, name: &str) -> String {
+    let target = change.target;
     let kind = &target.kind;
+    // What is only tried does not come to where the root is put before the key.
+    let root = if change.is_dry_run { "" } else { "/registry" };
     let resource = match (kind.group.as_str(), kind.plural.as_str()) {
         ("", "services") => "services/specs".to_owned(),
         ("", "endpoints") => "services/endpoints".to_owned(),
         ("", "nodes") => "minions".to_owned(),
+        ("", "replicationcontrollers") => "controllers".to_owned(),
         ("networking.k8s.io", "ingresses") => "ingress".to_owned(),
         ("apiextensions.k8s.io" | "apiregistration.k8s.io", plural) => format!("{}/{plural}", kind.group),
         (group, plural) if kind.custom.is_some() => format!("{group}/{plural}"),
         (_, plural) => plural.to_owned(),
     };
     match &target.namespace {
-        Some(namespace) => format!("/registry/{resource}/{namespace}/{name}"),
-        None => format!("/registry/{resource}/{name}"),
+        Some(namespace) => format!("{root}/{resource}/{namespace}/{name}"),
+        None => format!("{root}/{resource}/{name}"),
     }
 }
 
-fn check_preconditions(target: &Target, live: &Value, object: &Value) -> Result<(), Refusal> {
+fn check_preconditions(change: &Change<'_>, live: &Value, object: &Value) -> Result<(), Refusal> {
+    let target = change.target;
     let name = live["metadata"]["name"].as_str().unwrap_or_default();
     let differs = |field: &str| {
         let wanted = object["metadata"][field].as_str().unwrap_or_default();
         !wanted.is_empty() && live["metadata"][field] != wanted
     };
-    check_uid(target, live, object)?;
+    check_uid(change, live, object)?;
     if differs("resourceVersion") {
         let why =
             "the object has been modified; please apply your changes to the latest version and try again";
@@ -484,7 +541,7 @@ pub(crate) fn has_status(kind: &Kind) -> bool {
     kind.subresources.contains("status")
 }
 
-fn is_counted(kind: &Kind) -> bool {
+pub(crate) fn is_counted(kind: &Kind) -> bool {
     kind.custom.is_some() || crate::fields::start(kind)["counted"] == true
 }
 
@@ -528,7 +585,7 @@ fn keep_metadata(live: &Value, object: &mut Value) {
 }
 
 /// What an object asks for: all of it that is neither metadata nor status.
-fn wanted(object: &Value) -> Vec<(&String, &Value)> {
+pub(crate) fn wanted(object: &Value) -> Vec<(&String, &Value)> {
     let fields = object.as_object().into_iter().flatten();
     fields.filter(|(name, _)| !matches!(name.as_str(), "metadata" | "status" | "apiVersion")).collect()
 }

@@ -108,10 +108,10 @@ pub(super) fn scalar(kind: Scalar, value: Option<&Value>, prefix: &str) -> Vec<V
     let got = match (kind, value) {
         // The upstream names the type here, and the value everywhere else.
         (Scalar::Numeric, Some(value)) => type_name(value).to_owned(),
-        (_, Some(value @ (Value::Array(_) | Value::Object(_)))) => {
-            format!("&value.valueUnstructured{{Value:{}}}", as_source(value))
-        }
-        (_, value) => value.map(Value::to_string).unwrap_or_default(),
+        // It prints what holds the value, for booleans in another of Go's ways than for texts.
+        (Scalar::Boolean, Some(value)) => format!("&{{{}}}", printed(value)),
+        (_, Some(value)) => format!("&value.valueUnstructured{{Value:{}}}", as_source(value)),
+        (_, None) => String::new(),
     };
     one(format!("{prefix}expected {expected}, got {got}"))
 }

@@ -3,13 +3,15 @@
 //! for word, objects with their `managedFields`, lists, tables, and the events of watches.
 //!
 //! `TRUEUP_FUZZ_SEED` says where to begin, `TRUEUP_FUZZ_SEQUENCES` how many there are. A sequence follows from its seed. One that is
-//! answered differently is made as short as it can be, and printed.
+//! answered differently is made as short as it can be, and printed; `TRUEUP_FUZZ_SHOWN` says how many are, and with
+//! `TRUEUP_FUZZ_TELL` each is told as it was found.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on stops where it is")]
 #![allow(clippy::print_stdout, reason = "a test says how much it compared")]
 #![allow(missing_docs, unreachable_pub, clippy::items_after_statements, reason = "nothing leaves this test")]
 
 mod authorization;
+mod cases;
 mod definitions;
 mod generate;
 mod known;
@@ -21,9 +23,13 @@ mod run;
 mod servers;
 
 use generate::Generator;
-use run::{Difference, Run};
+use run::{Difference, Run, TOGETHER};
 use std::collections::{BTreeMap, BTreeSet};
 use std::env;
+use std::ops::Range;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 /// How many sequences a test run compares when nothing else was asked for.
 const SHORT: u64 = 150;
@@ -40,35 +46,90 @@ fn number(variable: &str) -> Option<u64> {
     env::var(variable).ok().and_then(|text| text.parse().ok())
 }
 
+/// So many sequences are under way at a time.
+const LANES: usize = 6;
+
+/// What a run found.
+#[derive(Default)]
+struct Findings {
+    operations: u64,
+    accepted: u64,
+    /// Sequences that end at a difference that `remaining.txt` lists.
+    listed: u64,
+    /// Sequences that end at a difference that stays, by its reason.
+    known: BTreeMap<&'static str, u64>,
+    /// Sequences that end at any other, by what the differences have in common.
+    found: BTreeMap<String, Vec<u64>>,
+}
+
+/// Compares the sequences of some seeds, several at a time.
+fn compare(
+    run: &Run,
+    generator: &Generator,
+    seeds: Range<u64>,
+    remaining: &BTreeSet<u64>,
+    findings: &Mutex<Findings>,
+) {
+    let next = AtomicU64::new(seeds.start);
+    let is_told = env::var_os("TRUEUP_FUZZ_TELL").is_some();
+    let work = || {
+        loop {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= seeds.end {
+                return;
+            }
+            let sequence = generator.sequence(seed, run.definitions());
+            let (difference, told) = run.compare(&sequence);
+            // An age, or the order of managers, shows a second that ended between the two answers; such a difference does not stay.
+            let is_listed = remaining.contains(&seed);
+            let stays = |one: &Difference| {
+                one.known.is_some() || is_listed || (0..2).all(|_| run.compare(&sequence).0.is_some())
+            };
+            let difference = difference.filter(stays);
+            // A second that ended between the two servers' answers shows in the order of managers.
+            let difference =
+                difference.filter(|one| one.known.is_some() || run.compare(&sequence).0.is_some());
+            let mut findings = findings.lock().unwrap();
+            findings.operations += told.operations;
+            findings.accepted += told.accepted;
+            match difference {
+                None => {}
+                Some(Difference { known: Some(why), .. }) => *findings.known.entry(why).or_default() += 1,
+                Some(_) if is_listed => findings.listed += 1,
+                Some(difference) => {
+                    if is_told {
+                        println!("\n{seed} {}", difference.told());
+                    }
+                    findings.found.entry(difference.signature()).or_default().push(seed);
+                }
+            }
+        }
+    };
+    std::thread::scope(|scope| (0..LANES).for_each(|_| drop(scope.spawn(work))));
+}
+
 #[test]
 fn random_sequences_are_answered_as_the_real_api_server_answers_them() {
     let first = number("TRUEUP_FUZZ_SEED").unwrap_or(0);
     let count = number("TRUEUP_FUZZ_SEQUENCES").unwrap_or(SHORT);
     let generator = Generator::new();
     let mut run = Run::start();
-    let mut found: BTreeMap<String, Vec<u64>> = BTreeMap::new();
     // A run that begins elsewhere looks for all differences.
     let remaining: BTreeSet<u64> = if first == 0 && count <= SHORT { remaining() } else { BTreeSet::new() };
-    let mut listed = 0;
-    let (mut operations, mut accepted, mut known) = (0, 0, BTreeMap::<&str, u64>::new());
-    for seed in first..first + count {
+    let findings = Mutex::default();
+    let begun = Instant::now();
+    let mut seed = first;
+    while seed < first + count {
+        let end = (first + count).min((seed / TOGETHER + 1) * TOGETHER);
         run.prepare(seed);
-        let sequence = generator.sequence(seed, run.definitions());
-        let (difference, told) = run.compare(&sequence);
-        operations += told.operations;
-        accepted += told.accepted;
-        match difference {
-            None => {}
-            Some(Difference { known: Some(why), .. }) => *known.entry(why).or_default() += 1,
-            // A second that ended between the two servers' answers shows in the order of managers.
-            Some(_) if run.compare(&sequence).0.is_none() => {}
-            Some(_) if remaining.contains(&seed) => listed += 1,
-            Some(difference) => found.entry(difference.signature()).or_default().push(seed),
-        }
+        compare(&run, &generator, seed..end, &remaining, &findings);
+        seed = end;
     }
+    let Findings { operations, accepted, listed, known, found } = findings.into_inner().unwrap();
     println!("{listed} sequences end at a difference that tests/differential/remaining.txt lists");
     println!(
-        "{count} sequences from seed {first}: {operations} operations, {accepted} of them accepted; {} differ, in {} ways",
+        "{count} sequences from seed {first} in {} s: {operations} operations, {accepted} of them accepted; {} differ, in {} ways",
+        begun.elapsed().as_secs(),
         found.values().map(Vec::len).sum::<usize>(),
         found.len()
     );
@@ -80,9 +141,19 @@ fn random_sequences_are_answered_as_the_real_api_server_answers_them() {
     {
         println!("differs: {seed} {}", signature.replace('\n', " ").chars().take(150).collect::<String>());
     }
+    show(&mut run, &generator, &found);
+    assert!(
+        found.is_empty(),
+        "the sandbox answers differently; TRUEUP_FUZZ_SEED=<seed> TRUEUP_FUZZ_SEQUENCES=1 runs one again"
+    );
+}
+
+/// Prints the most frequent kinds of differences, each by a sequence as short as it can be.
+fn show(run: &mut Run, generator: &Generator, found: &BTreeMap<String, Vec<u64>>) {
+    let most = number("TRUEUP_FUZZ_SHOWN").and_then(|most| usize::try_from(most).ok()).unwrap_or(SHOWN);
     let mut all: Vec<(&String, &Vec<u64>)> = found.iter().collect();
     all.sort_by_key(|(_, seeds)| std::cmp::Reverse(seeds.len()));
-    for (signature, seeds) in all.iter().take(SHOWN) {
+    for (signature, seeds) in all.iter().take(most) {
         println!("\n{} sequences: {signature}", seeds.len());
         run.prepare(seeds[0]);
         let sequence = generator.sequence(seeds[0], run.definitions());
@@ -93,8 +164,4 @@ fn random_sequences_are_answered_as_the_real_api_server_answers_them() {
         }
         println!("    {}", difference.told());
     }
-    assert!(
-        found.is_empty(),
-        "the sandbox answers differently; TRUEUP_FUZZ_SEED=<seed> TRUEUP_FUZZ_SEQUENCES=1 runs one again"
-    );
 }

@@ -10,6 +10,7 @@ static UID: LazyLock<Regex> =
     LazyLock::new(|| Regex::new("[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}").unwrap());
 static TIME: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z").unwrap());
+static ADDRESS: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\b10\.96\.\d+\.\d+\b").unwrap());
 static NUMBER: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(
         r"(resource ?[vV]ersion[^0-9]{1,4}|ResourceVersion in [a-z ]+: |ResourceVersion in record \()\d+",
@@ -22,6 +23,8 @@ static NUMBER: LazyLock<Regex> = LazyLock::new(|| {
 pub struct Names {
     uids: BTreeMap<String, usize>,
     versions: BTreeMap<String, usize>,
+    /// What finds the names that servers made up.
+    generated: Vec<Regex>,
 }
 
 impl Names {
@@ -34,17 +37,30 @@ impl Names {
     }
 
     fn version(&mut self, version: &str) -> String {
-        if matches!(version, "" | "0" | "1") {
+        if matches!(version, "" | "0" | "1") || version.starts_with('<') {
             return version.to_owned();
         }
         let next = self.versions.len();
         format!("version#{}", self.versions.entry(version.to_owned()).or_insert(next))
     }
 
+    /// From here on names may come up that the server made of this prefix.
+    pub fn expect_generated(&mut self, prefix: &str) {
+        let ends = Regex::new(&format!("\\b({})[a-z0-9]{{5}}\\b", regex::escape(prefix))).unwrap();
+        if self.generated.iter().all(|known| known.as_str() != ends.as_str()) {
+            self.generated.push(ends);
+        }
+    }
+
     fn text(&mut self, text: &str) -> String {
         let text = UID.replace_all(text, |found: &regex::Captures<'_>| self.uid(&found[0]));
         let text = NUMBER.replace_all(&text, "${1}<number>");
-        TIME.replace_all(&text, "<time>").into_owned()
+        let text = ADDRESS.replace_all(&text, "<address>");
+        let mut text = TIME.replace_all(&text, "<time>").into_owned();
+        for ends in &self.generated {
+            text = ends.replace_all(&text, "${1}<random>").into_owned();
+        }
+        text
     }
 
     /// A document without what differs.
@@ -67,18 +83,19 @@ impl Names {
         }
     }
 
+    fn field(&mut self, fields: &Map<String, Value>, key: &str, value: &Value) -> Value {
+        // A list has the number of the last change of all, those of other sequences included.
+        if key == "metadata" && (fields.contains_key("items") || fields.contains_key("rows")) {
+            let mut value = value.clone();
+            value["resourceVersion"] = "<list>".into();
+            return self.below(&value, key);
+        }
+        self.below(value, key)
+    }
+
     fn object(&mut self, fields: &Map<String, Value>) -> Value {
         let mut all: Map<String, Value> =
-            fields.iter().map(|(key, value)| (key.clone(), self.below(value, key))).collect();
-        if fields.contains_key("metadata") && (fields.contains_key("items") || fields.contains_key("rows")) {
-            all["metadata"]["resourceVersion"] = "<list>".into();
-        }
-        if let (Some(Value::String(generated)), Some(Value::String(name))) =
-            (fields.get("generateName"), fields.get("name"))
-            && name.strip_prefix(generated.as_str()).is_some_and(|end| end.len() == 5)
-        {
-            all.insert("name".to_owned(), format!("{generated}<random>").into());
-        }
+            fields.iter().map(|(key, value)| (self.text(key), self.field(fields, key, value))).collect();
         sort_causes(&mut all);
         Value::Object(all)
     }

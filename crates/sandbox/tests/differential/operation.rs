@@ -19,6 +19,14 @@ pub struct Operation {
     pub body: Option<Value>,
 }
 
+impl Operation {
+    /// Whether nothing is stored by it.
+    pub fn is_dry_run(&self) -> bool {
+        let in_body = self.body.as_ref().is_some_and(|body| body["dryRun"].is_array());
+        in_body || self.query.iter().any(|(key, _)| key == "dryRun")
+    }
+}
+
 impl fmt::Display for Operation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.method, self.path)?;

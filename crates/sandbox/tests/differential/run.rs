@@ -5,15 +5,17 @@ use crate::known;
 use crate::normal::{Names, differences};
 use crate::operation::{JSON, Memory, Operation};
 use crate::servers::{Ours, Real, Reply};
+use jiff::{SignedDuration, Timestamp};
 use regex::Regex;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 /// So many sequences in a row have the same definitions.
-const TOGETHER: u64 = 500;
+pub const TOGETHER: u64 = 500;
 const DEFINITIONS: usize = 4;
 const DEFINE: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
 
@@ -24,7 +26,7 @@ pub struct Run {
     set: Option<u64>,
     /// Sets that the real server has. They stay: objects with finalizers keep a definition from going.
     defined: BTreeSet<u64>,
-    sequences: u64,
+    sequences: AtomicU64,
 }
 
 /// How much was compared.
@@ -81,7 +83,7 @@ impl Run {
             definitions: Vec::new(),
             set: None,
             defined: BTreeSet::new(),
-            sequences: 0,
+            sequences: AtomicU64::new(0),
         }
     }
 
@@ -129,11 +131,10 @@ impl Run {
         sleep(Duration::from_millis(300));
     }
 
-    /// Carries a sequence out on both.
-    pub fn compare(&mut self, sequence: &[Operation]) -> (Option<Difference>, Compared) {
-        self.sequences += 1;
-        let namespace = format!("s{}", self.sequences);
-        let mut ours = Ours::start();
+    /// Both servers, with a namespace for a sequence.
+    fn both(&self) -> Both<'_> {
+        let namespace = format!("s{}", self.sequences.fetch_add(1, Ordering::Relaxed) + 1);
+        let mut ours = Ours::begun(Timestamp::now() - SignedDuration::from_secs(2));
         for definition in &self.definitions {
             let (code, body) = ours
                 .send(&Memory::default().fill(&plain("POST", DEFINE, Some(definition.object.clone())), ""));
@@ -152,7 +153,6 @@ impl Run {
             namespace,
             first: Default::default(),
         };
-        let mut compared = Compared::default();
         let begun = both.step(&create);
         for (real, first) in [(true, 0), (false, 1)] {
             let body = if real { &begun.real.1 } else { &begun.ours.1 };
@@ -161,6 +161,21 @@ impl Run {
                 .unwrap_or_default()
                 .clone_into(&mut both.first[first]);
         }
+        both
+    }
+
+    /// What both answer to each operation of a sequence.
+    pub fn answers(&self, sequence: &[Operation]) -> Vec<[Value; 2]> {
+        let mut both = self.both();
+        let answers = sequence.iter().map(|operation| both.step(operation).normal).collect();
+        both.clean(sequence);
+        answers
+    }
+
+    /// Carries a sequence out on both.
+    pub fn compare(&self, sequence: &[Operation]) -> (Option<Difference>, Compared) {
+        let mut both = self.both();
+        let mut compared = Compared::default();
         for operation in sequence {
             let step = both.step(operation);
             compared.operations += 1;
@@ -176,7 +191,7 @@ impl Run {
     }
 
     /// The sequence without what its difference does not need, and the difference.
-    pub fn shortest(&mut self, mut sequence: Vec<Operation>) -> (Vec<Operation>, Difference) {
+    pub fn shortest(&self, mut sequence: Vec<Operation>) -> (Vec<Operation>, Difference) {
         let mut kept = self.compare(&sequence).0;
         let mut index = 0;
         while index < sequence.len() {
@@ -234,13 +249,30 @@ impl Step {
 impl Both<'_> {
     fn step(&mut self, operation: &Operation) -> Step {
         let filled = self.memories[0].fill(operation, &self.namespace);
-        let real = self.real.send(&filled);
+        let (real, when, warned) = self.real.send_timed(&filled);
+        // Both live in the same second, whenever it ends.
+        self.ours.now = when;
         let filled = self.memories[1].fill(operation, &self.namespace);
         let ours = self.ours.send(&filled);
+        let mut warned = [warned, self.ours.warnings()];
         let mut normal = [Value::Null, Value::Null];
+        let prefix = operation.body.as_ref().and_then(|body| body["metadata"]["generateName"].as_str());
+        if let Some(prefix) =
+            prefix.map(|prefix| prefix.replace(crate::operation::NAMESPACE, &self.namespace))
+        {
+            self.names.iter_mut().for_each(|names| names.expect_generated(&prefix));
+        }
         for (side, (code, body)) in [&real, &ours].into_iter().enumerate() {
             self.memories[side].note(&operation.path, body);
-            normal[side] = json!({"code": code, "body": self.names[side].normal(body)});
+            let mut body = body.clone();
+            if operation.is_dry_run() {
+                // What is not stored has no number of its own.
+                forget_version(&mut body);
+            }
+            warned[side].sort();
+            let warnings = if warned[side].is_empty() { Value::Null } else { warned[side].clone().into() };
+            normal[side] =
+                json!({"code": code, "body": self.names[side].normal(&body), "warnings": warnings});
         }
         Step { real, ours, normal }
     }
@@ -299,6 +331,17 @@ impl Both<'_> {
             for operation in [plain("DELETE", &path, None), patch] {
                 self.real.send(&self.memories[0].fill(&operation, &self.namespace));
             }
+        }
+    }
+}
+
+fn forget_version(body: &mut Value) {
+    if let Some(version) = body.pointer_mut("/metadata/resourceVersion") {
+        *version = "<not stored>".into();
+    }
+    for row in body["rows"].as_array_mut().into_iter().flatten() {
+        if let Some(version) = row.pointer_mut("/object/metadata/resourceVersion") {
+            *version = "<not stored>".into();
         }
     }
 }

@@ -51,14 +51,40 @@ impl Real {
     }
 
     pub fn send(&self, filled: &Filled) -> Reply {
+        self.send_timed(filled).0
+    }
+
+    /// The answer, the second in which the server carried the request out, and the fields that it warns of.
+    pub fn send_timed(&self, filled: &Filled) -> (Reply, Timestamp, Vec<String>) {
         let request = Self::request(filled);
         self.runtime.block_on(async {
             let response = self.client.send(request).await.expect("the API server answers");
             let code = response.status().as_u16();
+            let date = response.headers().get(http::header::DATE).and_then(|date| date.to_str().ok());
+            let date =
+                date.and_then(|date| jiff::fmt::rfc2822::parse(date).ok()).map(|date| date.timestamp());
+            let answered = date.unwrap_or_else(Timestamp::now);
+            let warnings = response.headers().get_all(http::header::WARNING).iter();
+            let warnings: Vec<String> = warnings
+                .filter_map(|value| {
+                    Some(
+                        value
+                            .to_str()
+                            .ok()?
+                            .strip_prefix("299 - \"")?
+                            .strip_suffix('"')?
+                            .replace("\\\"", "\""),
+                    )
+                })
+                .filter(|warning| warning.starts_with("unknown field"))
+                .collect();
             let bytes = response.into_body().collect().await.unwrap().to_bytes();
             let body = serde_json::from_slice(&bytes)
                 .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&bytes).into_owned()));
-            (code, body)
+            // The answer may have left in the second after the one that the object's books name.
+            let is_written = code < 300 && matches!(filled.method, "POST" | "PUT" | "PATCH");
+            let noted = last_noted(&body).filter(|_| is_written);
+            ((code, body), noted.unwrap_or(answered), warnings)
         })
     }
 
@@ -86,14 +112,28 @@ impl Real {
     }
 }
 
+/// The last time in an object's books.
+fn last_noted(body: &Value) -> Option<Timestamp> {
+    let metadata =
+        if body["rows"].is_array() { &body["rows"][0]["object"]["metadata"] } else { &body["metadata"] };
+    let books = metadata["managedFields"].as_array().into_iter().flatten();
+    books.filter_map(|entry| entry["time"].as_str()?.parse().ok()).max()
+}
+
 /// The sandbox.
 pub struct Ours {
     pub sandbox: Sandbox,
+    /// When the next request comes.
+    pub now: Timestamp,
 }
 
 impl Ours {
     pub fn start() -> Self {
-        Self { sandbox: Sandbox::api_only(Timestamp::now()) }
+        Self::begun(Timestamp::now())
+    }
+
+    pub fn begun(now: Timestamp) -> Self {
+        Self { sandbox: Sandbox::api_only(now), now }
     }
 
     fn answer(&mut self, filled: &Filled) -> Answer {
@@ -107,7 +147,12 @@ impl Ours {
             user: filled.user,
             body: &filled.body,
         };
-        self.sandbox.handle(Timestamp::now(), &request)
+        self.sandbox.handle(self.now, &request)
+    }
+
+    /// The fields that the last answer warns of.
+    pub fn warnings(&mut self) -> Vec<String> {
+        self.sandbox.take_warnings()
     }
 
     pub fn send(&mut self, filled: &Filled) -> Reply {

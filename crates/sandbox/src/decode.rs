@@ -1,0 +1,137 @@
+//! Whether an object can be read into its kind's type, and what the server says where it cannot.
+//!
+//! Enters: an object as it was sent. Leaves: the words of Go's decoder. Absent: types that have a name of their own and are texts
+//! to everybody else, which the schemas do not tell.
+//!
+//! Source: Go's `encoding/json`, `encoding/base64` and `time`; k8s.io/apimachinery `pkg/api/resource`, `pkg/apis/meta/v1/time.go`.
+
+use crate::fields::{QUANTITY, reference};
+use crate::kinds::{Kind, models};
+use serde_json::Value;
+
+const TIME: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.Time";
+const MICRO_TIME: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.MicroTime";
+
+/// Why an object cannot be read into its kind's type, if it cannot.
+pub(crate) fn unreadable(kind: &Kind, object: &Value) -> Option<String> {
+    let why = why(kind, object)?;
+    Some(format!("{} in version {:?} cannot be handled as a {}: {why}", kind.kind, kind.version, kind.kind))
+}
+
+/// The same in the decoder's words alone.
+pub(crate) fn why(kind: &Kind, object: &Value) -> Option<String> {
+    let type_name = kind.type_ref.named.as_deref().filter(|_| kind.custom.is_none())?;
+    wrong(object, type_name, "")
+}
+
+fn wrong(value: &Value, type_name: &str, at: &str) -> Option<String> {
+    match type_name {
+        QUANTITY => return wrong_quantity(value),
+        TIME => return wrong_time(value, "2006-01-02T15:04:05Z07:00"),
+        MICRO_TIME => return wrong_time(value, "2006-01-02T15:04:05.000000Z07:00"),
+        _ => {}
+    }
+    let properties = models().get(type_name)?["properties"].as_object()?;
+    let owner = type_name.rsplit('.').next().unwrap_or_default();
+    value.as_object()?.iter().find_map(|(name, value)| {
+        let schema = properties.get(name)?;
+        let at = if at.is_empty() { name.clone() } else { format!("{at}.{name}") };
+        below(value, schema, owner, &at)
+    })
+}
+
+fn below(value: &Value, schema: &Value, owner: &str, at: &str) -> Option<String> {
+    if value.is_null() {
+        return None;
+    }
+    let cannot = |go: &str| {
+        let found = match value {
+            Value::String(_) => "string",
+            Value::Number(_) => "number",
+            Value::Bool(_) => "bool",
+            Value::Array(_) => "array",
+            Value::Object(_) => "object",
+            Value::Null => return None,
+        };
+        Some(format!("json: cannot unmarshal {found} into Go struct field {owner}.{at} of type {go}"))
+    };
+    if let Some(name) = reference(schema) {
+        let is_struct = models().get(name).is_some_and(|model| model["properties"].is_object());
+        return match value {
+            Value::Object(_) => wrong(value, name, at),
+            _ if is_struct => cannot(&go_type(name)),
+            _ => wrong(value, name, at),
+        };
+    }
+    match (schema["type"].as_str(), value) {
+        (Some("string"), Value::String(text)) if schema["format"] == "byte" => {
+            let place = wrong_base64(text)?;
+            Some(format!("illegal base64 data at input byte {place}"))
+        }
+        (Some("string"), value) if !value.is_string() && schema["format"] == "byte" => cannot("[]uint8"),
+        (Some("string"), value) if !value.is_string() && schema["format"].is_null() => cannot("string"),
+        (Some("boolean"), value) if !value.is_boolean() => cannot("bool"),
+        (Some("integer"), value) if !value.is_number() => {
+            cannot(schema["format"].as_str().unwrap_or("int64"))
+        }
+        (Some("array"), Value::Array(items)) => {
+            items.iter().find_map(|item| below(item, &schema["items"], owner, at))
+        }
+        (Some("object"), Value::Object(entries)) => {
+            entries.values().find_map(|entry| below(entry, &schema["additionalProperties"], owner, at))
+        }
+        (_, _) => None,
+    }
+}
+
+/// `io.k8s.api.core.v1.PodSpec` as Go has it: `v1.PodSpec`.
+fn go_type(name: &str) -> String {
+    let mut parts = name.rsplitn(3, '.');
+    let (last, version) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+    format!("{version}.{last}")
+}
+
+fn wrong_quantity(value: &Value) -> Option<String> {
+    let is_readable = match value {
+        Value::String(text) => trueup_merge::quantity::canonical(text).is_some(),
+        Value::Null | Value::Number(_) => true,
+        Value::Bool(_) | Value::Array(_) | Value::Object(_) => false,
+    };
+    (!is_readable).then(|| {
+        "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"
+            .to_owned()
+    })
+}
+
+/// A time that does not even begin with a year; what is wrong further on is told in as many ways as there are.
+fn wrong_time(value: &Value, layout: &str) -> Option<String> {
+    let text = value.as_str()?;
+    let begins = text.len() >= 4 && text.bytes().take(4).all(|one| one.is_ascii_digit());
+    (!begins).then(|| format!("parsing time {text:?} as {layout:?}: cannot parse {text:?} as \"2006\""))
+}
+
+/// Where Go's decoder stops, as it counts.
+fn wrong_base64(text: &str) -> Option<usize> {
+    let bytes: Vec<u8> = text.bytes().collect();
+    let is_letter = |one: u8| one.is_ascii_alphanumeric() || one == b'+' || one == b'/';
+    let mut held = 0;
+    for (place, one) in bytes.iter().enumerate() {
+        match one {
+            b'\n' | b'\r' => {}
+            one if is_letter(*one) => held = (held + 1) % 4,
+            b'=' => {
+                let rest: Vec<u8> =
+                    bytes[place..].iter().copied().filter(|one| !matches!(one, b'\n' | b'\r')).collect();
+                return match (held, rest.as_slice()) {
+                    (2, b"==") | (3, b"=") => None,
+                    (2, [b'=']) => Some(bytes.len()),
+                    (2, [b'=', b'=', ..]) => Some(place + 2),
+                    (2, _) | (3, _) => Some(place + 1),
+                    (_, _) => Some(place),
+                };
+            }
+            _ => return Some(place),
+        }
+    }
+    (held != 0).then(|| bytes.len() - held)
+}

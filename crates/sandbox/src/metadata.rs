@@ -1,0 +1,159 @@
+//! What the API server asks of the metadata that every object has.
+//!
+//! Enters: an object, and what it was before. Leaves: what is wrong, in the server's words. Absent: which names are taken.
+//!
+//! Source: k8s.io/apimachinery `pkg/api/validation`, `pkg/util/validation`; k8s.io/kubernetes `pkg/apis/core/validation`.
+
+use crate::answer::Cause;
+use crate::kinds::Kind;
+use crate::rules::{forbidden, invalid, matches};
+use serde_json::{Map, Value};
+
+const LABEL: &str = "[a-z0-9]([-a-z0-9]*[a-z0-9])?";
+const SUBDOMAIN: &str = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*";
+const NAME_PART: &str = "([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]";
+const LABEL_VALUE: &str = "(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?";
+const SUBDOMAIN_WORDS: &str = r"a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')";
+const LABEL_WORDS: &str = "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')";
+const VALUE_WORDS: &str = "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')";
+const PART_WORDS: &str = "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')";
+/// Finalizers of the server's own, which are in nobody's domain.
+const STANDARD: [&str; 3] = ["kubernetes", "orphan", "foregroundDeletion"];
+
+/// What is wrong in the metadata of a new object.
+pub(crate) fn check_new(kind: &Kind, object: &Value, causes: &mut Vec<Cause>) {
+    let metadata = &object["metadata"];
+    let name = metadata["name"].as_str().unwrap_or_default();
+    for why in wrong_name(kind, name) {
+        causes.push(invalid("metadata.name", &name.into(), &why));
+    }
+    check_written(kind, metadata, causes);
+}
+
+/// What is wrong in the metadata of an object that was there before.
+pub(crate) fn check_changed(kind: &Kind, before: &Value, object: &Value, causes: &mut Vec<Cause>) {
+    let (was, is) = (&before["metadata"], &object["metadata"]);
+    let mut found = Vec::new();
+    // The endpoint looks once at the object and once at its change, and so does the kind.
+    if was != is {
+        check_written(kind, is, &mut found);
+    }
+    if was["deletionTimestamp"].is_string() {
+        let known = was["finalizers"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let new: Vec<String> = is["finalizers"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter(|one| !known.contains(one))
+            .map(Value::to_string)
+            .collect();
+        if !new.is_empty() {
+            let why = format!(
+                "no new finalizers can be added if the object is being deleted, found new finalizers []string{{{}}}",
+                new.join(", ")
+            );
+            let cause = forbidden("metadata.finalizers", &why);
+            causes.extend([cause.clone(), cause]);
+        }
+    }
+    causes.extend(found);
+}
+
+fn check_written(kind: &Kind, metadata: &Value, causes: &mut Vec<Cause>) {
+    check_labels(&metadata["labels"], "metadata.labels", causes);
+    check_annotations(&metadata["annotations"], "metadata.annotations", causes);
+    for (index, finalizer) in metadata["finalizers"].as_array().into_iter().flatten().enumerate() {
+        let text = finalizer.as_str().unwrap_or_default();
+        let field = "metadata.finalizers";
+        for why in wrong_key(text) {
+            causes.push(invalid(field, finalizer, &why));
+        }
+        if kind.custom.is_none() && !text.contains('/') && !STANDARD.contains(&text) {
+            let why = "name is neither a standard finalizer name nor is it fully qualified";
+            causes.push(invalid(&format!("{field}[{index}]"), finalizer, why));
+        }
+    }
+}
+
+/// What is wrong in labels.
+pub(crate) fn check_labels(labels: &Value, at: &str, causes: &mut Vec<Cause>) {
+    for (key, value) in labels.as_object().unwrap_or(&Map::new()) {
+        for why in wrong_key(key) {
+            causes.push(invalid(at, &key.as_str().into(), &why));
+        }
+        let text = value.as_str().unwrap_or_default();
+        if text.len() > 63 {
+            causes.push(invalid(at, value, "must be no more than 63 bytes"));
+        }
+        if !matches(LABEL_VALUE, text) {
+            causes.push(invalid(at, value, VALUE_WORDS));
+        }
+    }
+}
+
+fn check_annotations(annotations: &Value, at: &str, causes: &mut Vec<Cause>) {
+    for key in annotations.as_object().into_iter().flat_map(Map::keys) {
+        for why in wrong_key(&key.to_lowercase()) {
+            causes.push(invalid(at, &key.as_str().into(), &why));
+        }
+    }
+}
+
+/// What is wrong in a qualified name: a name, with a domain before it or none.
+fn wrong_key(key: &str) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let name = match key.split('/').collect::<Vec<_>>().as_slice() {
+        [name] => *name,
+        [prefix, name] => {
+            if prefix.is_empty() {
+                wrong.push("prefix part must be non-empty".to_owned());
+            } else if !matches(SUBDOMAIN, prefix) {
+                wrong.push(format!("prefix part {SUBDOMAIN_WORDS}"));
+            }
+            *name
+        }
+        _ => {
+            return vec![format!(
+                "a valid label key {} with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')",
+                PART_WORDS.trim_start_matches("name part ")
+            )];
+        }
+    };
+    if name.is_empty() {
+        wrong.push("name part must be non-empty".to_owned());
+    } else if name.len() > 63 {
+        wrong.push("name part must be no more than 63 bytes".to_owned());
+    }
+    if !matches(NAME_PART, name) {
+        wrong.push(PART_WORDS.to_owned());
+    }
+    wrong
+}
+
+/// What is wrong in an object's name.
+fn wrong_name(kind: &Kind, name: &str) -> Vec<String> {
+    let (most, pattern, words) = match (kind.group.as_str(), kind.kind.as_str()) {
+        ("rbac.authorization.k8s.io", _) => return wrong_segment(name),
+        // Services and definitions have rules of their own beyond a name.
+        ("", "Service" | "Event") | ("events.k8s.io", _) | ("apiextensions.k8s.io", _) => return Vec::new(),
+        ("", "Namespace") => (63, LABEL, LABEL_WORDS),
+        (_, _) => (253, SUBDOMAIN, SUBDOMAIN_WORDS),
+    };
+    let mut wrong = Vec::new();
+    if name.len() > most {
+        wrong.push(format!("must be no more than {most} bytes"));
+    }
+    if !matches(pattern, name) {
+        wrong.push(words.to_owned());
+    }
+    wrong
+}
+
+/// What is wrong in a name that only has to fit into a path.
+fn wrong_segment(name: &str) -> Vec<String> {
+    if matches!(name, "." | "..") {
+        return vec![format!("may not be '{name}'")];
+    }
+    let contained = ["/", "%"].into_iter().filter(|one| name.contains(one));
+    contained.map(|one| format!("may not contain '{one}'")).collect()
+}
