@@ -78,13 +78,6 @@ impl ChartFlags {
         Ok(values)
     }
 
-    /// Chance that differs from call to call.
-    fn chance(&self) -> Result<Chance> {
-        let mut bytes = [0; 32];
-        aws_lc_rs::rand::fill(&mut bytes).ok().context("the system has no random bytes")?;
-        Ok(Chance::new(&Seed { bytes, time: Timestamp::now() }))
-    }
-
     fn options(&self, chance: &Chance) -> Result<Options> {
         let name = self.release_name.as_deref().unwrap_or("release-name");
         let release = Release::install(name, self.namespace.as_deref().unwrap_or("default"));
@@ -111,7 +104,7 @@ pub(super) fn is_chart(path: &Path) -> bool {
 /// Prints what the chart makes.
 pub(super) fn run(path: &Path, flags: &ChartFlags, format: Format, out: &mut dyn Write) -> Result<()> {
     let chart = load(path)?;
-    let chance = flags.chance()?;
+    let chance = chance()?;
     let rendered = render(&chart, &flags.given()?, &flags.options(&chance)?)?;
     warn_of_chance(&chance.called());
     for warning in &rendered.warnings {
@@ -144,6 +137,13 @@ fn load(path: &Path) -> Result<Chart> {
     }
     let root = path.canonicalize().with_context(|| shown.clone())?;
     Chart::from_tree(&DiskTree::new(&root), "").with_context(|| shown)
+}
+
+/// Chance that differs from call to call.
+fn chance() -> Result<Chance> {
+    let mut bytes = [0; 32];
+    aws_lc_rs::rand::fill(&mut bytes).ok().context("the system has no random bytes")?;
+    Ok(Chance::new(&Seed { bytes, time: Timestamp::now() }))
 }
 
 /// Says what would be another one at the next rendering.

@@ -7,6 +7,7 @@
 use super::look::View;
 use super::target::TargetState;
 use crate::cluster::Cluster;
+use std::fmt::Write as _;
 use trueup_model::Value;
 use trueup_plan::desired::Desired;
 use trueup_plan::health::cause_from_pods;
@@ -47,7 +48,8 @@ async fn add_last_words(cluster: &Cluster, desired: &Desired, before: Option<&Ru
             _ => cluster.pods_of(id).await.unwrap_or_default(),
         };
         if let Some(cause) = cause_from_pods(&pods) {
-            why.push_str(&format!("; {cause}"));
+            // Writing to a String cannot fail.
+            let _ = write!(why, "; {cause}");
         }
         let newest =
             |pod: &&Value| pod["metadata"]["creationTimestamp"].as_str().unwrap_or_default().to_owned();
@@ -59,7 +61,7 @@ async fn add_last_words(cluster: &Cluster, desired: &Desired, before: Option<&Ru
             let lines = String::from_utf8_lossy(&lines);
             let lines: Vec<&str> = lines.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
             if !lines.is_empty() {
-                why.push_str(&format!("; its last lines: {}", lines.join(" | ")));
+                let _ = write!(why, "; its last lines: {}", lines.join(" | "));
             }
         }
     }

@@ -563,13 +563,13 @@ mod tests {
             &format!("in git: {ALL} | member: deploy/pre | applied: deploy/pre"),
             &failed,
             expect![[r#"
-            hold      deploy/pre (the hook failed, and the sync stops here: no luck; a commit that changes the target, or a sync that somebody asks for, runs it again)
-            --
-            wait      cm/a (waits for wave -9: Deployment.apps shop/pre is held: the hook failed, and the sync stops here: no luck; a commit that changes the target, or a sync that somebody asks for, runs it again)
-            --
-            wait      deploy/post (waits for wave -9: Deployment.apps shop/pre is held: the hook failed, and the sync stops here: no luck; a commit that changes the target, or a sync that somebody asks for, runs it again)
-            Deployment.apps shop/pre: Failed("no luck")
-        "#]],
+                hold      deploy/pre (the hook failed, and the sync stops here: no luck; a commit that changes the target, or a sync that somebody asks for, runs it again)
+                --
+                wait      cm/a (waits for wave -9: Deployment.apps shop/pre failed)
+                --
+                wait      deploy/post (waits for wave -9: Deployment.apps shop/pre failed)
+                Deployment.apps shop/pre: Failed("no luck")
+            "#]],
         );
         let again = [("pre", Ended::Retried)];
         check(
