@@ -95,7 +95,7 @@ fn lives_as_git_says(chart: &str) {
     let mut world = World::played("chart");
     configure(
         &world,
-        "chart: chart, releaseName: rel, valuesFiles: ['values/{environment}.yaml'], values: {service: {type: ClusterIP}}",
+        "chart: chart, releaseName: rel, valuesFiles: ['values/{environment}.yaml'], values: {service: {type: ClusterIP}, resourcesPreset: none}",
     );
     let mut files = unpacked(&archive, "chart");
     files.push(("values/test.yaml".to_owned(), "replicaCount: 1\n".to_owned()));
@@ -245,7 +245,7 @@ fn packed(version: &str) -> Vec<u8> {
     let chart = folder.path().join("web");
     std::fs::create_dir_all(chart.join("templates")).unwrap();
     std::fs::write(chart.join("Chart.yaml"), CHART.replace("1.2.3", version)).unwrap();
-    let settings = SETTINGS.replace("data: {", "data: {version: '{{ .Chart.Version }}', ");
+    let settings = SETTINGS.replace("\ndata: {", "\ndata: {version: '{{ .Chart.Version }}', ");
     std::fs::write(chart.join("templates/settings.yaml"), settings).unwrap();
     let archive = folder.path().join("web.tgz");
     let tar = Command::new("tar").arg("-czf").arg(&archive).arg("-C").arg(folder.path()).arg("web").status();
