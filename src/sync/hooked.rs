@@ -17,6 +17,12 @@ use trueup_plan::planning::Plan;
 /// Lines of a log that are shown.
 const LINES: u32 = 5;
 
+/// Puts the hooks in the waves that they have on the occasion of the turn.
+pub(super) fn place(state: &TargetState, view: &mut View) {
+    let run = hooks::due(&view.desired, state.status.run.as_ref(), &state.status.revision);
+    view.desired = hooks::on_occasion(&view.desired, run.as_ref());
+}
+
 /// Makes of a plan one with hooks in it. Says whether something is known now that was not before.
 pub(super) async fn settle(
     cluster: &Cluster,

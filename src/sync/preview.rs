@@ -6,7 +6,7 @@ use super::repositories::chain;
 use super::target::{TargetSpec, TargetState};
 use super::turn::{Context, Undesired, desire, learn};
 use super::view::{PlanOptions, Preview, PreviewStep};
-use super::{ignore, judge, membership, turn};
+use super::{hooked, ignore, judge, membership, turn};
 use crate::ambient;
 use crate::bounded::in_order;
 use crate::cluster::{Apply, Cluster, Mode};
@@ -69,7 +69,9 @@ impl Engine {
     ) -> Result<(Arc<Desired>, Plan, Vec<String>)> {
         let mut view = look_at_all(context, spec, state, desired).await.map_err(turn::Trouble::into_error)?;
         let (desired, unread) = ignore::fit(context.cluster, state, desired, &view.observed).await;
-        view.desired = desired.clone();
+        view.desired = desired;
+        hooked::place(state, &mut view);
+        let desired = view.desired.clone();
         let asked = Trigger::Manual;
         let judgement = judge::judge(context.cluster, spec, state, &view, context.mask, asked).await;
         learn(state, &mut view.observed, judgement, unread);

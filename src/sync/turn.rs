@@ -257,6 +257,7 @@ async fn stages(
     view.observed.applied.clone_from(&state.status.revision);
     let (desired, unread) = ignore::fit(context.cluster, state, &view.desired, &view.observed).await;
     view.desired = desired;
+    hooked::place(state, &mut view);
     let judgement = judge(context.cluster, spec, state, &view, context.mask, trigger).await;
     go_on(context)?;
     let awaited = awaited(spec, state, &view.desired, context.directory, Instant::now());

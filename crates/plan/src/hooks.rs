@@ -10,9 +10,11 @@
 use crate::desired::Desired;
 use crate::health::HealthStatus;
 use crate::observed::{Live, Observed};
+use crate::order::{Stage, stage};
 use crate::planning::{Action, Plan, Reason, Step, exactly};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use trueup_model::{Manifest, ObjectId};
 
 /// On a hook, by trueup: what it was run for.
@@ -39,10 +41,10 @@ pub enum Role {
 /// When an object is put there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hook {
-    /// On which occasions.
-    pub occasions: BTreeSet<Occasion>,
-    /// Before, with or after the objects that stay.
-    pub moment: Moment,
+    /// On which occasions, and whether it is before, with or after the objects that stay then.
+    pub moments: BTreeMap<Occasion, Moment>,
+    /// The wave that it has on each occasion; its own annotation's where there is none.
+    pub waves: BTreeMap<Occasion, i32>,
     /// Hooks of one moment go in this order.
     pub weight: i64,
     /// Whether it is deleted once it succeeded.
@@ -152,7 +154,14 @@ fn helm(events: &[String], manifest: &Manifest) -> Result<Role, String> {
             _ => return Err(format!("the annotation {HELM} names no moment that Helm knows: {event:?}")),
         });
     }
-    let Some((moment, _)) = found.first().copied() else { return Ok(Role::LeftOut) };
+    if found.is_empty() {
+        return Ok(Role::LeftOut);
+    }
+    let mut moments = BTreeMap::new();
+    for (moment, occasion) in found {
+        // One that is for both moments of an occasion would be two objects of one name; the first counts.
+        moments.entry(occasion).or_insert(moment);
+    }
     let name = "helm.sh/hook-weight";
     let weight = match manifest.annotation(name).map(str::trim).filter(|text| !text.is_empty()) {
         Some(text) => {
@@ -161,9 +170,8 @@ fn helm(events: &[String], manifest: &Manifest) -> Result<Role, String> {
         None => 0,
     };
     Ok(Role::Hook(Hook {
-        // One that is for both moments of an occasion would be two objects of one name; the first counts.
-        occasions: found.iter().filter(|(of, _)| *of == moment).map(|(_, occasion)| *occasion).collect(),
-        moment,
+        moments,
+        waves: BTreeMap::new(),
         weight,
         deleted_after: deletes(manifest, "helm.sh/hook-delete-policy", "hook-succeeded"),
     }))
@@ -182,8 +190,8 @@ fn argo(moments: &[String], manifest: &Manifest) -> Result<Role, String> {
     }
     let Some(moment) = found.first().copied() else { return Ok(Role::LeftOut) };
     Ok(Role::Hook(Hook {
-        occasions: [Occasion::Install, Occasion::Upgrade].into(),
-        moment,
+        moments: [(Occasion::Install, moment), (Occasion::Upgrade, moment)].into(),
+        waves: BTreeMap::new(),
         weight: crate::place::wave(manifest)?.into(),
         deleted_after: deletes(manifest, "argocd.argoproj.io/hook-delete-policy", "HookSucceeded"),
     }))
@@ -200,33 +208,63 @@ pub(crate) fn arrange(desired: &mut Desired, write: impl Fn(&mut Desired, &Objec
     }
     let all = desired.objects.values().map(|want| format!("{} {}\n", want.id, want.digest));
     let run = trueup_merge::token::digest(all.collect::<String>().as_bytes(), "", "", 0).to_string();
-    let mut order: Vec<(Moment, i64, crate::order::Stage, ObjectId)> = desired
+    let has_early = desired.hooks.values().any(|hook| hook.moments.values().any(|of| *of == Moment::Before));
+    for want in desired.objects.values_mut() {
+        if has_early && want.stage() == Stage::Foundations && !desired.hooks.contains_key(&want.id) {
+            Arc::make_mut(want).wave = BEFORE - 1;
+        }
+    }
+    for occasion in [Occasion::Upgrade, Occasion::Install] {
+        for (id, wave) in waves(desired, occasion) {
+            if let Some(hook) = desired.hooks.get_mut(&id) {
+                hook.waves.insert(occasion, wave);
+            }
+            if let Some(want) = desired.objects.get_mut(&id) {
+                Arc::make_mut(want).wave = wave;
+            }
+        }
+    }
+    let ids: Vec<ObjectId> = desired.hooks.keys().cloned().collect();
+    ids.iter().for_each(|id| write(desired, id, &run));
+    desired.run = run;
+}
+
+/// The waves of the hooks of an occasion that are before or after all others: each has its own.
+fn waves(desired: &Desired, occasion: Occasion) -> Vec<(ObjectId, i32)> {
+    let mut order: Vec<(Moment, i64, Stage, &ObjectId)> = desired
         .hooks
         .iter()
-        .map(|(id, hook)| (hook.moment, hook.weight, crate::order::stage(&id.group, &id.kind), id.clone()))
+        .filter_map(|(id, hook)| {
+            Some((*hook.moments.get(&occasion)?, hook.weight, stage(&id.group, &id.kind), id))
+        })
         .collect();
     order.sort();
-    let has_early = order.iter().any(|(moment, ..)| *moment == Moment::Before);
-    for want in desired.objects.values_mut() {
-        if has_early
-            && want.stage() == crate::order::Stage::Foundations
-            && !desired.hooks.contains_key(&want.id)
-        {
-            std::sync::Arc::make_mut(want).wave = BEFORE - 1;
+    let wave = |(place, (moment, _, _, id)): (i32, (Moment, i64, Stage, &ObjectId))| match moment {
+        Moment::Before => Some((id.clone(), BEFORE + place)),
+        Moment::With => None,
+        Moment::After => Some((id.clone(), AFTER + place)),
+    };
+    (0..).zip(order).filter_map(wave).collect()
+}
+
+/// What is wanted, with the hooks in the waves that they have on the run's occasion.
+pub fn on_occasion(desired: &Arc<Desired>, run: Option<&Run>) -> Arc<Desired> {
+    let Some(run) = run else { return desired.clone() };
+    let moved = |(id, hook): (&ObjectId, &Hook)| {
+        let wave = *hook.waves.get(&run.occasion)?;
+        desired.objects.get(id).filter(|want| want.wave != wave).map(|_| (id.clone(), wave))
+    };
+    let moved: Vec<(ObjectId, i32)> = desired.hooks.iter().filter_map(moved).collect();
+    if moved.is_empty() {
+        return desired.clone();
+    }
+    let mut desired = Desired::clone(desired);
+    for (id, wave) in moved {
+        if let Some(want) = desired.objects.get_mut(&id) {
+            Arc::make_mut(want).wave = wave;
         }
     }
-    for (place, (moment, _, _, id)) in (0..).zip(order) {
-        let wave: Option<i32> = match moment {
-            Moment::Before => Some(BEFORE + place),
-            Moment::With => None,
-            Moment::After => Some(AFTER + place),
-        };
-        write(desired, &id, &run);
-        if let (Some(wave), Some(want)) = (wave, desired.objects.get_mut(&id)) {
-            std::sync::Arc::make_mut(want).wave = wave;
-        }
-    }
-    desired.run = run;
+    Arc::new(desired)
 }
 
 /// The run that is due: the one that is known, or a new one.
@@ -304,7 +342,7 @@ fn blank(desired: &Desired, id: &ObjectId) -> Step {
         id: id.clone(),
         action: Action::Wait,
         reason: Reason::HookAgain,
-        phase: want.map_or((0, crate::order::stage(&id.group, &id.kind)), |want| (want.wave, want.stage())),
+        phase: want.map_or((0, stage(&id.group, &id.kind)), |want| (want.wave, want.stage())),
         precondition: None,
         origin: want.map(|want| want.origin.clone()).unwrap_or_default(),
     }
@@ -353,7 +391,7 @@ fn stands<'l>(
     live: Option<&'l Live>,
     run: &Run,
 ) -> Standing<'l> {
-    if !hook.occasions.contains(&run.occasion) {
+    if !hook.moments.contains_key(&run.occasion) {
         return Standing::Idle;
     }
     match (run.hooks.get(&id.to_string()), live) {
@@ -412,11 +450,8 @@ mod tests {
         match role(&Manifest { value: value.into(), origin: Origin::default() }) {
             Ok(Role::Object) => "an object".to_owned(),
             Ok(Role::LeftOut) => "left out".to_owned(),
-            Ok(Role::Hook(Hook { occasions, moment, weight, deleted_after })) => {
-                format!(
-                    "{moment:?} {occasions:?} {weight} {}",
-                    if deleted_after { "then goes" } else { "stays" }
-                )
+            Ok(Role::Hook(Hook { moments, weight, deleted_after, .. })) => {
+                format!("{moments:?} {weight} {}", if deleted_after { "then goes" } else { "stays" })
             }
             Err(why) => why,
         }
@@ -426,17 +461,20 @@ mod tests {
     fn annotations_of_helm_and_argo_say_what_a_hook_is() {
         for (annotations, expected) in [
             (&[][..], "an object"),
-            (&[("helm.sh/hook", "pre-install, pre-upgrade")], "Before {Install, Upgrade} 0 stays"),
+            (&[("helm.sh/hook", "pre-install, pre-upgrade")], "{Install: Before, Upgrade: Before} 0 stays"),
             (
                 &[
                     ("helm.sh/hook", "post-upgrade"),
                     ("helm.sh/hook-weight", "-5"),
                     ("helm.sh/hook-delete-policy", "before-hook-creation,hook-succeeded"),
                 ],
-                "After {Upgrade} -5 then goes",
+                "{Upgrade: After} -5 then goes",
             ),
             (&[("helm.sh/hook", "test")], "left out"),
-            (&[("helm.sh/hook", "post-delete,post-install")], "After {Install} 0 stays"),
+            (
+                &[("helm.sh/hook", "post-delete,post-install,pre-upgrade")],
+                "{Install: After, Upgrade: Before} 0 stays",
+            ),
             (&[("helm.sh/hook", "crd-install")], "an object"),
             (
                 &[("helm.sh/hook", "before-all")],
@@ -453,7 +491,7 @@ mod tests {
                     ("argocd.argoproj.io/sync-wave", "3"),
                     ("argocd.argoproj.io/hook-delete-policy", "HookSucceeded"),
                 ],
-                "Before {Install, Upgrade} 3 then goes",
+                "{Install: Before, Upgrade: Before} 3 then goes",
             ),
             (&[("argocd.argoproj.io/hook", "SyncFail")], "left out"),
         ] {
@@ -468,8 +506,8 @@ mod tests {
         let mut situation = Situation::new(situation);
         for id in situation.desired.objects.keys().filter(|id| id.kind == "Deployment") {
             let moment = if id.name == "pre" { Moment::Before } else { Moment::After };
-            let occasions = [Occasion::Upgrade].into();
-            let hook = Hook { occasions, moment, weight: 0, deleted_after: id.name == "post" };
+            let moments = [(Occasion::Upgrade, moment)].into();
+            let hook = Hook { moments, waves: BTreeMap::new(), weight: 0, deleted_after: id.name == "post" };
             situation.desired.hooks.insert(id.clone(), hook);
         }
         situation.desired.run = "r".to_owned();
@@ -602,8 +640,8 @@ mod tests {
         let mut desired = Situation::new("in git: deploy/pre").desired;
         assert_eq!(due(&desired, None, ""), None);
         let hook = Hook {
-            occasions: [Occasion::Upgrade].into(),
-            moment: Moment::Before,
+            moments: [(Occasion::Upgrade, Moment::Before)].into(),
+            waves: [(Occasion::Upgrade, -9)].into(),
             weight: 0,
             deleted_after: false,
         };
@@ -616,5 +654,22 @@ mod tests {
         assert!(hooked.plan.steps.is_empty() && hooked.settled.len() == 1);
         desired.run = "other".to_owned();
         assert_eq!(due(&desired, Some(&first), "abc").unwrap().occasion, Occasion::Upgrade);
+    }
+
+    #[test]
+    fn a_hook_may_be_behind_all_others_at_first_and_before_them_from_then_on() {
+        let mut desired = Situation::new("in git: deploy/a cm/b").desired;
+        let id = desired.objects.keys().find(|id| id.kind == "Deployment").unwrap().clone();
+        let moments = [(Occasion::Install, Moment::After), (Occasion::Upgrade, Moment::Before)].into();
+        let hook = Hook { moments, waves: BTreeMap::new(), weight: 0, deleted_after: false };
+        desired.hooks.insert(id.clone(), hook);
+        arrange(&mut desired, |_, _, _| {});
+        let desired = Arc::new(desired);
+        let on = |occasion| {
+            let run = Run { id: desired.run.clone(), occasion, hooks: BTreeMap::new() };
+            on_occasion(&desired, Some(&run)).objects[&id].wave
+        };
+        assert_eq!((on(Occasion::Install), on(Occasion::Upgrade)), (AFTER, BEFORE));
+        assert_eq!(desired.run.len(), 32);
     }
 }

@@ -77,7 +77,6 @@ pub fn place(manifests: Vec<Manifest>, placement: &Placement<'_>) -> Desired {
         let placed =
             role.clone().map_err(Unplaced::Wrong).and_then(|_| wave(&manifest).map_err(Unplaced::Wrong));
         let placed = placed.and_then(|wave| Ok((wave, locate(&mut manifest, placement, &definitions)?)));
-
         match placed {
             Ok((wave, id)) => {
                 scaled.extend(scales(&id, &manifest.value).map(|object| (object, id.clone())));
