@@ -73,6 +73,9 @@ pub(super) fn write(
                 for pin in &entry.bases {
                     writeln!(out, "  {}", output::harmless(&format!("{pin} at {}", pin.revision)))?;
                 }
+                if let Some(chart) = &entry.chart {
+                    writeln!(out, "  {}", output::harmless(&format!("chart {chart} {}", chart.digest)))?;
+                }
                 for outcome in &entry.outcomes {
                     writeln!(out, "  {}", output::harmless(&outcome.to_string()))?;
                 }

@@ -103,11 +103,9 @@ impl Render {
             let found = self.render(session, render::build_with_provenance, Names::Shown).await?;
             write_provenance(out, session.output, &found)?;
         } else {
-            write(
-                out,
-                session.output,
-                &self.render(session, render::build_from, Names::Hidden).await?.manifests,
-            )?;
+            let rendered = self.render(session, render::build_from, Names::Hidden).await?;
+            render_chart::warn_of_chance(&rendered.calls);
+            write(out, session.output, &rendered.manifests)?;
         }
         Ok(Verdict::Fine)
     }

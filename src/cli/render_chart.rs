@@ -1,7 +1,8 @@
 //! `trueup render CHART`: what `helm template` prints.
 
 use super::output::{self, Format};
-use crate::render::chart;
+use crate::render::chance::Chance;
+use crate::render::{Called, Seed, chart};
 use crate::source::DiskTree;
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
@@ -77,12 +78,11 @@ impl ChartFlags {
         Ok(values)
     }
 
-    fn options(&self) -> Result<Options> {
+    fn options(&self, chance: &Chance) -> Result<Options> {
         let name = self.release_name.as_deref().unwrap_or("release-name");
         let release = Release::install(name, self.namespace.as_deref().unwrap_or("default"));
-        let mut seed = [0; 32];
-        aws_lc_rs::rand::fill(&mut seed).ok().context("the system has no random bytes")?;
-        let mut options = Options::new(release, Timestamp::now(), chart::from_seed(seed));
+        let mut options = Options::new(release, Timestamp::now(), chance.random());
+        options.calls = Some(chance.calls());
         options.stop = Some(chart::deadline());
         let capabilities = &mut options.capabilities;
         if let Some(version) = &self.kube_version {
@@ -104,7 +104,9 @@ pub(super) fn is_chart(path: &Path) -> bool {
 /// Prints what the chart makes.
 pub(super) fn run(path: &Path, flags: &ChartFlags, format: Format, out: &mut dyn Write) -> Result<()> {
     let chart = load(path)?;
-    let rendered = render(&chart, &flags.given()?, &flags.options()?)?;
+    let chance = chance()?;
+    let rendered = render(&chart, &flags.given()?, &flags.options(&chance)?)?;
+    warn_of_chance(&chance.called());
     for warning in &rendered.warnings {
         tracing::warn!("{warning}");
     }
@@ -135,6 +137,20 @@ fn load(path: &Path) -> Result<Chart> {
     }
     let root = path.canonicalize().with_context(|| shown.clone())?;
     Chart::from_tree(&DiskTree::new(&root), "").with_context(|| shown)
+}
+
+/// Chance that differs from call to call.
+fn chance() -> Result<Chance> {
+    let mut bytes = [0; 32];
+    aws_lc_rs::rand::fill(&mut bytes).ok().context("the system has no random bytes")?;
+    Ok(Chance::new(&Seed { bytes, time: Timestamp::now() }))
+}
+
+/// Says what would be another one at the next rendering.
+pub(super) fn warn_of_chance(calls: &[Called]) {
+    for Called { template, function } in calls {
+        tracing::warn!("{template}: {function} makes another value at each rendering; in a target it stays");
+    }
 }
 
 /// The objects in the order of an installation.

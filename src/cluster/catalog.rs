@@ -98,6 +98,17 @@ impl Catalog {
         self.unknown.get(group).map(String::as_str)
     }
 
+    /// All API versions, and each kind with its own before it: `apps/v1`, `apps/v1/Deployment`.
+    pub fn api_versions(&self) -> Vec<String> {
+        let mut all = std::collections::BTreeSet::new();
+        for resource in self.kinds.values().flatten() {
+            let version = resource.api_version();
+            all.insert(format!("{version}/{}", resource.kind));
+            all.insert(version);
+        }
+        all.into_iter().collect()
+    }
+
     /// Whether nothing has been discovered yet.
     pub fn is_empty(&self) -> bool {
         self.kinds.is_empty()

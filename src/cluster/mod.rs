@@ -15,6 +15,7 @@ mod reading;
 mod refusal;
 mod rest;
 mod reviews;
+mod secrets;
 mod watch;
 
 pub use access::{Access, Find, Reach, Via};
@@ -25,6 +26,7 @@ pub use index::{Mark, Members, Touched};
 pub use objects::{Applied, Apply, Deletion, Force, Found, Mode, Strangers};
 pub use parent::{EventKind, Parent};
 pub use rest::Counter;
+pub use secrets::Abilities;
 
 use crate::ambient;
 use anyhow::Context as _;
@@ -82,6 +84,8 @@ struct Inner {
     namespaces: Mutex<BTreeSet<String>>,
     watched: Mutex<BTreeSet<GroupKind>>,
     epochs: RwLock<Arc<Epochs>>,
+    /// What it can do, with the catalog that goes with it.
+    abilities: Mutex<Option<(Arc<Catalog>, Abilities)>>,
     familiar: Mutex<Familiar>,
     reviews: Mutex<Reviews>,
     /// By which values of Secrets are hashed in refusals: as long as this lives, it tells whether a value is still the same.
@@ -128,6 +132,7 @@ impl Cluster {
             namespaces: Mutex::default(),
             watched: Mutex::default(),
             epochs: RwLock::default(),
+            abilities: Mutex::default(),
             familiar: Mutex::default(),
             reviews: Mutex::new(Reviews::new(Instant::now())),
             mask: ambient::secret().context("random numbers")?,

@@ -2,6 +2,7 @@
 
 use super::duration;
 use super::environment::SyncSpec;
+use super::helm::{self, HelmSpec};
 use super::ignore::{IgnoreSpec, check_rules};
 use super::problem::{Findings, Place};
 use super::resource::{Kind, Spec};
@@ -10,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use std::path::Path;
 use std::time::Duration;
 
-/// What runs: a folder of a repository, rendered and applied in each of its environments.
+/// What runs: a folder of a repository or a chart, rendered and applied in each of its environments.
 ///
 /// `repository`, `path` and `namespace` take placeholders: `{app}`, `{environment}`, `{cluster}`, `{namespace}` and
 /// `{values.NAME}`; `{{` and `}}` are braces.
@@ -20,8 +21,13 @@ use std::time::Duration;
 pub struct AppSpec {
     /// The name of the Repository.
     pub repository: String,
-    /// The folder in the repository: plain manifests, or a kustomization.
-    pub path: String,
+    /// The folder in the repository: plain manifests, or a kustomization. An App with `helm` needs none; where it has one,
+    /// that is a kustomization which the chart's objects go through.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// A Helm chart.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub helm: Option<HelmSpec>,
     /// The names of the Environments that it goes to.
     pub environments: Vec<String>,
     /// Apps that have to be healthy before a new revision of this one is applied: in each environment that both go to; or,
@@ -131,6 +137,7 @@ impl Spec for AppSpec {
 
     fn check(&self, findings: &mut Findings) {
         check_rules(&self.ignore, findings);
+        helm::check(self, findings);
         if self.environments.is_empty() {
             findings.add(Place::spec("environments"), "an app needs at least one environment");
         }
@@ -150,5 +157,9 @@ impl Spec for AppSpec {
         }
     }
 
-    fn resolve_paths(&mut self, _folder: &Path) {}
+    fn resolve_paths(&mut self, folder: &Path) {
+        if let Some(credentials) = self.helm.as_mut().and_then(|helm| helm.credentials.as_mut()) {
+            credentials.resolve_paths(folder);
+        }
+    }
 }

@@ -12,6 +12,7 @@ mod check;
 mod cluster;
 mod duration;
 mod environment;
+mod helm;
 mod ignore;
 pub(crate) mod nearest;
 mod problem;
@@ -27,6 +28,7 @@ mod webhook;
 pub use app::{AppSpec, BackoffSpec, KustomizeSpec, LoadRestrictions, RetrySpec, Substitute};
 pub use cluster::{Access, ClusterSpec, Kubeconfig, KubeconfigSecret};
 pub use environment::{ClusterSelection, EnvironmentSpec, LabelSelector, SyncPolicy, SyncSpec};
+pub use helm::{Chart, Helm, HelmSpec};
 pub use ignore::IgnoreSpec;
 pub use problem::{Finding, Findings, Place, Problem, Problems, Step};
 pub use read::load;
@@ -75,8 +77,13 @@ pub struct Target {
     pub cluster: String,
     /// Name of the Repository.
     pub repository: String,
-    /// The folder below the repository's root, without `.` and `..`; empty for the root.
+    /// The folder below the repository's root, without `.` and `..`; empty for the root, and for a chart that goes through
+    /// no kustomization.
     pub path: String,
+    /// The chart that is rendered.
+    pub helm: Option<Helm>,
+    /// Whether what is rendered of the chart goes through the kustomization at `path`.
+    pub kustomized: bool,
     /// The namespace for objects that name none.
     pub namespace: Option<String>,
     /// Targets on this cluster that come first.

@@ -242,7 +242,11 @@ fn part<T: DeserializeOwned>(node: &Node, field: &str) -> Result<T, serde_json::
 fn without_nulls(value: &mut Value) {
     if let Some(fields) = value.as_object_mut() {
         fields.retain(|_, value| !value.is_null());
-        fields.values_mut().for_each(without_nulls);
+        // A null among values takes a value away.
+        fields
+            .iter_mut()
+            .filter(|(name, _)| name.as_str() != "values")
+            .for_each(|(_, value)| without_nulls(value));
     }
 }
 

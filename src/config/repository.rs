@@ -248,13 +248,21 @@ impl Spec for RepositorySpec {
         if let Some(webhook) = &mut self.webhook {
             webhook.resolve_paths(folder);
         }
-        let Some(credentials) = &mut self.credentials else { return };
-        for secret in [&mut credentials.password, &mut credentials.bearer_token, &mut credentials.ssh_key] {
+        if let Some(credentials) = &mut self.credentials {
+            credentials.resolve_paths(folder);
+        }
+    }
+}
+
+impl Credentials {
+    /// Makes paths on this machine absolute.
+    pub(super) fn resolve_paths(&mut self, folder: &Path) {
+        for secret in [&mut self.password, &mut self.bearer_token, &mut self.ssh_key] {
             if let Some(Secret::File(path)) = secret {
                 *path = absolute(path, folder);
             }
         }
-        for setting in [&mut credentials.username, &mut credentials.ca, &mut credentials.known_hosts] {
+        for setting in [&mut self.username, &mut self.ca, &mut self.known_hosts] {
             if let Some(Setting::File(path)) = setting {
                 *path = absolute(path, folder);
             }

@@ -5,6 +5,7 @@
 use super::app::AppSpec;
 use super::cluster::ClusterSpec;
 use super::environment::{EnvironmentSpec, SyncPolicy, check_namespace};
+use super::helm::{Chart, Helm, HelmSpec};
 use super::ignore::IgnoreSpec;
 use super::nearest::suggestion;
 use super::problem::{Finding, Findings, Place};
@@ -217,7 +218,7 @@ impl<'d> Resolver<'d> {
         let outer = environment.spec.namespace.as_deref();
         let namespace = match &app.spec.namespace {
             Some(template) => {
-                let name = self.expand(app, "namespace", template, &scope(outer))?;
+                let name = self.expand(app, &Place::spec("namespace"), template, &scope(outer))?;
                 let mut findings = Findings::default();
                 check_namespace(&name, Place::spec("namespace"), &mut findings);
                 if let Some((place, message)) = findings.0.pop() {
@@ -228,21 +229,17 @@ impl<'d> Resolver<'d> {
             None => outer.map(str::to_owned),
         };
         let scope = scope(namespace.as_deref());
-        let repository = self.expand(app, "repository", &app.spec.repository, &scope);
+        let repository = self.expand(app, &Place::spec("repository"), &app.spec.repository, &scope);
         if let Some(repository) = &repository {
             self.reference(app, Place::spec("repository"), Kind::Repository, repository);
         }
-        let path = self.expand(app, "path", &app.spec.path, &scope)?;
-        let Ok(path) = tree::join("", &path) else {
-            let message = if path.starts_with('/') {
-                format!(
-                    "`{path}` is absolute: write the path from the repository's root, without the first `/`"
-                )
-            } else {
-                format!("`{path}` leaves the repository")
-            };
-            self.add(app, Place::spec("path"), message);
-            return None;
+        let path = match &app.spec.path {
+            Some(path) => self.path(app, &Place::spec("path"), path, &scope)?,
+            None => String::new(),
+        };
+        let helm = match &app.spec.helm {
+            Some(helm) => Some(self.helm(app, helm, &scope)?),
+            None => None,
         };
         let spec = &app.spec;
         let mut sync = SyncPolicy::default().with(&environment.spec.sync).with(&spec.sync);
@@ -256,6 +253,8 @@ impl<'d> Resolver<'d> {
             // Known when all targets are.
             depends_on: Vec::new(),
             path,
+            kustomized: helm.is_some() && spec.path.is_some(),
+            helm,
             namespace,
             values: environment.spec.values.clone(),
             ignore: environment.spec.ignore.iter().chain(&spec.ignore).map(IgnoreSpec::rule).collect(),
@@ -270,11 +269,64 @@ impl<'d> Resolver<'d> {
         })
     }
 
+    /// A path in the repository, with its placeholders filled in.
+    fn path(
+        &mut self,
+        app: &Declared<AppSpec>,
+        place: &Place,
+        text: &str,
+        scope: &Scope<'_>,
+    ) -> Option<String> {
+        let path = self.expand(app, place, text, scope)?;
+        if let Ok(path) = tree::join("", &path) {
+            return Some(path);
+        }
+        let message = if path.starts_with('/') {
+            format!("`{path}` is absolute: write the path from the repository's root, without the first `/`")
+        } else {
+            format!("`{path}` leaves the repository")
+        };
+        self.add(app, place.clone(), message);
+        None
+    }
+
+    /// What a target renders of its App's chart.
+    fn helm(&mut self, app: &Declared<AppSpec>, helm: &HelmSpec, scope: &Scope<'_>) -> Option<Helm> {
+        let place = |field: &str| Place::spec("helm").field(field);
+        let chart = match &helm.repository {
+            None => Chart::InRepository(self.path(app, &place("chart"), &helm.chart, scope)?),
+            Some(repository) => Chart::Elsewhere {
+                repository: repository.clone(),
+                name: self.expand(app, &place("chart"), &helm.chart, scope)?,
+                version: self.expand(
+                    app,
+                    &place("version"),
+                    helm.version.as_deref().unwrap_or_default(),
+                    scope,
+                )?,
+            },
+        };
+        let release = helm.release_name.as_ref().unwrap_or(&app.metadata.name);
+        let release = self.expand(app, &place("releaseName"), release, scope)?;
+        let files = helm.values_files.iter().enumerate();
+        let files: Vec<Option<String>> = files
+            .map(|(index, file)| self.path(app, &place("valuesFiles").item(index), file, scope))
+            .collect();
+        Some(Helm {
+            chart,
+            release,
+            values_files: files.into_iter().collect::<Option<_>>()?,
+            values: helm.values.clone(),
+            skip_crds: helm.skip_crds,
+            api_versions: helm.api_versions.clone(),
+        })
+    }
+
     /// Fills in the placeholders of a field of an app.
     fn expand(
         &mut self,
         app: &Declared<AppSpec>,
-        field: &str,
+        place: &Place,
         text: &str,
         scope: &Scope<'_>,
     ) -> Option<String> {
@@ -294,7 +346,7 @@ impl<'d> Resolver<'d> {
             TemplateError::Open => "a `{` without its `}`: write `{{` for the brace itself".to_owned(),
             TemplateError::Close => "a `}` without its `{`: write `}}` for the brace itself".to_owned(),
         };
-        self.add(app, Place::spec(field), message);
+        self.add(app, place.clone(), message);
         None
     }
 

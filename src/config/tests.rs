@@ -363,6 +363,68 @@ fn what_is_wrong_with_an_app_is_found() {
 }
 
 #[test]
+fn a_chart_stands_in_the_repository_or_elsewhere_and_its_values_keep_their_nulls() {
+    let target = |helm: &str| {
+        let app = format!("{{repository: config, environments: [production], helm: {helm}}}");
+        let config = config(&around(&app));
+        config.target("web@production").unwrap().helm.clone().unwrap()
+    };
+    let own = target(
+        "{chart: 'charts/{app}', valuesFiles: ['v/{environment}.yaml'], values: {a: null, b: {c: null}}}",
+    );
+    assert_eq!(own.chart, Chart::InRepository("charts/web".to_owned()));
+    assert_eq!((own.release.as_str(), own.values_files), ("web", vec!["v/production.yaml".to_owned()]));
+    assert_eq!(serde_json::to_value(&own.values).unwrap(), serde_json::json!({"a": null, "b": {"c": null}}));
+    let elsewhere = target("{repository: 'oci://host/charts', chart: x, releaseName: '{app}-{environment}'}");
+    let (repository, name) = ("oci://host/charts".to_owned(), "x".to_owned());
+    assert_eq!(elsewhere.chart, Chart::Elsewhere { repository, name, version: String::new() });
+    assert_eq!(elsewhere.release, "web-production");
+}
+
+#[test]
+fn what_is_wrong_with_a_chart_is_found_with_its_place() {
+    for (app, expected) in [
+        (
+            "{repository: config, environments: [production]}",
+            "missing field `path` in spec: an app needs a `path`, or `helm`",
+        ),
+        ("{repository: config, environments: [production], helm: {}}", "missing field `chart` in spec.helm"),
+        (
+            "{repository: config, environments: [production], helm: {chrt: a}}",
+            "unknown field `chrt` in spec.helm, did you mean `chart`?",
+        ),
+        (
+            "{repository: config, environments: [production], helm: {chart: a, version: ^1}}",
+            "is for charts with a `repository`; this one is in the App's own repository",
+        ),
+        (
+            "{repository: config, environments: [production], helm: {chart: ../a}}",
+            "`../a` leaves the repository",
+        ),
+        (
+            "{repository: config, environments: [production], helm: {chart: a, valuesFiles: [a, '{enviroment}']}}",
+            "unknown placeholder `{enviroment}` in environment production, did you mean `environment`?",
+        ),
+        (
+            "{repository: config, environments: [production], helm: {chart: a, repository: 'git@host:a'}}",
+            "charts come from `https://`, `http://` or `oci://`",
+        ),
+        (
+            "{repository: config, environments: [production], helm: {chart: a, repository: 'https://me:pw@host/a'}}",
+            "credentials do not belong in the URL: use `secretRef` or `credentials`",
+        ),
+        (
+            "{repository: config, environments: [production], recurse: true, helm: {chart: a}}",
+            "is for folders of plain manifests, and this App has a chart",
+        ),
+    ] {
+        let found = problems(&[("trueup.yaml", &around(app))]);
+        assert!(found.contains(expected) && found.contains("trueup.yaml:4:"), "{app}\n{found}");
+        assert!(!found.contains("pw"), "{found}");
+    }
+}
+
+#[test]
 fn a_circle_of_dependencies_is_named_once() {
     let app = |name: &str, on: &str| {
         document(

@@ -1,9 +1,12 @@
 //! From a tree to the objects in it.
 //!
 //! Enters: a tree, a path in it, and how to render. Leaves: manifests with where they came from, and the trace of all that was
-//! looked at, by which a later commit proves that it renders the same. Pure but for reads of the tree. Absent: charts, so far.
+//! looked at, by which a later commit proves that it renders the same. Pure but for reads of the tree.
 
+pub mod chance;
 pub mod chart;
+pub mod helm;
+mod overlay;
 mod plain;
 mod provenance;
 mod substitute;
@@ -15,6 +18,8 @@ use std::sync::Arc;
 use trueup_kustomize as kustomize;
 use trueup_model::{Manifest, Tree, TreeError, tree};
 
+pub use chance::{Called, Seed};
+pub use helm::{Given, Helm, Identity, Packed, Pass, Place};
 pub use plain::read as plain;
 pub use provenance::build_with_provenance;
 pub use substitute::Variables;
@@ -25,8 +30,12 @@ pub use trueup_kustomize::{Needed, Parsed, Remote};
 /// How to render a path.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Request {
-    /// The folder or file, below the tree's root.
+    /// The folder or file, below the tree's root; of a chart, the kustomization that its objects go through.
     pub path: String,
+    /// A chart, which is rendered instead of what stands at the path.
+    pub helm: Option<Arc<Helm>>,
+    /// What a chart takes from outside of the tree.
+    pub given: Given,
     /// Whether a plain folder's sub-folders are read as well.
     pub depth: Depth,
     /// Whether a kustomization may read files outside of its own folder.
@@ -35,6 +44,31 @@ pub struct Request {
     pub reorder: kustomize::Reorder,
     /// `Some` replaces `${name}` in the result and refuses names that are not set.
     pub variables: Option<Variables>,
+}
+
+impl Request {
+    /// Where in the tree it begins to read.
+    pub fn roots(&self) -> BTreeSet<String> {
+        let Some(helm) = &self.helm else { return BTreeSet::from([self.path.clone()]) };
+        let own = (helm.pass == Pass::Kustomization).then_some(&self.path);
+        helm.roots().chain(own).cloned().collect()
+    }
+
+    /// What it is called by in messages.
+    pub fn shown(&self) -> &str {
+        self.helm.as_ref().map_or(&*self.path, |helm| helm.shown())
+    }
+
+    /// The same with other things given.
+    #[must_use]
+    pub fn with(&self, given: Given) -> Self {
+        Self { given, ..self.clone() }
+    }
+
+    /// Whether it asks for the same, whatever is given.
+    pub fn is_as(&self, other: &Self) -> bool {
+        self.with(Given::default()) == other.with(Given::default())
+    }
 }
 
 /// How deep a folder of plain manifests is read.
@@ -56,6 +90,10 @@ pub struct Rendered {
     pub trace: Trace,
     /// What of other repositories was used, and what was looked at there.
     pub bases: BTreeMap<Remote, Used>,
+    /// The chart that it was rendered from.
+    pub chart: Option<Identity>,
+    /// The functions of chance that the chart called.
+    pub calls: Vec<Called>,
 }
 
 /// A commit of another repository, or the content behind a URL.
@@ -208,13 +246,21 @@ pub fn build_from(
     let bases = traced_bases(bases);
     let built = substituted(&traced, request, parsed, &bases);
     all_fetched(&traced, &bases)?;
-    let manifests = built?;
+    let Built { manifests, chart, calls } = built?;
     let used = bases.into_iter().filter_map(|(remote, base)| {
         let base = base.ok()?;
         let trace = base.tree.take_trace();
         (!trace.is_empty()).then_some((remote, Used { revision: base.revision, trace }))
     });
-    Ok(Rendered { manifests, bases: used.collect(), trace: traced.take_trace() })
+    Ok(Rendered { manifests, bases: used.collect(), trace: traced.take_trace(), chart, calls })
+}
+
+/// Objects, and what is told of a chart that made them.
+#[derive(Default)]
+struct Built {
+    manifests: Vec<Manifest>,
+    chart: Option<Identity>,
+    calls: Vec<Called>,
 }
 
 fn substituted(
@@ -222,12 +268,52 @@ fn substituted(
     request: &Request,
     parsed: &Parsed,
     bases: &BTreeMap<Remote, Result<Traced, String>>,
-) -> Result<Vec<Manifest>, Unrendered> {
-    let mut manifests = manifests(traced, request, parsed, bases)?;
+) -> Result<Built, Unrendered> {
+    let mut built = match &request.helm {
+        Some(helm) => of_chart(traced, helm, request, parsed, bases)?,
+        None => Built { manifests: manifests(traced, request, parsed, bases)?, ..Built::default() },
+    };
     if let Some(variables) = &request.variables {
-        substitute::apply(&mut manifests, variables, traced)?;
+        substitute::apply(&mut built.manifests, variables, traced)?;
     }
-    check(&manifests)?;
+    check(&built.manifests)?;
+    Ok(built)
+}
+
+fn of_chart(
+    traced: &TracedTree,
+    helm: &Helm,
+    request: &Request,
+    parsed: &Parsed,
+    bases: &BTreeMap<Remote, Result<Traced, String>>,
+) -> Result<Built, Unrendered> {
+    let made = helm::build(traced, helm, &request.given)?;
+    let manifests = match helm.pass {
+        Pass::Straight => made.manifests,
+        Pass::Kustomization => kustomized(traced, &made.manifests, request, parsed, bases)?,
+    };
+    Ok(Built { manifests, chart: Some(made.chart), calls: made.calls })
+}
+
+/// What the kustomization at the request's path makes of a chart's objects.
+fn kustomized(
+    traced: &TracedTree,
+    made: &[Manifest],
+    request: &Request,
+    parsed: &Parsed,
+    bases: &BTreeMap<Remote, Result<Traced, String>>,
+) -> Result<Vec<Manifest>, Unrendered> {
+    let path = tree::join("", &request.path)?;
+    let name = kustomize::is_kustomization(traced, &path)?;
+    let why = || format!("{path}: there is no kustomization for the chart's objects to go through");
+    let name = name.ok_or_else(|| RenderError(vec![why()]))?;
+    let overlay = overlay::Overlay::new(traced, &path, &name, made)?;
+    let mut manifests = manifests(&overlay, request, parsed, bases)?;
+    for manifest in &mut manifests {
+        if let Some(origin) = overlay.origin(&manifest.origin) {
+            manifest.origin = origin.clone();
+        }
+    }
     Ok(manifests)
 }
 
@@ -279,7 +365,10 @@ fn manifests(
     }
     let chart = tree::join(&path, "Chart.yaml")?;
     if source.entry(&chart)?.is_some() {
-        return Err(RenderError(vec![format!("{chart}: trueup does not render Helm charts yet")]).into());
+        return Err(RenderError(vec![format!(
+            "{chart}: this is a Helm chart: name it in the App's `helm`, not its `path`"
+        )])
+        .into());
     }
     Ok(plain::read(source, &path, request.depth)?)
 }

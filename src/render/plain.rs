@@ -59,7 +59,8 @@ fn is_manifest(name: &str) -> bool {
     matches!(extension, Some("yaml" | "yml" | "json"))
 }
 
-fn open(value: Value, origin: &Origin, manifests: &mut Vec<Manifest>, problems: &mut Vec<String>) {
+/// Takes an object in, or those of a list.
+pub(super) fn open(value: Value, origin: &Origin, manifests: &mut Vec<Manifest>, problems: &mut Vec<String>) {
     if !value.is_object() {
         problems.push(format!("{origin}: a Kubernetes object is a mapping, this is not"));
         return;

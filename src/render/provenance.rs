@@ -38,6 +38,9 @@ fn with_sources(
     parsed: &Parsed,
     bases: &BTreeMap<Remote, Result<Traced, String>>,
 ) -> Result<Vec<(Manifest, Provenance)>, Unrendered> {
+    if request.helm.is_some() {
+        return Err(RenderError(vec!["charts do not tell where their fields come from".to_owned()]).into());
+    }
     let path = tree::join("", &request.path)?;
     let (mut manifests, mut sources): (Vec<Manifest>, Vec<Provenance>) =
         if kustomize::is_kustomization(source, &path)?.is_some() {

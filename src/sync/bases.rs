@@ -71,6 +71,7 @@ struct Wanted {
 }
 
 /// What is known of the bases that a target asked for.
+#[derive(Clone)]
 pub struct Asked {
     /// Those that were read, and those that could not be.
     pub known: render::Bases,
@@ -263,14 +264,14 @@ impl Bases {
         let (mut needs, parsed) = (BTreeSet::new(), Parsed::default());
         for _ in 0..ROUNDS {
             let bases = self.settled(&needs).await;
-            let (tree, path, parsed) = (tree.clone(), request.path.clone(), parsed.clone());
+            let (tree, roots, parsed) = (tree.clone(), request.roots(), parsed.clone());
             let request = request.clone();
             match ambient::blocking(move || build(tree, &request, &parsed, &bases)).await? {
                 Ok(rendered) => return Ok(rendered),
                 Err(Unrendered::Broken(error)) => return Err(error.into()),
                 Err(Unrendered::Missing(missing)) => needs.extend(missing),
                 Err(Unrendered::Absent(absent)) => {
-                    let lacks = self.lacks(own, &absent, BTreeSet::from([path]));
+                    let lacks = self.lacks(own, &absent, roots);
                     supply::all(lacks).await.map_err(|why| anyhow!("{absent}: {why}"))?;
                 }
             }

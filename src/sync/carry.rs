@@ -115,7 +115,7 @@ async fn finish(
     if let Some(need) = want.needs.iter().find(|need| failed.contains(need)) {
         return ended(OutcomeResult::Skipped, format!("it needs {need}, which failed"));
     }
-    if step.action == Action::Recreate {
+    if matches!(step.action, Action::Recreate | Action::Delete) {
         return ended_deletion(cluster, step).await;
     }
     write(cluster, want, step, orders).await

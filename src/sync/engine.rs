@@ -4,6 +4,7 @@
 //! store, on the board and in the metrics. A worker is never parked: a turn that has to wait ends, and is asked for again.
 
 use super::bases::Bases;
+use super::charts::Charts;
 use super::directory::Directory;
 use super::preview::random_key;
 use super::queue::Queue;
@@ -61,6 +62,8 @@ struct Core {
     repositories: Mutex<Repositories>,
     /// What kustomizations name outside of their repositories.
     bases: Bases,
+    /// What Apps take from chart repositories and registries.
+    charts: Arc<Charts>,
     setup: RwLock<Arc<Setup>>,
     states: Mutex<BTreeMap<String, Arc<tokio::sync::Mutex<Memory>>>>,
     statuses: Mutex<BTreeMap<String, TargetStatus>>,
@@ -134,7 +137,12 @@ impl Engine {
         let statuses = parts.store.statuses().await?;
         let mask = random_key()?;
         let engine = Arc::new_cyclic(|core: &std::sync::Weak<Core>| {
-            let (core, based) = (core.clone(), core.clone());
+            let (core, based, charted) = (core.clone(), core.clone(), core.clone());
+            let chart_moved: Arc<dyn Fn(&str) + Send + Sync> = Arc::new(move |target: &str| {
+                if let Some(core) = charted.upgrade() {
+                    core.push(target, Trigger::Commit, Duration::ZERO);
+                }
+            });
             let base_moved: Arc<dyn Fn(&str) + Send + Sync> = Arc::new(move |target: &str| {
                 if let Some(core) = based.upgrade() {
                     core.push(target, Trigger::Commit, Duration::ZERO);
@@ -146,6 +154,7 @@ impl Engine {
                 }
             });
             Core {
+                charts: Arc::new(Charts::new(cache.clone(), chart_moved)),
                 bases: Bases::new(cache.clone(), parts.metrics.clone(), base_moved),
                 queue: Queue::new(TURNS),
                 repositories: Mutex::new(Repositories::new(parts.metrics.clone(), moved)),
@@ -203,6 +212,7 @@ impl Engine {
         let _ = tokio::time::timeout(FAREWELL, permits.acquire_many(all)).await;
         lock(&self.0.repositories).stop();
         self.0.bases.stop();
+        self.0.charts.stop();
         self.0.setup().clusters.values().for_each(|(_, cluster)| cluster.stop());
     }
 
@@ -216,6 +226,7 @@ impl Engine {
     pub fn look_again(&self) {
         lock(&self.0.repositories).poke();
         self.0.bases.poke();
+        self.0.charts.poke();
         for target in self.0.setup().targets.keys() {
             self.0.push(target, Trigger::Timer, Duration::ZERO);
         }
@@ -291,6 +302,10 @@ impl Engine {
 
     pub(super) fn bases(&self) -> &Bases {
         &self.0.bases
+    }
+
+    pub(super) fn charts(&self) -> &Charts {
+        &self.0.charts
     }
 
     pub(super) fn metrics(&self) -> &Metrics {
@@ -371,6 +386,7 @@ impl Core {
         };
         lock(&self.repositories).poke();
         self.bases.poke();
+        self.charts.poke();
         let turns = self.ask_for_turns(&targets);
         match wait {
             Wait::Queued => drop(answer.send(Ok(targets))),

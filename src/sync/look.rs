@@ -52,6 +52,8 @@ pub struct View {
     pub observed: Observed,
     /// Objects of which client-side ownership has to be handed over.
     pub migrate: BTreeSet<ObjectId>,
+    /// Hooks that nothing is to be done about.
+    pub settled: BTreeSet<ObjectId>,
     ground: Ground,
     part_of: Option<Whole>,
 }
@@ -89,10 +91,10 @@ impl View {
         self.part_of.as_ref().map_or(&self.desired, |whole| &whole.desired)
     }
 
-    /// The wanted objects that the target's health depends on: all others are well.
+    /// The wanted objects that the target's health depends on: all others are well, or hooks that are done.
     pub fn maybe_unwell(&self) -> impl Iterator<Item = &ObjectId> {
         let beside = self.part_of.iter().flat_map(|whole| &whole.unwell);
-        self.desired.objects.keys().chain(beside)
+        self.desired.objects.keys().chain(beside).filter(|id| !self.settled.contains(*id))
     }
 
     /// What is known by now of the members that are looked at, and of those that are unwell.
@@ -181,6 +183,8 @@ impl Calm {
             target: whole.target.clone(),
             revision: whole.revision.clone(),
             objects: wanted.map(|(id, want)| (id.clone(), want.clone())).collect(),
+            hooks: whole.hooks.clone(),
+            run: whole.run.clone(),
             ..Desired::default()
         };
         let members = touched.objects.into_iter().filter_map(|(id, live)| Some((id, live?))).collect();
@@ -188,6 +192,7 @@ impl Calm {
             desired: Arc::new(desired),
             observed: Observed { members, ..Observed::default() },
             migrate: BTreeSet::new(),
+            settled: BTreeSet::new(),
             ground: Ground { mark: touched.mark, ..self.ground },
             part_of: Some(Whole { desired: whole, unwell: self.unwell, since: self.since }),
         }
@@ -237,6 +242,7 @@ pub(super) async fn look_at_all(
         desired: desired.clone(),
         observed: Observed { members: found.members, unknown: found.unknown, ..Observed::default() },
         migrate: BTreeSet::new(),
+        settled: BTreeSet::new(),
         ground: Ground { rules, claims, kinds, mark },
         part_of: None,
     };
@@ -383,7 +389,7 @@ mod tests {
             let fates: Vec<Fate> = fates.collect();
             let members = fates.iter().enumerate().filter_map(|(index, fate)| all(index, *fate)).collect();
             let observed = Observed { members, ..Observed::default() };
-            let whole = waves::due(plan(&desired, &observed, &ledger, &policy), &desired, &observed);
+            let whole = waves::due(plan(&desired, &observed, &ledger, &policy), &desired, &observed, &BTreeSet::new());
 
             let named = |wanted: fn(Fate) -> bool| {
                 let found = fates.iter().enumerate().filter(move |(_, fate)| wanted(**fate));
@@ -396,7 +402,7 @@ mod tests {
             let ground = Ground { rules: Arc::default(), claims: 0, kinds: BTreeSet::new(), mark: Mark::default() };
             let calm = Calm { desired: desired.clone(), spec: spec("app@test"), ground, unwell, since: Instant::now() };
             let view = calm.view(Touched { mark: Mark::default(), objects: touched });
-            let part = waves::due(plan(&view.desired, &view.observed, &ledger, &policy), &view.desired, &view.observed);
+            let part = waves::due(plan(&view.desired, &view.observed, &ledger, &policy), &view.desired, &view.observed, &BTreeSet::new());
             prop_assert_eq!(&part.steps, &whole.steps);
             let (worst, _) = health(view.maybe_unwell(), &observed.members);
             prop_assert_eq!(worst, health(desired.objects.keys(), &observed.members).0);

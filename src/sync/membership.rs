@@ -154,8 +154,8 @@ pub fn is_behind(state: &TargetState, desired: &Desired, status: &TargetStatus) 
     let recorded = parent.data.get(STATUS).and_then(|text| serde_json::from_str::<TargetStatus>(text).ok());
     !state.former.is_empty()
         || recorded.is_none_or(|recorded| {
-            (&recorded.revision, recorded.sync, recorded.objects)
-                != (&status.revision, status.sync, status.objects)
+            (&recorded.revision, recorded.sync, recorded.objects, &recorded.run)
+                != (&status.revision, status.sync, status.objects, &status.run)
         })
 }
 

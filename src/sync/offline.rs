@@ -4,9 +4,11 @@ use super::bases::{Bases, Configured};
 use super::engine::{Chosen, Ends, Engine, Parts};
 use super::membership;
 use super::repositories::chain;
+use super::target::TargetSpec;
 use super::topology;
 use super::turn;
 use super::view::{self, PlanOptions, Preview};
+use crate::ambient;
 use crate::cluster::Parent;
 use crate::config::{self, Config};
 use crate::render;
@@ -256,7 +258,31 @@ pub async fn render<T: Send + 'static>(
             configured.insert(name.clone(), Configured::new(spec));
         }
     }
-    with_bases(cache, configured).render_commit(&Arc::new(commit), &spec.request, build).await
+    let request = spec.request.with(given(&config, name, spec, &secrets, &cache).await?);
+    with_bases(cache, configured).render_commit(&Arc::new(commit), &request, build).await
+}
+
+/// What a target's chart takes from outside of its repository, where no cluster is asked.
+async fn given(
+    config: &Config,
+    target: &str,
+    spec: &TargetSpec,
+    secrets: &topology::Secrets,
+    cache: &source::Cache,
+) -> Result<render::Given> {
+    if spec.request.helm.is_none() {
+        return Ok(render::Given::default());
+    }
+    let seed = render::Seed { bytes: ambient::secret().context("random numbers")?, time: ambient::now() };
+    let wanted = topology::charts(config, secrets).await.remove(target);
+    let chart = match wanted {
+        None => None,
+        Some(wanted) => {
+            let fetched = wanted.map_err(anyhow::Error::msg)?.fetch(cache).await;
+            Some(Arc::new(fetched.map_err(|error| anyhow!("{}: {}", spec.request.shown(), chain(&error)))?))
+        }
+    };
+    Ok(render::Given { chart, capabilities: None, seed })
 }
 
 fn with_bases(cache: source::Cache, configured: BTreeMap<String, Configured>) -> Bases {

@@ -6,7 +6,7 @@ use super::repositories::chain;
 use super::target::{TargetSpec, TargetState};
 use super::turn::{Context, Undesired, desire, learn};
 use super::view::{PlanOptions, Preview, PreviewStep};
-use super::{ignore, judge, turn};
+use super::{hooked, ignore, judge, membership, turn};
 use crate::ambient;
 use crate::bounded::in_order;
 use crate::cluster::{Apply, Cluster, Mode};
@@ -20,8 +20,9 @@ use tokio_util::sync::CancellationToken;
 use trueup_merge::secrets::MaskKey;
 use trueup_model::Value;
 use trueup_plan::desired::Desired;
+use trueup_plan::hooks;
 use trueup_plan::planning::{Action, Plan, Step, plan};
-use trueup_plan::record::Trigger;
+use trueup_plan::record::{TargetStatus, Trigger};
 
 const IN_FLIGHT: usize = 16;
 
@@ -31,6 +32,7 @@ impl Engine {
         let (spec, cluster) = self.target(name).with_context(|| format!("there is no target {name}"))?;
         let cluster = cluster.with_context(|| self.trouble_of("Cluster", &spec.cluster))?;
         let mut state = self.remembered(&spec, &cluster).await?;
+        recall_run(&mut state);
         let commit = self.commit(&spec, options).await?;
         let (stop, mask) = (CancellationToken::new(), random_key()?);
         let context = Context {
@@ -38,6 +40,7 @@ impl Engine {
             commit: Ok(commit.clone()),
             repository_trouble: None,
             bases: self.bases(),
+            charts: self.charts(),
             beside: &BTreeSet::new,
             directory: self.directory(),
             waits_for: None,
@@ -66,11 +69,15 @@ impl Engine {
     ) -> Result<(Arc<Desired>, Plan, Vec<String>)> {
         let mut view = look_at_all(context, spec, state, desired).await.map_err(turn::Trouble::into_error)?;
         let (desired, unread) = ignore::fit(context.cluster, state, desired, &view.observed).await;
-        view.desired = desired.clone();
+        view.desired = desired;
+        hooked::place(state, &mut view);
+        let desired = view.desired.clone();
         let asked = Trigger::Manual;
         let judgement = judge::judge(context.cluster, spec, state, &view, context.mask, asked).await;
         learn(state, &mut view.observed, judgement, unread);
         let plan = plan(&desired, &view.observed, &state.ledger, &turn::policy(spec, asked));
+        let run = hooks::due(&desired, state.status.run.as_ref(), &state.status.revision);
+        let plan = hooks::settle(plan, &desired, &view.observed, run).plan;
         let errors = plan.steps.iter().filter(|step| step.is_problem());
         let errors = errors.map(|step| format!("{}: {}", step.id, step.reason)).collect();
         Ok((desired, plan, errors))
@@ -102,6 +109,14 @@ impl Engine {
     }
 }
 
+/// What the cluster recorded of the target's hooks.
+fn recall_run(state: &mut TargetState) {
+    let recorded = state.parent.as_ref().and_then(|parent| parent.data.get(membership::STATUS));
+    if let Some(status) = recorded.and_then(|text| serde_json::from_str::<TargetStatus>(text).ok()) {
+        (state.status.run, state.status.revision) = (status.run, status.revision);
+    }
+}
+
 /// What is wanted, when all remote bases are read.
 async fn settled(
     context: &Context<'_>,
@@ -109,13 +124,17 @@ async fn settled(
     state: &mut TargetState,
     commit: &Arc<Commit>,
 ) -> Result<(Arc<Desired>, Option<String>)> {
-    let mut news = context.bases.news();
+    let (mut news, mut charts) = (context.bases.news(), context.charts.news());
     loop {
         news.mark_unchanged();
+        charts.mark_unchanged();
         match desire(context, spec, state, commit).await {
             Ok(desired) => return Ok(desired),
             Err(Undesired::Trouble(trouble)) => return Err(trouble.into_error()),
-            Err(Undesired::Unread(_)) => news.changed().await.context("remote bases")?,
+            Err(Undesired::Unread(_)) => tokio::select! {
+                changed = news.changed() => changed.context("remote bases")?,
+                changed = charts.changed() => changed.context("charts")?,
+            },
         }
     }
 }

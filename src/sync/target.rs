@@ -6,8 +6,9 @@ use super::causes::Causes;
 use super::ignore::Fits;
 use super::look::Calm;
 use super::rehearsal::Atomic;
+use super::seed::Kept;
 use crate::cluster::{Catalog, Force, Parent};
-use crate::render::{Needed, Remote, Request, Trace, Used};
+use crate::render::{Called, Identity, Needed, Remote, Request, Trace, Used};
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -100,6 +101,8 @@ pub struct TargetState {
     pub rendering: Option<Rendering>,
     /// What the last rendering asked for outside of the repository.
     pub needs: BTreeSet<Needed>,
+    /// What chance is made of in its chart.
+    pub kept: Kept,
     /// The last rendering that did not, and why.
     pub broken: Option<(String, String)>,
     /// Objects that leave fields to others.
@@ -148,6 +151,10 @@ pub struct Rendering {
     pub trace: Trace,
     /// What of other repositories was used.
     pub bases: BTreeMap<Remote, Used>,
+    /// The chart.
+    pub chart: Option<Identity>,
+    /// The functions of chance that it called.
+    pub calls: Vec<Called>,
     /// The result.
     pub desired: Arc<Desired>,
 }

@@ -2,17 +2,21 @@
 
 use super::audit::Audit;
 use super::backoff::Backoff;
+use super::charts::Wanted;
 use super::hooks::{Hook, HookKey};
 use super::rehearsal::Atomic;
 use super::target::{Mode, TargetSpec};
 use crate::cluster::{Access, Cluster, Force, Via};
 use crate::config::{self, Config, RepositorySpec, Substitute, Target, Webhook};
-use crate::render::{Depth, Request, Variables};
+use crate::render::{Depth, Given, Helm, Pass, Place, Request, Variables};
+use crate::source::charts::{ChartLocation, ChartSpec};
 use crate::source::{Credentials, Location, Reference, Secret, Spec};
 use anyhow::{Context as _, Result, bail};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
+use trueup_helm::Crds;
 use trueup_kustomize::{LoadRestrictions, Reorder};
 use trueup_model::Value;
 use trueup_plan::planning::{Drift, Empty, Policy, Prune, Recreate, TakeOver};
@@ -34,6 +38,8 @@ fn target_spec(config: &Config, target: &Target) -> TargetSpec {
         repository_url: repository.map(|repository| redacted(&repository.spec.url)).unwrap_or_default(),
         request: Request {
             path: target.path.clone(),
+            helm: target.helm.as_ref().map(|helm| Arc::new(chart(target, helm))),
+            given: Given::default(),
             depth: if target.recurse { Depth::Recursive } else { Depth::Folder },
             load_restrictions: match target.load_restrictions {
                 config::LoadRestrictions::RootOnly => LoadRestrictions::RootOnly,
@@ -70,6 +76,70 @@ fn target_spec(config: &Config, target: &Target) -> TargetSpec {
         },
         atomic: if target.atomic { Atomic::All } else { Atomic::Each },
     }
+}
+
+/// What is said of a target's chart.
+fn chart(target: &Target, helm: &config::Helm) -> Helm {
+    Helm {
+        place: match &helm.chart {
+            config::Chart::InRepository(path) => Place::Tree(path.clone()),
+            config::Chart::Elsewhere { repository, name, .. } => {
+                Place::Elsewhere { shown: format!("{}/{name}", repository.trim_end_matches('/')) }
+            }
+        },
+        release: helm.release.clone(),
+        namespace: target.namespace.clone().unwrap_or_default(),
+        values_files: helm.values_files.clone(),
+        values: helm.values.clone().into_iter().collect(),
+        crds: if helm.skip_crds { Crds::Skipped } else { Crds::Included },
+        api_versions: helm.api_versions.clone(),
+        pass: if target.kustomized { Pass::Kustomization } else { Pass::Straight },
+    }
+}
+
+/// The charts that targets take from elsewhere, with their credentials read; or why they cannot be.
+pub async fn charts(config: &Config, secrets: &Secrets) -> BTreeMap<String, Result<Wanted, String>> {
+    let mut wanted = BTreeMap::new();
+    for target in config.targets() {
+        if let Some(config::Helm { chart: config::Chart::Elsewhere { repository, name, version }, .. }) =
+            &target.helm
+        {
+            let one = wanted_chart(config, target, repository, secrets).await;
+            let one = one.map(|(spec, interval)| Wanted {
+                spec,
+                name: name.clone(),
+                version: version.clone(),
+                interval,
+            });
+            let one = one.map_err(|error| format!("App {}: helm: {error:#}", target.app));
+            wanted.insert(target.name.clone(), one);
+        }
+    }
+    wanted
+}
+
+/// Where a target's chart is, and how often it is asked for: as often as the App's own repository.
+async fn wanted_chart(
+    config: &Config,
+    target: &Target,
+    repository: &str,
+    secrets: &Secrets,
+) -> Result<(ChartSpec, Duration)> {
+    let app = config.apps.get(&target.app).and_then(|app| app.spec.helm.as_ref());
+    let app = app.with_context(|| format!("there is no App {}", target.app))?;
+    let (location, from_url) = ChartLocation::parse(repository)?;
+    let mut spec = ChartSpec::new(location);
+    spec.credentials = from_url;
+    spec.insecure = app.insecure;
+    if let Some(reference) = &app.secret_ref {
+        let data = secrets.read(&reference.name, reference.namespace.as_deref()).await;
+        take(&mut spec.credentials, data.context("secretRef")?);
+    }
+    if let Some(credentials) = &app.credentials {
+        read(&mut spec.credentials, credentials).context("credentials")?;
+    }
+    let own = config.repositories.get(&target.repository);
+    Ok((spec, own.map_or_else(RepositorySpec::default_interval, |own| own.spec.interval)))
 }
 
 fn redacted(url: &str) -> String {
@@ -131,7 +201,11 @@ pub fn home(config: &Config) -> Result<Home<'_>, String> {
         spec.secret_ref.is_some() || spec.webhook.as_ref().is_some_and(|webhook| webhook.secret_ref.is_some())
     };
     let needed = config.repositories.values().any(|repository| refers(&repository.spec))
-        || config.clusters.values().any(|cluster| cluster.spec.secret_ref.is_some());
+        || config.clusters.values().any(|cluster| cluster.spec.secret_ref.is_some())
+        || config
+            .apps
+            .values()
+            .any(|app| app.spec.helm.as_ref().is_some_and(|helm| helm.secret_ref.is_some()));
     if !needed {
         return Err("nothing refers to a Secret".to_owned());
     }

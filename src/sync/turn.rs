@@ -7,17 +7,21 @@ use super::awaited::awaited;
 use super::backoff::Refusal;
 use super::bases::{self, Asked, Bases};
 use super::carry::{Carried, Orders, carry};
+use super::charts::Charts;
 use super::directory::Directory;
+use super::given;
+use super::hooked;
 use super::ignore;
 use super::judge::{Judgement, judge};
 use super::look::{End, View, look};
 use super::membership;
 use super::rehearsal::{Atomic, Rehearsed, rehearse};
+use super::seed;
 use super::status::{LISTED, Standing, health, standing};
 use super::target::{Mode, Rendering, TargetSpec, TargetState};
 use crate::ambient;
 use crate::cluster::{Cluster, MANAGER, Resource, Scope as ResourceScope};
-use crate::render::{self, Base, Parsed, Rendered, Unrendered, Used};
+use crate::render::{self, Base, Parsed, Rendered, Request, Unrendered, Used};
 use crate::source::Commit;
 use crate::web::metrics::{Metrics, Stage};
 use jiff::Timestamp;
@@ -35,7 +39,8 @@ use trueup_plan::observed::{Observed, Verdict};
 use trueup_plan::place::{Placement, Scope, Served, place};
 use trueup_plan::planning::{Action, Drift, Plan, Policy, Reason, Step, plan};
 use trueup_plan::record::{
-    BasePin, HistoryEntry, Outcome, OutcomeResult, Record, RewrittenField, SyncStatus, TargetStatus, Trigger,
+    BasePin, ChartPin, HistoryEntry, Outcome, OutcomeResult, Record, RewrittenField, SyncStatus,
+    TargetStatus, Trigger,
 };
 use trueup_plan::waves;
 
@@ -56,6 +61,8 @@ pub struct Context<'a> {
     pub repository_trouble: Option<String>,
     /// What is known of remote bases.
     pub bases: &'a Bases,
+    /// What is known of charts from elsewhere.
+    pub charts: &'a Charts,
     /// Where other targets of the same repository are rendered from.
     pub beside: &'a (dyn Fn() -> BTreeSet<String> + Send + Sync),
     /// What other targets want and own.
@@ -113,9 +120,14 @@ pub async fn turn(
     };
     if let Some(rendering) = &state.rendering {
         status.bases = context.bases.pins(&rendering.bases);
+        status.chart = given::chart_pin(context, spec, rendering);
     }
     if status.message.is_empty()
-        && let Some(trouble) = context.repository_trouble.clone().or_else(|| base_trouble(&status))
+        && let Some(trouble) = context
+            .repository_trouble
+            .clone()
+            .or_else(|| base_trouble(&status))
+            .or_else(|| given::chart_trouble(&status))
     {
         status.message = trouble;
     }
@@ -141,6 +153,12 @@ fn base_trouble(status: &TargetStatus) -> Option<String> {
 // Another commit, or a person who asks, is a new beginning.
 fn forget_attempts(context: &Context<'_>, state: &mut TargetState, trigger: Trigger) {
     let revision = context.commit.as_ref().map(|commit| commit.revision.as_str()).unwrap_or_default();
+    if trigger == Trigger::Manual {
+        state.kept.doubt();
+        if let Some(run) = &mut state.status.run {
+            run.retry_failed();
+        }
+    }
     if trigger == Trigger::Manual || state.attempted != revision {
         state.attempts = 0;
         revision.clone_into(&mut state.attempted);
@@ -239,6 +257,7 @@ async fn stages(
     view.observed.applied.clone_from(&state.status.revision);
     let (desired, unread) = ignore::fit(context.cluster, state, &view.desired, &view.observed).await;
     view.desired = desired;
+    hooked::place(state, &mut view);
     let judgement = judge(context.cluster, spec, state, &view, context.mask, trigger).await;
     go_on(context)?;
     let awaited = awaited(spec, state, &view.desired, context.directory, Instant::now());
@@ -248,13 +267,15 @@ async fn stages(
     let clock = Instant::now();
     let mut plan = plan(&view.desired, &view.observed, &state.ledger, &policy(spec, trigger));
     let before = state.ledger.clone();
+    let (planned, hooks_moved) = hooked::settle(context.cluster, state, &mut view, plan).await;
+    plan = planned;
     context.metrics.stage(Stage::Plan, clock.elapsed());
 
     let revision = desired_revision(state, &commit, broken.as_ref());
     let blocked = context.waits_for.as_ref().filter(|_| state.status.revision != revision);
     let may_write = blocked.is_none() && may_write(spec, state, trigger, &revision);
     let stopped = if may_write { rehearsed(context, spec, state, &view.desired, &plan).await } else { None };
-    plan = waves::due(plan, &view.desired, &view.observed);
+    plan = waves::due(plan, &view.desired, &view.observed, &view.settled);
     let outcomes = match stopped {
         Some(outcomes) => outcomes,
         None if may_write && plan.writes().next().is_some() => {
@@ -268,6 +289,10 @@ async fn stages(
         && outcomes.iter().all(|outcome| outcome.result == OutcomeResult::Done)
         && !goes_on(&plan, &outcomes);
     let mut done = conclude(context, spec, state, &view, &plan, outcomes, &revision).await;
+    if hooks_moved {
+        // What ended may be deleted once that is recorded.
+        done.again = done.again.into_iter().chain([NEXT_WAVE]).min();
+    }
     done.drift = drift;
     let is_held = broken.is_some() || blocked.is_some();
     if let Some(message) = broken {
@@ -328,8 +353,12 @@ pub(super) async fn desire(
 ) -> Result<(Arc<Desired>, Option<String>), Undesired> {
     let catalog = catalog(context).await?;
     let asked = context.bases.ask(&spec.name, &spec.repository, &state.needs, &state.status.bases);
+    let request = match given::request(context, spec, state, &catalog).await? {
+        Ok(request) => request,
+        Err(problem) => return last_good(spec, state, commit, &problem),
+    };
     if let Some(rendering) = &mut state.rendering
-        && rendering.request == spec.request
+        && rendering.request == request
         && rendering.ignore == spec.ignore
         && Arc::ptr_eq(&rendering.catalog, &catalog)
         && (rendering.revision == commit.revision || rendering.trace.holds_in(&*commit.tree))
@@ -344,8 +373,8 @@ pub(super) async fn desire(
         state.broken = None;
         return Ok((rendering.desired.clone(), None));
     }
-    let problem = match rendered(context, spec, state, commit, asked).await? {
-        Ok(rendered) => {
+    let problem = match given::rendered(context, spec, state, commit, asked, request).await? {
+        Ok((rendered, request)) => {
             let set = spec.set();
             let served = |group: &str, version: &str, kind: &str| served(&catalog, group, version, kind);
             let placement = Placement {
@@ -362,21 +391,33 @@ pub(super) async fn desire(
             state.broken = None;
             state.rendering = Some(Rendering {
                 revision: commit.revision.clone(),
-                request: spec.request.clone(),
+                request,
                 ignore: spec.ignore.clone(),
                 catalog: catalog.clone(),
                 trace: rendered.trace,
                 bases: rendered.bases,
+                chart: rendered.chart,
+                calls: rendered.calls,
                 desired: desired.clone(),
             });
             return Ok((desired, None));
         }
         Err(problem) => problem,
     };
-    let message = format!("{} at {}: {problem}", spec.request.path, short(&commit.revision));
+    last_good(spec, state, commit, &problem)
+}
+
+/// What was wanted before, with the reason why that is not what is wanted now.
+fn last_good(
+    spec: &TargetSpec,
+    state: &mut TargetState,
+    commit: &Commit,
+    problem: &str,
+) -> Result<(Arc<Desired>, Option<String>), Undesired> {
+    let message = format!("{} at {}: {problem}", spec.request.shown(), short(&commit.revision));
     state.broken = Some((commit.revision.clone(), message.clone()));
     match &state.rendering {
-        Some(rendering) if rendering.request == spec.request => {
+        Some(rendering) if rendering.request.is_as(&spec.request) => {
             Ok((rendering.desired.clone(), Some(message)))
         }
         Some(_) | None => Err(Trouble { sync: SyncStatus::Failed, message }.into()),
@@ -392,16 +433,17 @@ fn holds(used: &Used, base: Option<&Result<Base, String>>) -> bool {
 }
 
 /// Renders, or says what is wrong. What the kustomizations name in other repositories is asked for as it is found.
-async fn rendered(
+pub(super) async fn rendered(
     context: &Context<'_>,
     spec: &TargetSpec,
     state: &mut TargetState,
     commit: &Arc<Commit>,
     mut asked: Asked,
+    request: &Request,
 ) -> Result<Result<Rendered, String>, Undesired> {
     for _ in 0..bases::ROUNDS {
         let clock = Instant::now();
-        let (tree, request, parsed) = (commit.tree.clone(), spec.request.clone(), context.parsed.clone());
+        let (tree, request, parsed) = (commit.tree.clone(), request.clone(), context.parsed.clone());
         let work = move || render::build_from(tree, &request, &parsed, &asked.known);
         let built = ambient::blocking(work).await;
         context.metrics.stage(Stage::Render, clock.elapsed());
@@ -411,7 +453,7 @@ async fn rendered(
             Ok(Err(Unrendered::Missing(missing))) => missing,
             Ok(Err(Unrendered::Absent(absent))) => {
                 let mut beside = (context.beside)();
-                beside.insert(spec.request.path.clone());
+                beside.extend(spec.request.roots());
                 return match context.bases.supply(&spec.name, commit, &absent, beside) {
                     Some(why) => Ok(Err(format!("{absent}: {why}"))),
                     None => Err(Undesired::Unread(format!("{absent} yet"))),
@@ -551,6 +593,7 @@ async fn write(
         });
     }
     membership::grow(context.cluster, spec, state, desired).await.map_err(failed)?;
+    seed::keep(context.cluster, spec, state).await.map_err(failed)?;
     let clock = Instant::now();
     let orders = Orders { force: spec.force, migrate: &view.migrate, mask: context.mask, stop: context.stop };
     let carried = carry(context.cluster, desired, plan, &orders).await;
@@ -677,7 +720,9 @@ fn rewritten_message(fields: &[RewrittenField]) -> String {
 // What is waited for comes as a trigger of its own; only what may have come already is looked for at once.
 fn look_again(step: &Step, outcomes: &[Outcome]) -> Option<Duration> {
     let is_wave = matches!(step.reason, Reason::EarlierWave(_, _, _));
-    if step.action != Action::Wait || matches!(step.reason, Reason::Unserved(_) | Reason::NotInGit) {
+    if step.action != Action::Wait
+        || matches!(step.reason, Reason::Unserved(_) | Reason::NotInGit | Reason::HookRuns(_))
+    {
         None
     } else if is_wave {
         (!outcomes.is_empty()).then_some(NEXT_WAVE)
@@ -689,7 +734,10 @@ fn look_again(step: &Step, outcomes: &[Outcome]) -> Option<Duration> {
 // Whether the sync that was begun has further turns to come.
 fn goes_on(plan: &Plan, outcomes: &[Outcome]) -> bool {
     let comes_later = |step: &Step| {
-        matches!(step.reason, Reason::EarlierWave(_, _, _) | Reason::Unserved(_) | Reason::BeingDeleted)
+        matches!(
+            step.reason,
+            Reason::EarlierWave(_, _, _) | Reason::Unserved(_) | Reason::BeingDeleted | Reason::HookRuns(_)
+        )
     };
     recreated(plan, outcomes) || plan.steps.iter().any(comes_later)
 }
@@ -716,6 +764,7 @@ fn history_entry(
         target: spec.name.clone(),
         revision: commit.revision.clone(),
         bases: status.bases.iter().map(|pin| BasePin { message: String::new(), ..pin.clone() }).collect(),
+        chart: status.chart.clone().map(|pin| ChartPin { message: String::new(), ..pin }),
         author: commit.author.clone(),
         subject: commit.subject.clone(),
         trigger,

@@ -25,7 +25,9 @@ pub use chart::{Chart, File};
 pub use error::Error;
 pub use manifest::{Hook, HookEvent, Manifest};
 pub use metadata::{Dependency, Maintainer, Metadata};
-pub use render::{Action, Crd, Crds, Lookup, Options, Random, Release, RenderBounds, Rendered, render};
+pub use render::{
+    Action, Call, Calls, Crd, Crds, Lookup, Options, Random, Release, RenderBounds, Rendered, render,
+};
 pub use semver::is_compatible;
 pub use set::{InvalidSet, Typed, set_values};
 pub use values::{Values, ValuesError, merge_values, read_values};

@@ -22,6 +22,20 @@ pub type Lookup = Arc<dyn Fn(&str, &str, &str, &str) -> Result<Values, String> +
 /// Fills a slice with random bytes.
 pub type Random = Arc<dyn Fn(&mut [u8]) + Send + Sync>;
 
+/// A call of a function whose result is another one each time: it makes something of random bytes, or of the time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Call {
+    /// The path of the template that is rendered, whatever it includes.
+    pub template: String,
+    /// The function's name.
+    pub function: String,
+    /// The arguments, in a form that is of use for nothing but to tell them from others. They may be secrets.
+    pub arguments: String,
+}
+
+/// Told of each [`Call`] before random bytes are asked for.
+pub type Calls = Arc<dyn Fn(Call) + Send + Sync>;
+
 /// How to render.
 #[derive(Clone)]
 pub struct Options {
@@ -33,6 +47,8 @@ pub struct Options {
     pub now: Timestamp,
     /// Where passwords, keys and ids come from.
     pub random: Random,
+    /// Told of the calls that are of chance.
+    pub calls: Option<Calls>,
     /// Answers `lookup`; without it every lookup finds nothing.
     pub lookup: Option<Lookup>,
     /// Asked now and then; true ends the rendering.
@@ -64,6 +80,7 @@ impl Options {
             capabilities: Capabilities::default(),
             now,
             random,
+            calls: None,
             lookup: None,
             stop: None,
             bounds: RenderBounds::default(),

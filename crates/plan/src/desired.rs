@@ -1,5 +1,6 @@
 //! What Git says: the rendered objects of a target, placed, labelled and hashed.
 
+use crate::hooks::Hook;
 use crate::ignore::Leave;
 use crate::observed::{Known, Live};
 use crate::order::{Stage, stage};
@@ -140,6 +141,10 @@ pub struct Desired {
     pub defines: BTreeSet<GroupKind>,
     /// Those of the objects that leave fields to others.
     pub loose: BTreeSet<ObjectId>,
+    /// Those of the objects that are hooks.
+    pub hooks: BTreeMap<ObjectId, Hook>,
+    /// What the hooks are run for: a hash of all that is wanted; empty where there are none.
+    pub run: String,
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ pub mod apply_set;
 pub mod desired;
 pub mod drift;
 pub mod health;
+pub mod hooks;
 pub mod ignore;
 pub mod observed;
 pub mod order;

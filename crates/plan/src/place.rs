@@ -5,6 +5,7 @@
 
 use crate::apply_set;
 use crate::desired::{Desired, RECREATE_ANNOTATION, Refused, WAVE_ANNOTATION, Want};
+use crate::hooks::{self, Role};
 use crate::ignore::{IgnoreRule, loosen, scales};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -69,11 +70,19 @@ pub fn place(manifests: Vec<Manifest>, placement: &Placement<'_>) -> Desired {
     };
     let mut scaled = BTreeMap::new();
     for mut manifest in manifests {
+        let role = hooks::role(&manifest);
+        if role == Ok(Role::LeftOut) {
+            continue;
+        }
         let placed =
-            wave(&manifest).and_then(|wave| Ok((wave, locate(&mut manifest, placement, &definitions)?)));
+            role.clone().map_err(Unplaced::Wrong).and_then(|_| wave(&manifest).map_err(Unplaced::Wrong));
+        let placed = placed.and_then(|wave| Ok((wave, locate(&mut manifest, placement, &definitions)?)));
         match placed {
             Ok((wave, id)) => {
                 scaled.extend(scales(&id, &manifest.value).map(|object| (object, id.clone())));
+                if let Ok(Role::Hook(hook)) = role {
+                    desired.hooks.insert(id.clone(), hook);
+                }
                 add(&mut desired, id, wave, manifest, placement);
             }
             Err(unplaced) => {
@@ -86,6 +95,7 @@ pub fn place(manifests: Vec<Manifest>, placement: &Placement<'_>) -> Desired {
             }
         }
     }
+    hooks::arrange(&mut desired, |desired, id, run| note_run(desired, id, run, placement.manager));
     loosen(&mut desired, placement.ignore, &scaled);
     connect(&mut desired, &definitions);
     if let Some(earlier) = placement.earlier {
@@ -113,14 +123,12 @@ impl Unplaced {
 }
 
 // A wave that is not understood would be a wrong order, which nobody notices before it hurts.
-fn wave(manifest: &Manifest) -> Result<i32, Unplaced> {
+pub(crate) fn wave(manifest: &Manifest) -> Result<i32, String> {
     let written = [WAVE_ANNOTATION, "argocd.argoproj.io/sync-wave"]
         .into_iter()
         .find_map(|name| Some((name, manifest.annotation(name)?)));
     let Some((name, text)) = written else { return Ok(0) };
-    text.trim()
-        .parse()
-        .map_err(|_| Unplaced::Wrong(format!("the annotation {name} is not a whole number: {text:?}")))
+    text.trim().parse().map_err(|_| format!("the annotation {name} is not a whole number: {text:?}"))
 }
 
 /// A CRD of the same target: its own identity, the scope of its objects, and its versions.
@@ -240,6 +248,18 @@ fn add(desired: &mut Desired, id: ObjectId, wave: i32, mut manifest: Manifest, p
         id: id.clone(),
     };
     desired.objects.insert(id, Arc::new(want));
+}
+
+/// Notes on a hook what it is run for. So the one of another run is known by what it says of itself.
+fn note_run(desired: &mut Desired, id: &ObjectId, run: &str, manager: &str) {
+    let Some(want) = desired.objects.get_mut(id) else { return };
+    let Ok(mut value) = serde_json::from_slice::<Value>(&want.body) else { return };
+    value["metadata"]["annotations"][hooks::RUN_ANNOTATION] = run.into();
+    let body = value.to_string().into_bytes();
+    let want = Arc::make_mut(want);
+    want.digest = digest(&body, manager, "", 0);
+    want.extract = wanted(&canonical(&value));
+    want.body = body.into();
 }
 
 // Two renderings of one target exist at once for a while, and differ little.

@@ -160,6 +160,14 @@ pub enum Reason {
     BeingDeleted,
     /// It is not in Git any more and on its way out: what it waits for.
     Leaving(String),
+    /// A hook that is under way: how far.
+    HookRuns(String),
+    /// A hook that did not end well: why.
+    HookFailed(String),
+    /// A hook that ended well and is to go then.
+    HookDone,
+    /// A hook that is there from what was wanted before.
+    HookAgain,
 }
 
 impl fmt::Display for Reason {
@@ -199,8 +207,19 @@ impl fmt::Display for Reason {
             Self::StillHolds(object) => write!(f, "not in Git any more, but {object} would go with it"),
             Self::Replaced(fields) => write!(f, "immutable: {}", fields.join(", ")),
             Self::Unknown(why) | Self::Refused(why) | Self::Unserved(why) => f.write_str(why),
+            Self::EarlierWave(wave, object, why) if *wave < crate::hooks::BEFORE => {
+                write!(f, "waits for what hooks need: {object} {why}")
+            }
+            Self::EarlierWave(wave, object, why) if *wave < crate::hooks::BEFORE / 2 || *wave >= crate::hooks::AFTER => {
+                write!(f, "waits for a hook: {object} {why}")
+            }
             Self::EarlierWave(wave, object, why) => write!(f, "waits for wave {wave}: {object} {why}"),
             Self::Leaving(why) => write!(f, "not in Git any more; {why}"),
+            Self::HookRuns(how) if how.is_empty() => f.write_str("the hook runs"),
+            Self::HookRuns(how) => write!(f, "the hook runs: {how}"),
+            Self::HookFailed(why) => write!(f, "the hook failed, and the sync stops here: {why}; a commit that changes the target, or a sync that somebody asks for, runs it again"),
+            Self::HookDone => f.write_str("the hook succeeded"),
+            Self::HookAgain => f.write_str("the hook runs again, since what is wanted changed"),
             Self::BeingDeleted => f.write_str("is being deleted; it is applied again when it is gone"),
         }
     }
@@ -302,6 +321,10 @@ impl Step {
             | Reason::Refused(_)
             | Reason::Unserved(_)
             | Reason::EarlierWave(_, _, _)
+            | Reason::HookRuns(_)
+            | Reason::HookFailed(_)
+            | Reason::HookDone
+            | Reason::HookAgain
             | Reason::BeingDeleted => false,
         }
     }
@@ -314,6 +337,7 @@ impl Step {
                 | Reason::ForeignSet(_)
                 | Reason::Immutable(_)
                 | Reason::Unknown(_)
+                | Reason::HookFailed(_)
                 | Reason::Refused(_) => true,
                 Reason::NotInGit
                 | Reason::Leaving(_)
@@ -334,6 +358,9 @@ impl Step {
                 | Reason::Replaced(_)
                 | Reason::Unserved(_)
                 | Reason::EarlierWave(_, _, _)
+                | Reason::HookRuns(_)
+                | Reason::HookDone
+                | Reason::HookAgain
                 | Reason::BeingDeleted => false,
             }
     }
@@ -491,7 +518,7 @@ fn immutable(
     (action, reason, Some(exactly(live)))
 }
 
-fn exactly(live: &Live) -> Precondition {
+pub(crate) fn exactly(live: &Live) -> Precondition {
     Precondition { uid: live.uid.clone(), resource_version: live.resource_version.clone() }
 }
 

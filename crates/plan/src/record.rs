@@ -2,6 +2,7 @@
 
 use crate::drift::Drifted;
 use crate::health::{Health, HealthStatus};
+use crate::hooks::Run;
 use crate::ignore::IgnoredField;
 use crate::planning::Action;
 use jiff::Timestamp;
@@ -160,6 +161,29 @@ impl fmt::Display for BasePin {
     }
 }
 
+/// The chart that a target was rendered from.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ChartPin {
+    /// Its name.
+    pub name: String,
+    /// The version that was chosen.
+    pub version: String,
+    /// What names its archive, or its manifest in a registry, for ever; empty for a chart of the App's own repository.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub digest: String,
+    /// Why it could not be looked for again, if that is so.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub message: String,
+}
+
+impl fmt::Display for ChartPin {
+    /// `web 1.2.3`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.name, self.version)
+    }
+}
+
 /// How a target stands: what `trueup status` shows.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -180,6 +204,12 @@ pub struct TargetStatus {
     /// What its kustomizations name in other repositories.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub bases: Vec<BasePin>,
+    /// The chart that it is rendered from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub chart: Option<ChartPin>,
+    /// What became of its hooks.
+    #[serde(rename = "hooks", skip_serializing_if = "Option::is_none")]
+    pub run: Option<Run>,
     /// How it stands to Git.
     pub sync: SyncStatus,
     /// How its objects are doing.
@@ -251,6 +281,9 @@ pub struct HistoryEntry {
     /// What its kustomizations named in other repositories.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub bases: Vec<BasePin>,
+    /// The chart that it was rendered from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chart: Option<ChartPin>,
     /// Its author's name.
     pub author: String,
     /// Its first line.

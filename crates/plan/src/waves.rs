@@ -11,11 +11,11 @@ use crate::planning::{Action, Plan, Reason, Step};
 use std::collections::{BTreeMap, BTreeSet};
 use trueup_model::ObjectId;
 
-/// The plan with all that has to wait turned into waiting.
+/// The plan with all that has to wait turned into waiting. Nothing waits for what is `settled`.
 ///
 /// Drift of later waves is repaired all the same: those objects were in place already.
-pub fn due(mut plan: Plan, desired: &Desired, observed: &Observed) -> Plan {
-    if let Some((wave, object, why)) = first_unready(&plan, desired, observed) {
+pub fn due(mut plan: Plan, desired: &Desired, observed: &Observed, settled: &BTreeSet<ObjectId>) -> Plan {
+    if let Some((wave, object, why)) = first_unready(&plan, desired, observed, settled) {
         for step in &mut plan.steps {
             if step.phase.0 > wave && step.writes() && !step.prunes() && !is_repair(step) {
                 step.action = Action::Wait;
@@ -54,17 +54,26 @@ fn is_to_come(reason: &Reason) -> bool {
 }
 
 // The lowest wave that is not the last, with an object that is not as Git says or not well.
-fn first_unready(plan: &Plan, desired: &Desired, observed: &Observed) -> Option<(i32, ObjectId, String)> {
+fn first_unready(
+    plan: &Plan,
+    desired: &Desired,
+    observed: &Observed,
+    settled: &BTreeSet<ObjectId>,
+) -> Option<(i32, ObjectId, String)> {
     let last = desired.objects.values().map(|want| want.wave).max()?;
     let misplaced = desired.refused.iter().filter(|(_, refused)| refused.wave < last);
     let misplaced =
         misplaced.map(|(id, refused)| (refused.wave, id.clone(), format!("is held: {}", refused.why)));
     let steps: BTreeMap<&ObjectId, &Step> =
         plan.steps.iter().filter(|step| !step.prunes()).map(|step| (&step.id, step)).collect();
-    let early = desired.objects.values().filter(|want| want.wave < last);
+    let early = desired.objects.values().filter(|want| want.wave < last && !settled.contains(&want.id));
     let unready = early.filter_map(|want| {
         let why = match (steps.get(&want.id), observed.members.get(&want.id)) {
             (Some(step), _) if !is_drift(step) => match step.action {
+                Action::Wait if matches!(step.reason, Reason::HookRuns(_)) => {
+                    format!("is not done: {}", step.reason)
+                }
+                Action::Hold if matches!(step.reason, Reason::HookFailed(_)) => "failed".to_owned(),
                 Action::Hold | Action::Wait => format!("is held: {}", step.reason),
                 Action::Create | Action::Update | Action::TakeOver | Action::Recreate | Action::Delete => {
                     "is being applied".to_owned()
@@ -99,7 +108,12 @@ mod tests {
     #[expect(clippy::needless_pass_by_value, reason = "expect! makes a value")]
     fn check(situation: &str, expected: Expect) {
         let situation = Situation::new(situation);
-        expected.assert_eq(&text(&due(situation.plan(), &situation.desired, &situation.observed)));
+        expected.assert_eq(&text(&due(
+            situation.plan(),
+            &situation.desired,
+            &situation.observed,
+            &BTreeSet::new(),
+        )));
     }
 
     #[test]

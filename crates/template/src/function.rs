@@ -124,6 +124,17 @@ impl Function {
         &self.signature
     }
 
+    /// The same function; `before` is told of each call's arguments first.
+    #[must_use]
+    pub fn told(&self, before: impl Fn(&Arguments) + 'static) -> Self {
+        let body = Rc::clone(&self.body);
+        let told = move |context: &mut Context<'_>, arguments: &Arguments| {
+            before(arguments);
+            body(context, arguments)
+        };
+        Self { signature: Rc::clone(&self.signature), body: Rc::new(told) }
+    }
+
     pub(crate) fn call(&self, context: &mut Context<'_>, arguments: Vec<Value>) -> Result<Value, Failure> {
         (self.body)(context, &Arguments(arguments))
     }

@@ -36,7 +36,7 @@ use store::Store;
 const DOWNLOAD_FACTOR: u32 = 10;
 
 /// Where charts are, and how to be let in.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ChartSpec {
     /// The repository or registry.
     pub location: ChartLocation,

@@ -68,6 +68,13 @@ impl Core {
             }
         }
         self.bases.configure(configured);
+        let charts = topology::charts(config, &secrets).await;
+        for (target, wanted) in &charts {
+            if let Err(why) = wanted {
+                setup.troubles.insert(("Chart", target.clone()), why.clone());
+            }
+        }
+        self.charts.configure(charts);
         setup.targets =
             topology::targets(config).into_iter().map(|(name, spec)| (name, Arc::new(spec))).collect();
         self.put_to_work(&old, Arc::new(setup), follow).await;

@@ -68,6 +68,7 @@ impl Core {
             commit,
             repository_trouble: trouble,
             bases: &self.bases,
+            charts: &self.charts,
             beside: &|| self.paths_of(&spec.repository),
             directory: &self.directory,
             waits_for: self.waits_for(spec, revision.as_deref()),
@@ -99,7 +100,7 @@ impl Core {
     fn paths_of(&self, repository: &str) -> BTreeSet<String> {
         let setup = self.setup();
         let of_repository = setup.targets.values().filter(|spec| spec.repository == repository);
-        of_repository.map(|spec| spec.request.path.clone()).collect()
+        of_repository.flat_map(|spec| spec.request.roots()).collect()
     }
 
     /// The commit that the target should be at, or why there is none; and what is wrong with its repository.
@@ -215,6 +216,7 @@ impl Core {
         {
             state.status.revision = status.revision;
             state.status.last_sync = status.last_sync;
+            state.status.run = status.run;
         }
         Ok(())
     }

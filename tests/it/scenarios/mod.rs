@@ -4,6 +4,7 @@ mod bases;
 mod drift;
 mod faults;
 pub(crate) mod harness;
+mod helm;
 mod hooks;
 mod ignore;
 mod large;

@@ -164,7 +164,13 @@ async fn credentials_and_authorities_let_in_and_go_to_no_other_server() {
 }
 
 /// Pushes what a manifest of that kind of parts names, under a tag; gives the manifest's digest.
-async fn push(registry: &Registry, path: &str, tag: &str, archive: &[u8], kinds: [&str; 2]) -> String {
+pub(crate) async fn push(
+    registry: &Registry,
+    path: &str,
+    tag: &str,
+    archive: &[u8],
+    kinds: [&str; 2],
+) -> String {
     let authority = registry.authority().map(|pem| reqwest::Certificate::from_pem(pem.as_bytes()).unwrap());
     let client = reqwest::Client::builder().tls_certs_merge(authority).build().unwrap();
     let base = format!("{}/{path}", registry.url());

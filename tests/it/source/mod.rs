@@ -1,6 +1,6 @@
 //! Sources against real repositories and servers. Each test's name is the rule that it holds to.
 
-mod charts;
+pub(crate) mod charts;
 mod damage;
 mod local;
 mod monorepo;

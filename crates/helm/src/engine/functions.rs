@@ -2,7 +2,7 @@
 
 use super::yaml::{self, Layout, Wanted};
 use super::{SAID, duration, toml, without_no_value};
-use crate::render::Options;
+use crate::render::{Call, Options};
 use jiff::tz::TimeZone;
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -17,23 +17,31 @@ const MOST_NESTED: usize = 1000;
 
 type Included = Rc<RefCell<HashMap<Text, usize>>>;
 
-/// All functions that templates of charts have.
-pub(super) fn all(options: &Options) -> Result<Functions, InvalidSignature> {
+/// Functions of dates that ask what time it is, whatever they are given.
+const OF_NOW: [&str; 2] = ["now", "ago"];
+
+/// All functions that templates of charts have. `current` is the path of the one that is rendered.
+pub(super) fn all(options: &Options, current: &Rc<RefCell<String>>) -> Result<Functions, InvalidSignature> {
     let mut functions = sprig::functions()?;
     let random = Arc::clone(&options.random);
     let random: sprig::Random = Rc::new(move |bytes: &mut [u8]| random(bytes));
     let now = options.now;
     let now: sprig::Now = Rc::new(move || now);
     let more = [
-        sprig::random_functions(&random)?,
-        sprig::certificate_functions(&random, &now)?,
-        sprig::date_functions(&now, &TimeZone::UTC)?,
+        (sprig::random_functions(&random)?, true),
+        (sprig::certificate_functions(&random, &now)?, true),
+        (sprig::date_functions(&now, &TimeZone::UTC)?, false),
     ];
-    for more in more {
+    for (more, is_chance) in more {
         for name in more.names() {
-            if let Some(function) = more.get(name) {
-                functions.insert(name.clone(), function.clone());
-            }
+            let Some(function) = more.get(name) else { continue };
+            let is_chance = is_chance || OF_NOW.contains(&&*name.to_string_lossy());
+            let function = if is_chance {
+                told(&name.to_string_lossy(), function, options, current)
+            } else {
+                function.clone()
+            };
+            functions.insert(name.clone(), function);
         }
     }
     functions.insert("getHostByName", Function::new("func(string) string", |_, _| Ok("".into()))?);
@@ -56,6 +64,16 @@ pub(super) fn all(options: &Options) -> Result<Functions, InvalidSignature> {
         )?,
     );
     Ok(functions)
+}
+
+/// The function; who wants to know is told of its calls.
+fn told(name: &str, function: &Function, options: &Options, current: &Rc<RefCell<String>>) -> Function {
+    let Some(calls) = options.calls.clone() else { return function.clone() };
+    let (name, current) = (name.to_owned(), Rc::clone(current));
+    function.told(move |arguments| {
+        let template = current.borrow().clone();
+        calls(Call { template, function: name.clone(), arguments: format!("{arguments:?}") });
+    })
 }
 
 /// YAML and JSON.

@@ -12,6 +12,7 @@ use crate::error::Error;
 use crate::render::Options;
 use crate::unit::Unit;
 use objects::{Capabilities, Files, named};
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use trueup_template::{Budget, ErrorKind, Limits, Map, MissingKey, Templates, Text, Type, Value};
@@ -46,7 +47,8 @@ pub(crate) fn render(
     let shared = Shared { release: options.release.as_value(), capabilities: Capabilities::value(options) };
     collect(root, Some(values.clone()), "", &shared, &mut all);
 
-    let functions = functions::all(options).map_err(|error| Error::Template(error.to_string()))?;
+    let current = Rc::new(RefCell::new(String::new()));
+    let functions = functions::all(options, &current).map_err(|error| Error::Template(error.to_string()))?;
     let mut templates = Templates::new("gotpl").with_functions(functions).with_missing_key(MissingKey::Zero);
     let order = in_order(&all);
     for path in &order {
@@ -66,6 +68,7 @@ pub(crate) fn render(
             continue;
         }
         let Renderable { dot, base, .. } = &all[path];
+        current.borrow_mut().clone_from(path);
         let place = [("Name", Value::text(path.as_str())), ("BasePath", Value::text(base.as_str()))];
         dot.entries_mut().insert("Template".into(), named(VALUES, map(place)));
         let output = templates.execute_within(path, named(VALUES, dot.clone()), &budget).map_err(

@@ -1,0 +1,675 @@
+//! Hooks: objects that are put there at certain moments of a sync, run to their end, and then count for nothing.
+//!
+//! Enters: the annotations of Helm and Argo CD; a plan that was made as if hooks were objects like any others; and what is known
+//! of the hooks' present run. Leaves: the plan as it is with hooks, and what is known of the run then. Hooks run once for each
+//! state that a target should have: what they are run for is a hash of all that is wanted, which their own annotation names. Their
+//! order is that of waves: hooks before a sync have waves before all others, those after it behind all others.
+//!
+//! Absent: doing anything, and waiting. A hook that runs is looked at when it changes.
+
+use crate::desired::Desired;
+use crate::health::HealthStatus;
+use crate::observed::{Live, Observed};
+use crate::order::{Stage, stage};
+use crate::planning::{Action, Plan, Reason, Step, exactly};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use trueup_model::{Manifest, ObjectId};
+
+/// On a hook, by trueup: what it was run for.
+pub const RUN_ANNOTATION: &str = "trueup.dev/hook-run";
+
+const HELM: &str = "helm.sh/hook";
+const ARGO: &str = "argocd.argoproj.io/hook";
+/// The wave of the first hook before a sync; the others follow. Foundations come one wave before it.
+pub const BEFORE: i32 = -1_000_000_000;
+/// The wave of the first hook after a sync.
+pub const AFTER: i32 = 1_000_000_000;
+
+/// What an object is by its annotations.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// One that stays.
+    Object,
+    /// A hook.
+    Hook(Hook),
+    /// A hook of a moment that never comes in a sync: a test, a deletion, a rollback.
+    LeftOut,
+}
+
+/// When an object is put there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hook {
+    /// On which occasions, and whether it is before, with or after the objects that stay then.
+    pub moments: BTreeMap<Occasion, Moment>,
+    /// The wave that it has on each occasion; its own annotation's where there is none.
+    pub waves: BTreeMap<Occasion, i32>,
+    /// Hooks of one moment go in this order.
+    pub weight: i64,
+    /// Whether it is deleted once it succeeded.
+    pub deleted_after: bool,
+}
+
+/// Why there is a sync.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Occasion {
+    /// The target was never synced in full.
+    Install,
+    /// It was.
+    #[default]
+    Upgrade,
+}
+
+/// When in a sync.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Moment {
+    /// Before all objects that stay.
+    Before,
+    /// Among them.
+    With,
+    /// When they are healthy.
+    After,
+}
+
+/// What is known of the hooks of one state that a target should have.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Run {
+    /// What the hooks are run for.
+    pub id: String,
+    /// Why.
+    pub occasion: Occasion,
+    /// What became of each, by its object.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub hooks: BTreeMap<String, Ended>,
+}
+
+/// How a hook ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", tag = "result", content = "message")]
+pub enum Ended {
+    /// Well.
+    Succeeded,
+    /// Not: why.
+    Failed(String),
+    /// Not, and it is to run once more.
+    Retried,
+}
+
+impl Run {
+    /// Has the hooks that failed run once more.
+    pub fn retry_failed(&mut self) {
+        for ended in self.hooks.values_mut().filter(|ended| matches!(ended, Ended::Failed(_))) {
+            *ended = Ended::Retried;
+        }
+    }
+}
+
+/// A plan with hooks in it.
+#[derive(Debug)]
+pub struct Hooked {
+    /// The plan.
+    pub plan: Plan,
+    /// Hooks that nothing is to be done about, and nothing waits for.
+    pub settled: BTreeSet<ObjectId>,
+    /// What is known of the run now; none where there are no hooks.
+    pub run: Option<Run>,
+}
+
+/// Says what an object is.
+///
+/// Sources: Helm's "Chart Hooks", Argo CD's "Sync Phases and Waves". Where an object says both, Argo CD's counts, as there.
+///
+/// # Errors
+/// An annotation that is not understood.
+pub fn role(manifest: &Manifest) -> Result<Role, String> {
+    if let Some(moments) = words(manifest, ARGO) {
+        return argo(&moments, manifest);
+    }
+    match words(manifest, HELM) {
+        Some(events) => helm(&events, manifest),
+        None => Ok(Role::Object),
+    }
+}
+
+fn words(manifest: &Manifest, annotation: &str) -> Option<Vec<String>> {
+    let text = manifest.annotation(annotation)?;
+    Some(text.split(',').map(|word| word.trim().to_owned()).filter(|word| !word.is_empty()).collect())
+}
+
+fn helm(events: &[String], manifest: &Manifest) -> Result<Role, String> {
+    let mut found: BTreeSet<(Moment, Occasion)> = BTreeSet::new();
+    for event in events {
+        found.extend(match event.to_lowercase().as_str() {
+            "pre-install" => Some((Moment::Before, Occasion::Install)),
+            "pre-upgrade" => Some((Moment::Before, Occasion::Upgrade)),
+            "post-install" => Some((Moment::After, Occasion::Install)),
+            "post-upgrade" => Some((Moment::After, Occasion::Upgrade)),
+            // As Helm 3 treats what Helm 2 put there first.
+            "crd-install" => return Ok(Role::Object),
+            "test" | "test-success" | "test-failure" | "pre-delete" | "post-delete" | "pre-rollback"
+            | "post-rollback" => None,
+            _ => return Err(format!("the annotation {HELM} names no moment that Helm knows: {event:?}")),
+        });
+    }
+    if found.is_empty() {
+        return Ok(Role::LeftOut);
+    }
+    let mut moments = BTreeMap::new();
+    for (moment, occasion) in found {
+        // One that is for both moments of an occasion would be two objects of one name; the first counts.
+        moments.entry(occasion).or_insert(moment);
+    }
+    let name = "helm.sh/hook-weight";
+    let weight = match manifest.annotation(name).map(str::trim).filter(|text| !text.is_empty()) {
+        Some(text) => {
+            text.parse().map_err(|_| format!("the annotation {name} is no whole number: {text:?}"))?
+        }
+        None => 0,
+    };
+    Ok(Role::Hook(Hook {
+        moments,
+        waves: BTreeMap::new(),
+        weight,
+        deleted_after: deletes(manifest, "helm.sh/hook-delete-policy", "hook-succeeded"),
+    }))
+}
+
+fn argo(moments: &[String], manifest: &Manifest) -> Result<Role, String> {
+    let mut found: BTreeSet<Moment> = BTreeSet::new();
+    for moment in moments {
+        found.extend(match moment.as_str() {
+            "PreSync" => Some(Moment::Before),
+            "Sync" => Some(Moment::With),
+            "PostSync" => Some(Moment::After),
+            "SyncFail" | "PostDelete" | "PreDelete" | "Skip" => None,
+            _ => return Err(format!("the annotation {ARGO} names no moment that Argo CD knows: {moment:?}")),
+        });
+    }
+    let Some(moment) = found.first().copied() else { return Ok(Role::LeftOut) };
+    Ok(Role::Hook(Hook {
+        moments: [(Occasion::Install, moment), (Occasion::Upgrade, moment)].into(),
+        waves: BTreeMap::new(),
+        weight: crate::place::wave(manifest)?.into(),
+        deleted_after: deletes(manifest, "argocd.argoproj.io/hook-delete-policy", "HookSucceeded"),
+    }))
+}
+
+fn deletes(manifest: &Manifest, annotation: &str, policy: &str) -> bool {
+    words(manifest, annotation).into_iter().flatten().any(|word| word.eq_ignore_ascii_case(policy))
+}
+
+/// Gives the hooks their waves, and what they are run for.
+pub(crate) fn arrange(desired: &mut Desired, write: impl Fn(&mut Desired, &ObjectId, &str)) {
+    if desired.hooks.is_empty() {
+        return;
+    }
+    let all = desired.objects.values().map(|want| format!("{} {}\n", want.id, want.digest));
+    let run = trueup_merge::token::digest(all.collect::<String>().as_bytes(), "", "", 0).to_string();
+    let has_early = desired.hooks.values().any(|hook| hook.moments.values().any(|of| *of == Moment::Before));
+    for want in desired.objects.values_mut() {
+        if has_early && want.stage() == Stage::Foundations && !desired.hooks.contains_key(&want.id) {
+            Arc::make_mut(want).wave = BEFORE - 1;
+        }
+    }
+    for occasion in [Occasion::Upgrade, Occasion::Install] {
+        for (id, wave) in waves(desired, occasion) {
+            if let Some(hook) = desired.hooks.get_mut(&id) {
+                hook.waves.insert(occasion, wave);
+            }
+            if let Some(want) = desired.objects.get_mut(&id) {
+                Arc::make_mut(want).wave = wave;
+            }
+        }
+    }
+    let ids: Vec<ObjectId> = desired.hooks.keys().cloned().collect();
+    ids.iter().for_each(|id| write(desired, id, &run));
+    desired.run = run;
+}
+
+/// The waves of the hooks of an occasion that are before or after all others: each has its own.
+fn waves(desired: &Desired, occasion: Occasion) -> Vec<(ObjectId, i32)> {
+    let mut order: Vec<(Moment, i64, Stage, &ObjectId)> = desired
+        .hooks
+        .iter()
+        .filter_map(|(id, hook)| {
+            Some((*hook.moments.get(&occasion)?, hook.weight, stage(&id.group, &id.kind), id))
+        })
+        .collect();
+    order.sort();
+    let wave = |(place, (moment, _, _, id)): (i32, (Moment, i64, Stage, &ObjectId))| match moment {
+        Moment::Before => Some((id.clone(), BEFORE + place)),
+        Moment::With => None,
+        Moment::After => Some((id.clone(), AFTER + place)),
+    };
+    (0..).zip(order).filter_map(wave).collect()
+}
+
+/// What is wanted, with the hooks in the waves that they have on the run's occasion.
+pub fn on_occasion(desired: &Arc<Desired>, run: Option<&Run>) -> Arc<Desired> {
+    let Some(run) = run else { return desired.clone() };
+    let moved = |(id, hook): (&ObjectId, &Hook)| {
+        let wave = *hook.waves.get(&run.occasion)?;
+        desired.objects.get(id).filter(|want| want.wave != wave).map(|_| (id.clone(), wave))
+    };
+    let moved: Vec<(ObjectId, i32)> = desired.hooks.iter().filter_map(moved).collect();
+    if moved.is_empty() {
+        return desired.clone();
+    }
+    let mut desired = Desired::clone(desired);
+    for (id, wave) in moved {
+        if let Some(want) = desired.objects.get_mut(&id) {
+            Arc::make_mut(want).wave = wave;
+        }
+    }
+    Arc::new(desired)
+}
+
+/// The run that is due: the one that is known, or a new one.
+pub fn due(desired: &Desired, known: Option<&Run>, applied: &str) -> Option<Run> {
+    if desired.hooks.is_empty() {
+        return None;
+    }
+    match known {
+        Some(run) if run.id == desired.run => Some(run.clone()),
+        Some(_) | None => {
+            let occasion = if applied.is_empty() { Occasion::Install } else { Occasion::Upgrade };
+            Some(Run { id: desired.run.clone(), occasion, hooks: BTreeMap::new() })
+        }
+    }
+}
+
+/// Makes of a plan in which hooks are objects like any others one in which they are hooks.
+pub fn settle(mut plan: Plan, desired: &Desired, observed: &Observed, run: Option<Run>) -> Hooked {
+    let mut settled = BTreeSet::new();
+    let Some(mut run) = run else { return Hooked { plan, settled, run: None } };
+    for (id, hook) in desired.hooks.iter().filter(|(id, _)| desired.objects.contains_key(id)) {
+        let at = plan.steps.iter().position(|step| step.id == *id && !step.prunes());
+        let live = observed.members.get(id).map(|live| &**live);
+        let standing = stands(hook, id, at.map(|at| &plan.steps[at]), live, &run);
+        match &standing {
+            Standing::Ended(ended) => drop(run.hooks.insert(id.to_string(), ended.clone())),
+            // What failed is gone, and nothing of it is left to say.
+            Standing::New => drop(run.hooks.remove(&id.to_string())),
+            Standing::Idle
+            | Standing::Spent(_)
+            | Standing::Runs(_)
+            | Standing::Again(_)
+            | Standing::AsPlanned => {}
+        }
+        let base = || blank(desired, id);
+        let step = match standing {
+            Standing::AsPlanned => continue,
+            Standing::Idle | Standing::Ended(Ended::Succeeded) => {
+                settled.insert(id.clone());
+                None
+            }
+            Standing::Spent(live) => {
+                settled.insert(id.clone());
+                Some(Step {
+                    action: Action::Delete,
+                    reason: Reason::HookDone,
+                    precondition: Some(exactly(live)),
+                    ..base()
+                })
+            }
+            Standing::Ended(Ended::Failed(why)) => {
+                Some(Step { action: Action::Hold, reason: Reason::HookFailed(why), ..base() })
+            }
+            Standing::Runs(how) => {
+                Some(Step { action: Action::Wait, reason: Reason::HookRuns(how), ..base() })
+            }
+            Standing::Again(live) => Some(Step {
+                action: Action::Recreate,
+                reason: Reason::HookAgain,
+                precondition: Some(exactly(live)),
+                ..base()
+            }),
+            Standing::Ended(Ended::Retried) => continue,
+            Standing::New => Some(Step { action: Action::Create, reason: Reason::Missing, ..base() }),
+        };
+        put(&mut plan, at, step);
+    }
+    Hooked { plan, settled, run: Some(run) }
+}
+
+/// A step about a hook that says nothing yet.
+fn blank(desired: &Desired, id: &ObjectId) -> Step {
+    let want = desired.objects.get(id);
+    Step {
+        id: id.clone(),
+        action: Action::Wait,
+        reason: Reason::HookAgain,
+        phase: want.map_or((0, stage(&id.group, &id.kind)), |want| (want.wave, want.stage())),
+        precondition: None,
+        origin: want.map(|want| want.origin.clone()).unwrap_or_default(),
+    }
+}
+
+/// Puts a step in the place of the one that was planned; where none was, in its order.
+fn put(plan: &mut Plan, at: Option<usize>, step: Option<Step>) {
+    match (at, step) {
+        (Some(at), Some(step)) => plan.steps[at] = step,
+        (Some(at), None) => {
+            plan.steps.remove(at);
+            plan.unchanged += 1;
+        }
+        (None, Some(step)) => {
+            plan.unchanged = plan.unchanged.saturating_sub(1);
+            let behind = |other: &Step| other.prunes() || (other.phase, &other.id) > (step.phase, &step.id);
+            let place = plan.steps.iter().position(behind).unwrap_or(plan.steps.len());
+            plan.steps.insert(place, step);
+        }
+        (None, None) => {}
+    }
+}
+
+/// How a hook stands.
+enum Standing<'l> {
+    /// Nothing is to be done about it.
+    Idle,
+    /// It ended well some time ago, and is to go.
+    Spent(&'l Live),
+    /// It ended.
+    Ended(Ended),
+    /// It is under way: how far.
+    Runs(String),
+    /// It is there from an earlier run.
+    Again(&'l Live),
+    /// It is not there.
+    New,
+    /// What was planned is right.
+    AsPlanned,
+}
+
+fn stands<'l>(
+    hook: &Hook,
+    id: &ObjectId,
+    step: Option<&Step>,
+    live: Option<&'l Live>,
+    run: &Run,
+) -> Standing<'l> {
+    if !hook.moments.contains_key(&run.occasion) {
+        return Standing::Idle;
+    }
+    match (run.hooks.get(&id.to_string()), live) {
+        (Some(Ended::Succeeded), Some(live)) if hook.deleted_after && !live.deleting => {
+            return Standing::Spent(live);
+        }
+        (Some(Ended::Succeeded), _) => return Standing::Idle,
+        (Some(failed @ Ended::Failed(_)), _) => return Standing::Ended(failed.clone()),
+        (Some(Ended::Retried), Some(live)) if !live.deleting => return Standing::Again(live),
+        (Some(Ended::Retried) | None, _) => {}
+    }
+    let Some(live) = live else {
+        return match step.map(|step| &step.reason) {
+            Some(Reason::Deleted | Reason::Missing) => Standing::New,
+            Some(_) | None => Standing::AsPlanned,
+        };
+    };
+    match step.map(|step| &step.reason) {
+        None | Some(Reason::Drifted(_) | Reason::Contested(_)) => ended(live),
+        Some(
+            Reason::ChangedInGit
+            | Reason::Differs(_)
+            | Reason::Unproven
+            | Reason::Immutable(_)
+            | Reason::Replaced(_),
+        ) => Standing::Again(live),
+        Some(_) => Standing::AsPlanned,
+    }
+}
+
+fn ended<'l>(live: &Live) -> Standing<'l> {
+    match live.health.status {
+        HealthStatus::Healthy => Standing::Ended(Ended::Succeeded),
+        HealthStatus::Degraded => Standing::Ended(Ended::Failed(live.health.message.clone())),
+        HealthStatus::Progressing
+        | HealthStatus::Suspended
+        | HealthStatus::Missing
+        | HealthStatus::Unknown => Standing::Runs(live.health.message.clone()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::needless_raw_string_hashes, reason = "expect-test writes them")]
+
+    use super::*;
+    use crate::planning::tests::{Situation, text};
+    use crate::waves;
+    use expect_test::{Expect, expect};
+    use serde_json::json;
+    use trueup_model::Origin;
+
+    fn said(annotations: &[(&str, &str)]) -> String {
+        let annotations: BTreeMap<&str, &str> = annotations.iter().copied().collect();
+        let value = json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "a", "annotations": annotations}});
+        match role(&Manifest { value: value.into(), origin: Origin::default() }) {
+            Ok(Role::Object) => "an object".to_owned(),
+            Ok(Role::LeftOut) => "left out".to_owned(),
+            Ok(Role::Hook(Hook { moments, weight, deleted_after, .. })) => {
+                format!("{moments:?} {weight} {}", if deleted_after { "then goes" } else { "stays" })
+            }
+            Err(why) => why,
+        }
+    }
+
+    #[test]
+    fn annotations_of_helm_and_argo_say_what_a_hook_is() {
+        for (annotations, expected) in [
+            (&[][..], "an object"),
+            (&[("helm.sh/hook", "pre-install, pre-upgrade")], "{Install: Before, Upgrade: Before} 0 stays"),
+            (
+                &[
+                    ("helm.sh/hook", "post-upgrade"),
+                    ("helm.sh/hook-weight", "-5"),
+                    ("helm.sh/hook-delete-policy", "before-hook-creation,hook-succeeded"),
+                ],
+                "{Upgrade: After} -5 then goes",
+            ),
+            (&[("helm.sh/hook", "test")], "left out"),
+            (
+                &[("helm.sh/hook", "post-delete,post-install,pre-upgrade")],
+                "{Install: After, Upgrade: Before} 0 stays",
+            ),
+            (&[("helm.sh/hook", "crd-install")], "an object"),
+            (
+                &[("helm.sh/hook", "before-all")],
+                "the annotation helm.sh/hook names no moment that Helm knows: \"before-all\"",
+            ),
+            (
+                &[("helm.sh/hook", "post-install"), ("helm.sh/hook-weight", "late")],
+                "the annotation helm.sh/hook-weight is no whole number: \"late\"",
+            ),
+            (
+                &[
+                    ("helm.sh/hook", "post-install"),
+                    ("argocd.argoproj.io/hook", "PreSync"),
+                    ("argocd.argoproj.io/sync-wave", "3"),
+                    ("argocd.argoproj.io/hook-delete-policy", "HookSucceeded"),
+                ],
+                "{Install: Before, Upgrade: Before} 3 then goes",
+            ),
+            (&[("argocd.argoproj.io/hook", "SyncFail")], "left out"),
+        ] {
+            assert_eq!(said(annotations), expected, "{annotations:?}");
+        }
+    }
+
+    /// What is planned where `deploy/pre` and `deploy/post` are hooks, and what is known of the run then.
+    #[track_caller]
+    #[expect(clippy::needless_pass_by_value, reason = "expect! makes a value")]
+    fn check(situation: &str, known: &[(&str, Ended)], expected: Expect) {
+        let mut situation = Situation::new(situation);
+        for id in situation.desired.objects.keys().filter(|id| id.kind == "Deployment") {
+            let moment = if id.name == "pre" { Moment::Before } else { Moment::After };
+            let moments = [(Occasion::Upgrade, moment)].into();
+            let hook = Hook { moments, waves: BTreeMap::new(), weight: 0, deleted_after: id.name == "post" };
+            situation.desired.hooks.insert(id.clone(), hook);
+        }
+        situation.desired.run = "r".to_owned();
+        let hooks = known.iter().map(|(name, ended)| (format!("Deployment.apps shop/{name}"), ended.clone()));
+        let known = Run { id: "r".to_owned(), occasion: Occasion::Upgrade, hooks: hooks.collect() };
+        let run = due(&situation.desired, Some(&known), "abc");
+        let hooked = settle(situation.plan(), &situation.desired, &situation.observed, run);
+        let plan = waves::due(hooked.plan, &situation.desired, &situation.observed, &hooked.settled);
+        let ended = hooked.run.unwrap().hooks;
+        let ended = ended.iter().map(|(id, ended)| format!("{id}: {ended:?}\n"));
+        expected.assert_eq(&format!("{}{}", text(&plan), ended.collect::<String>()));
+    }
+
+    const ALL: &str = "deploy/pre(wave=-9) cm/a deploy/post(wave=9)";
+
+    #[test]
+    fn what_comes_after_a_hook_waits_until_it_ended_well() {
+        check(
+            &format!("in git: {ALL}"),
+            &[],
+            expect![[r#"
+            create    deploy/pre (not in the cluster)
+            --
+            wait      cm/a (waits for wave -9: Deployment.apps shop/pre is being applied)
+            --
+            wait      deploy/post (waits for wave -9: Deployment.apps shop/pre is being applied)
+        "#]],
+        );
+        check(
+            &format!("in git: {ALL} | member: deploy/pre(health=0/1) | applied: deploy/pre"),
+            &[],
+            expect![[r#"
+                wait      deploy/pre (the hook runs: 0/1)
+                --
+                wait      cm/a (waits for wave -9: Deployment.apps shop/pre is not done: the hook runs: 0/1)
+                --
+                wait      deploy/post (waits for wave -9: Deployment.apps shop/pre is not done: the hook runs: 0/1)
+            "#]],
+        );
+        check(
+            &format!("in git: {ALL} | member: deploy/pre | applied: deploy/pre"),
+            &[],
+            expect![[r#"
+            create    cm/a (not in the cluster)
+            --
+            wait      deploy/post (waits for wave 0: ConfigMap shop/a is being applied)
+            unchanged: 1
+            Deployment.apps shop/pre: Succeeded
+        "#]],
+        );
+    }
+
+    #[test]
+    fn a_hook_of_an_earlier_run_is_made_anew_and_one_that_ended_is_passed_over() {
+        check(
+            &format!("in git: {ALL} | member: deploy/pre cm/a | applied: cm/a deploy/pre(otherwise)"),
+            &[],
+            expect![[r#"
+                recreate  deploy/pre (the hook runs again, since what is wanted changed)
+                --
+                wait      deploy/post (waits for wave -9: Deployment.apps shop/pre is being applied)
+                unchanged: 1
+            "#]],
+        );
+        let ended = [("pre", Ended::Succeeded), ("post", Ended::Succeeded)];
+        check(
+            &format!("in git: {ALL} | member: cm/a | applied: cm/a"),
+            &ended,
+            expect![[r#"
+            unchanged: 3
+            Deployment.apps shop/post: Succeeded
+            Deployment.apps shop/pre: Succeeded
+        "#]],
+        );
+        check(
+            &format!("in git: {ALL} | member: cm/a deploy/post | applied: cm/a deploy/post"),
+            &ended,
+            expect![[r#"
+                delete    deploy/post (the hook succeeded)
+                unchanged: 2
+                Deployment.apps shop/post: Succeeded
+                Deployment.apps shop/pre: Succeeded
+            "#]],
+        );
+    }
+
+    #[test]
+    fn a_hook_that_failed_stops_the_rest_until_it_is_to_run_once_more() {
+        let failed = [("pre", Ended::Failed("no luck".to_owned()))];
+        check(
+            &format!("in git: {ALL} | member: deploy/pre | applied: deploy/pre"),
+            &failed,
+            expect![[r#"
+                hold      deploy/pre (the hook failed, and the sync stops here: no luck; a commit that changes the target, or a sync that somebody asks for, runs it again)
+                --
+                wait      cm/a (waits for wave -9: Deployment.apps shop/pre failed)
+                --
+                wait      deploy/post (waits for wave -9: Deployment.apps shop/pre failed)
+                Deployment.apps shop/pre: Failed("no luck")
+            "#]],
+        );
+        let again = [("pre", Ended::Retried)];
+        check(
+            &format!("in git: {ALL} | member: deploy/pre | applied: deploy/pre"),
+            &again,
+            expect![[r#"
+            recreate  deploy/pre (the hook runs again, since what is wanted changed)
+            --
+            wait      cm/a (waits for wave -9: Deployment.apps shop/pre is being applied)
+            --
+            wait      deploy/post (waits for wave -9: Deployment.apps shop/pre is being applied)
+            Deployment.apps shop/pre: Retried
+        "#]],
+        );
+        check(
+            &format!("in git: {ALL}"),
+            &again,
+            expect![[r#"
+            create    deploy/pre (not in the cluster)
+            --
+            wait      cm/a (waits for wave -9: Deployment.apps shop/pre is being applied)
+            --
+            wait      deploy/post (waits for wave -9: Deployment.apps shop/pre is being applied)
+        "#]],
+        );
+    }
+
+    #[test]
+    fn a_hook_of_another_occasion_is_passed_over_and_a_change_begins_a_new_run() {
+        let mut desired = Situation::new("in git: deploy/pre").desired;
+        assert_eq!(due(&desired, None, ""), None);
+        let hook = Hook {
+            moments: [(Occasion::Upgrade, Moment::Before)].into(),
+            waves: [(Occasion::Upgrade, -9)].into(),
+            weight: 0,
+            deleted_after: false,
+        };
+        desired.hooks.insert(desired.objects.keys().next().unwrap().clone(), hook);
+        desired.run = "r".to_owned();
+        let first = due(&desired, None, "").unwrap();
+        assert_eq!(first.occasion, Occasion::Install);
+        assert_eq!(due(&desired, Some(&first), "abc").as_ref(), Some(&first), "it was begun as an install");
+        let hooked = settle(Plan::default(), &desired, &Observed::default(), Some(first.clone()));
+        assert!(hooked.plan.steps.is_empty() && hooked.settled.len() == 1);
+        desired.run = "other".to_owned();
+        assert_eq!(due(&desired, Some(&first), "abc").unwrap().occasion, Occasion::Upgrade);
+    }
+
+    #[test]
+    fn a_hook_may_be_behind_all_others_at_first_and_before_them_from_then_on() {
+        let mut desired = Situation::new("in git: deploy/a cm/b").desired;
+        let id = desired.objects.keys().find(|id| id.kind == "Deployment").unwrap().clone();
+        let moments = [(Occasion::Install, Moment::After), (Occasion::Upgrade, Moment::Before)].into();
+        let hook = Hook { moments, waves: BTreeMap::new(), weight: 0, deleted_after: false };
+        desired.hooks.insert(id.clone(), hook);
+        arrange(&mut desired, |_, _, _| {});
+        let desired = Arc::new(desired);
+        let on = |occasion| {
+            let run = Run { id: desired.run.clone(), occasion, hooks: BTreeMap::new() };
+            on_occasion(&desired, Some(&run)).objects[&id].wave
+        };
+        assert_eq!((on(Occasion::Install), on(Occasion::Upgrade)), (AFTER, BEFORE));
+        assert_eq!(desired.run.len(), 32);
+    }
+}

@@ -1,0 +1,368 @@
+//! A chart of a tree, or one that was fetched, rendered as a part of a target.
+//!
+//! Enters: a tree, what is said of the chart, and what is known besides: the archive, what the cluster can do, a seed of
+//! chance. Leaves: manifests, hooks among them with the annotations that make them hooks, definitions of kinds first. Absent: where
+//! charts come from, and what becomes of hooks.
+
+use super::chance::{Chance, Seed};
+use super::{RenderError, chart};
+use crate::cluster::Abilities;
+use std::sync::Arc;
+use trueup_helm::{
+    Chart, Crds, KubeVersion, Options, Release, Rendered, Values, merge_values, read_values, render,
+};
+use trueup_model::{EntryKind, Manifest, Origin, Tree, TreeError, tree, yaml};
+
+/// The namespace of a release that is given none.
+const DEFAULT_NAMESPACE: &str = "default";
+
+/// What is said of a target's chart.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Helm {
+    /// Where it is.
+    pub place: Place,
+    /// The release's name.
+    pub release: String,
+    /// The namespace that it goes to.
+    pub namespace: String,
+    /// Files of values in the tree; the last one counts.
+    pub values_files: Vec<String>,
+    /// Values that go over those of the files.
+    pub values: Values,
+    /// Whether the files of `crds` folders are left out.
+    pub crds: Crds,
+    /// API versions and kinds besides those of the cluster.
+    pub api_versions: Vec<String>,
+    /// What becomes of the objects.
+    pub pass: Pass,
+}
+
+/// Where a chart is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// In the tree: a folder, or a packed chart.
+    Tree(String),
+    /// In a chart repository or registry; it comes with what is [`Given`].
+    Elsewhere {
+        /// Its URL, and its name.
+        shown: String,
+    },
+}
+
+/// What becomes of a chart's objects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pass {
+    /// They are applied as they are.
+    Straight,
+    /// They go through the kustomization at the request's path.
+    Kustomization,
+}
+
+/// What a rendering takes from outside of the tree.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Given {
+    /// The chart, where it is not in the tree.
+    pub chart: Option<Arc<Packed>>,
+    /// What the cluster can do; where it is not known, what Helm assumes.
+    pub capabilities: Option<Abilities>,
+    /// What chance and time are made of.
+    pub seed: Seed,
+}
+
+/// A chart that was fetched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Packed {
+    /// Its version.
+    pub version: String,
+    /// What names it for ever.
+    pub digest: String,
+    /// The archive.
+    pub bytes: Arc<[u8]>,
+}
+
+/// What came of a chart.
+pub struct Made {
+    /// The objects.
+    pub manifests: Vec<Manifest>,
+    /// Which chart it was.
+    pub chart: Identity,
+    /// The functions of chance that were called.
+    pub calls: Vec<super::chance::Called>,
+}
+
+/// Which chart was rendered.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Identity {
+    /// Its name.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// Its digest, where it came from elsewhere.
+    pub digest: String,
+}
+
+impl Helm {
+    /// Where in the tree it reads.
+    pub fn roots(&self) -> impl Iterator<Item = &String> {
+        let own = match &self.place {
+            Place::Tree(path) => Some(path),
+            Place::Elsewhere { .. } => None,
+        };
+        own.into_iter().chain(&self.values_files)
+    }
+
+    /// What the target is called by in messages.
+    pub fn shown(&self) -> &str {
+        match &self.place {
+            Place::Tree(path) => path,
+            Place::Elsewhere { shown } => shown,
+        }
+    }
+}
+
+/// Renders the chart.
+pub fn build(source: &dyn Tree, helm: &Helm, given: &Given) -> Result<Made, RenderError> {
+    let chart = load(source, helm, given);
+    let values = values(source, helm);
+    let (chart, values) = match (chart, values) {
+        (Ok(chart), Ok(values)) => (chart, values),
+        (Err(mut errors), Err(more)) => {
+            errors.0.extend(more.0);
+            return Err(errors);
+        }
+        (Err(errors), Ok(_)) | (Ok(_), Err(errors)) => return Err(errors),
+    };
+    let chance = Chance::new(&given.seed);
+    let made = render(&chart, &values, &options(helm, given, &chance)?);
+    let made = made.map_err(|error| RenderError(vec![format!("{}: {error}", helm.shown())]))?;
+    let identity = Identity {
+        name: chart.metadata.name.clone(),
+        version: chart.metadata.version.clone(),
+        digest: given.chart.as_ref().map(|packed| packed.digest.clone()).unwrap_or_default(),
+    };
+    Ok(Made { manifests: manifests(helm, made)?, chart: identity, calls: chance.called() })
+}
+
+fn options(helm: &Helm, given: &Given, chance: &Chance) -> Result<Options, RenderError> {
+    let namespace = if helm.namespace.is_empty() { DEFAULT_NAMESPACE } else { &helm.namespace };
+    let release = Release::install(&helm.release, namespace);
+    let mut options = Options::new(release, given.seed.time, chance.random());
+    options.calls = Some(chance.calls());
+    options.stop = Some(chart::deadline());
+    let capabilities = &mut options.capabilities;
+    let mut known = capabilities.api_versions.to_vec();
+    if let Some(cluster) = &given.capabilities {
+        capabilities.kube_version = KubeVersion::parse(&cluster.version)
+            .map_err(|error| RenderError(vec![format!("the cluster: {error}")]))?;
+        known = cluster.api_versions.to_vec();
+    }
+    known.extend(helm.api_versions.iter().cloned());
+    capabilities.api_versions = known.into();
+    Ok(options)
+}
+
+fn load(source: &dyn Tree, helm: &Helm, given: &Given) -> Result<Chart, RenderError> {
+    let refused = |error: trueup_helm::Error| RenderError(vec![super::with_causes(&error)]);
+    let path = match (&helm.place, &given.chart) {
+        (Place::Tree(path), _) => path,
+        (Place::Elsewhere { shown }, Some(packed)) => {
+            return Chart::from_archive(&packed.bytes, shown).map_err(refused);
+        }
+        (Place::Elsewhere { shown }, None) => {
+            return Err(RenderError(vec![format!("the chart {shown} has not been fetched")]));
+        }
+    };
+    let (real, entry) = tree::resolve(source, path)?.ok_or_else(|| TreeError::Missing(path.to_owned()))?;
+    if entry.kind == EntryKind::File {
+        return Chart::from_archive(&source.read(&real)?, path).map_err(refused);
+    }
+    Chart::from_tree(source, &real).map_err(|error| {
+        // All files that have to be fetched are told at once.
+        touch(source, &real);
+        refused(error)
+    })
+}
+
+/// Reads all files of a folder, for the tree to note which are not there.
+fn touch(source: &dyn Tree, folder: &str) {
+    for (name, entry) in source.list(folder).unwrap_or_default() {
+        let Ok(path) = tree::join(folder, &name) else { continue };
+        match entry.kind {
+            EntryKind::Folder => touch(source, &path),
+            EntryKind::File => drop(source.read(&path)),
+            EntryKind::Link | EntryKind::Submodule => {}
+        }
+    }
+}
+
+/// The values of the files, in their order, and those that are written in the App.
+fn values(source: &dyn Tree, helm: &Helm) -> Result<Values, RenderError> {
+    let mut values = Values::new();
+    let mut problems = Vec::new();
+    for file in &helm.values_files {
+        let text = match tree::read_text(source, file) {
+            Ok(text) => text,
+            Err(error) => {
+                problems.push(super::with_causes(&error));
+                continue;
+            }
+        };
+        match read_values(&text) {
+            Ok(read) => merge_values(&mut values, read),
+            Err(error) => problems.push(format!("{file}: {error}")),
+        }
+    }
+    // As if they stood in one more file.
+    let inline = serde_json::Value::Object(helm.values.clone()).to_string();
+    match read_values(&inline) {
+        Ok(read) => merge_values(&mut values, read),
+        Err(error) => problems.push(format!("helm.values: {error}")),
+    }
+    if problems.is_empty() { Ok(values) } else { Err(RenderError(problems)) }
+}
+
+/// The objects: definitions, what is applied, and hooks.
+fn manifests(helm: &Helm, made: Rendered) -> Result<Vec<Manifest>, RenderError> {
+    let mut manifests = Vec::new();
+    let mut problems = Vec::new();
+    if helm.crds == Crds::Included {
+        for crd in &made.crds {
+            match yaml::documents(&crd.text) {
+                Ok(documents) => {
+                    for document in documents {
+                        let origin = Origin { path: origin(helm, &crd.file), line: document.line };
+                        super::plain::open(document.value, &origin, &mut manifests, &mut problems);
+                    }
+                }
+                Err(error) => problems.push(format!("{}: {error}", crd.file)),
+            }
+        }
+    }
+    let hooks = made.hooks.into_iter().map(|hook| hook.manifest);
+    for manifest in made.manifests.into_iter().chain(hooks).filter(|manifest| !manifest.value.is_null()) {
+        let origin = Origin { path: origin(helm, &manifest.template), line: 0 };
+        super::plain::open(manifest.value, &origin, &mut manifests, &mut problems);
+    }
+    if problems.is_empty() { Ok(manifests) } else { Err(RenderError(problems)) }
+}
+
+/// A template's path: of a chart in the tree the one in the tree.
+fn origin(helm: &Helm, template: &str) -> String {
+    match (&helm.place, template.split_once('/')) {
+        (Place::Tree(folder), Some((_, below))) => {
+            tree::join(folder, below).unwrap_or_else(|_| template.to_owned())
+        }
+        (Place::Tree(_), None) | (Place::Elsewhere { .. }, _) => template.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::render::{Request, Seed, build};
+    use trueup_model::MemoryTree;
+
+    const CHART: &str = "apiVersion: v2\nname: web\nversion: 1.2.3\n";
+    const TEMPLATE: &str = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata: {v: '{{ .Values.v }} {{ .Values.w }}', \
+        k: '{{ .Capabilities.KubeVersion.Version }} {{ .Capabilities.APIVersions.Has \"example.com/v1/Widget\" }}'}\n";
+
+    fn tree() -> MemoryTree {
+        MemoryTree::from_iter([
+            ("web/Chart.yaml", CHART),
+            ("web/values.yaml", "v: chart\nw: chart\n"),
+            (
+                "web/crds/widgets.yaml",
+                "apiVersion: x/v1\nkind: CustomResourceDefinition\nmetadata: {name: w}\n",
+            ),
+            ("web/templates/a.yaml", TEMPLATE),
+            ("values/one.yaml", "v: one\nw: one\n"),
+            ("values/two.yaml", "v: two\n"),
+            ("other/x.yaml", "x: 1\n"),
+        ])
+    }
+
+    fn helm() -> Helm {
+        Helm {
+            place: Place::Tree("web".to_owned()),
+            release: "rel".to_owned(),
+            namespace: "shop".to_owned(),
+            values_files: vec!["values/one.yaml".to_owned(), "values/two.yaml".to_owned()],
+            values: Values::new(),
+            crds: Crds::Included,
+            api_versions: Vec::new(),
+            pass: Pass::Straight,
+        }
+    }
+
+    fn request(helm: Helm) -> Request {
+        Request { helm: Some(Arc::new(helm)), ..Request::default() }
+    }
+
+    fn rendered(request: &Request) -> Result<crate::render::Rendered, String> {
+        build(Arc::new(tree()), request).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn values_go_over_one_another_in_their_order_and_definitions_come_first() {
+        let mut inline = helm();
+        inline.values = read_values("w: inline").unwrap();
+        let built = rendered(&request(inline)).unwrap();
+        let ids: Vec<String> = built.manifests.iter().map(|m| format!("{} {}", m.id(), m.origin)).collect();
+        assert_eq!(
+            ids,
+            ["CustomResourceDefinition.x w web/crds/widgets.yaml:1", "ConfigMap a web/templates/a.yaml"]
+        );
+        assert_eq!(built.manifests[1].value["data"]["v"], "two inline");
+        let without = rendered(&request(Helm { crds: Crds::Skipped, ..helm() })).unwrap();
+        assert_eq!(without.manifests.len(), 1);
+        assert_eq!(built.chart.unwrap().version, "1.2.3");
+    }
+
+    #[test]
+    fn a_cluster_says_what_it_can_do_and_the_app_may_add_to_it() {
+        let abilities = Abilities { version: "v1.36.3".to_owned(), api_versions: ["v1".to_owned()].into() };
+        let given = Given { capabilities: Some(abilities), ..Given::default() };
+        let found = |helm: Helm| {
+            let built = rendered(&request(helm).with(given.clone())).unwrap();
+            built.manifests.last().unwrap().value["data"]["k"].clone()
+        };
+        assert_eq!(found(helm()), "v1.36.3 false");
+        let more = Helm { api_versions: vec!["example.com/v1/Widget".to_owned()], ..helm() };
+        assert_eq!(found(more), "v1.36.3 true");
+    }
+
+    #[test]
+    fn a_commit_that_touches_neither_the_chart_nor_its_values_renders_nothing() {
+        let built = rendered(&request(helm())).unwrap();
+        for (path, holds) in [
+            ("other/x.yaml", true),
+            ("values/other.yaml", true),
+            ("values/one.yaml", false),
+            ("web/templates/a.yaml", false),
+            ("web/templates/new.yaml", false),
+        ] {
+            let mut tree = tree();
+            tree.insert(path, "changed: 1\n");
+            assert_eq!(built.trace.holds_in(&tree), holds, "{path}");
+        }
+    }
+
+    #[test]
+    fn what_is_asked_for_is_the_same_whatever_is_given() {
+        let one = request(helm());
+        let other = one.with(Given { seed: Seed { bytes: [1; 32], ..Seed::default() }, ..Given::default() });
+        assert!(one != other && one.is_as(&other));
+        assert!(!one.is_as(&request(Helm { release: "other".to_owned(), ..helm() })));
+    }
+
+    #[test]
+    fn all_that_is_missing_is_named() {
+        let missing = Helm {
+            place: Place::Elsewhere { shown: "oci://h/web".to_owned() },
+            values_files: vec!["none.yaml".to_owned(), "nor.yaml".to_owned()],
+            ..helm()
+        };
+        let why = rendered(&request(missing)).unwrap_err();
+        assert!(["oci://h/web", "none.yaml", "nor.yaml"].iter().all(|name| why.contains(name)), "{why}");
+    }
+}
