@@ -8,13 +8,19 @@ mod catalog;
 mod epoch;
 mod error;
 mod index;
+mod late;
+#[cfg(test)]
+pub(crate) mod lossy;
 mod objects;
+pub mod overheard;
 mod pace;
 mod parent;
 mod reading;
 mod refusal;
 mod rest;
 mod reviews;
+#[cfg(test)]
+mod tests;
 mod watch;
 
 pub use access::{Access, Find, Reach, Via};
@@ -29,6 +35,7 @@ pub use rest::Counter;
 use crate::ambient;
 use anyhow::Context as _;
 use index::{Changed, Index, Progress, Read, slim};
+use late::Late;
 use pace::Pace;
 use reading::whole;
 use rest::Rest;
@@ -84,6 +91,7 @@ struct Inner {
     epochs: RwLock<Arc<Epochs>>,
     familiar: Mutex<Familiar>,
     reviews: Mutex<Reviews>,
+    late: Mutex<Late>,
     /// By which values of Secrets are hashed in refusals: as long as this lives, it tells whether a value is still the same.
     mask: MaskKey,
     discovered: Notify,
@@ -130,6 +138,7 @@ impl Cluster {
             epochs: RwLock::default(),
             familiar: Mutex::default(),
             reviews: Mutex::new(Reviews::new(Instant::now())),
+            late: Mutex::new(Late::new(Instant::now())),
             mask: ambient::secret().context("random numbers")?,
             discovered: Notify::new(),
             progressed: Notify::new(),
@@ -257,6 +266,12 @@ impl Cluster {
         self.0.breaks.load(Ordering::SeqCst)
     }
 
+    /// Up to when objects of a set may still be created by a write that was given up, or that an earlier process sent; `None` where
+    /// that time is over. Until then their kinds have to be watched.
+    pub fn late_until(&self, set: &str) -> Option<Instant> {
+        self.0.late().until(set, Instant::now())
+    }
+
     /// How many objects of all sets are known.
     pub fn objects(&self) -> usize {
         self.0.with_index(|index| index.len())
@@ -276,6 +291,10 @@ impl Cluster {
 impl Inner {
     fn familiar(&self) -> MutexGuard<'_, Familiar> {
         self.familiar.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn late(&self) -> MutexGuard<'_, Late> {
+        self.late.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn rules(&self) -> Arc<Epochs> {
