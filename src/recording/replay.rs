@@ -50,9 +50,17 @@ pub async fn replay(recording: &Path, at: Option<Timestamp>, targets: &[String])
         cluster.objects.values_mut().for_each(|object| imagined::adopt(object, &specs));
     }
     let clusters = imagine(&known, &mut config, folder.path(), &mut caveats).await?;
-    let previews = offline::plans_loaded(&config, targets, &PlanOptions::default()).await?;
+    let mut previews = offline::plans_loaded(&config, targets, &PlanOptions::default()).await?;
+    previews.iter_mut().for_each(leave_out_owners);
     drop(clusters);
     Ok(Replayed { at: known.at, previews, recorded: known.turns, caveats })
+}
+
+/// Who owns the fields of an object is lost where it is put into another cluster: what differs in nothing else is as it is wanted.
+fn leave_out_owners(preview: &mut Preview) {
+    let before = preview.steps.len();
+    preview.steps.retain(|step| step.live.is_none() || step.live != step.wanted);
+    preview.unchanged += before - preview.steps.len();
 }
 
 /// The configuration as it was, without what only leads to credentials.
