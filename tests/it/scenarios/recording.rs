@@ -13,14 +13,16 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// The moment before the API server answered to the apply of `a` at its second content.
+/// The moment before the API server told of `a` with its second content, be it in an answer or an event.
 fn before_second(lines: &[Value], second: &str) -> String {
     let commit = lines.iter().position(|line| line["commit"]["revision"] == second).unwrap();
     let applied = |line: &&Value| {
         let answer = &line["answer"];
-        answer["method"] == "PATCH"
-            && answer["path"].as_str().unwrap().ends_with("/configmaps/a")
-            && !answer["query"].as_str().unwrap().contains("dryRun")
+        let is_real = answer["query"].as_str().is_some_and(|query| !query.contains("dryRun"));
+        is_real
+            && [&answer["body"], &answer["body"]["object"]]
+                .iter()
+                .any(|object| object["data"]["value"] == "two")
     };
     let applied = lines[commit..].iter().find(applied).unwrap();
     let at: jiff::Timestamp = applied["at"].as_str().unwrap().parse().unwrap();
