@@ -7,7 +7,7 @@
 #   make fuzz-templates       random charts against the real Helm; SEED and TEMPLATES say where to begin and how many
 #   make fuzz-bytes          damaged bytes against panics, hangs and growth; SEED says where to begin, MINUTES how long
 #   make fuzz-sandbox         random sequences of operations in the sandbox and on the real API server; SEED and SEQUENCES
-#   make sim                  the whole loop in a world that follows from a seed; SEED, SEEDS and STEPS
+#   make sim                  the whole loop in a world that follows from a seed; SEED, SEEDS, STEPS and THREADS
 #   make sim-bugs             the same with deliberate mistakes, each of which has to be found; SEED and SEEDS
 #   make prove               "nothing to do" against the server's dry runs; SEED and COMPARISONS, 50000 take a quarter of an hour
 #   make lint                 formatting, clippy, documentation, licences
@@ -27,6 +27,7 @@ COMPARISONS ?= 50000
 SEQUENCES ?= 20000
 SEEDS ?= 1000
 STEPS ?= 200
+THREADS ?= 1
 
 CONTEXT ?=
 CARGO ?= cargo
@@ -57,10 +58,10 @@ fuzz-sandbox: control-plane
 	TRUEUP_FUZZ_SEED=$(SEED) TRUEUP_FUZZ_SEQUENCES=$(SEQUENCES) $(CARGO) test --locked -p trueup-sandbox --test differential -- --nocapture random_sequences
 
 sim: setup
-	TRUEUP_SIM_SEED=$(SEED) TRUEUP_SIM_SEEDS=$(SEEDS) TRUEUP_SIM_STEPS=$(STEPS) $(CARGO) test --release --locked --test sim -- --nocapture whatever_happens
+	TRUEUP_SIM_SEED=$(SEED) TRUEUP_SIM_SEEDS=$(SEEDS) TRUEUP_SIM_STEPS=$(STEPS) TRUEUP_SIM_THREADS=$(THREADS) $(CARGO) test --release --locked --test sim -- --nocapture whatever_happens
 
 sim-bugs: setup
-	SEED=$(SEED) SEEDS=$(SEEDS) STEPS=$(STEPS) scripts/sim-bugs.sh
+	SEED=$(SEED) SEEDS=$(SEEDS) STEPS=$(STEPS) THREADS=$(THREADS) scripts/sim-bugs.sh
 
 prove: control-plane
 	TRUEUP_PROOF_SEED=$(SEED) TRUEUP_PROOF=$(COMPARISONS) $(CARGO) test --release --locked --test it proof:: -- --nocapture

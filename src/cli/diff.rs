@@ -67,11 +67,7 @@ impl Diff {
         let previews = self.plans(session).await?;
         drop(progress);
         write(out, session.output, &previews)?;
-        let errors: Vec<String> = previews.iter().flat_map(errors).collect();
-        if !errors.is_empty() {
-            out.flush()?;
-            bail!("not all could be compared:\n  {}", errors.join("\n  "));
-        }
+        fail_on_errors(out, &previews)?;
         Ok(Verdict::fine_if(!previews.iter().any(Preview::differs)))
     }
 
@@ -114,6 +110,16 @@ async fn plan(session: &Session, target: String, options: &PlanOptions) -> Resul
         Ok(Reached::No(why)) => bail!(why),
         Err(error) => Ok(Preview { target, errors: vec![format!("{error:#}")], ..Preview::default() }),
     }
+}
+
+/// Ends with what could not be compared, if there is such.
+pub(super) fn fail_on_errors(out: &mut dyn Write, previews: &[Preview]) -> Result<()> {
+    let errors: Vec<String> = previews.iter().flat_map(errors).collect();
+    if !errors.is_empty() {
+        out.flush()?;
+        bail!("not all could be compared:\n  {}", errors.join("\n  "));
+    }
+    Ok(())
 }
 
 fn errors(preview: &Preview) -> impl Iterator<Item = String> + '_ {

@@ -15,6 +15,7 @@ mod progress;
 mod remote;
 mod render;
 mod render_chart;
+mod replay;
 mod run;
 mod schema;
 mod session;
@@ -89,6 +90,7 @@ enum Command {
     Sync(sync::Sync),
     Drift(drift::Drift),
     History(history::History),
+    Replay(replay::Replay),
     Schema(schema::Schema),
     Version(version::Version),
     Completions(completions::Completions),
@@ -161,7 +163,7 @@ impl Command {
     fn usual_log(&self) -> trace::Usual {
         match self {
             Self::Run(_) => trace::Usual::Info,
-            Self::Sync(_) | Self::Demo(_) => trace::Usual::Warnings,
+            Self::Sync(_) | Self::Demo(_) | Self::Replay(_) => trace::Usual::Warnings,
             Self::Status(_)
             | Self::Diff(_)
             | Self::Render(_)
@@ -176,6 +178,7 @@ impl Command {
     async fn run(&self, session: &Session, out: &mut dyn Write) -> Result<Verdict> {
         match self {
             Self::Run(run) => run.run(session, out).await,
+            Self::Replay(replay) => replay.run(session, out).await,
             Self::Status(status) => status.run(session, out).await,
             Self::Diff(diff) => diff.run(session, out).await,
             Self::Render(render) => render.run(session, out).await,

@@ -10,6 +10,7 @@ use clap::Args;
 use jiff::Timestamp;
 use std::io::Write;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 use trueup_plan::record::TargetStatus;
 
@@ -28,6 +29,9 @@ pub(super) struct Run {
     /// Where HTTP is answered: probes, metrics and the command line
     #[arg(long, default_value = "127.0.0.1:8321", env = "TRUEUP_LISTEN", value_name = "ADDRESS")]
     listen: SocketAddr,
+    /// Keep what comes in (commits, answers of API servers, the time) in a new file, for `trueup replay`
+    #[arg(long, value_name = "FILE", conflicts_with = "once")]
+    record: Option<PathBuf>,
 }
 
 impl Run {
@@ -39,7 +43,8 @@ impl Run {
             return self.once(session, out).await;
         }
         let (config, state) = (session.config.clone(), session.state.clone());
-        offline::run(RunOptions { config, state, listen: self.listen }).await?;
+        let record = self.record.clone();
+        offline::run(RunOptions { config, state, listen: self.listen, record }).await?;
         Ok(Verdict::Fine)
     }
 

@@ -1,5 +1,6 @@
 //! How to reach an API server.
 
+use super::overheard::{Ear, overheard};
 use anyhow::{Context as _, Result};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
@@ -60,6 +61,8 @@ pub enum Reach {
     Network,
     /// In this process: asked for a client by the cluster's name.
     Here(Arc<Find>),
+    /// Where their accesses say, and somebody hears what they answer.
+    Overheard(Arc<Ear>),
 }
 
 impl Reach {
@@ -67,6 +70,7 @@ impl Reach {
     pub(super) async fn client(&self, access: &Access) -> Result<Client> {
         match self {
             Self::Network => client(access).await,
+            Self::Overheard(ear) => Ok(overheard(client(access).await?, &access.name, ear)),
             Self::Here(find) => {
                 find(&access.name).with_context(|| format!("there is no cluster {} here", access.name))
             }

@@ -104,6 +104,22 @@ impl ApiError {
         Self { class, message, retry_after, status }
     }
 
+    /// Whether the request may take effect all the same, now or later: nothing was heard of it, or that it took too long.
+    pub(super) fn is_unanswered(&self) -> bool {
+        match self.class {
+            ApiErrorClass::Unreachable | ApiErrorClass::Timeout | ApiErrorClass::Other => true,
+            ApiErrorClass::Throttled
+            | ApiErrorClass::Forbidden
+            | ApiErrorClass::Unauthorized
+            | ApiErrorClass::NotFound
+            | ApiErrorClass::Conflict
+            | ApiErrorClass::Invalid
+            | ApiErrorClass::Immutable(_)
+            | ApiErrorClass::TooLarge
+            | ApiErrorClass::NoSuchKind => false,
+        }
+    }
+
     /// Whether asking the same again may help without anybody doing anything.
     pub(super) fn is_passing(&self) -> bool {
         match self.class {

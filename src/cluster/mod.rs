@@ -8,7 +8,11 @@ mod catalog;
 mod epoch;
 mod error;
 mod index;
+mod late;
+#[cfg(test)]
+pub(crate) mod lossy;
 mod objects;
+pub mod overheard;
 mod pace;
 mod parent;
 mod reading;
@@ -16,6 +20,8 @@ mod refusal;
 mod rest;
 mod reviews;
 mod secrets;
+#[cfg(test)]
+mod tests;
 mod watch;
 
 pub use access::{Access, Find, Reach, Via};
@@ -31,6 +37,7 @@ pub use secrets::Abilities;
 use crate::ambient;
 use anyhow::Context as _;
 use index::{Changed, Index, Progress, Read, slim};
+use late::Late;
 use pace::Pace;
 use reading::whole;
 use rest::Rest;
@@ -88,6 +95,7 @@ struct Inner {
     abilities: Mutex<Option<(Arc<Catalog>, Abilities)>>,
     familiar: Mutex<Familiar>,
     reviews: Mutex<Reviews>,
+    late: Mutex<Late>,
     /// By which values of Secrets are hashed in refusals: as long as this lives, it tells whether a value is still the same.
     mask: MaskKey,
     discovered: Notify,
@@ -135,6 +143,7 @@ impl Cluster {
             abilities: Mutex::default(),
             familiar: Mutex::default(),
             reviews: Mutex::new(Reviews::new(Instant::now())),
+            late: Mutex::new(Late::new(Instant::now())),
             mask: ambient::secret().context("random numbers")?,
             discovered: Notify::new(),
             progressed: Notify::new(),
@@ -262,6 +271,12 @@ impl Cluster {
         self.0.breaks.load(Ordering::SeqCst)
     }
 
+    /// Up to when objects of a set may still be created by a write that was given up, or that an earlier process sent; `None` where
+    /// that time is over. Until then their kinds have to be watched.
+    pub fn late_until(&self, set: &str) -> Option<Instant> {
+        self.0.late().until(set, Instant::now())
+    }
+
     /// How many objects of all sets are known.
     pub fn objects(&self) -> usize {
         self.0.with_index(|index| index.len())
@@ -281,6 +296,10 @@ impl Cluster {
 impl Inner {
     fn familiar(&self) -> MutexGuard<'_, Familiar> {
         self.familiar.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn late(&self) -> MutexGuard<'_, Late> {
+        self.late.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn rules(&self) -> Arc<Epochs> {

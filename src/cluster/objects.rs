@@ -148,7 +148,11 @@ impl Cluster {
                 accept: None,
                 body: body.clone(),
             };
-            match self.0.rest.bytes(ask).await {
+            let answered = self.0.rest.bytes(ask).await;
+            if answered.as_ref().is_err_and(ApiError::is_unanswered) && request.mode == Mode::Write {
+                self.0.late().give_up(tokio::time::Instant::now());
+            }
+            match answered {
                 Ok(answer) => return self.applied(request, answer, &resource, &era),
                 Err(error) if error.is_passing() && tries < TRIES => {
                     let pause = Duration::from_millis(100 * 2u64.pow(tries));

@@ -85,6 +85,9 @@ impl Cluster {
             let is_new = parent.version.is_empty();
             match self.put_parent(&parent).await {
                 Ok(written) => {
+                    if is_new {
+                        self.0.late().begin(&parent.id);
+                    }
                     return Ok(Parent {
                         uid: text(&written, "uid"),
                         version: text(&written, "resourceVersion"),

@@ -15,6 +15,7 @@ use super::limits::Limits;
 use super::local::{Local, View};
 use super::mirror::{self, Found, Mirror, Want};
 use super::origin::{Origin, Reach};
+use super::overheard::Listening;
 use super::partial::Rest;
 use super::reference::{self, Listed};
 use super::spec::FileUrl;
@@ -44,6 +45,7 @@ pub struct Source {
     spec: Arc<Spec>,
     permits: Arc<Semaphore>,
     kind: Kind,
+    listening: Listening,
 }
 
 #[derive(Clone)]
@@ -88,7 +90,8 @@ impl Cache {
     pub fn open(&self, spec: Spec) -> Result<Source, SourceError> {
         if let Reach::Here(find) = &self.reach {
             let kind = Kind::Here(find(&spec.location));
-            return Ok(Source { spec: Arc::new(spec), permits: self.permits.clone(), kind });
+            let listening = Listening::default();
+            return Ok(Source { spec: Arc::new(spec), permits: self.permits.clone(), kind, listening });
         }
         let location = spec.location.to_string();
         let invalid = |cause: &str| SourceError::Invalid { location: location.clone(), cause: cause.into() };
@@ -116,7 +119,11 @@ impl Cache {
             ),
             Location::File(file) => Kind::File(self.file(&spec, file)),
         };
-        Ok(Source { spec: Arc::new(spec), permits: self.permits.clone(), kind })
+        let listening = match &self.reach {
+            Reach::Overheard(ear) => Listening(Some(ear.clone())),
+            Reach::Network | Reach::Here(_) => Listening::default(),
+        };
+        Ok(Source { spec: Arc::new(spec), permits: self.permits.clone(), kind, listening })
     }
 
     fn file(&self, spec: &Spec, file: &FileUrl) -> Arc<WebFile> {
@@ -245,7 +252,7 @@ impl Source {
     /// # Errors
     /// See [`SourceError`].
     pub async fn fetch(&self, head: &Head) -> Result<Commit, SourceError> {
-        self.obtain(&head.revision, head.advertised).await
+        self.heard(self.obtain(&head.revision, head.advertised).await)
     }
 
     /// Any commit of the repository by its full id, such as the one before.
@@ -253,7 +260,11 @@ impl Source {
     /// # Errors
     /// See [`SourceError`].
     pub async fn commit_at(&self, revision: &str) -> Result<Commit, SourceError> {
-        self.obtain(revision, None).await
+        self.heard(self.obtain(revision, None).await)
+    }
+
+    fn heard(&self, commit: Result<Commit, SourceError>) -> Result<Commit, SourceError> {
+        commit.map(|commit| self.listening.to(commit, &self.spec.location.to_string()))
     }
 
     /// A commit that is here already; nobody is asked for it.
@@ -272,7 +283,8 @@ impl Source {
             Kind::File(file) => Ok(file.kept(&revision)),
             Kind::Here(origin) => Ok(origin.kept(&revision)),
         };
-        self.blocking(self.spec.timeout, look).await
+        let kept = self.blocking(self.spec.timeout, look).await?;
+        Ok(kept.map(|commit| self.listening.to(commit, &self.spec.location.to_string())))
     }
 
     /// Whether a tree of this source was found damaged. Then [`Self::fetch`] is worth calling although the

@@ -23,6 +23,7 @@ mod mirror;
 mod needed;
 mod objects;
 mod origin;
+pub mod overheard;
 mod partial;
 mod receive;
 mod reference;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use futures::future::BoxFuture;
 
+use super::overheard::Ear;
 use super::{Commit, Location, Reference, SourceError};
 
 /// Finds the repository at a location.
@@ -18,6 +19,8 @@ pub enum Reach {
     Network,
     /// In this process.
     Here(Arc<Find>),
+    /// Where their locations say, and somebody hears what is read of them.
+    Overheard(Arc<Ear>),
 }
 
 impl fmt::Debug for Reach {
@@ -25,6 +28,7 @@ impl fmt::Debug for Reach {
         f.write_str(match self {
             Self::Network => "network",
             Self::Here(_) => "here",
+            Self::Overheard(_) => "overheard",
         })
     }
 }

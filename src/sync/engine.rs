@@ -14,6 +14,7 @@ use super::topology::select;
 use super::view::{Board, Request, Wait};
 use crate::cluster::{Cluster, ClusterEvent, Reach};
 use crate::config::Config;
+use crate::recording::Recorder;
 use crate::render;
 use crate::source::{self, Commit, Source};
 use crate::store::{Store, installation};
@@ -72,6 +73,7 @@ struct Core {
     config: Mutex<Option<Config>>,
     chosen: Chosen,
     clusters: Reach,
+    recorder: Option<Recorder>,
     stop: CancellationToken,
 }
 
@@ -117,6 +119,8 @@ pub struct Ends {
     pub clusters: Reach,
     /// Repositories.
     pub repositories: source::Reach,
+    /// What keeps what comes in, if that is wanted.
+    pub recorder: Option<Recorder>,
 }
 
 /// Which targets have turns.
@@ -176,6 +180,7 @@ impl Engine {
                 config: Mutex::default(),
                 chosen: parts.chosen,
                 clusters: parts.ends.clusters,
+                recorder: parts.ends.recorder,
                 stop: CancellationToken::new(),
             }
         });

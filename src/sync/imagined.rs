@@ -229,7 +229,7 @@ fn restore(
 }
 
 /// What another trueup recorded of a target is taken over with its objects, wherever it reads the repository from.
-fn adopt(object: &mut Value, specs: &BTreeMap<String, TargetSpec>) {
+pub(crate) fn adopt(object: &mut Value, specs: &BTreeMap<String, TargetSpec>) {
     let target = object["data"].get(membership::TARGET).and_then(Value::as_str);
     let spec = target.and_then(|target| specs.get(target));
     if let Some(spec) = spec.filter(|spec| object["metadata"]["name"] == spec.parent_name().as_str()) {

@@ -5,6 +5,8 @@ use super::target::{TargetSpec, TargetState};
 use crate::cluster::{ApiErrorClass, Apply, Cluster, Force, Mode, Parent};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
 use trueup_model::{GroupKind, ObjectId};
 use trueup_plan::desired::Desired;
 use trueup_plan::observed::Live;
@@ -159,6 +161,15 @@ pub fn is_behind(state: &TargetState, desired: &Desired, status: &TargetStatus) 
         })
 }
 
+/// After how long the record can be let go of what stays in it only for writes that were given up; `None` where nothing does.
+pub fn lingers(cluster: &Cluster, spec: &TargetSpec, state: &TargetState) -> Option<Duration> {
+    let sets = std::iter::once(spec.set()).chain(state.former.iter().map(|parent| parent.id.clone()));
+    let until = || sets.filter_map(|set| cluster.late_until(&set)).max();
+    state
+        .lingers
+        .then(|| until().map_or(Duration::ZERO, |until| until.saturating_duration_since(Instant::now())))
+}
+
 /// Writes the record, takes kinds and namespaces out that no member is in any more, and lets go of parents that the
 /// target moved away from once they are empty. What fails is tried again at the next turn that has something to record.
 pub async fn settle(
@@ -175,9 +186,16 @@ pub async fn settle(
     namespaces.remove("");
     // A kind or namespace that could not be looked at may still hold members.
     let unknown = cluster.members(&[spec.set()]).unknown;
+    state.lingers = false;
     if let Some(parent) = &state.parent {
         kinds.extend(parent.kinds.iter().filter(|kind| unknown.contains_key(kind)).cloned());
         if !unknown.is_empty() {
+            namespaces.extend(parent.namespaces.iter().cloned());
+        }
+        // And in any of them a write may still come to be that was thought lost.
+        if cluster.late_until(&spec.set()).is_some() {
+            state.lingers = !parent.kinds.is_subset(&kinds) || !parent.namespaces.is_subset(&namespaces);
+            kinds.extend(parent.kinds.iter().cloned());
             namespaces.extend(parent.namespaces.iter().cloned());
         }
     }
@@ -209,11 +227,129 @@ pub async fn settle(
     let mut kept = Vec::new();
     for former in std::mem::take(&mut state.former) {
         let left = cluster.members(std::slice::from_ref(&former.id));
-        if left.members.is_empty() && left.unknown.is_empty() && cluster.delete_parent(&former).await.is_ok()
+        let is_late = cluster.late_until(&former.id).is_some();
+        state.lingers |= is_late;
+        if !is_late
+            && left.members.is_empty()
+            && left.unknown.is_empty()
+            && cluster.delete_parent(&former).await.is_ok()
         {
             continue;
         }
         kept.push(former);
     }
     state.former = kept;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::target::tests::spec;
+    use super::*;
+    use crate::cluster::lossy::{Fate, Lossy};
+    use trueup_plan::apply_set::GROUP_KINDS;
+    use trueup_plan::desired::Want;
+
+    const RECORD: &str = "/api/v1/namespaces/shop/configmaps/trueup.web.test";
+
+    fn desired(kinds: &[&str]) -> Desired {
+        let want = |kind: &&str| {
+            let id = ObjectId::new("", *kind, "shop", "x");
+            let body = serde_json::json!({"apiVersion": "v1", "kind": kind, "metadata": {"name": "x", "namespace": "shop",
+                "labels": {trueup_plan::apply_set::PART_OF: spec("web@test").set()}}});
+            let want = Want {
+                id: id.clone(),
+                api_version: "v1".to_owned(),
+                body: body.to_string().into_bytes().into(),
+                digest: trueup_merge::token::digest(b"", "", "", 0),
+                extract: trueup_merge::token::digest(b"", "", "", 0),
+                origin: trueup_model::Origin::default(),
+                wave: 0,
+                recreate: false,
+                needs: Vec::new(),
+                leave: Vec::new(),
+            };
+            (id, Arc::new(want))
+        };
+        Desired { objects: kinds.iter().map(want).collect(), ..Desired::default() }
+    }
+
+    async fn settled(cluster: &Cluster, state: &mut TargetState, desired: &Desired) {
+        let status = TargetStatus::default();
+        settle(cluster, &spec("web@test"), state, desired, &BTreeMap::new(), &status).await;
+    }
+
+    fn named(lossy: &Lossy) -> String {
+        lossy.get(RECORD).unwrap()["metadata"]["annotations"][GROUP_KINDS].as_str().unwrap().to_owned()
+    }
+
+    fn known(state: &TargetState) -> Vec<String> {
+        state.parent.iter().flat_map(|parent| &parent.kinds).map(ToString::to_string).collect()
+    }
+
+    /// A target of which the record names kinds, begun on this cluster.
+    async fn begun(lossy: &Lossy, kinds: &[&str]) -> (Cluster, TargetState) {
+        let cluster = lossy.cluster().await;
+        cluster.discover().await.unwrap();
+        let mut state = TargetState::default();
+        grow(&cluster, &spec("web@test"), &mut state, &desired(kinds)).await.unwrap();
+        (cluster, state)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_record_lets_go_of_a_kind_as_soon_as_no_object_is_of_it() {
+        let lossy = Lossy::new();
+        let (cluster, mut state) = begun(&lossy, &["ConfigMap", "Secret"]).await;
+        settled(&cluster, &mut state, &desired(&["ConfigMap"])).await;
+        assert_eq!(named(&lossy), "ConfigMap");
+        assert_eq!(lingers(&cluster, &spec("web@test"), &state), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_a_record_may_have_let_go_of_in_a_write_without_an_answer_is_not_relied_on() {
+        let lossy = Lossy::new();
+        let (cluster, mut state) = begun(&lossy, &["ConfigMap", "Secret"]).await;
+        lossy.next("PATCH", "trueup.web.test", Fate::AnswerLost);
+        settled(&cluster, &mut state, &desired(&["ConfigMap"])).await;
+        assert_eq!((named(&lossy).as_str(), known(&state)), ("ConfigMap", vec!["ConfigMap".to_owned()]));
+        // So the next object of that kind is noted before it is applied.
+        grow(&cluster, &spec("web@test"), &mut state, &desired(&["ConfigMap", "Secret"])).await.unwrap();
+        assert_eq!(named(&lossy), "ConfigMap,Secret");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_record_names_a_kind_as_long_as_an_object_of_it_may_come_from_a_write_that_was_given_up() {
+        let lossy = Lossy::new();
+        let (cluster, mut state) = begun(&lossy, &["ConfigMap", "Secret"]).await;
+        let desired_first = desired(&["ConfigMap", "Secret"]);
+        let id = ObjectId::new("", "Secret", "shop", "x");
+        let want = &desired_first.objects[&id];
+        let (body, mode) = (&want.body, Mode::Write);
+        let request = Apply { id: &id, api_version: "v1", body, mode, force: Force::No };
+        lossy.next("PATCH", "/secrets/x", Fate::Late);
+        cluster.apply(&request).await.unwrap();
+        // It was tried again, deleted and is wanted no more: the first try is still on its way.
+        settled(&cluster, &mut state, &desired(&["ConfigMap"])).await;
+        assert_eq!(named(&lossy), "ConfigMap,Secret");
+        let left = lingers(&cluster, &spec("web@test"), &state).unwrap();
+        assert!(left > Duration::from_mins(9), "{left:?}");
+        tokio::time::sleep(left).await;
+        assert_eq!(lingers(&cluster, &spec("web@test"), &state), Some(Duration::ZERO));
+        settled(&cluster, &mut state, &desired(&["ConfigMap"])).await;
+        assert_eq!(named(&lossy), "ConfigMap");
+        assert_eq!(lingers(&cluster, &spec("web@test"), &state), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_record_that_was_found_names_its_kinds_as_long_as_an_earlier_process_may_have_written() {
+        let lossy = Lossy::new();
+        let (_, state) = begun(&lossy, &["ConfigMap", "Secret"]).await;
+        let cluster = lossy.cluster().await;
+        cluster.discover().await.unwrap();
+        let mut state = TargetState { parent: state.parent, ..TargetState::default() };
+        settled(&cluster, &mut state, &desired(&["ConfigMap"])).await;
+        assert_eq!(named(&lossy), "ConfigMap,Secret");
+        tokio::time::sleep(lingers(&cluster, &spec("web@test"), &state).unwrap()).await;
+        settled(&cluster, &mut state, &desired(&["ConfigMap"])).await;
+        assert_eq!(named(&lossy), "ConfigMap");
+    }
 }

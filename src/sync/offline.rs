@@ -9,8 +9,9 @@ use super::topology;
 use super::turn;
 use super::view::{self, PlanOptions, Preview};
 use crate::ambient;
-use crate::cluster::Parent;
+use crate::cluster::{self, Parent};
 use crate::config::{self, Config};
+use crate::recording::Recorder;
 use crate::render;
 use crate::source::{self, DiskTree, Location, Spec};
 use crate::store::{Retention, Store};
@@ -127,9 +128,17 @@ impl Once {
 
 /// Plans `targets` (all of them if there are none named); touches nothing.
 pub async fn plans(config: &Path, targets: &[String], options: &PlanOptions) -> Result<Vec<Preview>> {
-    let config = load(config)?;
+    plans_loaded(&load(config)?, targets, options).await
+}
+
+/// As [`plans`], by a configuration that is loaded already. What fails for one target is told in its preview.
+pub async fn plans_loaded(
+    config: &Config,
+    targets: &[String],
+    options: &PlanOptions,
+) -> Result<Vec<Preview>> {
     // A preview needs no turns.
-    let once = Once::begin(&config, None, Chosen::Only(BTreeSet::new())).await?;
+    let once = Once::begin(config, None, Chosen::Only(BTreeSet::new())).await?;
     let names = once.engine.select(targets).map_err(anyhow::Error::msg)?;
     let mut previews = Vec::new();
     for name in names {
@@ -342,11 +351,14 @@ pub struct RunOptions {
     pub state: PathBuf,
     /// Where HTTP is answered.
     pub listen: std::net::SocketAddr,
+    /// The file that keeps what comes in, if that is wanted.
+    pub record: Option<PathBuf>,
 }
 
 /// Reconciles until a signal ends it.
 pub async fn run(options: RunOptions) -> Result<()> {
     let first = load(&options.config)?;
+    let ends = options.record.as_deref().map(ends_recorded).transpose()?.unwrap_or_default();
     let store = {
         let state = options.state.clone();
         tokio::task::spawn_blocking(move || Store::open(&state, Retention::default(), Timestamp::now()))
@@ -362,7 +374,7 @@ pub async fn run(options: RunOptions) -> Result<()> {
     tracing::info!(address = %listener.local_addr()?, "listening");
     let server = tokio::spawn(web::serve(listener, sources, stop.clone().cancelled_owned()));
     let engine = Engine::new(
-        Parts { board, metrics, store: store.clone(), chosen: Chosen::All, ends: Ends::default() },
+        Parts { board, metrics, store: store.clone(), chosen: Chosen::All, ends },
         &options.state,
     )
     .await?;
@@ -384,6 +396,18 @@ pub async fn run(options: RunOptions) -> Result<()> {
     answers.abort();
     store.close().await?;
     ended
+}
+
+/// The ends of the network, and a file that keeps what comes from there.
+fn ends_recorded(path: &Path) -> Result<Ends> {
+    let recorder = Recorder::begin(path)?;
+    tracing::info!(file = %path.display(), "recording what comes in; values of Secrets are hashes in it");
+    let (answers, files) = (recorder.clone(), recorder.clone());
+    Ok(Ends {
+        clusters: cluster::Reach::Overheard(Arc::new(move |heard| answers.answered(heard))),
+        repositories: source::Reach::Overheard(Arc::new(move |heard| files.read(heard))),
+        recorder: Some(recorder),
+    })
 }
 
 async fn until_signal(engine: &Engine, path: &Path, mut fingerprint: String) -> Result<()> {

@@ -131,6 +131,9 @@ pub struct TargetState {
     pub parent: Option<Parent>,
     /// Parents of the same target elsewhere: it moved from there.
     pub former: Vec<Parent>,
+    /// Whether the parent names kinds or namespaces only because a write that was given up may still come through, or whether
+    /// former ones stay for that.
+    pub lingers: bool,
     /// How it stood after the last turn.
     pub status: TargetStatus,
     /// What the last turn rests on, if it left nothing to do.

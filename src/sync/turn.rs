@@ -309,7 +309,8 @@ async fn stages(
     let unwell = std::mem::take(&mut done.unwell);
     let end = End { status: &done.status, all_done, looks_again: is_held || done.again.is_some(), unwell };
     state.calm = view.calm(spec, state, end);
-    done.again = [done.again, state.causes.due_in()].into_iter().flatten().min();
+    let lingers = membership::lingers(context.cluster, spec, state);
+    done.again = [done.again, state.causes.due_in(), lingers].into_iter().flatten().min();
     Ok(done)
 }
 
@@ -687,7 +688,8 @@ async fn conclude(
     status.ignored = state.fits.ignored().take(FIELDS_LISTED).cloned().collect();
     status.unhealthy = unhealthy;
     context.metrics.stage(Stage::Health, clock.elapsed());
-    if !outcomes.is_empty() || membership::is_behind(state, desired, &status) {
+    let has_lingered = membership::lingers(context.cluster, spec, state).is_some_and(|left| left.is_zero());
+    if !outcomes.is_empty() || has_lingered || membership::is_behind(state, desired, &status) {
         membership::settle(context.cluster, spec, state, desired, &members, &status).await;
     }
     let failed = outcomes

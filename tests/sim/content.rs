@@ -39,6 +39,9 @@ impl Content {
     pub(crate) fn change(&mut self, random: &mut Random) -> String {
         let app = (*random.pick(&APPS).unwrap_or(&APPS[0])).to_owned();
         let objects = self.apps.entry(app.clone()).or_default();
+        if app == "db" && random.happens(60) {
+            return toggle_definition(objects);
+        }
         if random.happens(100) {
             if self.broken.remove(&app).is_some() {
                 return format!("mend {app}");
@@ -50,11 +53,20 @@ impl Content {
         match random.below(10) {
             0..=2 if objects.len() > 1 => {
                 let file = random.pick(&files).cloned().unwrap_or_default();
+                if file == DEFINITION {
+                    return toggle_definition(objects);
+                }
                 objects.remove(&file);
                 format!("remove {app}/{file}")
             }
             0..=5 if objects.len() < 8 => {
-                let object = object(&app, random.below(8), random);
+                let has_widgets = objects.contains_key(DEFINITION);
+                let number = random.below(8);
+                let object = if has_widgets && random.happens(300) {
+                    widget(number, random)
+                } else {
+                    object(&app, number, random)
+                };
                 let file = file(&object);
                 objects.insert(file.clone(), object);
                 format!("write {app}/{file}")
@@ -101,6 +113,32 @@ impl Content {
     }
 }
 
+/// The file with the definition of widgets.
+const DEFINITION: &str = "customresourcedefinition-widgets.sim.example.com.yaml";
+
+/// Takes the definition of widgets out, and all widgets; or puts it in, and one of them.
+fn toggle_definition(objects: &mut BTreeMap<String, Value>) -> String {
+    if objects.remove(DEFINITION).is_some() {
+        objects.retain(|_, object| object["kind"] != "Widget");
+        return "remove the widgets and their definition".to_owned();
+    }
+    let schema = json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
+    let definition = json!({"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+        "metadata": {"name": "widgets.sim.example.com"},
+        "spec": {"group": "sim.example.com", "scope": "Namespaced",
+            "names": {"kind": "Widget", "plural": "widgets", "singular": "widget", "listKind": "WidgetList"},
+            "versions": [{"name": "v1", "served": true, "storage": true, "schema": {"openAPIV3Schema": schema}}]}});
+    objects.insert(DEFINITION.to_owned(), definition);
+    let widget = json!({"apiVersion": "sim.example.com/v1", "kind": "Widget", "metadata": {"name": "db-first"}, "spec": {"size": 1}});
+    objects.insert(file(&widget), widget);
+    "define widgets, and have one".to_owned()
+}
+
+fn widget(number: u64, random: &mut Random) -> Value {
+    json!({"apiVersion": "sim.example.com/v1", "kind": "Widget", "metadata": {"name": format!("db-{number}")},
+        "spec": {"size": random.below(1000)}})
+}
+
 fn file(object: &Value) -> String {
     format!("{}-{}.yaml", text(&object["kind"]).to_lowercase(), text(&object["metadata"]["name"]))
 }
@@ -111,11 +149,20 @@ pub(crate) fn text(value: &Value) -> &str {
 
 pub(crate) fn id(object: &Value, namespace: &str) -> Id {
     let own = text(&object["metadata"]["namespace"]);
-    let namespace = if own.is_empty() { namespace } else { own };
+    let is_in_none = object["kind"] == "CustomResourceDefinition";
+    let namespace = if is_in_none || !own.is_empty() { own } else { namespace };
     (text(&object["kind"]).to_owned(), namespace.to_owned(), text(&object["metadata"]["name"]).to_owned())
 }
 
 fn object(app: &str, number: u64, random: &mut Random) -> Value {
+    let mut object = plain(app, number, random);
+    if random.happens(150) {
+        object["metadata"]["annotations"]["trueup.dev/wave"] = format!("{}", random.below(3)).into();
+    }
+    object
+}
+
+fn plain(app: &str, number: u64, random: &mut Random) -> Value {
     let name = format!("{app}-{number}");
     let value = random.below(1000);
     match random.below(8) {
@@ -152,6 +199,8 @@ fn alter(object: &mut Value, random: &mut Random) {
         }
         "ConfigMap" => object["data"]["a"] = format!("{value}").into(),
         "Secret" => object["stringData"]["password"] = format!("{MARK}{value}").into(),
+        "CustomResourceDefinition" => object["metadata"]["labels"]["v"] = format!("{value}").into(),
+        "Widget" => object["spec"]["size"] = value.into(),
         "Service" => object["spec"]["ports"][0]["port"] = (80 + value % 9).into(),
         "ServiceAccount" => object["metadata"]["annotations"]["v"] = format!("{value}").into(),
         "Deployment" if random.happens(500) => object["spec"]["replicas"] = (1 + value % 3).into(),

@@ -11,6 +11,7 @@ use http::{Request, Response, StatusCode, header};
 use http_body_util::BodyExt as _;
 use jiff::Timestamp;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -20,6 +21,9 @@ use trueup_sandbox::{Answer, Sandbox};
 
 /// How often a watch that asked for it is told how far it is.
 const BOOKMARK: Duration = Duration::from_mins(1);
+
+/// How late a request may come that was thought lost. trueup waits a little longer than that for it.
+const LATEST: Duration = Duration::from_mins(9);
 
 /// What looks at each write of trueup.
 pub(crate) trait Witness: Send + Sync {
@@ -93,6 +97,8 @@ enum Fate {
     Conflict,
     /// The answer ends in its midst.
     Cut,
+    /// The same, and nobody says so.
+    Truncated,
     /// Something on the way asks twice.
     Repeated,
     /// The request is thought lost, and takes effect much later.
@@ -101,7 +107,7 @@ enum Fate {
     Hangs,
 }
 
-const FATES: [(u64, Fate); 10] = [
+const FATES: [(u64, Fate); 11] = [
     (3, Fate::LostBefore),
     (3, Fate::LostAfter),
     (2, Fate::Throttled),
@@ -109,6 +115,7 @@ const FATES: [(u64, Fate); 10] = [
     (2, Fate::FailedAfter),
     (1, Fate::Conflict),
     (2, Fate::Cut),
+    (1, Fate::Truncated),
     (2, Fate::Repeated),
     (1, Fate::Late),
     (1, Fate::Hangs),
@@ -142,12 +149,16 @@ struct State {
     weather: Weather,
     random: Random,
     /// Requests that will take effect some time.
-    late: Vec<Asked>,
+    late: Vec<(Duration, Asked)>,
+    /// After so many requests the process is as good as dead: none goes through any more.
+    doom: Option<u64>,
     earlier: Option<Snapshot>,
     /// Watches begun before this one are over.
     era: u64,
     writes: u64,
     watches: u64,
+    /// Whether anything may have changed since somebody looked.
+    is_news: bool,
 }
 
 impl Cluster {
@@ -164,10 +175,12 @@ impl Cluster {
             weather: Weather::default(),
             random: Random::new(seed, about),
             late: Vec::new(),
+            doom: None,
             earlier: None,
             era: 0,
             writes: 0,
             watches: 0,
+            is_news: true,
         };
         let (state, changes) = (Mutex::new(state), Notify::new());
         Self(Arc::new(Inner { name: name.to_owned(), state, changes, witness, trace }))
@@ -199,7 +212,11 @@ impl Cluster {
 
     /// The same at a time.
     pub(crate) fn act_at(&self, now: Timestamp, asked: &Asked) -> (u16, Value) {
-        let answer = self.lock().sandbox.handle(now, &asked.in_sandbox());
+        let answer = {
+            let mut state = self.lock();
+            state.is_news = true;
+            state.sandbox.handle(now, &asked.in_sandbox())
+        };
         self.changed();
         match answer {
             Answer::Json { code, body, .. } => (code, body),
@@ -210,6 +227,11 @@ impl Cluster {
     /// All objects as they are.
     pub(crate) fn objects(&self) -> Vec<Arc<Value>> {
         self.lock().sandbox.objects().cloned().collect()
+    }
+
+    /// Whether objects may be other ones than when this was asked last.
+    pub(crate) fn is_news(&self) -> bool {
+        std::mem::take(&mut self.lock().is_news)
     }
 
     /// How many writes of trueup took effect, dry runs and events aside.
@@ -223,7 +245,8 @@ impl Cluster {
     }
 
     pub(crate) fn process_died(&self) {
-        self.lock().watches = 0;
+        let mut state = self.lock();
+        (state.watches, state.doom) = (0, None);
     }
 
     /// Ends all watches, and has the server forget what happened, as after a restart.
@@ -256,6 +279,7 @@ impl Cluster {
             if state.weather == Weather::default() { Versions::Repeated } else { Versions::Bumped };
         state.sandbox.roll_back(&earlier, versions);
         state.era += 1;
+        state.is_news = true;
         drop(state);
         self.changed();
         true
@@ -267,14 +291,33 @@ impl Cluster {
             let mut state = self.lock();
             if state.late.is_empty() { None } else { Some(state.late.remove(0)) }
         };
-        if let Some(asked) = late {
+        if let Some((_, asked)) = late {
             self.0.trace.note(|| format!("{}    late {} {}", self.0.name, asked.method, asked.path));
             self.act(&asked);
         }
     }
 
+    /// Time passes for requests that are late; some come too late.
+    pub(crate) fn pass(&self, time: Duration) {
+        let late = &mut self.lock().late;
+        late.iter_mut().for_each(|(age, _)| *age += time);
+        late.retain(|(age, _)| *age < LATEST);
+    }
+
+    /// Ends the process after so many more requests, in its eyes: what it still sends is lost.
+    pub(crate) fn doom(&self, after: u64) {
+        self.lock().doom = Some(after);
+    }
+
+    /// Whether a process is doomed.
+    pub(crate) fn is_doomed(&self) -> bool {
+        self.lock().doom == Some(0)
+    }
+
     pub(crate) fn lose_late(&self) {
-        self.lock().late.clear();
+        let mut state = self.lock();
+        state.late.clear();
+        state.doom = None;
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -300,12 +343,18 @@ impl Cluster {
             user_agent: text(header::USER_AGENT),
             body,
         };
+        if self.is_over() {
+            return std::future::pending().await;
+        }
         let (fate, before, after, yields) = self.fate(&asked);
         for _ in 0..yields {
             tokio::task::yield_now().await;
         }
         tokio::time::sleep(before).await;
         let answer = self.meet(fate, &asked).await;
+        if self.is_doomed() {
+            return std::future::pending().await;
+        }
         if let Some(after) = after {
             tokio::time::sleep(after).await;
         }
@@ -315,6 +364,19 @@ impl Cluster {
             format!("{}    {code} {} {}?{}{told}", self.0.name, asked.method, asked.path, asked.query)
         });
         answer
+    }
+
+    /// Counts a request; whether the process has come to its end before it.
+    fn is_over(&self) -> bool {
+        let mut state = self.lock();
+        match &mut state.doom {
+            Some(0) => true,
+            Some(left) => {
+                *left -= 1;
+                false
+            }
+            None => false,
+        }
     }
 
     fn fate(&self, asked: &Asked) -> (Fate, Duration, Option<Duration>, u64) {
@@ -332,7 +394,7 @@ impl Cluster {
                 Fate::Repeated | Fate::Late | Fate::Conflict | Fate::FailedAfter if asked.method == "GET" => {
                     Fate::Failed
                 }
-                Fate::Cut if asked.is_watch() => Fate::Answered,
+                Fate::Cut | Fate::Truncated if asked.is_watch() => Fate::Answered,
                 fate => fate,
             }
         } else {
@@ -370,28 +432,67 @@ impl Cluster {
                 let parts = [Ok(half), Err(std::io::Error::other("unexpected end of file"))];
                 Ok(Response::new(Body::from_stream(futures::stream::iter(parts))))
             }
+            Fate::Truncated => {
+                let (parts, body) = self.effect(asked).into_parts();
+                let bytes = body.collect().await.map_err(std::io::Error::other)?.to_bytes();
+                Ok(Response::from_parts(parts, Body::from(bytes.slice(..bytes.len() / 2))))
+            }
             Fate::Repeated => {
                 drop(self.effect(asked));
                 Ok(self.effect(asked))
             }
             Fate::Late => {
-                self.lock().late.push(asked.clone());
+                self.lock().late.push((Duration::ZERO, asked.clone()));
                 Err(reset())
             }
             Fate::Hangs => std::future::pending().await,
         }
     }
 
+    /// What a cluster without kinds of its own tells of itself: the same each time, and large.
+    fn told_before(&self, asked: &Asked) -> Option<Response<Body>> {
+        type Told = BTreeMap<(String, String, String), (u16, &'static str, Bytes)>;
+        static TOLD: Mutex<Told> = Mutex::new(BTreeMap::new());
+        let is_about_itself =
+            asked.path == "/api" || asked.path == "/apis" || asked.path.starts_with("/openapi");
+        let mut state = self.lock();
+        let is_custom = |object: &Arc<Value>| object["kind"] == "CustomResourceDefinition";
+        if !is_about_itself || state.sandbox.objects().any(is_custom) {
+            return None;
+        }
+        let key = (asked.path.clone(), asked.query.clone(), asked.accept.clone());
+        let known = TOLD.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
+        let (code, media_type, body) = match known {
+            Some(known) => known,
+            None => match state.sandbox.handle(ambient::now(), &asked.in_sandbox()) {
+                Answer::Json { code, body, media_type } => {
+                    let told = (code, media_type, Bytes::from(body.to_string()));
+                    TOLD.lock().unwrap_or_else(PoisonError::into_inner).insert(key, told.clone());
+                    told
+                }
+                Answer::Watch(_) => return None,
+            },
+        };
+        Some(response(code, media_type, Body::from(body)))
+    }
+
     fn effect(&self, asked: &Asked) -> Response<Body> {
+        if let Some(told) = self.told_before(asked) {
+            return told;
+        }
         let answer = {
             let mut state = self.lock();
             if asked.is_write() {
                 self.0.witness.write(&self.0.name, &state.sandbox, asked);
                 state.writes += u64::from(!asked.path.ends_with("/events"));
+                state.is_news = true;
             }
             state.sandbox.handle(ambient::now(), &asked.in_sandbox())
         };
-        self.changed();
+        // Whoever only reads changes nothing that a watch would have to be told.
+        if asked.is_write() {
+            self.changed();
+        }
         match answer {
             Answer::Json { code, body, media_type } => json_response(code, media_type, &body),
             Answer::Watch(watch) => {
@@ -415,7 +516,11 @@ impl Cluster {
 }
 
 fn json_response(code: u16, media_type: &str, body: &Value) -> Response<Body> {
-    let mut response = Response::new(Body::from(body.to_string()));
+    response(code, media_type, Body::from(body.to_string()))
+}
+
+fn response(code: u16, media_type: &str, body: Body) -> Response<Body> {
+    let mut response = Response::new(body);
     *response.status_mut() = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     if let Ok(value) = header::HeaderValue::from_str(media_type) {
         response.headers_mut().insert(header::CONTENT_TYPE, value);

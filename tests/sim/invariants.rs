@@ -3,11 +3,11 @@
 use crate::content::{self, Id, MARK, MARK_ENCODED, text};
 use crate::forge::Forge;
 use crate::gate::{Asked, Cluster, Witness};
-use crate::plan::{TARGETS, Target};
+use crate::plan::{Layout, TARGETS, Target};
 use crate::trace::Trace;
 use serde_json::Value;
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use trueup_plan::apply_set::{GROUP_KINDS, ID, NAMESPACES, PART_OF};
 use trueup_sandbox::Sandbox;
 
@@ -15,7 +15,12 @@ use trueup_sandbox::Sandbox;
 pub(crate) struct Guard {
     pub(crate) forge: Forge,
     pub(crate) trace: Trace,
+    /// The configurations that trueup may be at work on, newest last.
+    pub(crate) layouts: Layouts,
 }
+
+/// Configurations, shared by those who change them and those who look.
+pub(crate) type Layouts = Arc<Mutex<Vec<Layout>>>;
 
 impl Witness for Guard {
     fn write(&self, cluster: &str, sandbox: &Sandbox, asked: &Asked) {
@@ -69,8 +74,11 @@ impl Guard {
             return;
         }
         let id = content::id(live, "");
+        if live["metadata"]["labels"][ID].is_string() {
+            return self.check_farewell(cluster, sandbox, &id);
+        }
         let set = text(&live["metadata"]["labels"][PART_OF]);
-        let Some(target) = TARGETS.iter().find(|target| target.cluster == cluster && target.set() == set)
+        let Some(target) = TARGETS.iter().find(|target| target.cluster == cluster && target.set == *set)
         else {
             self.trace
                 .violation(format!("{cluster}: {id:?} is deleted, which is in no set of trueup's: {set:?}"));
@@ -80,8 +88,32 @@ impl Guard {
         let is_gone = |content: &content::Content| {
             content.wanted(target.app, target.namespace).is_some_and(|wanted| !wanted.contains_key(&id))
         };
-        if !recent.iter().any(is_gone) {
+        let is_elsewhere = self.layouts.lock().unwrap().iter().any(|layout| layout.has_moved(target));
+        if !is_elsewhere && !recent.iter().any(is_gone) {
             self.trace.violation(format!("{cluster}: {id:?} of {} is deleted, and Git has it", target.name));
+        }
+    }
+
+    /// A record goes when its target is elsewhere and nothing is left in its set.
+    fn check_farewell(&self, cluster: &str, sandbox: &Sandbox, id: &Id) {
+        let is_its =
+            |target: &&Target| target.cluster == cluster && target.parent == id.2 && target.namespace == id.1;
+        let layouts = self.layouts.lock().unwrap();
+        let target = TARGETS
+            .iter()
+            .filter(is_its)
+            .find(|target| layouts.iter().any(|layout| layout.has_moved(target)));
+        let Some(target) = target else {
+            return self
+                .trace
+                .violation(format!("{cluster}: the record {id:?} is deleted, and its target is there"));
+        };
+        let left =
+            sandbox.objects().find(|object| object["metadata"]["labels"][PART_OF] == target.set.as_str());
+        if let Some(left) = left {
+            let left = content::id(left, "");
+            self.trace
+                .violation(format!("{cluster}: the record {id:?} is deleted, and {left:?} is in its set"));
         }
     }
 
@@ -93,13 +125,13 @@ impl Guard {
             return;
         }
         if body["metadata"]["labels"][ID].is_string() {
-            if !TARGETS.iter().any(|target| target.cluster == cluster && named.name == target.parent()) {
+            if !TARGETS.iter().any(|target| target.cluster == cluster && named.name == target.parent) {
                 self.trace.violation(format!("{cluster}: a record {} of no target", named.name));
             }
             return;
         }
         let set = text(&body["metadata"]["labels"][PART_OF]);
-        let Some(target) = TARGETS.iter().find(|target| target.cluster == cluster && target.set() == set)
+        let Some(target) = TARGETS.iter().find(|target| target.cluster == cluster && target.set == *set)
         else {
             self.trace.violation(format!("{cluster}: {} is applied for no target", asked.path));
             return;
@@ -116,7 +148,7 @@ impl Guard {
         let objects: Vec<&Arc<Value>> = sandbox.objects().collect();
         if !is_covered(&objects, target, &id) {
             self.trace
-                .violation(format!("{cluster}: {id:?} is applied before {} knows of it", target.parent()));
+                .violation(format!("{cluster}: {id:?} is applied before {} knows of it", target.parent));
         }
     }
 }
@@ -136,6 +168,10 @@ struct Named {
 impl Named {
     fn of(path: &str) -> Option<Self> {
         let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
+        if let ["apis", _, _, plural @ "customresourcedefinitions", name] = parts.as_slice() {
+            let (plural, name) = ((*plural).to_owned(), (*name).to_owned());
+            return Some(Self { plural, namespace: String::new(), name });
+        }
         let at = parts.iter().position(|part| *part == "namespaces")?;
         let [namespace, plural, name] = parts.get(at + 1..)? else { return None };
         Some(Self {
@@ -148,7 +184,7 @@ impl Named {
     fn is(&self, object: &Value) -> bool {
         let plural = format!("{}s", text(&object["kind"]).to_lowercase());
         object["metadata"]["name"] == self.name.as_str()
-            && object["metadata"]["namespace"] == self.namespace.as_str()
+            && text(&object["metadata"]["namespace"]) == self.namespace
             && plural == self.plural
     }
 }
@@ -158,7 +194,7 @@ fn is_covered(objects: &[&Arc<Value>], target: &Target, id: &Id) -> bool {
     let parent = objects.iter().find(|object| {
         object["kind"] == "ConfigMap"
             && object["metadata"]["namespace"] == target.namespace
-            && object["metadata"]["name"] == target.parent().as_str()
+            && object["metadata"]["name"] == target.parent.as_str()
     });
     let Some(parent) = parent else { return false };
     let named = |annotation: &str| -> BTreeSet<&str> {
@@ -166,7 +202,7 @@ fn is_covered(objects: &[&Arc<Value>], target: &Target, id: &Id) -> bool {
     };
     let kind = |name: &str| name.split('.').next() == Some(id.0.as_str());
     named(GROUP_KINDS).into_iter().any(kind)
-        && (id.1 == target.namespace || named(NAMESPACES).contains(id.1.as_str()))
+        && (id.1.is_empty() || id.1 == target.namespace || named(NAMESPACES).contains(id.1.as_str()))
 }
 
 /// Membership is never lost: whatever carries the label of a set is found by the set's record.
@@ -175,7 +211,7 @@ pub(crate) fn check_membership(cluster: &Cluster, trace: &Trace) {
     let all: Vec<&Arc<Value>> = objects.iter().collect();
     for object in &objects {
         let set = text(&object["metadata"]["labels"][PART_OF]);
-        let ours = TARGETS.iter().find(|target| target.cluster == cluster.name() && target.set() == set);
+        let ours = TARGETS.iter().find(|target| target.cluster == cluster.name() && target.set == *set);
         if let Some(target) = ours {
             let id = content::id(object, "");
             if !is_covered(&all, target, &id) {
@@ -196,14 +232,15 @@ pub(crate) fn check_output(what: &str, output: &str, trace: &Trace) {
 }
 
 /// What was applied can be answered from the cluster alone: where a record is not what Git and the cluster are.
-pub(crate) fn records(clusters: &[Cluster], revision: &str) -> Vec<String> {
+pub(crate) fn records(clusters: &[Cluster], revision: &str, layout: &Layout) -> Vec<String> {
     let mut found = Vec::new();
-    for target in &TARGETS {
+    for target in TARGETS.iter().filter(|target| layout.has(target)) {
         let Some(cluster) = clusters.iter().find(|cluster| cluster.name() == target.cluster) else {
             continue;
         };
         let is_record = |object: &&Arc<Value>| {
-            content::id(object, "") == ("ConfigMap".to_owned(), target.namespace.to_owned(), target.parent())
+            content::id(object, "")
+                == ("ConfigMap".to_owned(), target.namespace.to_owned(), target.parent.clone())
         };
         let objects = cluster.objects();
         let Some(record) = objects.iter().find(is_record) else {
@@ -215,7 +252,7 @@ pub(crate) fn records(clusters: &[Cluster], revision: &str) -> Vec<String> {
             found.push(format!("the record of {} tells of {told:?}", target.name));
         }
         let members =
-            objects.iter().filter(|object| object["metadata"]["labels"][PART_OF] == target.set().as_str());
+            objects.iter().filter(|object| object["metadata"]["labels"][PART_OF] == target.set.as_str());
         let kinds: BTreeSet<&str> = members.map(|object| text(&object["kind"])).collect();
         let named = text(&record["metadata"]["annotations"][GROUP_KINDS]).split(',');
         let named: BTreeSet<&str> = named.filter_map(|kind| kind.split('.').next()).collect();
@@ -227,19 +264,23 @@ pub(crate) fn records(clusters: &[Cluster], revision: &str) -> Vec<String> {
 }
 
 /// How the clusters differ from Git, target by target; nothing where they are equal.
-pub(crate) fn differences(clusters: &[Cluster], forge: &Forge) -> Vec<String> {
+pub(crate) fn differences(clusters: &[Cluster], forge: &Forge, layout: &Layout) -> Vec<String> {
     let Some((_, head)) = forge.head() else { return Vec::new() };
     let mut found = Vec::new();
-    for target in &TARGETS {
+    // A target that is not configured any more is left as it is.
+    for target in TARGETS.iter().filter(|target| layout.has(target) || layout.has_moved(target)) {
         let Some(cluster) = clusters.iter().find(|cluster| cluster.name() == target.cluster) else {
             continue;
         };
-        let wanted = head.wanted(target.app, target.namespace).unwrap_or_default();
+        let mut wanted = head.wanted(target.app, target.namespace).unwrap_or_default();
+        if !layout.has(target) {
+            wanted.clear();
+        }
         let objects = cluster.objects();
-        let set = target.set();
+        let set = target.set.as_str();
         for (id, object) in &wanted {
             match objects.iter().find(|live| content::id(live, "") == *id) {
-                Some(live) if live["metadata"]["labels"][PART_OF] != set.as_str() => {
+                Some(live) if live["metadata"]["labels"][PART_OF] != set => {
                     found.push(format!("{}: {id:?} is not in the set", target.name));
                 }
                 Some(live) => {
@@ -251,7 +292,7 @@ pub(crate) fn differences(clusters: &[Cluster], forge: &Forge) -> Vec<String> {
                 None => found.push(format!("{}: {id:?} is missing", target.name)),
             }
         }
-        for live in objects.iter().filter(|live| live["metadata"]["labels"][PART_OF] == set.as_str()) {
+        for live in objects.iter().filter(|live| live["metadata"]["labels"][PART_OF] == set) {
             let id = content::id(live, "");
             if !wanted.contains_key(&id) {
                 found.push(format!("{}: {id:?} is not in Git", target.name));

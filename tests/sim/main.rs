@@ -14,6 +14,8 @@ mod run;
 mod trace;
 
 use run::run;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use trace::Detail;
 
@@ -27,6 +29,27 @@ fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()
 }
 
+/// What came of many seeds.
+#[derive(Default)]
+struct Tally {
+    tried: u64,
+    writes: u64,
+    kills: u64,
+    failed: Vec<u64>,
+}
+
+impl Tally {
+    fn count(&mut self, seed: u64, outcome: &run::Outcome) {
+        if !outcome.violations.is_empty() {
+            println!("seed {seed}: {}", outcome.violations.join("\n    "));
+            self.failed.push(seed);
+        }
+        self.tried += 1;
+        self.writes += outcome.writes;
+        self.kills += outcome.kills;
+    }
+}
+
 #[test]
 fn whatever_happens_nothing_is_lost_and_all_comes_right_in_the_end() {
     let first = number("TRUEUP_SIM_SEED").unwrap_or(1);
@@ -34,27 +57,33 @@ fn whatever_happens_nothing_is_lost_and_all_comes_right_in_the_end() {
     let steps = number("TRUEUP_SIM_STEPS").unwrap_or(STEPS);
     let enough = number("TRUEUP_SIM_FAILURES").unwrap_or(5);
     let began = Instant::now();
-    let (mut tried, mut writes, mut kills, mut failed) = (0, 0, 0, Vec::new());
-    let goes_on = |tried: u64| seeds.map_or(tried < FEW && began.elapsed() < BUDGET, |seeds| tried < seeds);
-    while goes_on(tried) && (failed.len() as u64) < enough {
-        let seed = first + tried;
-        let outcome = run(seed, steps, Detail::Violations);
-        if !outcome.violations.is_empty() {
-            println!("seed {seed}: {}", outcome.violations.join("\n    "));
-            failed.push(seed);
+    let (next, tally) = (AtomicU64::new(0), Mutex::new(Tally::default()));
+    // Each seed is a world of its own, on one thread.
+    std::thread::scope(|scope| {
+        for _ in 0..number("TRUEUP_SIM_THREADS").unwrap_or(1) {
+            scope.spawn(|| {
+                loop {
+                    let at = next.fetch_add(1, Ordering::Relaxed);
+                    let goes_on = seeds.map_or(at < FEW && began.elapsed() < BUDGET, |seeds| at < seeds);
+                    if !goes_on || tally.lock().unwrap().failed.len() as u64 >= enough {
+                        return;
+                    }
+                    let outcome = run(first + at, steps, Detail::Violations);
+                    tally.lock().unwrap().count(first + at, &outcome);
+                }
+            });
         }
-        (tried, writes, kills) = (tried + 1, writes + outcome.writes, kills + outcome.kills);
-    }
+    });
+    let Tally { tried, writes, kills, mut failed } = tally.into_inner().unwrap();
     let seconds = began.elapsed().as_secs_f64();
     println!(
-        "seeds {first} to {}, {steps} steps each: {writes} writes, {kills} kills, {:.1} seeds a second",
-        first + tried - 1,
+        "{tried} seeds from {first}, {steps} steps each: {writes} writes, {kills} kills, {:.1} seeds a second",
         f64::from(u32::try_from(tried).unwrap_or(u32::MAX)) / seconds
     );
+    failed.sort_unstable();
     if let Some(seed) = failed.first() {
-        let outcome = run(*seed, steps, Detail::All);
-        for line in &outcome.lines {
-            println!("{line}");
+        if number("TRUEUP_SIM_TRACE") != Some(0) {
+            run(*seed, steps, Detail::All).lines.iter().for_each(|line| println!("{line}"));
         }
         panic!("seeds {failed:?} failed; `make sim SEED={seed} SEEDS=1 STEPS={steps}` does it again");
     }

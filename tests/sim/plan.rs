@@ -1,11 +1,14 @@
-//! What trueup is asked to do in every run: two clusters, two environments, two apps.
+//! What trueup is asked to do: two clusters, two environments, and two apps that come, go and move.
 
-use std::sync::LazyLock;
+use crate::content::APPS;
+use crate::random::Random;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{LazyLock, Mutex};
 use trueup::config::{self, Config};
 use trueup_plan::apply_set;
 
 /// The namespaces that there are.
-pub(crate) const NAMESPACES: [&str; 2] = ["test", "prod"];
+pub(crate) const NAMESPACES: [&str; 3] = ["test", "prod", "spare"];
 
 /// A target, as it is known without asking trueup.
 pub(crate) struct Target {
@@ -14,23 +17,134 @@ pub(crate) struct Target {
     environment: &'static str,
     pub(crate) cluster: &'static str,
     pub(crate) namespace: &'static str,
+    /// The name of its record.
+    pub(crate) parent: String,
+    /// The id of its set.
+    pub(crate) set: String,
 }
 
-/// All targets.
-pub(crate) const TARGETS: [Target; 4] = [
-    Target { name: "web@test", app: "web", environment: "test", cluster: "a", namespace: "test" },
-    Target { name: "web@prod/a", app: "web", environment: "prod", cluster: "a", namespace: "prod" },
-    Target { name: "web@prod/b", app: "web", environment: "prod", cluster: "b", namespace: "prod" },
-    Target { name: "db@test", app: "db", environment: "test", cluster: "a", namespace: "test" },
-];
+/// All targets that there may be. One that moves is there twice, of which one is configured at most.
+pub(crate) static TARGETS: LazyLock<[Target; 5]> = LazyLock::new(|| {
+    [
+        target("web@test", ["web", "test", "a", "test"]),
+        target("web@prod/a", ["web", "prod", "a", "prod"]),
+        target("web@prod/b", ["web", "prod", "b", "prod"]),
+        target("db@test", ["db", "test", "a", "test"]),
+        target("db@test", ["db", "test", "a", "spare"]),
+    ]
+});
 
-impl Target {
-    pub(crate) fn parent(&self) -> String {
-        apply_set::parent_name(self.app, self.environment)
+fn target(name: &'static str, [app, environment, cluster, namespace]: [&'static str; 4]) -> Target {
+    let parent = apply_set::parent_name(app, environment);
+    let set = apply_set::id(&parent, namespace);
+    Target { name, app, environment, cluster, namespace, parent, set }
+}
+
+/// What the configuration says, as far as it changes.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Layout {
+    /// The environments that `web` goes to.
+    web: BTreeSet<&'static str>,
+    /// Whether there is `db`.
+    db: bool,
+    /// Whether `db` is in a namespace of its own.
+    is_moved: bool,
+    /// Whether `web` waits for `db`.
+    waits: bool,
+    suspended: BTreeSet<&'static str>,
+    atomic: BTreeSet<&'static str>,
+}
+
+impl Layout {
+    /// How every run begins.
+    pub(crate) fn first() -> Self {
+        Self {
+            web: BTreeSet::from(["test", "prod"]),
+            db: true,
+            is_moved: false,
+            waits: false,
+            suspended: BTreeSet::new(),
+            atomic: BTreeSet::new(),
+        }
     }
 
-    pub(crate) fn set(&self) -> String {
-        apply_set::id(&self.parent(), self.namespace)
+    /// Changes something.
+    pub(crate) fn change(&mut self, random: &mut Random) {
+        let app = *random.pick(&APPS).unwrap_or(&"web");
+        match random.below(7) {
+            0 => toggle(&mut self.web, if random.happens(500) { "test" } else { "prod" }),
+            1 => self.db = !self.db,
+            2 => self.is_moved = !self.is_moved,
+            3 => self.waits = !self.waits,
+            4 => toggle(&mut self.atomic, app),
+            _ => toggle(&mut self.suspended, app),
+        }
+        if self.web.is_empty() {
+            self.web.insert("test");
+        }
+    }
+
+    /// Ends what holds targets up.
+    pub(crate) fn resume(&mut self) {
+        self.suspended.clear();
+    }
+
+    /// Whether the target is configured, in this place.
+    pub(crate) fn has(&self, target: &Target) -> bool {
+        match target.app {
+            "db" => self.db && (target.namespace == "spare") == self.is_moved,
+            _ => self.web.contains(target.environment),
+        }
+    }
+
+    /// Whether the target is configured in another place.
+    pub(crate) fn has_moved(&self, target: &Target) -> bool {
+        !self.has(target) && TARGETS.iter().any(|other| other.name == target.name && self.has(other))
+    }
+
+    fn text(&self) -> String {
+        let flags = |app: &str| {
+            let is = |set: &BTreeSet<&str>| set.contains(app);
+            format!("suspend: {}, atomic: {}", is(&self.suspended), is(&self.atomic))
+        };
+        let web: Vec<&str> = self.web.iter().copied().collect();
+        let waits = if self.waits && self.db { "dependsOn: [db], " } else { "" };
+        let mut text = format!(
+            "{CONFIG}---\napiVersion: trueup.dev/v1alpha1\nkind: App\nmetadata: {{name: web}}\n\
+             spec: {{repository: config, path: apps/web, environments: [{}], {waits}{}}}\n",
+            web.join(", "),
+            flags("web")
+        );
+        if self.db {
+            let namespace = if self.is_moved { "namespace: spare, " } else { "" };
+            text += &format!(
+                "---\napiVersion: trueup.dev/v1alpha1\nkind: App\nmetadata: {{name: db}}\n\
+                 spec: {{repository: config, path: apps/db, environments: [test], {namespace}{}}}\n",
+                flags("db")
+            );
+        }
+        text
+    }
+
+    /// The configuration. Reading one takes longer than many steps, and there are few.
+    pub(crate) fn config(&self) -> Config {
+        static LOADED: Mutex<BTreeMap<String, Config>> = Mutex::new(BTreeMap::new());
+        let text = self.text();
+        let known = LOADED.lock().unwrap().get(&text).cloned();
+        known.unwrap_or_else(|| {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("trueup.yaml");
+            std::fs::write(&path, &text).unwrap();
+            let config = config::load(&path).unwrap();
+            LOADED.lock().unwrap().insert(text, config.clone());
+            config
+        })
+    }
+}
+
+fn toggle(set: &mut BTreeSet<&'static str>, one: &'static str) {
+    if !set.remove(one) {
+        set.insert(one);
     }
 }
 
@@ -60,25 +174,4 @@ apiVersion: trueup.dev/v1alpha1
 kind: Environment
 metadata: {name: prod}
 spec: {clusters: {names: [a, b]}, namespace: prod, sync: {interval: 12h}}
----
-apiVersion: trueup.dev/v1alpha1
-kind: App
-metadata: {name: web}
-spec: {repository: config, path: apps/web, environments: [test, prod]}
----
-apiVersion: trueup.dev/v1alpha1
-kind: App
-metadata: {name: db}
-spec: {repository: config, path: apps/db, environments: [test]}
 ";
-
-/// The configuration.
-pub(crate) fn config() -> Config {
-    static LOADED: LazyLock<Config> = LazyLock::new(|| {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("trueup.yaml");
-        std::fs::write(&path, CONFIG).unwrap();
-        config::load(&path).unwrap()
-    });
-    LOADED.clone()
-}

@@ -2,7 +2,7 @@
 
 use crate::forge::Forge;
 use crate::gate::Cluster;
-use crate::plan;
+use crate::plan::Layout;
 use crate::trace::Trace;
 use jiff::Timestamp;
 use std::collections::BTreeMap;
@@ -51,10 +51,10 @@ impl std::io::Write for Log {
 }
 
 impl Process {
-    /// Starts trueup at `now` with a state folder.
+    /// Starts trueup with a configuration and a state folder.
     pub(crate) fn start(
-        now: Timestamp,
-        seed: u64,
+        (now, seed): (Timestamp, u64),
+        layout: &Layout,
         state: &Path,
         clusters: &[Cluster],
         forge: &Forge,
@@ -76,6 +76,7 @@ impl Process {
         let ends = Ends {
             clusters: cluster::Reach::Here(Arc::new(move |name| Some(reachable.get(name)?.client()))),
             repositories: source::Reach::Here(Arc::new(move |_| forge.clone())),
+            recorder: None,
         };
         let metrics = Metrics::new();
         let started = runtime.block_on(async {
@@ -84,7 +85,7 @@ impl Process {
             let (handle, board, requests) = view::open();
             let parts = Parts { board, metrics: metrics.clone(), store, chosen: Chosen::All, ends };
             let engine = Engine::new(parts, state).await?;
-            engine.configure(&plan::config()).await?;
+            engine.configure(&layout.config()).await?;
             tokio::spawn({
                 let engine = engine.clone();
                 async move { engine.work().await }
@@ -105,6 +106,11 @@ impl Process {
             tokio::time::sleep(time).await;
             ambient::now()
         })
+    }
+
+    /// Puts another configuration to work.
+    pub(crate) fn configure(&self, layout: &Layout) -> anyhow::Result<()> {
+        self.runtime.block_on(self.engine.configure(&layout.config()))
     }
 
     /// Lets tasks go on for so many turns, without any time passing.

@@ -3,15 +3,15 @@
 use crate::content::{self, Content, text};
 use crate::forge::{self, Forge};
 use crate::gate::{Asked, Cluster, Weather};
-use crate::invariants::{Guard, check_membership, check_output, differences, records};
-use crate::plan::{NAMESPACES, TARGETS};
+use crate::invariants::{Guard, Layouts, check_membership, check_output, differences, records};
+use crate::plan::{Layout, NAMESPACES, TARGETS};
 use crate::process::Process;
 use crate::random::Random;
 use crate::trace::{Detail, Trace};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tempfile::TempDir;
 use trueup::store::Reader;
@@ -21,12 +21,14 @@ use trueup_plan::apply_set::PART_OF;
 const START: i64 = 1_790_000_000;
 /// How long calm may take to set all right: longer than the longest pause between two tries, and than a watch may be silent.
 const PATIENCE: Duration = Duration::from_mins(45);
+/// How long what may still come late is waited for.
+const LINGERING: Duration = Duration::from_mins(11);
 /// For how long nothing must be written then.
 const PEACE: Duration = Duration::from_mins(20);
 /// Tasks that trueup may have at once, for so few targets.
 const MANY_TASKS: usize = 200;
 /// Watches of one cluster that it may have at rest: one a kind, and those of definitions and admission.
-const MANY_WATCHES: u64 = 12;
+const MANY_WATCHES: u64 = 16;
 /// As a disk answers that is full.
 const FULL: &str = "CREATE TRIGGER IF NOT EXISTS full BEFORE INSERT ON status BEGIN SELECT RAISE(FAIL, 'database or disk is full'); END";
 
@@ -69,6 +71,8 @@ struct Run {
     now: Timestamp,
     forge: Forge,
     content: Content,
+    layout: Layout,
+    layouts: Layouts,
     clusters: Vec<Cluster>,
     state: TempDir,
     process: Option<Process>,
@@ -94,12 +98,14 @@ enum Event {
     Late,
     Sync,
     Clock,
+    Layout,
+    Doom,
     DiskFull,
     DiskFree,
     Nothing,
 }
 
-const EVENTS: [(u64, Event); 19] = [
+const EVENTS: [(u64, Event); 21] = [
     (20, Event::Commit),
     (2, Event::ForcePush),
     (6, Event::ForgeWeather),
@@ -116,6 +122,8 @@ const EVENTS: [(u64, Event); 19] = [
     (4, Event::Late),
     (3, Event::Sync),
     (1, Event::Clock),
+    (3, Event::Layout),
+    (4, Event::Doom),
     (2, Event::DiskFull),
     (3, Event::DiskFree),
     (17, Event::Nothing),
@@ -126,7 +134,9 @@ impl Run {
         let trace = Trace::new(detail);
         let now = Timestamp::from_second(START).unwrap();
         let forge = Forge::new(seed, trace.clone());
-        let guard = Arc::new(Guard { forge: forge.clone(), trace: trace.clone() });
+        let layout = Layout::first();
+        let layouts: Layouts = Arc::new(Mutex::new(vec![layout.clone()]));
+        let guard = Arc::new(Guard { forge: forge.clone(), trace: trace.clone(), layouts: layouts.clone() });
         let cluster = |name| Cluster::new(name, seed, now, guard.clone(), trace.clone());
         let clusters = vec![cluster("a"), cluster("b")];
         let mut random = Random::new(seed, 2);
@@ -134,8 +144,20 @@ impl Run {
         forge.commit(content.clone());
         let state = scratch();
         std::fs::write(state.path().join("installation"), "simulation").unwrap();
-        let mut run =
-            Self { seed, trace, random, now, forge, content, clusters, state, process: None, kills: 0 };
+        let mut run = Self {
+            seed,
+            trace,
+            random,
+            now,
+            forge,
+            content,
+            layout,
+            layouts,
+            clusters,
+            state,
+            process: None,
+            kills: 0,
+        };
         for cluster in &run.clusters {
             for name in NAMESPACES {
                 let object = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
@@ -148,13 +170,18 @@ impl Run {
 
     fn begin(&mut self) {
         let seed = self.seed.wrapping_add(self.kills);
-        match Process::start(self.now, seed, self.state.path(), &self.clusters, &self.forge, &self.trace) {
+        *self.layouts.lock().unwrap() = vec![self.layout.clone()];
+        let (time, state) = ((self.now, seed), self.state.path());
+        match Process::start(time, &self.layout, state, &self.clusters, &self.forge, &self.trace) {
             Ok(process) => self.process = Some(process),
             Err(error) => self.trace.violation(format!("trueup does not start: {error:#}")),
         }
     }
 
     fn step(&mut self) {
+        if self.clusters.iter().any(Cluster::is_doomed) {
+            self.kill();
+        }
         let event = self.random.weighted(&EVENTS);
         self.happen(event);
         let time = Duration::from_millis(match self.random.below(20) {
@@ -168,6 +195,7 @@ impl Run {
     }
 
     fn pass(&mut self, time: Duration) {
+        self.clusters.iter().for_each(|cluster| cluster.pass(time));
         if let Some(process) = &self.process {
             self.now = process.run(time);
         }
@@ -176,7 +204,7 @@ impl Run {
     fn check(&self) {
         let Some(process) = &self.process else { return };
         process.within(|| {
-            for cluster in &self.clusters {
+            for cluster in self.clusters.iter().filter(|cluster| cluster.is_news()) {
                 check_membership(cluster, &self.trace);
             }
         });
@@ -196,6 +224,16 @@ impl Run {
             Event::DiskFull => self.on_disk(FULL),
             Event::DiskFree => self.on_disk(FREE),
             Event::Kill => self.kill(),
+            Event::Layout => {
+                self.layout.change(&mut self.random);
+                self.configure();
+            }
+            Event::Doom => {
+                let after = self.random.below(25);
+                if let Some(cluster) = self.random.pick(&self.clusters) {
+                    cluster.doom(after);
+                }
+            }
             Event::Sync => {
                 if let Some(process) = &self.process {
                     process.sync();
@@ -239,6 +277,15 @@ impl Run {
             | Event::BackUp
             | Event::RollBack
             | Event::Late => self.happen_to_cluster(event),
+        }
+    }
+
+    /// Puts the configuration to work as it is now.
+    fn configure(&mut self) {
+        self.tell(|| format!("user configures {:?}", self.layout));
+        self.layouts.lock().unwrap().push(self.layout.clone());
+        if let Some(Err(error)) = self.process.as_ref().map(|process| process.configure(&self.layout)) {
+            self.trace.violation(format!("the configuration is not put to work: {error:#}"));
         }
     }
 
@@ -380,8 +427,13 @@ impl Run {
 
     /// Ends all faults; then all targets have to come to be as Git has them, and nothing must be written any more.
     fn come_to_rest(&mut self) {
+        if self.clusters.iter().any(Cluster::is_doomed) {
+            self.kill();
+        }
         self.content.mend();
         self.forge.commit(self.content.clone());
+        self.layout.resume();
+        self.configure();
         self.forge.set_weather(forge::Weather::Fair);
         self.on_disk(FREE);
         for cluster in &self.clusters {
@@ -401,6 +453,8 @@ impl Run {
         for what in wrong {
             self.within(|| self.trace.violation(format!("not set right: {what}")));
         }
+        // What was kept for requests that come late is let go of.
+        self.pass(LINGERING);
         let written: u64 = self.clusters.iter().map(Cluster::writes).sum();
         self.pass(PEACE);
         self.check();
@@ -420,12 +474,12 @@ impl Run {
     }
 
     fn wrong(&self) -> Vec<String> {
-        let mut wrong = differences(&self.clusters, &self.forge);
+        let mut wrong = differences(&self.clusters, &self.forge, &self.layout);
         let Some(process) = &self.process else { return wrong };
         let head = self.forge.head().map(|(revision, _)| revision).unwrap_or_default();
-        wrong.extend(records(&self.clusters, &head));
+        wrong.extend(records(&self.clusters, &head, &self.layout));
         let statuses = process.statuses();
-        for target in &TARGETS {
+        for target in TARGETS.iter().filter(|target| self.layout.has(target)) {
             match statuses.get(target.name) {
                 Some(status) if status.is_settled() && status.revision == head => {}
                 Some(status) => wrong.push(format!(
@@ -443,7 +497,7 @@ impl Run {
         let kept = Reader::open(self.state.path())
             .and_then(|reader| reader.map_or(Ok(Vec::new()), |reader| reader.statuses()));
         let kept = kept.unwrap_or_default();
-        for target in &TARGETS {
+        for target in TARGETS.iter().filter(|target| self.layout.has(target)) {
             if !kept.iter().any(|status| status.target == target.name && status.revision == head) {
                 let what = format!("the store does not tell of {} at {head}", target.name);
                 self.within(|| self.trace.violation(what));
@@ -461,7 +515,8 @@ fn path_of(object: &serde_json::Value) -> String {
     let (kind, namespace, name) = content::id(object, "");
     let version = text(&object["apiVersion"]);
     let root = if version.contains('/') { "/apis" } else { "/api" };
-    format!("{root}/{version}/namespaces/{namespace}/{}s/{name}", kind.to_lowercase())
+    let within = if namespace.is_empty() { String::new() } else { format!("namespaces/{namespace}/") };
+    format!("{root}/{version}/{within}{}s/{name}", kind.to_lowercase())
 }
 
 /// A folder that is gone when the run is; in memory where the machine has a place for that.

@@ -82,6 +82,9 @@ impl Core {
         for ((kind, name), why) in self.setup().troubles.iter().filter(news) {
             tracing::warn!(kind, name, error = why, "part of the configuration does not work yet");
         }
+        if let Some(recorder) = &self.recorder {
+            recorder.configuration(config);
+        }
         *lock(&self.config) = Some(config.clone());
         Ok(())
     }
@@ -95,11 +98,11 @@ impl Core {
                 () = self.stop.cancelled() => return,
                 () = tokio::time::sleep(pause) => {}
             }
-            let config = lock(&self.config).clone();
-            let Some(config) = config.filter(|_| !self.setup().troubles.is_empty()) else {
+            if self.setup().troubles.is_empty() {
                 pause = REPAIR_FIRST;
                 continue;
-            };
+            }
+            let Some(config) = lock(&self.config).clone() else { continue };
             pause = (pause * 2).min(REPAIR);
             if let Err(error) = self.configure(&config).await {
                 tracing::warn!(error = format!("{error:#}"), "the configuration could not be put to work");

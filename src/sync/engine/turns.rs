@@ -288,6 +288,9 @@ impl Core {
             .get(&spec.name)
             .is_some_and(|before| before.is_settled() && before.revision == record.status.revision);
         let settled = record.status.is_settled();
+        if let Some(recorder) = &self.recorder {
+            recorder.turn(&record);
+        }
         self.show(record.status.clone());
         self.push(
             &spec.name,

@@ -96,9 +96,14 @@ impl World {
 
     /// Starts `trueup run`.
     pub(crate) fn start(&mut self) {
+        self.start_with(&[]);
+    }
+
+    /// The same with more arguments.
+    pub(crate) fn start_with(&mut self, arguments: &[&str]) {
         let log = fs::File::options().create(true).append(true).open(self.path("log")).unwrap();
         let mut command = self.program();
-        command.args(["run", "--listen", &self.address()]);
+        command.args(["run", "--listen", &self.address()]).args(arguments);
         let child =
             command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap();
         self.running = Some(child);

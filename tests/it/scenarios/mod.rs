@@ -11,6 +11,7 @@ mod large;
 mod life;
 mod mutation;
 mod process;
+mod recording;
 mod scale;
 mod scheduling;
 mod wire;

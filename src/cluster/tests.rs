@@ -1,0 +1,132 @@
+//! What must hold when the way to a cluster, or the cluster's own memory, cannot be relied on.
+
+use super::lossy::{Fate, Lossy};
+use super::{Cluster, Parent};
+use serde_json::json;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+use trueup_model::GroupKind;
+use trueup_plan::apply_set::{GROUP_KINDS, PART_OF};
+
+const RECORD: &str = "/api/v1/namespaces/shop/configmaps/trueup.web.test";
+
+fn kind(name: &str) -> GroupKind {
+    GroupKind::new("", name)
+}
+
+fn record(kinds: &[&str]) -> Parent {
+    Parent {
+        name: "trueup.web.test".to_owned(),
+        namespace: "shop".to_owned(),
+        id: "applyset-x-v1".to_owned(),
+        kinds: kinds.iter().copied().map(kind).collect(),
+        namespaces: BTreeSet::from(["shop".to_owned()]),
+        data: BTreeMap::new(),
+        uid: String::new(),
+        version: String::new(),
+    }
+}
+
+fn named(lossy: &Lossy) -> String {
+    let record = lossy.get(RECORD).unwrap();
+    record["metadata"]["annotations"][GROUP_KINDS].as_str().unwrap().to_owned()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_write_of_a_record_that_comes_late_takes_nothing_out_that_was_noted_since() {
+    let lossy = Lossy::new();
+    let cluster = lossy.cluster().await;
+    let first = cluster.write_parent(&record(&["ConfigMap", "Secret"])).await.unwrap();
+    lossy.next("PATCH", "trueup.web.test", Fate::Late);
+    let shrunk = Parent { kinds: BTreeSet::from([kind("ConfigMap")]), ..first.clone() };
+    assert!(cluster.write_parent(&shrunk).await.is_err());
+    let kinds = ["ConfigMap", "Secret", "Service"].map(kind).into();
+    cluster.write_parent(&Parent { kinds, ..first }).await.unwrap();
+    assert_eq!(lossy.deliver(), [409]);
+    assert_eq!(named(&lossy), "ConfigMap,Secret,Service");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_that_is_created_late_does_not_replace_the_one_that_is_there() {
+    let lossy = Lossy::new();
+    let cluster = lossy.cluster().await;
+    lossy.next("POST", "/configmaps", Fate::Late);
+    assert!(cluster.write_parent(&record(&["ConfigMap"])).await.is_err());
+    cluster.write_parent(&record(&["ConfigMap", "Secret"])).await.unwrap();
+    assert_eq!(lossy.deliver(), [409]);
+    assert_eq!(named(&lossy), "ConfigMap,Secret");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_that_is_another_one_by_now_keeps_what_it_names() {
+    let lossy = Lossy::new();
+    let cluster = lossy.cluster().await;
+    let known = cluster.write_parent(&record(&["ConfigMap"])).await.unwrap();
+    let kinds = ["ConfigMap", "Secret"].map(kind).into();
+    cluster.write_parent(&Parent { kinds, ..known.clone() }).await.unwrap();
+    let written = cluster.write_parent(&known).await.unwrap();
+    assert!(written.kinds.contains(&kind("Secret")));
+    assert_eq!(named(&lossy), "ConfigMap,Secret");
+}
+
+fn member(name: &str) -> serde_json::Value {
+    json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "labels": {PART_OF: "set"}}})
+}
+
+fn members(cluster: &Cluster) -> Vec<String> {
+    cluster.members(&["set".to_owned()]).members.keys().map(|id| id.name.clone()).collect()
+}
+
+/// Waits until the cluster is known to have these members.
+async fn until(cluster: &Cluster, names: &[&str]) {
+    let seen = async {
+        while members(cluster) != names {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    let long = Duration::from_mins(30);
+    assert!(tokio::time::timeout(long, seen).await.is_ok(), "{:?} and not {names:?}", members(cluster));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cluster_that_was_put_back_to_a_backup_is_seen_as_it_is_then() {
+    let lossy = Lossy::new();
+    let cluster = lossy.cluster().await;
+    cluster.discover().await.unwrap();
+    cluster.watch(&BTreeSet::from([kind("ConfigMap")]));
+    lossy.post("/api/v1/namespaces/shop/configmaps", &member("kept"));
+    until(&cluster, &["kept"]).await;
+    let restore = lossy.restore_to_before(|lossy| {
+        lossy.post("/api/v1/namespaces/shop/configmaps", &member("lost"));
+        lossy.post("/api/v1/namespaces/shop/configmaps", &member("lost-too"));
+    });
+    until(&cluster, &["kept", "lost", "lost-too"]).await;
+    let breaks = cluster.breaks();
+    restore(&lossy);
+    until(&cluster, &["kept"]).await;
+    assert!(cluster.breaks() > breaks, "what was read before is from another history");
+    // Its version was given out before.
+    lossy.post("/api/v1/namespaces/shop/configmaps", &member("anew"));
+    until(&cluster, &["anew", "kept"]).await;
+    cluster.stop();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_kind_whose_first_list_fails_is_unknown_and_not_empty() {
+    let lossy = Lossy::new();
+    let cluster = lossy.cluster().await;
+    cluster.discover().await.unwrap();
+    lossy.post("/api/v1/namespaces/shop/configmaps", &member("there"));
+    for _ in 0..3 {
+        lossy.next("GET", "/configmaps", Fate::Lost);
+    }
+    let kinds = BTreeSet::from([kind("ConfigMap")]);
+    cluster.watch(&kinds);
+    let unknown = || cluster.members(&["set".to_owned()]).unknown.contains_key(&kind("ConfigMap"));
+    while members(&cluster).is_empty() {
+        assert!(unknown());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert!(!unknown());
+    cluster.stop();
+}
