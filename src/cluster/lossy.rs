@@ -171,8 +171,8 @@ impl Lossy {
                 }
                 let events = state.sandbox.events(&mut watch);
                 if !events.is_empty() {
-                    let lines = events.iter().map(|event| format!("{event}\n")).collect::<String>();
-                    return Some(Ok::<_, std::io::Error>(lines));
+                    let lines: Vec<String> = events.iter().map(|event| format!("{event}\n")).collect();
+                    return Some(Ok::<_, std::io::Error>(lines.concat()));
                 }
             }
             tokio::time::sleep(Duration::from_millis(10)).await;

@@ -79,7 +79,7 @@ fn configuration(known: &mut Known, folder: &Path) -> Result<Config> {
         if document["kind"] == "Repository" {
             document["spec"]["suspend"] = false.into();
         }
-        text += &format!("---\n{document}\n");
+        text.extend(["---\n", &document.to_string(), "\n"]);
     }
     let path = folder.join("trueup.yaml");
     std::fs::write(&path, text).with_context(|| path.display().to_string())?;

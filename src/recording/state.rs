@@ -129,7 +129,7 @@ impl Cluster {
                 }
             }
             Some(kind) if kind.ends_with("List") && body["items"].is_array() => {
-                self.list(path, query, kind, body)
+                self.list(path, query, kind, body);
             }
             Some(_) => self.put(body),
             None => {}

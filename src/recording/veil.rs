@@ -36,7 +36,9 @@ impl Veil {
             return serde_json::json!({"kind": "Status", "status": "Failure", "code": code, "reason": body["reason"]});
         }
         if let Some(items) = body.get_mut("items").and_then(Value::as_array_mut) {
-            items.iter_mut().for_each(|item| self.secret(item));
+            for item in items {
+                self.secret(item);
+            }
         }
         if let Some(object) = body.get_mut("object") {
             self.secret(object);
@@ -124,8 +126,8 @@ impl Veil {
     }
 
     fn source(&self, path: &str, text: &str) -> String {
-        let is_list =
-            path.ends_with(".env") || text.lines().all(|line| line.is_empty() || line.contains('='));
+        let is_env = path.rsplit_once('.').is_some_and(|(_, extension)| extension == "env");
+        let is_list = is_env || text.lines().all(|line| line.is_empty() || line.contains('='));
         if !is_list {
             return self.hash(text.as_bytes());
         }

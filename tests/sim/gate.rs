@@ -300,7 +300,9 @@ impl Cluster {
     /// Time passes for requests that are late; some come too late.
     pub(crate) fn pass(&self, time: Duration) {
         let late = &mut self.lock().late;
-        late.iter_mut().for_each(|(age, _)| *age += time);
+        for (age, _) in late.iter_mut() {
+            *age += time;
+        }
         late.retain(|(age, _)| *age < LATEST);
     }
 

@@ -117,11 +117,12 @@ impl Layout {
         );
         if self.db {
             let namespace = if self.is_moved { "namespace: spare, " } else { "" };
-            text += &format!(
+            let database = format!(
                 "---\napiVersion: trueup.dev/v1alpha1\nkind: App\nmetadata: {{name: db}}\n\
                  spec: {{repository: config, path: apps/db, environments: [test], {namespace}{}}}\n",
                 flags("db")
             );
+            text.push_str(&database);
         }
         text
     }

@@ -225,7 +225,9 @@ pub(crate) fn arrange(desired: &mut Desired, write: impl Fn(&mut Desired, &Objec
         }
     }
     let ids: Vec<ObjectId> = desired.hooks.keys().cloned().collect();
-    ids.iter().for_each(|id| write(desired, id, &run));
+    for id in &ids {
+        write(desired, id, &run);
+    }
     desired.run = run;
 }
 
@@ -301,7 +303,7 @@ pub fn settle(mut plan: Plan, desired: &Desired, observed: &Observed, run: Optio
         }
         let base = || blank(desired, id);
         let step = match standing {
-            Standing::AsPlanned => continue,
+            Standing::AsPlanned | Standing::Ended(Ended::Retried) => continue,
             Standing::Idle | Standing::Ended(Ended::Succeeded) => {
                 settled.insert(id.clone());
                 None
@@ -327,7 +329,6 @@ pub fn settle(mut plan: Plan, desired: &Desired, observed: &Observed, run: Optio
                 precondition: Some(exactly(live)),
                 ..base()
             }),
-            Standing::Ended(Ended::Retried) => continue,
             Standing::New => Some(Step { action: Action::Create, reason: Reason::Missing, ..base() }),
         };
         put(&mut plan, at, step);

@@ -361,48 +361,7 @@ fn check(value: &Value, schema: &Value, at: &str, causes: &mut Vec<Cause>) {
         check_allowed(value, schema, at, causes);
         return;
     }
-    let found = type_of(value);
-    let wanted = schema["type"].as_str();
-    let fits = match wanted {
-        None => true,
-        Some("number") => matches!(found, "number" | "integer"),
-        Some(wanted) => wanted == found,
-    };
-    let is_int_or_string = schema["x-kubernetes-int-or-string"] == true;
-    let format = schema["format"].as_str();
-    if wanted == Some("integer") && found == "number" {
-        let told =
-            format.map_or_else(|| "(default format)".to_owned(), |format| format!("with format {format}"));
-        let message =
-            format!("Invalid value: \"\": Checked value must be of type integer {told} in {}", named(at));
-        causes.push(Cause { reason: "FieldValueInvalid", message, field: "<nil>".to_owned() });
-    }
-    // Where there is a format, the server compares that, and lists are never of a wrong one.
-    if let (false, Some(format)) = (fits, format) {
-        let shown = match found {
-            "integer" => "int64",
-            "number" => "float64",
-            _ => "",
-        };
-        let is_told = !matches!(found, "null" | "array" | "string");
-        if is_told {
-            let message = format!(
-                "Invalid value: {shown:?}: {} in body must be of type {format}: {shown:?}",
-                named(at)
-            );
-            causes.push(Cause { reason: "FieldValueTypeInvalid", message, field: named(at) });
-            return;
-        }
-        if found == "array" && matches!(wanted, Some("string")) {
-            return;
-        }
-    }
-    if !fits || is_int_or_string && !matches!(found, "integer" | "string") {
-        let wanted = if is_int_or_string { "integer,string" } else { wanted.unwrap_or_default() };
-        let shown = Value::from(found);
-        let message =
-            format!("Invalid value: {shown}: {} in body must be of type {wanted}: {shown}", named(at));
-        causes.push(Cause { reason: "FieldValueTypeInvalid", message, field: named(at) });
+    if !is_of_type(value, schema, at, causes) {
         return;
     }
     check_allowed(value, schema, at, causes);
@@ -445,6 +404,55 @@ fn check(value: &Value, schema: &Value, at: &str, causes: &mut Vec<Cause>) {
         }
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
+}
+
+// Whether the value is of the schema's type, as far as the server looks at it.
+fn is_of_type(value: &Value, schema: &Value, at: &str, causes: &mut Vec<Cause>) -> bool {
+    let found = type_of(value);
+    let wanted = schema["type"].as_str();
+    let fits = match wanted {
+        None => true,
+        Some("number") => matches!(found, "number" | "integer"),
+        Some(wanted) => wanted == found,
+    };
+    let is_int_or_string = schema["x-kubernetes-int-or-string"] == true;
+    let format = schema["format"].as_str();
+    if wanted == Some("integer") && found == "number" {
+        let told =
+            format.map_or_else(|| "(default format)".to_owned(), |format| format!("with format {format}"));
+        let message =
+            format!("Invalid value: \"\": Checked value must be of type integer {told} in {}", named(at));
+        causes.push(Cause { reason: "FieldValueInvalid", message, field: "<nil>".to_owned() });
+    }
+    // Where there is a format, the server compares that, and lists are never of a wrong one.
+    if let (false, Some(format)) = (fits, format) {
+        let shown = match found {
+            "integer" => "int64",
+            "number" => "float64",
+            _ => "",
+        };
+        let is_told = !matches!(found, "null" | "array" | "string");
+        if is_told {
+            let message = format!(
+                "Invalid value: {shown:?}: {} in body must be of type {format}: {shown:?}",
+                named(at)
+            );
+            causes.push(Cause { reason: "FieldValueTypeInvalid", message, field: named(at) });
+            return false;
+        }
+        if found == "array" && matches!(wanted, Some("string")) {
+            return false;
+        }
+    }
+    if !fits || is_int_or_string && !matches!(found, "integer" | "string") {
+        let wanted = if is_int_or_string { "integer,string" } else { wanted.unwrap_or_default() };
+        let shown = Value::from(found);
+        let message =
+            format!("Invalid value: {shown}: {} in body must be of type {wanted}: {shown}", named(at));
+        causes.push(Cause { reason: "FieldValueTypeInvalid", message, field: named(at) });
+        return false;
+    }
+    true
 }
 
 fn check_allowed(value: &Value, schema: &Value, at: &str, causes: &mut Vec<Cause>) {

@@ -126,7 +126,7 @@ fn wrong_base64(text: &str) -> Option<usize> {
                     (2, b"==") | (3, b"=") => None,
                     (2, [b'=']) => Some(bytes.len()),
                     (2, [b'=', b'=', ..]) => Some(place + 2),
-                    (2, _) | (3, _) => Some(place + 1),
+                    (2 | 3, _) => Some(place + 1),
                     (_, _) => Some(place),
                 };
             }

@@ -135,7 +135,7 @@ fn wrong_name(kind: &Kind, name: &str) -> Vec<String> {
     let (most, pattern, words) = match (kind.group.as_str(), kind.kind.as_str()) {
         ("rbac.authorization.k8s.io", _) => return wrong_segment(name),
         // Services and definitions have rules of their own beyond a name.
-        ("", "Service" | "Event") | ("events.k8s.io", _) | ("apiextensions.k8s.io", _) => return Vec::new(),
+        ("", "Service" | "Event") | ("events.k8s.io" | "apiextensions.k8s.io", _) => return Vec::new(),
         ("", "Namespace") => (63, LABEL, LABEL_WORDS),
         (_, _) => (253, SUBDOMAIN, SUBDOMAIN_WORDS),
     };
