@@ -5,9 +5,10 @@
 
 use super::bases::Asked;
 use super::charts::Known;
+use super::desire::{Undesired, rendered as render};
 use super::seed;
 use super::target::{Rendering, TargetSpec, TargetState};
-use super::turn::{self, Context, Trouble, Undesired};
+use super::turn::{Context, Trouble};
 use crate::cluster::Catalog;
 use crate::render::{Given, Place, Rendered, Request};
 use crate::source::Commit;
@@ -67,7 +68,7 @@ pub(super) async fn rendered(
     mut request: Request,
 ) -> Result<Result<(Rendered, Request), String>, Undesired> {
     let again = asked.clone();
-    let first = match turn::rendered(context, spec, state, commit, asked, &request).await? {
+    let first = match render(context, spec, state, commit, asked, &request).await? {
         Ok(rendered) => rendered,
         Err(problem) => return Ok(Err(problem)),
     };
@@ -81,6 +82,6 @@ pub(super) async fn rendered(
         return Ok(Ok((first, request)));
     }
     request.given.seed = seed;
-    let second = turn::rendered(context, spec, state, commit, again, &request).await?;
+    let second = render(context, spec, state, commit, again, &request).await?;
     Ok(second.map(|rendered| (rendered, request)))
 }

@@ -10,6 +10,7 @@ pub mod bases;
 pub mod carry;
 pub mod causes;
 pub mod charts;
+pub mod desire;
 pub mod directory;
 pub mod engine;
 pub mod given;

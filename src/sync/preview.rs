@@ -1,10 +1,11 @@
 //! What a sync would do, with both sides of each object: the stages of a turn, without the writes.
 
+use super::desire::{Undesired, desire};
 use super::engine::Engine;
 use super::look::look_at_all;
 use super::repositories::chain;
 use super::target::{TargetSpec, TargetState};
-use super::turn::{Context, Undesired, desire, learn};
+use super::turn::{Context, learn};
 use super::view::{PlanOptions, Preview, PreviewStep};
 use super::{hooked, ignore, judge, membership, turn};
 use crate::ambient;
