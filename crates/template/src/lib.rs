@@ -21,6 +21,7 @@ mod value;
 pub use context::{Budget, Context, Limits};
 pub use error::{Error, ErrorKind, Failure};
 pub use function::{Arguments, Function, Functions, InvalidSignature, Signature};
+pub use number::float_of;
 pub use templates::{MissingKey, Templates};
 pub use text::Text;
 pub use value::{Float, Int, List, Map, Object, Type, Uint, Value};

@@ -65,6 +65,11 @@ pub(crate) fn parse_int(text: &str) -> Result<i64, Unreadable> {
     i64::try_from(signed).map_err(|_| Unreadable::Range)
 }
 
+/// A float as Go's `strconv.ParseFloat` reads it; `None` where it is none, or too large for 64 bits.
+pub fn float_of(text: &str) -> Option<f64> {
+    parse_float(text).ok()
+}
+
 /// A float: decimal or hexadecimal, with underscores between digits, infinite and not a number too.
 pub(crate) fn parse_float(text: &str) -> Result<f64, Unreadable> {
     let (negative, unsigned) = match text.as_bytes().first() {

@@ -2,7 +2,7 @@
 
 use std::any::Any;
 use std::rc::Rc;
-use trueup_template::{Failure, Function, Functions, InvalidSignature, Object, Text, Value};
+use trueup_template::{Failure, Function, Functions, InvalidSignature, Object, Text, Value, float_of};
 
 const SECOND: i64 = 1_000_000_000;
 
@@ -153,9 +153,9 @@ fn read(value: &Value) -> Result<i64, String> {
             if let Some(own) = parsed(text) {
                 return Ok(own);
             }
-            match text.parse::<f64>() {
-                Ok(seconds) => of_seconds(seconds),
-                Err(_) => Err(format!("could not parse duration {shown:?}")),
+            match float_of(text) {
+                Some(seconds) => of_seconds(seconds),
+                None => Err(format!("could not parse duration {shown:?}")),
             }
         }
         Value::Int(_, seconds) => {

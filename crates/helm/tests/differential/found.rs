@@ -34,6 +34,12 @@ const FOUND: &[&str] = &[
     "{{ fromYaml \"\\xff\\xfea\\x00:\\x00 \\x001\\x00\" }}",
     // A duration is no number to Sprig.
     "{{ floor (durationTruncateTo 90 1) }} {{ int (mustToDuration 5) }} {{ float64 (mustToDuration 5) }} {{ add 1 (mustToDuration 5) }}",
+    // A number of seconds may have underscores.
+    "{{ durationDays `1_000` }} {{ durationTruncateTo 2 `1_000` }} {{ durationHours `0x1p4` }} {{ durationHours `1__0` }}",
+    // What is a map under another name cannot be compared either.
+    "{{ ne .Values .Values }}",
+    "{{ eq .Values .Values.m }}",
+    "{{ eq .Files .Values }}",
     // toYaml reads the JSON that it wrote as YAML, where some characters mean something else.
     "{{ toYaml (list `a` \"\\x7f\") }}|{{ toYaml (dict \"\\x7f\" 1) }}|{{ toYamlPretty (list \"\\x7f\") }}|{{ mustToYaml `a` }}",
     "{{ mustToYaml \"\\u009f\" }}",

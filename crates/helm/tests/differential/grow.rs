@@ -66,7 +66,7 @@ const READERS: &str = r#"
 {{- define "readList" }}{{ $l := fromYamlArray . }}{{ if and (eq (len $l) 1) (kindIs "string" (first $l)) (contains "error" (toString (first $l))) }}refused{{ else }}{{ toJson $l }}{{ end }}{{ end }}
 {{- define "readJsonList" }}{{ $l := fromJsonArray . }}{{ if and (eq (len $l) 1) (kindIs "string" (first $l)) (or (contains "json" (toString (first $l))) (contains "JSON" (toString (first $l))) (contains "character" (toString (first $l)))) }}refused{{ else }}{{ toJson $l }}{{ end }}{{ end }}
 {{- define "again" }}{{ toYaml . | fromYaml | toYaml }}|{{ toYamlPretty . | fromYamlArray | toJson }}|{{ toJson . | fromJson | toJson }}|{{ toJson . | fromJsonArray | toYaml }}{{ end }}
-{{- define "againToml" }}{{ toToml . | fromToml | toJson }}{{ end }}
+{{- define "againToml" }}{{ $m := toToml . | fromToml }}{{ if hasKey $m "Error" }}refused{{ else }}{{ toJson $m }}{{ end }}{{ end }}
 "#;
 
 const KEYS: [&str; 10] = ["a", "b", "c", "list", "map", "n", "f", "s", "u", "été"];

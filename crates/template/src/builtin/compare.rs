@@ -77,8 +77,20 @@ fn equal(left: &Value, right: &Value) -> Result<bool, Failure> {
             (Value::Nil, _) | (_, Value::Nil) => Ok(false),
             _ => Err(incompatible(left, right)),
         },
+        // A type that is a map or a list under a name of its own is no more comparable than they are.
+        (Value::Map(_), Value::Map(_)) | (Value::List(_), Value::List(_))
+            if !is_nil(&bare) && !is_nil(&other) =>
+        {
+            Err(not_comparable(right)?)
+        }
         _ => equal_others(left, right),
     }
+}
+
+fn not_comparable(value: &Value) -> Result<Failure, Failure> {
+    let shown = sprintf(b"%s", std::slice::from_ref(value), 1 << 20)?;
+    let type_name = format!(": {}", value.type_name());
+    Ok(Failure::new([b"non-comparable type ", &shown[..], type_name.as_bytes()].concat()))
 }
 
 /// Equality of what has no order: nil, lists, maps, objects, functions.
@@ -102,8 +114,7 @@ fn equal_others(left: &Value, right: &Value) -> Result<bool, Failure> {
         let pointer = left.type_name().starts_with('*');
         return Ok(if pointer { Rc::ptr_eq(left, right) } else { left.equals(right.as_ref()) });
     }
-    let type_name = format!(": {}", right.type_name());
-    Err(Failure::new([b"non-comparable type ", &shown(b"%s", right)?[..], type_name.as_bytes()].concat()))
+    Err(not_comparable(right)?)
 }
 
 pub(super) fn lt(left: &Value, right: &Value) -> Result<bool, Failure> {
