@@ -13,6 +13,7 @@ pub mod cli;
 pub mod cluster;
 pub mod config;
 pub mod demo;
+mod hex;
 pub mod recording;
 pub mod render;
 pub mod sandbox;

@@ -122,20 +122,7 @@ impl ApiError {
 
     /// Whether asking the same again may help without anybody doing anything.
     pub(super) fn is_passing(&self) -> bool {
-        match self.class {
-            ApiErrorClass::Throttled
-            | ApiErrorClass::Unreachable
-            | ApiErrorClass::Timeout
-            | ApiErrorClass::Other => true,
-            ApiErrorClass::Forbidden
-            | ApiErrorClass::Unauthorized
-            | ApiErrorClass::NotFound
-            | ApiErrorClass::Conflict
-            | ApiErrorClass::Invalid
-            | ApiErrorClass::Immutable(_)
-            | ApiErrorClass::TooLarge
-            | ApiErrorClass::NoSuchKind => false,
-        }
+        self.is_unanswered() || matches!(self.class, ApiErrorClass::Throttled)
     }
 }
 

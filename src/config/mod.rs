@@ -39,6 +39,7 @@ pub use schema::schema;
 pub use watch::{Watch, watch};
 pub use webhook::{Webhook, WebhookSecret};
 
+use crate::hex::hex;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -126,8 +127,7 @@ impl Config {
     pub fn fingerprint(&self) -> String {
         // Maps are sorted and every type has one form, so equal configurations are equal bytes.
         let bytes = serde_json::to_vec(self).unwrap_or_default();
-        let hash = Sha256::digest(bytes);
-        hash.iter().take(16).fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
+        hex(&Sha256::digest(bytes)[..16])
     }
 }
 

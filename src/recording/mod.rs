@@ -14,6 +14,7 @@ pub use replay::{Replayed, replay};
 use crate::ambient;
 use crate::cluster::overheard::Heard as Answered;
 use crate::config::{Config, Kind};
+use crate::hex::hex;
 use crate::source::overheard::{Heard as Read, Part};
 use anyhow::{Context as _, Result};
 use jiff::Timestamp;
@@ -194,12 +195,12 @@ impl Recorder {
                         repository,
                         revision,
                         path: path.to_owned(),
-                        content: hex(id),
+                        content: named(id),
                     });
                 }
             }
             Part::Content(path, id, bytes) => {
-                let id = hex(id);
+                let id = named(id);
                 if writing.is_first(&[&id]) {
                     let text = writing.veil.file(path, bytes);
                     writing.note(Entry::Content { id, text });
@@ -245,10 +246,7 @@ impl Writing {
     }
 }
 
-fn hex(id: &[u8; 32]) -> String {
-    use std::fmt::Write as _;
-    id.iter().take(20).fold(String::new(), |mut hex, byte| {
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    })
+/// What names a content: all of Git's digits.
+fn named(id: &[u8; 32]) -> String {
+    hex(&id[..20])
 }

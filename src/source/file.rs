@@ -3,7 +3,7 @@
 //! Its revision is the hash of its content, and its tree has nothing but the file. The last content is kept in the cache
 //! folder, so that it is there when the server is not.
 
-use std::fmt::Write as _;
+use crate::hex::hex;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -175,9 +175,5 @@ impl WebFile {
 }
 
 fn hash(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().fold(String::with_capacity(64), |mut text, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    hex(&Sha256::digest(bytes))
 }

@@ -5,6 +5,7 @@
 //! that is damaged, or has gathered too many packs, is cloned anew into the next generation; the one
 //! before goes away when no tree of it is held any more, by this or another process.
 
+use crate::hex::hex;
 use std::collections::HashSet;
 use std::fs::{File, TryLockError};
 use std::io;
@@ -62,7 +63,7 @@ pub(super) fn key(scope: &str, location: &str) -> String {
     hash.update(scope.as_bytes());
     hash.update([0]);
     hash.update(location.as_bytes());
-    hash.finalize().iter().take(16).fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
+    hex(&hash.finalize()[..16])
 }
 
 impl Mirror {

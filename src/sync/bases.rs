@@ -8,6 +8,7 @@ use super::hooks::Hint;
 use super::repositories::{Follow, Hold, Known, Repositories};
 use super::supply::{self, Lack, Supplies};
 use crate::ambient;
+use crate::hex::hex;
 use crate::render::{self, Absent, Needed, Parsed, Remote, Request, Unrendered};
 use crate::source::{Cache, Commit, Credentials, Location, Reference, Source, Spec};
 use crate::web::metrics::Metrics;
@@ -414,8 +415,7 @@ fn name(remote: &Remote) -> String {
     let shown = remote.to_string();
     match remote {
         Remote::File { url } if *url != shown => {
-            let hash = sha2::Sha256::digest(url);
-            hash.iter().take(4).fold(format!("{shown}?"), |text, byte| text + &format!("{byte:02x}"))
+            format!("{shown}?{}", hex(&sha2::Sha256::digest(url)[..4]))
         }
         Remote::File { .. } | Remote::Repository { .. } => shown,
     }

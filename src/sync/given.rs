@@ -50,7 +50,7 @@ pub(super) async fn request(
     let unknown =
         |why: &dyn std::fmt::Display| Trouble::unknown(format!("cluster {}: {why}", context.cluster.name()));
     let abilities = context.cluster.abilities(catalog).await.map_err(|error| unknown(&error))?;
-    let is_used = state.rendering.as_ref().is_some_and(|rendering| !rendering.calls.is_empty());
+    let is_used = state.uses_chance();
     if is_used && !state.kept.is_read() {
         seed::read(context.cluster, spec, state).await.map_err(|why| unknown(&why))?;
     }

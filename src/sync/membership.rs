@@ -19,7 +19,7 @@ pub const REPOSITORY: &str = "repository";
 /// The parent's data field with the name of the installation of trueup that keeps it.
 pub const INSTALLATION: &str = "installation";
 /// The parent's data field with the last status, as `status -o json` shows it.
-pub const STATUS: &str = "status";
+const STATUS: &str = "status";
 
 // Objects come by kind and namespace: most have those of the one before.
 fn kinds_of<'i>(ids: impl Iterator<Item = &'i ObjectId>) -> BTreeSet<GroupKind> {
@@ -148,12 +148,17 @@ async fn create_namespace(
     Ok(())
 }
 
+/// How the target stood when its record was written; `None` where that cannot be read.
+pub fn recorded_status(parent: &Parent) -> Option<TargetStatus> {
+    serde_json::from_str(parent.data.get(STATUS)?).ok()
+}
+
 /// Whether the parent's record tells another story than the status.
 pub fn is_behind(state: &TargetState, desired: &Desired, status: &TargetStatus) -> bool {
     let Some(parent) = &state.parent else {
         return !desired.objects.is_empty() && !status.revision.is_empty();
     };
-    let recorded = parent.data.get(STATUS).and_then(|text| serde_json::from_str::<TargetStatus>(text).ok());
+    let recorded = recorded_status(parent);
     !state.former.is_empty()
         || recorded.is_none_or(|recorded| {
             (&recorded.revision, recorded.sync, recorded.objects, &recorded.run)

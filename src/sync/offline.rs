@@ -60,11 +60,7 @@ pub async fn statuses(config: &Path) -> Result<Vec<TargetStatus>> {
                     specs.values().any(|spec| spec.cluster == *name && spec.set() == parent.id)
                 };
                 for parent in parents.into_iter().filter(is_ours) {
-                    let recorded = parent
-                        .data
-                        .get(membership::STATUS)
-                        .map(|text| serde_json::from_str::<TargetStatus>(text));
-                    if let Some(Ok(status)) = recorded {
+                    if let Some(status) = membership::recorded_status(&parent) {
                         found.insert(status.target.clone(), status);
                     }
                 }
@@ -283,7 +279,8 @@ async fn given(
         return Ok(render::Given::default());
     }
     let seed = render::Seed { bytes: ambient::secret().context("random numbers")?, time: ambient::now() };
-    let wanted = topology::charts(config, secrets).await.remove(target);
+    let target = config.target(target).with_context(|| format!("there is no target {target}"))?;
+    let wanted = topology::chart_from_elsewhere(config, target, secrets).await;
     let chart = match wanted {
         None => None,
         Some(wanted) => {

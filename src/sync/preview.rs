@@ -23,7 +23,7 @@ use trueup_model::Value;
 use trueup_plan::desired::Desired;
 use trueup_plan::hooks;
 use trueup_plan::planning::{Action, Plan, Step, plan};
-use trueup_plan::record::{TargetStatus, Trigger};
+use trueup_plan::record::Trigger;
 
 const IN_FLIGHT: usize = 16;
 
@@ -112,8 +112,7 @@ impl Engine {
 
 /// What the cluster recorded of the target's hooks.
 fn recall_run(state: &mut TargetState) {
-    let recorded = state.parent.as_ref().and_then(|parent| parent.data.get(membership::STATUS));
-    if let Some(status) = recorded.and_then(|text| serde_json::from_str::<TargetStatus>(text).ok()) {
+    if let Some(status) = state.parent.as_ref().and_then(membership::recorded_status) {
         (state.status.run, state.status.revision) = (status.run, status.revision);
     }
 }

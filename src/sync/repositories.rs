@@ -3,6 +3,7 @@
 
 use super::hooks::Hint;
 use crate::ambient;
+use crate::hex::hex;
 use crate::source::{Cache, Commit, Secret, Source, SourceError, Spec};
 use crate::web::metrics::{Ended, Metrics, Stage};
 use std::collections::{BTreeMap, VecDeque};
@@ -144,7 +145,7 @@ impl Follow {
 
 fn fingerprint(secret: &str) -> String {
     use sha2::Digest as _;
-    sha2::Sha256::digest(secret).iter().take(8).fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
+    hex(&sha2::Sha256::digest(secret)[..8])
 }
 
 impl Repositories {

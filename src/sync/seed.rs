@@ -69,7 +69,7 @@ pub async fn read(cluster: &Cluster, spec: &TargetSpec, state: &mut TargetState)
             state.kept = Kept { seed: Some(seed), standing: Standing::Kept };
         }
         Err(error) if error.class == ApiErrorClass::NotFound => {
-            let was_there = state.rendering.as_ref().is_some_and(|rendering| !rendering.calls.is_empty());
+            let was_there = state.uses_chance();
             let seed = state.kept.seed.take().filter(|_| !was_there);
             state.kept = Kept { seed, standing: Standing::Missing };
         }
@@ -80,7 +80,7 @@ pub async fn read(cluster: &Cluster, spec: &TargetSpec, state: &mut TargetState)
 
 /// Sees to it that the seed is kept before something is applied that was made with it.
 pub async fn keep(cluster: &Cluster, spec: &TargetSpec, state: &mut TargetState) -> Result<(), String> {
-    let is_used = state.rendering.as_ref().is_some_and(|rendering| !rendering.calls.is_empty());
+    let is_used = state.uses_chance();
     if !is_used || state.kept.standing == Standing::Kept {
         return Ok(());
     }

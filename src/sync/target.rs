@@ -140,6 +140,13 @@ pub struct TargetState {
     pub calm: Option<Calm>,
 }
 
+impl TargetState {
+    /// Whether something in the last rendering was made of chance or of the time.
+    pub(super) fn uses_chance(&self) -> bool {
+        self.rendering.as_ref().is_some_and(|rendering| !rendering.calls.is_empty())
+    }
+}
+
 /// A rendering, and what makes it still valid.
 pub struct Rendering {
     /// The commit that it is known to hold for.

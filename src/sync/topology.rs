@@ -101,21 +101,28 @@ fn chart(target: &Target, helm: &config::Helm) -> Helm {
 pub async fn charts(config: &Config, secrets: &Secrets) -> BTreeMap<String, Result<Wanted, String>> {
     let mut wanted = BTreeMap::new();
     for target in config.targets() {
-        if let Some(config::Helm { chart: config::Chart::Elsewhere { repository, name, version }, .. }) =
-            &target.helm
-        {
-            let one = wanted_chart(config, target, repository, secrets).await;
-            let one = one.map(|(spec, interval)| Wanted {
-                spec,
-                name: name.clone(),
-                version: version.clone(),
-                interval,
-            });
-            let one = one.map_err(|error| format!("App {}: helm: {error:#}", target.app));
+        if let Some(one) = chart_from_elsewhere(config, target, secrets).await {
             wanted.insert(target.name.clone(), one);
         }
     }
     wanted
+}
+
+/// The chart that a target takes from elsewhere, if it does.
+pub async fn chart_from_elsewhere(
+    config: &Config,
+    target: &Target,
+    secrets: &Secrets,
+) -> Option<Result<Wanted, String>> {
+    let Some(config::Helm { chart: config::Chart::Elsewhere { repository, name, version }, .. }) =
+        &target.helm
+    else {
+        return None;
+    };
+    let found = wanted_chart(config, target, repository, secrets).await;
+    let found =
+        found.map(|(spec, interval)| Wanted { spec, name: name.clone(), version: version.clone(), interval });
+    Some(found.map_err(|error| format!("App {}: helm: {error:#}", target.app)))
 }
 
 /// Where a target's chart is, and how often it is asked for: as often as the App's own repository.

@@ -2,10 +2,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a test")]
 
+mod packed;
+
 use flate2::{Compression, write::GzEncoder};
 use std::io::Write as _;
 use std::sync::Arc;
-use tar::{Builder, EntryType, Header};
+use tar::{EntryType, Header};
 use trueup_helm::{
     Bounds, Chart, Error, Options, Release, RenderBounds, Rendered, Values, read_values, render,
 };
@@ -175,19 +177,8 @@ fn a_huge_file_of_values_is_refused_before_it_is_read() {
 
 /// A packed chart of these entries, beside its metadata.
 fn packed(entries: &[(&str, EntryType, &[u8])]) -> Vec<u8> {
-    let mut archive = Builder::new(GzEncoder::new(Vec::new(), Compression::fast()));
     let own = ("bad/Chart.yaml", EntryType::Regular, METADATA.1.as_bytes());
-    for (path, kind, data) in [own].iter().chain(entries) {
-        let mut header = Header::new_gnu();
-        header.set_entry_type(*kind);
-        // As an attacker would: the library's own setters refuse such paths.
-        header.as_old_mut().name[..path.len()].copy_from_slice(path.as_bytes());
-        header.set_size(data.len() as u64);
-        header.set_mode(0o644);
-        header.set_cksum();
-        archive.append(&header, *data).unwrap();
-    }
-    archive.into_inner().unwrap().finish().unwrap()
+    packed::packed(&[&[own], entries].concat())
 }
 
 #[test]

@@ -2,10 +2,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a test")]
 
+mod packed;
+
 use expect_test::{Expect, expect};
-use flate2::{Compression, write::GzEncoder};
+use packed::packed;
 use std::sync::Arc;
-use tar::{Builder, EntryType, Header};
+use tar::EntryType;
 use trueup_helm::{
     Bounds, Chart, Crds, HookEvent, Options, Release, Rendered, Typed, Values, read_values, render,
     set_values,
@@ -332,22 +334,6 @@ fn what_is_set_goes_over_what_the_chart_says() {
     set_values(&mut values, "a.b=x,a.c=null,l[1]=3", Typed::ByLook).unwrap();
     let rendered = render(&chart, &values, &options()).unwrap();
     assert_eq!(rendered.manifests[0].text, "{\"a\":{\"b\":\"x\"},\"l\":[null,3]}\n");
-}
-
-/// A packed chart of these entries.
-fn packed(entries: &[(&str, EntryType, &[u8])]) -> Vec<u8> {
-    let mut archive = Builder::new(GzEncoder::new(Vec::new(), Compression::best()));
-    for (path, kind, data) in entries {
-        let mut header = Header::new_gnu();
-        header.set_entry_type(*kind);
-        // As an attacker would: the library's own setters refuse such paths.
-        header.as_old_mut().name[..path.len()].copy_from_slice(path.as_bytes());
-        header.set_size(data.len() as u64);
-        header.set_mode(0o644);
-        header.set_cksum();
-        archive.append(&header, *data).unwrap();
-    }
-    archive.into_inner().unwrap().finish().unwrap()
 }
 
 #[test]

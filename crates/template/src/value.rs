@@ -185,6 +185,22 @@ pub enum Value {
 }
 
 impl Value {
+    /// Whether it is nil, or a map or list that was never made.
+    pub fn is_nil(&self) -> bool {
+        match self {
+            Self::Nil => true,
+            Self::List(list) => list.is_nil(),
+            Self::Map(map) => map.is_nil(),
+            Self::Bool(_)
+            | Self::Int(..)
+            | Self::Uint(..)
+            | Self::Float(..)
+            | Self::Text(_)
+            | Self::Object(_)
+            | Self::Function(_) => false,
+        }
+    }
+
     /// A text.
     pub fn text(text: impl Into<Text>) -> Self {
         Self::Text(text.into())

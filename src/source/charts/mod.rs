@@ -16,6 +16,7 @@ mod repository;
 mod store;
 mod web;
 
+use crate::hex::hex;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -190,12 +191,7 @@ fn is_digest(text: &str) -> bool {
 /// The digest of these bytes.
 fn digest(bytes: &[u8]) -> String {
     use sha2::Digest as _;
-    use std::fmt::Write as _;
-    sha2::Sha256::digest(bytes).iter().fold("sha256:".to_owned(), |mut text, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    format!("sha256:{}", hex(&sha2::Sha256::digest(bytes)))
 }
 
 /// A location for http's own checks.

@@ -210,9 +210,7 @@ impl Core {
             state.ledger = Arc::default();
         }
         if state.status.revision.is_empty()
-            && let Some(recorded) =
-                state.parent.as_ref().and_then(|parent| parent.data.get(membership::STATUS))
-            && let Ok(status) = serde_json::from_str::<TargetStatus>(recorded)
+            && let Some(status) = state.parent.as_ref().and_then(membership::recorded_status)
         {
             state.status.revision = status.revision;
             state.status.last_sync = status.last_sync;

@@ -51,14 +51,14 @@ fn beneath(value: &Value) -> Value {
 
 fn kind(value: &Value) -> Result<Kind, Failure> {
     Ok(match beneath(value) {
-        value if is_nil(&value) => Kind::Nothing,
+        value if value.is_nil() => Kind::Nothing,
         Value::Map(_) => Kind::Table,
         Value::List(list) if !list.is_empty() => {
             let mut all = true;
             for item in list.items().iter() {
                 match beneath(item) {
                     Value::Map(map) if !map.is_nil() => {}
-                    item if is_nil(&item) => return Err("toml: cannot encode array with nil element".into()),
+                    item if item.is_nil() => return Err("toml: cannot encode array with nil element".into()),
                     _ => all = false,
                 }
             }
@@ -74,21 +74,6 @@ fn kind(value: &Value) -> Result<Kind, Failure> {
         | Value::List(_)
         | Value::Object(_) => Kind::Scalar,
     })
-}
-
-fn is_nil(value: &Value) -> bool {
-    match value {
-        Value::Nil => true,
-        Value::Map(map) => map.is_nil(),
-        Value::List(list) => list.is_nil(),
-        Value::Bool(_)
-        | Value::Int(..)
-        | Value::Uint(..)
-        | Value::Float(..)
-        | Value::Text(_)
-        | Value::Object(_)
-        | Value::Function(_) => false,
-    }
 }
 
 impl Writer<'_, '_> {

@@ -35,21 +35,6 @@ fn incompatible(left: &Value, right: &Value) -> Failure {
     Failure::new(format!("incompatible types for comparison: {left} and {right}"))
 }
 
-fn is_nil(value: &Value) -> bool {
-    match value {
-        Value::Nil => true,
-        Value::List(list) => list.is_nil(),
-        Value::Map(map) => map.is_nil(),
-        Value::Bool(_)
-        | Value::Int(..)
-        | Value::Uint(..)
-        | Value::Float(..)
-        | Value::Text(_)
-        | Value::Object(_)
-        | Value::Function(_) => false,
-    }
-}
-
 /// Whether `first` equals one of the others.
 pub(super) fn eq(first: &Value, others: &[Value]) -> Result<bool, Failure> {
     if others.is_empty() {
@@ -79,7 +64,7 @@ fn equal(left: &Value, right: &Value) -> Result<bool, Failure> {
         },
         // A type that is a map or a list under a name of its own is no more comparable than they are.
         (Value::Map(_), Value::Map(_)) | (Value::List(_), Value::List(_))
-            if !is_nil(&bare) && !is_nil(&other) =>
+            if !bare.is_nil() && !other.is_nil() =>
         {
             Err(not_comparable(right)?)
         }
@@ -107,8 +92,8 @@ fn equal_others(left: &Value, right: &Value) -> Result<bool, Failure> {
         text.extend_from_slice(&shown(b"%v", right)?);
         return Err(Failure::new(text));
     }
-    if is_nil(left) || is_nil(right) {
-        return Ok(is_nil(left) == is_nil(right));
+    if left.is_nil() || right.is_nil() {
+        return Ok(left.is_nil() == right.is_nil());
     }
     if let (Value::Object(left), Value::Object(right)) = (left, right) {
         let pointer = left.type_name().starts_with('*');
