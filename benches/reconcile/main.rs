@@ -45,7 +45,7 @@ struct Arguments {
     /// Many kinds of objects instead of `ConfigMap`s.
     #[arg(long)]
     wide: bool,
-    /// The shapes that docs/benchmarks.md shows: up to 10,000 objects, many kinds, 200 apps.
+    /// The shapes that docs/benchmarks.md shows: up to 10,000 objects, many kinds, 200 apps, 500 overlays.
     #[arg(long)]
     all: bool,
     /// How often a first sync is measured, each in a namespace of its own.
@@ -57,7 +57,7 @@ struct Arguments {
     /// How many drifts are measured.
     #[arg(long, default_value_t = 50)]
     drifts: usize,
-    /// How long requests are counted while nothing changes.
+    /// How long requests are counted while nothing changes, and while only statuses do; ten times as long at 10,000 objects.
     #[arg(long, default_value = "60s", value_parser = humantime::parse_duration)]
     idle: Duration,
     /// How many bare requests are in flight at once.
@@ -83,6 +83,7 @@ struct Extent {
     rounds: usize,
     changes: usize,
     drifts: usize,
+    churn: Duration,
     idle: Duration,
     in_flight: usize,
 }
@@ -106,6 +107,7 @@ impl fmt::Display for Shape {
         match mix {
             Mix::ConfigMaps => write!(f, "{objects} ConfigMaps"),
             Mix::Wide => write!(f, "{objects} objects of seven kinds"),
+            Mix::Overlays => write!(f, "{objects} ConfigMaps, overlays of one base among 50,000 files"),
         }
     }
 }
@@ -139,6 +141,7 @@ fn main() -> Result<()> {
         rounds: arguments.rounds.max(1),
         changes: arguments.changes.max(1),
         drifts: arguments.drifts.max(1),
+        churn: arguments.idle,
         idle: arguments.idle,
         in_flight: arguments.in_flight,
     };
@@ -170,13 +173,14 @@ fn shapes(arguments: &Arguments, extent: Extent) -> Vec<(Shape, Extent)> {
         let mix = if arguments.wide { Mix::Wide } else { Mix::ConfigMaps };
         return vec![(Shape { mix, apps: arguments.apps, objects: arguments.objects }, extent)];
     }
-    // What is ten times as much is done fewer times.
-    let large = Extent { rounds: extent.rounds.div_ceil(2), changes: extent.changes.div_ceil(4), ..extent };
+    // Whether quiet depends on the number of objects shows where there are many.
+    let patient = Extent { idle: 10 * extent.idle, ..extent };
     vec![
         (Shape { mix: Mix::ConfigMaps, apps: 1, objects: 1000 }, extent),
         (Shape { mix: Mix::Wide, apps: 1, objects: 1000 }, extent),
-        (Shape { mix: Mix::Wide, apps: 1, objects: 10_000 }, large),
-        (Shape { mix: Mix::Wide, apps: 200, objects: 50 }, large),
+        (Shape { mix: Mix::Wide, apps: 1, objects: 10_000 }, patient),
+        (Shape { mix: Mix::Wide, apps: 200, objects: 50 }, extent),
+        (Shape { mix: Mix::Overlays, apps: 500, objects: 2 }, extent),
     ]
 }
 
@@ -254,15 +258,24 @@ fn everything_else(
     };
     let eye = Eye::open(trueup.plane, &workload::collections(shape.mix, &namespace))?;
     note(Work::OneObject, phases::changes(trueup, &eye, extent.changes.min(objects / 4))?)?;
-    note(Work::OnePercent, phases::change_many(trueup, &eye, (objects / 100).max(1))?)?;
+    match shape.mix {
+        Mix::ConfigMaps | Mix::Wide => {
+            note(Work::OnePercent, phases::change_many(trueup, &eye, (objects / 100).max(1))?)?;
+        }
+        Mix::Overlays => note(Work::Base, phases::change_base(trueup, &eye, extent.rounds)?)?,
+    }
     note(Work::Elsewhere, phases::elsewhere(trueup, extent.changes.min(5))?)?;
     note(Work::Drift, phases::drifts(trueup, &eye, extent.drifts.min(objects / 4))?)?;
     note(Work::ManyDrifts, phases::many_drifts(trueup, &eye, 100.min(objects / 4))?)?;
-    note(Work::Prune, phases::prune(trueup, &eye)?)?;
     match shape.mix {
         // Nobody writes a status to these.
-        Mix::ConfigMaps => {}
-        Mix::Wide => note(Work::StatusChurn, phases::status_churn(trueup, extent.idle)?)?,
+        Mix::ConfigMaps => note(Work::Prune, phases::prune(trueup, &eye)?)?,
+        Mix::Wide => {
+            note(Work::Prune, phases::prune(trueup, &eye)?)?;
+            note(Work::StatusChurn, phases::status_churn(trueup, extent.churn)?)?;
+        }
+        // One base for all: a tenth of an app cannot go by itself.
+        Mix::Overlays => {}
     }
     note(Work::Idle, phases::idle(trueup, extent.idle)?)?;
     drop(eye);

@@ -42,6 +42,22 @@ pub(crate) fn change_many(trueup: &Trueup<'_>, eye: &Eye, count: usize) -> Resul
     })
 }
 
+/// A commit that changes an object of the base that all apps are overlays of.
+pub(crate) fn change_base(trueup: &Trueup<'_>, eye: &Eye, count: usize) -> Result<Measured> {
+    trueup.during(|trueup| {
+        let mut times = Vec::new();
+        for version in 2..2 + count {
+            trueup.write(app_of(trueup, 0), 1, version)?;
+            let start = trueup.push("Change the base")?;
+            let text = format!("v{version}");
+            let seen = eye.until_all(trueup.apps.len(), |sight| sight.version.as_deref() == Some(&text))?;
+            times.push(seen.saturating_duration_since(start));
+            trueup.settle()?;
+        }
+        Ok(times)
+    })
+}
+
 /// A commit that touches no app: until it is known that nothing is to be done.
 pub(crate) fn elsewhere(trueup: &Trueup<'_>, count: usize) -> Result<Measured> {
     trueup.during(|trueup| {
@@ -105,8 +121,7 @@ pub(crate) fn prune(trueup: &Trueup<'_>, eye: &Eye) -> Result<Measured> {
         for app in &trueup.apps {
             let keep = kept(app);
             removed += app.objects - keep;
-            let path = format!("{}/kustomization.yaml", app.name);
-            trueup.repository.write(&path, app.kustomization(|index| index < keep).as_bytes())?;
+            trueup.repository.write(&app.root(), app.kustomization(|index| index < keep).as_bytes())?;
         }
         eye.blink();
         let start = trueup.push("Remove a tenth")?;

@@ -129,8 +129,7 @@ pub(crate) fn page(title: &str, command: &str, picture: &str, tables: &str, exte
     format!(
         "# {title}
 
-What `{command}` measured on {date}, all of it in one run, on {machine} that also did other work: ratios within the run say more
-than the times. One kube-apiserver with etcd on the same machine, without fsync and with an audit log, by which requests are
+What `{command}` measured on {date}, all of it in one run, on {machine}: ratios within the run say more than the times. One kube-apiserver with etcd on the same machine, without fsync and with an audit log, by which requests are
 counted. Bare requests and trueup take turns, {rounds} rounds, each in a namespace of its own that is emptied afterwards; kubectl
 runs once.
 
@@ -162,5 +161,16 @@ fn machine() -> String {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let kernel = Command::new("uname").arg("-sm").output().map(|output| output.stdout).unwrap_or_default();
     let kernel = String::from_utf8_lossy(&kernel).trim().to_owned();
-    format!("a machine with {cores} cores ({kernel})")
+    let processor = field("/proc/cpuinfo", "model name").unwrap_or_else(|| "processor unknown".to_owned());
+    let memory = field("/proc/meminfo", "MemTotal")
+        .and_then(|text| text.split_whitespace().next()?.parse::<u64>().ok())
+        .map_or_else(String::new, |kib| format!(", {} GiB", (kib + (1 << 19)) >> 20));
+    format!("a machine with {cores} cores ({processor}{memory}, {kernel})")
+}
+
+/// What a file of the kernel says under a name, the first time.
+fn field(path: &str, name: &str) -> Option<String> {
+    let text = std::fs::read_to_string(path).ok()?;
+    let line = text.lines().find(|line| line.starts_with(name))?;
+    Some(line.split_once(':')?.1.trim().to_owned())
 }

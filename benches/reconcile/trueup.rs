@@ -14,7 +14,7 @@ use trueup_testkit::{ControlPlane, GitRepo, Port};
 
 use crate::figures::{Measured, Tally};
 use crate::process;
-use crate::workload::App;
+use crate::workload::{self, App};
 
 const AGENT: &str = "trueup/";
 const PATIENCE: Duration = Duration::from_mins(5);
@@ -43,10 +43,10 @@ impl Drop for Process {
 impl<'p> Trueup<'p> {
     pub(crate) fn prepare(plane: &'p ControlPlane, apps: Vec<App>) -> Result<Self> {
         let repository = GitRepo::create()?;
-        for app in &apps {
-            for (name, text) in app.files() {
-                repository.write(&format!("{}/{name}", app.name), text.as_bytes())?;
-            }
+        let mix = apps.first().map(|app| app.mix);
+        let files = apps.iter().flat_map(App::files).chain(mix.into_iter().flat_map(workload::elsewhere));
+        for (path, text) in files {
+            repository.write(&path, text.as_bytes())?;
         }
         repository.commit(&[], "The apps")?;
         let folder = tempfile::tempdir()?;
@@ -128,8 +128,7 @@ impl<'p> Trueup<'p> {
     }
 
     pub(crate) fn write(&self, app: &App, index: usize, version: usize) -> Result<()> {
-        let path = format!("{}/{}", app.name, app.file(index));
-        self.repository.write(&path, app.text(index, version).as_bytes())
+        self.repository.write(&app.file(index), app.text(index, version).as_bytes())
     }
 
     /// Waits until it follows Git and nothing is under way.

@@ -14,9 +14,12 @@ pub(crate) enum Mix {
     /// 60 % `ConfigMap`s, 15 % RBAC and service accounts, 10 % Services, 10 % Deployments without replicas, 5 % custom
     /// resources with defaults and lists by key.
     Wide,
+    /// `ConfigMap`s of one base that each app is an overlay of, among many files that are no part of any. The first object of
+    /// an app is patched by its overlay.
+    Overlays,
 }
 
-/// An app: a kustomization with a file an object.
+/// An app: a kustomization with a file an object, or an overlay of the base.
 #[derive(Clone, Debug)]
 pub(crate) struct App {
     pub(crate) namespace: String,
@@ -31,7 +34,7 @@ pub(crate) fn collections(mix: Mix, namespace: &str) -> Vec<String> {
     let core = |plural: &str| format!("/api/v1/namespaces/{namespace}/{plural}");
     let group = |group: &str, plural: &str| format!("/apis/{group}/namespaces/{namespace}/{plural}");
     match mix {
-        Mix::ConfigMaps => vec![core("configmaps")],
+        Mix::ConfigMaps | Mix::Overlays => vec![core("configmaps")],
         Mix::Wide => vec![
             core("configmaps"),
             core("serviceaccounts"),
@@ -56,12 +59,21 @@ enum Kind {
 }
 
 impl App {
-    /// The kustomization, and the files that it names.
+    /// The kustomization, and the files that it names; paths are from the repository's root.
     pub(crate) fn files(&self) -> Vec<(String, String)> {
         let mut files: Vec<(String, String)> =
             (0..self.objects).map(|index| (self.file(index), self.text(index, 0))).collect();
-        files.push(("kustomization.yaml".to_owned(), self.kustomization(|_| true)));
+        files.push((self.root(), self.kustomization(|_| true)));
+        if self.mix == Mix::Overlays {
+            files.extend((0..self.objects).map(|index| (base_file(index), base_text(index, 0))));
+            files.push(("base/kustomization.yaml".to_owned(), base_kustomization(self.objects)));
+        }
         files
+    }
+
+    /// The path of the kustomization.
+    pub(crate) fn root(&self) -> String {
+        format!("{}/kustomization.yaml", self.name)
     }
 
     /// The kustomization of some of the objects.
@@ -70,28 +82,42 @@ impl App {
             "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nnamespace: {}\nlabels:\n  - pairs:\n      bench: reconcile\nresources:\n",
             self.namespace
         );
-        for index in (0..self.objects).filter(|index| has(*index)) {
+        if self.mix == Mix::Overlays {
             // Writing to a String cannot fail.
-            let _ = writeln!(root, "  - {}", self.file(index));
+            let _ = write!(root, "  - ../base\nnamePrefix: {}-\npatches:\n  - path: patch.yaml\n", self.name);
+            return root;
+        }
+        for index in (0..self.objects).filter(|index| has(*index)) {
+            let _ = writeln!(root, "  - {}.yaml", self.object(index));
         }
         root
     }
 
-    /// The file of an object.
+    /// The path of the file that an object is changed in.
     pub(crate) fn file(&self, index: usize) -> String {
-        format!("{}.yaml", self.object(index))
+        match (self.mix, index) {
+            (Mix::Overlays, 0) => format!("{}/patch.yaml", self.name),
+            (Mix::Overlays, _) => base_file(index),
+            (Mix::ConfigMaps | Mix::Wide, _) => format!("{}/{}.yaml", self.name, self.object(index)),
+        }
     }
 
     /// The text of that file.
     pub(crate) fn text(&self, index: usize, version: usize) -> String {
-        trueup_model::yaml::to_yaml(&self.written(index, version))
+        let object = match (self.mix, index) {
+            (Mix::Overlays, 0) => json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {
+                "name": base_name(0), "annotations": {VERSION: format!("v{version}")}}}),
+            (Mix::Overlays, _) => return base_text(index, version),
+            (Mix::ConfigMaps | Mix::Wide, _) => self.written(index, version),
+        };
+        trueup_model::yaml::to_yaml(&object)
     }
 
     /// The path of an object in the API.
     pub(crate) fn path(&self, index: usize) -> String {
         let collections = collections(self.mix, &self.namespace);
         let place = match (self.mix, self.kind(index)) {
-            (Mix::ConfigMaps, _) | (Mix::Wide, Kind::ConfigMap) => 0,
+            (Mix::ConfigMaps | Mix::Overlays, _) | (Mix::Wide, Kind::ConfigMap) => 0,
             (Mix::Wide, Kind::ServiceAccount) => 1,
             (Mix::Wide, Kind::Service) => 2,
             (Mix::Wide, Kind::Role) => 3,
@@ -111,7 +137,7 @@ impl App {
     }
 
     pub(crate) fn object(&self, index: usize) -> String {
-        format!("{}-{index:05}", self.name)
+        format!("{}-{}", self.name, base_name(index))
     }
 
     /// Whether an object is a custom resource.
@@ -121,7 +147,7 @@ impl App {
 
     fn kind(&self, index: usize) -> Kind {
         match (self.mix, index % 20) {
-            (Mix::ConfigMaps, _) | (Mix::Wide, 0..12) => Kind::ConfigMap,
+            (Mix::ConfigMaps | Mix::Overlays, _) | (Mix::Wide, 0..12) => Kind::ConfigMap,
             (Mix::Wide, 12) => Kind::Role,
             (Mix::Wide, 13) => Kind::RoleBinding,
             (Mix::Wide, 14) => Kind::ServiceAccount,
@@ -147,6 +173,40 @@ impl App {
         body["metadata"] = json!({"name": name, "annotations": {VERSION: format!("v{version}")}});
         body
     }
+}
+
+/// How many files of a large repository belong to no app.
+const ELSEWHERE: usize = 50_000;
+
+/// What else a repository with such apps contains: paths and texts.
+pub(crate) fn elsewhere(mix: Mix) -> impl Iterator<Item = (String, String)> {
+    let files = if mix == Mix::Overlays { ELSEWHERE } else { 0 };
+    (0..files).map(|index| {
+        (format!("elsewhere/{:03}/file-{index:05}.txt", index / 100), format!("What file {index} says.\n"))
+    })
+}
+
+/// What an object of the base is called, and one of an app behind the app's name.
+fn base_name(index: usize) -> String {
+    format!("{index:05}")
+}
+
+fn base_file(index: usize) -> String {
+    format!("base/{}.yaml", base_name(index))
+}
+
+fn base_text(index: usize, version: usize) -> String {
+    let mut object = config_map(index);
+    object["apiVersion"] = "v1".into();
+    object["kind"] = "ConfigMap".into();
+    object["metadata"] =
+        json!({"name": base_name(index), "annotations": {VERSION: format!("v{version}")}});
+    trueup_model::yaml::to_yaml(&object)
+}
+
+fn base_kustomization(objects: usize) -> String {
+    let files: String = (0..objects).map(|index| format!("  - {}.yaml\n", base_name(index))).collect();
+    format!("apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nresources:\n{files}")
 }
 
 /// The annotation that a change changes.
