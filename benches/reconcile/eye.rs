@@ -1,17 +1,16 @@
 //! Sees changes in the cluster as they happen: a watch a collection, so that looking costs the API server next to nothing.
 
+use std::ops::ControlFlow;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail};
-use http::Request;
-use http_body_util::BodyExt as _;
-use kube::client::Body;
+use anyhow::{Result, bail};
 use serde_json::Value;
 use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
 use trueup_testkit::ControlPlane;
 
+use crate::events;
 use crate::workload::VERSION;
 
 const PATIENCE: Duration = Duration::from_mins(3);
@@ -38,13 +37,15 @@ impl Eye {
         let (sender, sights) = mpsc::channel();
         let mut watches = Vec::new();
         for collection in collections {
-            let list = plane.api().get(&format!("{collection}?limit=1"))?;
-            let version = list["metadata"]["resourceVersion"].as_str().context("a list without a version")?;
-            let uri =
-                format!("{collection}?watch=true&resourceVersion={version}&labelSelector=bench%3Dreconcile");
+            let uri = events::from_now(plane.api(), collection, "bench%3Dreconcile")?;
             let (client, sender) = (plane.api().client(), sender.clone());
             watches.push(runtime.spawn(async move {
-                if let Err(error) = follow(client, &uri, &sender).await {
+                let followed =
+                    events::follow(&client, &uri, |at, event| match sender.send(sight(at, event)) {
+                        Ok(()) => ControlFlow::Continue(()),
+                        Err(_) => ControlFlow::Break(()),
+                    });
+                if let Err(error) = followed.await {
                     eprintln!("  the watch of {uri} ended: {error:#}");
                 }
             }));
@@ -82,24 +83,9 @@ impl Eye {
     }
 }
 
-async fn follow(client: kube::Client, uri: &str, sender: &Sender<Sight>) -> Result<()> {
-    let request = Request::get(uri).header(http::header::USER_AGENT, "trueup-testkit").body(Body::empty())?;
-    let mut body = client.send(request).await?.into_body();
-    let mut buffer: Vec<u8> = Vec::new();
-    while let Some(frame) = body.frame().await {
-        buffer.extend_from_slice(&frame?.into_data().unwrap_or_default());
-        let at = Instant::now();
-        while let Some(end) = buffer.iter().position(|byte| *byte == b'\n') {
-            let line: Vec<u8> = buffer.drain(..=end).collect();
-            let event: Value = serde_json::from_slice(&line)?;
-            let metadata = &event["object"]["metadata"];
-            let gone = event["type"] == "DELETED";
-            let version = metadata["annotations"][VERSION].as_str().filter(|_| !gone).map(str::to_owned);
-            let name = metadata["name"].as_str().unwrap_or_default().to_owned();
-            if sender.send(Sight { at, name, version }).is_err() {
-                return Ok(());
-            }
-        }
-    }
-    Ok(())
+fn sight(at: Instant, event: &Value) -> Sight {
+    let metadata = &event["object"]["metadata"];
+    let gone = event["type"] == "DELETED";
+    let version = metadata["annotations"][VERSION].as_str().filter(|_| !gone).map(str::to_owned);
+    Sight { at, name: metadata["name"].as_str().unwrap_or_default().to_owned(), version }
 }

@@ -9,12 +9,14 @@
 
 mod ceiling;
 mod chart;
+mod events;
 mod eye;
 mod figures;
 mod kubectl;
 mod phases;
 mod process;
 mod report;
+mod steward;
 mod trueup;
 mod workload;
 
@@ -29,6 +31,7 @@ use trueup_testkit::{Audit, Components, ControlPlane, Namespace, Options};
 use ceiling::Ceiling;
 use eye::Eye;
 use figures::{Contender, Work};
+use steward::Steward;
 use trueup::Trueup;
 use workload::{App, Mix};
 
@@ -150,6 +153,7 @@ fn main() -> Result<()> {
     let options = Options { components: Components::ApiOnly, audit: Audit::Requests, ..Options::default() };
     let plane = ControlPlane::start(options)?;
     workload::define_routes(plane.api())?;
+    let _steward = Steward::begin(&plane)?;
     let mut measured = Vec::new();
     for (shape, extent) in shapes(&arguments, extent) {
         eprintln!("{shape}");

@@ -130,7 +130,7 @@ pub(crate) fn page(title: &str, command: &str, picture: &str, tables: &str, exte
         "# {title}
 
 What `{command}` measured on {date}, all of it in one run, on {machine}: ratios within the run say more than the times. One kube-apiserver with etcd on the same machine, without fsync and with an audit log, by which requests are
-counted. Bare requests and trueup take turns, {rounds} rounds, each in a namespace of its own that is emptied afterwards; kubectl
+counted; no controllers but one that says of each Deployment that it is as it should be. Bare requests and trueup take turns, {rounds} rounds, each in a namespace of its own that is emptied afterwards; kubectl
 runs once.
 
 {picture}{tables}

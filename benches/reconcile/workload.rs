@@ -199,8 +199,7 @@ fn base_text(index: usize, version: usize) -> String {
     let mut object = config_map(index);
     object["apiVersion"] = "v1".into();
     object["kind"] = "ConfigMap".into();
-    object["metadata"] =
-        json!({"name": base_name(index), "annotations": {VERSION: format!("v{version}")}});
+    object["metadata"] = json!({"name": base_name(index), "annotations": {VERSION: format!("v{version}")}});
     trueup_model::yaml::to_yaml(&object)
 }
 

@@ -197,6 +197,11 @@ impl Index {
         self.objects.get(id).filter(|(of, _)| **of == *set).map(|(_, live)| live.clone())
     }
 
+    /// The set that an object is in, and its uid.
+    pub(super) fn elsewhere(&self, id: &ObjectId) -> Option<(String, String)> {
+        self.objects.get(id).map(|(set, live)| (set.to_string(), live.uid.clone()))
+    }
+
     /// The version in which an object is known, where that is newer than this one.
     pub(super) fn newer(&self, id: &ObjectId, live: &Live) -> Option<u64> {
         let known = version(&self.objects.get(id)?.1.resource_version);

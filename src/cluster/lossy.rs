@@ -33,6 +33,8 @@ struct State {
     /// What becomes of the next requests whose method and path are these.
     fates: Vec<(String, Fate)>,
     late: Vec<Asked>,
+    /// Methods and paths of all requests that came this way.
+    asked: Vec<String>,
     /// Moves where all connections end.
     era: u64,
 }
@@ -49,7 +51,7 @@ impl Lossy {
     /// An empty cluster with a namespace `shop`.
     pub(crate) fn new() -> Self {
         let sandbox = Sandbox::new(Timestamp::UNIX_EPOCH);
-        let state = State { sandbox, fates: Vec::new(), late: Vec::new(), era: 0 };
+        let state = State { sandbox, fates: Vec::new(), late: Vec::new(), asked: Vec::new(), era: 0 };
         let lossy = Self(Arc::new(Mutex::new(state)));
         lossy.post(
             "/api/v1/namespaces",
@@ -92,6 +94,12 @@ impl Lossy {
             body: body.to_string().into(),
         };
         assert_eq!(code(&self.lock().ask(&asked)), 201, "{path}");
+    }
+
+    /// How many requests of a method to a path with this end came this way.
+    pub(crate) fn count(&self, method: &str, end: &str) -> usize {
+        let state = self.lock();
+        state.asked.iter().filter(|about| about.starts_with(method) && about.ends_with(end)).count()
     }
 
     /// The object at a path.
@@ -138,6 +146,7 @@ impl Lossy {
                 .is_some_and(|(method, end)| about.starts_with(method) && about.ends_with(end))
         };
         let at = state.fates.iter().position(is_meant);
+        state.asked.push(about);
         match at.map(|at| state.fates.remove(at).1) {
             Some(Fate::Lost) => return reset,
             Some(Fate::Late) => {

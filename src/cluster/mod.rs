@@ -20,6 +20,7 @@ mod refusal;
 mod rest;
 mod reviews;
 mod secrets;
+mod strangers;
 #[cfg(test)]
 mod tests;
 mod watch;
@@ -29,16 +30,18 @@ pub use catalog::{Catalog, Resource, Scope};
 pub use epoch::Epochs;
 pub use error::{ApiError, ApiErrorClass};
 pub use index::{Mark, Members, Touched};
-pub use objects::{Applied, Apply, Deletion, Force, Found, Mode, Strangers};
+pub use objects::{Applied, Apply, Deletion, Force, Mode};
 pub use parent::{EventKind, Parent};
 pub use rest::Counter;
 pub use secrets::Abilities;
+pub use strangers::{Found, Strangers};
 
 use crate::ambient;
 use anyhow::Context as _;
 use index::{Changed, Index, Progress, Read, slim};
 use late::Late;
 use pace::Pace;
+use parent::Parents;
 use reading::whole;
 use rest::Rest;
 use reviews::Reviews;
@@ -46,6 +49,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
+use strangers::Looks;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -96,6 +100,8 @@ struct Inner {
     familiar: Mutex<Familiar>,
     reviews: Mutex<Reviews>,
     late: Mutex<Late>,
+    looks: Looks,
+    parents: tokio::sync::Mutex<Option<Parents>>,
     /// By which values of Secrets are hashed in refusals: as long as this lives, it tells whether a value is still the same.
     mask: MaskKey,
     discovered: Notify,
@@ -144,6 +150,8 @@ impl Cluster {
             familiar: Mutex::default(),
             reviews: Mutex::new(Reviews::new(Instant::now())),
             late: Mutex::new(Late::new(Instant::now())),
+            looks: Looks::default(),
+            parents: tokio::sync::Mutex::default(),
             mask: ambient::secret().context("random numbers")?,
             discovered: Notify::new(),
             progressed: Notify::new(),

@@ -9,31 +9,21 @@ use super::index::slim;
 use super::reading::whole;
 use super::rest::{Ask, encode};
 use super::{Cluster, MANAGER};
-use crate::bounded::in_order;
 use bytes::Bytes;
-use futures::FutureExt as _;
 use http::Method;
 use serde_json::json;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use trueup_merge::extract::Extract;
+use trueup_merge::migrate;
 use trueup_merge::rewrite::{Rewritten, rewritten};
 use trueup_merge::secrets::MaskKey;
-use trueup_merge::{managed, migrate};
-use trueup_model::{GroupKind, ObjectId, Value};
-use trueup_plan::apply_set::PART_OF;
+use trueup_model::{ObjectId, Value};
 use trueup_plan::observed::Live;
 
-/// Lists of strangers under way at once.
-const LOOKS: usize = 8;
 /// Tries of a write that fails for a passing reason.
 const TRIES: u32 = 4;
-/// From this many objects of a kind and namespace on, one list is cheaper than a look at each.
-const LIST_FROM: usize = 10;
-const METADATA: &str = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
-const METADATA_LIST: &str = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";
 
 /// A server-side apply.
 #[derive(Clone, Copy, Debug)]
@@ -100,28 +90,6 @@ pub enum Deletion {
     Started,
     /// It is not the object any more that was meant: nothing was deleted.
     Changed,
-}
-
-/// An object that exists outside of a target.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Found {
-    /// `metadata.uid`.
-    pub uid: String,
-    /// Field managers other than trueup, sorted.
-    pub managers: Vec<String>,
-    /// The `ApplySet` that it is in.
-    pub part_of: Option<String>,
-    /// Whether `kubectl apply` (client-side) owns fields of it, which must be handed over first.
-    pub migrate: bool,
-}
-
-/// What was found of objects outside of a target.
-#[derive(Debug, Default)]
-pub struct Strangers {
-    /// Those that exist.
-    pub found: BTreeMap<ObjectId, Found>,
-    /// Kinds that could not be looked at.
-    pub failed: BTreeMap<GroupKind, ApiError>,
 }
 
 impl Cluster {
@@ -201,7 +169,7 @@ impl Cluster {
         self.read(id, &resource, None).await
     }
 
-    async fn read(
+    pub(super) async fn read(
         &self,
         id: &ObjectId,
         resource: &Resource,
@@ -258,61 +226,6 @@ impl Cluster {
         }
     }
 
-    /// Which of these objects exist, and who owns them: metadata only, one list where there are many.
-    pub async fn strangers(&self, ids: &[ObjectId]) -> Strangers {
-        let mut groups: BTreeMap<(GroupKind, &str), Vec<&ObjectId>> = BTreeMap::new();
-        for id in ids {
-            groups.entry((id.group_kind(), &id.namespace)).or_default().push(id);
-        }
-        let looks =
-            groups.iter().map(|((kind, namespace), ids)| self.strangers_of(kind, namespace, ids).boxed());
-        let mut strangers = Strangers::default();
-        for ((kind, _), found) in groups.keys().zip(in_order(looks, LOOKS).await) {
-            match found {
-                Ok(found) => strangers.found.extend(found),
-                Err(error) if error.class == ApiErrorClass::NotFound => {}
-                Err(error) => drop(strangers.failed.insert(kind.clone(), error)),
-            }
-        }
-        strangers
-    }
-
-    async fn strangers_of(
-        &self,
-        kind: &GroupKind,
-        namespace: &str,
-        ids: &[&ObjectId],
-    ) -> Result<Vec<(ObjectId, Found)>, ApiError> {
-        let catalog = self.catalog();
-        let Some(resource) = catalog.preferred(kind) else { return Ok(Vec::new()) };
-        let mut found = Vec::new();
-        if ids.len() < LIST_FROM {
-            let reads = ids.iter().map(|id| self.read(id, resource, Some(METADATA)));
-            for (id, object) in ids.iter().zip(futures::future::try_join_all(reads).await?) {
-                found.extend(object.map(|object| ((*id).clone(), stranger(&object))));
-            }
-            return Ok(found);
-        }
-        let base = format!("{}?limit=500", resource.collection(Some(namespace)));
-        let what = resource.name();
-        let mut uri = base.clone();
-        loop {
-            let mut ask = Ask::get("list", &what, uri);
-            ask.accept = Some(METADATA_LIST);
-            let page = self.0.rest.json(ask).await?;
-            for object in page.get("items").and_then(Value::as_array).into_iter().flatten() {
-                let name = object.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
-                if let Ok(index) = ids.binary_search_by(|id| id.name.as_str().cmp(name)) {
-                    found.push((ids[index].clone(), stranger(object)));
-                }
-            }
-            match page.pointer("/metadata/continue").and_then(Value::as_str) {
-                Some(more) if !more.is_empty() => uri = format!("{base}&continue={}", encode(more)),
-                Some(_) | None => return Ok(found),
-            }
-        }
-    }
-
     /// Hands the fields that `kubectl apply` (client-side) owned over to us.
     pub async fn migrate(&self, id: &ObjectId) -> Result<(), ApiError> {
         let mut tries = 0;
@@ -365,17 +278,5 @@ impl Cluster {
             .resource(&id.group, version, &id.kind)
             .cloned()
             .ok_or_else(|| ApiError::no_such_kind(&format!("{} in version {version}", id.group_kind())))
-    }
-}
-
-fn stranger(object: &Value) -> Found {
-    Found {
-        uid: object.pointer("/metadata/uid").and_then(Value::as_str).unwrap_or_default().to_owned(),
-        managers: managed::other_managers(object, MANAGER),
-        part_of: object
-            .get("metadata")
-            .and_then(|metadata| metadata.get("labels")?.get(PART_OF)?.as_str())
-            .map(str::to_owned),
-        migrate: migrate::needed(object),
     }
 }

@@ -4,13 +4,16 @@
 use super::catalog::Scope;
 use super::error::{ApiError, ApiErrorClass};
 use super::rest::{Ask, encode};
-use super::{Cluster, MANAGER};
+use super::{Cluster, Inner, MANAGER};
 use crate::ambient;
 use base64::Engine as _;
 use bytes::Bytes;
 use http::Method;
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
 use trueup_model::{GroupKind, Value};
 use trueup_plan::apply_set::{GROUP_KINDS, ID, NAMESPACES, TOOLING};
 
@@ -38,6 +41,21 @@ pub struct Parent {
     pub version: String,
 }
 
+/// The parents that were lately listed.
+pub(super) struct Parents {
+    since: Instant,
+    /// How often the server's history may have been another one by then.
+    breaks: u64,
+    /// The namespaces that were listed; `None` for all.
+    of: Option<BTreeSet<String>>,
+    /// By namespace and name.
+    all: BTreeMap<(String, String), Parent>,
+}
+
+/// How long a list of parents answers.
+const FRESH: Duration = Duration::from_secs(10);
+/// Parents that are listed at once.
+const PAGE: usize = 500;
 /// Tries of a write that finds that the parent has changed.
 const TRIES: u32 = 4;
 
@@ -51,26 +69,56 @@ pub enum EventKind {
 }
 
 impl Cluster {
-    /// All parents that trueup keeps: over all namespaces, or in those that targets use where more may not be read.
-    pub async fn parents(&self) -> Result<Vec<Parent>, ApiError> {
-        let selector = encode(ID);
-        let everywhere = format!("/api/v1/configmaps?labelSelector={selector}");
-        match self.parents_at(everywhere).await {
+    /// The parents that trueup keeps and that are wanted: over all namespaces, or in those that targets use where more may not be
+    /// read. Targets that begin together share a list; what is written here meanwhile is part of it.
+    pub async fn parents(&self, wanted: impl Fn(&Parent) -> bool) -> Result<Vec<Parent>, ApiError> {
+        let (breaks, namespaces) = (self.breaks(), self.0.namespaces());
+        // Whoever comes while somebody lists waits for that.
+        let mut known = self.0.parents.lock().await;
+        let parents = match &mut *known {
+            Some(parents) if parents.hold(breaks, &namespaces) => parents,
+            _ => {
+                let since = Instant::now();
+                let (of, listed) = self.list_parents(namespaces).await?;
+                let all = listed.into_iter().map(|parent| (parent.place(), parent)).collect();
+                self.0.forget_parents_in(FRESH);
+                known.insert(Parents { since, breaks, of, all })
+            }
+        };
+        Ok(parents.all.values().filter(|parent| wanted(parent)).cloned().collect())
+    }
+
+    /// Lists them; `None` stands for all namespaces.
+    async fn list_parents(
+        &self,
+        namespaces: BTreeSet<String>,
+    ) -> Result<(Option<BTreeSet<String>>, Vec<Parent>), ApiError> {
+        match self.parents_at("/api/v1/configmaps").await {
             Err(error) if error.class == ApiErrorClass::Forbidden => {
                 let mut parents = Vec::new();
-                for namespace in self.0.namespaces() {
-                    let uri = format!("/api/v1/namespaces/{namespace}/configmaps?labelSelector={selector}");
-                    parents.extend(self.parents_at(uri).await?);
+                for namespace in &namespaces {
+                    let collection = format!("/api/v1/namespaces/{namespace}/configmaps");
+                    parents.extend(self.parents_at(&collection).await?);
                 }
-                Ok(parents)
+                Ok((Some(namespaces), parents))
             }
-            result => result,
+            result => Ok((None, result?)),
         }
     }
 
-    async fn parents_at(&self, uri: String) -> Result<Vec<Parent>, ApiError> {
-        let list = self.0.rest.json(Ask::get("list", &"configmaps", uri)).await?;
-        Ok(list.get("items").and_then(Value::as_array).into_iter().flatten().filter_map(read).collect())
+    async fn parents_at(&self, collection: &str) -> Result<Vec<Parent>, ApiError> {
+        let base = format!("{collection}?limit={PAGE}&labelSelector={}", encode(ID));
+        let mut uri = base.clone();
+        let mut parents = Vec::new();
+        loop {
+            let page = self.0.rest.json(Ask::get("list", &"configmaps", uri)).await?;
+            parents
+                .extend(page.get("items").and_then(Value::as_array).into_iter().flatten().filter_map(read));
+            match page.pointer("/metadata/continue").and_then(Value::as_str) {
+                Some(more) if !more.is_empty() => uri = format!("{base}&continue={}", encode(more)),
+                Some(_) | None => return Ok(parents),
+            }
+        }
     }
 
     /// Writes a parent as it should be, over the version of it that is known; gives it as it is then.
@@ -78,7 +126,12 @@ impl Cluster {
     /// A write that was thought lost may still come through, long after others: it must not take members out that were noted
     /// since. So each write names the version that it is made from. Where that is not the last, what the last names stays in.
     pub async fn write_parent(&self, parent: &Parent) -> Result<Parent, ApiError> {
-        let mut parent = parent.clone();
+        let written = self.write_over(parent.clone()).await;
+        self.0.noted_parent(parent, written.as_ref().ok()).await;
+        written
+    }
+
+    async fn write_over(&self, mut parent: Parent) -> Result<Parent, ApiError> {
         let mut tries = 0;
         loop {
             tries += 1;
@@ -164,7 +217,9 @@ impl Cluster {
             accept: None,
             body: json!({"preconditions": {"uid": parent.uid}}).to_string().into(),
         };
-        match self.0.rest.json(ask).await {
+        let deleted = self.0.rest.json(ask).await;
+        self.0.noted_parent(parent, None).await;
+        match deleted {
             Err(error) if error.class != ApiErrorClass::NotFound => Err(error),
             Ok(_) | Err(_) => Ok(()),
         }
@@ -226,6 +281,48 @@ impl Cluster {
     /// Whether a kind lives in namespaces, as far as is known.
     pub fn scope_of(&self, kind: &GroupKind) -> Option<Scope> {
         self.catalog().preferred(kind).map(|resource| resource.scope)
+    }
+}
+
+impl Inner {
+    /// Notes what became of a parent in the list that is kept; where that cannot be told, the list goes.
+    async fn noted_parent(&self, parent: &Parent, now: Option<&Parent>) {
+        let mut known = self.parents.lock().await;
+        match (&mut *known, now) {
+            (Some(parents), Some(now)) => drop(parents.all.insert(parent.place(), now.clone())),
+            (kept, _) => *kept = None,
+        }
+    }
+
+    /// What a list showed is not kept for longer than it answers.
+    fn forget_parents_in(self: &Arc<Self>, time: Duration) {
+        let cluster = Arc::downgrade(self);
+        tokio::spawn(async move {
+            tokio::time::sleep(time).await;
+            let Some(cluster) = cluster.upgrade() else { return };
+            let mut known = cluster.parents.lock().await;
+            if known.as_ref().is_some_and(|parents| parents.since.elapsed() >= time) {
+                *known = None;
+            }
+        });
+    }
+}
+
+impl Parent {
+    /// What it says under a name; empty where it says nothing.
+    pub fn field(&self, name: &str) -> &str {
+        self.data.get(name).map(String::as_str).unwrap_or_default()
+    }
+
+    fn place(&self) -> (String, String) {
+        (self.namespace.clone(), self.name.clone())
+    }
+}
+
+impl Parents {
+    fn hold(&self, breaks: u64, namespaces: &BTreeSet<String>) -> bool {
+        let covers = self.of.as_ref().is_none_or(|of| namespaces.is_subset(of));
+        covers && self.breaks == breaks && self.since.elapsed() < FRESH
     }
 }
 

@@ -5,7 +5,7 @@ use super::{Cluster, Parent};
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
-use trueup_model::GroupKind;
+use trueup_model::{GroupKind, ObjectId};
 use trueup_plan::apply_set::{GROUP_KINDS, PART_OF};
 
 const RECORD: &str = "/api/v1/namespaces/shop/configmaps/trueup.web.test";
@@ -129,4 +129,81 @@ async fn a_kind_whose_first_list_fails_is_unknown_and_not_empty() {
     }
     assert!(!unknown());
     cluster.stop();
+}
+
+fn ids(names: &[String]) -> Vec<ObjectId> {
+    names.iter().map(|name| ObjectId::new("", "ConfigMap", "shop", name)).collect()
+}
+
+fn plain(name: &str) -> serde_json::Value {
+    json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": {"a": "b"}})
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_small_targets_that_begin_together_list_what_is_there_once() {
+    let lossy = Lossy::new();
+    let cluster = lossy.cluster().await;
+    cluster.discover().await.unwrap();
+    lossy.post("/api/v1/namespaces/shop/configmaps", &plain("o-7-0"));
+    for target in 0..50 {
+        let wanted = ids(&[format!("o-{target}-0"), format!("o-{target}-1")]);
+        let strangers = cluster.strangers(&wanted).await;
+        assert!(strangers.failed.is_empty());
+        let found: Vec<&str> = strangers.found.keys().map(|id| id.name.as_str()).collect();
+        assert_eq!(found, if target == 7 { vec!["o-7-0"] } else { Vec::new() });
+        let managers = strangers.found.values().flat_map(|found| found.managers.clone());
+        assert!(managers.eq((target == 7).then(|| "somebody".to_owned())));
+    }
+    assert_eq!((lossy.count("GET", "-0"), lossy.count("GET", "/configmaps")), (4, 1));
+    // What a list showed is not believed for long.
+    lossy.post("/api/v1/namespaces/shop/configmaps", &plain("o-9-0"));
+    tokio::time::sleep(Duration::from_secs(11)).await;
+    let wanted: Vec<String> = (0..20).map(|target| format!("o-{target}-0")).collect();
+    let found = cluster.strangers(&ids(&wanted)).await.found;
+    assert!(found.keys().map(|id| id.name.as_str()).eq(["o-7-0", "o-9-0"]));
+    assert_eq!(lossy.count("GET", "/configmaps"), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_object_of_another_set_is_known_without_asking() {
+    let lossy = Lossy::new();
+    let cluster = lossy.cluster().await;
+    cluster.discover().await.unwrap();
+    cluster.watch(&BTreeSet::from([kind("ConfigMap")]));
+    lossy.post("/api/v1/namespaces/shop/configmaps", &member("theirs"));
+    until(&cluster, &["theirs"]).await;
+    let asked = lossy.count("GET", "");
+    let found = cluster.strangers(&ids(&["theirs".to_owned()])).await.found;
+    assert_eq!(found.values().map(|found| found.part_of.as_deref()).collect::<Vec<_>>(), [Some("set")]);
+    assert_eq!(lossy.count("GET", ""), asked);
+    cluster.stop();
+}
+
+#[tokio::test(start_paused = true)]
+async fn targets_that_begin_together_share_a_list_of_records_in_which_is_what_they_wrote() {
+    let lossy = Lossy::new();
+    let cluster = lossy.cluster().await;
+    let names = async || {
+        let parents = cluster.parents(|_| true).await.unwrap();
+        parents.into_iter().map(|parent| parent.name).collect::<Vec<_>>()
+    };
+    assert!(names().await.is_empty());
+    let written = cluster.write_parent(&record(&["ConfigMap"])).await.unwrap();
+    assert_eq!(cluster.parents(|_| true).await.unwrap(), std::slice::from_ref(&written));
+    cluster
+        .write_parent(&Parent { name: "trueup.api.test".to_owned(), ..record(&["Secret"]) })
+        .await
+        .unwrap();
+    assert_eq!(names().await, ["trueup.api.test", "trueup.web.test"]);
+    assert_eq!(lossy.count("GET", "/configmaps"), 1);
+    // After a write of which nobody knows what came of it, the cluster is asked.
+    for _ in 0..4 {
+        lossy.next("PATCH", "trueup.web.test", Fate::AnswerLost);
+    }
+    let kinds = ["ConfigMap", "Secret"].map(kind).into();
+    let _ = cluster.write_parent(&Parent { kinds, ..written }).await;
+    let parents = cluster.parents(|parent| parent.name == "trueup.web.test").await.unwrap();
+    assert!(parents[0].kinds.contains(&kind("Secret")));
+    cluster.delete_parent(&parents[0]).await.unwrap();
+    assert_eq!(names().await, ["trueup.api.test"]);
 }

@@ -153,17 +153,29 @@ pub fn recorded_status(parent: &Parent) -> Option<TargetStatus> {
     serde_json::from_str(parent.data.get(STATUS)?).ok()
 }
 
-/// Whether the parent's record tells another story than the status.
-pub fn is_behind(state: &TargetState, desired: &Desired, status: &TargetStatus) -> bool {
+/// Whether the parent's record has to be written: it tells another story than the status. Where all it has wrong is the commit,
+/// and that one changed nothing of the target, it is left so for an interval: a repository with hundreds of targets would cost each
+/// of them a write at each commit.
+pub fn is_behind(
+    spec: &TargetSpec,
+    state: &mut TargetState,
+    desired: &Desired,
+    status: &TargetStatus,
+) -> bool {
     let Some(parent) = &state.parent else {
         return !desired.objects.is_empty() && !status.revision.is_empty();
     };
-    let recorded = recorded_status(parent);
-    !state.former.is_empty()
-        || recorded.is_none_or(|recorded| {
-            (&recorded.revision, recorded.sync, recorded.objects, &recorded.run)
-                != (&status.revision, status.sync, status.objects, &status.run)
-        })
+    let recorded = recorded_status(parent).unwrap_or_default();
+    let story = |status: &TargetStatus| (status.sync, status.objects, status.run.clone());
+    if !state.former.is_empty() || story(&recorded) != story(status) {
+        return true;
+    }
+    if recorded.revision == status.revision {
+        state.behind = None;
+        return false;
+    }
+    let since = *state.behind.get_or_insert_with(Instant::now);
+    recorded.revision.is_empty() || spec.asks_about_commits() || since.elapsed() >= spec.interval
 }
 
 /// After how long the record can be let go of what stays in it only for writes that were given up; `None` where nothing does.
@@ -219,7 +231,7 @@ pub async fn settle(
         version: state.parent.as_ref().map(|parent| parent.version.clone()).unwrap_or_default(),
     };
     match cluster.write_parent(&parent).await {
-        Ok(parent) => state.parent = Some(parent),
+        Ok(parent) => (state.parent, state.behind) = (Some(parent), None),
         Err(error) => {
             tracing::warn!(target = spec.name, %error, "the target's record could not be written");
             // It may have been written all the same: what was to go from it may be gone.
@@ -248,6 +260,7 @@ pub async fn settle(
 
 #[cfg(test)]
 mod tests {
+    use super::super::target;
     use super::super::target::tests::spec;
     use super::*;
     use crate::cluster::lossy::{Fate, Lossy};
@@ -298,6 +311,29 @@ mod tests {
         let mut state = TargetState::default();
         grow(&cluster, &spec("web@test"), &mut state, &desired(kinds)).await.unwrap();
         (cluster, state)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_commit_that_changes_nothing_of_a_target_is_recorded_an_interval_later() {
+        let lossy = Lossy::new();
+        let (cluster, mut state) = begun(&lossy, &["ConfigMap"]).await;
+        let mut spec = spec("web@test");
+        let desired = desired(&["ConfigMap"]);
+        let at = |revision: &str| TargetStatus { revision: revision.to_owned(), ..TargetStatus::default() };
+        assert!(is_behind(&spec, &mut state, &desired, &at("1")));
+        settle(&cluster, &spec, &mut state, &desired, &BTreeMap::new(), &at("1")).await;
+        assert!(!is_behind(&spec, &mut state, &desired, &at("1")));
+        // Commits go on: it counts from the first.
+        for commit in 2..12 {
+            assert!(!is_behind(&spec, &mut state, &desired, &at(&commit.to_string())));
+            tokio::time::sleep(spec.interval / 10).await;
+        }
+        assert!(is_behind(&spec, &mut state, &desired, &at("12")));
+        settle(&cluster, &spec, &mut state, &desired, &BTreeMap::new(), &at("12")).await;
+        assert!(!is_behind(&spec, &mut state, &desired, &at("13")));
+        assert!(is_behind(&spec, &mut state, &desired, &TargetStatus { objects: 2, ..at("13") }));
+        spec.mode = target::Mode::Manual;
+        assert!(is_behind(&spec, &mut state, &desired, &at("13")));
     }
 
     #[tokio::test(start_paused = true)]

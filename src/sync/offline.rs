@@ -9,7 +9,7 @@ use super::topology;
 use super::turn;
 use super::view::{self, PlanOptions, Preview};
 use crate::ambient;
-use crate::cluster::{self, Parent};
+use crate::cluster;
 use crate::config::{self, Config};
 use crate::recording::Recorder;
 use crate::render;
@@ -51,15 +51,14 @@ pub async fn statuses(config: &Path) -> Result<Vec<TargetStatus>> {
             let access = topology::access(&config, name, &secrets).await?;
             let cluster = topology::connect(&access).await?;
             cluster.scope(&config.targets().iter().filter_map(|target| target.namespace.clone()).collect());
-            Ok::<_, anyhow::Error>(cluster.parents().await?)
+            // Other installations may have targets of the same name on the cluster.
+            let sets = specs.values().filter(|spec| spec.cluster == *name).map(TargetSpec::set);
+            let ours: BTreeSet<String> = sets.collect();
+            Ok::<_, anyhow::Error>(cluster.parents(|parent| ours.contains(&parent.id)).await?)
         };
         match read.await {
             Ok(parents) => {
-                // Other installations may have targets of the same name on the cluster.
-                let is_ours = |parent: &Parent| {
-                    specs.values().any(|spec| spec.cluster == *name && spec.set() == parent.id)
-                };
-                for parent in parents.into_iter().filter(is_ours) {
+                for parent in parents {
                     if let Some(status) = membership::recorded_status(&parent) {
                         found.insert(status.target.clone(), status);
                     }

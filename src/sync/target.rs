@@ -20,7 +20,7 @@ use trueup_plan::apply_set;
 use trueup_plan::desired::Desired;
 use trueup_plan::ignore::IgnoreRule;
 use trueup_plan::observed::Ledger;
-use trueup_plan::planning::Policy;
+use trueup_plan::planning::{Drift, Policy};
 use trueup_plan::record::TargetStatus;
 
 /// What the configuration says of a target, with placeholders filled in.
@@ -74,6 +74,11 @@ pub enum Mode {
 }
 
 impl TargetSpec {
+    /// Whether somebody decides what becomes of each commit: then the cluster alone has to tell which one was applied last.
+    pub fn asks_about_commits(&self) -> bool {
+        self.mode == Mode::Manual || self.policy.drift == Drift::Report
+    }
+
     /// The namespace that the target's parent object lives in.
     pub fn parent_namespace(&self) -> &str {
         if self.namespace.is_empty() { apply_set::SYSTEM_NAMESPACE } else { &self.namespace }
@@ -134,6 +139,8 @@ pub struct TargetState {
     /// Whether the parent names kinds or namespaces only because a write that was given up may still come through, or whether
     /// former ones stay for that.
     pub lingers: bool,
+    /// Since when the parent's record names an older commit and is right in all else.
+    pub behind: Option<Instant>,
     /// How it stood after the last turn.
     pub status: TargetStatus,
     /// What the last turn rests on, if it left nothing to do.
@@ -172,7 +179,7 @@ pub struct Rendering {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use trueup_plan::planning::{Drift, Empty, Prune, Recreate, TakeOver};
+    use trueup_plan::planning::{Empty, Prune, Recreate, TakeOver};
 
     /// A target on the cluster `here` with all defaults.
     pub(crate) fn spec(name: &str) -> TargetSpec {

@@ -513,7 +513,7 @@ async fn conclude(
     status.unhealthy = unhealthy;
     context.metrics.stage(Stage::Health, clock.elapsed());
     let has_lingered = membership::lingers(context.cluster, spec, state).is_some_and(|left| left.is_zero());
-    if !outcomes.is_empty() || has_lingered || membership::is_behind(state, desired, &status) {
+    if !outcomes.is_empty() || has_lingered || membership::is_behind(spec, state, desired, &status) {
         membership::settle(context.cluster, spec, state, desired, &members, &status).await;
     }
     let failed = outcomes

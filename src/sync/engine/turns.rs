@@ -226,31 +226,36 @@ impl Core {
         state: &mut TargetState,
     ) -> Result<(), String> {
         cluster.scope(&std::iter::once(spec.parent_namespace().to_owned()).collect());
-        let parents =
-            cluster.parents().await.map_err(|error| format!("cluster {}: {error}", cluster.name()))?;
-        let setup = self.setup();
+        let (setup, set) = (self.setup(), spec.set());
+        // What another installation keeps is never taken for a place that a target of ours moved away from.
+        let is_ours = |parent: &Parent| parent.field(membership::INSTALLATION) == self.installation;
+        let is_former = |parent: &Parent| is_ours(parent) && parent.field(membership::TARGET) == spec.name;
+        let same_repository = |parent: &Parent| parent.field(membership::REPOSITORY) == spec.repository_url;
+        let is_removed = |parent: &Parent| {
+            is_ours(parent)
+                && same_repository(parent)
+                && !setup.targets.contains_key(parent.field(membership::TARGET))
+        };
+        let concerns = |parent: &Parent| parent.id == set || is_former(parent) || is_removed(parent);
+        let parents = cluster.parents(concerns).await;
+        let parents = parents.map_err(|error| format!("cluster {}: {error}", cluster.name()))?;
         state.installation.clone_from(&self.installation);
         (state.parent, state.former) = (None, Vec::new());
         for parent in parents {
-            let data = |field: &str| parent.data.get(field).map(String::as_str).unwrap_or_default();
-            let target = data(membership::TARGET).to_owned();
-            // What another installation keeps is never taken for a place that a target of ours moved away from.
-            let ours = data(membership::INSTALLATION) == self.installation;
-            let same_repository = data(membership::REPOSITORY) == spec.repository_url;
-            if parent.id == spec.set() {
-                if !ours && !same_repository {
+            if parent.id == set {
+                if !is_ours(&parent) && !same_repository(&parent) {
                     return Err(format!(
                         "{}/{} is the record of another trueup, for the repository {}; rename the App, or delete the record to take its objects over",
                         parent.namespace,
                         parent.name,
-                        data(membership::REPOSITORY)
+                        parent.field(membership::REPOSITORY)
                     ));
                 }
                 state.parent = Some(parent);
-            } else if ours && target == spec.name {
+            } else if is_former(&parent) {
                 state.former.push(parent);
-            } else if ours && same_repository && !setup.targets.contains_key(&target) {
-                self.directory.note_removed(cluster.name(), &parent.id, &target);
+            } else {
+                self.directory.note_removed(cluster.name(), &parent.id, parent.field(membership::TARGET));
             }
         }
         Ok(())

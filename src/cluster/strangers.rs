@@ -1,0 +1,207 @@
+//! Objects that are wanted and are in none of a target's sets: whether they exist, and who owns them.
+//!
+//! What is in a set of any target is known from the watches. Of the rest only metadata is read, and what a list showed answers all
+//! targets for a while: many small targets of one namespace, begun together, need one list a kind. Somebody else's object that
+//! is made in that time is taken for missing, as one would be that is made between a look and the write.
+
+use super::error::{ApiError, ApiErrorClass};
+use super::rest::{Ask, encode};
+use super::{Cluster, Inner, MANAGER, Resource};
+use crate::bounded::in_order;
+use futures::FutureExt as _;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::time::Instant;
+use trueup_merge::{managed, migrate};
+use trueup_model::{GroupKind, ObjectId, Value};
+use trueup_plan::apply_set::PART_OF;
+
+/// Lists under way at once.
+const LOOKS: usize = 8;
+/// From this many objects of a kind and namespace on, one list is cheaper than a look at each.
+const LIST_FROM: usize = 10;
+/// How long a list answers.
+const FRESH: Duration = Duration::from_secs(10);
+const METADATA: &str = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
+const METADATA_LIST: &str = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";
+
+/// An object that exists outside of a target.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// `metadata.uid`.
+    pub uid: String,
+    /// Field managers other than trueup, sorted; none of an object that is in another set.
+    pub managers: Vec<String>,
+    /// The `ApplySet` that it is in.
+    pub part_of: Option<String>,
+    /// Whether `kubectl apply` (client-side) owns fields of it, which must be handed over first.
+    pub migrate: bool,
+}
+
+/// What was found of objects outside of a target.
+#[derive(Debug, Default)]
+pub struct Strangers {
+    /// Those that exist.
+    pub found: BTreeMap<ObjectId, Found>,
+    /// Kinds that could not be looked at.
+    pub failed: BTreeMap<GroupKind, ApiError>,
+}
+
+/// What was lately seen of objects in no set, by kind and namespace.
+#[derive(Default)]
+pub(super) struct Looks(Mutex<BTreeMap<(GroupKind, String), Arc<tokio::sync::Mutex<Look>>>>);
+
+/// Of one kind in one namespace.
+struct Look {
+    since: Instant,
+    /// How often the server's history may have been another one by then.
+    breaks: u64,
+    /// How many objects were asked for one by one since then.
+    asked: usize,
+    /// All that exist and are in no set, by name.
+    listed: Option<Arc<HashMap<String, Found>>>,
+}
+
+impl Look {
+    fn new(breaks: u64) -> Self {
+        Self { since: Instant::now(), breaks, asked: 0, listed: None }
+    }
+
+    fn holds(&self, breaks: u64) -> bool {
+        self.since.elapsed() < FRESH && self.breaks == breaks
+    }
+}
+
+impl Looks {
+    fn of(&self, kind: &GroupKind, namespace: &str, breaks: u64) -> Arc<tokio::sync::Mutex<Look>> {
+        let mut looks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let look = looks.entry((kind.clone(), namespace.to_owned()));
+        look.or_insert_with(|| Arc::new(tokio::sync::Mutex::new(Look::new(breaks)))).clone()
+    }
+
+    fn forget_old(&self) {
+        let mut looks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        looks.retain(|_, look| look.try_lock().is_ok_and(|look| look.since.elapsed() < FRESH));
+    }
+}
+
+impl Cluster {
+    /// Which of these objects exist, and who owns them.
+    pub async fn strangers(&self, ids: &[ObjectId]) -> Strangers {
+        let mut strangers = Strangers::default();
+        let mut groups: BTreeMap<(GroupKind, &str), Vec<&ObjectId>> = BTreeMap::new();
+        for id in ids {
+            match self.0.with_index(|index| index.elsewhere(id)) {
+                Some((set, uid)) => {
+                    let found = Found { uid, managers: Vec::new(), part_of: Some(set), migrate: false };
+                    strangers.found.insert(id.clone(), found);
+                }
+                None => groups.entry((id.group_kind(), &id.namespace)).or_default().push(id),
+            }
+        }
+        let looks =
+            groups.iter().map(|((kind, namespace), ids)| self.strangers_of(kind, namespace, ids).boxed());
+        for ((kind, _), found) in groups.keys().zip(in_order(looks, LOOKS).await) {
+            match found {
+                Ok(found) => strangers.found.extend(found),
+                Err(error) if error.class == ApiErrorClass::NotFound => {}
+                Err(error) => drop(strangers.failed.insert(kind.clone(), error)),
+            }
+        }
+        strangers
+    }
+
+    async fn strangers_of(
+        &self,
+        kind: &GroupKind,
+        namespace: &str,
+        ids: &[&ObjectId],
+    ) -> Result<Vec<(ObjectId, Found)>, ApiError> {
+        let catalog = self.catalog();
+        let Some(resource) = catalog.preferred(kind) else { return Ok(Vec::new()) };
+        if let Some(listed) = self.listed(kind, namespace, resource, ids.len()).await? {
+            let found = ids.iter().filter_map(|id| Some(((*id).clone(), listed.get(&id.name)?.clone())));
+            return Ok(found.collect());
+        }
+        let reads = ids.iter().map(|id| self.read(id, resource, Some(METADATA)));
+        let read = futures::future::try_join_all(reads).await?;
+        let found = ids.iter().zip(read).filter_map(|(id, object)| Some(((*id).clone(), stranger(&object?))));
+        Ok(found.collect())
+    }
+
+    /// What a list shows or lately showed; `None` where so few objects are asked for that each can be looked at.
+    async fn listed(
+        &self,
+        kind: &GroupKind,
+        namespace: &str,
+        resource: &Resource,
+        asked: usize,
+    ) -> Result<Option<Arc<HashMap<String, Found>>>, ApiError> {
+        let breaks = self.breaks();
+        let look = self.0.looks.of(kind, namespace, breaks);
+        // Whoever comes while somebody lists waits for that.
+        let mut look = look.lock().await;
+        if !look.holds(breaks) {
+            *look = Look::new(breaks);
+        }
+        if look.listed.is_none() {
+            if look.asked + asked < LIST_FROM {
+                look.asked += asked;
+                return Ok(None);
+            }
+            let begun = Look::new(breaks);
+            let listed = Some(Arc::new(self.list(namespace, resource).await?));
+            *look = Look { listed, ..begun };
+            self.0.forget_looks_in(FRESH);
+        }
+        Ok(look.listed.clone())
+    }
+
+    /// All objects of a kind that are in no set.
+    async fn list(&self, namespace: &str, resource: &Resource) -> Result<HashMap<String, Found>, ApiError> {
+        let selector = encode(&format!("!{PART_OF}"));
+        let base = format!("{}?limit=500&labelSelector={selector}", resource.collection(Some(namespace)));
+        let what = resource.name();
+        let mut uri = base.clone();
+        let mut listed = HashMap::new();
+        loop {
+            let mut ask = Ask::get("list", &what, uri);
+            ask.accept = Some(METADATA_LIST);
+            let page = self.0.rest.json(ask).await?;
+            for object in page.get("items").and_then(Value::as_array).into_iter().flatten() {
+                let name = object.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
+                listed.insert(name.to_owned(), stranger(object));
+            }
+            match page.pointer("/metadata/continue").and_then(Value::as_str) {
+                Some(more) if !more.is_empty() => uri = format!("{base}&continue={}", encode(more)),
+                Some(_) | None => return Ok(listed),
+            }
+        }
+    }
+}
+
+impl Inner {
+    /// What a list showed is not kept for longer than it answers.
+    fn forget_looks_in(self: &Arc<Self>, time: Duration) {
+        let cluster = Arc::downgrade(self);
+        tokio::spawn(async move {
+            tokio::time::sleep(time).await;
+            if let Some(cluster) = cluster.upgrade() {
+                cluster.looks.forget_old();
+            }
+        });
+    }
+}
+
+fn stranger(object: &Value) -> Found {
+    Found {
+        uid: object.pointer("/metadata/uid").and_then(Value::as_str).unwrap_or_default().to_owned(),
+        managers: managed::other_managers(object, MANAGER),
+        part_of: object
+            .get("metadata")
+            .and_then(|metadata| metadata.get("labels")?.get(PART_OF)?.as_str())
+            .map(str::to_owned),
+        migrate: migrate::needed(object),
+    }
+}
