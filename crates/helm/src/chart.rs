@@ -1,6 +1,7 @@
 //! A chart as it was loaded: its files in their places, and the charts within it.
 
-use crate::metadata::Metadata;
+use crate::lock::Lock;
+use crate::metadata::{Dependency, Metadata};
 use crate::values::Values;
 use std::sync::Arc;
 
@@ -9,6 +10,8 @@ use std::sync::Arc;
 pub struct Chart {
     /// What `Chart.yaml` says.
     pub metadata: Metadata,
+    /// What `Chart.lock` says, where there is one.
+    pub lock: Option<Lock>,
     /// The values of `values.yaml`.
     pub values: Values,
     /// `values.schema.json`, where there is one.
@@ -33,6 +36,14 @@ pub struct File {
 }
 
 impl Chart {
+    /// What it asks for and does not hold, with the place in its list. Whoever has such a chart puts it among its
+    /// `dependencies`.
+    pub fn lacking(&self) -> impl Iterator<Item = (usize, &Dependency)> {
+        let is_here = |wanted: &Dependency| self.dependencies.iter().any(|inner| inner.name() == wanted.name);
+        let wanted = self.metadata.dependencies.iter().flatten().enumerate();
+        wanted.filter(move |(_, wanted)| !is_here(wanted))
+    }
+
     /// The name in `Chart.yaml`.
     pub fn name(&self) -> &str {
         &self.metadata.name

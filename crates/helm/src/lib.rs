@@ -10,12 +10,14 @@ mod error;
 mod glob;
 mod ignore;
 mod load;
+mod lock;
 mod manifest;
 mod metadata;
 mod render;
 mod schema;
 mod semver;
 mod set;
+mod show;
 mod unit;
 mod values;
 
@@ -23,11 +25,15 @@ pub use archive::Bounds;
 pub use capabilities::{Capabilities, HELM_VERSION, InvalidKubeVersion, KubeVersion};
 pub use chart::{Chart, File};
 pub use error::Error;
+pub use load::unpacked;
+pub use lock::Lock;
 pub use manifest::{Hook, HookEvent, Manifest};
 pub use metadata::{Dependency, Maintainer, Metadata};
 pub use render::{
-    Action, Call, Calls, Crd, Crds, Lookup, Options, Random, Release, RenderBounds, Rendered, render,
+    Action, Call, Calls, Crd, Crds, Lookup, Options, Random, Release, RenderBounds, Rendered, release_name,
+    render,
 };
 pub use semver::is_compatible;
-pub use set::{InvalidSet, Typed, set_values};
+pub use set::{InvalidSet, ReadFile, Typed, set_files, set_values};
+pub use show::NotShown;
 pub use values::{Values, ValuesError, merge_values, read_values};

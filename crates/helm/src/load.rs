@@ -6,6 +6,7 @@ use crate::archive::{Bounds, Room, unpack};
 use crate::chart::{Chart, File};
 use crate::error::Error;
 use crate::ignore::{Kind, Rules};
+use crate::lock::Lock;
 use crate::metadata::Metadata;
 use crate::values::{Values, read_values};
 use std::collections::BTreeMap;
@@ -51,6 +52,14 @@ impl Chart {
         let files = unpack(packed, &mut room).map_err(|message| Error::chart(name, message))?;
         outermost(assemble(files, name, &mut room, 0)?)
     }
+}
+
+/// The files of a packed chart, by their paths below its folder: what `helm pull --untar` would leave there.
+///
+/// # Errors
+/// What is not safe, or larger than the bounds.
+pub fn unpacked(packed: &[u8], name: &str) -> Result<Vec<File>, Error> {
+    unpack(packed, &mut Room::new(Bounds::default())).map_err(|message| Error::chart(name, message))
 }
 
 /// Refuses versions of charts that Helm does not install. Charts within others are not asked.
@@ -118,6 +127,7 @@ fn assemble(files: Vec<File>, called: &str, room: &mut Room, depth: usize) -> Re
     let (metadata, warnings) = read_metadata(&files, called)?;
     let mut chart = Chart {
         metadata,
+        lock: None,
         values: Values::new(),
         schema: None,
         templates: Vec::new(),
@@ -129,8 +139,13 @@ fn assemble(files: Vec<File>, called: &str, room: &mut Room, depth: usize) -> Re
     let is_v1 = chart.metadata.api_version == "v1";
     for file in files {
         match file.name.as_str() {
-            "Chart.yaml" | "Chart.lock" => {}
+            "Chart.yaml" => {}
+            "Chart.lock" => chart.lock = Some(read_lock(&file, chart.name())?),
             "requirements.yaml" | "requirements.lock" if !is_v1 => {}
+            "requirements.lock" => {
+                chart.lock = Some(read_lock(&file, chart.name())?);
+                chart.files.push(file);
+            }
             "values.yaml" => {
                 let values = read_values(text(&file, chart.name())?);
                 chart.values =
@@ -189,6 +204,10 @@ fn has_extension(name: &str, extension: &str) -> bool {
 
 fn text<'f>(file: &'f File, chart: &str) -> Result<&'f str, Error> {
     std::str::from_utf8(&file.data).map_err(|_| Error::file(chart, &file.name, "is not UTF-8 text"))
+}
+
+fn read_lock(file: &File, chart: &str) -> Result<Lock, Error> {
+    Lock::read(text(file, chart)?).map_err(|message| Error::file(chart, &file.name, message))
 }
 
 fn read_metadata(files: &[File], called: &str) -> Result<(Metadata, Vec<String>), Error> {

@@ -118,8 +118,8 @@ impl Metadata {
         if let Some(annotations) = map.texts_by_key("annotations")? {
             self.annotations = Some(annotations);
         }
-        if let Some(dependencies) = map.list("dependencies")? {
-            self.dependencies = Some(dependencies.iter().map(dependency).collect::<Result<_, _>>()?);
+        if let Some(dependencies) = read_dependencies(&map)? {
+            self.dependencies = Some(dependencies);
         }
         Ok(())
     }
@@ -211,6 +211,12 @@ fn maintainer(value: &Value) -> Result<Maintainer, Refusal> {
     map.text("email", &mut read.email)?;
     map.text("url", &mut read.url)?;
     Ok(read)
+}
+
+/// The list `dependencies` of a chart or of a lock, where there is one.
+pub(crate) fn read_dependencies(map: &Struct<'_>) -> Result<Option<Vec<Dependency>>, Refusal> {
+    let Some(dependencies) = map.list("dependencies")? else { return Ok(None) };
+    dependencies.iter().map(dependency).collect::<Result<_, _>>().map(Some)
 }
 
 fn dependency(value: &Value) -> Result<Dependency, Refusal> {

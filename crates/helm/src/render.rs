@@ -217,6 +217,21 @@ pub fn render(chart: &Chart, values: &Values, options: &Options) -> Result<Rende
     })
 }
 
+/// The name that a template makes of Helm's functions, as `helm template --name-template` has it.
+///
+/// # Errors
+/// The template cannot be read, or fails.
+pub fn release_name(template: &str, options: &Options) -> Result<String, Error> {
+    std::thread::scope(|scope| {
+        let naming = std::thread::Builder::new()
+            .name("helm".into())
+            .stack_size(engine::STACK)
+            .spawn_scoped(scope, || engine::name(template, options))
+            .map_err(Error::Start)?;
+        naming.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
+}
+
 fn rendered(chart: &Chart, values: &Values, options: &Options) -> Result<Rendered, Error> {
     let refused = |message: String| Error::chart(chart.name(), message);
     installable(chart).map_err(refused)?;

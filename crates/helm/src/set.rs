@@ -1,7 +1,7 @@
-//! Values from the command line: `--set a.b=1,c[0].d={x,y}`, `--set-string` and `--set-json`.
+//! Values from the command line: `--set a.b=1,c[0].d={x,y}`, `--set-string`, `--set-json`, `--set-file` and `--set-literal`.
 //!
 //! In comes one argument, with Helm's escapes, lists and indexes; it changes values that are there already. Absent on
-//! purpose: `--set-file`, which reads the file system, and `--set-literal`.
+//! purpose: the file system, which whoever calls reads for `--set-file`.
 
 use crate::values::{Values, as_json_reads, kind, merge_values};
 use serde_json::Value;
@@ -18,7 +18,12 @@ pub enum Typed {
     AsText,
     /// JSON: `--set-json`.
     AsJson,
+    /// One text, up to the end of the argument, in which nothing has a meaning: `--set-literal`.
+    Literal,
 }
+
+/// Gives the content of a file that `--set-file` names, or says why there is none.
+pub type ReadFile<'r> = dyn Fn(&str) -> Result<String, String> + 'r;
 
 /// An argument that cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -47,6 +52,7 @@ pub fn set_values(values: &mut Values, argument: &str, typed: Typed) -> Result<(
         Typed::ByLook => "set",
         Typed::AsText => "set-string",
         Typed::AsJson => "set-json",
+        Typed::Literal => "set-literal",
     };
     let invalid = |message| InvalidSet { option, message };
     if typed == Typed::AsJson && argument.trim_start().starts_with('{') {
@@ -56,14 +62,16 @@ pub fn set_values(values: &mut Values, argument: &str, typed: Typed) -> Result<(
         }
         return Ok(());
     }
-    let mut parser = Parser { text: argument, typed };
-    loop {
-        match parser.key(values, 0) {
-            Ok(()) => {}
-            Err(Stop::End) => return Ok(()),
-            Err(Stop::Refused(message)) => return Err(invalid(message)),
-        }
-    }
+    Parser { text: argument, typed, files: None }.all(values).map_err(invalid)
+}
+
+/// Sets values to the contents of the files that the argument names: `a=file,b={one,other}`.
+///
+/// # Errors
+/// An argument that Helm refuses, too, or a file that cannot be read.
+pub fn set_files(values: &mut Values, argument: &str, read: &ReadFile<'_>) -> Result<(), InvalidSet> {
+    let parser = Parser { text: argument, typed: Typed::AsText, files: Some(read) };
+    parser.all(values).map_err(|message| InvalidSet { option: "set-file", message })
 }
 
 /// Why reading does not go on.
@@ -82,9 +90,21 @@ struct Parser<'t> {
     /// What is left.
     text: &'t str,
     typed: Typed,
+    /// Gives the files whose names stand in the place of texts.
+    files: Option<&'t ReadFile<'t>>,
 }
 
 impl Parser<'_> {
+    fn all(mut self, values: &mut Values) -> Result<(), String> {
+        loop {
+            match self.key(values, 0) {
+                Ok(()) => {}
+                Err(Stop::End) => return Ok(()),
+                Err(Stop::Refused(message)) => return Err(message),
+            }
+        }
+    }
+
     fn next(&mut self) -> Option<char> {
         let c = self.text.chars().next()?;
         self.text = &self.text[c.len_utf8()..];
@@ -99,7 +119,7 @@ impl Parser<'_> {
                 return (found, Some(c));
             }
             match c {
-                '\\' => match self.next() {
+                '\\' if self.typed != Typed::Literal => match self.next() {
                     Some(escaped) => found.push(escaped),
                     None => return (found, None),
                 },
@@ -110,7 +130,9 @@ impl Parser<'_> {
     }
 
     fn key(&mut self, data: &mut Values, depth: usize) -> Result<(), Stop> {
-        let (key, stop) = self.until(&['=', '[', ',', '.']);
+        let stops: &[char] =
+            if self.typed == Typed::Literal { &['=', '[', '.'] } else { &['=', '[', ',', '.'] };
+        let (key, stop) = self.until(stops);
         match stop {
             None if key.is_empty() => Err(Stop::End),
             None => refused(format!("key {key:?} has no value")),
@@ -216,6 +238,9 @@ impl Parser<'_> {
         if self.typed == Typed::AsJson {
             return Ok((self.json()?, Ok(())));
         }
+        if self.typed == Typed::Literal {
+            return Ok((Value::String(std::mem::take(&mut self.text).to_owned()), Err(Stop::End)));
+        }
         match self.text.chars().next() {
             None => Ok((Value::String(String::new()), Err(Stop::End))),
             Some('{') => {
@@ -224,7 +249,7 @@ impl Parser<'_> {
             }
             Some(_) => {
                 let (text, _) = self.until(&[',']);
-                Ok((self.scalar(text), Ok(())))
+                Ok((self.scalar(text)?, Ok(())))
             }
         }
     }
@@ -240,19 +265,22 @@ impl Parser<'_> {
                     if let Some(rest) = self.text.strip_prefix(',') {
                         self.text = rest;
                     }
-                    items.push(self.scalar(text));
+                    items.push(self.scalar(text)?);
                     return Ok(Value::Array(items));
                 }
-                Some(_) => items.push(self.scalar(text)),
+                Some(_) => items.push(self.scalar(text)?),
             }
         }
     }
 
-    fn scalar(&self, text: String) -> Value {
-        if self.typed == Typed::AsText {
-            return Value::String(text);
+    fn scalar(&self, text: String) -> Result<Value, Stop> {
+        if let Some(files) = self.files {
+            return files(&text).map(Value::String).map_err(Stop::Refused);
         }
-        match text.to_ascii_lowercase().as_str() {
+        if self.typed == Typed::AsText {
+            return Ok(Value::String(text));
+        }
+        Ok(match text.to_ascii_lowercase().as_str() {
             "true" => Value::Bool(true),
             "false" => Value::Bool(false),
             "null" => Value::Null,
@@ -260,7 +288,7 @@ impl Parser<'_> {
             // What begins with a zero is a text, as are numbers with a point.
             _ if text.starts_with('0') => Value::String(text),
             _ => text.parse::<i64>().map_or(Value::String(text), Value::from),
-        }
+        })
     }
 
     /// A JSON value, and the comma behind it; nothing at all is null.
@@ -342,6 +370,33 @@ mod tests {
         let read = set(r#"a={"b":[1,2]},c="x",d=,e[1]=true"#, Typed::AsJson).unwrap();
         assert_eq!(read, json!({"a": {"b": [1.0, 2.0]}, "c": "x", "d": null, "e": [null, true]}));
         assert_eq!(set(r#"{"a":{"b":1}}"#, Typed::AsJson).unwrap(), json!({"a": {"b": 1.0}}));
+    }
+
+    #[test]
+    fn a_literal_goes_to_the_end_and_nothing_in_it_has_a_meaning() {
+        assert_eq!(
+            set(r"a.b[1]=x,c=\d{1}", Typed::Literal).unwrap(),
+            json!({"a": {"b": [null, r"x,c=\d{1}"]}})
+        );
+        assert_eq!(set("a,b=1", Typed::Literal).unwrap(), json!({"a,b": "1"}));
+        assert_eq!(set("a=", Typed::Literal).unwrap(), json!({"a": ""}));
+        assert!(set("a", Typed::Literal).unwrap_err().starts_with("failed parsing --set-literal data: key"));
+    }
+
+    #[test]
+    fn files_stand_for_their_contents() {
+        let read = |path: &str| match path {
+            "none" => Err("none: there is no such file".to_owned()),
+            path => Ok(format!("1 in {path}\n")),
+        };
+        let mut values = Values::new();
+        set_files(&mut values, "a.b=one,c={one,two}", &read).unwrap();
+        assert_eq!(
+            Value::Object(values.clone()),
+            json!({"a": {"b": "1 in one\n"}, "c": ["1 in one\n", "1 in two\n"]})
+        );
+        let why = set_files(&mut values, "a=none", &read).unwrap_err().to_string();
+        assert_eq!(why, "failed parsing --set-file data: none: there is no such file");
     }
 
     #[test]

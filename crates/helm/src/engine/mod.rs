@@ -82,6 +82,26 @@ pub(crate) fn render(
     Ok(rendered)
 }
 
+/// What the template of a release's name makes.
+pub(crate) fn name(template: &str, options: &Options) -> Result<String, Error> {
+    const NAME: &str = "name-template";
+    let failed = |error: &dyn std::fmt::Display| Error::Template(error.to_string());
+    let current = Rc::new(RefCell::new(NAME.to_owned()));
+    let functions = functions::all(options, &current).map_err(|error| failed(&error))?;
+    let mut templates = Templates::new(NAME).with_functions(functions);
+    templates.parse(NAME, template.as_bytes()).map_err(|error| failed(&error))?;
+    let stop = options.stop.clone();
+    let ask = stop.as_ref().map(|stop| move || stop());
+    let budget = Budget::new(&Limits {
+        fuel: options.bounds.steps,
+        depth: DEPTH,
+        output: options.bounds.output,
+        stop: ask.as_ref().map(|ask| ask as &dyn Fn() -> bool),
+    });
+    let name = templates.execute_within(NAME, Value::Nil, &budget).map_err(|error| failed(&error))?;
+    Ok(String::from_utf8_lossy(&name).into_owned())
+}
+
 /// What is the same for all charts.
 struct Shared {
     release: Value,

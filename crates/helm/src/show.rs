@@ -1,0 +1,65 @@
+//! `--show-only`: of what a chart makes, the documents of certain files.
+//!
+//! Source: Helm v4.3, `pkg/cmd/template.go`.
+
+use crate::glob::path_match;
+use crate::render::{Crds, Rendered};
+
+/// Why nothing is shown.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NotShown {
+    /// No document is from such a file.
+    #[error("could not find template {0} in chart")]
+    Missing(String),
+    /// The pattern cannot be read.
+    #[error("{0}: is no pattern of a path")]
+    Pattern(String),
+}
+
+impl Rendered {
+    /// What `helm template --show-only` prints: the documents of files that one of the patterns fits, in the order of the
+    /// patterns. A pattern is a path within the chart, such as `templates/*.yaml`.
+    ///
+    /// # Errors
+    /// A pattern that nothing fits, or that is none.
+    pub fn to_text_of(&self, patterns: &[String], crds: Crds) -> Result<String, NotShown> {
+        let text = self.to_text(crds);
+        let documents = documents(&text);
+        let mut shown = String::new();
+        for pattern in patterns {
+            let fits = path_match(pattern).map_err(|_| NotShown::Pattern(pattern.clone()))?;
+            let before = shown.len();
+            for document in &documents {
+                if source(document).is_some_and(|path| fits.is_match(path.as_bytes())) {
+                    shown.extend(["---\n", document, "\n"]);
+                }
+            }
+            if shown.len() == before {
+                return Err(NotShown::Missing(pattern.clone()));
+            }
+        }
+        Ok(shown)
+    }
+}
+
+/// The documents of a stream: each begins behind dashes at the beginning of a line.
+fn documents(text: &str) -> Vec<&str> {
+    let mut starts = vec![(0, 0)];
+    let mut at = 0;
+    for line in text.split_inclusive('\n') {
+        if let Some(rest) = line.strip_prefix("---") {
+            starts.push((at, at + line.len() - rest.trim_start_matches([' ', '\t']).len()));
+        }
+        at += line.len();
+    }
+    let ends = starts.iter().skip(1).map(|(end, _)| *end).chain([text.len()]);
+    let parts = starts.iter().zip(ends).map(|((_, start), end)| text[*start..end].trim_start());
+    parts.filter(|document| !document.is_empty()).collect()
+}
+
+/// The path within the chart that a document is from.
+fn source(document: &str) -> Option<&str> {
+    let line = document.lines().find_map(|line| line.split_once("# Source: ").map(|(_, path)| path))?;
+    let (chart, path) = line.split_once('/')?;
+    (!chart.is_empty() && !path.is_empty()).then_some(path)
+}
