@@ -3,12 +3,14 @@
 //! Errors are collected, not thrown: what can still be read is read, so that all problems of a tree are
 //! reported together. Transformers run only over what was read without a problem.
 
+use crate::charts;
 use crate::config::{self, Config};
 use crate::error::{Error, Errors, Place};
 use crate::fields::node_of;
 use crate::generate;
 use crate::kustomization::{Kind, Kustomization};
 use crate::load::{FILE_NAMES, Folder, Found, Located, Reach, documents};
+use crate::merge::schema::Schema;
 use crate::model::{MapGenerator, Variable};
 use crate::order;
 use crate::provenance::{self, PatchLines, Recorder};
@@ -20,7 +22,7 @@ use crate::steps::{By, Context, Step};
 use crate::trace::{self, TraceNote, Wanted, Whereabouts};
 use crate::transform::metadata;
 use crate::transform::patch::Source;
-use crate::{Needed, Options, Parsed, Remotes, Reorder, bounds, crds, names, plugins, steps, variables};
+use crate::{Needed, Options, Parsed, Reorder, bounds, crds, names, plugins, steps, variables};
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -44,12 +46,30 @@ pub(crate) struct Target<'t> {
     pub(crate) kustomization: Kustomization,
     /// The folder as origin notes show it; `None` when no notes are wanted.
     pub(crate) note: Option<Whereabouts>,
+    /// The namespace of charts that name none, as the folders that led here have it.
+    pub(crate) namespace_above: String,
 }
 
 impl Target<'_> {
     /// A place in the kustomization file.
     pub(crate) fn at(&self, line: usize) -> Place {
         Place::new(self.kustomization.file.clone(), line)
+    }
+
+    /// The namespace of charts that name none: this kustomization's, or else that of the nearest one above.
+    fn namespace_of_charts(&self) -> &str {
+        let own = self.kustomization.namespace.as_str();
+        if own.is_empty() { &self.namespace_above } else { own }
+    }
+
+    /// A base or component of this one.
+    fn below<'f>(
+        &self,
+        folder: &'f Folder<'f>,
+        kustomization: Kustomization,
+        note: Option<Whereabouts>,
+    ) -> Target<'f> {
+        Target { folder, kustomization, note, namespace_above: self.namespace_of_charts().to_owned() }
     }
 
     /// The note of a file that is named in this kustomization.
@@ -86,9 +106,8 @@ pub(crate) fn build(
     root: &str,
     options: Options,
     parsed: Option<Parsed>,
-    remotes: &Remotes,
+    reach: Reach<'_>,
 ) -> (Result<Vec<Manifest>, Errors>, BTreeSet<Needed>) {
-    let reach = Reach::new(remotes);
     let built = build_within(tree, root, options, parsed, &reach);
     (built, reach.into_missing())
 }
@@ -101,7 +120,15 @@ fn build_within(
     reach: &Reach<'_>,
 ) -> Result<Vec<Manifest>, Errors> {
     let resources = resources(tree, root, options, Build { parsed, ..Build::default() }, reach)?;
-    Ok(resources.into_list().into_iter().map(Resource::into_manifest).collect())
+    Ok(resources.into_list().into_iter().map(|resource| manifest(resource, reach)).collect())
+}
+
+fn manifest(resource: Resource, reach: &Reach<'_>) -> Manifest {
+    let mut manifest = resource.into_manifest();
+    if let Some(origin) = reach.origin(&manifest.origin) {
+        manifest.origin = origin;
+    }
+    manifest
 }
 
 /// Manifests, each with the sources of its fields.
@@ -112,14 +139,13 @@ pub(crate) fn build_with_provenance(
     tree: &dyn Tree,
     root: &str,
     options: Options,
-    remotes: &Remotes,
+    reach: Reach<'_>,
 ) -> (Result<Sourced, Errors>, BTreeSet<Needed>) {
-    let reach = Reach::new(remotes);
     let build = Build { provenance: Some(Recorder::default()), ..Build::default() };
     let manifests = resources(tree, root, options, build, &reach).map(|resources| {
         let taken = resources.into_list().into_iter().map(|mut resource| {
             let sources = provenance::take(&mut resource);
-            (resource.into_manifest(), sources)
+            (manifest(resource, &reach), sources)
         });
         taken.collect()
     });
@@ -151,7 +177,7 @@ impl Build {
         self.schema.choose(folder, &kustomization, &mut self.errors);
         let wanted = self.wanted(&kustomization);
         let note = (!kustomization.build_metadata.is_empty()).then(Whereabouts::default);
-        let target = Target { folder, kustomization, note };
+        let target = Target { folder, kustomization, note, namespace_above: String::new() };
         let mut all = Accumulator::default();
         self.accumulate(&mut all, &target);
         if !self.errors.is_empty() {
@@ -343,6 +369,16 @@ impl Build {
         Ok(resource)
     }
 
+    /// The schema that merges go by now.
+    pub(crate) fn merge_schema(&self) -> Arc<Schema> {
+        self.schema.current()
+    }
+
+    /// Whether it is kept where every field is written.
+    pub(crate) fn keeps_provenance(&self) -> bool {
+        self.provenance.is_some()
+    }
+
     /// Validators must leave everything as it is.
     fn validate(&mut self, validators: &[Step], into: &mut Accumulator, spellings: &Spellings<'_>) {
         for validator in validators {
@@ -427,6 +463,17 @@ impl Build {
                     }
                     Err(errors) => self.errors.extend(errors),
                 }
+            }
+        }
+        for chart in &kustomization.helm_charts {
+            let at = target.at(0);
+            let namespace = target.namespace_of_charts();
+            match self.inflate(target, chart, namespace, &at, &By::Field("helmCharts")) {
+                Ok(resources) => generated.extend(resources.into_iter().map(|mut resource| {
+                    resource.source = target.builtin_note(charts::GENERATOR);
+                    resource
+                })),
+                Err(errors) => self.errors.extend(errors),
             }
         }
         let plugins = self.plugin_resources(target, &kustomization.generators, "generators");
@@ -563,7 +610,7 @@ impl Build {
         let before = self.errors.len();
         let note = target.note.as_ref().map(|note| note.below(&path.value));
         let mut all = Accumulator::default();
-        self.accumulate(&mut all, &Target { folder: &folder, kustomization, note });
+        self.accumulate(&mut all, &target.below(&folder, kustomization, note));
         if self.errors.len() > before {
             return;
         }
@@ -605,7 +652,7 @@ impl Build {
             let component = self.enter(target, path, root, "components", Kind::Component);
             if let Some((folder, kustomization)) = component {
                 let note = target.note.as_ref().map(|note| note.below(&path.value));
-                self.accumulate(into, &Target { folder: &folder, kustomization, note });
+                self.accumulate(into, &target.below(&folder, kustomization, note));
                 if let Some(id) = into.resources.doubled() {
                     let message = format!("two resources are called {id} after {}", path.value);
                     self.errors.push(Error::new(&target.at(path.line), "components", message));
@@ -673,7 +720,10 @@ impl Build {
 
     /// Finds what is wrong below a kustomization that is itself wrong.
     fn look_below(&mut self, folder: &Folder<'_>, kustomization: Kustomization) {
-        self.accumulate(&mut Accumulator::default(), &Target { folder, kustomization, note: None });
+        self.accumulate(
+            &mut Accumulator::default(),
+            &Target { folder, kustomization, note: None, namespace_above: String::new() },
+        );
     }
 
     /// The configurations of generators, transformers or validators: written inline, in files, in folders.

@@ -3,6 +3,7 @@
 //!
 //! Source: the types of kustomize 5.8 (`api/types/kustomization.go`).
 
+use crate::charts::{self, HelmChart};
 use crate::error::{Error, Place};
 use crate::fields::{Object, Reader, Text, Unknown, nearest};
 use crate::load::documents::OWN_FILES;
@@ -55,6 +56,7 @@ pub(crate) struct Kustomization {
     pub(crate) crds: Vec<Text>,
     pub(crate) config_map_generator: Vec<MapGenerator>,
     pub(crate) secret_generator: Vec<MapGenerator>,
+    pub(crate) helm_charts: Vec<HelmChart>,
     pub(crate) generator_options: Option<GeneratorOptions>,
     pub(crate) configurations: Vec<Text>,
     pub(crate) generators: Vec<Text>,
@@ -151,7 +153,7 @@ const EMPTY: &str = "the kustomization is empty; name at least one field, such a
 fn read(reader: &mut Reader<'_>, node: &Node) -> Kustomization {
     let object = reader.object(node, "", FIELDS);
     let kind = kind(reader, &object);
-    refuse_helm(reader, &object);
+    refuse_old_charts(reader, &object);
     let says_something = FIELDS
         .iter()
         .any(|field| !HEADER.contains(field) && object.get(field).is_some_and(|node| !is_nothing(node)));
@@ -204,18 +206,29 @@ fn kind(reader: &mut Reader<'_>, object: &Object<'_>) -> Kind {
     kind
 }
 
-fn refuse_helm(reader: &mut Reader<'_>, object: &Object<'_>) {
-    for field in ["helmCharts", "helmChartInflationGenerator", "helmGlobals"] {
-        if let (Some(node), Some(line)) = (object.get(field), object.line_of(field))
-            && !is_nothing(node)
-        {
-            reader.complain(
-                line,
-                field,
-                "charts inside a kustomization are not supported yet; render the chart as its own App, or commit its output",
-            );
-        }
+/// The older spelling of `helmCharts`, whose fields have other names.
+const OLD_CHARTS: &str = "helmChartInflationGenerator";
+
+fn refuse_old_charts(reader: &mut Reader<'_>, object: &Object<'_>) {
+    if let (Some(node), Some(line)) = (object.get(OLD_CHARTS), object.line_of(OLD_CHARTS))
+        && !is_nothing(node)
+    {
+        reader.complain(
+            line,
+            OLD_CHARTS,
+            "is not read any more; `kustomize edit fix` writes helmCharts and helmGlobals instead of it",
+        );
     }
+}
+
+fn helm_charts(reader: &mut Reader<'_>, object: &Object<'_>) -> Vec<HelmChart> {
+    let globals = reader.optional(object.get("helmGlobals"), "helmGlobals", |reader, node, field| {
+        let object = reader.object(node, field, &["chartHome", "configHome"]);
+        charts::read_home(reader, &object, field)
+    });
+    let home = globals.unwrap_or_default();
+    let read = reader.each(object.get("helmCharts"), "helmCharts", HelmChart::read);
+    read.into_iter().map(|chart| chart.at_home(&home)).collect()
 }
 
 fn sources(reader: &mut Reader<'_>, object: &Object<'_>, read: &mut Kustomization) {
@@ -284,6 +297,7 @@ fn generators(reader: &mut Reader<'_>, object: &Object<'_>, read: &mut Kustomiza
         reader.each(object.get("configMapGenerator"), "configMapGenerator", MapGenerator::read_config_map);
     read.secret_generator =
         reader.each(object.get("secretGenerator"), "secretGenerator", MapGenerator::read_secret);
+    read.helm_charts = helm_charts(reader, object);
     if let Some(options) = &read.generator_options {
         for generator in read.config_map_generator.iter_mut().chain(&mut read.secret_generator) {
             generator.inherit(options);

@@ -3,8 +3,8 @@
 //!
 //! Everything is read through the tree and nothing else is touched: no file system, no network, no clock,
 //! no environment. Equal trees give equal results. What a kustomization names in other repositories comes as trees, too:
-//! a build says which it lacks ([`build_from`]). Absent on purpose: plugins that run programs or containers, and charts;
-//! each is refused with its name, file and line.
+//! a build says which it lacks ([`build_from`]). Charts are rendered by whoever calls ([`build_with_charts`]). Absent on
+//! purpose: plugins that run programs or containers, which are refused with their names, files and lines.
 //!
 //! The way of a build: `kustomization` reads what a folder's file says; `build` collects resources and
 //! bases, runs `generate` and the `transform`ers, and at the end brings `names` in line, sorts
@@ -12,6 +12,7 @@
 
 mod bounds;
 mod build;
+mod charts;
 mod config;
 mod crds;
 mod error;
@@ -43,10 +44,12 @@ mod trace;
 mod transform;
 mod variables;
 
+pub use charts::{Inflate, Inflated, Inflation, ReleaseName, Uninflated};
 pub use error::{Error, Errors, Failure};
 pub use parsed::Parsed;
 pub use remote::{Needed, Remote, Remotes};
 
+use load::Reach;
 use trueup_model::provenance::Provenance;
 use trueup_model::tree::{self, Entry, EntryKind};
 use trueup_model::{Manifest, Tree, TreeError};
@@ -93,7 +96,7 @@ pub struct Options {
 /// # Errors
 /// All problems that could be found in one go.
 pub fn build(tree: &dyn Tree, root: &str, options: &Options) -> Result<Vec<Manifest>, Errors> {
-    build::build(tree, root, *options, None, &Remotes::default()).0
+    build::build(tree, root, *options, None, Reach::new(&Remotes::default(), None)).0
 }
 
 /// As [`build`]; files that were parsed for another build are not parsed again.
@@ -106,7 +109,7 @@ pub fn build_with(
     options: &Options,
     parsed: &Parsed,
 ) -> Result<Vec<Manifest>, Errors> {
-    build::build(tree, root, *options, Some(parsed.clone()), &Remotes::default()).0
+    build::build(tree, root, *options, Some(parsed.clone()), Reach::new(&Remotes::default(), None)).0
 }
 
 /// As [`build_with`], for a tree that names folders of other repositories, or files behind URLs.
@@ -123,12 +126,31 @@ pub fn build_from(
     parsed: &Parsed,
     remotes: &Remotes,
 ) -> Result<Vec<Manifest>, Failure> {
-    let (built, missing) = build::build(tree, root, *options, Some(parsed.clone()), remotes);
+    let reach = Reach::new(remotes, None);
+    let (built, missing) = build::build(tree, root, *options, Some(parsed.clone()), reach);
     // What is lacking may hide other problems, and cause some.
     if missing.is_empty() { built.map_err(Failure::Errors) } else { Err(Failure::Missing(missing)) }
 }
 
-/// As [`build_from`], and for each field of the manifests the file and line that it comes from.
+/// As [`build_from`], for a tree whose kustomizations have charts: `inflate` renders them, as `kustomize build --enable-helm`
+/// has Helm do it. Without it a chart is refused.
+///
+/// # Errors
+/// As [`build_from`]; charts that are lacking are remotes like others.
+pub fn build_with_charts(
+    tree: &dyn Tree,
+    root: &str,
+    options: &Options,
+    parsed: &Parsed,
+    remotes: &Remotes,
+    inflate: &Inflate<'_>,
+) -> Result<Vec<Manifest>, Failure> {
+    let reach = Reach::new(remotes, Some(inflate));
+    let (built, missing) = build::build(tree, root, *options, Some(parsed.clone()), reach);
+    if missing.is_empty() { built.map_err(Failure::Errors) } else { Err(Failure::Missing(missing)) }
+}
+
+/// As [`build_with_charts`], and for each field of the manifests the file and line that it comes from.
 ///
 /// # Errors
 /// As [`build_from`].
@@ -137,8 +159,9 @@ pub fn build_with_provenance(
     root: &str,
     options: &Options,
     remotes: &Remotes,
+    inflate: Option<&Inflate<'_>>,
 ) -> Result<Vec<(Manifest, Provenance)>, Failure> {
-    let (built, missing) = build::build_with_provenance(tree, root, *options, remotes);
+    let (built, missing) = build::build_with_provenance(tree, root, *options, Reach::new(remotes, inflate));
     if missing.is_empty() { built.map_err(Failure::Errors) } else { Err(Failure::Missing(missing)) }
 }
 

@@ -4,6 +4,7 @@
 //! runs nothing but itself.
 
 use crate::build::{Build, Target};
+use crate::charts::{self, HelmChart};
 use crate::config::FieldSpec;
 use crate::error::{Error, Place};
 use crate::fields::{Object, Reader, Text, Unknown};
@@ -36,22 +37,28 @@ pub(crate) fn generate(build: &mut Build, target: &Target<'_>, configs: Vec<Reso
             kind @ ("ConfigMapGenerator" | "SecretGenerator") => {
                 let generator =
                     read(build, &place.file, |reader| MapGenerator::read_plugin(reader, &node, kind));
-                build.generate_map(target, &generator, &place.file, &By::Plugin(kind.into()))
+                let by = By::Plugin(kind.into());
+                build.generate_map(target, &generator, &place.file, &by).map(|made| vec![made])
             }
-            "IAMPolicyGenerator" => iam_policy(build, &node, &config).map_err(|error| vec![error]),
-            "HelmChartInflationGenerator" => Err(vec![Error::new(
-                &place,
-                config.kind(),
-                "charts inside a kustomization are not supported yet; render the chart as its own App, or commit its output",
-            )]),
+            "IAMPolicyGenerator" => {
+                iam_policy(build, &node, &config).map(|made| vec![made]).map_err(|error| vec![error])
+            }
+            kind @ charts::GENERATOR => {
+                let known = build.errors.len();
+                let chart = read(build, &place.file, |reader| HelmChart::read_plugin(reader, &node, kind));
+                if build.errors.len() > known {
+                    continue;
+                }
+                build.inflate(target, &chart, "", &place, &By::Plugin(kind.into()))
+            }
             kind => Err(vec![Error::new(&place, kind, "is not a builtin generator")]),
         };
         match made {
-            Ok(mut resource) => {
+            Ok(made) => generated.extend(made.into_iter().map(|mut resource| {
                 resource.source = note_of(&config);
                 build.begin_made(&mut resource, &config);
-                generated.push(resource);
-            }
+                resource
+            })),
             Err(errors) => build.errors.extend(errors),
         }
     }

@@ -1,4 +1,4 @@
-//! What a kustomization names outside of its tree: folders of other repositories, and files behind a URL.
+//! What a kustomization names outside of its tree: folders of other repositories, files behind a URL, and charts.
 //!
 //! Enters: a path as it is written. Leaves: the repository, reference and folder that are meant, split as kustomize
 //! splits them. Nothing is fetched here: a build says which [`Remote`]s it lacks, and is run again with their trees.
@@ -24,6 +24,15 @@ pub enum Remote {
         /// The URL in full.
         url: String,
     },
+    /// A chart of a chart repository or of a registry.
+    Chart {
+        /// `https://…`, `http://…` or `oci://…`, without the chart's name.
+        repository: String,
+        /// The chart's name.
+        name: String,
+        /// A range of versions as Helm reads it; empty for any release.
+        version: String,
+    },
 }
 
 impl Remote {
@@ -31,13 +40,17 @@ impl Remote {
     pub const FILE: &str = "content";
 }
 
-/// As it is shown: `https://host/org/repo@v1`. A file's query is left out, since some hold tokens.
+/// As it is shown: `https://host/org/repo@v1`, `https://host/charts/web@^1.2`. A file's query is left out, since some hold tokens.
 impl fmt::Display for Remote {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Repository { url, reference } if reference.is_empty() => f.write_str(url),
             Self::Repository { url, reference } => write!(f, "{url}@{reference}"),
             Self::File { url } => f.write_str(url.split(['?', '#']).next().unwrap_or(url)),
+            Self::Chart { repository, name, version } if version.is_empty() => {
+                write!(f, "{repository}/{name}")
+            }
+            Self::Chart { repository, name, version } => write!(f, "{repository}/{name}@{version}"),
         }
     }
 }
@@ -51,7 +64,8 @@ pub struct Needed {
     pub timeout: Option<Duration>,
 }
 
-/// The trees of what was asked for before, or why there is none. The tree of a file has it under [`Remote::FILE`].
+/// The trees of what was asked for before, or why there is none. The tree of a file has it under [`Remote::FILE`]; that of a
+/// chart is the chart's folder.
 #[derive(Clone, Default)]
 pub struct Remotes(pub BTreeMap<Remote, Result<Arc<dyn Tree>, String>>);
 

@@ -95,7 +95,7 @@ helmCharts:
 resources: []
 ",
         &expect![[r"
-            kustomization.yaml:1: helmCharts: charts inside a kustomization are not supported yet; render the chart as its own App, or commit its output
+            kustomization.yaml:2: helmCharts[0]: there is nothing here that renders charts; render the chart as its own App, or commit its output
         "]],
     );
     check(

@@ -46,7 +46,7 @@ fn each_kind_of_source_is_found_as_its_case_says() {
         let root = if case.join("tree/overlay").is_dir() { "overlay" } else { "" };
         let options = Options::default();
         let (built, plain) = match (
-            build_with_provenance(&tree, root, &options, &Remotes::default()),
+            build_with_provenance(&tree, root, &options, &Remotes::default(), None),
             build(&tree, root, &options),
         ) {
             (Ok(built), Ok(plain)) => (built, plain),
@@ -144,7 +144,10 @@ fn leaves_of(value: &Value) -> Vec<String> {
 fn check_case(case: &Case) -> Option<String> {
     let tree: MemoryTree = case.files.iter().collect();
     let (root, options, lines) = (&case.root, &case.options, &case.files);
-    match (build_with_provenance(&tree, root, options, &Remotes::default()), build(&tree, root, options)) {
+    match (
+        build_with_provenance(&tree, root, options, &Remotes::default(), None),
+        build(&tree, root, options),
+    ) {
         (Ok(built), Ok(plain)) => holds(&built, &plain, lines).or_else(|| misplaced(&built, lines)),
         // Its errors may have finer lines.
         (Err(Failure::Errors(built)), Err(plain)) if built.0.len() == plain.0.len() => None,
@@ -177,7 +180,7 @@ fn in_random_trees_each_field_has_one_source_that_is_there() {
         let files = grow::tree(&mut grow::Numbers::new(seed));
         let tree: MemoryTree = files.iter().collect();
         let options = Options::default();
-        let built = build_with_provenance(&tree, case::ROOT, &options, &Remotes::default());
+        let built = build_with_provenance(&tree, case::ROOT, &options, &Remotes::default(), None);
         let (Ok(built), Ok(plain)) = (built, build(&tree, case::ROOT, &options)) else { continue };
         match holds(&built, &plain, &files) {
             None => held += 1,

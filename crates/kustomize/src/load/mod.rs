@@ -4,15 +4,16 @@
 pub(crate) mod documents;
 
 use crate::LoadRestrictions;
+use crate::charts::{Inflate, Inflated, Inflation, Printed, Uninflated};
 use crate::error::{Error, Place, describe};
 use crate::remote::{self, Needed, Remote, RemoteFolder, Remotes};
 use std::cell::RefCell;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 use trueup_model::tree::{self, EntryKind, Tree};
-use trueup_model::{ContentId, TreeError};
+use trueup_model::{ContentId, Origin, TreeError};
 
 /// The names that a kustomization file may have.
 pub(crate) const FILE_NAMES: [&str; 3] = ["kustomization.yaml", "kustomization.yml", "Kustomization"];
@@ -44,12 +45,20 @@ struct Source<'b> {
 /// What a build may read besides its tree, and what it lacked.
 pub(crate) struct Reach<'r> {
     remotes: &'r Remotes,
+    inflate: Option<&'r Inflate<'r>>,
     missing: RefCell<BTreeSet<Needed>>,
+    /// What charts printed, by the names that errors show.
+    printed: RefCell<BTreeMap<String, Printed>>,
 }
 
 impl<'r> Reach<'r> {
-    pub(crate) fn new(remotes: &'r Remotes) -> Self {
-        Self { remotes, missing: RefCell::default() }
+    pub(crate) fn new(remotes: &'r Remotes, inflate: Option<&'r Inflate<'r>>) -> Self {
+        Self { remotes, inflate, missing: RefCell::default(), printed: RefCell::default() }
+    }
+
+    /// Where an object came from: of what a chart printed, the file that it was made from.
+    pub(crate) fn origin(&self, shown: &Origin) -> Option<Origin> {
+        self.printed.borrow().get(&shown.path)?.origin(shown.line)
     }
 
     /// What was asked for and not there.
@@ -92,6 +101,20 @@ impl Located<'_> {
 
     pub(crate) fn text(&self) -> Result<String, String> {
         tree::read_text(self.source.tree, &self.path).map_err(|error| self.source.describe(&error))
+    }
+
+    /// A file in this folder, if there is one of that name.
+    pub(crate) fn file_within(&self, name: &str) -> Result<Option<Self>, String> {
+        let path = tree::join(&self.path, name).map_err(|error| self.source.describe(&error))?;
+        Ok(match self.source.find(&path)? {
+            Some(Found::File(file)) => Some(file),
+            Some(Found::Folder(_)) | None => None,
+        })
+    }
+
+    /// Its tree, and its path there.
+    pub(crate) fn place(&self) -> (&dyn Tree, &str) {
+        (self.source.tree, &self.path)
     }
 
     /// The id of the content.
@@ -257,6 +280,56 @@ impl<'b> Folder<'b> {
         Ok(Located { source, path: Remote::FILE.to_owned(), name })
     }
 
+    /// The folder of a chart: the one here, or else the one that comes from `elsewhere`.
+    pub(crate) fn chart(&self, here: &str, elsewhere: Option<Remote>) -> Result<Located<'b>, String> {
+        let path = tree::join(&self.path, here).map_err(|error| self.source.describe(&error))?;
+        if let Some(Found::Folder(folder)) = self.source.find(&path)? {
+            return Ok(folder);
+        }
+        let Some(remote) = elsewhere else {
+            let label = &self.source.label;
+            return Err(format!("there is no chart {label}{path}, and no repo that it could come from"));
+        };
+        if let Remote::Chart { repository, .. } = &remote
+            && let Some(message) = remote::password(repository)
+        {
+            return Err(message);
+        }
+        let label = Rc::from(format!("{remote}//"));
+        let source = Source { tree: self.reach.tree(remote, None)?, label };
+        match source.find("")? {
+            Some(Found::Folder(folder)) => Ok(folder),
+            Some(Found::File(_)) | None => Err(format!("{} holds no chart", source.label)),
+        }
+    }
+
+    /// What renders charts.
+    pub(crate) fn inflate(&self) -> Result<&'b Inflate<'b>, String> {
+        let why = "there is nothing here that renders charts; render the chart as its own App, or commit its output";
+        self.reach.inflate.ok_or_else(|| why.to_owned())
+    }
+
+    /// What a chart makes.
+    pub(crate) fn inflated(
+        &self,
+        inflate: &Inflate<'_>,
+        inflation: &Inflation<'_>,
+    ) -> Result<Vec<Inflated>, String> {
+        inflate(inflation).map_err(|why| match why {
+            Uninflated::Refused(message) => message,
+            Uninflated::Missing(missing) => {
+                let names: Vec<String> = missing.iter().map(|needed| needed.remote.to_string()).collect();
+                self.reach.missing.borrow_mut().extend(missing);
+                format!("{} was not read", names.join(", "))
+            }
+        })
+    }
+
+    /// Keeps what a chart printed, for who asks how it was written and where it is from.
+    pub(crate) fn keep_printed(&self, name: String, printed: Printed) {
+        self.reach.printed.borrow_mut().insert(name, printed);
+    }
+
     /// A file that this folder's kustomization may read.
     pub(crate) fn file(&self, written: &str) -> Result<Located<'b>, String> {
         if remote::is_file_url(written) {
@@ -286,6 +359,9 @@ impl<'b> Folder<'b> {
 
     /// The text of a file by the name that origins show, whichever tree it is of.
     pub(crate) fn text_by_name(&self, name: &str) -> Option<String> {
+        if let Some(printed) = self.reach.printed.borrow().get(name) {
+            return Some(printed.text.to_string());
+        }
         let elsewhere = self.reach.remotes.0.iter().find_map(|(remote, tree)| {
             let tree = tree.as_ref().ok()?;
             match remote {
@@ -293,6 +369,8 @@ impl<'b> Folder<'b> {
                     Some((&**tree, name.strip_prefix(&remote.to_string())?.strip_prefix("//")?))
                 }
                 Remote::File { .. } => (remote.to_string() == name).then_some((&**tree, Remote::FILE)),
+                // What stands in its files is a template.
+                Remote::Chart { .. } => None,
             }
         });
         let mut top = self;

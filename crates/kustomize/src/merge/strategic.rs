@@ -62,10 +62,7 @@ impl Merge<'_> {
             self.schema.root(part("apiVersion"), part("kind"))
         };
         let shape = known(object).or_else(|| known(patch));
-        self.merge(object, patch, shape).map_err(|Mismatch { path, message }| {
-            let from_root: Vec<String> = path.into_iter().rev().collect();
-            format!("the patch does not fit at {}: {message}", from_root.join("."))
-        })
+        self.merge(object, patch, shape).map_err(|mismatch| mismatch.told("the patch does not fit"))
     }
 
     /// Patches a value that is there.
@@ -261,5 +258,11 @@ impl Mismatch {
     pub(crate) fn below(mut self, field: &str) -> Self {
         self.path.push(field.to_owned());
         self
+    }
+
+    /// What does not fit, and where from the root on.
+    pub(crate) fn told(self, what: &str) -> String {
+        let from_root: Vec<String> = self.path.into_iter().rev().collect();
+        format!("{what} at {}: {}", from_root.join("."), self.message)
     }
 }

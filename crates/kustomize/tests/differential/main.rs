@@ -212,6 +212,34 @@ fn random_trees_are_rendered_or_refused_as_kustomize_does() {
     assert!(all == 0, "{all} of {count} trees differ");
 }
 
+/// Charts are rendered by Helm itself, which kustomize calls. Recorded as the other cases are.
+#[test]
+fn the_recorded_charts_say_what_kustomize_and_helm_say() {
+    let helm = concat!(env!("CARGO_MANIFEST_DIR"), "/../helm");
+    let helm = trueup_oracle::Original::of_crate(helm).program().unwrap();
+    let mut oracle = Oracle::start();
+    let mut wrong = Vec::new();
+    for entry in std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/charts")).unwrap() {
+        let path = entry.unwrap().path();
+        let mut case = Case::read(&std::fs::read_to_string(&path).unwrap());
+        let theirs = oracle.build_with_charts(&case.files, ROOT, &helm);
+        let same = match (&theirs, &case.answer) {
+            (Ok(theirs), Some(Ok(recorded))) => theirs == recorded,
+            (Err(_), Some(Err(_))) => true,
+            (Ok(_) | Err(_), _) => false,
+        };
+        if same {
+            continue;
+        }
+        if env::var_os("TRUEUP_RECORD").is_some() {
+            case.answer = Some(theirs);
+            std::fs::write(&path, case.written()).unwrap();
+        }
+        wrong.push(path.display().to_string());
+    }
+    assert!(wrong.is_empty(), "not as recorded:\n{}", wrong.join("\n"));
+}
+
 /// With `TRUEUP_RECORD` the answers are written anew: a new case needs no more than its files. `TRUEUP_RECORD` may also
 /// name a folder of cases, to see how they stand.
 #[test]

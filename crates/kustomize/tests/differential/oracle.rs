@@ -19,6 +19,16 @@ impl Oracle {
         self.ask(&json!({"files": files, "root": root}))
     }
 
+    /// With charts, which the program `helm` renders.
+    pub(crate) fn build_with_charts(
+        &mut self,
+        files: &super::case::Files,
+        root: &str,
+        helm: &std::path::Path,
+    ) -> Result<String, String> {
+        self.ask(&json!({"files": files, "root": root, "helm": helm}))
+    }
+
     /// `reader` is `strict` or `lenient`.
     pub(crate) fn read_yaml(&mut self, text: &str, reader: &str) -> Result<Value, String> {
         self.ask(&json!({"yaml": text, "reader": reader})).map(|text| serde_json::from_str(&text).unwrap())

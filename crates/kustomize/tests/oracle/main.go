@@ -1,14 +1,18 @@
 // Answers, one line of JSON for each line of JSON, what kustomize makes of a tree of files and what
-// sigs.k8s.io/yaml makes of a text. One process answers any number of cases; nothing is read from the disk.
+// sigs.k8s.io/yaml makes of a text. One process answers any number of cases; nothing is read from the disk, but for trees with
+// charts: Helm is a program that reads files.
 package main
 
 import (
 	"bufio"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log"
 	"os"
+	"path/filepath"
+	"regexp"
 	"strings"
 
 	"sigs.k8s.io/kustomize/api/krusty"
@@ -25,6 +29,8 @@ type question struct {
 	// ... in this order ("none", "legacy" or nothing), reading every file if Unrestricted.
 	Reorder      string `json:"reorder"`
 	Unrestricted bool   `json:"unrestricted"`
+	// With charts, which this program renders.
+	Helm string `json:"helm"`
 	// Or read this text, with the "strict" or the "lenient" reader.
 	YAML   *string `json:"yaml"`
 	Reader string  `json:"reader"`
@@ -83,12 +89,6 @@ func build(asked question) ([]byte, error) {
 	if schemaNamed || namedBefore {
 		openapi.ResetOpenAPI()
 	}
-	files := filesys.MakeFsInMemory()
-	for path, text := range asked.Files {
-		if err := files.WriteFile(path, []byte(text)); err != nil {
-			return nil, err
-		}
-	}
 	options := krusty.MakeDefaultOptions()
 	options.Reorder = krusty.ReorderOptionUnspecified
 	switch asked.Reorder {
@@ -100,9 +100,46 @@ func build(asked question) ([]byte, error) {
 	if asked.Unrestricted {
 		options.LoadRestrictions = types.LoadRestrictionsNone
 	}
+	if asked.Helm != "" {
+		return withCharts(asked, options)
+	}
+	files := filesys.MakeFsInMemory()
+	for path, text := range asked.Files {
+		if err := files.WriteFile(path, []byte(text)); err != nil {
+			return nil, err
+		}
+	}
 	objects, err := krusty.MakeKustomizer(options).Run(files, asked.Root)
 	if err != nil {
 		return nil, err
+	}
+	return objects.AsYaml()
+}
+
+// What kustomize keeps for Helm.
+var kept = regexp.MustCompile(`[^\s='"]*/kustomize-helm-[0-9]+`)
+
+func withCharts(asked question, options *krusty.Options) ([]byte, error) {
+	folder, err := os.MkdirTemp("", "charts-")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(folder)
+	for path, text := range asked.Files {
+		path = filepath.Join(folder, path)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			return nil, err
+		}
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			return nil, err
+		}
+	}
+	options.PluginConfig.HelmConfig.Enabled = true
+	options.PluginConfig.HelmConfig.Command = asked.Helm
+	objects, err := krusty.MakeKustomizer(options).Run(filesys.MakeFsOnDisk(), filepath.Join(folder, asked.Root))
+	if err != nil {
+		text := strings.ReplaceAll(err.Error(), asked.Helm, "helm")
+		return nil, errors.New(kept.ReplaceAllString(strings.ReplaceAll(text, folder, ""), ""))
 	}
 	return objects.AsYaml()
 }
