@@ -115,9 +115,12 @@ pub(super) fn bad(text: &str) -> String {
     format!("{style}{text}{style:#}")
 }
 
-/// The beginning of a commit's id, as people know it.
+/// The beginning of a commit's id, as people know it; of a chart its version.
 pub(super) fn short(revision: &str) -> &str {
-    revision.get(..8).unwrap_or(revision)
+    match revision.split_once("@sha256:") {
+        Some((version, _)) => version,
+        None => revision.get(..8).unwrap_or(revision),
+    }
 }
 
 /// A span of time in its largest unit: `5s`, `12m`, `3h`, `9d`.

@@ -4,7 +4,7 @@ use super::Verdict;
 use super::output::{self, Format};
 use super::render_chart::{self, ChartFlags};
 use super::session::Session;
-use crate::render::{self, Build, Request};
+use crate::render::{self, Build, Given, Request};
 use crate::sync::offline::{self, Names};
 use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
@@ -39,6 +39,10 @@ pub(super) struct Render {
     /// Show the file and line that each field comes from: as a comment beside it, or with -o json instead of the values
     #[arg(long)]
     provenance: bool,
+    /// Charts of kustomizations are always rendered
+    #[arg(long, hide = true)]
+    #[allow(dead_code, reason = "what it asks for is always done")]
+    enable_helm: bool,
     #[command(flatten)]
     chart: ChartFlags,
 }
@@ -95,7 +99,7 @@ impl Render {
                     self.what
                 );
             }
-            render_chart::run(path, &self.chart, session.output, out)?;
+            render_chart::run(path, &self.chart, session.output, out).await?;
             return Ok(Verdict::Fine);
         }
         render_chart::refuse(&self.chart, &self.what)?;
@@ -117,7 +121,7 @@ impl Render {
             if self.revision.is_some() {
                 bail!("--revision is for targets; {} is a folder", self.what);
             }
-            offline::render_folder(folder, self.request(), build, names).await
+            offline::render_folder(folder, self.request()?, build, names).await
         } else if self.load_restrictor.is_some() || self.reorder.is_some() {
             bail!("--load-restrictor and --reorder are for folders; {} is none", self.what);
         } else if self.what.contains('@') {
@@ -127,12 +131,13 @@ impl Render {
         }
     }
 
-    fn request(&self) -> Request {
-        Request {
+    fn request(&self) -> Result<Request> {
+        Ok(Request {
+            given: Given { seed: render_chart::seed()?, ..Given::default() },
             load_restrictions: self.load_restrictor.map(Into::into).unwrap_or_default(),
             reorder: self.reorder.map(Into::into).unwrap_or_default(),
             ..Request::default()
-        }
+        })
     }
 }
 

@@ -4,21 +4,23 @@ use super::output::{self, Format};
 use crate::render::chance::Chance;
 use crate::render::{Called, Seed, chart};
 use crate::source::DiskTree;
+use crate::sync::offline;
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use jiff::Timestamp;
 use serde_json::json;
-use std::io::Write;
+use std::io::{Read as _, Write};
 use std::path::{Path, PathBuf};
 use trueup_helm::{
-    Chart, Crds, KubeVersion, Options, Release, Rendered, Typed, Values, merge_values, read_values, render,
-    set_values,
+    Action, Chart, Crds, HookEvent, KubeVersion, Options, Release, Rendered, Typed, Values, merge_values,
+    read_values, release_name, render, set_files, set_values,
 };
 use trueup_model::yaml;
 
 /// What is said of a chart: the flags of `helm template`.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "For charts")]
+#[allow(clippy::struct_excessive_bools, reason = "each is a flag")]
 pub(super) struct ChartFlags {
     /// The release's name
     #[arg(long, value_name = "NAME")]
@@ -26,7 +28,10 @@ pub(super) struct ChartFlags {
     /// The namespace that the release goes to
     #[arg(long, short, value_name = "NAMESPACE")]
     namespace: Option<String>,
-    /// A file of values; the last one counts
+    /// A template that makes the release's name
+    #[arg(long, value_name = "TEMPLATE", conflicts_with = "release_name")]
+    name_template: Option<String>,
+    /// A file of values, or - for the standard input; the last one counts
     #[arg(long, short = 'f', value_name = "FILE")]
     values: Vec<PathBuf>,
     /// A value, as `a.b=1,c[0]={x,y}`; goes over the files
@@ -38,9 +43,34 @@ pub(super) struct ChartFlags {
     /// As --set, for values in JSON; goes below those of --set
     #[arg(long, value_name = "KEY=JSON")]
     set_json: Vec<String>,
+    /// As --set, for values that are the contents of files; goes over --set-string
+    #[arg(long, value_name = "KEY=FILE")]
+    set_file: Vec<String>,
+    /// A value that is all that stands behind the =, whatever it is; goes over all others
+    #[arg(long, value_name = "KEY=TEXT")]
+    set_literal: Vec<String>,
     /// Print the files of the chart's crds folders, too
     #[arg(long)]
     include_crds: bool,
+    /// Print them not, as by default
+    #[arg(long, conflicts_with = "include_crds")]
+    skip_crds: bool,
+    /// Leave out hooks that are tests
+    #[arg(long)]
+    skip_tests: bool,
+    /// Leave out all hooks
+    #[arg(long)]
+    no_hooks: bool,
+    /// Print only what these files of the chart make, as `templates/*.yaml`
+    #[arg(long, short, value_name = "PATH")]
+    show_only: Vec<String>,
+    /// Render an upgrade: .Release.IsUpgrade instead of .Release.IsInstall
+    #[arg(long)]
+    is_upgrade: bool,
+    /// Charts that are missing are always fetched
+    #[arg(long, hide = true)]
+    #[allow(dead_code, reason = "what it asks for is always done")]
+    dependency_update: bool,
     /// The version of Kubernetes to render for
     #[arg(long, value_name = "VERSION")]
     kube_version: Option<String>,
@@ -52,11 +82,13 @@ pub(super) struct ChartFlags {
 impl ChartFlags {
     /// Whether any of them is given.
     pub(super) fn are_given(&self) -> bool {
-        let listed = [&self.set, &self.set_string, &self.set_json, &self.api_versions];
-        let single = [&self.release_name, &self.namespace, &self.kube_version];
+        let values = [&self.set, &self.set_string, &self.set_json, &self.set_file, &self.set_literal];
+        let listed = values.into_iter().chain([&self.api_versions, &self.show_only]);
+        let single = [&self.release_name, &self.name_template, &self.namespace, &self.kube_version];
+        let flags = [self.include_crds, self.skip_crds, self.skip_tests, self.no_hooks, self.is_upgrade];
         !self.values.is_empty()
-            || self.include_crds
-            || listed.iter().any(|given| !given.is_empty())
+            || flags.contains(&true)
+            || listed.into_iter().any(|given| !given.is_empty())
             || single.iter().any(|given| given.is_some())
     }
 
@@ -65,7 +97,7 @@ impl ChartFlags {
         let mut values = Values::new();
         for path in &self.values {
             let place = || path.display().to_string();
-            let text = std::fs::read_to_string(path).with_context(place)?;
+            let text = text_of(path).with_context(place)?;
             merge_values(&mut values, read_values(&text).with_context(place)?);
         }
         let arguments =
@@ -75,12 +107,22 @@ impl ChartFlags {
                 set_values(&mut values, argument, typed)?;
             }
         }
+        let read = |path: &str| text_of(Path::new(path)).map_err(|error| format!("{path}: {error}"));
+        for argument in &self.set_file {
+            set_files(&mut values, argument, &read)?;
+        }
+        for argument in &self.set_literal {
+            set_values(&mut values, argument, Typed::Literal)?;
+        }
         Ok(values)
     }
 
     fn options(&self, chance: &Chance) -> Result<Options> {
         let name = self.release_name.as_deref().unwrap_or("release-name");
-        let release = Release::install(name, self.namespace.as_deref().unwrap_or("default"));
+        let mut release = Release::install(name, self.namespace.as_deref().unwrap_or("default"));
+        if self.is_upgrade {
+            release.action = Action::Upgrade;
+        }
         let mut options = Options::new(release, Timestamp::now(), chance.random());
         options.calls = Some(chance.calls());
         options.stop = Some(chart::deadline());
@@ -90,6 +132,9 @@ impl ChartFlags {
         }
         let known = capabilities.api_versions.iter().chain(&self.api_versions);
         capabilities.api_versions = known.cloned().collect();
+        if let Some(template) = &self.name_template {
+            options.release.name = release_name(template, &options)?;
+        }
         Ok(options)
     }
 }
@@ -101,17 +146,38 @@ pub(super) fn is_chart(path: &Path) -> bool {
     (packed && path.is_file()) || path.join("Chart.yaml").is_file()
 }
 
+/// The text of a file, or of the standard input.
+fn text_of(path: &Path) -> std::io::Result<String> {
+    if path != Path::new("-") {
+        return std::fs::read_to_string(path);
+    }
+    let mut text = String::new();
+    std::io::stdin().read_to_string(&mut text)?;
+    Ok(text)
+}
+
 /// Prints what the chart makes.
-pub(super) fn run(path: &Path, flags: &ChartFlags, format: Format, out: &mut dyn Write) -> Result<()> {
-    let chart = load(path)?;
-    let chance = chance()?;
-    let rendered = render(&chart, &flags.given()?, &flags.options(&chance)?)?;
+pub(super) async fn run(path: &Path, flags: &ChartFlags, format: Format, out: &mut dyn Write) -> Result<()> {
+    let chart = load(path).await?;
+    let chance = Chance::new(&seed()?);
+    let mut rendered = render(&chart, &flags.given()?, &flags.options(&chance)?)?;
     warn_of_chance(&chance.called());
     for warning in &rendered.warnings {
         tracing::warn!("{warning}");
     }
+    rendered.hooks.retain(|hook| {
+        let is_test = hook.events.contains(&HookEvent::Test);
+        !(flags.no_hooks || flags.skip_tests && is_test)
+    });
     let crds = if flags.include_crds { Crds::Included } else { Crds::Skipped };
     match format {
+        Format::Json | Format::Name if !flags.show_only.is_empty() => {
+            bail!("--show-only goes with -o yaml");
+        }
+        Format::Table | Format::Wide | Format::Yaml if !flags.show_only.is_empty() => {
+            let text = rendered.to_text_of(&flags.show_only, crds)?;
+            Ok(out.write_all(text.as_bytes())?)
+        }
         Format::Table | Format::Wide | Format::Yaml => Ok(out.write_all(rendered.to_text(crds).as_bytes())?),
         Format::Json => {
             let items = objects(&rendered, crds)?;
@@ -129,21 +195,23 @@ pub(super) fn run(path: &Path, flags: &ChartFlags, format: Format, out: &mut dyn
     }
 }
 
-fn load(path: &Path) -> Result<Chart> {
+/// The chart, with all charts that it asks for.
+async fn load(path: &Path) -> Result<Chart> {
     let shown = path.display().to_string();
     if path.is_file() {
         let packed = std::fs::read(path).with_context(|| shown.clone())?;
-        return Ok(Chart::from_archive(&packed, &shown)?);
+        return offline::completed(Chart::from_archive(&packed, &shown)?, None, &shown).await;
     }
     let root = path.canonicalize().with_context(|| shown.clone())?;
-    Chart::from_tree(&DiskTree::new(&root), "").with_context(|| shown)
+    let chart = Chart::from_tree(&DiskTree::new(&root), "").with_context(|| shown.clone())?;
+    offline::completed(chart, Some(&root), shown.trim_end_matches('/')).await
 }
 
-/// Chance that differs from call to call.
-fn chance() -> Result<Chance> {
+/// What chance is made of that differs from call to call.
+pub(super) fn seed() -> Result<Seed> {
     let mut bytes = [0; 32];
     aws_lc_rs::rand::fill(&mut bytes).ok().context("the system has no random bytes")?;
-    Ok(Chance::new(&Seed { bytes, time: Timestamp::now() }))
+    Ok(Seed { bytes, time: Timestamp::now() })
 }
 
 /// Says what would be another one at the next rendering.

@@ -5,8 +5,10 @@
 //! charts come from, and what becomes of hooks.
 
 use super::chance::{Chance, Seed};
-use super::{RenderError, chart};
+use super::dependencies::{Around, Incomplete, complete};
+use super::{Remote, RenderError, Traced, Unrendered, chart, inflate};
 use crate::cluster::Abilities;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use trueup_helm::{
     Chart, Crds, KubeVersion, Options, Release, Rendered, Values, merge_values, read_values, render,
@@ -14,7 +16,7 @@ use trueup_helm::{
 use trueup_model::{EntryKind, Manifest, Origin, Tree, TreeError, tree, yaml};
 
 /// The namespace of a release that is given none.
-const DEFAULT_NAMESPACE: &str = "default";
+pub(super) const DEFAULT_NAMESPACE: &str = "default";
 
 /// What is said of a target's chart.
 #[derive(Clone, Debug, PartialEq)]
@@ -121,17 +123,31 @@ impl Helm {
 }
 
 /// Renders the chart.
-pub fn build(source: &dyn Tree, helm: &Helm, given: &Given) -> Result<Made, RenderError> {
+pub(super) fn build(
+    source: &dyn Tree,
+    helm: &Helm,
+    given: &Given,
+    bases: &BTreeMap<Remote, Result<Traced, String>>,
+) -> Result<Made, Unrendered> {
     let chart = load(source, helm, given);
     let values = values(source, helm);
-    let (chart, values) = match (chart, values) {
+    let (mut chart, values) = match (chart, values) {
         (Ok(chart), Ok(values)) => (chart, values),
         (Err(mut errors), Err(more)) => {
             errors.0.extend(more.0);
-            return Err(errors);
+            return Err(errors.into());
         }
-        (Err(errors), Ok(_)) | (Ok(_), Err(errors)) => return Err(errors),
+        (Err(errors), Ok(_)) | (Ok(_), Err(errors)) => return Err(errors.into()),
     };
+    let around = match &helm.place {
+        Place::Tree(path) => Around::Folder(source, path),
+        Place::Elsewhere { .. } => Around::Nothing,
+    };
+    let elsewhere = |remote: &Remote| inflate::elsewhere(bases, remote);
+    complete(&mut chart, around, helm.shown(), &elsewhere).map_err(|why| match why {
+        Incomplete::Missing(missing) => Unrendered::Missing(missing),
+        Incomplete::Refused(problems) => Unrendered::Broken(RenderError(problems)),
+    })?;
     let chance = Chance::new(&given.seed);
     let made = render(&chart, &values, &options(helm, given, &chance)?);
     let made = made.map_err(|error| RenderError(vec![format!("{}: {error}", helm.shown())]))?;
@@ -184,7 +200,7 @@ fn load(source: &dyn Tree, helm: &Helm, given: &Given) -> Result<Chart, RenderEr
 }
 
 /// Reads all files of a folder, for the tree to note which are not there.
-fn touch(source: &dyn Tree, folder: &str) {
+pub(super) fn touch(source: &dyn Tree, folder: &str) {
     for (name, entry) in source.list(folder).unwrap_or_default() {
         let Ok(path) = tree::join(folder, &name) else { continue };
         match entry.kind {
@@ -257,7 +273,7 @@ fn origin(helm: &Helm, template: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::render::{Request, Seed, build};
     use trueup_model::MemoryTree;
@@ -281,7 +297,8 @@ mod tests {
         ])
     }
 
-    fn helm() -> Helm {
+    /// The chart in `web`, with all defaults.
+    pub(in crate::render) fn helm() -> Helm {
         Helm {
             place: Place::Tree("web".to_owned()),
             release: "rel".to_owned(),

@@ -5,7 +5,9 @@
 
 pub mod chance;
 pub mod chart;
+pub mod dependencies;
 pub mod helm;
+mod inflate;
 mod overlay;
 mod plain;
 mod provenance;
@@ -271,7 +273,7 @@ fn substituted(
 ) -> Result<Built, Unrendered> {
     let mut built = match &request.helm {
         Some(helm) => of_chart(traced, helm, request, parsed, bases)?,
-        None => Built { manifests: manifests(traced, request, parsed, bases)?, ..Built::default() },
+        None => manifests(traced, request, parsed, bases)?,
     };
     if let Some(variables) = &request.variables {
         substitute::apply(&mut built.manifests, variables, traced)?;
@@ -287,12 +289,13 @@ fn of_chart(
     parsed: &Parsed,
     bases: &BTreeMap<Remote, Result<Traced, String>>,
 ) -> Result<Built, Unrendered> {
-    let made = helm::build(traced, helm, &request.given)?;
-    let manifests = match helm.pass {
-        Pass::Straight => made.manifests,
+    let made = helm::build(traced, helm, &request.given, bases)?;
+    let Built { manifests, mut calls, .. } = match helm.pass {
+        Pass::Straight => Built { manifests: made.manifests, ..Built::default() },
         Pass::Kustomization => kustomized(traced, &made.manifests, request, parsed, bases)?,
     };
-    Ok(Built { manifests, chart: Some(made.chart), calls: made.calls })
+    calls.extend(made.calls);
+    Ok(Built { manifests, chart: Some(made.chart), calls })
 }
 
 /// What the kustomization at the request's path makes of a chart's objects.
@@ -302,19 +305,19 @@ fn kustomized(
     request: &Request,
     parsed: &Parsed,
     bases: &BTreeMap<Remote, Result<Traced, String>>,
-) -> Result<Vec<Manifest>, Unrendered> {
+) -> Result<Built, Unrendered> {
     let path = tree::join("", &request.path)?;
     let name = kustomize::is_kustomization(traced, &path)?;
     let why = || format!("{path}: there is no kustomization for the chart's objects to go through");
     let name = name.ok_or_else(|| RenderError(vec![why()]))?;
     let overlay = overlay::Overlay::new(traced, &path, &name, made)?;
-    let mut manifests = manifests(&overlay, request, parsed, bases)?;
-    for manifest in &mut manifests {
+    let mut built = manifests(&overlay, request, parsed, bases)?;
+    for manifest in &mut built.manifests {
         if let Some(origin) = overlay.origin(&manifest.origin) {
             manifest.origin = origin.clone();
         }
     }
-    Ok(manifests)
+    Ok(built)
 }
 
 /// What came of a rendering while files were absent says nothing but that.
@@ -352,16 +355,14 @@ fn manifests(
     request: &Request,
     parsed: &Parsed,
     bases: &BTreeMap<Remote, Result<Traced, String>>,
-) -> Result<Vec<Manifest>, Unrendered> {
+) -> Result<Built, Unrendered> {
     let path = tree::join("", &request.path)?;
     if kustomize::is_kustomization(source, &path)?.is_some() {
-        let options = options_of(request);
-        let tree = |base: &Traced| base.tree.clone() as Arc<dyn Tree>;
-        let remotes = bases
-            .iter()
-            .map(|(remote, base)| (remote.clone(), base.as_ref().map(tree).map_err(Clone::clone)));
-        let remotes = kustomize::Remotes(remotes.collect());
-        return kustomize::build_from(source, &path, &options, parsed, &remotes).map_err(Unrendered::from);
+        let (options, remotes) = (options_of(request), inflate::remotes(bases));
+        let charts = inflate::Charts::new(&request.given.seed, bases);
+        let inflate = |inflation: &kustomize::Inflation<'_>| charts.inflate(inflation);
+        let manifests = kustomize::build_with_charts(source, &path, &options, parsed, &remotes, &inflate)?;
+        return Ok(Built { manifests, calls: charts.called(), ..Built::default() });
     }
     let chart = tree::join(&path, "Chart.yaml")?;
     if source.entry(&chart)?.is_some() {
@@ -370,7 +371,7 @@ fn manifests(
         )])
         .into());
     }
-    Ok(plain::read(source, &path, request.depth)?)
+    Ok(Built { manifests: plain::read(source, &path, request.depth)?, ..Built::default() })
 }
 
 fn options_of(request: &Request) -> kustomize::Options {

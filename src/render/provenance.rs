@@ -4,7 +4,7 @@
 //! ordinary rendering.
 
 use super::{
-    Bases, Parsed, Remote, RenderError, Request, Traced, TracedTree, Unrendered, all_fetched, check,
+    Bases, Parsed, Remote, RenderError, Request, Traced, TracedTree, Unrendered, all_fetched, check, inflate,
     manifests, options_of, substitute, traced_bases,
 };
 use std::collections::BTreeMap;
@@ -44,15 +44,13 @@ fn with_sources(
     let path = tree::join("", &request.path)?;
     let (mut manifests, mut sources): (Vec<Manifest>, Vec<Provenance>) =
         if kustomize::is_kustomization(source, &path)?.is_some() {
-            let tree = |base: &Traced| base.tree.clone() as Arc<dyn Tree>;
-            let trees = bases
-                .iter()
-                .map(|(remote, base)| (remote.clone(), base.as_ref().map(tree).map_err(Clone::clone)));
-            let remotes = kustomize::Remotes(trees.collect());
-            let built = kustomize::build_with_provenance(source, &path, &options_of(request), &remotes)?;
+            let (options, remotes) = (options_of(request), inflate::remotes(bases));
+            let charts = inflate::Charts::new(&request.given.seed, bases);
+            let inflate = |inflation: &kustomize::Inflation<'_>| charts.inflate(inflation);
+            let built = kustomize::build_with_provenance(source, &path, &options, &remotes, Some(&inflate))?;
             built.into_iter().unzip()
         } else {
-            let manifests = manifests(source, request, parsed, &BTreeMap::new())?;
+            let manifests = manifests(source, request, parsed, &BTreeMap::new())?.manifests;
             let sources = written(source, &manifests)?;
             (manifests, sources)
         };

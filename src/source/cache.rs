@@ -16,9 +16,10 @@ use super::local::{Local, View};
 use super::mirror::{self, Found, Mirror, Want};
 use super::origin::{Origin, Reach};
 use super::overheard::Listening;
+use super::packed::PackedChart;
 use super::partial::Rest;
 use super::reference::{self, Listed};
-use super::spec::FileUrl;
+use super::spec::{ChartUrl, FileUrl};
 use super::watch::{self, Watch};
 use super::wire::{FetchError, Next, Remote};
 use super::{Commit, Head, Location, Reference, SourceError, Spec};
@@ -53,6 +54,7 @@ enum Kind {
     Local(Arc<Local>),
     Mirrored(Arc<Remote>, Arc<Mirror>),
     File(Arc<WebFile>),
+    Chart(Arc<PackedChart>),
     Here(Arc<dyn Origin>),
 }
 
@@ -110,7 +112,9 @@ impl Cache {
                 Kind::Local(Arc::new(Local::new(path.clone(), View::Worktree)))
             }
             Location::Folder(path) => Kind::Local(Arc::new(Local::new(path.clone(), View::Commits))),
-            Location::Http(_) | Location::Ssh(_) | Location::File(_) if spec.worktree => {
+            Location::Http(_) | Location::Ssh(_) | Location::File(_) | Location::Chart(_)
+                if spec.worktree =>
+            {
                 return Err(invalid("`worktree: true` needs a local folder"));
             }
             Location::Http(_) | Location::Ssh(_) => Kind::Mirrored(
@@ -118,6 +122,7 @@ impl Cache {
                 self.mirror(&spec.scope, &location)?,
             ),
             Location::File(file) => Kind::File(self.file(&spec, file)),
+            Location::Chart(chart) => Kind::Chart(self.chart(&spec, chart)),
         };
         let listening = match &self.reach {
             Reach::Overheard(ear) => Listening(Some(ear.clone())),
@@ -130,6 +135,13 @@ impl Cache {
         let clear_text = if spec.insecure { ClearText::Allowed } else { ClearText::Refused };
         let folder = self.folder.join("files").join(mirror::key(&spec.scope, file.url.as_str()));
         Arc::new(WebFile::new(file, &spec.credentials, clear_text, &self.clients, folder))
+    }
+
+    fn chart(&self, spec: &Spec, chart: &ChartUrl) -> Arc<PackedChart> {
+        let Spec { credentials, insecure, timeout, scope, .. } = spec.clone();
+        let source =
+            ChartSpec { credentials, insecure, timeout, scope, ..ChartSpec::new(chart.location.clone()) };
+        Arc::new(PackedChart::new(chart, self.charts(&source)))
     }
 
     /// Makes a source of charts. Asks nobody yet.
@@ -214,7 +226,7 @@ impl Source {
             Ok(match &kind {
                 Kind::Local(local) => local.resolve(&digits),
                 Kind::Mirrored(_, mirror) => mirror.resolve(&digits),
-                Kind::File(_) | Kind::Here(_) => None,
+                Kind::File(_) | Kind::Chart(_) | Kind::Here(_) => None,
             })
         };
         let found = self.blocking(self.spec.timeout, look).await?;
@@ -243,6 +255,7 @@ impl Source {
                 let file = file.clone();
                 self.blocking(self.spec.timeout, move |limits| file.poll(limits)).await
             }
+            Kind::Chart(chart) => chart.poll().await,
             Kind::Here(origin) => origin.poll(&reference).await.map(|revision| fixed(&revision)),
         }
     }
@@ -281,6 +294,7 @@ impl Source {
                 Ok(found.map(|found| source.with_rest(remote, mirror, found)))
             }
             Kind::File(file) => Ok(file.kept(&revision)),
+            Kind::Chart(chart) => Ok(chart.kept(&revision)),
             Kind::Here(origin) => Ok(origin.kept(&revision)),
         };
         let kept = self.blocking(self.spec.timeout, look).await?;
@@ -293,7 +307,7 @@ impl Source {
         match &self.kind {
             Kind::Local(local) => local.is_damaged(),
             Kind::Mirrored(_, mirror) => mirror.is_damaged(),
-            Kind::File(_) | Kind::Here(_) => false,
+            Kind::File(_) | Kind::Chart(_) | Kind::Here(_) => false,
         }
     }
 
@@ -308,7 +322,7 @@ impl Source {
         match (&self.spec.location, self.spec.worktree) {
             (Location::Folder(path), true) => watch::worktree(path).map(Some),
             (Location::Folder(path), false) => watch::references(path).map(Some),
-            (Location::Http(_) | Location::Ssh(_) | Location::File(_), _) => Ok(None),
+            (Location::Http(_) | Location::Ssh(_) | Location::File(_) | Location::Chart(_), _) => Ok(None),
         }
     }
 
@@ -323,6 +337,10 @@ impl Source {
             Kind::File(file) => {
                 let file = file.clone();
                 self.blocking(self.spec.timeout, move |_| file.fetch(&revision)).await
+            }
+            Kind::Chart(chart) => {
+                let chart = chart.clone();
+                self.blocking(self.spec.timeout, move |_| chart.fetch(&revision)).await
             }
             Kind::Here(origin) => origin.fetch(&revision).await,
             Kind::Mirrored(remote, mirror) => {

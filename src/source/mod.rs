@@ -24,6 +24,7 @@ mod needed;
 mod objects;
 mod origin;
 pub mod overheard;
+mod packed;
 mod partial;
 mod receive;
 mod reference;
@@ -42,14 +43,14 @@ pub use disk::DiskTree;
 pub use error::{ErrorClass, SourceError};
 pub use origin::{Find, Origin, Reach};
 use partial::Rest;
-pub use spec::{Credentials, FileUrl, HttpUrl, Location, Reference, Secret, Spec, SshUrl};
+pub use spec::{ChartUrl, Credentials, FileUrl, HttpUrl, Location, Reference, Secret, Spec, SshUrl};
 pub use watch::{Watch, watch};
 
 /// What a reference names at the moment of asking.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Head {
     /// The commit as 40 (or 64) hex digits, or `worktree-<12 hex digits>` of a folder's content;
-    /// of a file behind a URL the hash of its content.
+    /// of a file behind a URL the hash of its content; of a chart `1.2.3@sha256:<64 hex digits>`.
     pub revision: String,
     /// The name of the reference, such as `refs/heads/main` or `refs/tags/v1.2.0`.
     pub reference: String,

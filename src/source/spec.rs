@@ -7,6 +7,7 @@ use std::time::Duration;
 use percent_encoding::percent_decode_str;
 
 use super::SourceError;
+use super::charts::ChartLocation;
 
 /// One repository and reference to follow.
 #[derive(Clone, Debug)]
@@ -127,6 +128,26 @@ pub enum Location {
     Folder(PathBuf),
     /// A single file, `http://` or `https://`.
     File(FileUrl),
+    /// A packed chart of a chart repository or registry.
+    Chart(ChartUrl),
+}
+
+/// A chart, and which versions of it count. Prints itself without the versions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChartUrl {
+    /// The repository or registry.
+    pub location: ChartLocation,
+    /// Its name there.
+    pub name: String,
+    /// A range of versions; empty for any release.
+    pub range: String,
+}
+
+impl fmt::Display for ChartUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let location = self.location.to_string();
+        write!(f, "{}/{}", location.trim_end_matches('/'), self.name)
+    }
 }
 
 /// An http(s) URL of a file, without user information; with its query, which is never printed.
@@ -205,10 +226,20 @@ impl Location {
         Ok(Self::File(FileUrl { url, name: name.to_owned() }))
     }
 
-    fn web(&self) -> Option<&reqwest::Url> {
+    /// A chart, without credentials.
+    ///
+    /// # Errors
+    /// The repository is neither http(s) nor oci.
+    pub fn chart(repository: &str, name: &str, range: &str) -> Result<Self, SourceError> {
+        let (location, _) = ChartLocation::parse(repository)?;
+        Ok(Self::Chart(ChartUrl { location, name: name.to_owned(), range: range.to_owned() }))
+    }
+
+    fn web(&self) -> Option<reqwest::Url> {
         match self {
-            Self::Http(http) => Some(&http.url),
-            Self::File(file) => Some(&file.url),
+            Self::Http(http) => Some(http.url.clone()),
+            Self::File(file) => Some(file.url.clone()),
+            Self::Chart(chart) => chart.location.web(),
             Self::Ssh(_) | Self::Folder(_) => None,
         }
     }
@@ -217,20 +248,20 @@ impl Location {
     /// spoken to in the same way, or are no servers. What is the same is more in common than anything else.
     pub fn common(&self, other: &Self) -> Option<usize> {
         let (mine, its) = match (self, other) {
-            (Self::Http(_) | Self::File(_), _) => {
+            (Self::Http(_) | Self::File(_) | Self::Chart(_), _) => {
                 let (mine, its) = (self.web()?, other.web()?);
-                (mine.origin() == its.origin()).then(|| (mine.path(), its.path()))?
+                (mine.origin() == its.origin()).then(|| (mine.path().to_owned(), its.path().to_owned()))?
             }
             (Self::Ssh(mine), Self::Ssh(its)) => ((&mine.host, mine.port.unwrap_or(22))
                 == (&its.host, its.port.unwrap_or(22)))
-                .then_some((mine.path.as_str(), its.path.as_str()))?,
+                .then(|| (mine.path.clone(), its.path.clone()))?,
             (Self::Ssh(_) | Self::Folder(_), _) => return None,
         };
         let parts = |path: &'_ str| -> Vec<String> {
             let path = path.trim_matches('/');
             path.strip_suffix(".git").unwrap_or(path).split('/').map(str::to_owned).collect()
         };
-        let (mine, its) = (parts(mine), parts(its));
+        let (mine, its) = (parts(&mine), parts(&its));
         let shared = mine.iter().zip(&its).take_while(|(mine, its)| mine == its).count();
         Some(if mine == its { usize::MAX } else { shared })
     }
@@ -310,6 +341,7 @@ impl fmt::Display for Location {
                 url.set_query(None);
                 write!(f, "{url}")
             }
+            Self::Chart(chart) => chart.fmt(f),
         }
     }
 }
@@ -326,6 +358,7 @@ mod tests {
                     Location::Ssh(_) => "ssh",
                     Location::Folder(_) => "folder",
                     Location::File(_) => "file",
+                    Location::Chart(_) => "chart",
                 };
                 let user = credentials.username.map(|user| format!(" as {user}")).unwrap_or_default();
                 format!("{kind} {location}{user}")
@@ -352,6 +385,26 @@ mod tests {
         }
         let (_, credentials) = Location::parse("https://me:p%40ss@h/a").unwrap();
         assert_eq!(credentials.password.unwrap().expose(), "p@ss");
+    }
+
+    #[test]
+    fn a_chart_is_on_the_server_of_its_repository_or_registry() {
+        let common = |repository: &str, other: &str| {
+            let chart = Location::chart(repository, "web", "^1").unwrap();
+            chart.common(&Location::parse(other).unwrap().0)
+        };
+        for (repository, other, expected) in [
+            ("https://h/charts/stable", "https://h/charts/other.git", Some(1)),
+            ("https://h/charts", "http://h/charts", None),
+            ("oci://h:5000/charts", "https://h:5000/org/a", Some(0)),
+            ("oci://h/charts", "https://other/charts", None),
+            ("https://h/charts", "git@h:charts", None),
+        ] {
+            assert_eq!(common(repository, other), expected, "{repository} {other}");
+        }
+        let chart = |name: &str| Location::chart("oci://h/charts", name, "").unwrap();
+        assert_eq!(chart("web").common(&chart("api")), Some(usize::MAX));
+        assert_eq!(chart("web").to_string(), "oci://h/charts/web");
     }
 
     #[test]

@@ -206,7 +206,7 @@ impl Remote {
                     Connection::new(read, write, Protocol::V2, path, host, ConnectMode::Process, false);
                 Ok((Box::new(transport), Ears::Ssh(Box::new(process))))
             }
-            Location::Folder(_) | Location::File(_) => {
+            Location::Folder(_) | Location::File(_) | Location::Chart(_) => {
                 let cause = "nobody speaks Git there".into();
                 Err(SourceError::Invalid { location: location.to_owned(), cause })
             }

@@ -1,16 +1,19 @@
-//! Remote bases: what kustomizations name outside of their own repository, followed as repositories are.
+//! Remote bases: what kustomizations name outside of their own repository, followed as repositories are; and the charts that
+//! they and charts ask for.
 //!
 //! Enters: which remotes a target needs, as its rendering asks for them. Leaves: their trees, or why there are none; and
 //! a word to each target whose base has moved. A remote and reference are asked for by one task, whatever the number of
 //! targets and environments; mirrors and credentials are those of [`crate::source`] and of the configured repositories.
 
+use super::charts;
 use super::hooks::Hint;
 use super::repositories::{Follow, Hold, Known, Repositories};
 use super::supply::{self, Lack, Supplies};
 use crate::ambient;
 use crate::hex::hex;
 use crate::render::{self, Absent, Needed, Parsed, Remote, Request, Unrendered};
-use crate::source::{Cache, Commit, Credentials, Location, Reference, Source, Spec};
+use crate::source::charts::ChartSpec;
+use crate::source::{Cache, ChartUrl, Commit, Credentials, Location, Reference, Source, Spec};
 use crate::web::metrics::Metrics;
 use anyhow::{Result, anyhow, bail};
 use std::collections::{BTreeMap, BTreeSet};
@@ -56,6 +59,22 @@ impl Configured {
     /// What of a followed repository counts for bases.
     pub fn of(follow: &Follow) -> Self {
         Self { spec: follow.source.spec().clone(), interval: follow.interval, hold: follow.hold }
+    }
+
+    /// A source of charts that an App names: its credentials are good for charts on the same server.
+    pub fn of_charts(wanted: &charts::Wanted) -> Self {
+        let charts::Wanted {
+            spec: ChartSpec { location, credentials, insecure, timeout, scope }, name, ..
+        } = wanted;
+        let at = ChartUrl { location: location.clone(), name: name.clone(), range: String::new() };
+        let spec = Spec {
+            credentials: credentials.clone(),
+            insecure: *insecure,
+            timeout: *timeout,
+            scope: scope.clone(),
+            ..Spec::new(Location::Chart(at))
+        };
+        Self { spec, interval: wanted.interval, hold: Hold::Moves }
     }
 
     /// A repository that nothing is known of but what `spec` says.
@@ -283,7 +302,8 @@ impl Bases {
         Err(anyhow!(too_deep()))
     }
 
-    async fn settled(&self, needs: &BTreeSet<Needed>) -> render::Bases {
+    /// What is known of these, when all have answered.
+    pub async fn settled(&self, needs: &BTreeSet<Needed>) -> render::Bases {
         let mut news = self.news.clone();
         loop {
             news.mark_unchanged();
@@ -352,6 +372,9 @@ fn spec(
             (url, reference.as_str(), Location::parse(url).map(|(location, _)| location))
         }
         Remote::File { url } => (url, "", Location::file(url, Remote::FILE)),
+        Remote::Chart { repository, name, version } => {
+            (repository, "", Location::chart(repository, name, version))
+        }
     };
     let location = location.map_err(|error| error.to_string())?;
     let asking = || askers.iter().filter_map(|name| configured.get(name));
@@ -368,7 +391,7 @@ fn spec(
             return Err("it is a folder of the machine that trueup runs on; only a repository that is itself such a folder may name one".to_owned());
         }
     }
-    let mut spec = Spec::new(location);
+    let mut spec = Spec::new(location.clone());
     spec.reference = match reference {
         "" | "HEAD" => Reference::Head,
         id if matches!(id.len(), 40 | 64) && id.bytes().all(|byte| byte.is_ascii_hexdigit()) => {
@@ -376,8 +399,13 @@ fn spec(
         }
         name => Reference::Named(name.to_owned()),
     };
+    // What lets in to charts is not shown to who has repositories.
+    let is_for = |one: &&Configured| {
+        matches!(location, Location::Chart(_)) || !matches!(one.spec.location, Location::Chart(_))
+    };
     let nearest = configured
         .values()
+        .filter(is_for)
         .filter_map(|one| Some((spec.location.common(&one.spec.location)?, one)))
         // Of equals the first by name.
         .rev()
@@ -406,6 +434,7 @@ fn shown(remote: &Remote) -> (String, String) {
     match remote {
         Remote::Repository { url, reference } => (url.clone(), reference.clone()),
         Remote::File { .. } => (name(remote), String::new()),
+        Remote::Chart { repository, name, version } => (format!("{repository}/{name}"), version.clone()),
     }
 }
 
@@ -417,7 +446,7 @@ fn name(remote: &Remote) -> String {
         Remote::File { url } if *url != shown => {
             format!("{shown}?{}", hex(&sha2::Sha256::digest(url)[..4]))
         }
-        Remote::File { .. } | Remote::Repository { .. } => shown,
+        Remote::File { .. } | Remote::Repository { .. } | Remote::Chart { .. } => shown,
     }
 }
 
@@ -498,6 +527,48 @@ mod tests {
         ] {
             assert_eq!(check(url, reference, own), expected, "{url}");
         }
+    }
+
+    #[test]
+    fn a_chart_is_asked_for_with_what_lets_in_to_its_server_and_nothing_else_is() {
+        let wanted = |repository: &str| {
+            let (location, _) = crate::source::charts::ChartLocation::parse(repository).unwrap();
+            let mut spec = ChartSpec::new(location);
+            spec.credentials.username = Some(format!("{repository} of an App"));
+            spec.insecure = true;
+            let (name, version) = ("other".to_owned(), String::new());
+            charts::Wanted { spec, name, version, interval: Duration::from_secs(50) }
+        };
+        let configured = BTreeMap::from([
+            ("a".to_owned(), configured("https://h/org/a", 10)),
+            ("chart of web@test".to_owned(), Configured::of_charts(&wanted("oci://r:5000/charts"))),
+            ("chart of api@test".to_owned(), Configured::of_charts(&wanted("https://h/charts"))),
+        ]);
+        let found = |remote: Remote| {
+            let needed = Needed { remote, timeout: None };
+            let (spec, interval) = spec(&needed, &BTreeSet::from(["a".to_owned()]), &configured).unwrap();
+            let user = spec.credentials.username.unwrap_or_else(|| "nobody".to_owned());
+            format!("{} as {user} every {interval:?}, insecure: {}", spec.location, spec.insecure)
+        };
+        let chart = |repository: &str| {
+            let [repository, name, version] = [repository, "web", "^1"].map(str::to_owned);
+            found(Remote::Chart { repository, name, version })
+        };
+        let registry = "oci://r:5000/charts of an App every 50s, insecure: true";
+        assert_eq!(chart("oci://r:5000/charts"), format!("oci://r:5000/charts/web as {registry}"));
+        assert_eq!(chart("oci://r:5000/more"), format!("oci://r:5000/more/web as {registry}"));
+        assert_eq!(
+            chart("https://h/charts"),
+            "https://h/charts/web as https://h/charts of an App every 50s, insecure: true"
+        );
+        assert_eq!(chart("https://h/org"), "https://h/org/web as https://h/org/a every 10s, insecure: false");
+        assert_eq!(
+            chart("https://elsewhere/x"),
+            "https://elsewhere/x/web as nobody every 10s, insecure: false"
+        );
+        let (url, reference) = ("https://h/charts/web".to_owned(), String::new());
+        let git = found(Remote::Repository { url, reference });
+        assert_eq!(git, "https://h/charts/web as https://h/org/a every 10s, insecure: false");
     }
 
     #[test]

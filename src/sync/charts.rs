@@ -8,7 +8,7 @@ use super::backoff;
 use super::repositories::chain;
 use crate::ambient;
 use crate::render::Packed;
-use crate::source::charts::{Chart, ChartSpec};
+use crate::source::charts::{self, Chart, ChartSpec};
 use crate::source::{Cache, SourceError};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -68,8 +68,7 @@ impl Wanted {
 
     /// Whether there is only one version that it can be.
     fn is_exact(&self) -> bool {
-        let version = self.version.trim().trim_start_matches(['=', 'v']);
-        semver::Version::parse(version).is_ok() || self.spec.location.to_string().contains("@sha256:")
+        charts::is_exact(&self.spec.location, &self.version)
     }
 }
 

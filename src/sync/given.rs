@@ -36,7 +36,7 @@ pub(super) async fn request(
     state: &mut TargetState,
     catalog: &Arc<Catalog>,
 ) -> Result<Result<Request, String>, Undesired> {
-    let Some(helm) = &spec.request.helm else { return Ok(Ok(spec.request.clone())) };
+    let Some(helm) = &spec.request.helm else { return kustomized(context, spec, state).await.map(Ok) };
     let chart = match &helm.place {
         Place::Tree(_) => None,
         Place::Elsewhere { shown } => match context.charts.known(&spec.name) {
@@ -56,6 +56,25 @@ pub(super) async fn request(
     }
     let seed = state.kept.seed().map_err(Trouble::unknown)?;
     Ok(Ok(spec.request.with(Given { chart, capabilities: Some(abilities), seed })))
+}
+
+/// The same where there is no chart but for those of a kustomization, which are rendered as if there was no cluster: all that
+/// they take is chance, and only if it is known that they do.
+async fn kustomized(
+    context: &Context<'_>,
+    spec: &TargetSpec,
+    state: &mut TargetState,
+) -> Result<Request, Undesired> {
+    let is_used = state.uses_chance();
+    if is_used && !state.kept.is_read() {
+        let unknown = |why: String| Trouble::unknown(format!("cluster {}: {why}", context.cluster.name()));
+        seed::read(context.cluster, spec, state).await.map_err(unknown)?;
+    }
+    if !is_used && !state.kept.is_read() {
+        return Ok(spec.request.clone());
+    }
+    let seed = state.kept.seed().map_err(Trouble::unknown)?;
+    Ok(spec.request.with(Given { seed, ..Given::default() }))
 }
 
 /// Renders; a chart that turns out to make something of chance is rendered with what is kept for it.

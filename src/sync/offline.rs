@@ -1,6 +1,6 @@
 //! A reconciler for the length of one command, and the one that runs until it is stopped.
 
-use super::bases::{Bases, Configured};
+use super::bases::{self, Bases, Configured};
 use super::engine::{Chosen, Ends, Engine, Parts};
 use super::membership;
 use super::repositories::chain;
@@ -12,7 +12,8 @@ use crate::ambient;
 use crate::cluster;
 use crate::config::{self, Config};
 use crate::recording::Recorder;
-use crate::render;
+use crate::render::dependencies::{self, Around, Elsewhere, Incomplete};
+use crate::render::{self, Remote};
 use crate::source::{self, DiskTree, Location, Spec};
 use crate::store::{Retention, Store};
 use crate::web;
@@ -26,6 +27,7 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
+use trueup_helm::Chart;
 use trueup_model::{Tree, Value};
 use trueup_plan::health::HealthStatus;
 use trueup_plan::record::{SyncStatus, TargetStatus};
@@ -262,6 +264,11 @@ pub async fn render<T: Send + 'static>(
             configured.insert(name.clone(), Configured::new(spec));
         }
     }
+    for (target, wanted) in topology::charts(&config, &secrets).await {
+        if let Ok(wanted) = wanted {
+            configured.insert(format!("chart of {target}"), Configured::of_charts(&wanted));
+        }
+    }
     let request = spec.request.with(given(&config, name, spec, &secrets, &cache).await?);
     with_bases(cache, configured).render_commit(&Arc::new(commit), &request, build).await
 }
@@ -274,10 +281,10 @@ async fn given(
     secrets: &topology::Secrets,
     cache: &source::Cache,
 ) -> Result<render::Given> {
-    if spec.request.helm.is_none() {
-        return Ok(render::Given::default());
-    }
     let seed = render::Seed { bytes: ambient::secret().context("random numbers")?, time: ambient::now() };
+    if spec.request.helm.is_none() {
+        return Ok(render::Given { seed, ..render::Given::default() });
+    }
     let target = config.target(target).with_context(|| format!("there is no target {target}"))?;
     let wanted = topology::chart_from_elsewhere(config, target, secrets).await;
     let chart = match wanted {
@@ -288,6 +295,33 @@ async fn given(
         }
     };
     Ok(render::Given { chart, capabilities: None, seed })
+}
+
+/// Puts the charts in their places that a chart asks for and does not hold: those beside it, and fetched ones.
+pub async fn completed(chart: Chart, folder: Option<&Path>, shown: &str) -> Result<Chart> {
+    if chart.lacking().next().is_none() {
+        return Ok(chart);
+    }
+    let kept = tempfile::tempdir().context("a folder for the time being")?;
+    let bases = with_bases(source::Cache::new(kept.path())?, BTreeMap::new());
+    let disk = DiskTree::new(Path::new("/"));
+    let path = folder.map(|folder| folder.to_str().context("the name is not UTF-8")).transpose()?;
+    let around = path.map_or(Around::Nothing, |path| Around::Folder(&disk, path.trim_start_matches('/')));
+    let mut needs = BTreeSet::new();
+    for _ in 0..bases::ROUNDS {
+        let known = bases.settled(&needs).await;
+        let elsewhere = |remote: &Remote| Elsewhere::of(known.get(remote));
+        let mut tried = chart.clone();
+        match dependencies::complete(&mut tried, around, shown, &elsewhere) {
+            Ok(()) => return Ok(tried),
+            Err(Incomplete::Refused(problems)) => bail!(problems.join("\n")),
+            Err(Incomplete::Missing(missing)) => needs.extend(missing),
+        }
+        if let Some(why) = bases::too_many(&needs) {
+            bail!(why);
+        }
+    }
+    Err(anyhow!(bases::too_deep()))
 }
 
 fn with_bases(cache: source::Cache, configured: BTreeMap<String, Configured>) -> Bases {

@@ -336,9 +336,12 @@ pub(super) fn waits_until(other: &str) -> String {
     format!("waits until {other} is Synced and Healthy")
 }
 
-/// The first eight digits of a revision.
+/// The first eight digits of a revision; of a chart its version.
 pub(super) fn short(revision: &str) -> &str {
-    revision.get(..8).unwrap_or(revision)
+    match revision.split_once("@sha256:") {
+        Some((version, _)) => version,
+        None => revision.get(..8).unwrap_or(revision),
+    }
 }
 
 /// Whoever asks for a sync wants the cluster as Git has it, also where drift is only reported otherwise.

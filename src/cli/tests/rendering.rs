@@ -88,6 +88,89 @@ async fn a_chart_is_rendered_as_helm_templates_it() {
 }
 
 #[tokio::test]
+async fn a_chart_takes_the_flags_of_helm_template() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |path: &str, text: &str| put(folder.path(), path, text);
+    write("web/Chart.yaml", "{apiVersion: v2, name: web, version: 1.0.0}");
+    write("web/crds/w.yaml", "kind: CustomResourceDefinition\n");
+    write(
+        "web/templates/a.yaml",
+        "kind: ConfigMap\nmetadata: {name: {{ .Release.Name }}}\nupgrade: {{ .Release.IsUpgrade }}\nv: {{ toJson .Values }}\n",
+    );
+    write("web/templates/b.yaml", "kind: Secret\nmetadata: {name: b}\n");
+    write(
+        "web/templates/hook.yaml",
+        "kind: Job\nmetadata: {name: h, annotations: {helm.sh/hook: pre-install}}\n",
+    );
+    write("web/templates/test.yaml", "kind: Pod\nmetadata: {name: t, annotations: {helm.sh/hook: test}}\n");
+    write("text", "from a file");
+    let (web, text) = (folder.path().join("web"), folder.path().join("text"));
+    let (web, text) = (web.to_str().unwrap(), text.to_str().unwrap());
+    let render = async |flags: &[&str]| {
+        trueup(&[&["render", web], flags].concat())
+            .await
+            .map(|(_, printed)| printed)
+            .map_err(|error| error.to_string())
+    };
+
+    let file = format!("f={text}");
+    let flags = ["--set-file", &file, "--set-literal", "l=a,b={c}\\", "--set", "l=x,s=1", "--is-upgrade"];
+    let only = ["--show-only", "templates/a.yaml", "--name-template", "{{ upper \"ab\" | lower }}"];
+    assert_eq!(
+        render(&[&flags[..], &only].concat()).await.unwrap(),
+        "---\n# Source: web/templates/a.yaml\nkind: ConfigMap\nmetadata: {name: ab}\nupgrade: true\n\
+         v: {\"f\":\"from a file\",\"l\":\"a,b={c}\\\\\",\"s\":1}\n\n"
+    );
+    let names = async |flags: &[&str]| render(&[flags, &["-o", "name"]].concat()).await.unwrap();
+    assert_eq!(names(&["--no-hooks"]).await, "Secret b\nConfigMap release-name\n");
+    assert_eq!(names(&["--skip-tests", "--skip-crds"]).await, "Secret b\nConfigMap release-name\nJob h\n");
+    let two = render(&["-s", "templates/[bt]*.yaml"]).await.unwrap();
+    assert!(two.contains("kind: Secret") && two.contains("kind: Pod") && !two.contains("ConfigMap"), "{two}");
+    for (flags, why) in [
+        (&["-s", "templates/none.yaml"][..], "could not find template templates/none.yaml in chart"),
+        (&["--set-file", "a=/no/such/file"], "failed parsing --set-file data: /no/such/file: "),
+        (&["--set-literal", "a"], "failed parsing --set-literal data: key \"a\" has no value"),
+        (&["-s", "templates/a.yaml", "-o", "json"], "--show-only goes with -o yaml"),
+    ] {
+        let error = render(flags).await.unwrap_err();
+        assert!(error.starts_with(why), "{flags:?}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn a_chart_and_a_kustomization_are_rendered_with_the_charts_beside_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |path: &str, text: &str| put(folder.path(), path, text);
+    let template =
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: '{{ .Release.Name }}-{{ .Chart.Name }}'}\n";
+    write("lib/Chart.yaml", "{apiVersion: v2, name: lib, version: 1.4.0}");
+    write("lib/templates/a.yaml", template);
+    write(
+        "app/charts/web/Chart.yaml",
+        "{apiVersion: v2, name: web, version: 1.0.0, dependencies: [{name: lib, version: ^1, repository: 'file://../../../lib'}]}",
+    );
+    write("app/charts/web/templates/a.yaml", template);
+    write("app/kustomization.yaml", "namePrefix: a-\nhelmCharts: [{name: web, releaseName: shop}]\n");
+    let path = |below: &str| folder.path().join(below).to_str().unwrap().to_owned();
+    let names = async |what: &str| trueup(&["render", what, "--enable-helm", "-o", "name"]).await.unwrap().1;
+    assert_eq!(names(&path("app")).await, "ConfigMap a-shop-lib\nConfigMap a-shop-web\n");
+    assert_eq!(
+        names(&path("app/charts/web")).await,
+        "ConfigMap release-name-lib\nConfigMap release-name-web\n"
+    );
+
+    write("lib/Chart.yaml", "{apiVersion: v2, name: lib, version: 2.0.0}");
+    for what in ["app", "app/charts/web"] {
+        let error = trueup(&["render", &path(what)]).await.unwrap_err().to_string();
+        assert!(
+            error.contains("web/Chart.yaml: dependency lib ^1 of file://../../../lib: the chart in"),
+            "{error}"
+        );
+        assert!(error.contains("has the version 2.0.0"), "{error}");
+    }
+}
+
+#[tokio::test]
 async fn a_folder_in_no_repository_is_rendered_with_what_stands_beside_it() {
     let folder = tempfile::tempdir().unwrap();
     let write = |path: &str, text: &str| put(folder.path(), path, text);

@@ -95,9 +95,25 @@ impl ChartLocation {
         }
         match Location::parse(text)? {
             (Location::Http(url), credentials) => Ok((Self::Repository(url), credentials)),
-            (Location::Ssh(_) | Location::Folder(_) | Location::File(_), _) => Err(only()),
+            (Location::Ssh(_) | Location::Folder(_) | Location::File(_) | Location::Chart(_), _) => {
+                Err(only())
+            }
         }
     }
+
+    /// The URL of the server, with the path below it.
+    pub(super) fn web(&self) -> Option<reqwest::Url> {
+        match self {
+            Self::Repository(url) => Some(url.url.clone()),
+            Self::Registry(reference) => reference.web(),
+        }
+    }
+}
+
+/// Whether a range has only one version that it can be.
+pub fn is_exact(location: &ChartLocation, range: &str) -> bool {
+    let version = range.trim().trim_start_matches(['=', 'v']);
+    semver::Version::parse(version).is_ok() || location.to_string().contains("@sha256:")
 }
 
 impl std::fmt::Display for ChartLocation {
@@ -173,6 +189,17 @@ impl ChartSource {
         };
         let bound = self.timeout * DOWNLOAD_FACTOR;
         cache::on_a_thread(&self.permits, &self.location, bound, work).await
+    }
+}
+
+impl ChartSource {
+    /// A chart that was fetched before, by its version and digest; nobody is asked.
+    pub(super) fn kept(&self, version: &str, digest: &str) -> Option<Chart> {
+        let bytes = match &self.kind {
+            Kind::Repository(repository) => repository.kept(digest),
+            Kind::Registry(registry) => registry.kept(digest),
+        }?;
+        Some(Chart { bytes: bytes.into(), version: version.to_owned(), digest: digest.to_owned() })
     }
 }
 

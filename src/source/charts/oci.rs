@@ -69,6 +69,11 @@ impl OciReference {
         Ok(Self { path, ..self.clone() })
     }
 
+    /// As a URL, for who compares servers.
+    pub(super) fn web(&self) -> Option<reqwest::Url> {
+        reqwest::Url::parse(&format!("https://{}/{}", self.host, self.path)).ok()
+    }
+
     /// The host to speak to: Docker's registry has a name of its own for people.
     pub(super) fn server(&self) -> &str {
         match self.host.as_str() {

@@ -104,6 +104,14 @@ impl Registry {
         let bytes = asking.blob(&found.archive, LARGEST_ARCHIVE)?;
         Ok(Chart { bytes: bytes.into(), version, digest: found.digest })
     }
+
+    /// The archive that a manifest of this digest names, if both were fetched before.
+    pub(super) fn kept(&self, digest: &str) -> Option<Vec<u8>> {
+        match oci::content(&self.store.get(digest)?).ok()? {
+            Content::Chart { archive, .. } => self.store.get(&archive.digest),
+            Content::Further(_) => None,
+        }
+    }
 }
 
 /// Questions about one chart's place.

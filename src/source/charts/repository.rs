@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use reqwest::header::{ETAG, HeaderMap, HeaderValue, IF_NONE_MATCH};
+use reqwest::header::{ETAG, HeaderMap, HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED};
 use reqwest::{StatusCode, Url};
 
 use super::index::{Entry, Index, Unfound, resolve};
@@ -29,7 +29,53 @@ pub(super) struct Repository {
 #[derive(Clone)]
 struct Known {
     index: Arc<Index>,
+    mark: Mark,
+}
+
+/// By which a server knows what it gave: what it calls it, and since when it is like that.
+#[derive(Clone, Default)]
+struct Mark {
     tag: Option<HeaderValue>,
+    modified: Option<HeaderValue>,
+}
+
+impl Mark {
+    fn of(headers: &HeaderMap) -> Self {
+        Self { tag: headers.get(ETAG).cloned(), modified: headers.get(LAST_MODIFIED).cloned() }
+    }
+
+    fn is_none(&self) -> bool {
+        self.tag.is_none() && self.modified.is_none()
+    }
+
+    /// Asks for what is another one by now.
+    fn asking(&self) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in [(IF_NONE_MATCH, &self.tag), (IF_MODIFIED_SINCE, &self.modified)] {
+            if let Some(value) = value {
+                headers.insert(name, value.clone());
+            }
+        }
+        headers
+    }
+
+    /// Two lines, and what is kept with them.
+    fn written(&self, rest: &[u8]) -> Vec<u8> {
+        let line = |value: &Option<HeaderValue>| {
+            value.as_ref().map_or(Vec::new(), |value| value.as_bytes().to_vec())
+        };
+        [&line(&self.tag), &b"\n"[..], &line(&self.modified), b"\n", rest].concat()
+    }
+
+    fn read(note: &[u8]) -> Option<(Self, &[u8])> {
+        let mut lines = note.splitn(3, |byte| *byte == b'\n');
+        let mut value = || {
+            let line = lines.next()?;
+            Some(HeaderValue::from_bytes(line).ok().filter(|value| !value.is_empty()))
+        };
+        let mark = Self { tag: value()?, modified: value()? };
+        Some((mark, lines.next()?))
+    }
 }
 
 impl Repository {
@@ -51,7 +97,7 @@ impl Repository {
                 digest: promised.clone(),
             });
         }
-        let bytes = self.download(name, entry, limits)?;
+        let bytes = self.archive(name, entry, limits)?;
         let found = digest(&bytes);
         if let Some(promised) = promised.filter(|promised| *promised != found) {
             return Err(SourceError::Damaged {
@@ -66,7 +112,13 @@ impl Repository {
         Ok(Chart { bytes: bytes.into(), version: entry.version.clone(), digest: found })
     }
 
-    fn download(&self, name: &str, entry: &Entry, limits: &Limits) -> Result<Vec<u8>, SourceError> {
+    /// An archive that was fetched before.
+    pub(super) fn kept(&self, digest: &str) -> Option<Vec<u8>> {
+        self.store.get(digest)
+    }
+
+    /// The archive. Where the index promises no digest, the server says whether it is still the one that is here.
+    fn archive(&self, name: &str, entry: &Entry, limits: &Limits) -> Result<Vec<u8>, SourceError> {
         let version = &entry.version;
         let invalid = |cause: String| SourceError::Invalid { location: self.url.to_string(), cause };
         let written = entry
@@ -75,12 +127,28 @@ impl Repository {
             .ok_or_else(|| invalid(format!("{name} {version} has no address in the index")))?;
         let url =
             resolve(&self.url, written).map_err(|cause| invalid(format!("{name} {version}: {cause}")))?;
-        match self.way.ask(&self.url, &url, HeaderMap::new(), LARGEST_ARCHIVE, limits) {
+        let note = format!("archive-{}", scoped("", url.as_str()));
+        let kept = entry.digest.is_none().then(|| self.store.note(&note)).flatten();
+        let kept = kept
+            .as_deref()
+            .and_then(Mark::read)
+            .and_then(|(mark, digest)| Some((mark, self.store.get(std::str::from_utf8(digest).ok()?)?)));
+        let headers = kept.as_ref().map(|(mark, _)| mark.asking()).unwrap_or_default();
+        let answer = match self.way.ask(&self.url, &url, headers, LARGEST_ARCHIVE, limits) {
             Err(SourceError::NotFound { .. }) => {
-                Err(self.missing(format!("archive of {name} {version} at {}", web::shown(&url)), Vec::new()))
+                let wanted = format!("archive of {name} {version} at {}", web::shown(&url));
+                return Err(self.missing(wanted, Vec::new()));
             }
-            answer => answer.map(|answer| answer.bytes),
+            answer => answer?,
+        };
+        if let Some((_, bytes)) = kept.filter(|_| answer.status == StatusCode::NOT_MODIFIED) {
+            return Ok(bytes);
         }
+        let mark = Mark::of(&answer.headers);
+        if entry.digest.is_none() && !mark.is_none() {
+            self.store.write(&note, &mark.written(digest(&answer.bytes).as_bytes()))?;
+        }
+        Ok(answer.bytes)
     }
 
     fn missing(&self, wanted: String, near: Vec<String>) -> SourceError {
@@ -96,11 +164,8 @@ impl Repository {
         let invalid = |cause: String| SourceError::Invalid { location: self.url.to_string(), cause };
         let url = resolve(&self.url, "index.yaml").map_err(invalid)?;
         let known = self.last.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let known = known.or_else(|| self.kept());
-        let mut headers = HeaderMap::new();
-        if let Some(tag) = known.as_ref().and_then(|known| known.tag.clone()) {
-            headers.insert(IF_NONE_MATCH, tag);
-        }
+        let known = known.or_else(|| self.kept_index());
+        let headers = known.as_ref().map(|known| known.mark.asking()).unwrap_or_default();
         let answer = match self.way.ask(&self.url, &url, headers, LARGEST_INDEX, limits) {
             Err(SourceError::NotFound { .. }) => return Err(self.missing("index.yaml".into(), Vec::new())),
             answer => answer?,
@@ -109,9 +174,9 @@ impl Repository {
             Some(known) if answer.status == StatusCode::NOT_MODIFIED => known,
             _ => {
                 let index = parse(&answer.bytes).map_err(invalid)?;
-                let tag = answer.headers.get(ETAG).cloned();
-                self.keep(&answer.bytes, tag.as_ref())?;
-                Known { index: Arc::new(index), tag }
+                let mark = Mark::of(&answer.headers);
+                self.keep(&answer.bytes, &mark)?;
+                Known { index: Arc::new(index), mark }
             }
         };
         let index = Arc::clone(&now.index);
@@ -123,19 +188,16 @@ impl Repository {
         format!("index-{}", scoped("", self.url.as_str()))
     }
 
-    /// Keeps the index with what the server calls it: a line, then the text.
-    fn keep(&self, bytes: &[u8], tag: Option<&HeaderValue>) -> Result<(), SourceError> {
-        let Some(tag) = tag else { return Ok(()) };
-        self.store.write(&self.note(), &[tag.as_bytes(), b"\n", bytes].concat())
+    /// Keeps the index with what the server knows it by.
+    fn keep(&self, bytes: &[u8], mark: &Mark) -> Result<(), SourceError> {
+        if mark.is_none() { Ok(()) } else { self.store.write(&self.note(), &mark.written(bytes)) }
     }
 
     /// The index that was kept before a restart.
-    fn kept(&self) -> Option<Known> {
+    fn kept_index(&self) -> Option<Known> {
         let note = self.store.note(&self.note())?;
-        let end = note.iter().position(|byte| *byte == b'\n')?;
-        let tag = HeaderValue::from_bytes(&note[..end]).ok()?;
-        let index = parse(&note[end + 1..]).ok()?;
-        Some(Known { index: Arc::new(index), tag: Some(tag) })
+        let (mark, text) = Mark::read(&note)?;
+        Some(Known { index: Arc::new(parse(text).ok()?), mark })
     }
 }
 

@@ -67,13 +67,17 @@ impl Core {
                 Err(error) => drop(setup.troubles.insert(("Repository", name.clone()), format!("{error:#}"))),
             }
         }
-        self.bases.configure(configured);
         let charts = topology::charts(config, &secrets).await;
         for (target, wanted) in &charts {
-            if let Err(why) = wanted {
-                setup.troubles.insert(("Chart", target.clone()), why.clone());
+            match wanted {
+                Ok(wanted) => {
+                    let name = format!("chart of {target}");
+                    drop(configured.insert(name, Configured::of_charts(wanted)));
+                }
+                Err(why) => drop(setup.troubles.insert(("Chart", target.clone()), why.clone())),
             }
         }
+        self.bases.configure(configured);
         self.charts.configure(charts);
         setup.targets =
             topology::targets(config).into_iter().map(|(name, spec)| (name, Arc::new(spec))).collect();
