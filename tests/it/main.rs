@@ -4,6 +4,7 @@
 #![allow(clippy::print_stdout, reason = "a test says what this machine lacks for it")]
 
 mod demo;
+mod hostile;
 mod imagined;
 mod proof;
 mod scenarios;

@@ -387,3 +387,143 @@ fn a_kustomization_changes_what_a_chart_makes() {
     assert_eq!(world.api.get(&world.config_map("shop-settings")).unwrap()["data"]["value"], "one");
     assert!(world.api.find(&world.config_map("shop-more")).unwrap().is_some());
 }
+
+/// What a `ConfigMap` of the namespace holds; null where there is none.
+fn held(world: &World, name: &str) -> Value {
+    world.api.find(&world.config_map(name)).unwrap().map_or(Value::Null, |live| live["data"].clone())
+}
+
+#[test]
+fn charts_of_a_kustomization_come_from_the_repository_and_from_elsewhere() {
+    let published = tempfile::tempdir().unwrap();
+    publish(published.path(), &["1.0.0", "2.0.0"]);
+    let server = FileServer::start(published.path(), Access::Anyone, Transport::Plain).unwrap();
+    let mut world = World::new("inflated");
+    let kustomization = format!(
+        "namePrefix: k-\nhelmCharts:\n- {{name: web, repo: '{}', version: ^1, releaseName: one, valuesInline: {{value: fetched}}}}\n\
+         - {{name: own, releaseName: two, valuesInline: {{value: own}}}}\n",
+        server.url("")
+    );
+    let own = SETTINGS.replace("settings", "'{{ .Release.Name }}'");
+    let files = [
+        ("app/kustomization.yaml", kustomization.as_str()),
+        ("app/charts/own/Chart.yaml", "apiVersion: v2\nname: own\nversion: 0.1.0\n"),
+        ("app/charts/own/values.yaml", "value: none\n"),
+        ("app/charts/own/templates/settings.yaml", own.as_str()),
+    ];
+    let first = world.repo.commit(&files, "charts").unwrap();
+    world.start();
+    let status = world.synced(&first);
+    assert_eq!(held(&world, "k-settings"), serde_json::json!({"version": "1.0.0", "value": "fetched"}));
+    assert_eq!(held(&world, "k-two")["value"], "own");
+    let pin = &status["bases"][0];
+    assert_eq!(pin["url"], format!("{}/web", server.url("").trim_end_matches('/')), "{status}");
+    assert_eq!(pin["ref"], "^1");
+    assert!(pin["revision"].as_str().unwrap().starts_with("1.0.0@sha256:"), "{status}");
+
+    publish(published.path(), &["1.0.0", "1.1.0", "2.0.0"]);
+    world.holds("the new version", |world| held(world, "k-settings")["version"] == "1.1.0");
+
+    let other = own.replace("\ndata: {", "\ndata: {more: than before, ");
+    let second = world
+        .repo
+        .commit(&[("app/charts/own/templates/settings.yaml", other.as_str())], "a template")
+        .unwrap();
+    world.synced(&second);
+    assert_eq!(held(&world, "k-two")["more"], "than before");
+    let history = world.trueup(&["history", "app@test", "-o", "json"]);
+    assert!(String::from_utf8(history.stdout).unwrap().contains("1.1.0@sha256:"));
+}
+
+#[test]
+fn what_a_chart_asks_for_and_does_not_hold_is_fetched_and_told() {
+    let published = tempfile::tempdir().unwrap();
+    publish(published.path(), &["1.0.0", "2.0.0"]);
+    let server = FileServer::start(published.path(), Access::Anyone, Transport::Plain).unwrap();
+    let mut world = World::new("dependencies");
+    configure(&world, "chart: charts/shop, values: {site: {value: one}}");
+    let chart = |range: &str| {
+        format!(
+            "apiVersion: v2\nname: shop\nversion: 0.1.0\ndependencies:\n\
+             - {{name: web, version: {range}, repository: '{}', alias: site, condition: site.enabled}}\n\
+             - {{name: lib, version: '*', repository: 'file://../lib'}}\n",
+            server.url("")
+        )
+    };
+    let lib = SETTINGS.replace("settings", "lib");
+    let files = [
+        ("charts/shop/Chart.yaml", chart("^1")),
+        ("charts/lib/Chart.yaml", "apiVersion: v2\nname: lib\nversion: 0.2.0\n".to_owned()),
+        ("charts/lib/templates/settings.yaml", lib),
+    ];
+    let files: Vec<(&str, &str)> = files.iter().map(|(path, text)| (*path, text.as_str())).collect();
+    let first = world.repo.commit(&files, "a chart that lacks others").unwrap();
+    world.start();
+    let status = world.synced(&first);
+    assert_eq!(held(&world, "settings"), serde_json::json!({"version": "1.0.0", "value": "one"}));
+    assert!(held(&world, "lib").is_object());
+    assert!(status["bases"][0]["revision"].as_str().unwrap().starts_with("1.0.0@sha256:"), "{status}");
+
+    publish(published.path(), &["1.0.0", "1.1.0", "2.0.0"]);
+    world.holds("the new version", |world| held(world, "settings")["version"] == "1.1.0");
+
+    world.repo.commit(&[("charts/shop/Chart.yaml", chart("^9").as_str())], "no such version").unwrap();
+    let status = world.until("the error", |status| status["sync"] == "Failed");
+    let message = status["message"].as_str().unwrap();
+    for words in ["charts/shop/Chart.yaml: dependency web ^9 of", "near matches: 2.0.0, 1.1.0, 1.0.0"] {
+        assert!(message.contains(words), "{message}");
+    }
+    assert_eq!(held(&world, "settings")["version"], "1.1.0", "the last good rendering stays in force");
+
+    let back = world.repo.commit(&[("charts/shop/Chart.yaml", chart("^1").as_str())], "as before").unwrap();
+    world.synced(&back);
+    drop(server);
+    configure(&world, "chart: charts/shop, values: {site: {value: two}}");
+    world.holds("other values, without the server", |world| held(world, "settings")["value"] == "two");
+}
+
+#[test]
+fn a_folder_and_a_chart_on_disk_are_rendered_with_charts_that_are_fetched() {
+    let published = tempfile::tempdir().unwrap();
+    publish(published.path(), &["1.0.0", "1.1.0", "2.0.0"]);
+    let server = FileServer::start(published.path(), Access::Anyone, Transport::Plain).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let render = |what: &str, values: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_trueup"));
+        let output = command.arg("render").arg(folder.path().join(what)).args(values).output().unwrap();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (output.status.code(), text(&output.stdout), text(&output.stderr))
+    };
+    for below in ["app", "shop"] {
+        std::fs::create_dir(folder.path().join(below)).unwrap();
+    }
+    let url = server.url("");
+    let kustomization = format!(
+        "nameSuffix: -x\nhelmCharts: [{{name: web, repo: '{url}', version: 1.0.0, valuesInline: {{value: one}}}}]\n"
+    );
+    std::fs::write(folder.path().join("app/kustomization.yaml"), kustomization).unwrap();
+    let (code, text, errors) = render("app", &[]);
+    assert_eq!(code, Some(0), "{errors}");
+    assert!(
+        text.contains("name: settings-x") && text.contains("value: one") && text.contains("version: 1.0.0"),
+        "{text}"
+    );
+
+    let chart = |range: &str| {
+        let text = format!(
+            "apiVersion: v2\nname: shop\nversion: 0.1.0\ndependencies: [{{name: web, version: {range}, repository: '{url}', alias: site}}]\n"
+        );
+        std::fs::write(folder.path().join("shop/Chart.yaml"), text).unwrap();
+    };
+    chart("^1");
+    let (code, text, errors) = render("shop", &["--set", "site.value=two"]);
+    assert_eq!(code, Some(0), "{errors}");
+    assert!(text.contains("# Source: shop/charts/site/templates/settings.yaml"), "{text}");
+    assert!(text.contains("version: '1.1.0'") && text.contains("value: 'two'"), "{text}");
+    chart("^3");
+    let (code, _, errors) = render("shop", &[]);
+    assert!(
+        code == Some(2) && errors.contains("dependency web ^3 of") && errors.contains("near matches: 2.0.0"),
+        "{errors}"
+    );
+}

@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use trueup::source::charts::{Chart, ChartLocation, ChartSource, ChartSpec};
-use trueup::source::{Cache, Credentials, ErrorClass, SourceError};
+use trueup::source::{Cache, Credentials, ErrorClass, Location, SourceError, Spec};
 use trueup_testkit::{Access, FileServer, Registry, RegistryAccess, Transport};
 
 use super::basic;
@@ -311,5 +311,69 @@ async fn a_registry_lets_in_by_password_or_by_a_token_for_it() {
             // A token is for one chart.
             assert_eq!(charts.fetch("api", "").await.unwrap().version, "3.0.0", "{access:?}");
         }
+    }
+}
+
+#[tokio::test]
+async fn an_archive_that_no_digest_is_promised_of_is_transferred_only_if_it_changed() {
+    let files = repository(&["1.2.0"]);
+    let index = files.path().join("charts/index.yaml");
+    std::fs::write(
+        &index,
+        "apiVersion: v1\nentries: {web: [{name: web, version: 1.2.0, urls: [web-1.2.0.tgz]}]}\n",
+    )
+    .unwrap();
+    let server = FileServer::start(files.path(), Access::Anyone, Transport::Plain).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let open = || source(folder.path(), &server.url("charts"), Credentials::default());
+    let charts = open();
+    let chart = charts.fetch("web", "").await.unwrap();
+    assert_eq!(charts.fetch("web", "").await.unwrap(), chart);
+    assert_eq!(open().fetch("web", "").await.unwrap(), chart);
+    let unchanged = ["index.yaml 304", "web-1.2.0.tgz 304"];
+    assert_eq!(asked(&server, 2), [unchanged, unchanged].concat());
+
+    std::fs::write(files.path().join("charts/web-1.2.0.tgz"), "put in its place").unwrap();
+    let other = charts.fetch("web", "").await.unwrap();
+    assert_eq!(&other.bytes[..], b"put in its place");
+    assert_eq!(asked(&server, 6), ["index.yaml 304", "web-1.2.0.tgz 200"]);
+}
+
+#[tokio::test]
+async fn a_chart_is_a_source_whose_revision_is_its_version_and_digest() {
+    let files = repository(&["1.2.0", "2.0.0"]);
+    let server = FileServer::start(files.path(), Access::Anyone, Transport::Plain).unwrap();
+    let registry = Registry::start(RegistryAccess::Anyone, Transport::Plain).unwrap();
+    let pushed = push(&registry, "charts/web", "1.2.0", b"archive of 1.2.0", CHART).await;
+    let folder = tempfile::tempdir().unwrap();
+    let cache = Cache::new(folder.path()).unwrap();
+    let open = |repository: &str, range: &str| {
+        let spec = Spec { insecure: true, ..Spec::new(Location::chart(repository, "web", range).unwrap()) };
+        cache.open(spec).unwrap()
+    };
+    let (place, oci) = (server.url("charts"), format!("oci://{}/charts", registry.host()));
+    let both = [(&place, digest(b"archive of 1.2.0")), (&oci, pushed)];
+    for (repository, digest) in &both {
+        let source = open(repository, "^1");
+        let head = source.poll().await.unwrap();
+        assert_eq!(head.revision, format!("1.2.0@{digest}"));
+        let commit = source.fetch(&head).await.unwrap();
+        assert_eq!(&commit.tree.read("content").unwrap()[..], b"archive of 1.2.0");
+    }
+    let exact = open(&place, "1.2.0");
+    let first = exact.poll().await.unwrap();
+    let before = server.requests().len();
+    assert_eq!(exact.poll().await.unwrap(), first);
+    assert_eq!(server.requests().len(), before, "a version that is named is asked for once");
+
+    // Whoever starts anew has what was fetched before, and nobody else.
+    server.pause().unwrap();
+    drop(registry);
+    for (repository, digest) in &both {
+        let source = open(repository, "^1");
+        assert!(source.poll().await.is_err());
+        let kept = source.kept(&format!("1.2.0@{digest}")).await.unwrap().unwrap();
+        assert_eq!(&kept.tree.read("content").unwrap()[..], b"archive of 1.2.0");
+        assert!(source.kept("1.2.0@sha256:0000").await.unwrap().is_none());
     }
 }
