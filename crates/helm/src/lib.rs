@@ -26,7 +26,8 @@ pub use error::Error;
 pub use manifest::{Hook, HookEvent, Manifest};
 pub use metadata::{Dependency, Maintainer, Metadata};
 pub use render::{
-    Action, Call, Calls, Crd, Crds, Lookup, Options, Random, Release, RenderBounds, Rendered, render,
+    Action, Call, Calls, Crd, Crds, Lookup, Options, Random, Release, RenderBounds, Rendered,
+    computed_values, render,
 };
 pub use semver::is_compatible;
 pub use set::{InvalidSet, Typed, set_values};
