@@ -3,10 +3,10 @@
 //! Enters: a [`Query`]. Leaves: the object, or a list in Kubernetes' form, without managedFields; nothing where there is none, or
 //! where the cluster does not serve the kind. Absent: what becomes of it, and when it is asked for again.
 
+use super::Cluster;
 use super::catalog::{Catalog, Resource};
 use super::error::{ApiError, ApiErrorClass};
 use super::rest::{Ask, encode};
-use super::Cluster;
 use serde_json::json;
 use std::fmt;
 use trueup_model::Value;

@@ -379,7 +379,10 @@ fn a_chart_stands_in_the_repository_or_elsewhere_and_its_values_keep_their_nulls
         "{chart: x, valuesFrom: [{kind: ConfigMap, name: 'v-{environment}'}, {kind: Secret, name: s, key: k, targetPath: a.b, optional: true}]}",
     );
     let [first, second] = from.values_from.as_slice() else { panic!("{from:?}") };
-    assert_eq!((first.name.as_str(), first.key.as_str(), first.optional), ("v-production", "values.yaml", false));
+    assert_eq!(
+        (first.name.as_str(), first.key.as_str(), first.optional),
+        ("v-production", "values.yaml", false)
+    );
     assert_eq!((second.kind, second.target_path.as_deref()), (ValuesKind::Secret, Some("a.b")));
     assert!(second.optional);
     let elsewhere = target("{repository: 'oci://host/charts', chart: x, releaseName: '{app}-{environment}'}");

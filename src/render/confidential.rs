@@ -73,7 +73,8 @@ mod tests {
     #[test]
     fn what_secrets_hold_is_taken_out_in_every_form_and_other_words_stay() {
         let encoded = BASE64_STANDARD.encode("db:\n  password: swordfish\n");
-        let secret = json!({"kind": "Secret", "data": {"values.yaml": encoded, "n": BASE64_STANDARD.encode("abc")}});
+        let secret =
+            json!({"kind": "Secret", "data": {"values.yaml": encoded, "n": BASE64_STANDARD.encode("abc")}});
         let list = json!({"kind": "SecretList", "items": [{"kind": "Secret", "data": {"k": BASE64_STANDARD.encode("hunter2\n")}}]});
         let config = json!({"kind": "ConfigMap", "data": {"k": "plainly"}});
         let answers = [secret, list, config].into_iter().enumerate().map(|(number, object)| {

@@ -169,7 +169,7 @@ impl Lookups {
     /// What templates call.
     pub fn function(&self) -> Lookup {
         let lookups = self.clone();
-        Arc::new(move |api_version, kind, namespace, name| {
+        Arc::new(move |api_version: &str, kind: &str, namespace: &str, name: &str| {
             let [api_version, kind, namespace, name] =
                 [api_version, kind, namespace, name].map(str::to_owned);
             let found = lookups.object(&Query { api_version, kind, namespace, name })?;

@@ -21,8 +21,8 @@ use std::sync::Arc;
 use trueup_kustomize as kustomize;
 use trueup_model::{Manifest, Tree, TreeError, tree};
 
-pub use chance::{Called, Seed};
 pub use crate::cluster::Query;
+pub use chance::{Called, Seed};
 pub use helm::{Given, Helm, Identity, Packed, Pass, Place};
 pub use lookups::{Answer, Answers, Unasked};
 pub use plain::read as plain;

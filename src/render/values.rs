@@ -6,7 +6,9 @@
 
 use super::helm::{DEFAULT_NAMESPACE, Helm};
 use super::lookups::Lookups;
-use super::{Bases, Parsed, RenderError, Request, TracedTree, Unrendered, all_fetched, confidential, with_causes};
+use super::{
+    Bases, Parsed, RenderError, Request, TracedTree, Unrendered, all_fetched, confidential, with_causes,
+};
 use crate::cluster::Query;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;

@@ -48,6 +48,7 @@ pub(super) async fn desire(
     state: &mut TargetState,
     commit: &Arc<Commit>,
 ) -> Result<(Arc<Desired>, Option<String>), Undesired> {
+    let begun = Instant::now();
     let catalog = catalog(context).await?;
     let asked = context.bases.ask(&spec.name, &spec.repository, &state.needs, &state.status.bases);
     let request = match given::request(context, spec, state, &catalog).await? {
@@ -70,7 +71,7 @@ pub(super) async fn desire(
         state.broken = None;
         return Ok((rendering.desired.clone(), None));
     }
-    let problem = match given::rendered(context, spec, state, commit, asked, request).await? {
+    let problem = match given::rendered(context, spec, state, commit, asked, request, begun).await? {
         Ok((rendered, request)) => {
             let set = spec.set();
             let served = |group: &str, version: &str, kind: &str| served(&catalog, group, version, kind);

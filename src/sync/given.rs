@@ -15,6 +15,8 @@ use crate::render::{Answer, Answers, Given, Place, Query, Rendered, Request, Una
 use crate::source::Commit;
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
 use trueup_plan::record::{ChartPin, Input, Purpose, TargetStatus};
 
 /// Objects of the cluster that a status lists at most.
@@ -60,32 +62,39 @@ pub(super) async fn request(
         seed::read(context.cluster, spec, state).await.map_err(|why| unknown(&why))?;
     }
     let seed = state.kept.seed().map_err(Trouble::unknown)?;
-    let wanted = state.inquiries.queries().cloned().chain(helm.queries()).collect();
-    let answers = match inquire(context, spec, state, catalog, &wanted).await? {
+    let wanted = wanted(spec, state);
+    let answers = match inquire(context, state, catalog, &wanted, spec.inquire).await? {
         Ok(answers) => answers,
         Err(problem) => return Ok(Err(problem)),
     };
     Ok(Ok(spec.request.with(Given { chart, capabilities: Some(abilities), seed, answers })))
 }
 
-/// What the cluster has to say; or why it may not be asked.
+/// What a rendering needs to know of the cluster, as far as that is known before it.
+fn wanted(spec: &TargetSpec, state: &TargetState) -> BTreeSet<Query> {
+    let values = spec.request.helm.iter().flat_map(|helm| helm.queries());
+    state.inquiries.queries().cloned().chain(values).collect()
+}
+
+/// What the cluster has to say, or said within this time; or why it may not be asked.
 async fn inquire(
     context: &Context<'_>,
-    spec: &TargetSpec,
     state: &mut TargetState,
     catalog: &Arc<Catalog>,
     wanted: &BTreeSet<Query>,
+    within: Duration,
 ) -> Result<Result<Answers, String>, Undesired> {
     let place = format!("cluster {}", context.cluster.name());
-    match state.inquiries.answers(context.cluster, catalog, wanted, spec.inquire).await {
+    match state.inquiries.answers(context.cluster, catalog, wanted, within).await {
         Ok(answers) => Ok(Ok(answers)),
         Err(Unanswered::Refused(why)) => Ok(Err(format!("{place}: {why}"))),
         Err(Unanswered::Unknown(why)) => Err(Trouble::unknown(format!("{place}: {why}")).into()),
     }
 }
 
-/// Renders. A chart that turns out to ask the cluster for something is rendered with the answers, and one that makes something of
-/// chance with what is kept for it.
+/// Renders, with nothing that the cluster said before the turn began: the target may have made since what a template asks for. A
+/// chart that turns out to ask for something is rendered with the answers, and one that makes something of chance with what is
+/// kept for it.
 pub(super) async fn rendered(
     context: &Context<'_>,
     spec: &TargetSpec,
@@ -93,24 +102,31 @@ pub(super) async fn rendered(
     commit: &Arc<Commit>,
     asked: Asked,
     mut request: Request,
+    begun: Instant,
 ) -> Result<Result<(Rendered, Request), String>, Undesired> {
+    let mut queries = wanted(spec, state);
     for _ in 0..inquiries::ROUNDS {
+        if !queries.is_empty() {
+            let catalog = context.cluster.catalog();
+            match inquire(context, state, &catalog, &queries, begun.elapsed()).await? {
+                Ok(answers) => request.given.answers.extend(answers.into_known()),
+                Err(problem) => return Ok(Err(problem)),
+            }
+        }
         let rendered = match render(context, spec, state, commit, asked.clone(), &request).await? {
             Ok(rendered) => rendered,
             Err(Unmade::Broken(problem)) => return Ok(Err(problem)),
-            Err(Unmade::Unasked(Unasked(queries))) => {
-                let catalog = context.cluster.catalog();
-                match inquire(context, spec, state, &catalog, &queries).await? {
-                    Ok(answers) => request.given.answers.extend(answers.into_known()),
-                    Err(problem) => return Ok(Err(problem)),
-                }
+            Err(Unmade::Unasked(Unasked(more))) => {
+                queries = more;
                 continue;
             }
         };
+        queries = BTreeSet::new();
         let seed = if rendered.calls.is_empty() || state.kept.is_read() {
             request.given.seed.clone()
         } else {
-            let unknown = |why: String| Trouble::unknown(format!("cluster {}: {why}", context.cluster.name()));
+            let unknown =
+                |why: String| Trouble::unknown(format!("cluster {}: {why}", context.cluster.name()));
             seed::read(context.cluster, spec, state).await.map_err(unknown)?;
             state.kept.seed().map_err(Trouble::unknown)?
         };
@@ -121,7 +137,10 @@ pub(super) async fn rendered(
         }
         request.given.seed = seed;
     }
-    Ok(Err(format!("what it asks its cluster for depends on earlier answers more than {} times over", inquiries::ROUNDS)))
+    Ok(Err(format!(
+        "what it asks its cluster for depends on earlier answers more than {} times over",
+        inquiries::ROUNDS
+    )))
 }
 
 /// What a rendering took from the cluster, as far as a status lists it.

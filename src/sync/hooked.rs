@@ -79,7 +79,8 @@ fn failed(pod: &Value) -> Option<&Value> {
         .filter_map(|field| pod["status"][field].as_array())
         .flatten();
     let is_bad = |status: &&Value| {
-        let ended = |state: &str| status[state]["terminated"]["exitCode"].as_i64().is_some_and(|code| code != 0);
+        let ended =
+            |state: &str| status[state]["terminated"]["exitCode"].as_i64().is_some_and(|code| code != 0);
         ended("state") || ended("lastState")
     };
     statuses.into_iter().find(is_bad)
@@ -92,7 +93,8 @@ fn last_words(pod: &Value, log: Option<&[u8]>) -> Option<String> {
         return Some(format!("its last lines: {lines}"));
     }
     let status = failed(pod)?;
-    let message = ["state", "lastState"].into_iter().find_map(|state| status[state]["terminated"]["message"].as_str());
+    let message =
+        ["state", "lastState"].into_iter().find_map(|state| status[state]["terminated"]["message"].as_str());
     let said = message.map(lines).filter(|lines| !lines.is_empty())?;
     Some(format!("its last message: {said}"))
 }
@@ -131,7 +133,8 @@ mod tests {
         assert_eq!(failed(last).unwrap()["name"], "migrate");
         let preparing = json!({"initContainerStatuses": [ended("wait", 1, "")], "containerStatuses": []});
         assert_eq!(failed(&pod("x", &preparing)).unwrap()["name"], "wait");
-        let again = json!({"containerStatuses": [{"name": "main", "lastState": {"terminated": {"exitCode": 2}}}]});
+        let again =
+            json!({"containerStatuses": [{"name": "main", "lastState": {"terminated": {"exitCode": 2}}}]});
         assert_eq!(failed(&pod("x", &again)).unwrap()["name"], "main");
     }
 

@@ -89,9 +89,10 @@ impl Inquiries {
         self.refused = None;
         let mut unanswered = None;
         for (query, found) in due.into_iter().zip(found) {
-            match (self.take(query, found, Instant::now()), &unanswered) {
-                (Err(why), None | Some(Unanswered::Unknown(_))) => unanswered = Some(why),
-                (Err(_), Some(Unanswered::Refused(_))) | (Ok(()), _) => {}
+            if let Err(why) = self.take(query, found, Instant::now())
+                && !matches!(unanswered, Some(Unanswered::Refused(_)))
+            {
+                unanswered = Some(why);
             }
         }
         match unanswered {
@@ -101,9 +102,9 @@ impl Inquiries {
     }
 
     fn is_due(&self, query: &Query, interval: Duration, now: Instant) -> bool {
-        self.known.get(query).is_none_or(|known| {
-            known.is_doubted || now.saturating_duration_since(known.asked) >= interval
-        })
+        self.known
+            .get(query)
+            .is_none_or(|known| known.is_doubted || now.saturating_duration_since(known.asked) >= interval)
     }
 
     fn take(
@@ -112,23 +113,25 @@ impl Inquiries {
         found: Result<Option<trueup_model::Value>, ApiError>,
         now: Instant,
     ) -> Result<(), Unanswered> {
-        match (found, self.known.get_mut(query)) {
-            (Ok(found), _) => {
+        match found {
+            Ok(found) => {
                 let known = Known { answer: Answer::of(found), asked: now, is_doubted: false };
                 self.known.insert(query.clone(), known);
                 Ok(())
             }
-            (Err(error), _) if error.class == ApiErrorClass::Forbidden => {
+            Err(error) if error.class == ApiErrorClass::Forbidden => {
                 self.known.remove(query);
                 self.refused = Some(now);
                 Err(Unanswered::Refused(error.to_string()))
             }
-            (Err(error), Some(known)) => {
-                tracing::debug!(%query, %error, "what was answered before stays");
-                (known.asked, known.is_doubted) = (now, false);
-                Ok(())
-            }
-            (Err(error), None) => Err(Unanswered::Unknown(error.to_string())),
+            Err(error) => match self.known.get_mut(query) {
+                Some(known) => {
+                    tracing::debug!(%query, %error, "what was answered before stays");
+                    (known.asked, known.is_doubted) = (now, false);
+                    Ok(())
+                }
+                None => Err(Unanswered::Unknown(error.to_string())),
+            },
         }
     }
 
@@ -158,10 +161,15 @@ mod tests {
     fn an_answer_is_good_for_an_interval_and_not_where_it_is_doubted() {
         let (mut inquiries, start) = (Inquiries::default(), Instant::now());
         let at = |seconds: u64| start + Duration::from_secs(seconds);
-        assert!(inquiries.is_due(&query("a"), INTERVAL, start) && inquiries.due_in(INTERVAL, start).is_none());
+        assert!(
+            inquiries.is_due(&query("a"), INTERVAL, start) && inquiries.due_in(INTERVAL, start).is_none()
+        );
         assert!(inquiries.take(&query("a"), Ok(None), at(0)).is_ok());
         assert!(inquiries.take(&query("b"), Ok(None), at(10)).is_ok());
-        assert!(!inquiries.is_due(&query("a"), INTERVAL, at(29)) && inquiries.is_due(&query("a"), INTERVAL, at(30)));
+        assert!(
+            !inquiries.is_due(&query("a"), INTERVAL, at(29))
+                && inquiries.is_due(&query("a"), INTERVAL, at(30))
+        );
         assert_eq!(inquiries.due_in(INTERVAL, at(10)), Some(Duration::from_secs(20)));
         assert_eq!(inquiries.due_in(INTERVAL, at(99)), Some(INTERVAL));
         inquiries.retain(&[query("b")].into());
@@ -178,7 +186,9 @@ mod tests {
         assert!(inquiries.take(&query("a"), Err(error(503)), now + INTERVAL).is_ok());
         let wanted = BTreeSet::from([query("a")]);
         assert_eq!(inquiries.known_of(&wanted).iter().count(), 1);
-        let Err(Unanswered::Refused(why)) = inquiries.take(&query("a"), Err(error(403)), now) else { panic!() };
+        let Err(Unanswered::Refused(why)) = inquiries.take(&query("a"), Err(error(403)), now) else {
+            panic!()
+        };
         assert!(why.contains("get Secret shop/a"), "{why}");
         assert_eq!(inquiries.known_of(&wanted).iter().count(), 0);
         assert_eq!(inquiries.due_in(INTERVAL, now), Some(INTERVAL), "the right may be given");

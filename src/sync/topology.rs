@@ -8,9 +8,7 @@ use super::rehearsal::Atomic;
 use super::target::{Mode, TargetSpec};
 use crate::cluster::{Access, Cluster, Force, Via};
 use crate::config::{self, Config, RepositorySpec, Substitute, Target, Webhook};
-use crate::render::{
-    Depth, Given, Helm, Holder, Need, Pass, Place, Request, ValuesFrom, Variables,
-};
+use crate::render::{Depth, Given, Helm, Holder, Need, Pass, Place, Request, ValuesFrom, Variables};
 use crate::source::charts::{ChartLocation, ChartSpec};
 use crate::source::{Credentials, Location, Reference, Secret, Spec};
 use anyhow::{Context as _, Result, bail};

@@ -18,7 +18,10 @@ fn tree() -> Arc<dyn Tree> {
             "web/templates/a.yaml",
             "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata: {v: '{{ .Values.replicas }} {{ .Values.password }}'}\n",
         ),
-        ("web/templates/b.yaml", "{{ if .Values.bad }}{{ fail (printf \"no %s\" .Values.password) }}{{ end }}\n"),
+        (
+            "web/templates/b.yaml",
+            "{{ if .Values.bad }}{{ fail (printf \"no %s\" .Values.password) }}{{ end }}\n",
+        ),
         ("values/one.yaml", "# of all\nimage:\n  tag: v2\nglobal:\n  region: eu\n"),
     ]))
 }
@@ -72,7 +75,11 @@ fn check(request: &Request, wanted: &Expect) {
 #[test]
 fn each_value_is_told_with_the_last_source_that_gives_it_and_a_secret_s_values_are_hashes() {
     let objects = [
-        object("ConfigMap", "web", &json!({"values.yaml": "ports: [443]\nreplicas: 3\ndb:\n  size: large\n"})),
+        object(
+            "ConfigMap",
+            "web",
+            &json!({"values.yaml": "ports: [443]\nreplicas: 3\ndb:\n  size: large\n"}),
+        ),
         object("Secret", "web", &json!({"prod.yaml": "password: swordfish\nkeys: [swordfish]\n"})),
     ];
     let from = vec![from(Holder::ConfigMap, "web", "values.yaml"), from(Holder::Secret, "web", "prod.yaml")];

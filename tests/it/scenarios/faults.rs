@@ -170,7 +170,9 @@ fn missing_rights_are_named_by_verb_and_kind_and_stop_nothing_else() {
     for (more, what) in [("", "get Secret"), (", valuesFrom: [{kind: Secret, name: values}]", "values")] {
         configure(&world, &format!("chart: web{more}"));
         let status = world.until("the missing right is named", |status| {
-            status["message"].as_str().is_some_and(|message| message.contains("cannot get") && message.contains(what))
+            status["message"]
+                .as_str()
+                .is_some_and(|message| message.contains("cannot get") && message.contains(what))
         });
         let message = status["message"].as_str().unwrap();
         assert!(message.contains("cluster here: get Secret") && message.contains("secrets"), "{message}");

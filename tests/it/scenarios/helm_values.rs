@@ -76,10 +76,20 @@ fn values_of_the_cluster_go_over_those_of_git_are_followed_and_are_not_shown() {
     // As it is shown.
     let shown = world.alone(&["render", "app@test", "--values"]);
     let text = String::from_utf8(shown.stdout).unwrap();
-    assert!(text.contains(&format!("# Secret {namespace}/creds prod.yaml:3")) && text.contains("<hash "), "{text}");
-    assert!(text.contains(&format!("value: platform  # ConfigMap {namespace}/platform-test")) || text.contains("platform-test values.yaml:1"), "{text}");
+    assert!(
+        text.contains(&format!("# Secret {namespace}/creds prod.yaml:3")) && text.contains("<hash "),
+        "{text}"
+    );
+    assert!(
+        text.contains(&format!("value: platform  # ConfigMap {namespace}/platform-test"))
+            || text.contains("platform-test values.yaml:1"),
+        "{text}"
+    );
     let rendered = world.alone(&["render", "app@test"]);
-    assert!(String::from_utf8(rendered.stdout).unwrap().contains(HUSH), "manifests are as they would be applied");
+    assert!(
+        String::from_utf8(rendered.stdout).unwrap().contains(HUSH),
+        "manifests are as they would be applied"
+    );
 
     // A change is a reason of its own; one that cannot be read leaves what is there.
     let changed = json!({"data": {"values.yaml": "value: changed\n"}});
@@ -92,7 +102,8 @@ fn values_of_the_cluster_go_over_those_of_git_are_followed_and_are_not_shown() {
     });
     assert_eq!(settings(&world)["value"], "changed");
     let log = std::fs::read_to_string(world.path("log")).unwrap();
-    for (what, told) in [("status", failed.to_string() + &status.to_string()), ("values", text), ("log", log)] {
+    for (what, told) in [("status", failed.to_string() + &status.to_string()), ("values", text), ("log", log)]
+    {
         assert!(!told.contains(HUSH), "the {what} shows the password:\n{told}");
     }
 
@@ -178,7 +189,13 @@ fn what_a_chart_looks_up_is_asked_for_again_and_lists_are_complete() {
     let chart = world.path("chart");
     std::fs::create_dir_all(chart.join("templates")).unwrap();
     std::fs::write(chart.join("Chart.yaml"), CHART).unwrap();
-    std::fs::write(chart.join("templates/settings.yaml"), template.replace("range (lookup", "range (default dict (lookup").replace("\"\").items", "\"\")).items")).unwrap();
+    std::fs::write(
+        chart.join("templates/settings.yaml"),
+        template
+            .replace("range (lookup", "range (default dict (lookup")
+            .replace("\"\").items", "\"\")).items"),
+    )
+    .unwrap();
     let rendered = world.alone(&["render", chart.to_str().unwrap(), "-o", "json"]);
     let text = String::from_utf8(rendered.stdout).unwrap();
     assert!(text.contains("\"colour\": \"none\""), "{text}{}", String::from_utf8_lossy(&rendered.stderr));
