@@ -13,6 +13,7 @@ use crate::cluster::Query;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::sync::Arc;
 use trueup_helm::{
     Chart, InvalidSet, Typed, Values, ValuesError, computed_values, merge_values, read_values, set_values,
@@ -69,7 +70,6 @@ pub enum Need {
 }
 
 /// Values of one source.
-#[derive(Debug)]
 pub struct Layer {
     source: Arc<str>,
     values: Values,
@@ -109,7 +109,7 @@ impl Layer {
 }
 
 /// Values, each layer over the ones before.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Layers {
     layers: Vec<Layer>,
     merged: Values,
@@ -266,12 +266,18 @@ pub(super) fn layers(source: &dyn Tree, helm: &Helm, lookups: &Lookups) -> Resul
 }
 
 /// The values that templates get, and where they come from.
-#[derive(Debug)]
 pub struct Merged {
     values: Value,
     sources: Provenance,
     /// The sources whose values are not shown.
     hashed: BTreeSet<Arc<str>>,
+}
+
+/// Some may be secrets.
+impl fmt::Debug for Merged {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
 }
 
 impl Merged {

@@ -80,11 +80,7 @@ fn values_of_the_cluster_go_over_those_of_git_are_followed_and_are_not_shown() {
         text.contains(&format!("# Secret {namespace}/creds prod.yaml:3")) && text.contains("<hash "),
         "{text}"
     );
-    assert!(
-        text.contains(&format!("value: platform  # ConfigMap {namespace}/platform-test"))
-            || text.contains("platform-test values.yaml:1"),
-        "{text}"
-    );
+    assert!(text.contains(&format!("# ConfigMap {namespace}/platform-test values.yaml:1")), "{text}");
     let rendered = world.alone(&["render", "app@test"]);
     assert!(
         String::from_utf8(rendered.stdout).unwrap().contains(HUSH),
@@ -189,13 +185,7 @@ fn what_a_chart_looks_up_is_asked_for_again_and_lists_are_complete() {
     let chart = world.path("chart");
     std::fs::create_dir_all(chart.join("templates")).unwrap();
     std::fs::write(chart.join("Chart.yaml"), CHART).unwrap();
-    std::fs::write(
-        chart.join("templates/settings.yaml"),
-        template
-            .replace("range (lookup", "range (default dict (lookup")
-            .replace("\"\").items", "\"\")).items"),
-    )
-    .unwrap();
+    std::fs::write(chart.join("templates/settings.yaml"), template).unwrap();
     let rendered = world.alone(&["render", chart.to_str().unwrap(), "-o", "json"]);
     let text = String::from_utf8(rendered.stdout).unwrap();
     assert!(text.contains("\"colour\": \"none\""), "{text}{}", String::from_utf8_lossy(&rendered.stderr));
