@@ -377,7 +377,7 @@ mod tests {
     fn what_a_chart_looks_up_has_to_be_asked_for_and_is_told() {
         let template = "{{ $one := lookup \"v1\" \"Secret\" \"shop\" \"one\" }}{{ $all := lookup \"v1\" \"Secret\" \"\" \"\" }}\
             {{ if $one }}{{ $_ := lookup \"v1\" \"Secret\" \"shop\" $one.next }}{{ else }}{{ fail \"none\" }}{{ end }}\
-            {apiVersion: v1, kind: ConfigMap, metadata: {name: a}, data: {n: '{{ len (default list $all.items) }}'}}\n";
+            {apiVersion: v1, kind: ConfigMap, metadata: {name: a}, data: {count: '{{ len (default list $all.items) }}'}}\n";
         let mut tree = tree();
         tree.insert("web/templates/a.yaml", template);
         let tree: Arc<dyn Tree> = Arc::new(tree);
@@ -408,7 +408,8 @@ mod tests {
         answers.extend([(secret("two"), crate::render::Answer::of(None))]);
         let rendered = build(&answers).unwrap();
         assert_eq!(rendered.asked, [secret("one"), secret("two"), all].into());
-        assert_eq!(rendered.manifests.last().unwrap().value["data"]["n"], "2");
+        let made = &rendered.manifests.last().unwrap().value;
+        assert_eq!(made["data"]["count"], "2", "{made:?}");
         // Where nobody can be asked, nothing is found.
         let Err(Unrendered::Broken(error)) = build(&Answers::Nobody) else { panic!() };
         assert!(error.to_string().contains("none"), "{error}");

@@ -147,7 +147,7 @@ impl std::error::Error for Unasked {}
 
 /// The lookups of one rendering.
 #[derive(Clone)]
-pub struct Lookups(Arc<Inner>);
+pub(super) struct Lookups(Arc<Inner>);
 
 struct Inner {
     answers: Answers,
@@ -162,12 +162,12 @@ struct Asked {
 
 impl Lookups {
     /// None yet.
-    pub fn new(answers: &Answers) -> Self {
+    pub(super) fn new(answers: &Answers) -> Self {
         Self(Arc::new(Inner { answers: answers.clone(), asked: Mutex::default() }))
     }
 
     /// What templates call.
-    pub fn function(&self) -> Lookup {
+    pub(super) fn function(&self) -> Lookup {
         let lookups = self.clone();
         Arc::new(move |api_version: &str, kind: &str, namespace: &str, name: &str| {
             let [api_version, kind, namespace, name] =
@@ -178,7 +178,7 @@ impl Lookups {
     }
 
     /// What is known of an object; nothing where there is none, and where that is not known.
-    pub fn object(&self, query: &Query) -> Result<Option<Arc<Value>>, String> {
+    pub(super) fn object(&self, query: &Query) -> Result<Option<Arc<Value>>, String> {
         let mut asked = self.asked();
         asked.all.insert(query.clone());
         if asked.all.len() > MOST {
@@ -195,12 +195,12 @@ impl Lookups {
     }
 
     /// All that was asked for.
-    pub fn all(&self) -> BTreeSet<Query> {
+    pub(super) fn all(&self) -> BTreeSet<Query> {
         self.asked().all.clone()
     }
 
     /// What has to be asked for, if anything.
-    pub fn unasked(&self) -> Option<Unasked> {
+    pub(super) fn unasked(&self) -> Option<Unasked> {
         let unanswered = self.asked().unanswered.clone();
         (!unanswered.is_empty()).then_some(Unasked(unanswered))
     }

@@ -85,24 +85,24 @@ fn each_value_is_told_with_the_last_source_that_gives_it_and_a_secret_s_values_a
     let from = vec![from(Holder::ConfigMap, "web", "values.yaml"), from(Holder::Secret, "web", "prod.yaml")];
     check(
         &request(from, &objects),
-        &expect![[r"
+        &expect![[r#"
             db:
               global:
-                region: eu                # values/one.yaml:5
-              size: large                 # ConfigMap shop/web values.yaml:4
+                region: eu             # values/one.yaml:5
+              size: large              # ConfigMap shop/web values.yaml:4
             global:
-              region: eu                  # values/one.yaml:5
+              region: eu               # values/one.yaml:5
             image:
-              name: web                   # chart web
-              tag: v2                     # values/one.yaml:3
+              name: web                # chart web
+              tag: v2                  # values/one.yaml:3
             keys:
-            - <hash 1a3d1c3f>             # Secret shop/web prod.yaml:2
-            labels: {}                    # helm.values
-            password: <hash 1a3d1c3f>     # Secret shop/web prod.yaml:1
+            - <hash 0ceb83c9>          # Secret shop/web prod.yaml:2
+            labels: {}                 # helm.values
+            password: <hash 0ceb83c9>  # Secret shop/web prod.yaml:1
             ports:
-            - 443                         # ConfigMap shop/web values.yaml:1
-            replicas: 3                   # ConfigMap shop/web values.yaml:2
-        "]],
+            - 443                      # ConfigMap shop/web values.yaml:1
+            replicas: 3                # ConfigMap shop/web values.yaml:2
+        "#]],
     );
 }
 
