@@ -33,7 +33,8 @@ pub struct HelmSpec {
     /// Values that go over those of the files.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub values: BTreeMap<String, Value>,
-    /// ConfigMaps and Secrets of the target's cluster and namespace, with values that go over all others; the last one counts.
+    /// Each a ConfigMap or Secret of the target's cluster and namespace, with values that go over all others; the last one
+    /// counts.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub values_from: Vec<ValuesFrom>,
     /// Leaves out the definitions in the chart's `crds` folders.

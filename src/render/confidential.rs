@@ -37,7 +37,9 @@ pub(super) fn scrubbed(unrendered: Unrendered, answers: &Answers) -> Unrendered 
 /// What a Secret, or a list of them, holds: as it is written, as it is, and, where that is YAML, each value in it.
 fn of_object(object: &Value, words: &mut Vec<String>) {
     if let Some(items) = object["items"].as_array() {
-        items.iter().for_each(|item| of_object(item, words));
+        for item in items {
+            of_object(item, words);
+        }
     }
     if object["kind"] != "Secret" {
         return;

@@ -1,4 +1,4 @@
-//! What a rendering asks the target's cluster for: by `lookup`, and for values that stand in ConfigMaps and Secrets.
+//! What a rendering asks the target's cluster for: by `lookup`, and for values in a ConfigMap or Secret.
 //!
 //! Rendering asks nobody. It is given answers; where one is missing it goes on as if there were nothing, and ends with all that it
 //! would have needed. Whoever renders finds that out and renders again. An answer is told from another by a digest, so that a
@@ -215,16 +215,18 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn secret(version: &str, value: &str) -> Option<Value> {
-        Some(json!({"kind": "Secret", "metadata": {"resourceVersion": version}, "data": {"a": value}}))
+    fn secret(version: &str, value: &str) -> Answer {
+        let object =
+            json!({"kind": "Secret", "metadata": {"resourceVersion": version}, "data": {"a": value}});
+        Answer::of(Some(object))
     }
 
     #[test]
     fn answers_are_the_same_if_they_say_the_same_and_show_nothing() {
-        let one = Answer::of(secret("7", "hush"));
-        assert_eq!(one, Answer::of(secret("7", "hush")));
+        let one = secret("7", "hush");
+        assert_eq!(one, secret("7", "hush"));
         assert_eq!(one, one.sealed());
-        assert_ne!(one, Answer::of(secret("7", "hash")));
+        assert_ne!(one, secret("7", "hash"));
         assert_ne!(one, Answer::of(None));
         assert_eq!((one.version(), one.found(), Answer::of(None).found()), ("7", 1, 0));
         assert_eq!(Answer::of(Some(json!({"kind": "List", "items": [1, 2]}))).found(), 2);
@@ -239,7 +241,7 @@ mod tests {
         assert_eq!(nobody.object(&known), Ok(None));
         assert!(nobody.unasked().is_none() && nobody.all().len() == 1);
 
-        answers.extend([(known.clone(), Answer::of(secret("7", "x")))]);
+        answers.extend([(known.clone(), secret("7", "x"))]);
         let lookups = Lookups::new(&answers);
         let found = lookups.function()("v1", "Secret", "shop", "a").unwrap();
         assert_eq!(found["data"]["a"], "x");

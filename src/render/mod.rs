@@ -271,7 +271,7 @@ pub fn build_from(
         (!trace.is_empty()).then_some((remote, Used { revision: base.revision, trace }))
     });
     let (bases, trace) = (used.collect(), traced.take_trace());
-    Ok(Rendered { manifests, bases, trace, chart, calls, asked })
+    Ok(Rendered { manifests, trace, bases, chart, calls, asked })
 }
 
 /// Objects, and what is told of a chart that made them.

@@ -1,4 +1,4 @@
-//! The values that a chart is rendered with, layer by layer: files, what the App says, ConfigMaps and Secrets of the cluster.
+//! The values that a chart is rendered with, layer by layer: files, what the App says, and objects of the cluster.
 //!
 //! Enters: a tree, what is said of the chart, and what is known of the cluster's objects. Leaves: the layers with what they come to;
 //! or, for whoever wants to see it, the values that templates get, with where each of them comes from. Values of a Secret are

@@ -1,4 +1,4 @@
-//! What a target's rendering takes from its own cluster: objects that `lookup` asks for, and ConfigMaps and Secrets with values.
+//! What a target's rendering takes from its own cluster: objects that `lookup` asks for, and objects with values.
 //!
 //! Enters: what a rendering needs, and what was answered before. Leaves: answers that are good for this turn. An answer is good for the
 //! interval of the App's Repository; a new commit, other kinds in the cluster and a person who asks for a sync end it before that. What

@@ -269,7 +269,7 @@ pub async fn render<T: Send + 'static>(
     let mut asked = Asked::No;
     for _ in 0..ROUNDS {
         let error = match bases.render_commit(&commit, &request, build).await {
-            Ok(built) => return Ok(built),
+            Ok(made) => return Ok(made),
             Err(error) => error,
         };
         let Unasked(queries) = error.downcast::<Unasked>()?;

@@ -85,7 +85,7 @@ fn each_value_is_told_with_the_last_source_that_gives_it_and_a_secret_s_values_a
     let from = vec![from(Holder::ConfigMap, "web", "values.yaml"), from(Holder::Secret, "web", "prod.yaml")];
     check(
         &request(from, &objects),
-        &expect![[r#"
+        &expect![[r"
             db:
               global:
                 region: eu             # values/one.yaml:5
@@ -102,7 +102,7 @@ fn each_value_is_told_with_the_last_source_that_gives_it_and_a_secret_s_values_a
             ports:
             - 443                      # ConfigMap shop/web values.yaml:1
             replicas: 3                # ConfigMap shop/web values.yaml:2
-        "#]],
+        "]],
     );
 }
 
