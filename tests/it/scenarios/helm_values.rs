@@ -1,4 +1,4 @@
-//! What charts take from the cluster that they go to: values in ConfigMaps and Secrets, and what they look up.
+//! What charts take from the cluster that they go to: values, and what they look up.
 
 use super::harness::World;
 use super::helm::{CHART, configure};
