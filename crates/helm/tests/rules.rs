@@ -401,9 +401,9 @@ fn the_values_that_templates_get_can_be_had_without_rendering() {
         ("templates/a.yaml", "{{ fail \"nothing is rendered\" }}"),
     ]);
     let chart = Chart::from_tree(&tree, "").unwrap();
-    let values = computed_values(&chart, &read_values("a: null\nb: {d: y}\nmore: [1]").unwrap()).unwrap();
+    let values = computed_values(&chart, &read_values("a: null\nb: {d: other}\nmore: [1]").unwrap()).unwrap();
     let text = serde_json::to_string(&values).unwrap();
     let wanted =
-        r#"{"b":{"c":1.5,"d":"y"},"global":{"g":1},"inner":{"global":{"g":1},"size":"small"},"more":[1]}"#;
+        r#"{"b":{"c":1.5,"d":"other"},"global":{"g":1},"inner":{"global":{"g":1},"size":"small"},"more":[1]}"#;
     assert_eq!(text, wanted);
 }
