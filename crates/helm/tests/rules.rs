@@ -403,7 +403,6 @@ fn the_values_that_templates_get_can_be_had_without_rendering() {
     let chart = Chart::from_tree(&tree, "").unwrap();
     let values = computed_values(&chart, &read_values("a: null\nb: {d: other}\nmore: [1]").unwrap()).unwrap();
     let text = serde_json::to_string(&values).unwrap();
-    let wanted =
-        r#"{"b":{"c":1.5,"d":"other"},"global":{"g":1},"inner":{"global":{"g":1},"size":"small"},"more":[1]}"#;
+    let wanted = r#"{"b":{"c":1.5,"d":"other"},"global":{"g":1},"inner":{"global":{"g":1},"size":"small"},"more":[1]}"#;
     assert_eq!(text, wanted);
 }
