@@ -21,6 +21,7 @@ use trueup_model::{Manifest, Value};
 /// Of a folder (plain manifests or a kustomization; no configuration, no cluster), of a chart (a folder with a Chart.yaml, or
 /// a .tgz; as `helm template` does), or of a target of the configuration.
 /// Values of Secrets are printed as they are.
+/// With --values, the values of a chart or of a target's chart are printed instead, each with where it comes from.
 /// With --provenance each line has the file and line that it comes from beside it.
 #[derive(Debug, Args)]
 pub(super) struct Render {
@@ -103,7 +104,13 @@ impl Render {
             return Ok(Verdict::Fine);
         }
         render_chart::refuse(&self.chart, &self.what)?;
-        if self.provenance {
+        if self.chart.show_values() {
+            if self.provenance {
+                bail!("--values shows where values come from; --provenance is for what is made of them");
+            }
+            let merged = self.render(session, render::values::build_values, Names::Hidden).await?;
+            render_chart::write_values(out, session.output, merged)?;
+        } else if self.provenance {
             let found = self.render(session, render::build_with_provenance, Names::Shown).await?;
             write_provenance(out, session.output, &found)?;
         } else {

@@ -1,20 +1,23 @@
 //! `trueup render CHART`: what `helm template` prints.
 
 use super::output::{self, Format};
+use crate::ambient;
 use crate::render::chance::Chance;
+use crate::render::values::{Layer, Layers, Merged};
 use crate::render::{Called, Seed, chart};
 use crate::source::DiskTree;
 use crate::sync::offline;
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use jiff::Timestamp;
-use serde_json::json;
+use serde_json::{Value, json};
+use std::ffi::OsString;
 use std::io::{Read as _, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use trueup_helm::{
-    Action, Chart, Crds, HookEvent, KubeVersion, Options, Release, Rendered, Typed, Values, merge_values,
-    read_values, release_name, render, set_files, set_values,
+    Action, Chart, Crds, HookEvent, KubeVersion, Options, Release, Rendered, Typed, release_name, render,
 };
+use trueup_model::provenance::{annotated, pointer};
 use trueup_model::yaml;
 
 /// What is said of a chart: the flags of `helm template`.
@@ -31,9 +34,10 @@ pub(super) struct ChartFlags {
     /// A template that makes the release's name
     #[arg(long, value_name = "TEMPLATE", conflicts_with = "release_name")]
     name_template: Option<String>,
-    /// A file of values, or - for the standard input; the last one counts
-    #[arg(long, short = 'f', value_name = "FILE")]
-    values: Vec<PathBuf>,
+    /// A file of values, or - for the standard input; the last one counts. Without a file: print the values that templates get,
+    /// each with where it comes from, instead of what they make; also of a target, with hashes in place of what Secrets say
+    #[arg(long, short = 'f', value_name = "FILE", num_args = 0..=1, default_missing_value = "")]
+    values: Vec<OsString>,
     /// A value, as `a.b=1,c[0]={x,y}`; goes over the files
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
@@ -80,41 +84,52 @@ pub(super) struct ChartFlags {
 }
 
 impl ChartFlags {
-    /// Whether any of them is given.
+    /// Whether the values are to be shown.
+    pub(super) fn show_values(&self) -> bool {
+        self.values.iter().any(|file| file.is_empty())
+    }
+
+    fn files(&self) -> impl Iterator<Item = &Path> {
+        self.values.iter().filter(|file| !file.is_empty()).map(Path::new)
+    }
+
+    /// Whether any is given that says something of a chart.
     pub(super) fn are_given(&self) -> bool {
         let values = [&self.set, &self.set_string, &self.set_json, &self.set_file, &self.set_literal];
         let listed = values.into_iter().chain([&self.api_versions, &self.show_only]);
         let single = [&self.release_name, &self.name_template, &self.namespace, &self.kube_version];
         let flags = [self.include_crds, self.skip_crds, self.skip_tests, self.no_hooks, self.is_upgrade];
-        !self.values.is_empty()
+        self.files().next().is_some()
             || flags.contains(&true)
             || listed.into_iter().any(|given| !given.is_empty())
             || single.iter().any(|given| given.is_some())
     }
 
     /// The values given, in the order in which Helm takes them.
-    fn given(&self) -> Result<Values> {
-        let mut values = Values::new();
-        for path in &self.values {
-            let place = || path.display().to_string();
-            let text = text_of(path).with_context(place)?;
-            merge_values(&mut values, read_values(&text).with_context(place)?);
+    fn given(&self) -> Result<Layers> {
+        let mut layers = Layers::default();
+        for path in self.files() {
+            let place = path.display().to_string();
+            let text = text_of(path).with_context(|| place.clone())?;
+            layers.add(Layer::of_text(&place, text).with_context(|| place.clone())?);
         }
-        let arguments =
-            [(&self.set_json, Typed::AsJson), (&self.set, Typed::ByLook), (&self.set_string, Typed::AsText)];
-        for (arguments, typed) in arguments {
+        for (option, arguments, typed) in [
+            ("--set-json", &self.set_json, Typed::AsJson),
+            ("--set", &self.set, Typed::ByLook),
+            ("--set-string", &self.set_string, Typed::AsText),
+        ] {
             for argument in arguments {
-                set_values(&mut values, argument, typed)?;
+                layers.set(option, argument, typed)?;
             }
         }
         let read = |path: &str| text_of(Path::new(path)).map_err(|error| format!("{path}: {error}"));
         for argument in &self.set_file {
-            set_files(&mut values, argument, &read)?;
+            layers.set_files("--set-file", argument, &read)?;
         }
         for argument in &self.set_literal {
-            set_values(&mut values, argument, Typed::Literal)?;
+            layers.set("--set-literal", argument, Typed::Literal)?;
         }
-        Ok(values)
+        Ok(layers)
     }
 
     fn options(&self, chance: &Chance) -> Result<Options> {
@@ -159,8 +174,12 @@ fn text_of(path: &Path) -> std::io::Result<String> {
 /// Prints what the chart makes.
 pub(super) async fn run(path: &Path, flags: &ChartFlags, format: Format, out: &mut dyn Write) -> Result<()> {
     let chart = load(path).await?;
+    let given = flags.given()?;
+    if flags.show_values() {
+        return write_values(out, format, Merged::of(&chart, &given)?);
+    }
     let chance = Chance::new(&seed()?);
-    let mut rendered = render(&chart, &flags.given()?, &flags.options(&chance)?)?;
+    let mut rendered = render(&chart, given.merged(), &flags.options(&chance)?)?;
     warn_of_chance(&chance.called());
     for warning in &rendered.warnings {
         tracing::warn!("{warning}");
@@ -192,6 +211,28 @@ pub(super) async fn run(path: &Path, flags: &ChartFlags, format: Format, out: &m
             }
             Ok(())
         }
+    }
+}
+
+/// The values with the source of each, as comments, or as JSON beside them.
+pub(super) fn write_values(out: &mut dyn Write, format: Format, merged: Merged) -> Result<()> {
+    let (values, sources) = merged.shown(&ambient::secret().context("random numbers")?);
+    match format {
+        Format::Table | Format::Wide | Format::Yaml => {
+            Ok(out.write_all(annotated(&values, &sources).as_bytes())?)
+        }
+        Format::Json => {
+            let source = |(path, source): (Vec<_>, &trueup_model::provenance::Source)| {
+                let mut told = json!({"path": pointer(&path), "source": &*source.file});
+                if source.line > 0 {
+                    told["line"] = source.line.into();
+                }
+                told
+            };
+            let sources: Vec<Value> = sources.leaves().into_iter().map(source).collect();
+            output::json(out, &json!({"values": values, "sources": sources}))
+        }
+        Format::Name => bail!("--values goes with -o yaml and -o json"),
     }
 }
 

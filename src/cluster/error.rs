@@ -66,7 +66,7 @@ impl ApiError {
     }
 
     /// Reads an answer with an error code. `what` says what was asked: `apply Deployment.apps shop/web`.
-    pub(super) fn from_answer(
+    pub(crate) fn from_answer(
         what: &str,
         code: u16,
         body: &[u8],

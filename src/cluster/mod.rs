@@ -9,6 +9,7 @@ mod epoch;
 mod error;
 mod index;
 mod late;
+mod lookup;
 #[cfg(test)]
 pub(crate) mod lossy;
 mod objects;
@@ -30,6 +31,7 @@ pub use catalog::{Catalog, Resource, Scope};
 pub use epoch::Epochs;
 pub use error::{ApiError, ApiErrorClass};
 pub use index::{Mark, Members, Touched};
+pub use lookup::Query;
 pub use objects::{Applied, Apply, Deletion, Force, Mode};
 pub use parent::{EventKind, Parent};
 pub use rest::Counter;

@@ -1,7 +1,7 @@
 //! Secrets that trueup itself keeps in a cluster, and what it asks of a cluster for charts.
 
 use super::error::ApiError;
-use super::rest::Ask;
+use super::rest::{Ask, encode};
 use super::{Catalog, Cluster, MANAGER};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -66,11 +66,18 @@ impl Cluster {
         Ok(abilities)
     }
 
-    /// The last lines that a pod wrote.
-    pub async fn last_lines(&self, namespace: &str, pod: &str, lines: u32) -> Result<Bytes, ApiError> {
+    /// The last lines that a container of a pod wrote; of the only one where none is named.
+    pub async fn last_lines(
+        &self,
+        namespace: &str,
+        pod: &str,
+        container: Option<&str>,
+        lines: u32,
+    ) -> Result<Bytes, ApiError> {
         let what = format!("the log of Pod {namespace}/{pod}");
+        let container = container.map(|name| format!("&container={}", encode(name))).unwrap_or_default();
         let uri = format!(
-            "/api/v1/namespaces/{namespace}/pods/{pod}/log?tailLines={lines}&limitBytes={LONGEST_TAIL}"
+            "/api/v1/namespaces/{namespace}/pods/{pod}/log?tailLines={lines}&limitBytes={LONGEST_TAIL}{container}"
         );
         self.0.rest.bytes(Ask::get("get", &what, uri)).await
     }

@@ -11,7 +11,7 @@ use trueup_model::Value;
 
 /// A Helm chart, rendered in place of a folder of manifests; with `path`, its objects go through the kustomization there.
 ///
-/// `chart`, `version`, `releaseName` and `valuesFiles` take the placeholders that `path` takes.
+/// `chart`, `version`, `releaseName`, `valuesFiles` and the names in `valuesFrom` take the placeholders that `path` takes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct HelmSpec {
@@ -33,6 +33,10 @@ pub struct HelmSpec {
     /// Values that go over those of the files.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub values: BTreeMap<String, Value>,
+    /// Each a ConfigMap or Secret of the target's cluster and namespace, with values that go over all others; the last one
+    /// counts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub values_from: Vec<ValuesFrom>,
     /// Leaves out the definitions in the chart's `crds` folders.
     #[serde(default)]
     pub skip_crds: bool,
@@ -50,6 +54,40 @@ pub struct HelmSpec {
     pub insecure: bool,
 }
 
+/// A ConfigMap or Secret with values.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ValuesFrom {
+    /// What it is.
+    pub kind: ValuesKind,
+    /// Its name.
+    pub name: String,
+    /// The key that the values stand under, as YAML.
+    #[serde(default = "ValuesFrom::default_key")]
+    pub key: String,
+    /// Takes what stands under the key as one value, and puts it there: a path as `helm --set` has it, such as `auth.password`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target_path: Option<String>,
+    /// Goes on without it where it does not exist.
+    #[serde(default)]
+    pub optional: bool,
+}
+
+impl ValuesFrom {
+    fn default_key() -> String {
+        "values.yaml".to_owned()
+    }
+}
+
+/// The kinds that values can stand in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum ValuesKind {
+    /// In the clear.
+    ConfigMap,
+    /// They are shown as hashes.
+    Secret,
+}
+
 /// What a target renders of its App's chart, with placeholders filled in.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -62,6 +100,8 @@ pub struct Helm {
     pub values_files: Vec<String>,
     /// Values that go over those of the files.
     pub values: BTreeMap<String, Value>,
+    /// Objects with values that go over those.
+    pub values_from: Vec<ValuesFrom>,
     /// Whether definitions in `crds` folders are left out.
     pub skip_crds: bool,
     /// API versions besides those of the cluster.
@@ -111,8 +151,20 @@ pub(super) fn check(app: &AppSpec, findings: &mut Findings) {
     {
         findings.add(place("credentials"), "charts are not fetched over ssh");
     }
+    check_objects(helm, findings);
     if app.recurse {
         findings.add(Place::spec("recurse"), "is for folders of plain manifests, and this App has a chart");
+    }
+}
+
+fn check_objects(helm: &HelmSpec, findings: &mut Findings) {
+    for (index, from) in helm.values_from.iter().enumerate() {
+        let texts =
+            [("name", Some(&from.name)), ("key", Some(&from.key)), ("targetPath", from.target_path.as_ref())];
+        for (field, _) in texts.iter().filter(|(_, text)| text.is_some_and(|text| text.trim().is_empty())) {
+            let place = Place::spec("helm").field("valuesFrom").item(index).field(field);
+            findings.add(place, format!("`{field}` is empty"));
+        }
     }
 }
 

@@ -28,7 +28,7 @@ mod webhook;
 pub use app::{AppSpec, BackoffSpec, KustomizeSpec, LoadRestrictions, RetrySpec, Substitute};
 pub use cluster::{Access, ClusterSpec, Kubeconfig, KubeconfigSecret};
 pub use environment::{ClusterSelection, EnvironmentSpec, LabelSelector, SyncPolicy, SyncSpec};
-pub use helm::{Chart, Helm, HelmSpec};
+pub use helm::{Chart, Helm, HelmSpec, ValuesFrom, ValuesKind};
 pub use ignore::IgnoreSpec;
 pub use problem::{Finding, Findings, Place, Problem, Problems, Step};
 pub use read::load;

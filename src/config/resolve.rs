@@ -5,7 +5,7 @@
 use super::app::AppSpec;
 use super::cluster::ClusterSpec;
 use super::environment::{EnvironmentSpec, SyncPolicy, check_namespace};
-use super::helm::{Chart, Helm, HelmSpec};
+use super::helm::{Chart, Helm, HelmSpec, ValuesFrom};
 use super::ignore::IgnoreSpec;
 use super::nearest::suggestion;
 use super::problem::{Finding, Findings, Place};
@@ -312,11 +312,19 @@ impl<'d> Resolver<'d> {
         let files: Vec<Option<String>> = files
             .map(|(index, file)| self.path(app, &place("valuesFiles").item(index), file, scope))
             .collect();
+        let objects = helm.values_from.iter().enumerate();
+        let objects: Vec<Option<ValuesFrom>> = objects
+            .map(|(index, from)| {
+                let place = place("valuesFrom").item(index).field("name");
+                Some(ValuesFrom { name: self.expand(app, &place, &from.name, scope)?, ..from.clone() })
+            })
+            .collect();
         Some(Helm {
             chart,
             release,
             values_files: files.into_iter().collect::<Option<_>>()?,
             values: helm.values.clone(),
+            values_from: objects.into_iter().collect::<Option<_>>()?,
             skip_crds: helm.skip_crds,
             api_versions: helm.api_versions.clone(),
         })

@@ -375,6 +375,16 @@ fn a_chart_stands_in_the_repository_or_elsewhere_and_its_values_keep_their_nulls
     assert_eq!(own.chart, Chart::InRepository("charts/web".to_owned()));
     assert_eq!((own.release.as_str(), own.values_files), ("web", vec!["v/production.yaml".to_owned()]));
     assert_eq!(serde_json::to_value(&own.values).unwrap(), serde_json::json!({"a": null, "b": {"c": null}}));
+    let from = target(
+        "{chart: x, valuesFrom: [{kind: ConfigMap, name: 'v-{environment}'}, {kind: Secret, name: s, key: k, targetPath: a.b, optional: true}]}",
+    );
+    let [first, second] = from.values_from.as_slice() else { panic!("{from:?}") };
+    assert_eq!(
+        (first.name.as_str(), first.key.as_str(), first.optional),
+        ("v-production", "values.yaml", false)
+    );
+    assert_eq!((second.kind, second.target_path.as_deref()), (ValuesKind::Secret, Some("a.b")));
+    assert!(second.optional);
     let elsewhere = target("{repository: 'oci://host/charts', chart: x, releaseName: '{app}-{environment}'}");
     let (repository, name) = ("oci://host/charts".to_owned(), "x".to_owned());
     assert_eq!(elsewhere.chart, Chart::Elsewhere { repository, name, version: String::new() });
@@ -412,6 +422,18 @@ fn what_is_wrong_with_a_chart_is_found_with_its_place() {
         (
             "{repository: config, environments: [production], helm: {chart: a, repository: 'https://me:pw@host/a'}}",
             "credentials do not belong in the URL: use `secretRef` or `credentials`",
+        ),
+        (
+            "{repository: config, environments: [production], helm: {chart: a, valuesFrom: [{kind: Secret, name: ''}]}}",
+            "`name` is empty",
+        ),
+        (
+            "{repository: config, environments: [production], helm: {chart: a, valuesFrom: [{kind: Scret, name: a}]}}",
+            "Secret",
+        ),
+        (
+            "{repository: config, environments: [production], helm: {chart: a, valuesFrom: [{kind: Secret, name: '{enviroment}'}]}}",
+            "unknown placeholder `{enviroment}`",
         ),
         (
             "{repository: config, environments: [production], recurse: true, helm: {chart: a}}",

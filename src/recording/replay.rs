@@ -42,7 +42,7 @@ pub async fn replay(recording: &Path, at: Option<Timestamp>, targets: &[String])
     if known.is_cut {
         caveats.push("the recording became too large; what came later is missing".to_owned());
     }
-    let mut config = configuration(&mut known, folder.path())?;
+    let mut config = configuration(&mut known, folder.path(), &mut caveats)?;
     check_out(&known, &mut config, folder.path(), &mut caveats).await?;
     // The records are those of targets of another place now.
     let specs = topology::targets(&config);
@@ -63,8 +63,8 @@ fn leave_out_owners(preview: &mut Preview) {
     preview.unchanged += before - preview.steps.len();
 }
 
-/// The configuration as it was, without what only leads to credentials.
-fn configuration(known: &mut Known, folder: &Path) -> Result<Config> {
+/// The configuration as it was, without what only leads to credentials, and to what Secrets said.
+fn configuration(known: &mut Known, folder: &Path, caveats: &mut Vec<String>) -> Result<Config> {
     let mut text = String::new();
     for document in &mut known.configuration {
         veil::strip_credentials(document);
@@ -73,6 +73,7 @@ fn configuration(known: &mut Known, folder: &Path) -> Result<Config> {
                 spec.remove(field);
             }
         }
+        caveats.extend(leave_out_secret_values(document));
         if document["kind"] == "Cluster" {
             document["spec"] = json!({"kubeconfig": {"path": "/nowhere"}});
         }
@@ -84,6 +85,17 @@ fn configuration(known: &mut Known, folder: &Path) -> Result<Config> {
     let path = folder.join("trueup.yaml");
     std::fs::write(&path, text).with_context(|| path.display().to_string())?;
     config::load(&path).map_err(|problems| anyhow!("the recorded configuration: {problems}"))
+}
+
+/// Of an App's chart, the values that it takes from Secrets: they are hashes in a recording.
+fn leave_out_secret_values(document: &mut Value) -> Option<String> {
+    let from = document.pointer_mut("/spec/helm/valuesFrom").and_then(Value::as_array_mut)?;
+    let before = from.len();
+    from.retain(|one| one["kind"] != "Secret");
+    let is_less = from.len() < before;
+    let app = document["metadata"]["name"].as_str().unwrap_or_default();
+    is_less
+        .then(|| format!("App {app}: the values that its chart takes from Secrets are not in the recording"))
 }
 
 /// Puts a folder with the files of the commit in place of each repository.
@@ -202,4 +214,21 @@ fn definitions(cluster: &Cluster) -> Vec<Value> {
         }
     }
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_chart_is_rendered_without_the_values_of_secrets_and_that_is_said() {
+        let config_map = json!({"kind": "ConfigMap", "name": "c"});
+        let from = json!([{"kind": "Secret", "name": "s"}, config_map]);
+        let mut app = json!({"metadata": {"name": "web"}, "spec": {"helm": {"valuesFrom": from}}});
+        let caveat = leave_out_secret_values(&mut app).unwrap();
+        assert!(caveat.starts_with("App web: "), "{caveat}");
+        assert_eq!(app["spec"]["helm"]["valuesFrom"], json!([config_map]));
+        assert_eq!(leave_out_secret_values(&mut app), None);
+        assert_eq!(leave_out_secret_values(&mut json!({"spec": {}})), None);
+    }
 }

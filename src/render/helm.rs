@@ -1,18 +1,18 @@
 //! A chart of a tree, or one that was fetched, rendered as a part of a target.
 //!
-//! Enters: a tree, what is said of the chart, and what is known besides: the archive, what the cluster can do, a seed of
+//! Enters: a tree, what is said of the chart, and what is known besides: the archive, what the cluster can do and has, a seed of
 //! chance. Leaves: manifests, hooks among them with the annotations that make them hooks, definitions of kinds first. Absent: where
 //! charts come from, and what becomes of hooks.
 
 use super::chance::{Chance, Seed};
 use super::dependencies::{Around, Incomplete, complete};
+use super::lookups::{Answers, Lookups};
+use super::values::{ValuesFrom, layers};
 use super::{Remote, RenderError, Traced, Unrendered, chart, inflate};
-use crate::cluster::Abilities;
-use std::collections::BTreeMap;
+use crate::cluster::{Abilities, Query};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use trueup_helm::{
-    Chart, Crds, KubeVersion, Options, Release, Rendered, Values, merge_values, read_values, render,
-};
+use trueup_helm::{Chart, Crds, KubeVersion, Options, Release, Rendered, Values, render};
 use trueup_model::{EntryKind, Manifest, Origin, Tree, TreeError, tree, yaml};
 
 /// The namespace of a release that is given none.
@@ -25,12 +25,16 @@ pub struct Helm {
     pub place: Place,
     /// The release's name.
     pub release: String,
+    /// The cluster that it goes to, for messages.
+    pub cluster: String,
     /// The namespace that it goes to.
     pub namespace: String,
     /// Files of values in the tree; the last one counts.
     pub values_files: Vec<String>,
     /// Values that go over those of the files.
     pub values: Values,
+    /// Objects of the cluster with values that go over those.
+    pub values_from: Vec<ValuesFrom>,
     /// Whether the files of `crds` folders are left out.
     pub crds: Crds,
     /// API versions and kinds besides those of the cluster.
@@ -69,6 +73,16 @@ pub struct Given {
     pub capabilities: Option<Abilities>,
     /// What chance and time are made of.
     pub seed: Seed,
+    /// What the cluster says to what was asked of it.
+    pub answers: Answers,
+}
+
+impl Given {
+    /// The same, for remembering: without what the cluster said.
+    #[must_use]
+    pub fn sealed(&self) -> Self {
+        Self { answers: self.answers.sealed(), ..self.clone() }
+    }
 }
 
 /// A chart that was fetched.
@@ -90,6 +104,8 @@ pub struct Made {
     pub chart: Identity,
     /// The functions of chance that were called.
     pub calls: Vec<super::chance::Called>,
+    /// What the cluster was asked for.
+    pub asked: BTreeSet<Query>,
 }
 
 /// Which chart was rendered.
@@ -129,8 +145,24 @@ pub(super) fn build(
     given: &Given,
     bases: &BTreeMap<Remote, Result<Traced, String>>,
 ) -> Result<Made, Unrendered> {
+    let lookups = Lookups::new(&given.answers);
+    let made = built(source, helm, given, bases, &lookups);
+    // What came of a rendering without them says nothing.
+    match lookups.unasked() {
+        Some(unasked) => Err(Unrendered::Unasked(unasked)),
+        None => made,
+    }
+}
+
+fn built(
+    source: &dyn Tree,
+    helm: &Helm,
+    given: &Given,
+    bases: &BTreeMap<Remote, Result<Traced, String>>,
+    lookups: &Lookups,
+) -> Result<Made, Unrendered> {
     let chart = load(source, helm, given);
-    let values = values(source, helm);
+    let values = layers(source, helm, lookups);
     let (mut chart, values) = match (chart, values) {
         (Ok(chart), Ok(values)) => (chart, values),
         (Err(mut errors), Err(more)) => {
@@ -139,24 +171,37 @@ pub(super) fn build(
         }
         (Err(errors), Ok(_)) | (Ok(_), Err(errors)) => return Err(errors.into()),
     };
-    let around = match &helm.place {
-        Place::Tree(path) => Around::Folder(source, path),
-        Place::Elsewhere { .. } => Around::Nothing,
-    };
-    let elsewhere = |remote: &Remote| inflate::elsewhere(bases, remote);
-    complete(&mut chart, around, helm.shown(), &elsewhere).map_err(|why| match why {
-        Incomplete::Missing(missing) => Unrendered::Missing(missing),
-        Incomplete::Refused(problems) => Unrendered::Broken(RenderError(problems)),
-    })?;
+    completed(&mut chart, source, helm, bases)?;
     let chance = Chance::new(&given.seed);
-    let made = render(&chart, &values, &options(helm, given, &chance)?);
+    let mut options = options(helm, given, &chance)?;
+    options.lookup = Some(lookups.function());
+    let made = render(&chart, values.merged(), &options);
     let made = made.map_err(|error| RenderError(vec![format!("{}: {error}", helm.shown())]))?;
     let identity = Identity {
         name: chart.metadata.name.clone(),
         version: chart.metadata.version.clone(),
         digest: given.chart.as_ref().map(|packed| packed.digest.clone()).unwrap_or_default(),
     };
-    Ok(Made { manifests: manifests(helm, made)?, chart: identity, calls: chance.called() })
+    let (calls, asked) = (chance.called(), lookups.all());
+    Ok(Made { manifests: manifests(helm, made)?, chart: identity, calls, asked })
+}
+
+/// Puts the charts in their places that the chart asks for and does not hold.
+pub(super) fn completed(
+    chart: &mut Chart,
+    source: &dyn Tree,
+    helm: &Helm,
+    bases: &BTreeMap<Remote, Result<Traced, String>>,
+) -> Result<(), Unrendered> {
+    let around = match &helm.place {
+        Place::Tree(path) => Around::Folder(source, path),
+        Place::Elsewhere { .. } => Around::Nothing,
+    };
+    let elsewhere = |remote: &Remote| inflate::elsewhere(bases, remote);
+    complete(chart, around, helm.shown(), &elsewhere).map_err(|why| match why {
+        Incomplete::Missing(missing) => Unrendered::Missing(missing),
+        Incomplete::Refused(problems) => Unrendered::Broken(RenderError(problems)),
+    })
 }
 
 fn options(helm: &Helm, given: &Given, chance: &Chance) -> Result<Options, RenderError> {
@@ -177,7 +222,7 @@ fn options(helm: &Helm, given: &Given, chance: &Chance) -> Result<Options, Rende
     Ok(options)
 }
 
-fn load(source: &dyn Tree, helm: &Helm, given: &Given) -> Result<Chart, RenderError> {
+pub(super) fn load(source: &dyn Tree, helm: &Helm, given: &Given) -> Result<Chart, RenderError> {
     let refused = |error: trueup_helm::Error| RenderError(vec![super::with_causes(&error)]);
     let path = match (&helm.place, &given.chart) {
         (Place::Tree(path), _) => path,
@@ -209,32 +254,6 @@ pub(super) fn touch(source: &dyn Tree, folder: &str) {
             EntryKind::Link | EntryKind::Submodule => {}
         }
     }
-}
-
-/// The values of the files, in their order, and those that are written in the App.
-fn values(source: &dyn Tree, helm: &Helm) -> Result<Values, RenderError> {
-    let mut values = Values::new();
-    let mut problems = Vec::new();
-    for file in &helm.values_files {
-        let text = match tree::read_text(source, file) {
-            Ok(text) => text,
-            Err(error) => {
-                problems.push(super::with_causes(&error));
-                continue;
-            }
-        };
-        match read_values(&text) {
-            Ok(read) => merge_values(&mut values, read),
-            Err(error) => problems.push(format!("{file}: {error}")),
-        }
-    }
-    // As if they stood in one more file.
-    let inline = serde_json::Value::Object(helm.values.clone()).to_string();
-    match read_values(&inline) {
-        Ok(read) => merge_values(&mut values, read),
-        Err(error) => problems.push(format!("helm.values: {error}")),
-    }
-    if problems.is_empty() { Ok(values) } else { Err(RenderError(problems)) }
 }
 
 /// The objects: definitions, what is applied, and hooks.
@@ -276,6 +295,7 @@ fn origin(helm: &Helm, template: &str) -> String {
 pub(super) mod tests {
     use super::*;
     use crate::render::{Request, Seed, build};
+    use trueup_helm::read_values;
     use trueup_model::MemoryTree;
 
     const CHART: &str = "apiVersion: v2\nname: web\nversion: 1.2.3\n";
@@ -302,9 +322,11 @@ pub(super) mod tests {
         Helm {
             place: Place::Tree("web".to_owned()),
             release: "rel".to_owned(),
+            cluster: "here".to_owned(),
             namespace: "shop".to_owned(),
             values_files: vec!["values/one.yaml".to_owned(), "values/two.yaml".to_owned()],
             values: Values::new(),
+            values_from: Vec::new(),
             crds: Crds::Included,
             api_versions: Vec::new(),
             pass: Pass::Straight,
@@ -381,5 +403,47 @@ pub(super) mod tests {
         };
         let why = rendered(&request(missing)).unwrap_err();
         assert!(["oci://h/web", "none.yaml", "nor.yaml"].iter().all(|name| why.contains(name)), "{why}");
+    }
+
+    #[test]
+    fn what_a_chart_looks_up_has_to_be_asked_for_and_is_told() {
+        let template = "{{ $one := lookup \"v1\" \"Secret\" \"shop\" \"one\" }}{{ $all := lookup \"v1\" \"Secret\" \"\" \"\" }}\
+            {{ if $one }}{{ $_ := lookup \"v1\" \"Secret\" \"shop\" $one.next }}{{ else }}{{ fail \"none\" }}{{ end }}\
+            {apiVersion: v1, kind: ConfigMap, metadata: {name: a}, data: {count: '{{ len (default list $all.items) }}'}}\n";
+        let mut tree = tree();
+        tree.insert("web/templates/a.yaml", template);
+        let tree: Arc<dyn Tree> = Arc::new(tree);
+        let build = |answers: &Answers| {
+            let given = Given { answers: answers.clone(), ..Given::default() };
+            crate::render::build_from(
+                tree.clone(),
+                &request(helm()).with(given),
+                &crate::render::Parsed::default(),
+                &crate::render::Bases::new(),
+            )
+        };
+        let secret = |name: &str| Query::core("Secret", "shop", name);
+        let unasked = |answers: &Answers| match build(answers) {
+            Err(Unrendered::Unasked(unasked)) => unasked.0,
+            other => panic!("{other:?}"),
+        };
+        let mut answers = Answers::Known(std::collections::BTreeMap::new());
+        let all = Query::core("Secret", "", "");
+        // A template that fails for want of an answer has not failed yet.
+        assert_eq!(unasked(&answers), [secret("one"), all.clone()].into());
+        let found = |value: serde_json::Value| crate::render::Answer::of(Some(value));
+        answers.extend([
+            (secret("one"), found(serde_json::json!({"next": "two"}))),
+            (all.clone(), found(serde_json::json!({"items": [{}, {}]}))),
+        ]);
+        assert_eq!(unasked(&answers), [secret("two")].into());
+        answers.extend([(secret("two"), crate::render::Answer::of(None))]);
+        let rendered = build(&answers).unwrap();
+        assert_eq!(rendered.asked, [secret("one"), secret("two"), all].into());
+        let made = &rendered.manifests.last().unwrap().value;
+        assert_eq!(made["data"]["count"], "2", "{made:?}");
+        // Where nobody can be asked, nothing is found.
+        let Err(Unrendered::Broken(error)) = build(&Answers::Nobody) else { panic!() };
+        assert!(error.to_string().contains("none"), "{error}");
     }
 }

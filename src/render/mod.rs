@@ -5,14 +5,17 @@
 
 pub mod chance;
 pub mod chart;
+mod confidential;
 pub mod dependencies;
 pub mod helm;
 mod inflate;
+mod lookups;
 mod overlay;
 mod plain;
 mod provenance;
 mod substitute;
 mod trace;
+pub mod values;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -20,14 +23,17 @@ use std::sync::Arc;
 use trueup_kustomize as kustomize;
 use trueup_model::{Manifest, Tree, TreeError, tree};
 
+pub use crate::cluster::Query;
 pub use chance::{Called, Seed};
 pub use helm::{Given, Helm, Identity, Packed, Pass, Place};
+pub use lookups::{Answer, Answers, Unasked};
 pub use plain::read as plain;
 pub use provenance::build_with_provenance;
 pub use substitute::Variables;
 pub use trace::Trace;
 use trace::TracedTree;
 pub use trueup_kustomize::{Needed, Parsed, Remote};
+pub use values::{Holder, Need, ValuesFrom};
 
 /// How to render a path.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -67,6 +73,12 @@ impl Request {
         Self { given, ..self.clone() }
     }
 
+    /// The same, for remembering: without what a cluster said.
+    #[must_use]
+    pub fn sealed(&self) -> Self {
+        self.with(self.given.sealed())
+    }
+
     /// Whether it asks for the same, whatever is given.
     pub fn is_as(&self, other: &Self) -> bool {
         self.with(Given::default()) == other.with(Given::default())
@@ -96,6 +108,8 @@ pub struct Rendered {
     pub chart: Option<Identity>,
     /// The functions of chance that the chart called.
     pub calls: Vec<Called>,
+    /// What the cluster was asked for.
+    pub asked: BTreeSet<Query>,
 }
 
 /// A commit of another repository, or the content behind a URL.
@@ -129,6 +143,8 @@ pub enum Unrendered {
     Missing(BTreeSet<Needed>),
     /// The contents of these files have to be fetched first; there may be more after that.
     Absent(Absent),
+    /// These have to be asked of the cluster first; there may be more after that.
+    Unasked(Unasked),
     /// Something is wrong with the source.
     Broken(RenderError),
 }
@@ -228,6 +244,7 @@ pub fn build_with(
     build_from(source, request, parsed, &Bases::new()).map_err(|unrendered| match unrendered {
         Unrendered::Broken(error) => error,
         Unrendered::Absent(absent) => RenderError(vec![absent.to_string()]),
+        Unrendered::Unasked(unasked) => RenderError(vec![unasked.to_string()]),
         Unrendered::Missing(missing) => {
             let unread =
                 |needed: &Needed| format!("{} is outside of the repository, and was not read", needed.remote);
@@ -248,13 +265,15 @@ pub fn build_from(
     let bases = traced_bases(bases);
     let built = substituted(&traced, request, parsed, &bases);
     all_fetched(&traced, &bases)?;
-    let Built { manifests, chart, calls } = built?;
+    let built = built.map_err(|unrendered| confidential::scrubbed(unrendered, &request.given.answers));
+    let Built { manifests, chart, calls, asked } = built?;
     let used = bases.into_iter().filter_map(|(remote, base)| {
         let base = base.ok()?;
         let trace = base.tree.take_trace();
         (!trace.is_empty()).then_some((remote, Used { revision: base.revision, trace }))
     });
-    Ok(Rendered { manifests, bases: used.collect(), trace: traced.take_trace(), chart, calls })
+    let (bases, trace) = (used.collect(), traced.take_trace());
+    Ok(Rendered { manifests, trace, bases, chart, calls, asked })
 }
 
 /// Objects, and what is told of a chart that made them.
@@ -263,6 +282,7 @@ struct Built {
     manifests: Vec<Manifest>,
     chart: Option<Identity>,
     calls: Vec<Called>,
+    asked: BTreeSet<Query>,
 }
 
 fn substituted(
@@ -295,7 +315,7 @@ fn of_chart(
         Pass::Kustomization => kustomized(traced, &made.manifests, request, parsed, bases)?,
     };
     calls.extend(made.calls);
-    Ok(Built { manifests, chart: Some(made.chart), calls })
+    Ok(Built { manifests, chart: Some(made.chart), calls, asked: made.asked })
 }
 
 /// What the kustomization at the request's path makes of a chart's objects.

@@ -254,7 +254,8 @@ impl Bases {
         own.into_iter().chain(absent.bases.iter().filter_map(of_base)).collect()
     }
 
-    /// Renders a path of a commit, and waits for what has to be read for it.
+    /// Renders a path of a commit, and waits for what has to be read for it. Where a cluster has to be asked, it ends with
+    /// [`render::Unasked`].
     pub async fn render_commit<T: Send + 'static>(
         &self,
         commit: &Arc<Commit>,
@@ -289,6 +290,7 @@ impl Bases {
             match ambient::blocking(move || build(tree, &request, &parsed, &bases)).await? {
                 Ok(rendered) => return Ok(rendered),
                 Err(Unrendered::Broken(error)) => return Err(error.into()),
+                Err(Unrendered::Unasked(unasked)) => return Err(unasked.into()),
                 Err(Unrendered::Missing(missing)) => needs.extend(missing),
                 Err(Unrendered::Absent(absent)) => {
                     let lacks = self.lacks(own, &absent, roots);

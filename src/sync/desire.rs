@@ -9,7 +9,7 @@ use super::target::{Rendering, TargetSpec, TargetState};
 use super::turn::{Context, Trouble, short};
 use crate::ambient;
 use crate::cluster::{Catalog, MANAGER, Resource, Scope as ResourceScope};
-use crate::render::{self, Base, Rendered, Request, Unrendered, Used};
+use crate::render::{self, Base, Rendered, Request, Unasked, Unrendered, Used};
 use crate::source::Commit;
 use crate::web::metrics::Stage;
 use std::sync::Arc;
@@ -26,6 +26,14 @@ pub(super) enum Undesired {
     Unread(String),
 }
 
+/// Why a rendering came to nothing.
+pub(super) enum Unmade {
+    /// Something is wrong with the source.
+    Broken(String),
+    /// It needs to know these of the cluster.
+    Unasked(Unasked),
+}
+
 impl From<Trouble> for Undesired {
     fn from(trouble: Trouble) -> Self {
         Self::Trouble(trouble)
@@ -40,6 +48,7 @@ pub(super) async fn desire(
     state: &mut TargetState,
     commit: &Arc<Commit>,
 ) -> Result<(Arc<Desired>, Option<String>), Undesired> {
+    let begun = Instant::now();
     let catalog = catalog(context).await?;
     let asked = context.bases.ask(&spec.name, &spec.repository, &state.needs, &state.status.bases);
     let request = match given::request(context, spec, state, &catalog).await? {
@@ -62,7 +71,7 @@ pub(super) async fn desire(
         state.broken = None;
         return Ok((rendering.desired.clone(), None));
     }
-    let problem = match given::rendered(context, spec, state, commit, asked, request).await? {
+    let problem = match given::rendered(context, spec, state, commit, asked, request, begun).await? {
         Ok((rendered, request)) => {
             let set = spec.set();
             let served = |group: &str, version: &str, kind: &str| served(&catalog, group, version, kind);
@@ -80,7 +89,7 @@ pub(super) async fn desire(
             state.broken = None;
             state.rendering = Some(Rendering {
                 revision: commit.revision.clone(),
-                request,
+                request: request.sealed(),
                 ignore: spec.ignore.clone(),
                 catalog: catalog.clone(),
                 trace: rendered.trace,
@@ -129,7 +138,7 @@ pub(super) async fn rendered(
     commit: &Arc<Commit>,
     mut asked: Asked,
     request: &Request,
-) -> Result<Result<Rendered, String>, Undesired> {
+) -> Result<Result<Rendered, Unmade>, Undesired> {
     for _ in 0..bases::ROUNDS {
         let clock = Instant::now();
         let (tree, request, parsed) = (commit.tree.clone(), request.clone(), context.parsed.clone());
@@ -137,14 +146,17 @@ pub(super) async fn rendered(
         let built = ambient::blocking(work).await;
         context.metrics.stage(Stage::Render, clock.elapsed());
         let missing = match built {
-            Err(panic) => return Ok(Err(format!("rendering ended unexpectedly: {panic}"))),
-            Ok(Err(Unrendered::Broken(error))) => return Ok(Err(error.to_string())),
+            Err(panic) => {
+                return Ok(Err(Unmade::Broken(format!("rendering ended unexpectedly: {panic}"))));
+            }
+            Ok(Err(Unrendered::Broken(error))) => return Ok(Err(Unmade::Broken(error.to_string()))),
+            Ok(Err(Unrendered::Unasked(unasked))) => return Ok(Err(Unmade::Unasked(unasked))),
             Ok(Err(Unrendered::Missing(missing))) => missing,
             Ok(Err(Unrendered::Absent(absent))) => {
                 let mut beside = (context.beside)();
                 beside.extend(spec.request.roots());
                 return match context.bases.supply(&spec.name, commit, &absent, beside) {
-                    Some(why) => Ok(Err(format!("{absent}: {why}"))),
+                    Some(why) => Ok(Err(Unmade::Broken(format!("{absent}: {why}")))),
                     None => Err(Undesired::Unread(format!("{absent} yet"))),
                 };
             }
@@ -160,11 +172,11 @@ pub(super) async fn rendered(
         }
         state.needs.extend(missing);
         if let Some(why) = bases::too_many(&state.needs) {
-            return Ok(Err(why));
+            return Ok(Err(Unmade::Broken(why)));
         }
         asked = context.bases.ask(&spec.name, &spec.repository, &state.needs, &state.status.bases);
     }
-    Ok(Err(bases::too_deep()))
+    Ok(Err(Unmade::Broken(bases::too_deep())))
 }
 
 async fn catalog(context: &Context<'_>) -> Result<Arc<Catalog>, Trouble> {

@@ -1,19 +1,26 @@
-//! What a target's chart takes from outside of the repository: its archive, what the cluster can do, and a seed of chance.
+//! What a target's chart takes from outside of the repository: its archive, what the cluster can do and has, and a seed of chance.
 //!
 //! Enters: what is said of the chart. Leaves: what is to be rendered, complete; or why it cannot be. What has not been fetched yet
 //! ends the turn. Absent: rendering itself, and kustomizations' bases, which rendering asks for as it finds them.
 
 use super::bases::Asked;
 use super::charts::Known;
-use super::desire::{Undesired, rendered as render};
+use super::desire::{Undesired, Unmade, rendered as render};
+use super::inquiries::{self, Unanswered};
 use super::seed;
 use super::target::{Rendering, TargetSpec, TargetState};
 use super::turn::{Context, Trouble};
 use crate::cluster::Catalog;
-use crate::render::{Given, Place, Rendered, Request};
+use crate::render::{Answer, Answers, Given, Place, Query, Rendered, Request, Unasked};
 use crate::source::Commit;
+use std::collections::BTreeSet;
 use std::sync::Arc;
-use trueup_plan::record::{ChartPin, TargetStatus};
+use std::time::Duration;
+use tokio::time::Instant;
+use trueup_plan::record::{ChartPin, Input, Purpose, TargetStatus};
+
+/// Objects of the cluster that a status lists at most.
+const INPUTS: usize = 50;
 
 /// Which chart a rendering is of.
 pub(super) fn chart_pin(context: &Context<'_>, spec: &TargetSpec, rendering: &Rendering) -> Option<ChartPin> {
@@ -55,7 +62,12 @@ pub(super) async fn request(
         seed::read(context.cluster, spec, state).await.map_err(|why| unknown(&why))?;
     }
     let seed = state.kept.seed().map_err(Trouble::unknown)?;
-    Ok(Ok(spec.request.with(Given { chart, capabilities: Some(abilities), seed })))
+    let wanted = wanted(spec, state);
+    let answers = match inquire(context, state, catalog, &wanted, spec.inquire).await? {
+        Ok(answers) => answers,
+        Err(problem) => return Ok(Err(problem)),
+    };
+    Ok(Ok(spec.request.with(Given { chart, capabilities: Some(abilities), seed, answers })))
 }
 
 /// The same where there is no chart but for those of a kustomization, which are rendered as if there was no cluster: all that
@@ -77,7 +89,31 @@ async fn kustomized(
     Ok(spec.request.with(Given { seed, ..Given::default() }))
 }
 
-/// Renders; a chart that turns out to make something of chance is rendered with what is kept for it.
+/// What a rendering needs to know of the cluster, as far as that is known before it.
+fn wanted(spec: &TargetSpec, state: &TargetState) -> BTreeSet<Query> {
+    let values = spec.request.helm.iter().flat_map(|helm| helm.queries());
+    state.inquiries.queries().cloned().chain(values).collect()
+}
+
+/// What the cluster has to say, or said within this time; or why it may not be asked.
+async fn inquire(
+    context: &Context<'_>,
+    state: &mut TargetState,
+    catalog: &Arc<Catalog>,
+    wanted: &BTreeSet<Query>,
+    within: Duration,
+) -> Result<Result<Answers, String>, Undesired> {
+    let place = format!("cluster {}", context.cluster.name());
+    match state.inquiries.answers(context.cluster, catalog, wanted, within).await {
+        Ok(answers) => Ok(Ok(answers)),
+        Err(Unanswered::Refused(why)) => Ok(Err(format!("{place}: {why}"))),
+        Err(Unanswered::Unknown(why)) => Err(Trouble::unknown(format!("{place}: {why}")).into()),
+    }
+}
+
+/// Renders, with nothing that the cluster said before the turn began: the target may have made since what a template asks for. A
+/// chart that turns out to ask for something is rendered with the answers, and one that makes something of chance with what is
+/// kept for it.
 pub(super) async fn rendered(
     context: &Context<'_>,
     spec: &TargetSpec,
@@ -85,22 +121,59 @@ pub(super) async fn rendered(
     commit: &Arc<Commit>,
     asked: Asked,
     mut request: Request,
+    begun: Instant,
 ) -> Result<Result<(Rendered, Request), String>, Undesired> {
-    let again = asked.clone();
-    let first = match render(context, spec, state, commit, asked, &request).await? {
-        Ok(rendered) => rendered,
-        Err(problem) => return Ok(Err(problem)),
+    let mut queries = wanted(spec, state);
+    for _ in 0..inquiries::ROUNDS {
+        if !queries.is_empty() {
+            let catalog = context.cluster.catalog();
+            match inquire(context, state, &catalog, &queries, begun.elapsed()).await? {
+                Ok(answers) => request.given.answers.extend(answers.into_known()),
+                Err(problem) => return Ok(Err(problem)),
+            }
+        }
+        let rendered = match render(context, spec, state, commit, asked.clone(), &request).await? {
+            Ok(rendered) => rendered,
+            Err(Unmade::Broken(problem)) => return Ok(Err(problem)),
+            Err(Unmade::Unasked(Unasked(more))) => {
+                queries = more;
+                continue;
+            }
+        };
+        queries = BTreeSet::new();
+        let seed = if rendered.calls.is_empty() || state.kept.is_read() {
+            request.given.seed.clone()
+        } else {
+            let unknown =
+                |why: String| Trouble::unknown(format!("cluster {}: {why}", context.cluster.name()));
+            seed::read(context.cluster, spec, state).await.map_err(unknown)?;
+            state.kept.seed().map_err(Trouble::unknown)?
+        };
+        if seed == request.given.seed {
+            state.inquiries.retain(&rendered.asked);
+            request.given.answers.retain(&rendered.asked);
+            return Ok(Ok((rendered, request)));
+        }
+        request.given.seed = seed;
+    }
+    Ok(Err(format!(
+        "what it asks its cluster for depends on earlier answers more than {} times over",
+        inquiries::ROUNDS
+    )))
+}
+
+/// What a rendering took from the cluster, as far as a status lists it.
+pub(super) fn inputs(rendering: &Rendering) -> Vec<Input> {
+    let values: BTreeSet<Query> =
+        rendering.request.helm.iter().flat_map(|helm| helm.queries().collect::<Vec<_>>()).collect();
+    let input = |(query, answer): (&Query, &Answer)| Input {
+        purpose: if values.contains(query) { Purpose::Values } else { Purpose::Lookup },
+        api_version: query.api_version.clone(),
+        kind: query.kind.clone(),
+        namespace: query.namespace.clone(),
+        name: query.name.clone(),
+        found: answer.found(),
+        version: answer.version().to_owned(),
     };
-    if first.calls.is_empty() || state.kept.is_read() {
-        return Ok(Ok((first, request)));
-    }
-    let unknown = |why: String| Trouble::unknown(format!("cluster {}: {why}", context.cluster.name()));
-    seed::read(context.cluster, spec, state).await.map_err(unknown)?;
-    let seed = state.kept.seed().map_err(Trouble::unknown)?;
-    if seed == request.given.seed {
-        return Ok(Ok((first, request)));
-    }
-    request.given.seed = seed;
-    let second = render(context, spec, state, commit, again, &request).await?;
-    Ok(second.map(|rendered| (rendered, request)))
+    rendering.request.given.answers.iter().take(INPUTS).map(input).collect()
 }

@@ -57,18 +57,97 @@ async fn add_last_words(cluster: &Cluster, desired: &Desired, before: Option<&Ru
             // Writing to a String cannot fail.
             let _ = write!(why, "; {cause}");
         }
-        let newest =
-            |pod: &&Value| pod["metadata"]["creationTimestamp"].as_str().unwrap_or_default().to_owned();
-        let Some(name) = pods.iter().max_by_key(newest).and_then(|pod| pod["metadata"]["name"].as_str())
-        else {
-            continue;
-        };
-        if let Ok(lines) = cluster.last_lines(&id.namespace, name, LINES).await {
-            let lines = String::from_utf8_lossy(&lines);
-            let lines: Vec<&str> = lines.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-            if !lines.is_empty() {
-                let _ = write!(why, "; its last lines: {}", lines.join(" | "));
-            }
+        let Some(pod) = newest(&pods) else { continue };
+        let container = failed(pod).and_then(|status| status["name"].as_str());
+        let name = pod["metadata"]["name"].as_str().unwrap_or_default();
+        let log = cluster.last_lines(&id.namespace, name, container, LINES).await;
+        if let Some(words) = last_words(pod, log.ok().as_deref()) {
+            let _ = write!(why, "; {words}");
         }
+    }
+}
+
+/// The pod that was made last: the one of the last attempt.
+fn newest(pods: &[Value]) -> Option<&Value> {
+    pods.iter().max_by_key(|pod| pod["metadata"]["creationTimestamp"].as_str().unwrap_or_default())
+}
+
+/// The status of the container that ended badly, the first one of several; of those that prepare a pod first.
+fn failed(pod: &Value) -> Option<&Value> {
+    let statuses = ["initContainerStatuses", "containerStatuses"]
+        .into_iter()
+        .filter_map(|field| pod["status"][field].as_array())
+        .flatten();
+    let is_bad = |status: &&Value| {
+        let ended =
+            |state: &str| status[state]["terminated"]["exitCode"].as_i64().is_some_and(|code| code != 0);
+        ended("state") || ended("lastState")
+    };
+    statuses.into_iter().find(is_bad)
+}
+
+/// What a pod said last: the end of its log, or, where that cannot be had, what its container left as its last message.
+fn last_words(pod: &Value, log: Option<&[u8]>) -> Option<String> {
+    let of_log = log.map(String::from_utf8_lossy).map(|log| lines(&log)).filter(|lines| !lines.is_empty());
+    if let Some(lines) = of_log {
+        return Some(format!("its last lines: {lines}"));
+    }
+    let status = failed(pod)?;
+    let message =
+        ["state", "lastState"].into_iter().find_map(|state| status[state]["terminated"]["message"].as_str());
+    let said = message.map(lines).filter(|lines| !lines.is_empty())?;
+    Some(format!("its last message: {said}"))
+}
+
+/// The last lines of a text, in one.
+fn lines(text: &str) -> String {
+    let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    lines[lines.len().saturating_sub(LINES as usize)..].join(" | ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn pod(made: &str, status: &Value) -> Value {
+        json!({"metadata": {"name": format!("p-{made}"), "creationTimestamp": made}, "status": status})
+    }
+
+    fn ended(name: &str, code: i64, message: &str) -> Value {
+        json!({"name": name, "state": {"terminated": {"exitCode": code, "reason": "Error", "message": message}}})
+    }
+
+    #[test]
+    fn the_last_words_of_a_hook_are_those_of_its_last_attempt_and_of_the_container_that_failed() {
+        let status = json!({
+            "initContainerStatuses": [ended("wait", 0, "ready")],
+            "containerStatuses": [ended("proxy", 0, "bye"), ended("migrate", 3, "no table")],
+        });
+        let pods = [
+            pod("2026-01-01T00:00:02Z", &status),
+            pod("2026-01-01T00:00:01Z", &json!({"containerStatuses": [ended("migrate", 1, "no server")]})),
+        ];
+        let last = newest(&pods).unwrap();
+        assert_eq!(last["metadata"]["name"], "p-2026-01-01T00:00:02Z");
+        assert_eq!(failed(last).unwrap()["name"], "migrate");
+        let preparing = json!({"initContainerStatuses": [ended("wait", 1, "")], "containerStatuses": []});
+        assert_eq!(failed(&pod("x", &preparing)).unwrap()["name"], "wait");
+        let again =
+            json!({"containerStatuses": [{"name": "main", "lastState": {"terminated": {"exitCode": 2}}}]});
+        assert_eq!(failed(&pod("x", &again)).unwrap()["name"], "main");
+    }
+
+    #[test]
+    fn the_end_of_the_log_is_told_and_without_a_log_what_the_container_left() {
+        let pod = pod("x", &json!({"containerStatuses": [ended("main", 3, "a\n\nno such table\n")]}));
+        let said = |log: Option<&str>| last_words(&pod, log.map(str::as_bytes));
+        assert_eq!(said(Some("begin\n  no: x  \n")).unwrap(), "its last lines: begin | no: x");
+        assert_eq!(said(Some("1\n2\n3\n4\n5\n6\n")).unwrap(), "its last lines: 2 | 3 | 4 | 5 | 6");
+        for nothing in [None, Some(""), Some(" \n")] {
+            assert_eq!(said(nothing).unwrap(), "its last message: a | no such table");
+        }
+        let silent = json!({"containerStatuses": [ended("main", 3, "")]});
+        assert_eq!(last_words(&super::tests::pod("x", &silent), None), None);
     }
 }

@@ -18,6 +18,7 @@ pub mod hooked;
 pub mod hooks;
 pub mod ignore;
 pub mod imagined;
+pub mod inquiries;
 pub mod judge;
 pub mod look;
 pub mod membership;

@@ -2,6 +2,7 @@
 
 use super::bases::{self, Bases, Configured};
 use super::engine::{Chosen, Ends, Engine, Parts};
+use super::inquiries::ROUNDS;
 use super::membership;
 use super::repositories::chain;
 use super::target::TargetSpec;
@@ -9,11 +10,11 @@ use super::topology;
 use super::turn;
 use super::view::{self, PlanOptions, Preview};
 use crate::ambient;
-use crate::cluster;
+use crate::cluster::{self, Catalog, Cluster, Query};
 use crate::config::{self, Config};
 use crate::recording::Recorder;
 use crate::render::dependencies::{self, Around, Elsewhere, Incomplete};
-use crate::render::{self, Remote};
+use crate::render::{self, Remote, Unasked};
 use crate::source::{self, DiskTree, Location, Spec};
 use crate::store::{Retention, Store};
 use crate::web;
@@ -269,8 +270,74 @@ pub async fn render<T: Send + 'static>(
             configured.insert(format!("chart of {target}"), Configured::of_charts(&wanted));
         }
     }
-    let request = spec.request.with(given(&config, name, spec, &secrets, &cache).await?);
-    with_bases(cache, configured).render_commit(&Arc::new(commit), &request, build).await
+    let mut request = spec.request.with(given(&config, name, spec, &secrets, &cache).await?);
+    let (bases, commit) = (with_bases(cache, configured), Arc::new(commit));
+    let mut asked = Asked::No;
+    for _ in 0..ROUNDS {
+        let error = match bases.render_commit(&commit, &request, build).await {
+            Ok(made) => return Ok(made),
+            Err(error) => error,
+        };
+        let Unasked(queries) = error.downcast::<Unasked>()?;
+        asked = asked.or_connected(&config, spec, &secrets).await;
+        request.given.answers.extend(asked.answers(spec, queries).await?);
+    }
+    bail!("what {name} asks its cluster for depends on earlier answers more than {ROUNDS} times over")
+}
+
+/// A cluster that is asked only where a rendering needs it.
+enum Asked {
+    No,
+    Yes(Cluster, Arc<Catalog>),
+    InVain(String),
+}
+
+impl Asked {
+    async fn or_connected(self, config: &Config, spec: &TargetSpec, secrets: &topology::Secrets) -> Self {
+        let Self::No = self else { return self };
+        let connect = async {
+            let access = topology::access(config, &spec.cluster, secrets).await?;
+            let cluster = topology::connect(&access).await?;
+            let catalog = cluster.discover().await?;
+            Ok::<_, anyhow::Error>((cluster, catalog))
+        };
+        match connect.await {
+            Ok((cluster, catalog)) => Self::Yes(cluster, catalog),
+            Err(error) => Self::InVain(format!("cluster {}: {error:#}", spec.cluster)),
+        }
+    }
+
+    /// What the cluster says. Where it cannot be reached there are no values of it; a lookup finds nothing then, which is said.
+    async fn answers(
+        &self,
+        spec: &TargetSpec,
+        queries: BTreeSet<Query>,
+    ) -> Result<Vec<(Query, render::Answer)>> {
+        let holds_values = |query: &Query| {
+            spec.request.helm.as_ref().is_some_and(|helm| helm.queries().any(|values| values == *query))
+        };
+        let mut answers = Vec::new();
+        for query in queries {
+            let found = match self {
+                Self::Yes(cluster, catalog) => {
+                    let found = cluster.look_up(catalog, &query).await;
+                    found.map_err(|error| anyhow!("cluster {}: {error}", spec.cluster))?
+                }
+                Self::InVain(why) if holds_values(&query) => bail!("helm.valuesFrom: {query}: {why}"),
+                Self::InVain(why) => {
+                    tracing::warn!("the lookup of {query} finds nothing here: {why}");
+                    None
+                }
+                Self::No => None,
+            };
+            if let (Self::Yes(..), false) = (self, holds_values(&query)) {
+                let seen = if found.is_some() { "was" } else { "was not" };
+                tracing::warn!("{query} {seen} found in cluster {} by a lookup", spec.cluster);
+            }
+            answers.push((query, render::Answer::of(found)));
+        }
+        Ok(answers)
+    }
 }
 
 /// What a target's chart takes from outside of its repository, where no cluster is asked.
@@ -294,7 +361,8 @@ async fn given(
             Some(Arc::new(fetched.map_err(|error| anyhow!("{}: {}", spec.request.shown(), chain(&error)))?))
         }
     };
-    Ok(render::Given { chart, capabilities: None, seed })
+    let answers = render::Answers::Known(BTreeMap::new());
+    Ok(render::Given { chart, capabilities: None, seed, answers })
 }
 
 /// Puts the charts in their places that a chart asks for and does not hold: those beside it, and fetched ones.

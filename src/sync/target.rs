@@ -4,6 +4,7 @@ use super::audit::Audit;
 use super::backoff::{Backoff, Fights, Refusal};
 use super::causes::Causes;
 use super::ignore::Fits;
+use super::inquiries::Inquiries;
 use super::look::Calm;
 use super::rehearsal::Atomic;
 use super::seed::Kept;
@@ -54,6 +55,8 @@ pub struct TargetSpec {
     pub depends_on: Vec<String>,
     /// How often to look without a reason.
     pub interval: Duration,
+    /// How often what its rendering takes from the cluster is asked for again.
+    pub inquire: Duration,
     /// How often each object is asked about without a reason.
     pub audit: Audit,
     /// How what failed is tried again.
@@ -108,6 +111,8 @@ pub struct TargetState {
     pub needs: BTreeSet<Needed>,
     /// What chance is made of in its chart.
     pub kept: Kept,
+    /// What its rendering takes from the cluster.
+    pub inquiries: Inquiries,
     /// The last rendering that did not, and why.
     pub broken: Option<(String, String)>,
     /// Objects that leave fields to others.
@@ -158,7 +163,7 @@ impl TargetState {
 pub struct Rendering {
     /// The commit that it is known to hold for.
     pub revision: String,
-    /// What was asked.
+    /// What was asked, without what the cluster answered.
     pub request: Request,
     /// The rules that it was placed with.
     pub ignore: Vec<IgnoreRule>,
@@ -204,6 +209,7 @@ pub(super) mod tests {
             force: Force::Yes,
             depends_on: Vec::new(),
             interval: Duration::from_mins(10),
+            inquire: Duration::from_secs(30),
             audit: Audit(Duration::from_hours(24)),
             retry: Backoff::default(),
             atomic: Atomic::Each,

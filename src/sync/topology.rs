@@ -8,7 +8,7 @@ use super::rehearsal::Atomic;
 use super::target::{Mode, TargetSpec};
 use crate::cluster::{Access, Cluster, Force, Via};
 use crate::config::{self, Config, RepositorySpec, Substitute, Target, Webhook};
-use crate::render::{Depth, Given, Helm, Pass, Place, Request, Variables};
+use crate::render::{Depth, Given, Helm, Holder, Need, Pass, Place, Request, ValuesFrom, Variables};
 use crate::source::charts::{ChartLocation, ChartSpec};
 use crate::source::{Credentials, Location, Reference, Secret, Spec};
 use anyhow::{Context as _, Result, bail};
@@ -68,6 +68,7 @@ fn target_spec(config: &Config, target: &Target) -> TargetSpec {
         force: if sync.force { Force::Yes } else { Force::No },
         depends_on: target.depends_on.clone(),
         interval: sync.interval,
+        inquire: asked_every(config, target),
         audit: Audit(sync.audit),
         retry: Backoff {
             first: target.retry.backoff.initial,
@@ -88,13 +89,34 @@ fn chart(target: &Target, helm: &config::Helm) -> Helm {
             }
         },
         release: helm.release.clone(),
+        cluster: target.cluster.clone(),
         namespace: target.namespace.clone().unwrap_or_default(),
         values_files: helm.values_files.clone(),
         values: helm.values.clone().into_iter().collect(),
+        values_from: helm.values_from.iter().map(values_from).collect(),
         crds: if helm.skip_crds { Crds::Skipped } else { Crds::Included },
         api_versions: helm.api_versions.clone(),
         pass: if target.kustomized { Pass::Kustomization } else { Pass::Straight },
     }
+}
+
+fn values_from(from: &config::ValuesFrom) -> ValuesFrom {
+    ValuesFrom {
+        holder: match from.kind {
+            config::ValuesKind::ConfigMap => Holder::ConfigMap,
+            config::ValuesKind::Secret => Holder::Secret,
+        },
+        name: from.name.clone(),
+        key: from.key.clone(),
+        target_path: from.target_path.clone(),
+        need: if from.optional { Need::Optional } else { Need::Required },
+    }
+}
+
+/// How often what may move is asked for where no commit tells of it: as often as the App's own repository.
+fn asked_every(config: &Config, target: &Target) -> Duration {
+    let own = config.repositories.get(&target.repository);
+    own.map_or_else(RepositorySpec::default_interval, |own| own.spec.interval)
 }
 
 /// The charts that targets take from elsewhere, with their credentials read; or why they cannot be.
@@ -145,8 +167,7 @@ async fn wanted_chart(
     if let Some(credentials) = &app.credentials {
         read(&mut spec.credentials, credentials).context("credentials")?;
     }
-    let own = config.repositories.get(&target.repository);
-    Ok((spec, own.map_or_else(RepositorySpec::default_interval, |own| own.spec.interval)))
+    Ok((spec, asked_every(config, target)))
 }
 
 fn redacted(url: &str) -> String {

@@ -87,6 +87,8 @@ pub struct Turned {
     pub record: Record,
     /// When to look again without any other reason.
     pub again: Duration,
+    /// When to ask the cluster again for what the rendering took from it.
+    pub inquires: Option<Duration>,
 }
 
 /// Runs one turn.
@@ -107,6 +109,7 @@ pub async fn turn(
             return Turned {
                 record: Record { status, history: None, drift: Vec::new() },
                 again: spec.interval,
+                inquires: inquires(spec, state),
             };
         }
         Err(Ending::Trouble(trouble)) => {
@@ -121,6 +124,7 @@ pub async fn turn(
     if let Some(rendering) = &state.rendering {
         status.bases = context.bases.pins(&rendering.bases);
         status.chart = given::chart_pin(context, spec, rendering);
+        status.inputs = given::inputs(rendering);
     }
     if status.message.is_empty()
         && let Some(trouble) = context
@@ -141,6 +145,15 @@ pub async fn turn(
     Turned {
         record: Record { status, history, drift },
         again: again.unwrap_or(spec.interval).min(spec.interval),
+        inquires: inquires(spec, state),
+    }
+}
+
+// Nobody asks for a target that has no turns.
+fn inquires(spec: &TargetSpec, state: &TargetState) -> Option<Duration> {
+    match spec.mode {
+        Mode::Automatic | Mode::Manual => state.inquiries.due_in(spec.inquire, Instant::now()),
+        Mode::Suspended => None,
     }
 }
 
@@ -161,6 +174,7 @@ fn forget_attempts(context: &Context<'_>, state: &mut TargetState, trigger: Trig
     }
     if trigger == Trigger::Manual || state.attempted != revision {
         state.attempts = 0;
+        state.inquiries.doubt();
         revision.clone_into(&mut state.attempted);
     }
 }
@@ -594,6 +608,7 @@ fn history_entry(
         revision: commit.revision.clone(),
         bases: status.bases.iter().map(|pin| BasePin { message: String::new(), ..pin.clone() }).collect(),
         chart: status.chart.clone().map(|pin| ChartPin { message: String::new(), ..pin }),
+        inputs: status.inputs.clone(),
         author: commit.author.clone(),
         subject: commit.subject.clone(),
         trigger,

@@ -30,8 +30,8 @@ pub use lock::Lock;
 pub use manifest::{Hook, HookEvent, Manifest};
 pub use metadata::{Dependency, Maintainer, Metadata};
 pub use render::{
-    Action, Call, Calls, Crd, Crds, Lookup, Options, Random, Release, RenderBounds, Rendered, release_name,
-    render,
+    Action, Call, Calls, Crd, Crds, Lookup, Options, Random, Release, RenderBounds, Rendered,
+    computed_values, release_name, render,
 };
 pub use semver::is_compatible;
 pub use set::{InvalidSet, ReadFile, Typed, set_files, set_values};

@@ -9,7 +9,7 @@ use crate::manifest::{Hook, Manifest, sort};
 use crate::schema;
 use crate::semver::is_compatible;
 use crate::unit::{Unit, Warnings};
-use crate::values::{Values, map_to_template};
+use crate::values::{Values, kind, map_to_template};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -206,14 +206,35 @@ impl Rendered {
 /// What Helm refuses: a library, charts that are missing, values that do not fit a schema, a version of Kubernetes that
 /// the chart is not for, a template that fails, a manifest that is no YAML.
 pub fn render(chart: &Chart, values: &Values, options: &Options) -> Result<Rendered, Error> {
-    // What templates share stays on one thread, and that one should not depend on the caller's stack.
+    apart(|| rendered(chart, values, options))
+}
+
+/// The values that the chart's templates get: those given over its own and those of the charts within it.
+///
+/// # Errors
+/// What Helm refuses of conditions, imports and shapes; values are not held against a schema.
+pub fn computed_values(chart: &Chart, values: &Values) -> Result<Values, Error> {
+    apart(|| {
+        let refused = |message: String| Error::chart(chart.name(), message);
+        let (warnings, given) = (Warnings::new(Vec::new()), map_to_template(values));
+        let unit = Unit::resolved(chart, &given, &warnings).map_err(refused)?;
+        let values = coalesced(&unit, &given, Nulls::Remove).map_err(refused)?;
+        match schema::whole_numbers(engine::as_json(&Value::Map(values)).map_err(refused)?) {
+            serde_json::Value::Object(values) => Ok(values),
+            other => Err(refused(format!("values are {}", kind(&other)))),
+        }
+    })
+}
+
+/// What templates share stays on one thread, and that one should not depend on the caller's stack.
+fn apart<T: Send>(work: impl FnOnce() -> Result<T, Error> + Send) -> Result<T, Error> {
     std::thread::scope(|scope| {
-        let rendering = std::thread::Builder::new()
+        let working = std::thread::Builder::new()
             .name("helm".into())
             .stack_size(engine::STACK)
-            .spawn_scoped(scope, || rendered(chart, values, options))
+            .spawn_scoped(scope, work)
             .map_err(Error::Start)?;
-        rendering.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        working.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     })
 }
 

@@ -204,7 +204,7 @@ fn length(value: &Json) -> usize {
 }
 
 /// Floats without a fraction as integers: JSON does not tell them apart.
-fn whole_numbers(value: Json) -> Json {
+pub(crate) fn whole_numbers(value: Json) -> Json {
     match value {
         Json::Number(number) => {
             let whole = number.as_f64().filter(|float| number.is_f64() && float.fract() == 0.0);

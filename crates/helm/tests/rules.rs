@@ -9,8 +9,8 @@ use packed::packed;
 use std::sync::Arc;
 use tar::EntryType;
 use trueup_helm::{
-    Bounds, Chart, Crds, HookEvent, Options, Release, Rendered, Typed, Values, read_values, render,
-    set_values,
+    Bounds, Chart, Crds, HookEvent, Options, Release, Rendered, Typed, Values, computed_values, read_values,
+    render, set_values,
 };
 use trueup_model::MemoryTree;
 
@@ -389,4 +389,20 @@ fn a_chart_packed_in_a_chart_is_part_of_it() {
         in: 1.2.3
     "]]
     .assert_eq(&rendered.to_text(Crds::Included));
+}
+
+#[test]
+fn the_values_that_templates_get_can_be_had_without_rendering() {
+    let tree = MemoryTree::from_iter([
+        OUTER,
+        ("values.yaml", "a: 1\nb: {c: 1.5, d: x}\nglobal: {g: 1}\n"),
+        INNER,
+        ("charts/inner/values.yaml", "size: small\n"),
+        ("templates/a.yaml", "{{ fail \"nothing is rendered\" }}"),
+    ]);
+    let chart = Chart::from_tree(&tree, "").unwrap();
+    let values = computed_values(&chart, &read_values("a: null\nb: {d: other}\nmore: [1]").unwrap()).unwrap();
+    let text = serde_json::to_string(&values).unwrap();
+    let wanted = r#"{"b":{"c":1.5,"d":"other"},"global":{"g":1},"inner":{"global":{"g":1},"size":"small"},"more":[1]}"#;
+    assert_eq!(text, wanted);
 }

@@ -184,6 +184,41 @@ impl fmt::Display for ChartPin {
     }
 }
 
+/// What a rendering took from its cluster: an object, or all objects of a kind.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Input {
+    /// What for.
+    #[serde(rename = "for")]
+    pub purpose: Purpose,
+    /// `v1`, `apps/v1`.
+    pub api_version: String,
+    /// The kind.
+    pub kind: String,
+    /// The namespace; empty where the kind has none, or all of them are meant.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub namespace: String,
+    /// The name; empty where all objects are meant.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub name: String,
+    /// How many there were.
+    pub found: usize,
+    /// The resourceVersion that was read; empty where there was none, or several.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub version: String,
+}
+
+/// What something of the cluster is taken for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Purpose {
+    /// It holds values.
+    Values,
+    /// A template asked for it.
+    #[default]
+    Lookup,
+}
+
 /// How a target stands: what `trueup status` shows.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -207,6 +242,9 @@ pub struct TargetStatus {
     /// The chart that it is rendered from.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub chart: Option<ChartPin>,
+    /// What its rendering took from the cluster.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub inputs: Vec<Input>,
     /// What became of its hooks.
     #[serde(rename = "hooks", skip_serializing_if = "Option::is_none")]
     pub run: Option<Run>,
@@ -284,6 +322,9 @@ pub struct HistoryEntry {
     /// The chart that it was rendered from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub chart: Option<ChartPin>,
+    /// What its rendering took from the cluster.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub inputs: Vec<Input>,
     /// Its author's name.
     pub author: String,
     /// Its first line.

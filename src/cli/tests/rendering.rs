@@ -171,6 +171,35 @@ async fn a_chart_and_a_kustomization_are_rendered_with_the_charts_beside_them() 
 }
 
 #[tokio::test]
+async fn the_values_of_a_chart_are_shown_with_where_each_comes_from() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |path: &str, text: &str| put(folder.path(), path, text);
+    write("web/Chart.yaml", "{apiVersion: v2, name: web, version: 1.0.0}");
+    write("web/values.yaml", "replicas: 1\nimage: {name: web, tag: latest}\n");
+    write("values.yaml", "replicas: 2\n");
+    let (web, values) = (folder.path().join("web"), folder.path().join("values.yaml"));
+    let (web, values) = (web.to_str().unwrap(), values.to_str().unwrap());
+    let flags = ["render", web, "-f", values, "--set", "image.tag=v1", "--values"];
+    let (_, text) = trueup(&flags).await.unwrap();
+    expect![[r"
+        image:
+          name: web  # chart web
+          tag: v1    # --set
+        replicas: 2  # values.yaml:1
+    "]]
+    .assert_eq(&text.replace(values, "values.yaml"));
+    let (_, json) = trueup(&[&flags[..], &["-o", "json"]].concat()).await.unwrap();
+    let told: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(told["values"]["image"]["tag"], "v1");
+    assert_eq!(told["sources"][2], serde_json::json!({"path": "/replicas", "source": values, "line": 1}));
+
+    write("plain/a.yaml", "{apiVersion: v1, kind: ConfigMap, metadata: {name: a}}");
+    let plain = folder.path().join("plain");
+    let error = trueup(&["render", plain.to_str().unwrap(), "--values"]).await.unwrap_err().to_string();
+    assert!(error.ends_with("is no chart, and has no values"), "{error}");
+}
+
+#[tokio::test]
 async fn a_folder_in_no_repository_is_rendered_with_what_stands_beside_it() {
     let folder = tempfile::tempdir().unwrap();
     let write = |path: &str, text: &str| put(folder.path(), path, text);

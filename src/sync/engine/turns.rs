@@ -286,7 +286,7 @@ impl Core {
         change: Option<LedgerChange>,
         parent: Option<Parent>,
     ) -> bool {
-        let Turned { record, again } = turned;
+        let Turned { record, again, inquires } = turned;
         let was_settled = lock(&self.statuses)
             .get(&spec.name)
             .is_some_and(|before| before.is_settled() && before.revision == record.status.revision);
@@ -300,6 +300,10 @@ impl Core {
             if record.status.sync == SyncStatus::Failed { Trigger::Retry } else { Trigger::Timer },
             again,
         );
+        if let Some(inquires) = inquires {
+            // What the cluster says then may be a reason, as a commit is.
+            self.push(&spec.name, Trigger::Commit, inquires);
+        }
         if let Some(entry) = &record.history {
             self.tell(spec, cluster, entry, &record.status, parent.as_ref()).await;
         }

@@ -1,6 +1,7 @@
 //! Things break: nothing is lost, nothing is deleted that should not be, and the status says why.
 
 use super::harness::{World, config_map, forget};
+use super::helm::{CHART, configure};
 use serde_json::json;
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -161,6 +162,21 @@ fn missing_rights_are_named_by_verb_and_kind_and_stop_nothing_else() {
     let errors = status["errors"].to_string();
     assert!(errors.contains("cannot list") && errors.contains("secrets"), "{errors}");
     assert!(world.api.find(&world.config_map("a")).unwrap().is_some());
+
+    // So are those for what a chart wants to know.
+    let looks = "{{ lookup \"v1\" \"Secret\" .Release.Namespace \"s\" | len }}";
+    let files = [("web/Chart.yaml", CHART), ("web/templates/b.yaml", &config_map("b", looks))];
+    world.repo.commit(&files, "a chart").unwrap();
+    for (more, what) in [("", "get Secret"), (", valuesFrom: [{kind: Secret, name: values}]", "values")] {
+        configure(&world, &format!("chart: web{more}"));
+        let status = world.until("the missing right is named", |status| {
+            status["message"]
+                .as_str()
+                .is_some_and(|message| message.contains("cannot get") && message.contains(what))
+        });
+        let message = status["message"].as_str().unwrap();
+        assert!(message.contains("cluster here: get Secret") && message.contains("secrets"), "{message}");
+    }
 }
 
 #[test]

@@ -3,14 +3,14 @@
 
 use super::harness::World;
 use crate::source::charts::push;
-use serde_json::Value;
+use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use trueup_testkit::{Access, FileServer, Registry, RegistryAccess, Transport};
 
 /// A configuration whose App has this in its `helm`.
-fn configure(world: &World, helm: &str) {
+pub(super) fn configure(world: &World, helm: &str) {
     let text = world.configuration("", world.namespace.name());
     world.write_configuration(&text.replace("path: app,", &format!("helm: {{{helm}}},")));
 }
@@ -149,7 +149,7 @@ fn an_exporter_s_chart_lives_as_git_says() {
     lives_as_git_says("prometheus-community_prometheus-json-exporter");
 }
 
-const CHART: &str = "apiVersion: v2\nname: web\nversion: 1.2.3\n";
+pub(super) const CHART: &str = "apiVersion: v2\nname: web\nversion: 1.2.3\n";
 
 fn job(name: &str, annotations: &str) -> String {
     format!(
@@ -237,6 +237,33 @@ fn a_hook_that_fails_stops_its_target_and_says_why() {
     let without = world.repo.remove(&["web/templates/migrate.yaml"], "without it").unwrap();
     world.synced(&without);
     assert_eq!(world.api.get(&world.config_map("settings")).unwrap()["data"]["value"], "one");
+}
+
+#[test]
+fn a_hook_that_fails_tells_the_last_words_of_its_pod() {
+    let mut world = World::played("words");
+    configure(&world, "chart: web, values: {value: one}");
+    // No node takes its pod: what becomes of that is said below.
+    let failing = job("migrate", "helm.sh/hook: pre-install")
+        .replace("spec:\n  template", "spec:\n  backoffLimit: 0\n  template")
+        .replace("restartPolicy: Never", "restartPolicy: Never\n      nodeSelector: {no: such-node}");
+    let files = [("web/Chart.yaml", CHART), ("web/templates/migrate.yaml", failing.as_str())];
+    world.repo.commit(&files, "a hook that fails").unwrap();
+    world.start();
+    world.holds("the pod is there", |world| !objects(world, "/api/v1/pods").is_empty());
+    let pod = objects(&world, "/api/v1/pods")[0]["metadata"]["name"].as_str().unwrap().to_owned();
+    let ended = json!({"exitCode": 3, "reason": "Error", "message": "connected\nno such table\n",
+        "startedAt": "2026-01-01T00:00:00Z", "finishedAt": "2026-01-01T00:00:01Z"});
+    let container = json!({"name": "main", "image": "registry.example.com/migrate", "imageID": "", "ready": false,
+        "restartCount": 0, "state": {"terminated": ended}});
+    let failed = json!({"status": {"phase": "Failed", "containerStatuses": [container]}});
+    let path = format!("/api/v1/namespaces/{}/pods/{pod}/status", world.namespace.name());
+    world.api.merge(&path, &failed).unwrap();
+    let status = world.until("it failed", |status| status["sync"] == "Failed");
+    let message = status["message"].as_str().unwrap();
+    for word in ["migrate", "ended with code 3", "its last message: connected | no such table"] {
+        assert!(message.contains(word), "{word}: {message}");
+    }
 }
 
 /// A packed chart of that version.

@@ -5,6 +5,7 @@ mod drift;
 mod faults;
 pub(crate) mod harness;
 mod helm;
+mod helm_values;
 mod hooks;
 mod ignore;
 mod large;

@@ -23,7 +23,7 @@ use std::sync::Arc;
 pub struct Source {
     /// Path below the repository's root, with `/`.
     pub file: Arc<str>,
-    /// Line in the file, from 1.
+    /// Line in the file, from 1; 0 where there are none.
     pub line: usize,
     /// What put the value where it is: `namePrefix`, `patches`, `configMapGenerator`. `None` where the file is the object's
     /// own.
@@ -48,7 +48,10 @@ impl Source {
 impl fmt::Display for Source {
     /// `overlay/kustomization.yaml:3 namePrefix <- base/deployment.yaml:4`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.file, self.line)?;
+        f.write_str(&self.file)?;
+        if self.line > 0 {
+            write!(f, ":{}", self.line)?;
+        }
         if let Some(by) = &self.by {
             write!(f, " {by}")?;
         }
