@@ -5,6 +5,7 @@
 
 #![allow(clippy::print_stdout, clippy::print_stderr)] // This is where trueup speaks.
 
+mod adopt;
 mod completions;
 mod demo;
 mod diff;
@@ -88,6 +89,7 @@ enum Command {
     Diff(diff::Diff),
     Render(render::Render),
     Sync(sync::Sync),
+    Adopt(adopt::Adopt),
     Drift(drift::Drift),
     History(history::History),
     Replay(replay::Replay),
@@ -163,7 +165,7 @@ impl Command {
     fn usual_log(&self) -> trace::Usual {
         match self {
             Self::Run(_) => trace::Usual::Info,
-            Self::Sync(_) | Self::Demo(_) | Self::Replay(_) => trace::Usual::Warnings,
+            Self::Sync(_) | Self::Adopt(_) | Self::Demo(_) | Self::Replay(_) => trace::Usual::Warnings,
             Self::Status(_)
             | Self::Diff(_)
             | Self::Render(_)
@@ -183,6 +185,7 @@ impl Command {
             Self::Diff(diff) => diff.run(session, out).await,
             Self::Render(render) => render.run(session, out).await,
             Self::Sync(sync) => sync.run(session, out).await,
+            Self::Adopt(adopt) => adopt.run(session, out).await,
             Self::Drift(drift) => drift.run(session, out).await,
             Self::History(history) => history.run(session, out).await,
             Self::Schema(schema) => schema.run(out),

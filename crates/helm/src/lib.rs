@@ -12,6 +12,7 @@ mod ignore;
 mod load;
 mod manifest;
 mod metadata;
+mod record;
 mod render;
 mod schema;
 mod semver;
@@ -25,6 +26,7 @@ pub use chart::{Chart, File};
 pub use error::Error;
 pub use manifest::{Hook, HookEvent, Manifest};
 pub use metadata::{Dependency, Maintainer, Metadata};
+pub use record::{InvalidRecord, ReleaseRecord};
 pub use render::{
     Action, Call, Calls, Crd, Crds, Lookup, Options, Random, Release, RenderBounds, Rendered, render,
 };

@@ -35,10 +35,8 @@ pub fn release_of(object: &Value) -> Option<(&str, &str)> {
 
 /// Whether an entry of the books holds nothing but what says which release the object is of.
 pub(crate) fn only_marks(entry: &Value) -> bool {
-    let mut fields = fields_of(entry);
-    let had = !fields.is_empty();
-    MARKS.iter().for_each(|mark| fields.remove(mark));
-    had && fields.leaves().is_empty()
+    let fields = fields_of(entry);
+    !fields.is_empty() && without_marks(fields).is_empty()
 }
 
 /// The fields of Helm's, of those in `manifest`, that [`patch`] hands over: none where that is done.
@@ -108,8 +106,7 @@ impl HandOver {
             let fields = fields_of(other);
             let marks = fields.intersection(&marks());
             let rest = if other.get("apiVersion") == entry.get("apiVersion") {
-                let mut theirs = said(&fields, &manifest);
-                MARKS.iter().for_each(|mark| theirs.remove(mark));
+                let theirs = without_marks(said(&fields, &manifest));
                 given = given.union(&theirs);
                 fields.difference(&theirs).union(&marks)
             } else {
@@ -143,6 +140,18 @@ fn marks() -> FieldSet {
         marks.insert(&mark.map(str::to_owned));
     }
     marks
+}
+
+/// The set without what says which release the object is of, and without maps of which nothing else is in the set.
+fn without_marks(mut fields: FieldSet) -> FieldSet {
+    for mark in MARKS {
+        fields.remove(&mark);
+        let is_empty = |metadata: &FieldSet| Some(metadata.children.get(mark[1])?.children.is_empty());
+        if fields.children.get(mark[0]).and_then(is_empty) == Some(true) {
+            fields.remove(&mark[..2]);
+        }
+    }
+    fields
 }
 
 /// The fields of a set that a manifest has a value for.
@@ -189,8 +198,8 @@ mod tests {
     }
 
     fn marked() -> Value {
-        json!({"f:annotations": {"f:meta.helm.sh/release-name": {}, "f:meta.helm.sh/release-namespace": {}},
-            "f:labels": {"f:app.kubernetes.io/managed-by": {}}})
+        json!({"f:annotations": {".": {}, "f:meta.helm.sh/release-name": {}, "f:meta.helm.sh/release-namespace": {}},
+            "f:labels": {".": {}, "f:app.kubernetes.io/managed-by": {}}})
     }
 
     #[track_caller]
