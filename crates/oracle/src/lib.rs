@@ -68,13 +68,18 @@ impl Original {
 
     /// Builds the program where this was not done yet, which takes minutes, and starts it.
     pub fn start(self) -> Result<Oracle, OracleError> {
+        let program = self.program()?;
+        Oracle::run(self, program)
+    }
+
+    /// Where the program is. It is built where this was not done yet, which takes minutes.
+    pub fn program(&self) -> Result<PathBuf, OracleError> {
         let built =
             Command::new(BUILD).arg(&self.folder).arg(&self.link_flags).stderr(Stdio::inherit()).output()?;
         if !built.status.success() {
-            return Err(OracleError::NotBuilt(self.folder));
+            return Err(OracleError::NotBuilt(self.folder.clone()));
         }
-        let program = PathBuf::from(String::from_utf8_lossy(&built.stdout).trim());
-        Oracle::run(self, program)
+        Ok(PathBuf::from(String::from_utf8_lossy(&built.stdout).trim()))
     }
 }
 
