@@ -18,11 +18,11 @@ use std::time::Duration;
 #[derive(Debug, Args)]
 pub(super) struct Adopt {
     #[command(subcommand)]
-    from: From,
+    tool: Tool,
 }
 
 #[derive(Debug, Subcommand)]
-enum From {
+enum Tool {
     Helm(Helm),
 }
 
@@ -56,8 +56,8 @@ struct Helm {
 
 impl Adopt {
     pub(super) async fn run(&self, session: &Session, out: &mut dyn Write) -> Result<Verdict> {
-        match &self.from {
-            From::Helm(helm) => helm.run(session, out).await,
+        match &self.tool {
+            Tool::Helm(helm) => helm.run(session, out).await,
         }
     }
 }
@@ -80,8 +80,9 @@ impl Helm {
             return Ok(Verdict::fine_if(!adoption.differs()));
         }
         // Whoever syncs has to know the target, before anything is handed over.
-        if let Reached::Yes(known) = session.remote.statuses().await? {
-            select(known, std::slice::from_ref(&adoption.target))?;
+        match session.remote.statuses().await? {
+            Reached::Yes(known) => drop(select(known, std::slice::from_ref(&adoption.target))?),
+            Reached::No(why) => drop(session.alone(why)?),
         }
         if !self.yes && !confirmed()? {
             adopting.leave().await?;
