@@ -353,7 +353,7 @@ fn rights_that_are_missing_are_named_before_anything_is_handed_over() {
     let binding = serde_json::json!({"apiVersion": format!("{group}/v1"), "kind": "RoleBinding", "metadata": {"name": "r"},
         "roleRef": {"apiGroup": group, "kind": "Role", "name": "r"},
         "subjects": [{"apiGroup": group, "kind": "User", "name": "limited"}]});
-    world.api.create(&format!("{rbac}/roles"), &role(&[])).unwrap();
+    world.api.create(&format!("{rbac}/roles"), &role(&["create"])).unwrap();
     world.api.create(&format!("{rbac}/rolebindings"), &binding).unwrap();
     let settings = config_map("settings");
     let files = [("Chart.yaml", CHART), ("templates/a.yaml", &settings), ("templates/secret.yaml", SECRET)];
