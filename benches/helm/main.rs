@@ -54,11 +54,11 @@ fn main() -> Result<()> {
         }
         eprintln!("{}", subject.title);
         let chart = subject.chart.to_str().context("the chart's path is not UTF-8")?;
-        let processes = processes(&helm, chart, arguments.rounds.max(1))
-            .with_context(|| subject.title.clone())?;
+        let processes =
+            processes(&helm, chart, arguments.rounds.max(1)).with_context(|| subject.title.clone())?;
         let renderings = arguments.renderings.max(1);
-        let inner = measure::in_process(&mut oracle, &subject, renderings)
-            .with_context(|| subject.title.clone())?;
+        let inner =
+            measure::in_process(&mut oracle, &subject, renderings).with_context(|| subject.title.clone())?;
         let Subject { title, .. } = subject;
         rows.push(Row { title, processes, inner });
     }

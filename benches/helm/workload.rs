@@ -44,12 +44,7 @@ pub(crate) fn subjects(conformance: &Path, folder: &Path) -> Result<Vec<Subject>
             dependencies,
             "  - {{name: {name}, version: 1.2.3, condition: {name}.enabled, repository: ''}}\n"
         );
-        chart(
-            &umbrella.join("charts").join(&name),
-            &name,
-            "",
-            &["deployment", "service", "settings"],
-        )?;
+        chart(&umbrella.join("charts").join(&name), &name, "", &["deployment", "service", "settings"])?;
     }
     chart(&umbrella, "umbrella", &dependencies, &["settings"])?;
     let title = format!("an umbrella of {SUBCHARTS} subcharts");

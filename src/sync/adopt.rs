@@ -11,7 +11,7 @@ use super::target::{Mode, TargetSpec};
 use super::topology;
 use super::view::{PlanOptions, Preview};
 use crate::bounded::in_order;
-use crate::cluster::{self, Apply, Cluster, Force, HandedOver, MANAGER, Scope};
+use crate::cluster::{self, Apply, Cluster, Force, Found, HandedOver, MANAGER, Scope};
 use anyhow::{Context as _, Result, bail};
 use futures::FutureExt as _;
 use serde::Serialize;
@@ -205,7 +205,10 @@ async fn read(cluster: &Cluster, spec: &TargetSpec, asked: &Asked) -> Result<Rel
         bail!("{} has no namespace of its own: say with --namespace where the release is", spec.name);
     }
     let release = &asked.release;
-    let stored = cluster.newest_release(namespace, release).await.with_context(|| format!("cluster {}", spec.cluster))?;
+    let stored = cluster
+        .newest_release(namespace, release)
+        .await
+        .with_context(|| format!("cluster {}", spec.cluster))?;
     let Some(stored) = stored else {
         bail!("cluster {}: there is no Helm release {release} in namespace {namespace}", spec.cluster)
     };
@@ -255,15 +258,8 @@ async fn compare(
             release.name
         );
     }
-    let of_another = live.found.iter().filter(|(id, _)| manifests.contains_key(id)).find_map(|(id, found)| {
-        let (namespace, name) = found.release.as_ref()?;
-        (*name != release.name || *namespace != release.namespace).then(|| format!("{id} is of release {namespace}/{name}"))
-    });
-    if let Some(trouble) = of_another {
-        bail!("{trouble}, not of {}/{}", release.namespace, release.name);
-    }
-    let is_added =
-        |id: &&ObjectId| !manifests.contains_key(*id) && !desired.hooks.contains_key(*id);
+    refuse_others(&release, live.found.iter().filter(|(id, _)| manifests.contains_key(id)))?;
+    let is_added = |id: &&ObjectId| !manifests.contains_key(*id) && !desired.hooks.contains_key(*id);
     let added = desired.objects.keys().filter(is_added).cloned().collect();
     let looks = manifests.iter().filter_map(|(id, manifest)| {
         let want = desired.objects.get(id)?;
@@ -273,6 +269,23 @@ async fn compare(
     let adopted = all(looks).with_context(|| format!("{} cannot take all of it over", spec.name))?;
     let target = spec.name.clone();
     Ok((Adoption { target, release, adopted, left, added, plan }, manifests))
+}
+
+/// Refuses objects that say that they are of another release.
+fn refuse_others<'f>(
+    release: &Release,
+    found: impl Iterator<Item = (&'f ObjectId, &'f Found)>,
+) -> Result<()> {
+    let is_other = |(id, found): (&ObjectId, &Found)| {
+        let (namespace, name) = found.release.as_ref()?;
+        let is_same = *name == release.name && *namespace == release.namespace;
+        (!is_same).then(|| format!("{id} is of release {namespace}/{name}"))
+    };
+    let others: Vec<String> = found.filter_map(is_other).collect();
+    if !others.is_empty() {
+        bail!("not all is of release {}/{}:\n  {}", release.namespace, release.name, others.join("\n  "));
+    }
+    Ok(())
 }
 
 /// All results, or all that is wrong.

@@ -47,8 +47,8 @@ pub enum InvalidRecord {
     #[error("the record of the release cannot be unpacked: {0}")]
     Gzip(#[from] std::io::Error),
     /// It is larger than a record can be.
-    #[error("the record of the release has more than {LARGEST} bytes")]
-    TooLarge,
+    #[error("the record of the release has more than {0} bytes")]
+    TooLarge(u64),
     /// It is no JSON.
     #[error("the record of the release is no JSON: {0}")]
     Json(#[from] serde_json::Error),
@@ -66,14 +66,18 @@ impl ReleaseRecord {
     /// # Errors
     /// What is not in Helm's form, or too large.
     pub fn decode(stored: &[u8]) -> Result<Self, InvalidRecord> {
+        Self::decode_within(stored, LARGEST)
+    }
+
+    fn decode_within(stored: &[u8], largest: u64) -> Result<Self, InvalidRecord> {
         let mut packed = STANDARD.decode(stored)?;
         if packed.starts_with(&GZIP) {
             let mut text = Vec::new();
-            MultiGzDecoder::new(packed.as_slice()).take(LARGEST + 1).read_to_end(&mut text)?;
+            MultiGzDecoder::new(packed.as_slice()).take(largest + 1).read_to_end(&mut text)?;
             packed = text;
         }
-        if packed.len() as u64 > LARGEST {
-            return Err(InvalidRecord::TooLarge);
+        if packed.len() as u64 > largest {
+            return Err(InvalidRecord::TooLarge(largest));
         }
         let record: Json = serde_json::from_slice(&packed)?;
         let text = |pointer: &str| record.pointer(pointer).and_then(Json::as_str);
@@ -81,7 +85,10 @@ impl ReleaseRecord {
         Ok(Self {
             name: needed("/name", "name")?,
             namespace: text("/namespace").unwrap_or_default().to_owned(),
-            revision: record.get("version").and_then(Json::as_u64).ok_or(InvalidRecord::Missing("version"))?,
+            revision: record
+                .get("version")
+                .and_then(Json::as_u64)
+                .ok_or(InvalidRecord::Missing("version"))?,
             status: needed("/info/status", "status")?,
             chart: text("/chart/metadata/name").unwrap_or_default().to_owned(),
             version: text("/chart/metadata/version").unwrap_or_default().to_owned(),
@@ -153,9 +160,12 @@ mod tests {
     }
 
     #[test]
-    fn a_record_that_unpacks_to_gigabytes_is_refused() {
-        let bomb = packed(&vec![b' '; usize::try_from(LARGEST).unwrap() + 1]);
-        assert!(bomb.len() < 1 << 20);
-        assert!(matches!(ReleaseRecord::decode(&bomb), Err(InvalidRecord::TooLarge)));
+    fn a_record_that_unpacks_to_more_than_the_bound_is_refused() {
+        let bomb = packed(&[b' '; 10_001]);
+        assert!(bomb.len() < 1000);
+        let error = ReleaseRecord::decode_within(&bomb, 10_000).unwrap_err();
+        assert!(matches!(error, InvalidRecord::TooLarge(10_000)), "{error}");
+        let all = ReleaseRecord::decode_within(&bomb, 10_001).unwrap_err();
+        assert!(matches!(all, InvalidRecord::Json(_)), "{all}");
     }
 }

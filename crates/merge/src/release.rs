@@ -232,11 +232,16 @@ mod tests {
 
     #[test]
     fn of_what_helm_created_only_what_its_manifest_says_becomes_ours() {
-        let created = json!({"f:metadata": marked(), "f:data": {".": {}, "f:a": {}, "f:added-by-admission": {}}});
+        let created =
+            json!({"f:metadata": marked(), "f:data": {".": {}, "f:a": {}, "f:added-by-admission": {}}});
         check(
             &[entry("helm", "Update", &created)],
             &[
-                entry("helm", "Update", &json!({"f:metadata": marked(), "f:data": {"f:added-by-admission": {}}})),
+                entry(
+                    "helm",
+                    "Update",
+                    &json!({"f:metadata": marked(), "f:data": {"f:added-by-admission": {}}}),
+                ),
                 entry("trueup", "Apply", &json!({"f:data": {".": {}, "f:a": {}}})),
             ],
         );
@@ -302,7 +307,11 @@ mod tests {
         assert_eq!(release_of(&object(&[])), Some(("shop", "web")));
         assert_eq!(release_of(&manifest()), None);
         assert!(only_marks(&entry("helm", "Apply", &json!({"f:metadata": marked()}))));
-        assert!(!only_marks(&entry("helm", "Apply", &json!({"f:metadata": marked(), "f:data": {"f:a": {}}}))));
+        assert!(!only_marks(&entry(
+            "helm",
+            "Apply",
+            &json!({"f:metadata": marked(), "f:data": {"f:a": {}}})
+        )));
         assert!(!only_marks(&entry("other", "Apply", &json!({}))));
     }
 }

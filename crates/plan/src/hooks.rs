@@ -9,7 +9,7 @@
 
 use crate::desired::Desired;
 use crate::health::HealthStatus;
-use crate::observed::{Live, Observed, Seen, Stranger};
+use crate::observed::{Live, Observed, Stranger};
 use crate::order::{Stage, stage};
 use crate::planning::{Action, Plan, Precondition, Reason, Step, exactly};
 use serde::{Deserialize, Serialize};
@@ -286,11 +286,8 @@ pub fn settle(mut plan: Plan, desired: &Desired, observed: &Observed, run: Optio
     let Some(mut run) = run else { return Hooked { plan, settled, run: None } };
     for (id, hook) in desired.hooks.iter().filter(|(id, _)| desired.objects.contains_key(id)) {
         let at = plan.steps.iter().position(|step| step.id == *id && !step.prunes());
-        let found = match observed.seen(id) {
-            Seen::Live(live) => Some(Found::Member(live)),
-            Seen::Stranger(stranger) => Some(Found::Stranger(stranger)),
-            Seen::Absent | Seen::Unknown(_) => None,
-        };
+        let member = observed.members.get(id).map(|live| Found::Member(live));
+        let found = member.or_else(|| observed.strangers.get(id).map(Found::Stranger));
         let standing = stands(hook, id, at.map(|at| &plan.steps[at]), found, &run);
         match &standing {
             Standing::Ended(ended) => drop(run.hooks.insert(id.to_string(), ended.clone())),
@@ -334,7 +331,10 @@ pub fn settle(mut plan: Plan, desired: &Desired, observed: &Observed, run: Optio
             Standing::AgainAfter(stranger) => Some(Step {
                 action: Action::Recreate,
                 reason: Reason::HookAgain,
-                precondition: Some(Precondition { uid: stranger.uid.clone(), resource_version: String::new() }),
+                precondition: Some(Precondition {
+                    uid: stranger.uid.clone(),
+                    resource_version: String::new(),
+                }),
                 ..base()
             }),
             Standing::New => Some(Step { action: Action::Create, reason: Reason::Missing, ..base() }),

@@ -36,8 +36,7 @@ metadata: {name: web, labels: {app.kubernetes.io/managed-by: '{{ .Release.Servic
 spec: {selector: {app: web}, ports: [{port: 80}]}
 ";
 
-const SETTINGS: &str =
-    "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: settings}\ndata: {{- toYaml .Values.settings | nindent 2 }}\n";
+const SETTINGS: &str = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: settings}\ndata: {{- toYaml .Values.settings | nindent 2 }}\n";
 
 const SECRET: &str =
     "apiVersion: v1\nkind: Secret\nmetadata: {name: web}\nstringData: {password: '{{ .Values.password }}'}\n";
@@ -51,8 +50,7 @@ spec:
     spec: {restartPolicy: Never, containers: [{name: main, image: registry.example.com/migrate}]}
 ";
 
-const VALUES: &str =
-    "replicas: 2\nnotes: {stays: here, goes: away}\nsettings: {value: one, goes: away}\npassword: swordfish\n";
+const VALUES: &str = "replicas: 2\nnotes: {stays: here, goes: away}\nsettings: {value: one, goes: away}\npassword: swordfish\n";
 const LESS: &str = "replicas: 2\nnotes: {stays: here}\nsettings: {value: two}\npassword: swordfish\n";
 
 /// A chart with all of that.
@@ -111,7 +109,8 @@ impl<'w> Helm<'w> {
     fn puts(&self, verb: &str, values: &str, more: &[&str]) {
         let chart = self.folder.path().join("chart");
         let values = self.write("values.yaml", values);
-        let arguments = [&[verb, "web", chart.to_str().unwrap(), "--values", &values], more].concat();
+        let first = [verb, "web", chart.to_str().unwrap(), "--values", &values];
+        let arguments = [&first[..], more].concat();
         let output = self.run(&arguments);
         assert!(output.status.success(), "{arguments:?}: {}", told(&output));
     }
@@ -148,7 +147,13 @@ fn running(world: &World) -> Vec<Value> {
     let all = COLLECTIONS.iter().flat_map(|collection| objects(world, collection)).filter(is_ours);
     all.map(|object| {
         let metadata = &object["metadata"];
-        serde_json::json!([metadata["name"], metadata["uid"], metadata["generation"], object["spec"], object["data"]])
+        serde_json::json!([
+            metadata["name"],
+            metadata["uid"],
+            metadata["generation"],
+            object["spec"],
+            object["data"]
+        ])
     })
     .collect()
 }
@@ -164,7 +169,10 @@ fn rolled_out(world: &World) {
 /// The one object of that name.
 fn one(world: &World, collection: &str, name: &str) -> Value {
     let all = objects(world, collection);
-    all.iter().find(|object| object["metadata"]["name"] == name).unwrap_or_else(|| panic!("no {name}")).clone()
+    all.iter()
+        .find(|object| object["metadata"]["name"] == name)
+        .unwrap_or_else(|| panic!("no {name}"))
+        .clone()
 }
 
 /// The fields that a manager has in an object's books.
@@ -296,7 +304,7 @@ fn what_git_does_not_have_is_named_and_left_alone_and_what_cannot_be_adopted_is_
     let revision = commit(&world, &in_git(&files, ""));
 
     let refused = |world: &World, arguments: &[&str], words: &str| {
-        let output = world.alone(&[&["adopt", "helm"], arguments, &["--yes"]].concat());
+        let output = world.alone(&[&["adopt", "helm"][..], arguments, &["--yes"]].concat());
         assert_eq!(output.status.code(), Some(2), "{}", told(&output));
         assert!(told(&output).contains(words), "{} instead of {words}", told(&output));
     };
