@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 use jiff::Timestamp;
 use serde_json::json;
 use trueup::source::DiskTree;
-use trueup_helm::{Chart, Crds, Options, Release, Values, render};
+use trueup_helm::{Chart, Crds, Detail, Options, Release, Values, render};
 use trueup_oracle::Oracle;
 
 use crate::workload::Subject;
@@ -143,6 +143,7 @@ fn rendered(path: &Path) -> Result<String> {
         Chart::from_tree(&DiskTree::new(path), "")?
     };
     let random = Arc::new(|bytes: &mut [u8]| bytes.fill(4));
-    let options = Options::new(Release::install("rel", "ns1"), Timestamp::UNIX_EPOCH, random);
+    let mut options = Options::new(Release::install("rel", "ns1"), Timestamp::UNIX_EPOCH, random);
+    options.detail = Detail::Head;
     Ok(render(&chart, &Values::new(), &options)?.to_text(Crds::Skipped))
 }

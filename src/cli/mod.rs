@@ -155,13 +155,32 @@ fn execute(arguments: Arguments) -> Result<Verdict> {
     trace::start(&global, command.usual_log());
     let session = Session::new(&global)?;
     let runtime = tokio::runtime::Runtime::new().context("starting the runtime")?;
-    let mut out = anstream::stdout().lock();
-    let verdict = runtime.block_on(command.run(&session, &mut out))?;
+    let mut out = command.output();
+    let verdict = runtime.block_on(command.run(&session, &mut *out))?;
     out.flush()?;
     Ok(verdict)
 }
 
 impl Command {
+    /// Where the result goes. Manifests go there byte by byte: what steers a terminal is in them only where they say so.
+    fn output(&self) -> Box<dyn Write> {
+        match self {
+            Self::Render(_) => Box::new(io::BufWriter::new(io::stdout().lock())),
+            Self::Run(_)
+            | Self::Status(_)
+            | Self::Diff(_)
+            | Self::Sync(_)
+            | Self::Adopt(_)
+            | Self::Drift(_)
+            | Self::History(_)
+            | Self::Replay(_)
+            | Self::Schema(_)
+            | Self::Version(_)
+            | Self::Completions(_)
+            | Self::Demo(_) => Box::new(anstream::stdout().lock()),
+        }
+    }
+
     fn usual_log(&self) -> trace::Usual {
         match self {
             Self::Run(_) => trace::Usual::Info,

@@ -11,8 +11,8 @@ use serde_json::json;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use trueup_helm::{
-    Chart, Crds, KubeVersion, Options, Release, Rendered, Typed, Values, merge_values, read_values, render,
-    set_values,
+    Chart, Crds, Detail, KubeVersion, Options, Release, Rendered, Typed, Values, merge_values, read_values,
+    render, set_values,
 };
 use trueup_model::yaml;
 
@@ -105,7 +105,12 @@ pub(super) fn is_chart(path: &Path) -> bool {
 pub(super) fn run(path: &Path, flags: &ChartFlags, format: Format, out: &mut dyn Write) -> Result<()> {
     let chart = load(path)?;
     let chance = chance()?;
-    let rendered = render(&chart, &flags.given()?, &flags.options(&chance)?)?;
+    let mut options = flags.options(&chance)?;
+    options.detail = match format {
+        Format::Table | Format::Wide | Format::Yaml => Detail::Head,
+        Format::Json | Format::Name => Detail::Whole,
+    };
+    let rendered = render(&chart, &flags.given()?, &options)?;
     warn_of_chance(&chance.called());
     for warning in &rendered.warnings {
         tracing::warn!("{warning}");

@@ -24,7 +24,7 @@ pub use archive::Bounds;
 pub use capabilities::{Capabilities, HELM_VERSION, InvalidKubeVersion, KubeVersion};
 pub use chart::{Chart, File};
 pub use error::Error;
-pub use manifest::{Hook, HookEvent, Manifest};
+pub use manifest::{Detail, Hook, HookEvent, Manifest};
 pub use metadata::{Dependency, Maintainer, Metadata};
 pub use record::{InvalidRecord, ReleaseRecord};
 pub use render::{

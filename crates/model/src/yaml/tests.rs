@@ -279,6 +279,7 @@ fn agrees(text: &str) -> Result<bool, String> {
     for (words, dates, keys) in
         [(Words::Yaml11, Dates::AsWritten, Keys::Words), (Words::TrueAndFalse, Dates::Instants, Keys::Texts)]
     {
+        heads_agree(text, Reading { doubled: Doubled::LastCounts, words, dates, keys })?;
         for doubled in [Doubled::Refused, Doubled::LastCounts] {
             let reading = Reading { doubled, words, dates, keys };
             let Some(quick) = block::read(text, reading) else { return Ok(false) };
@@ -289,6 +290,47 @@ fn agrees(text: &str) -> Result<bool, String> {
         }
     }
     Ok(true)
+}
+
+/// Whether what is read of a text in part is a part of it, and the rest could have been read.
+fn heads_agree(text: &str, reading: Reading) -> Result<(), String> {
+    const WANTED: [&str; 4] = ["a", "b", "kind", "metadata"];
+    let Some(heads) = heads(text, &WANTED, reading) else { return Ok(()) };
+    let kept = |mut document: Document| {
+        if let Value::Object(fields) = &mut document.value {
+            fields.retain(|key, _| WANTED.contains(&key.as_str()));
+        }
+        document
+    };
+    let library = compose::compose_events(text, reading).map(|nodes| {
+        let nodes = nodes.into_iter();
+        let documents = nodes.map(|node| Document { line: node.at.line, value: node.into_value() });
+        documents.map(kept).collect::<Vec<_>>()
+    });
+    if library.as_ref() == Ok(&heads) {
+        return Ok(());
+    }
+    Err(format!("{text:?}\nheads   {heads:?}\nlibrary {library:?}"))
+}
+
+#[test]
+fn of_a_text_that_is_read_in_part_the_rest_is_read_as_well() {
+    let reading = Reading { doubled: Doubled::LastCounts, ..Reading::default() };
+    let read = |text: &str| heads(text, &["kind", "metadata"], reading).map(|all| all[0].value.clone());
+    let text = "kind: A\nspec:\n  a: |\n    b\n  c: [1, {d: e}]\n  f: .5\nmetadata: {name: x}\n";
+    assert_eq!(read(text), Some(json!({"kind": "A", "metadata": {"name": "x"}})));
+    for wrong in [
+        "spec: .nan\n",
+        "spec:\n  null: 1\n",
+        "spec:\n - a\n  b: c\n",
+        "spec: [a\n",
+        "spec: *a\n",
+        "kind: B\n",
+    ] {
+        assert_eq!(read(&format!("kind: A\n{wrong}")), None, "{wrong}");
+    }
+    assert_eq!(read("kind: A\nspec:\n  a: 1\n  a: 2\n"), Some(json!({"kind": "A"})), "the last would count");
+    assert_eq!(heads(text, &["kind"], Reading::default()), None, "there, no key may be written twice");
 }
 
 #[test]
