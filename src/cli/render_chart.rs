@@ -1,6 +1,7 @@
 //! `trueup render CHART`: what `helm template` prints.
 
 use super::output::{self, Format};
+use crate::ambient;
 use crate::render::chance::Chance;
 use crate::render::{Called, Seed, chart};
 use crate::source::DiskTree;
@@ -146,8 +147,7 @@ fn load(path: &Path) -> Result<Chart> {
 
 /// Chance that differs from call to call.
 fn chance() -> Result<Chance> {
-    let mut bytes = [0; 32];
-    aws_lc_rs::rand::fill(&mut bytes).ok().context("the system has no random bytes")?;
+    let bytes = ambient::secret().context("the system has no random bytes")?;
     Ok(Chance::new(&Seed { bytes, time: Timestamp::now() }))
 }
 

@@ -244,6 +244,14 @@ enum Next {
     Line(usize),
 }
 
+/// What of a line of a scalar was read last.
+#[derive(Clone, Copy)]
+enum Written {
+    Nothing,
+    Text,
+    Escape,
+}
+
 struct Reader<'t, M> {
     text: &'t str,
     bytes: &'t [u8],
@@ -513,6 +521,7 @@ impl<'t, M: Making> Reader<'t, M> {
     /// Quoted text of several lines, or with the commonest escapes.
     fn unquoted(&mut self, quote: u8, indent: usize) -> Option<String> {
         let mut text = String::new();
+        let mut last = Written::Nothing;
         self.at += 1;
         loop {
             let from = self.at;
@@ -520,11 +529,18 @@ impl<'t, M: Making> Reader<'t, M> {
             let stop = |byte: &u8| *byte == quote || *byte == b'\n' || (*byte == b'\\' && quote == b'"');
             let end = from + rest.iter().position(stop)?;
             text.push_str(&self.text[from..end]);
+            if from < end {
+                last = Written::Text;
+            }
             self.at = end;
             match (self.bytes[end], self.bytes.get(end + 1)) {
-                (b'\n', _) => self.fold(&mut text, from < end, indent)?,
+                (b'\n', _) => {
+                    self.fold(&mut text, last, indent)?;
+                    last = Written::Nothing;
+                }
                 (b'\'', Some(b'\'')) => {
                     text.push('\'');
+                    last = Written::Escape;
                     self.at += 2;
                 }
                 (b'\\', Some(escape)) => {
@@ -534,6 +550,7 @@ impl<'t, M: Making> Reader<'t, M> {
                         b'"' | b'\\' => char::from(*escape),
                         _ => return None,
                     });
+                    last = Written::Escape;
                     self.at += 2;
                 }
                 _ => {
@@ -545,13 +562,15 @@ impl<'t, M: Making> Reader<'t, M> {
     }
 
     /// Goes over the break at the end of a line of a scalar, and over blank lines, to what stands on the next one.
-    fn fold(&mut self, text: &mut String, has_content: bool, indent: usize) -> Option<()> {
+    fn fold(&mut self, text: &mut String, last: Written, indent: usize) -> Option<()> {
         let kept = text.trim_end_matches(' ').len();
-        // An escape at the end of the line is not blank, whatever it stands for.
-        if !has_content || kept == 0 || text.as_bytes()[kept - 1].is_ascii_whitespace() {
-            return None;
+        match last {
+            Written::Nothing => return None,
+            // An escape at the end of the line is not blank, whatever it stands for.
+            Written::Text if kept == 0 || text.as_bytes()[kept - 1].is_ascii_whitespace() => return None,
+            Written::Text => text.truncate(kept),
+            Written::Escape => {}
         }
-        text.truncate(kept);
         self.next_line();
         let mut blank = 0;
         loop {
@@ -593,7 +612,7 @@ impl<'t, M: Making> Reader<'t, M> {
                         return None;
                     }
                     (self.at, self.line, self.start) = (before, line, start);
-                    self.fold(text.to_mut(), true, indent)?;
+                    self.fold(text.to_mut(), Written::Text, indent)?;
                     let more = self.plain_line()?;
                     text.to_mut().push_str(more);
                 }

@@ -344,6 +344,7 @@ fn what_is_read_quickly_is_read_as_the_library_reads_it() {
         "a: |\n\n  one\n    two\n\n  three  \n\n\nb: |-\n  x\n# end\n",
         "a: {b: c, d: [1, two, \"x\"], e: {}}\nf: []\n",
         "\"a b\": 'c\\d'\n'e': \"f\\n\\\"g\"\n",
+        "a: \"one\\n\n  two\\\"\n\n  three\"\nb: 'it''s\n  so''\n  and'\n",
         "# first\n---\na: 1 # one\n--- # two\nb: yes\n---\n---\n",
         "a: b",
         "a:",
