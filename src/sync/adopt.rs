@@ -11,7 +11,7 @@ use super::target::{Mode, TargetSpec};
 use super::topology;
 use super::view::{PlanOptions, Preview};
 use crate::bounded::in_order;
-use crate::cluster::{self, Apply, Cluster, Force, Found, HandedOver, MANAGER, Scope};
+use crate::cluster::{self, Apply, Cluster, Force, HandedOver, MANAGER, Scope};
 use anyhow::{Context as _, Result, bail};
 use futures::FutureExt as _;
 use serde::Serialize;
@@ -258,12 +258,11 @@ async fn compare(
             release.name
         );
     }
-    refuse_others(&release, live.found.iter().filter(|(id, _)| manifests.contains_key(id)))?;
     let is_added = |id: &&ObjectId| !manifests.contains_key(*id) && !desired.hooks.contains_key(*id);
     let added = desired.objects.keys().filter(is_added).cloned().collect();
     let looks = manifests.iter().filter_map(|(id, manifest)| {
         let want = desired.objects.get(id)?;
-        Some(adopted(cluster, want, manifest).boxed())
+        Some(adopted(cluster, &release, want, manifest).boxed())
     });
     let looks = in_order(looks, IN_FLIGHT).await;
     let adopted = all(looks).with_context(|| format!("{} cannot take all of it over", spec.name))?;
@@ -271,27 +270,11 @@ async fn compare(
     Ok((Adoption { target, release, adopted, left, added, plan }, manifests))
 }
 
-/// Refuses objects that say that they are of another release.
-fn refuse_others<'f>(
-    release: &Release,
-    found: impl Iterator<Item = (&'f ObjectId, &'f Found)>,
-) -> Result<()> {
-    let is_other = |(id, found): (&ObjectId, &Found)| {
-        let (namespace, name) = found.release.as_ref()?;
-        let is_same = *name == release.name && *namespace == release.namespace;
-        (!is_same).then(|| format!("{id} is of release {namespace}/{name}"))
-    };
-    let others: Vec<String> = found.filter_map(is_other).collect();
-    if !others.is_empty() {
-        bail!("not all is of release {}/{}:\n  {}", release.namespace, release.name, others.join("\n  "));
-    }
-    Ok(())
-}
-
 /// All results, or all that is wrong.
-fn all(results: Vec<Result<Adopted, cluster::ApiError>>) -> Result<Vec<Adopted>> {
+fn all(results: Vec<Result<Adopted>>) -> Result<Vec<Adopted>> {
     let (good, bad): (Vec<_>, Vec<_>) = results.into_iter().partition(Result::is_ok);
-    let bad: Vec<String> = bad.into_iter().filter_map(Result::err).map(|error| error.to_string()).collect();
+    let bad: Vec<String> =
+        bad.into_iter().filter_map(Result::err).map(|error| format!("{error:#}")).collect();
     if !bad.is_empty() {
         bail!("{}", bad.join("\n  "));
     }
@@ -309,7 +292,7 @@ fn placed(cluster: &Cluster, object: &Value, namespace: &str) -> ObjectId {
 }
 
 /// What becomes of an object that both have. That it cannot be applied is known before anything is touched.
-async fn adopted(cluster: &Cluster, want: &Want, manifest: &Value) -> Result<Adopted, cluster::ApiError> {
+async fn adopted(cluster: &Cluster, of: &Release, want: &Want, manifest: &Value) -> Result<Adopted> {
     let request = Apply {
         id: &want.id,
         api_version: &want.api_version,
@@ -319,6 +302,11 @@ async fn adopted(cluster: &Cluster, want: &Want, manifest: &Value) -> Result<Ado
     };
     let applied = cluster.apply(&request).await?;
     let live = cluster.get_in(&want.id, &want.api_version).await?.unwrap_or_default();
+    if let Some((namespace, name)) = release::release_of(&live)
+        && (namespace != of.namespace || name != of.name)
+    {
+        bail!("{} is of release {namespace}/{name}", want.id);
+    }
     let predicted = applied.object.unwrap_or_default();
     let lost: Vec<String> =
         release::lost(&live, manifest, &predicted, MANAGER).iter().map(FieldPath::to_string).collect();
