@@ -13,11 +13,12 @@
 #   make lint                 formatting, clippy, documentation, licences
 #   make bench                writes docs/benchmarks.md, in half an hour
 #   make bench-render         rendering beside kustomize's own: writes docs/benchmarks-render.md
+#   make bench-helm           charts beside Helm's own: writes docs/benchmarks-helm.md
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: demo test fuzz fuzz-templates fuzz-bytes fuzz-sandbox sim sim-bugs prove lint bench bench-render setup control-plane
+.PHONY: demo test fuzz fuzz-templates fuzz-bytes fuzz-sandbox sim sim-bugs prove lint bench bench-render bench-helm setup control-plane
 
 SEED ?= 0
 TREES ?= 10000
@@ -77,3 +78,6 @@ bench: control-plane
 
 bench-render:
 	$(CARGO) bench --locked --bench render -- --write
+
+bench-helm:
+	$(CARGO) bench --locked --bench helm -- --write

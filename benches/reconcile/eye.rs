@@ -1,7 +1,7 @@
 //! Sees changes in the cluster as they happen: a watch a collection, so that looking costs the API server next to nothing.
 
 use std::ops::ControlFlow;
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};

@@ -204,8 +204,13 @@ fn base_text(index: usize, version: usize) -> String {
 }
 
 fn base_kustomization(objects: usize) -> String {
-    let files: String = (0..objects).map(|index| format!("  - {}.yaml\n", base_name(index))).collect();
-    format!("apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nresources:\n{files}")
+    let mut root =
+        "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nresources:\n".to_owned();
+    for index in 0..objects {
+        // Writing to a String cannot fail.
+        let _ = writeln!(root, "  - {}.yaml", base_name(index));
+    }
+    root
 }
 
 /// The annotation that a change changes.

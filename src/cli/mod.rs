@@ -5,6 +5,7 @@
 
 #![allow(clippy::print_stdout, clippy::print_stderr)] // This is where trueup speaks.
 
+mod adopt;
 mod completions;
 mod demo;
 mod diff;
@@ -88,6 +89,7 @@ enum Command {
     Diff(diff::Diff),
     Render(render::Render),
     Sync(sync::Sync),
+    Adopt(adopt::Adopt),
     Drift(drift::Drift),
     History(history::History),
     Replay(replay::Replay),
@@ -153,17 +155,36 @@ fn execute(arguments: Arguments) -> Result<Verdict> {
     trace::start(&global, command.usual_log());
     let session = Session::new(&global)?;
     let runtime = tokio::runtime::Runtime::new().context("starting the runtime")?;
-    let mut out = anstream::stdout().lock();
-    let verdict = runtime.block_on(command.run(&session, &mut out))?;
+    let mut out = command.output();
+    let verdict = runtime.block_on(command.run(&session, &mut *out))?;
     out.flush()?;
     Ok(verdict)
 }
 
 impl Command {
+    /// Where the result goes. Manifests go there byte by byte: what steers a terminal is in them only where they say so.
+    fn output(&self) -> Box<dyn Write> {
+        match self {
+            Self::Render(_) => Box::new(io::BufWriter::new(io::stdout().lock())),
+            Self::Run(_)
+            | Self::Status(_)
+            | Self::Diff(_)
+            | Self::Sync(_)
+            | Self::Adopt(_)
+            | Self::Drift(_)
+            | Self::History(_)
+            | Self::Replay(_)
+            | Self::Schema(_)
+            | Self::Version(_)
+            | Self::Completions(_)
+            | Self::Demo(_) => Box::new(anstream::stdout().lock()),
+        }
+    }
+
     fn usual_log(&self) -> trace::Usual {
         match self {
             Self::Run(_) => trace::Usual::Info,
-            Self::Sync(_) | Self::Demo(_) | Self::Replay(_) => trace::Usual::Warnings,
+            Self::Sync(_) | Self::Adopt(_) | Self::Demo(_) | Self::Replay(_) => trace::Usual::Warnings,
             Self::Status(_)
             | Self::Diff(_)
             | Self::Render(_)
@@ -183,6 +204,7 @@ impl Command {
             Self::Diff(diff) => diff.run(session, out).await,
             Self::Render(render) => render.run(session, out).await,
             Self::Sync(sync) => sync.run(session, out).await,
+            Self::Adopt(adopt) => adopt.run(session, out).await,
             Self::Drift(drift) => drift.run(session, out).await,
             Self::History(history) => history.run(session, out).await,
             Self::Schema(schema) => schema.run(out),

@@ -15,7 +15,8 @@ use std::ffi::OsString;
 use std::io::{Read as _, Write};
 use std::path::Path;
 use trueup_helm::{
-    Action, Chart, Crds, HookEvent, KubeVersion, Options, Release, Rendered, Typed, release_name, render,
+    Action, Chart, Crds, Detail, HookEvent, KubeVersion, Options, Release, Rendered, Typed, release_name,
+    render,
 };
 use trueup_model::provenance::{annotated, pointer};
 use trueup_model::yaml;
@@ -179,7 +180,12 @@ pub(super) async fn run(path: &Path, flags: &ChartFlags, format: Format, out: &m
         return write_values(out, format, Merged::of(&chart, &given)?);
     }
     let chance = Chance::new(&seed()?);
-    let mut rendered = render(&chart, given.merged(), &flags.options(&chance)?)?;
+    let mut options = flags.options(&chance)?;
+    options.detail = match format {
+        Format::Table | Format::Wide | Format::Yaml => Detail::Head,
+        Format::Json | Format::Name => Detail::Whole,
+    };
+    let mut rendered = render(&chart, given.merged(), &options)?;
     warn_of_chance(&chance.called());
     for warning in &rendered.warnings {
         tracing::warn!("{warning}");
@@ -250,8 +256,7 @@ async fn load(path: &Path) -> Result<Chart> {
 
 /// What chance is made of that differs from call to call.
 pub(super) fn seed() -> Result<Seed> {
-    let mut bytes = [0; 32];
-    aws_lc_rs::rand::fill(&mut bytes).ok().context("the system has no random bytes")?;
+    let bytes = ambient::secret().context("the system has no random bytes")?;
     Ok(Seed { bytes, time: Timestamp::now() })
 }
 

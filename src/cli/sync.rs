@@ -36,6 +36,11 @@ pub(super) struct Sync {
 }
 
 impl Sync {
+    /// Syncs a target and waits until it is Synced and Healthy.
+    pub(super) fn waiting(target: String, timeout: Duration) -> Self {
+        Self { targets: vec![target], wait: true, timeout }
+    }
+
     pub(super) async fn run(&self, session: &Session, out: &mut dyn Write) -> Result<Verdict> {
         let known = match session.remote.statuses().await? {
             Reached::Yes(known) => known,

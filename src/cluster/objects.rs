@@ -7,6 +7,7 @@ use super::catalog::Resource;
 use super::error::{ApiError, ApiErrorClass};
 use super::index::slim;
 use super::reading::whole;
+use super::releases::HandedOver;
 use super::rest::{Ask, encode};
 use super::{Cluster, MANAGER};
 use bytes::Bytes;
@@ -228,11 +229,20 @@ impl Cluster {
 
     /// Hands the fields that `kubectl apply` (client-side) owned over to us.
     pub async fn migrate(&self, id: &ObjectId) -> Result<(), ApiError> {
+        self.rewrite_owners(id, |object| migrate::patch(object, MANAGER)).await.map(drop)
+    }
+
+    /// Writes who owns what in an object anew: with the patch that is made for it as it is, and again where it changed meanwhile.
+    pub(super) async fn rewrite_owners(
+        &self,
+        id: &ObjectId,
+        patch: impl Fn(&Value) -> Option<Value> + Send + Sync,
+    ) -> Result<HandedOver, ApiError> {
         let mut tries = 0;
         loop {
             tries += 1;
-            let Some(object) = self.get(id).await? else { return Ok(()) };
-            let Some(patch) = migrate::patch(&object, MANAGER) else { return Ok(()) };
+            let Some(object) = self.get(id).await? else { return Ok(HandedOver::Gone) };
+            let Some(patch) = patch(&object) else { return Ok(HandedOver::Before) };
             let catalog = self.catalog();
             let resource =
                 catalog.preferred(&id.group_kind()).ok_or_else(|| ApiError::no_such_kind(&id.kind))?;
@@ -246,7 +256,7 @@ impl Cluster {
                 body: patch.to_string().into(),
             };
             match self.0.rest.json(ask).await {
-                Ok(_) => return Ok(()),
+                Ok(_) => return Ok(HandedOver::Now),
                 // The object changed between the read and the patch.
                 Err(error)
                     if tries < TRIES

@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
-use trueup_merge::{managed, migrate};
+use trueup_merge::{managed, migrate, release};
 use trueup_model::{GroupKind, ObjectId, Value};
 use trueup_plan::apply_set::PART_OF;
 
@@ -37,6 +37,8 @@ pub struct Found {
     pub part_of: Option<String>,
     /// Whether `kubectl apply` (client-side) owns fields of it, which must be handed over first.
     pub migrate: bool,
+    /// The Helm release that it says it is of: namespace and name; none of an object that is in another set.
+    pub release: Option<(String, String)>,
 }
 
 /// What was found of objects outside of a target.
@@ -50,7 +52,10 @@ pub struct Strangers {
 
 /// What was lately seen of objects in no set, by kind and namespace.
 #[derive(Default)]
-pub(super) struct Looks(Mutex<BTreeMap<(GroupKind, String), Arc<tokio::sync::Mutex<Look>>>>);
+pub(super) struct Looks(Mutex<BTreeMap<(GroupKind, String), Shared>>);
+
+/// Whoever looks holds it.
+type Shared = Arc<tokio::sync::Mutex<Look>>;
 
 /// Of one kind in one namespace.
 struct Look {
@@ -74,7 +79,7 @@ impl Look {
 }
 
 impl Looks {
-    fn of(&self, kind: &GroupKind, namespace: &str, breaks: u64) -> Arc<tokio::sync::Mutex<Look>> {
+    fn of(&self, kind: &GroupKind, namespace: &str, breaks: u64) -> Shared {
         let mut looks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let look = looks.entry((kind.clone(), namespace.to_owned()));
         look.or_insert_with(|| Arc::new(tokio::sync::Mutex::new(Look::new(breaks)))).clone()
@@ -94,7 +99,8 @@ impl Cluster {
         for id in ids {
             match self.0.with_index(|index| index.elsewhere(id)) {
                 Some((set, uid)) => {
-                    let found = Found { uid, managers: Vec::new(), part_of: Some(set), migrate: false };
+                    let (managers, part_of) = (Vec::new(), Some(set));
+                    let found = Found { uid, managers, part_of, migrate: false, release: None };
                     strangers.found.insert(id.clone(), found);
                 }
                 None => groups.entry((id.group_kind(), &id.namespace)).or_default().push(id),
@@ -203,5 +209,6 @@ fn stranger(object: &Value) -> Found {
             .and_then(|metadata| metadata.get("labels")?.get(PART_OF)?.as_str())
             .map(str::to_owned),
         migrate: migrate::needed(object),
+        release: release::release_of(object).map(|(namespace, name)| (namespace.to_owned(), name.to_owned())),
     }
 }

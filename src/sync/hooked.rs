@@ -11,7 +11,7 @@ use std::fmt::Write as _;
 use trueup_model::Value;
 use trueup_plan::desired::Desired;
 use trueup_plan::health::cause_from_pods;
-use trueup_plan::hooks::{self, Ended, Run};
+use trueup_plan::hooks::{self, Ended, Occasion, Run};
 use trueup_plan::planning::Plan;
 
 /// Lines of a log that are shown.
@@ -19,8 +19,21 @@ const LINES: u32 = 5;
 
 /// Puts the hooks in the waves that they have on the occasion of the turn.
 pub(super) fn place(state: &TargetState, view: &mut View) {
-    let run = hooks::due(&view.desired, state.status.run.as_ref(), &state.status.revision);
+    let run = due(state, view);
     view.desired = hooks::on_occasion(&view.desired, run.as_ref());
+}
+
+/// The run of hooks that is due. What Helm installed is there already, and what was begun as an installation is one until it is
+/// through.
+pub(super) fn due(state: &TargetState, view: &View) -> Option<Run> {
+    let known = state.status.run.as_ref();
+    let occasion = match known {
+        _ if !state.status.revision.is_empty() => Occasion::Upgrade,
+        Some(run) => run.occasion,
+        None if view.released => Occasion::Upgrade,
+        None => Occasion::Install,
+    };
+    hooks::due(&view.desired, known, occasion)
 }
 
 /// Makes of a plan one with hooks in it. Says whether something is known now that was not before.
@@ -30,8 +43,8 @@ pub(super) async fn settle(
     view: &mut View,
     plan: Plan,
 ) -> (Plan, bool) {
+    let run = due(state, view);
     let known = state.status.run.take();
-    let run = hooks::due(&view.desired, known.as_ref(), &state.status.revision);
     let mut hooked = hooks::settle(plan, &view.desired, &view.observed, run);
     let has_moved = hooked.run != known;
     if let Some(run) = hooked.run.as_mut().filter(|_| has_moved) {

@@ -54,6 +54,8 @@ pub struct View {
     pub migrate: BTreeSet<ObjectId>,
     /// Hooks that nothing is to be done about.
     pub settled: BTreeSet<ObjectId>,
+    /// Whether some of what is wanted was installed by Helm, and is not the target's yet.
+    pub released: bool,
     ground: Ground,
     part_of: Option<Whole>,
 }
@@ -193,6 +195,7 @@ impl Calm {
             observed: Observed { members, ..Observed::default() },
             migrate: BTreeSet::new(),
             settled: BTreeSet::new(),
+            released: false,
             ground: Ground { mark: touched.mark, ..self.ground },
             part_of: Some(Whole { desired: whole, unwell: self.unwell, since: self.since }),
         }
@@ -243,6 +246,7 @@ pub(super) async fn look_at_all(
         observed: Observed { members: found.members, unknown: found.unknown, ..Observed::default() },
         migrate: BTreeSet::new(),
         settled: BTreeSet::new(),
+        released: false,
         ground: Ground { rules, claims, kinds, mark },
         part_of: None,
     };
@@ -269,6 +273,7 @@ async fn look_around(context: &Context<'_>, spec: &TargetSpec, sets: &[String], 
             if found.migrate {
                 view.migrate.insert(id.clone());
             }
+            view.released |= found.release.is_some();
             let part_of = found
                 .part_of
                 .filter(|set| !sets.contains(set))

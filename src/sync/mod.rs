@@ -3,6 +3,7 @@
 //! Data flows one way: a trigger puts a target's name in the [`queue`]; the [`engine`] takes it out and runs a [`turn`], which
 //! renders, observes, judges, plans, [`carry`]s out and records; [`view`] is how the command line and HTTP see it.
 
+pub mod adopt;
 pub mod audit;
 pub mod awaited;
 pub mod backoff;

@@ -39,7 +39,7 @@ const FIRST_READ: Duration = Duration::from_mins(1);
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 const ASK_EVERY: Duration = Duration::from_secs(3);
 
-fn load(path: &Path) -> Result<Config> {
+pub(super) fn load(path: &Path) -> Result<Config> {
     config::load(path).map_err(|problems| anyhow!("{problems}"))
 }
 
@@ -94,14 +94,14 @@ fn unknown(target: &config::Target, message: String) -> TargetStatus {
 }
 
 /// An engine for one command; its state is gone with it unless a folder is given.
-struct Once {
-    engine: Engine,
+pub(super) struct Once {
+    pub(super) engine: Engine,
     store: Store,
     _folder: Option<tempfile::TempDir>,
 }
 
 impl Once {
-    async fn begin(config: &Config, state: Option<&Path>, chosen: Chosen) -> Result<Self> {
+    pub(super) async fn begin(config: &Config, state: Option<&Path>, chosen: Chosen) -> Result<Self> {
         let folder = match state {
             Some(_) => None,
             None => Some(tempfile::tempdir().context("a folder for the time being")?),
@@ -117,7 +117,7 @@ impl Once {
         Ok(Self { engine, store, _folder: folder })
     }
 
-    async fn end(self) -> Result<()> {
+    pub(super) async fn end(self) -> Result<()> {
         self.engine.stop();
         self.engine.work().await;
         self.store.close().await

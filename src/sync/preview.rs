@@ -30,6 +30,11 @@ const IN_FLIGHT: usize = 16;
 impl Engine {
     /// Says what a sync of a target would do.
     pub async fn preview(&self, name: &str, options: &PlanOptions) -> Result<Preview> {
+        self.examine(name, options).await.map(|(preview, _)| preview)
+    }
+
+    /// The same, and what Git wants.
+    pub(super) async fn examine(&self, name: &str, options: &PlanOptions) -> Result<(Preview, Arc<Desired>)> {
         let (spec, cluster) = self.target(name).with_context(|| format!("there is no target {name}"))?;
         let cluster = cluster.with_context(|| self.trouble_of("Cluster", &spec.cluster))?;
         let mut state = self.remembered(&spec, &cluster).await?;
@@ -58,7 +63,8 @@ impl Engine {
         let (desired, plan, errors) = self.plan_only(&context, &spec, &mut state, &desired).await?;
         let steps = show(&cluster, &spec, &desired, &plan, &mask).await;
         let revision = if options.local.is_some() { String::new() } else { commit.revision.clone() };
-        Ok(Preview { target: name.to_owned(), revision, steps, unchanged: plan.unchanged, errors })
+        let preview = Preview { target: name.to_owned(), revision, steps, unchanged: plan.unchanged, errors };
+        Ok((preview, desired))
     }
 
     async fn plan_only(
@@ -77,7 +83,7 @@ impl Engine {
         let judgement = judge::judge(context.cluster, spec, state, &view, context.mask, asked).await;
         learn(state, &mut view.observed, judgement, unread);
         let plan = plan(&desired, &view.observed, &state.ledger, &turn::policy(spec, asked));
-        let run = hooks::due(&desired, state.status.run.as_ref(), &state.status.revision);
+        let run = hooked::due(state, &view);
         let plan = hooks::settle(plan, &desired, &view.observed, run).plan;
         let errors = plan.steps.iter().filter(|step| step.is_problem());
         let errors = errors.map(|step| format!("{}: {}", step.id, step.reason)).collect();

@@ -13,6 +13,7 @@ mod load;
 mod lock;
 mod manifest;
 mod metadata;
+mod record;
 mod render;
 mod schema;
 mod semver;
@@ -27,8 +28,9 @@ pub use chart::{Chart, File};
 pub use error::Error;
 pub use load::unpacked;
 pub use lock::Lock;
-pub use manifest::{Hook, HookEvent, Manifest};
+pub use manifest::{Detail, Hook, HookEvent, Manifest};
 pub use metadata::{Dependency, Maintainer, Metadata};
+pub use record::{InvalidRecord, ReleaseRecord};
 pub use render::{
     Action, Call, Calls, Crd, Crds, Lookup, Options, Random, Release, RenderBounds, Rendered,
     computed_values, release_name, render,

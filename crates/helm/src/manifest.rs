@@ -7,6 +7,16 @@ use serde_json::Value as Json;
 use std::collections::BTreeMap;
 use trueup_model::yaml;
 
+/// How much of the manifests becomes values. Either way all of them are read, and what is no YAML is refused.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Detail {
+    /// All.
+    #[default]
+    Whole,
+    /// At least `apiVersion`, `kind` and `metadata`: for who only wants the texts, several times faster.
+    Head,
+}
+
 /// A document that a template made.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Manifest {
@@ -14,7 +24,7 @@ pub struct Manifest {
     pub template: String,
     /// The document as it was made.
     pub text: String,
-    /// What it says; null where it holds nothing but comments.
+    /// What it says, or of that what [`Detail`] asks for; null where it holds nothing but comments.
     pub value: Json,
 }
 
@@ -107,6 +117,9 @@ const INSTALL_ORDER: [&str; 38] = [
     "ValidatingWebhookConfiguration",
 ];
 
+/// What of a manifest says where it goes.
+const HEAD: [&str; 3] = ["apiVersion", "kind", "metadata"];
+
 /// What is applied, and what is put there at certain moments.
 pub(crate) struct Sorted {
     pub(crate) manifests: Vec<Manifest>,
@@ -115,11 +128,11 @@ pub(crate) struct Sorted {
 }
 
 /// Splits and sorts what templates made.
-pub(crate) fn sort(rendered: BTreeMap<String, String>) -> Result<Sorted, Error> {
+pub(crate) fn sort(rendered: BTreeMap<String, String>, detail: Detail) -> Result<Sorted, Error> {
     let mut sorted = Sorted { manifests: Vec::new(), hooks: Vec::new(), warnings: Vec::new() };
     for (template, text) in rendered {
         for document in split(&text) {
-            sorted.take(&template, document)?;
+            sorted.take(&template, document, detail)?;
         }
     }
     sorted.manifests.sort_by_cached_key(|manifest| place(manifest.kind()));
@@ -135,9 +148,14 @@ impl Manifest {
 }
 
 impl Sorted {
-    fn take(&mut self, template: &str, text: &str) -> Result<(), Error> {
+    fn take(&mut self, template: &str, text: &str, detail: Detail) -> Result<(), Error> {
         let refused = |message: String| Error::Manifest { template: template.to_owned(), message };
-        let read = yaml::documents_as(text, READING).map_err(|error| refused(error.to_string()))?;
+        let head = match detail {
+            Detail::Whole => None,
+            Detail::Head => yaml::heads(text, &HEAD, READING),
+        };
+        let read = head.map_or_else(|| yaml::documents_as(text, READING), Ok);
+        let read = read.map_err(|error| refused(error.to_string()))?;
         let value = read.into_iter().next().map_or(Json::Null, |document| document.value);
         let annotations = annotations(&value).map_err(refused)?;
         let manifest = Manifest { template: template.to_owned(), text: text.to_owned(), value };
@@ -226,7 +244,9 @@ mod tests {
         let text = ["Widget", "Deployment", "", "Secret", "Gadget"]
             .map(|kind| format!("kind: {kind}\n"))
             .join("---\n");
-        let sorted = sort(BTreeMap::from([("a".to_owned(), text)])).map(|sorted| sorted.manifests).unwrap();
+        let sorted = sort(BTreeMap::from([("a".to_owned(), text)]), Detail::Whole)
+            .map(|sorted| sorted.manifests)
+            .unwrap();
         let kinds: Vec<&str> = sorted.iter().map(Manifest::kind).collect();
         assert_eq!(kinds, ["Secret", "Deployment", "", "Gadget", "Widget"]);
     }

@@ -5,7 +5,7 @@ use crate::chart::Chart;
 use crate::coalesce::{Nulls, coalesced};
 use crate::engine;
 use crate::error::Error;
-use crate::manifest::{Hook, Manifest, sort};
+use crate::manifest::{Detail, Hook, Manifest, sort};
 use crate::schema;
 use crate::semver::is_compatible;
 use crate::unit::{Unit, Warnings};
@@ -55,6 +55,8 @@ pub struct Options {
     pub stop: Option<Arc<dyn Fn() -> bool + Send + Sync>>,
     /// What the rendering may use up.
     pub bounds: RenderBounds,
+    /// How much of the manifests becomes values.
+    pub detail: Detail,
 }
 
 /// What all templates together may use up.
@@ -84,6 +86,7 @@ impl Options {
             lookup: None,
             stop: None,
             bounds: RenderBounds::default(),
+            detail: Detail::default(),
         }
     }
 }
@@ -183,7 +186,8 @@ pub enum Crds {
 impl Rendered {
     /// What `helm template` prints.
     pub fn to_text(&self, crds: Crds) -> String {
-        let mut text = String::new();
+        let sizes = self.manifests.iter().map(|manifest| manifest.template.len() + manifest.text.len() + 32);
+        let mut text = String::with_capacity(sizes.sum());
         let mut document = |source: &str, content: &str| {
             let _ = writeln!(text, "---\n# Source: {source}\n{content}");
         };
@@ -191,7 +195,8 @@ impl Rendered {
             self.crds.iter().for_each(|crd| document(&crd.file, &crd.text));
         }
         self.manifests.iter().for_each(|manifest| document(&manifest.template, &manifest.text));
-        let mut text = text.trim().to_owned();
+        // It begins with three dashes, if there is anything.
+        text.truncate(text.trim_end().len());
         text.push('\n');
         for Hook { manifest, .. } in &self.hooks {
             let _ = writeln!(text, "---\n# Source: {}\n{}", manifest.template, manifest.text);
@@ -275,7 +280,7 @@ fn rendered(chart: &Chart, values: &Values, options: &Options) -> Result<Rendere
     }
     let mut texts = engine::render(&unit, &values, options)?;
     let notes = take_notes(&mut texts, &unit);
-    let sorted = sort(texts)?;
+    let sorted = sort(texts, options.detail)?;
     let mut warnings = warnings.into_inner();
     warnings.extend(sorted.warnings);
     let mut crds = Vec::new();

@@ -242,6 +242,16 @@ pub fn has_keys(item: &Value, keys: &BTreeMap<String, Value>) -> bool {
         && keys.keys().any(|key| item.get(key).is_some())
 }
 
+/// The value at a path, where there is one.
+pub fn value_at<'v>(root: &'v Value, path: &[Segment]) -> Option<&'v Value> {
+    path.iter().try_fold(root, |value, segment| match segment {
+        Segment::Field(name) => value.get(name),
+        Segment::Key(keys) => value.as_array()?.iter().find(|item| has_keys(item, keys)),
+        Segment::Value(wanted) => value.as_array()?.iter().find(|item| *item == wanted),
+        Segment::Index(index) => value.get(index),
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -6,7 +6,7 @@
 //!
 //! Source: the conflict and ownership rules of server-side apply (KEP-555).
 
-use crate::fields::{FieldSet, has_keys};
+use crate::fields::{FieldSet, has_keys, value_at};
 use crate::managed::{ManagedEntry, Operation, entries, owner_of};
 use crate::pattern::FieldPattern;
 use std::collections::BTreeMap;
@@ -185,15 +185,6 @@ fn is_membership(at: &FieldPath) -> bool {
     let label = Segment::Field("applyset.kubernetes.io/part-of".to_owned());
     matches!(at.0.as_slice(), [Segment::Field(metadata), Segment::Field(labels), name]
         if metadata == "metadata" && labels == "labels" && *name == label)
-}
-
-fn value_at<'v>(root: &'v Value, path: &[Segment]) -> Option<&'v Value> {
-    path.iter().try_fold(root, |value, segment| match segment {
-        Segment::Field(name) => value.get(name),
-        Segment::Key(keys) => value.as_array()?.iter().find(|item| has_keys(item, keys)),
-        Segment::Value(wanted) => value.as_array()?.iter().find(|item| *item == wanted),
-        Segment::Index(index) => value.get(index),
-    })
 }
 
 fn insert(root: &mut Value, path: &[Segment], value: &Value) -> bool {

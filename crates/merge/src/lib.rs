@@ -1,7 +1,7 @@
 //! Server-side apply's bookkeeping, read and compared: who owns which field ([`managed`], [`fields`]), what the live
 //! values of owned fields hash to ([`token`]), whether an apply would change anything ([`extract`]), how two versions of an
 //! object differ and who made them differ ([`compare`]), which fields a person means ([`pattern`]) and what is still to be applied
-//! when some are left to others ([`leave`]), how client-side apply's fields are taken over ([`migrate`]), which fields admission
+//! when some are left to others ([`leave`]), how the fields of client-side apply and of Helm are taken over ([`migrate`], [`release`]), which fields admission
 //! rewrites ([`rewrite`]), how the server writes back what it is given ([`canonical`], [`quantity`]), which refusals mean what ([`refusal`]), and what may be
 //! shown of a Secret ([`secrets`]).
 //!
@@ -20,6 +20,7 @@ pub mod migrate;
 pub mod pattern;
 pub mod quantity;
 pub mod refusal;
+pub mod release;
 pub mod rewrite;
 pub mod secrets;
 pub mod structured;

@@ -1,6 +1,7 @@
 //! The entries of `metadata.managedFields`: which manager wrote which fields, and when.
 
 use crate::fields::FieldSet;
+use crate::release;
 use serde::{Deserialize, Serialize};
 use trueup_model::{Segment, Value};
 
@@ -49,11 +50,13 @@ pub fn applied_by<'o>(object: &'o Value, manager: &str) -> Option<&'o Value> {
     })
 }
 
-/// The managers of an object other than `own`, sorted, without those that only write its status.
+/// The managers of an object other than `own`, sorted, without those that only write its status, or that only say which Helm
+/// release it is of.
 pub fn other_managers(object: &Value, own: &str) -> Vec<String> {
     let mut managers: Vec<String> = raw(object)
         .iter()
         .filter(|entry| text(entry, "manager") != own && text(entry, "subresource") != "status")
+        .filter(|entry| !release::only_marks(entry))
         .map(|entry| text(entry, "manager").to_owned())
         .collect();
     managers.sort();

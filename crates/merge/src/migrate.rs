@@ -74,17 +74,17 @@ fn writes_last_applied(entry: &Value) -> bool {
     LAST_APPLIED.iter().fold(fields, |fields, element| fields?.get(element)).is_some()
 }
 
-fn is_apply_of(entry: &Value, manager: &str) -> bool {
+pub(crate) fn is_apply_of(entry: &Value, manager: &str) -> bool {
     text(entry, "manager") == manager
         && text(entry, "operation") == "Apply"
         && text(entry, "subresource").is_empty()
 }
 
-fn fields_of(entry: &Value) -> FieldSet {
+pub(crate) fn fields_of(entry: &Value) -> FieldSet {
     entry.get("fieldsV1").and_then(|fields| FieldSet::parse(fields).ok()).unwrap_or_default()
 }
 
-fn text<'e>(entry: &'e Value, field: &str) -> &'e str {
+pub(crate) fn text<'e>(entry: &'e Value, field: &str) -> &'e str {
     entry.get(field).and_then(Value::as_str).unwrap_or_default()
 }
 

@@ -9,9 +9,9 @@
 
 use crate::desired::Desired;
 use crate::health::HealthStatus;
-use crate::observed::{Live, Observed};
+use crate::observed::{Live, Observed, Stranger};
 use crate::order::{Stage, stage};
-use crate::planning::{Action, Plan, Reason, Step, exactly};
+use crate::planning::{Action, Plan, Precondition, Reason, Step, exactly};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -269,17 +269,14 @@ pub fn on_occasion(desired: &Arc<Desired>, run: Option<&Run>) -> Arc<Desired> {
     Arc::new(desired)
 }
 
-/// The run that is due: the one that is known, or a new one.
-pub fn due(desired: &Desired, known: Option<&Run>, applied: &str) -> Option<Run> {
+/// The run that is due: the one that is known, or a new one on this occasion.
+pub fn due(desired: &Desired, known: Option<&Run>, occasion: Occasion) -> Option<Run> {
     if desired.hooks.is_empty() {
         return None;
     }
     match known {
         Some(run) if run.id == desired.run => Some(run.clone()),
-        Some(_) | None => {
-            let occasion = if applied.is_empty() { Occasion::Install } else { Occasion::Upgrade };
-            Some(Run { id: desired.run.clone(), occasion, hooks: BTreeMap::new() })
-        }
+        Some(_) | None => Some(Run { id: desired.run.clone(), occasion, hooks: BTreeMap::new() }),
     }
 }
 
@@ -289,8 +286,9 @@ pub fn settle(mut plan: Plan, desired: &Desired, observed: &Observed, run: Optio
     let Some(mut run) = run else { return Hooked { plan, settled, run: None } };
     for (id, hook) in desired.hooks.iter().filter(|(id, _)| desired.objects.contains_key(id)) {
         let at = plan.steps.iter().position(|step| step.id == *id && !step.prunes());
-        let live = observed.members.get(id).map(|live| &**live);
-        let standing = stands(hook, id, at.map(|at| &plan.steps[at]), live, &run);
+        let member = observed.members.get(id).map(|live| Found::Member(live));
+        let found = member.or_else(|| observed.strangers.get(id).map(Found::Stranger));
+        let standing = stands(hook, id, at.map(|at| &plan.steps[at]), found, &run);
         match &standing {
             Standing::Ended(ended) => drop(run.hooks.insert(id.to_string(), ended.clone())),
             // What failed is gone, and nothing of it is left to say.
@@ -299,6 +297,7 @@ pub fn settle(mut plan: Plan, desired: &Desired, observed: &Observed, run: Optio
             | Standing::Spent(_)
             | Standing::Runs(_)
             | Standing::Again(_)
+            | Standing::AgainAfter(_)
             | Standing::AsPlanned => {}
         }
         let base = || blank(desired, id);
@@ -327,6 +326,15 @@ pub fn settle(mut plan: Plan, desired: &Desired, observed: &Observed, run: Optio
                 action: Action::Recreate,
                 reason: Reason::HookAgain,
                 precondition: Some(exactly(live)),
+                ..base()
+            }),
+            Standing::AgainAfter(stranger) => Some(Step {
+                action: Action::Recreate,
+                reason: Reason::HookAgain,
+                precondition: Some(Precondition {
+                    uid: stranger.uid.clone(),
+                    resource_version: String::new(),
+                }),
                 ..base()
             }),
             Standing::New => Some(Step { action: Action::Create, reason: Reason::Missing, ..base() }),
@@ -379,19 +387,32 @@ enum Standing<'l> {
     Runs(String),
     /// It is there from an earlier run.
     Again(&'l Live),
+    /// It is there from a run of another tool's.
+    AgainAfter(&'l Stranger),
     /// It is not there.
     New,
     /// What was planned is right.
     AsPlanned,
 }
 
+/// A hook that is there.
+#[derive(Clone, Copy)]
+enum Found<'l> {
+    Member(&'l Live),
+    Stranger(&'l Stranger),
+}
+
 fn stands<'l>(
     hook: &Hook,
     id: &ObjectId,
     step: Option<&Step>,
-    live: Option<&'l Live>,
+    found: Option<Found<'l>>,
     run: &Run,
 ) -> Standing<'l> {
+    let live = match found {
+        Some(Found::Member(live)) => Some(live),
+        Some(Found::Stranger(_)) | None => None,
+    };
     if !hook.moments.contains_key(&run.occasion) {
         return Standing::Idle;
     }
@@ -405,9 +426,13 @@ fn stands<'l>(
         (Some(Ended::Retried) | None, _) => {}
     }
     let Some(live) = live else {
-        return match step.map(|step| &step.reason) {
-            Some(Reason::Deleted | Reason::Missing) => Standing::New,
-            Some(_) | None => Standing::AsPlanned,
+        return match (step.map(|step| (step.action, &step.reason)), found) {
+            (Some((_, Reason::Deleted | Reason::Missing)), _) => Standing::New,
+            // What another tool ran has ended, and a Job cannot be changed.
+            (Some((Action::TakeOver, Reason::OwnedBy(_))), Some(Found::Stranger(stranger))) => {
+                Standing::AgainAfter(stranger)
+            }
+            (Some(_) | None, _) => Standing::AsPlanned,
         };
     };
     match step.map(|step| &step.reason) {
@@ -514,7 +539,7 @@ mod tests {
         situation.desired.run = "r".to_owned();
         let hooks = known.iter().map(|(name, ended)| (format!("Deployment.apps shop/{name}"), ended.clone()));
         let known = Run { id: "r".to_owned(), occasion: Occasion::Upgrade, hooks: hooks.collect() };
-        let run = due(&situation.desired, Some(&known), "abc");
+        let run = due(&situation.desired, Some(&known), Occasion::Upgrade);
         let hooked = settle(situation.plan(), &situation.desired, &situation.observed, run);
         let plan = waves::due(hooked.plan, &situation.desired, &situation.observed, &hooked.settled);
         let ended = hooked.run.unwrap().hooks;
@@ -565,6 +590,16 @@ mod tests {
     fn a_hook_of_an_earlier_run_is_made_anew_and_one_that_ended_is_passed_over() {
         check(
             &format!("in git: {ALL} | member: deploy/pre cm/a | applied: cm/a deploy/pre(otherwise)"),
+            &[],
+            expect![[r#"
+                recreate  deploy/pre (the hook runs again, since what is wanted changed)
+                --
+                wait      deploy/post (waits for wave -9: Deployment.apps shop/pre is being applied)
+                unchanged: 1
+            "#]],
+        );
+        check(
+            &format!("in git: {ALL} | member: cm/a | applied: cm/a | stranger: deploy/pre(by=helm)"),
             &[],
             expect![[r#"
                 recreate  deploy/pre (the hook runs again, since what is wanted changed)
@@ -639,7 +674,7 @@ mod tests {
     #[test]
     fn a_hook_of_another_occasion_is_passed_over_and_a_change_begins_a_new_run() {
         let mut desired = Situation::new("in git: deploy/pre").desired;
-        assert_eq!(due(&desired, None, ""), None);
+        assert_eq!(due(&desired, None, Occasion::Install), None);
         let hook = Hook {
             moments: [(Occasion::Upgrade, Moment::Before)].into(),
             waves: [(Occasion::Upgrade, -9)].into(),
@@ -648,13 +683,14 @@ mod tests {
         };
         desired.hooks.insert(desired.objects.keys().next().unwrap().clone(), hook);
         desired.run = "r".to_owned();
-        let first = due(&desired, None, "").unwrap();
+        let first = due(&desired, None, Occasion::Install).unwrap();
         assert_eq!(first.occasion, Occasion::Install);
-        assert_eq!(due(&desired, Some(&first), "abc").as_ref(), Some(&first), "it was begun as an install");
+        let now = due(&desired, Some(&first), Occasion::Upgrade);
+        assert_eq!(now.as_ref(), Some(&first), "it was begun as an install");
         let hooked = settle(Plan::default(), &desired, &Observed::default(), Some(first.clone()));
         assert!(hooked.plan.steps.is_empty() && hooked.settled.len() == 1);
         desired.run = "other".to_owned();
-        assert_eq!(due(&desired, Some(&first), "abc").unwrap().occasion, Occasion::Upgrade);
+        assert_eq!(due(&desired, Some(&first), Occasion::Upgrade).unwrap().occasion, Occasion::Upgrade);
     }
 
     #[test]

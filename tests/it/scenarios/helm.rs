@@ -16,13 +16,13 @@ pub(super) fn configure(world: &World, helm: &str) {
 }
 
 /// The objects of a kind in the namespace.
-fn objects(world: &World, collection: &str) -> Vec<Value> {
+pub(super) fn objects(world: &World, collection: &str) -> Vec<Value> {
     let (root, plural) = collection.rsplit_once('/').unwrap();
     let list = world.api.get(&format!("{root}/namespaces/{}/{plural}", world.namespace.name())).unwrap();
     list["items"].as_array().unwrap().clone()
 }
 
-fn names(objects: &[Value]) -> Vec<&str> {
+pub(super) fn names(objects: &[Value]) -> Vec<&str> {
     objects.iter().map(|object| object["metadata"]["name"].as_str().unwrap()).collect()
 }
 

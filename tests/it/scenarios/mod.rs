@@ -1,5 +1,6 @@
 //! What a platform engineer trusts trueup with, on a real API server: one test a scenario, one namespace a test.
 
+mod adopt;
 mod bases;
 mod drift;
 mod faults;

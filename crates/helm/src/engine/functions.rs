@@ -209,9 +209,9 @@ fn tpl(context: &mut Context<'_>, given: &Arguments) -> Result<Value, Failure> {
     let own = if templates.contains(&name) { [&text[..], b"{{ `` }}"].concat().into() } else { text.clone() };
     templates.parse(name.clone(), &own).map_err(|error| wrapped("cannot parse template", &error))?;
     match context.execute_in(&templates, &name, given.any(1).clone()) {
-        Ok(output) => Ok(match std::str::from_utf8(&output) {
+        Ok(output) => Ok(match String::from_utf8(output) {
             Ok(output) => without_no_value(output).into(),
-            Err(_) => output.into(),
+            Err(error) => error.into_bytes().into(),
         }),
         Err(error) if error.kind() == ErrorKind::Limit => Err(error.into()),
         Err(error) => Err(wrapped("error during tpl function execution for", &error).into()),

@@ -15,6 +15,7 @@ use objects::{Capabilities, Files, named};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::sync::Arc;
 use trueup_template::{Budget, ErrorKind, Limits, Map, MissingKey, Templates, Text, Type, Value};
 
 pub(crate) use objects::VALUES;
@@ -32,7 +33,7 @@ pub(crate) fn as_json(value: &Value) -> Result<serde_json::Value, String> {
 
 /// A template with what it is executed on.
 struct Renderable {
-    text: Rc<[u8]>,
+    text: Arc<[u8]>,
     dot: Map,
     base: String,
 }
@@ -77,7 +78,9 @@ pub(crate) fn render(
                 ErrorKind::Parse | ErrorKind::Execute => execution_error(&error.to_string()),
             },
         )?;
-        rendered.insert(path.clone(), without_no_value(&String::from_utf8_lossy(&output)));
+        let output = String::from_utf8(output)
+            .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
+        rendered.insert(path.clone(), without_no_value(output));
     }
     Ok(rendered)
 }
@@ -141,7 +144,7 @@ fn collect(
             continue;
         }
         let base = format!("{path}/templates");
-        let renderable = Renderable { text: Rc::from(&*file.data), dot: dot.clone(), base };
+        let renderable = Renderable { text: Arc::clone(&file.data), dot: dot.clone(), base };
         all.insert(format!("{path}/{}", file.name), renderable);
     }
     dot
@@ -163,8 +166,9 @@ fn base_name(path: &str) -> &str {
 }
 
 /// What Go prints for a key that is missing is nothing to Helm.
-fn without_no_value(text: &str) -> String {
-    text.replace("<no value>", "")
+fn without_no_value(text: String) -> String {
+    const NO_VALUE: &str = "<no value>";
+    if text.contains(NO_VALUE) { text.replace(NO_VALUE, "") } else { text }
 }
 
 fn parse_error(text: &str) -> Error {

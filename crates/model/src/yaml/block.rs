@@ -2,11 +2,12 @@
 //!
 //! In: block mappings and lists, scalars that end on their line, literals, small flow collections, comments,
 //! several documents; ASCII without tabs. Out: the same nodes, with the same positions, that [`super::compose`]
-//! makes of the parser library's events, or their values at once ([`Making`]). Everything else, and everything that is wrong, is [`None`]: the library
-//! reads the text then, and says what is wrong. Nothing is decided here in which the two could differ.
+//! makes of the parser library's events, or their values at once, or of most of a document nothing at all ([`Making`]). Everything
+//! else, and everything that is wrong, is [`None`]: the library reads the text then, and says what is wrong. Nothing is
+//! decided here in which the two could differ.
 
-use super::compose::{Composed, Entries, scalar};
-use super::{Content, Document, Keys, Node, Position, Reading};
+use super::compose::{Entries, scalar};
+use super::{Content, Document, Doubled, Keys, Node, Position, Reading};
 use crate::Value;
 use granit_parser::ScalarStyle;
 use memchr::{memchr, memchr2_iter};
@@ -19,32 +20,40 @@ const MAX_DEPTH: usize = 64;
 /// YAML bounds keys; ours are bounded lower.
 const MAX_KEY: usize = 256;
 
-/// What is made of a text: nodes that know where they stand, or values.
+/// What is made of a text: nodes that know where they stand, values, or nothing.
 trait Making {
     type Made;
+    type Key;
     /// A mapping while it is read.
     type Entries: Default;
+    /// Whether anybody asks where something stands.
+    const PLACED: bool;
+    /// Whether texts are kept.
+    const KEPT: bool;
 
-    fn scalar(composed: Composed<'_>) -> Option<Self::Made>;
+    fn scalar(at: Position, text: Cow<'_, str>, style: ScalarStyle, reading: Reading) -> Option<Self::Made>;
+    fn key(at: Position, text: &str, style: ScalarStyle, reading: Reading) -> Option<Self::Key>;
     fn list(at: Position, items: Vec<Self::Made>) -> Self::Made;
     fn map(at: Position, entries: Self::Entries) -> Self::Made;
     /// Adds an entry; `None` where the library decides what becomes of it.
-    fn write(
-        entries: &mut Self::Entries,
-        key: (String, Position),
-        value: Self::Made,
-        reading: Reading,
-    ) -> Option<()>;
+    fn write(entries: &mut Self::Entries, key: Self::Key, value: Self::Made, reading: Reading) -> Option<()>;
 }
 
 struct Nodes;
 
 impl Making for Nodes {
     type Made = Node;
+    type Key = (String, Position);
     type Entries = Entries;
+    const PLACED: bool = true;
+    const KEPT: bool = true;
 
-    fn scalar(composed: Composed<'_>) -> Option<Node> {
-        composed.into_node().ok()
+    fn scalar(at: Position, text: Cow<'_, str>, style: ScalarStyle, reading: Reading) -> Option<Node> {
+        scalar(at, text, style, None, reading).ok()?.into_node().ok()
+    }
+
+    fn key(at: Position, text: &str, style: ScalarStyle, reading: Reading) -> Option<Self::Key> {
+        composed_key(at, text, style, reading)
     }
 
     fn list(at: Position, items: Vec<Node>) -> Node {
@@ -55,7 +64,7 @@ impl Making for Nodes {
         Node { at, content: Content::Map(entries.into_list()) }
     }
 
-    fn write(entries: &mut Entries, key: (String, Position), value: Node, reading: Reading) -> Option<()> {
+    fn write(entries: &mut Entries, key: Self::Key, value: Node, reading: Reading) -> Option<()> {
         entries.write(key.0, key.1, value, reading.doubled).ok()
     }
 }
@@ -64,10 +73,17 @@ struct Values;
 
 impl Making for Values {
     type Made = Value;
+    type Key = String;
     type Entries = Map<String, Value>;
+    const PLACED: bool = false;
+    const KEPT: bool = true;
 
-    fn scalar(composed: Composed<'_>) -> Option<Value> {
-        composed.into_value().ok()
+    fn scalar(at: Position, text: Cow<'_, str>, style: ScalarStyle, reading: Reading) -> Option<Value> {
+        scalar(at, text, style, None, reading).ok()?.into_value().ok()
+    }
+
+    fn key(at: Position, text: &str, style: ScalarStyle, reading: Reading) -> Option<String> {
+        composed_key(at, text, style, reading).map(|(key, _)| key)
     }
 
     fn list(_: Position, items: Vec<Value>) -> Value {
@@ -78,35 +94,92 @@ impl Making for Values {
         Value::Object(entries)
     }
 
-    fn write(
-        entries: &mut Map<String, Value>,
-        key: (String, Position),
-        value: Value,
-        _: Reading,
-    ) -> Option<()> {
-        entries.insert(key.0, value).is_none().then_some(())
+    fn write(entries: &mut Map<String, Value>, key: String, value: Value, _: Reading) -> Option<()> {
+        entries.insert(key, value).is_none().then_some(())
     }
+}
+
+/// What is read only to know that it can be read. A key that is written twice is not noticed.
+struct Nothing;
+
+impl Making for Nothing {
+    type Made = ();
+    type Key = ();
+    type Entries = ();
+    const PLACED: bool = false;
+    const KEPT: bool = false;
+
+    fn scalar(at: Position, text: Cow<'_, str>, style: ScalarStyle, reading: Reading) -> Option<()> {
+        // Of all that can be written like this, only what is no finite number is no value.
+        let is_doubtful =
+            style == ScalarStyle::Plain && matches!(text.as_bytes().first(), Some(b'.' | b'+' | b'-'));
+        if is_doubtful { Values::scalar(at, text, style, reading).map(drop) } else { Some(()) }
+    }
+
+    fn key(at: Position, text: &str, style: ScalarStyle, reading: Reading) -> Option<()> {
+        let is_text = style != ScalarStyle::Plain
+            || (text.as_bytes().first().is_some_and(u8::is_ascii_alphabetic)
+                && !text.eq_ignore_ascii_case("null"));
+        let is_clear = is_text && reading.keys == Keys::Words;
+        if is_clear { Some(()) } else { composed_key(at, text, style, reading).map(drop) }
+    }
+
+    fn list(_: Position, _: Vec<()>) {}
+
+    fn map(_: Position, (): ()) {}
+
+    fn write((): &mut (), (): (), (): (), _: Reading) -> Option<()> {
+        Some(())
+    }
+}
+
+fn composed_key(
+    at: Position,
+    text: &str,
+    style: ScalarStyle,
+    reading: Reading,
+) -> Option<(String, Position)> {
+    let key = scalar(at, Cow::Borrowed(text), style, None, reading).ok()?;
+    if reading.keys == Keys::Texts {
+        key.demand_text().ok()?;
+    }
+    key.into_key().ok()
 }
 
 /// The documents of a text that is plain enough.
 pub(super) fn read(text: &str, reading: Reading) -> Option<Vec<Node>> {
-    let documents = Reader::<Nodes>::documents(text, reading)?;
+    let documents = Reader::<Nodes>::documents(text, reading, |reader| reader.collection(0, None))?;
     Some(documents.into_iter().map(|(_, node)| node).collect())
 }
 
 /// The same as values, each with the line it starts on.
 pub(super) fn values(text: &str, reading: Reading) -> Option<Vec<Document>> {
-    let documents = Reader::<Values>::documents(text, reading)?;
+    let documents = Reader::<Values>::documents(text, reading, |reader| reader.collection(0, None))?;
     Some(documents.into_iter().map(|(line, value)| Document { value, line }).collect())
 }
 
-impl<M: Making> Reader<'_, M> {
-    fn documents(text: &str, reading: Reading) -> Option<Vec<(usize, M::Made)>> {
-        let ascii = text.bytes().all(|byte| matches!(byte, b'\n' | b' '..=b'~'));
+/// The same; of a document's own keys only those `wanted`.
+pub(super) fn heads(text: &str, wanted: &[&str], reading: Reading) -> Option<Vec<Document>> {
+    if reading.doubled != Doubled::LastCounts {
+        return None;
+    }
+    let documents = Reader::<Values>::documents(text, reading, |reader| reader.head(wanted))?;
+    Some(documents.into_iter().map(|(line, value)| Document { value, line }).collect())
+}
+
+impl<'t, M: Making> Reader<'t, M> {
+    fn documents(
+        text: &'t str,
+        reading: Reading,
+        document: impl Fn(&mut Self) -> Option<M::Made>,
+    ) -> Option<Vec<(usize, M::Made)>> {
+        let bytes = text.as_bytes();
+        // Without a way out of the middle, many are looked at at once.
+        let is_plain = |all: bool, byte: &u8| all & matches!(byte, b'\n' | b' '..=b'~');
+        let ascii = bytes.chunks(1024).all(|chunk| chunk.iter().fold(true, is_plain));
         if !ascii && !text.chars().all(is_harmless) {
             return None;
         }
-        let bytes = text.as_bytes();
         let mut reader =
             Reader::<M> { text, bytes, ascii, at: 0, start: 0, line: 1, reading, making: PhantomData };
         let mut documents = Vec::new();
@@ -116,7 +189,7 @@ impl<M: Making> Reader<'_, M> {
                 Next::Separator => reader.next_line(),
                 Next::Line(0) => {
                     let line = reader.line;
-                    documents.push((line, reader.collection(0, None)?));
+                    documents.push((line, document(&mut reader)?));
                     if let Next::Line(_) = reader.significant()? {
                         return None;
                     }
@@ -124,6 +197,39 @@ impl<M: Making> Reader<'_, M> {
                 Next::Line(_) => return None,
             }
         }
+    }
+}
+
+impl Reader<'_, Values> {
+    /// A document of which only some keys are kept, where it is a mapping.
+    fn head(&mut self, wanted: &[&str]) -> Option<Value> {
+        if self.at_dash() {
+            return self.collection(0, None);
+        }
+        let indent = self.column();
+        let mut entries = Map::new();
+        loop {
+            let key = self.key()?;
+            if wanted.contains(&key.as_str()) {
+                let value = self.value(indent, 0)?;
+                Values::write(&mut entries, key, value, self.reading)?;
+            } else {
+                self.pass(indent)?;
+            }
+            if !self.goes_on(indent)? {
+                return Some(Value::Object(entries));
+            }
+        }
+    }
+
+    /// Goes over the value of a key that stands at `indent`.
+    fn pass(&mut self, indent: usize) -> Option<()> {
+        let Self { text, bytes, ascii, at, start, line, reading, making: _ } = *self;
+        let mut passing =
+            Reader::<Nothing> { text, bytes, ascii, at, start, line, reading, making: PhantomData };
+        passing.value(indent, 0)?;
+        (self.at, self.start, self.line) = (passing.at, passing.start, passing.line);
+        Some(())
     }
 }
 
@@ -136,6 +242,14 @@ enum Next {
     Separator,
     /// A line of so much indent; the reader stands behind the indent.
     Line(usize),
+}
+
+/// What of a line of a scalar was read last.
+#[derive(Clone, Copy)]
+enum Written {
+    Nothing,
+    Text,
+    Escape,
 }
 
 struct Reader<'t, M> {
@@ -162,12 +276,15 @@ impl<'t, M: Making> Reader<'t, M> {
     }
 
     fn position(&self) -> Position {
+        if !M::PLACED {
+            return Position::default();
+        }
         let before = if self.ascii { self.column() } else { self.text[self.start..self.at].chars().count() };
         Position { line: self.line, column: before + 1 }
     }
 
     fn made(&self, at: Position, text: Cow<'_, str>, style: ScalarStyle) -> Option<M::Made> {
-        M::scalar(scalar(at, text, style, None, self.reading).ok()?)
+        M::scalar(at, text, style, self.reading)
     }
 
     /// The end of the line, without its break.
@@ -260,22 +377,32 @@ impl<'t, M: Making> Reader<'t, M> {
         let mut entries = M::Entries::default();
         loop {
             let key = self.key()?;
-            // The library has what is left out stand at the colon.
-            let behind = self.position();
-            let behind = Position { column: behind.column - 1, ..behind };
-            self.skip_spaces();
-            let value = match self.peek() {
-                None | Some(b'\n' | b'#') => self.below(indent, indent, behind, depth)?,
-                Some(_) => self.inline(indent)?,
-            };
+            let value = self.value(indent, depth)?;
             M::write(&mut entries, key, value, self.reading)?;
-            match self.significant()? {
-                Next::Line(next) if next == indent && !self.at_dash() => {}
-                Next::Line(next) if next >= indent && !(next == indent && self.at_dash()) => return None,
-                Next::Line(_) | Next::End | Next::Separator => {
-                    return Some(M::map(at, entries));
-                }
+            if !self.goes_on(indent)? {
+                return Some(M::map(at, entries));
             }
+        }
+    }
+
+    /// The value behind the colon that the reader stands behind, of a key at `indent`.
+    fn value(&mut self, indent: usize, depth: usize) -> Option<M::Made> {
+        // The library has what is left out stand at the colon.
+        let behind = self.position();
+        let behind = Position { column: behind.column.saturating_sub(1), ..behind };
+        self.skip_spaces();
+        match self.peek() {
+            None | Some(b'\n' | b'#') => self.below(indent, indent, behind, depth),
+            Some(_) => self.inline(indent),
+        }
+    }
+
+    /// Whether another key follows in a mapping whose keys stand at `indent`.
+    fn goes_on(&mut self, indent: usize) -> Option<bool> {
+        match self.significant()? {
+            Next::Line(next) if next == indent && !self.at_dash() => Some(true),
+            Next::Line(next) if next >= indent && !(next == indent && self.at_dash()) => None,
+            Next::Line(_) | Next::End | Next::Separator => Some(false),
         }
     }
 
@@ -334,21 +461,21 @@ impl<'t, M: Making> Reader<'t, M> {
         (rest[end] == quote && rest.get(end + 1) != Some(&quote)).then_some(from + end)
     }
 
-    fn key(&mut self) -> Option<(String, Position)> {
+    fn key(&mut self) -> Option<M::Key> {
         let at = self.position();
-        let composed = if let quote @ (b'"' | b'\'') = self.peek()? {
+        let (text, style) = if let quote @ (b'"' | b'\'') = self.peek()? {
             let end = self.quoted_end(quote)?;
             let text = &self.text[self.at + 1..end];
             if text.len() > MAX_KEY {
                 return None;
             }
             self.at = end + 1;
-            scalar(at, Cow::Borrowed(text), style(quote), None, self.reading)
+            (text, style(quote))
         } else {
             let length = self.plain_key()?;
             let text = &self.text[self.at..self.at + length];
             self.at += length;
-            scalar(at, Cow::Borrowed(text), ScalarStyle::Plain, None, self.reading)
+            (text, ScalarStyle::Plain)
         };
         if self.peek() != Some(b':') {
             return None;
@@ -357,11 +484,7 @@ impl<'t, M: Making> Reader<'t, M> {
         if !matches!(self.peek(), None | Some(b' ' | b'\n')) {
             return None;
         }
-        let key = composed.ok()?;
-        if self.reading.keys == Keys::Texts {
-            key.demand_text().ok()?;
-        }
-        key.into_key().ok()
+        M::key(at, text, style, self.reading)
     }
 
     /// A value that starts on the line of its key or dash, which stands at `indent`.
@@ -398,6 +521,7 @@ impl<'t, M: Making> Reader<'t, M> {
     /// Quoted text of several lines, or with the commonest escapes.
     fn unquoted(&mut self, quote: u8, indent: usize) -> Option<String> {
         let mut text = String::new();
+        let mut last = Written::Nothing;
         self.at += 1;
         loop {
             let from = self.at;
@@ -405,11 +529,18 @@ impl<'t, M: Making> Reader<'t, M> {
             let stop = |byte: &u8| *byte == quote || *byte == b'\n' || (*byte == b'\\' && quote == b'"');
             let end = from + rest.iter().position(stop)?;
             text.push_str(&self.text[from..end]);
+            if from < end {
+                last = Written::Text;
+            }
             self.at = end;
             match (self.bytes[end], self.bytes.get(end + 1)) {
-                (b'\n', _) => self.fold(&mut text, from < end, indent)?,
+                (b'\n', _) => {
+                    self.fold(&mut text, last, indent)?;
+                    last = Written::Nothing;
+                }
                 (b'\'', Some(b'\'')) => {
                     text.push('\'');
+                    last = Written::Escape;
                     self.at += 2;
                 }
                 (b'\\', Some(escape)) => {
@@ -419,6 +550,7 @@ impl<'t, M: Making> Reader<'t, M> {
                         b'"' | b'\\' => char::from(*escape),
                         _ => return None,
                     });
+                    last = Written::Escape;
                     self.at += 2;
                 }
                 _ => {
@@ -430,13 +562,15 @@ impl<'t, M: Making> Reader<'t, M> {
     }
 
     /// Goes over the break at the end of a line of a scalar, and over blank lines, to what stands on the next one.
-    fn fold(&mut self, text: &mut String, has_content: bool, indent: usize) -> Option<()> {
+    fn fold(&mut self, text: &mut String, last: Written, indent: usize) -> Option<()> {
         let kept = text.trim_end_matches(' ').len();
-        // An escape at the end of the line is not blank, whatever it stands for.
-        if !has_content || kept == 0 || text.as_bytes()[kept - 1].is_ascii_whitespace() {
-            return None;
+        match last {
+            Written::Nothing => return None,
+            // An escape at the end of the line is not blank, whatever it stands for.
+            Written::Text if kept == 0 || text.as_bytes()[kept - 1].is_ascii_whitespace() => return None,
+            Written::Text => text.truncate(kept),
+            Written::Escape => {}
         }
-        text.truncate(kept);
         self.next_line();
         let mut blank = 0;
         loop {
@@ -478,7 +612,7 @@ impl<'t, M: Making> Reader<'t, M> {
                         return None;
                     }
                     (self.at, self.line, self.start) = (before, line, start);
-                    self.fold(text.to_mut(), true, indent)?;
+                    self.fold(text.to_mut(), Written::Text, indent)?;
                     let more = self.plain_line()?;
                     text.to_mut().push_str(more);
                 }
@@ -546,8 +680,10 @@ impl<'t, M: Making> Reader<'t, M> {
             if spaces == line.len() && spaces <= content {
                 blank += 1;
             } else {
-                text.extend(std::iter::repeat_n('\n', blank));
-                text.push_str(&line[content..]);
+                if M::KEPT {
+                    text.extend(std::iter::repeat_n('\n', blank));
+                    text.push_str(&line[content..]);
+                }
                 blank = 1;
             }
             if end == self.bytes.len() {

@@ -153,6 +153,14 @@ pub fn documents_as(text: &str, reading: Reading) -> Result<Vec<Document>, YamlE
     compose::values(text, reading)
 }
 
+/// As [`documents_as`], for who wants only a few of a document's own keys: those `wanted`, where it is a mapping. The rest is read as well, so
+/// that this is nothing where that would be an error, and dropped, which is several times faster.
+///
+/// Nothing, too, of texts that are not plain enough for it, or whose keys may not be written twice: those are for [`documents_as`].
+pub fn heads(text: &str, wanted: &[&str], reading: Reading) -> Option<Vec<Document>> {
+    block::heads(text, wanted, reading)
+}
+
 /// The value in the layout of `kustomize build`: keys in natural order, two spaces a level, list items
 /// below their key without further indent, strings quoted and lines wrapped where go-yaml v2 does.
 pub fn to_yaml(value: &Value) -> String {

@@ -281,14 +281,58 @@ fn agrees(text: &str) -> Result<bool, String> {
     {
         for doubled in [Doubled::Refused, Doubled::LastCounts] {
             let reading = Reading { doubled, words, dates, keys };
-            let Some(quick) = block::read(text, reading) else { return Ok(false) };
+            let (quick, heads) = (block::read(text, reading), heads(text, &WANTED, reading));
+            if quick.is_none() && heads.is_none() {
+                return Ok(false);
+            }
             let library = compose::compose_events(text, reading);
+            if let Some(heads) = heads
+                && Ok(&heads) != library.clone().map(heads_of).as_ref()
+            {
+                return Err(format!("{text:?}\nheads   {heads:?}\nlibrary {library:?}"));
+            }
+            let Some(quick) = quick else { return Ok(false) };
             if library.as_ref() != Ok(&quick) {
                 return Err(format!("{text:?}\nquick   {quick:?}\nlibrary {library:?}"));
             }
         }
     }
     Ok(true)
+}
+
+/// The keys that are kept of documents that are read in part.
+const WANTED: [&str; 4] = ["a", "b", "kind", "metadata"];
+
+/// What is kept of documents.
+fn heads_of(nodes: Vec<Node>) -> Vec<Document> {
+    let document = |node: Node| {
+        let (line, mut value) = (node.at.line, node.into_value());
+        if let Value::Object(fields) = &mut value {
+            fields.retain(|key, _| WANTED.contains(&key.as_str()));
+        }
+        Document { value, line }
+    };
+    nodes.into_iter().map(document).collect()
+}
+
+#[test]
+fn of_a_text_that_is_read_in_part_the_rest_is_read_as_well() {
+    let reading = Reading { doubled: Doubled::LastCounts, ..Reading::default() };
+    let read = |text: &str| heads(text, &["kind", "metadata"], reading).map(|all| all[0].value.clone());
+    let text = "kind: A\nspec:\n  a: |\n    b\n  c: [1, {d: e}]\n  f: .5\nmetadata: {name: x}\n";
+    assert_eq!(read(text), Some(json!({"kind": "A", "metadata": {"name": "x"}})));
+    for wrong in [
+        "spec: .nan\n",
+        "spec:\n  null: 1\n",
+        "spec:\n - a\n  b: c\n",
+        "spec: [a\n",
+        "spec: *a\n",
+        "kind: B\n",
+    ] {
+        assert_eq!(read(&format!("kind: A\n{wrong}")), None, "{wrong}");
+    }
+    assert_eq!(read("kind: A\nspec:\n  a: 1\n  a: 2\n"), Some(json!({"kind": "A"})), "the last would count");
+    assert_eq!(heads(text, &["kind"], Reading::default()), None, "there, no key may be written twice");
 }
 
 #[test]
@@ -300,6 +344,7 @@ fn what_is_read_quickly_is_read_as_the_library_reads_it() {
         "a: |\n\n  one\n    two\n\n  three  \n\n\nb: |-\n  x\n# end\n",
         "a: {b: c, d: [1, two, \"x\"], e: {}}\nf: []\n",
         "\"a b\": 'c\\d'\n'e': \"f\\n\\\"g\"\n",
+        "a: \"one\\n\n  two\\\"\n\n  three\"\nb: 'it''s\n  so''\n  and'\n",
         "# first\n---\na: 1 # one\n--- # two\nb: yes\n---\n---\n",
         "a: b",
         "a:",

@@ -50,7 +50,7 @@ impl Parser<'_, '_> {
         // Space is an item: in "$x foo" the foo must be seen to know that $x is an argument.
         let after = self.peek();
         let next = self.peek_non_space();
-        let comma = next.kind == Kind::Char && next.text == b",";
+        let comma = next.kind == Kind::Char && next.text[..] == *b",";
         match next.kind {
             Kind::Assign | Kind::Declare => {
                 pipe.assign = next.kind == Kind::Assign;
@@ -74,7 +74,7 @@ impl Parser<'_, '_> {
         Ok(false)
     }
 
-    fn declare(&mut self, pipe: &mut Pipe, variable: &Item) {
+    fn declare(&mut self, pipe: &mut Pipe, variable: &Item<'_>) {
         let name = Text::from(&variable.text[..]);
         pipe.variables.push(name.clone());
         self.variables.push(name);
@@ -175,19 +175,19 @@ impl Parser<'_, '_> {
                     let what = [b"function ", &quote(&item.text)[..], b" not defined"].concat();
                     return Err(self.error(what));
                 }
-                OperandKind::Identifier(Text::from(item.text))
+                OperandKind::Identifier(Text::from(&item.text[..]))
             }
             Kind::Dot => OperandKind::Dot,
             Kind::Nil => OperandKind::Nil,
             Kind::Variable => {
-                if !self.variables.iter().any(|known| known[..] == item.text) {
+                if !self.variables.iter().any(|known| known[..] == item.text[..]) {
                     let what = [b"undefined variable ", &quote(&item.text)[..]].concat();
                     return Err(self.error(what));
                 }
-                OperandKind::Variable(Text::from(item.text), Vec::new())
+                OperandKind::Variable(Text::from(&item.text[..]), Vec::new())
             }
             Kind::Field => OperandKind::Field(vec![Text::from(&item.text[1..])]),
-            Kind::Bool => OperandKind::Bool(item.text == b"true"),
+            Kind::Bool => OperandKind::Bool(item.text[..] == *b"true"),
             Kind::CharConstant => {
                 OperandKind::Number(Number::parse_char(&item.text).map_err(|what| self.error(what))?)
             }
@@ -199,7 +199,7 @@ impl Parser<'_, '_> {
                     self.nested(|parser| parser.pipeline("parenthesized pipeline", Kind::RightParen))?;
                 return Ok(Some(Operand { at: pipe.at, kind: OperandKind::Pipe(Box::new(pipe)) }));
             }
-            Kind::String | Kind::RawString => return self.text_constant(item).map(Some),
+            Kind::String | Kind::RawString => return self.text_constant(&item).map(Some),
             _ => {
                 self.backup();
                 return Ok(None);

@@ -3,6 +3,7 @@
 
 use crate::quote::quote;
 use crate::unicode::{self, is_digit, is_letter, is_print};
+use std::borrow::Cow;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -70,21 +71,21 @@ fn keyword(word: &[u8]) -> Option<Kind> {
     })
 }
 
-/// A piece of the input.
+/// A piece of the input, or what is wrong with it.
 #[derive(Debug, Clone)]
-pub(crate) struct Item {
+pub(crate) struct Item<'i> {
     pub(crate) kind: Kind,
     pub(crate) at: usize,
-    pub(crate) text: Vec<u8>,
+    pub(crate) text: Cow<'i, [u8]>,
     pub(crate) line: usize,
 }
 
-impl Item {
+impl Item<'_> {
     /// The item in a message.
     pub(crate) fn describe(&self) -> Vec<u8> {
         match self.kind {
             Kind::Eof => b"EOF".to_vec(),
-            Kind::Error => self.text.clone(),
+            Kind::Error => self.text.to_vec(),
             kind if kind.is_keyword() => [b"<", &self.text[..], b">"].concat(),
             _ if self.text.len() > 10 => {
                 let end = unicode::chars(&self.text).nth(10).map_or(self.text.len(), |(at, _, _)| at);
@@ -126,8 +127,8 @@ enum State {
 }
 
 /// What a step of the lexer came to.
-enum Step {
-    Item(Item),
+enum Step<'i> {
+    Item(Item<'i>),
     Go(State),
 }
 
@@ -177,7 +178,7 @@ impl<'i> Lexer<'i> {
         }
     }
 
-    pub(crate) fn next_item(&mut self) -> Item {
+    pub(crate) fn next_item(&mut self) -> Item<'i> {
         let mut state = if self.in_action { State::InsideAction } else { State::Text };
         loop {
             let step = match state {
@@ -225,15 +226,15 @@ impl<'i> Lexer<'i> {
         }
     }
 
-    fn item(&mut self, kind: Kind) -> Item {
-        let text = self.input[self.start..self.at].to_vec();
+    fn item(&mut self, kind: Kind) -> Item<'i> {
+        let text = Cow::Borrowed(&self.input[self.start..self.at]);
         let item = Item { kind, at: self.start, text, line: self.start_line };
         self.start = self.at;
         self.start_line = self.line;
         item
     }
 
-    fn emit(&mut self, kind: Kind) -> Step {
+    fn emit(&mut self, kind: Kind) -> Step<'i> {
         Step::Item(self.item(kind))
     }
 
@@ -256,15 +257,16 @@ impl<'i> Lexer<'i> {
         self.backup();
     }
 
-    fn error(&mut self, text: impl Into<Vec<u8>>) -> Step {
-        let item = Item { kind: Kind::Error, at: self.start, text: text.into(), line: self.start_line };
+    fn error(&mut self, text: impl Into<Vec<u8>>) -> Step<'i> {
+        let text = Cow::Owned(text.into());
+        let item = Item { kind: Kind::Error, at: self.start, text, line: self.start_line };
         self.start = 0;
         self.at = 0;
         self.input = &[];
         Step::Item(item)
     }
 
-    fn text(&mut self) -> Step {
+    fn text(&mut self) -> Step<'i> {
         let Some(found) = find(self.rest(), self.left) else {
             self.at = self.input.len();
             if self.at == self.start {
@@ -303,7 +305,7 @@ impl<'i> Lexer<'i> {
         rest.starts_with(self.right).then_some(Trim::Nothing)
     }
 
-    fn left_delim(&mut self) -> Step {
+    fn left_delim(&mut self) -> Step<'i> {
         self.at += self.left.len();
         let marker = if has_left_trim(self.rest()) { TRIM_MARKER } else { 0 };
         if self.rest()[marker..].starts_with(b"/*") {
@@ -319,7 +321,7 @@ impl<'i> Lexer<'i> {
         Step::Item(item)
     }
 
-    fn comment(&mut self) -> Step {
+    fn comment(&mut self) -> Step<'i> {
         self.at += 2;
         let Some(end) = find(self.rest(), b"*/") else { return self.error("unclosed comment") };
         self.at += end + 2;
@@ -344,7 +346,7 @@ impl<'i> Lexer<'i> {
         }
     }
 
-    fn right_delim(&mut self) -> Step {
+    fn right_delim(&mut self) -> Step<'i> {
         let trim = self.at_right_delim();
         if trim == Some(Trim::Space) {
             self.at += TRIM_MARKER;
@@ -360,7 +362,7 @@ impl<'i> Lexer<'i> {
         Step::Item(item)
     }
 
-    fn inside_action(&mut self) -> Step {
+    fn inside_action(&mut self) -> Step<'i> {
         if self.at_right_delim().is_some() {
             return if self.parens == 0 {
                 Step::Go(State::RightDelim)
@@ -407,7 +409,7 @@ impl<'i> Lexer<'i> {
         }
     }
 
-    fn space(&mut self) -> Step {
+    fn space(&mut self) -> Step<'i> {
         let mut spaces = 0;
         while self.peek().is_some_and(is_space) {
             self.next();
@@ -424,7 +426,7 @@ impl<'i> Lexer<'i> {
         self.emit(Kind::Space)
     }
 
-    fn identifier(&mut self) -> Step {
+    fn identifier(&mut self) -> Step<'i> {
         while self.next().is_some_and(is_alphanumeric) {}
         self.backup();
         if !self.at_terminator() {
@@ -441,13 +443,13 @@ impl<'i> Lexer<'i> {
         self.emit(kind)
     }
 
-    fn bad_character(&mut self) -> Step {
+    fn bad_character(&mut self) -> Step<'i> {
         let c = self.peek();
         self.error(format!("bad character {}", code_point(c)))
     }
 
     /// After a `.` or a `$`.
-    fn field_or_variable(&mut self, kind: Kind) -> Step {
+    fn field_or_variable(&mut self, kind: Kind) -> Step<'i> {
         if self.at_terminator() {
             return self.emit(if kind == Kind::Variable { kind } else { Kind::Dot });
         }
@@ -464,7 +466,7 @@ impl<'i> Lexer<'i> {
     }
 
     /// A constant between quotes that a backslash escapes.
-    fn until(&mut self, close: char, unterminated: &str, kind: Kind) -> Step {
+    fn until(&mut self, close: char, unterminated: &str, kind: Kind) -> Step<'i> {
         loop {
             match self.next() {
                 Some('\\') => {
@@ -479,7 +481,7 @@ impl<'i> Lexer<'i> {
         }
     }
 
-    fn raw_string(&mut self) -> Step {
+    fn raw_string(&mut self) -> Step<'i> {
         loop {
             match self.next() {
                 None => return self.error("unterminated raw quoted string"),
@@ -489,7 +491,7 @@ impl<'i> Lexer<'i> {
         }
     }
 
-    fn number(&mut self) -> Step {
+    fn number(&mut self) -> Step<'i> {
         if !self.scan_number() {
             return self.bad_number();
         }
@@ -502,7 +504,7 @@ impl<'i> Lexer<'i> {
         self.emit(Kind::Number)
     }
 
-    fn bad_number(&mut self) -> Step {
+    fn bad_number(&mut self) -> Step<'i> {
         let cited = quote(&self.input[self.start..self.at]);
         self.error([b"bad number syntax: ", &cited[..]].concat())
     }

@@ -5,6 +5,7 @@ use super::node::{Branch, BranchKind, Node, Nodes, Operand, OperandKind, Pipe, T
 use crate::error::{Error, ErrorKind};
 use crate::quote::{quote, unquote};
 use crate::text::Text;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -58,7 +59,7 @@ pub(super) struct File<'f> {
 pub(super) struct Parser<'p, 'f> {
     pub(super) file: &'p mut File<'f>,
     /// Items that were looked at, the next one last.
-    tokens: [Item; 3],
+    tokens: [Item<'f>; 3],
     peeked: usize,
     pub(super) variables: Vec<Text>,
     /// The line that the action began at, zero outside of actions.
@@ -90,7 +91,7 @@ impl Parsed {
 
 impl<'p, 'f> Parser<'p, 'f> {
     fn new(file: &'p mut File<'f>) -> Self {
-        let none = Item { kind: Kind::Error, at: 0, text: Vec::new(), line: 0 };
+        let none = Item { kind: Kind::Error, at: 0, text: Cow::Borrowed(&[]), line: 0 };
         Self {
             file,
             tokens: [none.clone(), none.clone(), none],
@@ -101,7 +102,7 @@ impl<'p, 'f> Parser<'p, 'f> {
         }
     }
 
-    pub(super) fn next(&mut self) -> Item {
+    pub(super) fn next(&mut self) -> Item<'f> {
         if self.peeked > 0 {
             self.peeked -= 1;
         } else {
@@ -115,18 +116,18 @@ impl<'p, 'f> Parser<'p, 'f> {
     }
 
     /// Two back: the last one is still in its place.
-    pub(super) fn backup_two(&mut self, before: Item) {
+    pub(super) fn backup_two(&mut self, before: Item<'f>) {
         self.tokens[1] = before;
         self.peeked = 2;
     }
 
-    pub(super) fn backup_three(&mut self, first: Item, second: Item) {
+    pub(super) fn backup_three(&mut self, first: Item<'f>, second: Item<'f>) {
         self.tokens[1] = second;
         self.tokens[2] = first;
         self.peeked = 3;
     }
 
-    pub(super) fn peek(&mut self) -> Item {
+    pub(super) fn peek(&mut self) -> Item<'f> {
         if self.peeked == 0 {
             self.peeked = 1;
             self.tokens[0] = self.file.lexer.next_item();
@@ -134,7 +135,7 @@ impl<'p, 'f> Parser<'p, 'f> {
         self.tokens[self.peeked - 1].clone()
     }
 
-    pub(super) fn next_non_space(&mut self) -> Item {
+    pub(super) fn next_non_space(&mut self) -> Item<'f> {
         loop {
             let item = self.next();
             if item.kind != Kind::Space {
@@ -143,7 +144,7 @@ impl<'p, 'f> Parser<'p, 'f> {
         }
     }
 
-    pub(super) fn peek_non_space(&mut self) -> Item {
+    pub(super) fn peek_non_space(&mut self) -> Item<'f> {
         let item = self.next_non_space();
         self.backup();
         item
@@ -155,7 +156,7 @@ impl<'p, 'f> Parser<'p, 'f> {
         Error::new(ErrorKind::Parse, text)
     }
 
-    pub(super) fn unexpected(&self, item: &Item, context: &str) -> Error {
+    pub(super) fn unexpected(&self, item: &Item<'_>, context: &str) -> Error {
         if item.kind != Kind::Error {
             let what = [b"unexpected ", &item.describe()[..], b" in ", context.as_bytes()].concat();
             return self.error(what);
@@ -172,7 +173,7 @@ impl<'p, 'f> Parser<'p, 'f> {
         self.error([&item.text[..], &extra].concat())
     }
 
-    fn expect(&mut self, kind: Kind, context: &str) -> Result<Item, Error> {
+    fn expect(&mut self, kind: Kind, context: &str) -> Result<Item<'f>, Error> {
         let item = self.next_non_space();
         if item.kind == kind { Ok(item) } else { Err(self.unexpected(&item, context)) }
     }
@@ -256,7 +257,7 @@ impl<'p, 'f> Parser<'p, 'f> {
         self.add(name, root)
     }
 
-    fn unquoted(&self, item: &Item) -> Result<Text, Error> {
+    fn unquoted(&self, item: &Item<'_>) -> Result<Text, Error> {
         unquote(&item.text).map(Text::from).map_err(|_| self.error("invalid syntax"))
     }
 
@@ -275,7 +276,7 @@ impl<'p, 'f> Parser<'p, 'f> {
     fn text_or_action(&mut self) -> Result<Parsed, Error> {
         let item = self.next_non_space();
         match item.kind {
-            Kind::Text => Ok(Parsed::Node(Node::Text { at: item.at, text: item.text.into() })),
+            Kind::Text => Ok(Parsed::Node(Node::Text { at: item.at, text: Text::from(&item.text[..]) })),
             Kind::LeftDelim => {
                 self.action_line = item.line;
                 let parsed = self.action()?;
@@ -390,7 +391,7 @@ impl<'p, 'f> Parser<'p, 'f> {
         Ok(Node::Template { at: item.at, name, pipe })
     }
 
-    fn template_name(&self, item: &Item, context: &str) -> Result<Text, Error> {
+    fn template_name(&self, item: &Item<'_>, context: &str) -> Result<Text, Error> {
         match item.kind {
             Kind::String | Kind::RawString => self.unquoted(item),
             _ => Err(self.unexpected(item, context)),
@@ -398,8 +399,8 @@ impl<'p, 'f> Parser<'p, 'f> {
     }
 
     /// A constant text.
-    pub(super) fn text_constant(&self, item: Item) -> Result<Operand, Error> {
-        let text = self.unquoted(&item)?;
-        Ok(Operand { at: item.at, kind: OperandKind::Text { quoted: item.text.into(), text } })
+    pub(super) fn text_constant(&self, item: &Item<'_>) -> Result<Operand, Error> {
+        let text = self.unquoted(item)?;
+        Ok(Operand { at: item.at, kind: OperandKind::Text { quoted: Text::from(&item.text[..]), text } })
     }
 }
