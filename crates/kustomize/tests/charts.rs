@@ -46,7 +46,8 @@ fn made(inflation: &Inflation<'_>) -> Result<Vec<Inflated>, Box<dyn std::error::
     let crds = made.crds.into_iter().filter(|_| inflation.include_crds);
     let crds = crds.map(|crd| Inflated { template: crd.file, text: crd.text });
     let hooks = made.hooks.into_iter().filter(|hook| {
-        !inflation.skip_hooks && !(inflation.skip_tests && hook.events.contains(&HookEvent::Test))
+        let is_test = hook.events.contains(&HookEvent::Test);
+        !(inflation.skip_hooks || inflation.skip_tests && is_test)
     });
     let manifests = made.manifests.into_iter().chain(hooks.map(|hook| hook.manifest));
     let manifests = manifests.map(|one| Inflated { template: one.template, text: one.text });
