@@ -50,9 +50,12 @@ pub struct Strangers {
     pub failed: BTreeMap<GroupKind, ApiError>,
 }
 
+/// A look, and whoever waits for it.
+type Shared = Arc<tokio::sync::Mutex<Look>>;
+
 /// What was lately seen of objects in no set, by kind and namespace.
 #[derive(Default)]
-pub(super) struct Looks(Mutex<BTreeMap<(GroupKind, String), Arc<tokio::sync::Mutex<Look>>>>);
+pub(super) struct Looks(Mutex<BTreeMap<(GroupKind, String), Shared>>);
 
 /// Of one kind in one namespace.
 struct Look {
@@ -76,7 +79,7 @@ impl Look {
 }
 
 impl Looks {
-    fn of(&self, kind: &GroupKind, namespace: &str, breaks: u64) -> Arc<tokio::sync::Mutex<Look>> {
+    fn of(&self, kind: &GroupKind, namespace: &str, breaks: u64) -> Shared {
         let mut looks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let look = looks.entry((kind.clone(), namespace.to_owned()));
         look.or_insert_with(|| Arc::new(tokio::sync::Mutex::new(Look::new(breaks)))).clone()

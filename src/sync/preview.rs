@@ -34,11 +34,7 @@ impl Engine {
     }
 
     /// The same, and what Git wants.
-    pub(super) async fn examine(
-        &self,
-        name: &str,
-        options: &PlanOptions,
-    ) -> Result<(Preview, Arc<Desired>)> {
+    pub(super) async fn examine(&self, name: &str, options: &PlanOptions) -> Result<(Preview, Arc<Desired>)> {
         let (spec, cluster) = self.target(name).with_context(|| format!("there is no target {name}"))?;
         let cluster = cluster.with_context(|| self.trouble_of("Cluster", &spec.cluster))?;
         let mut state = self.remembered(&spec, &cluster).await?;
