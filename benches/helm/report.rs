@@ -32,7 +32,9 @@ pub(crate) fn tables(rows: &[Row], start: &Sides) -> String {
         // Writing to a String cannot fail.
         let _ = writeln!(text, "| {} |", cells.join(" | "));
     };
-    rows.iter().for_each(|row| process(&row.title, &row.processes));
+    for row in rows {
+        process(&row.title, &row.processes);
+    }
     process("`version`: the start alone", start);
     text.push_str(
         "

@@ -40,9 +40,9 @@ pub(crate) fn subjects(conformance: &Path, folder: &Path) -> Result<Vec<Subject>
     for index in 0..SUBCHARTS {
         let name = format!("part-{index:03}");
         // Writing to a String cannot fail.
-        let _ = write!(
+        let _ = writeln!(
             dependencies,
-            "  - {{name: {name}, version: 1.2.3, condition: {name}.enabled, repository: ''}}\n"
+            "  - {{name: {name}, version: 1.2.3, condition: {name}.enabled, repository: ''}}"
         );
         chart(&umbrella.join("charts").join(&name), &name, "", &["deployment", "service", "settings"])?;
     }

@@ -94,7 +94,7 @@ impl HandOver {
         let entries = raw(object);
         let is_own = |entry: &&Value| is_apply_of(entry, manager);
         // The newest is the last: it says which version of the API the fields are in, if we own none.
-        let newest = entries.iter().filter(|entry| is_helms(entry, manager)).next_back()?;
+        let newest = entries.iter().rfind(|entry| is_helms(entry, manager))?;
         let entry = entries.iter().find(is_own).unwrap_or(newest).clone();
         let manifest = sent(manifest);
         let (mut given, mut kept) = (FieldSet::default(), Vec::new());
@@ -287,7 +287,7 @@ mod tests {
             lost.iter().map(FieldPath::to_string).collect::<Vec<_>>()
         };
         let next = json!({"f:data": {"f:a": {}}});
-        assert_eq!(lost(&[helm.clone()], &next), ["data.b"]);
+        assert_eq!(lost(std::slice::from_ref(&helm), &next), ["data.b"]);
         let other = entry("other", "Update", &json!({"f:data": {"f:b": {}}}));
         assert_eq!(lost(&[helm.clone(), other], &next), Vec::<String>::new());
         assert_eq!(lost(&[helm], &json!({"f:data": {"f:a": {}, "f:b": {}}})), Vec::<String>::new());
