@@ -15,6 +15,7 @@ use crate::planning::{Action, Plan, Precondition, Reason, Step, exactly};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use trueup_merge::compare::Change;
 use trueup_model::{Manifest, ObjectId};
 
 /// On a hook, by trueup: what it was run for.
@@ -298,6 +299,7 @@ pub fn settle(mut plan: Plan, desired: &Desired, observed: &Observed, run: Optio
             | Standing::Runs(_)
             | Standing::Again(_)
             | Standing::AgainAfter(_)
+            | Standing::Doubtful
             | Standing::AsPlanned => {}
         }
         let base = || blank(desired, id);
@@ -338,6 +340,7 @@ pub fn settle(mut plan: Plan, desired: &Desired, observed: &Observed, run: Optio
                 ..base()
             }),
             Standing::New => Some(Step { action: Action::Create, reason: Reason::Missing, ..base() }),
+            Standing::Doubtful => Some(Step { action: Action::Wait, reason: Reason::Unproven, ..base() }),
         };
         put(&mut plan, at, step);
     }
@@ -389,6 +392,8 @@ enum Standing<'l> {
     Again(&'l Live),
     /// It is there from a run of another tool's.
     AgainAfter(&'l Stranger),
+    /// It is there, and nobody could say of which run.
+    Doubtful,
     /// It is not there.
     New,
     /// What was planned is right.
@@ -437,15 +442,20 @@ fn stands<'l>(
     };
     match step.map(|step| &step.reason) {
         None | Some(Reason::Drifted(_) | Reason::Contested(_)) => ended(live),
-        Some(
-            Reason::ChangedInGit
-            | Reason::Differs(_)
-            | Reason::Unproven
-            | Reason::Immutable(_)
-            | Reason::Replaced(_),
-        ) => Standing::Again(live),
+        // Nothing is remembered of it, so what differs may only be what somebody changed since.
+        Some(Reason::Differs(changes)) if !changes.iter().any(is_of_the_run) => ended(live),
+        Some(Reason::Unproven) => Standing::Doubtful,
+        Some(Reason::ChangedInGit | Reason::Differs(_) | Reason::Immutable(_) | Reason::Replaced(_)) => {
+            Standing::Again(live)
+        }
         Some(_) => Standing::AsPlanned,
     }
+}
+
+/// Whether a change is that of what a hook was run for.
+fn is_of_the_run(change: &Change) -> bool {
+    let annotation = change.pointer.strip_prefix("/metadata/annotations/");
+    annotation.is_some_and(|name| name.replace("~1", "/") == RUN_ANNOTATION)
 }
 
 fn ended<'l>(live: &Live) -> Standing<'l> {
@@ -626,6 +636,37 @@ mod tests {
                 unchanged: 2
                 Deployment.apps shop/post: Succeeded
                 Deployment.apps shop/pre: Succeeded
+            "#]],
+        );
+    }
+
+    #[test]
+    fn a_hook_of_which_nothing_is_remembered_is_made_anew_only_if_it_says_that_it_was_run_for_something_else()
+    {
+        let before = "in git: deploy/pre(wave=-9) cm/a | member: deploy/pre cm/a | applied: cm/a | dry run: deploy/pre";
+        check(
+            &format!("{before}(differs=metadata/annotations/trueup.dev~1hook-run)"),
+            &[],
+            expect![[r#"
+                recreate  deploy/pre (the hook runs again, since what is wanted changed)
+                unchanged: 1
+            "#]],
+        );
+        check(
+            &format!("{before}(differs=metadata/labels/by)"),
+            &[],
+            expect![[r#"
+                unchanged: 2
+                Deployment.apps shop/pre: Succeeded
+            "#]],
+        );
+        check(
+            "in git: deploy/pre(wave=-9) cm/a | member: deploy/pre",
+            &[],
+            expect![[r#"
+                wait      deploy/pre (not known to be as in Git)
+                --
+                wait      cm/a (waits for wave -9: Deployment.apps shop/pre is held: not known to be as in Git)
             "#]],
         );
     }

@@ -73,6 +73,24 @@ impl Kind {
     pub fn resource(&self) -> (String, String) {
         (self.group.clone(), self.plural.clone())
     }
+
+    /// Whether its objects are stored under this.
+    pub fn is_stored_under(&self, resource: &(String, String)) -> bool {
+        self.group == resource.0 && self.plural == resource.1
+    }
+
+    /// Whether another kind is the same in any version.
+    pub fn is_a_version_of(&self, other: &Self) -> bool {
+        self.group == other.group && self.plural == other.plural
+    }
+
+    /// Whether an `apiVersion` is that of the kind.
+    pub fn is_in(&self, api_version: &str) -> bool {
+        match api_version.split_once('/') {
+            Some((group, version)) => self.group == group && self.version == version,
+            None => self.group.is_empty() && self.version == api_version,
+        }
+    }
 }
 
 /// All kinds.
@@ -148,7 +166,7 @@ impl Kinds {
 
     /// Any version of the kind that is stored under a group and a name in paths.
     pub fn stored(&self, resource: &(String, String)) -> Option<&Arc<Kind>> {
-        self.kinds.values().find(|kind| kind.group == resource.0 && kind.plural == resource.1)
+        self.kinds.values().find(|kind| kind.is_stored_under(resource))
     }
 
     /// Puts these kinds in place of those that a definition brought before.

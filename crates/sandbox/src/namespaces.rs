@@ -76,7 +76,7 @@ impl Sandbox {
 
 /// What a new object of a kind starts with.
 pub(crate) fn begin_life(kind: &Kind, object: &mut Value) {
-    if kind.resource() != resource() {
+    if !kind.is_stored_under(&resource()) {
         return;
     }
     object["spec"] = json!({"finalizers": ["kubernetes"]});

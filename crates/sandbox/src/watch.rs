@@ -103,7 +103,7 @@ impl Watch {
     }
 
     fn tell(&self, change: &Change) -> Option<Value> {
-        if change.resource != self.kind.resource() {
+        if !self.kind.is_stored_under(&change.resource) {
             return None;
         }
         let seen = |object: &Option<Arc<Value>>| object.as_ref().filter(|object| self.sees(object)).cloned();

@@ -27,6 +27,10 @@ pub enum Fate {
     Crashes,
     /// The container runs and never becomes ready.
     NeverReady,
+    /// A Job's container runs and does not end; any other runs well.
+    Hangs,
+    /// A Job's container ends with an error, and the Job with it; any other ends again and again.
+    Fails,
 }
 
 impl Fate {
@@ -34,18 +38,72 @@ impl Fate {
         match self {
             Self::NoImage => Some(("ImagePullBackOff", "Back-off pulling image")),
             Self::Crashes => Some(("CrashLoopBackOff", "back-off 5m0s restarting failed container")),
-            Self::NeverReady => None,
+            Self::NeverReady | Self::Hangs | Self::Fails => None,
+        }
+    }
+
+    /// What becomes of a container that runs to its end, or of one that does not.
+    fn of_container(self, runs_to_end: bool) -> Option<Self> {
+        match (self, runs_to_end) {
+            (Self::Hangs, false) => None,
+            (Self::Fails, false) => Some(Self::Crashes),
+            (fate @ (Self::NoImage | Self::Crashes | Self::NeverReady | Self::Hangs | Self::Fails), _) => {
+                Some(fate)
+            }
+        }
+    }
+}
+
+/// How the containers of a pod are.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Pending,
+    Running,
+    Succeeded,
+    Failed,
+}
+
+impl Phase {
+    fn of(fates: &[Option<Fate>], runs_to_end: bool) -> Self {
+        let any = |is: fn(Fate) -> bool| fates.iter().flatten().any(|fate| is(*fate));
+        if any(|fate| fate.waiting().is_some()) {
+            Self::Pending
+        } else if any(|fate| fate == Fate::Fails) {
+            Self::Failed
+        } else if runs_to_end && !any(|fate| fate == Fate::Hangs) {
+            Self::Succeeded
+        } else {
+            Self::Running
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Pending => "Pending",
+            Self::Running => "Running",
+            Self::Succeeded => "Succeeded",
+            Self::Failed => "Failed",
         }
     }
 }
 
 impl Sandbox {
-    /// Says what becomes of pods with an image, from now on.
+    /// Says what becomes of pods with an image, from now on; also of those that there are and that have not ended.
     pub fn decide(&mut self, image: &str, fate: Option<Fate>) {
         match fate {
             Some(fate) => drop(self.fates.insert(image.to_owned(), fate)),
             None => drop(self.fates.remove(image)),
         }
+        let has_image = |pod: &Value| {
+            let containers = pod["spec"]["containers"].as_array().into_iter().flatten();
+            containers.into_iter().any(|container| container["image"] == image)
+        };
+        let concerned: Vec<Key> =
+            self.store.all(&pods()).filter(|(_, pod)| has_image(pod)).map(|(key, _)| key.clone()).collect();
+        for key in concerned {
+            self.run_workloads(&pods(), &key);
+        }
+        self.settle();
     }
 
     /// Lets the controller of an object look at it.
@@ -219,7 +277,11 @@ impl Sandbox {
     }
 
     fn run_job(&mut self, job: &Value, key: &Key) {
-        if job["spec"]["suspend"] == true || job["status"]["completionTime"].is_string() {
+        let conditions = job["status"]["conditions"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let has_ended = conditions
+            .iter()
+            .any(|one| (one["type"] == "Complete" || one["type"] == "Failed") && one["status"] == "True");
+        if job["spec"]["suspend"] == true || has_ended {
             return;
         }
         let pods = self.owned(job, &pods());
@@ -228,60 +290,85 @@ impl Sandbox {
             self.create_pod(job, &job["spec"]["template"], &key.0, &format!("{}-{suffix}", key.1));
             return;
         };
-        let time = self.time();
-        let status = if pod["status"]["phase"] == "Succeeded" {
-            let complete =
-                ("True", "CompletionsReached", "Reached expected number of succeeded pods".to_owned());
-            let conditions =
-                self.conditions(job, &[("SuccessCriteriaMet", complete.clone()), ("Complete", complete)]);
-            json!({"startTime": job["metadata"]["creationTimestamp"], "completionTime": time, "succeeded": 1, "ready": 0,
-                "uncountedTerminatedPods": {}, "conditions": conditions})
-        } else {
-            json!({"startTime": job["metadata"]["creationTimestamp"], "active": 1, "ready": 0, "uncountedTerminatedPods": {}})
+        let (time, start) = (self.time(), &job["metadata"]["creationTimestamp"]);
+        let status = match pod["status"]["phase"].as_str() {
+            Some("Succeeded") => {
+                let complete =
+                    ("True", "CompletionsReached", "Reached expected number of succeeded pods".to_owned());
+                let conditions =
+                    self.conditions(job, &[("SuccessCriteriaMet", complete.clone()), ("Complete", complete)]);
+                json!({"startTime": start, "completionTime": time, "succeeded": 1, "ready": 0,
+                    "uncountedTerminatedPods": {}, "conditions": conditions})
+            }
+            // As if none may be tried again: how often pods are is nothing that anybody sees here.
+            Some("Failed") => {
+                let failed = (
+                    "True",
+                    "BackoffLimitExceeded",
+                    "Job has reached the specified backoff limit".to_owned(),
+                );
+                let conditions =
+                    self.conditions(job, &[("FailureTarget", failed.clone()), ("Failed", failed)]);
+                json!({"startTime": start, "failed": 1, "ready": 0, "uncountedTerminatedPods": {}, "conditions": conditions})
+            }
+            _ => json!({"startTime": start, "active": 1, "ready": 0, "uncountedTerminatedPods": {}}),
         };
         self.set_status(&("batch".to_owned(), "jobs".to_owned()), key, status);
     }
 
     fn run_pod(&mut self, pod: &Value, key: &Key) {
+        // What has ended stays as it is.
+        if !matches!(pod["status"]["phase"].as_str(), Some("Succeeded" | "Failed")) {
+            let status = self.status_of_pod(pod);
+            self.set_status(&pods(), key, status);
+        }
+        self.look_at_owner(pod, key);
+    }
+
+    fn status_of_pod(&self, pod: &Value) -> Value {
         let time = pod["metadata"]["creationTimestamp"].clone();
         let containers = pod["spec"]["containers"].as_array().map(Vec::as_slice).unwrap_or_default();
-        let fate_of =
-            |container: &Value| container["image"].as_str().and_then(|image| self.fates.get(image)).copied();
         let runs_to_end = pod["metadata"]["ownerReferences"][0]["kind"] == "Job";
+        let fate_of = |container: &Value| {
+            let fate = container["image"].as_str().and_then(|image| self.fates.get(image)).copied();
+            fate.and_then(|fate| fate.of_container(runs_to_end))
+        };
         let fates: Vec<Option<Fate>> = containers.iter().map(fate_of).collect();
         let is_ready = fates.iter().all(Option::is_none);
         let statuses: Vec<Value> = containers
             .iter()
             .zip(&fates)
             .map(|(container, fate)| {
-                let state = match (fate.and_then(Fate::waiting), runs_to_end) {
-                    (Some((reason, message)), _) => json!({"waiting": {"reason": reason, "message": message}}),
-                    (None, true) => {
-                        json!({"terminated": {"exitCode": 0, "reason": "Completed", "startedAt": time, "finishedAt": time}})
+                let ended = |code: u8, reason: &str| {
+                    json!({"terminated": {"exitCode": code, "reason": reason, "startedAt": time, "finishedAt": time}})
+                };
+                let state = match fate.map(|fate| (fate, fate.waiting())) {
+                    Some((_, Some((reason, message)))) => {
+                        json!({"waiting": {"reason": reason, "message": message}})
                     }
-                    (None, false) => json!({"running": {"startedAt": time}}),
+                    Some((Fate::Fails, None)) => ended(1, "Error"),
+                    Some((Fate::NoImage | Fate::Crashes | Fate::NeverReady, None)) | None if runs_to_end => {
+                        ended(0, "Completed")
+                    }
+                    Some((Fate::NoImage | Fate::Crashes | Fate::NeverReady | Fate::Hangs, None)) | None => {
+                        json!({"running": {"startedAt": time}})
+                    }
                 };
                 let is_up = fate.is_none() && !runs_to_end;
                 json!({"name": container["name"], "image": container["image"], "imageID": "", "ready": is_up,
                     "restartCount": 0, "started": is_up, "state": state, "lastState": {}})
             })
             .collect();
-        let phase = match (fates.iter().flatten().any(|fate| fate.waiting().is_some()), runs_to_end) {
-            (true, _) => "Pending",
-            (false, true) => "Succeeded",
-            (false, false) => "Running",
-        };
         let condition = |name: &str, holds: bool| {
             let status = if holds { "True" } else { "False" };
             json!({"type": name, "status": status, "lastProbeTime": null, "lastTransitionTime": time})
         };
         let is_up = is_ready && !runs_to_end;
-        let status = json!({"phase": phase, "qosClass": "BestEffort", "startTime": time, "podIP": "10.0.0.1",
+        json!({"phase": Phase::of(&fates, runs_to_end).name(), "qosClass": "BestEffort", "startTime": time,
+            "podIP": "10.0.0.1",
             "conditions": [condition("PodScheduled", true), condition("Initialized", true),
                 condition("ContainersReady", is_up), condition("Ready", is_up)],
-            "containerStatuses": statuses});
-        self.set_status(&pods(), key, status);
-        self.look_at_owner(pod, key);
+            "containerStatuses": statuses})
     }
 
     fn look_at_owner(&mut self, object: &Value, key: &Key) {
@@ -343,8 +430,8 @@ impl Sandbox {
     }
 
     fn rewrite_by(&mut self, resource: &Resource, key: &Key, subresource: &str, object: Value) {
-        let is_of =
-            |kind: &&Arc<Kind>| kind.resource() == *resource && object["apiVersion"] == kind.api_version();
+        let api_version = object["apiVersion"].as_str().unwrap_or_default();
+        let is_of = |kind: &&Arc<Kind>| kind.is_stored_under(resource) && kind.is_in(api_version);
         let Some(kind) = self.kinds.iter().find(is_of).cloned() else { return };
         let Some(live) = self.store.get(resource, key).cloned() else { return };
         let namespace = kind.namespaced.then(|| key.0.clone());
@@ -385,5 +472,71 @@ fn hash_of(template: &Value) -> String {
 fn drop_zeros(status: &mut Value) {
     if let Some(fields) = status.as_object_mut() {
         fields.retain(|name, value| name == "observedGeneration" || *value != 0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Answer, Request};
+    use jiff::Timestamp;
+
+    fn ask(sandbox: &mut Sandbox, method: &str, path: &str, body: &Value) -> Value {
+        let body = body.to_string();
+        let request = Request {
+            method,
+            path,
+            query: "",
+            accept: "application/json",
+            content_type: "application/json",
+            user_agent: "test",
+            user: "",
+            body: body.as_bytes(),
+        };
+        match sandbox.handle(Timestamp::UNIX_EPOCH, &request) {
+            Answer::Json { body, .. } => body,
+            Answer::Watch(_) => Value::Null,
+        }
+    }
+
+    fn job(image: &str) -> Value {
+        let spec = json!({"restartPolicy": "Never", "containers": [{"name": "main", "image": image}]});
+        json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "a"}, "spec": {"template": {"spec": spec}}})
+    }
+
+    fn seen(sandbox: &mut Sandbox) -> (String, Vec<String>) {
+        let path = "/apis/batch/v1/namespaces/default/jobs/a";
+        let job = ask(sandbox, "GET", path, &Value::Null);
+        let conditions = job["status"]["conditions"].as_array().into_iter().flatten();
+        let conditions = conditions.map(|one| one["type"].as_str().unwrap_or_default().to_owned()).collect();
+        let pods = ask(sandbox, "GET", "/api/v1/namespaces/default/pods", &Value::Null);
+        (pods["items"][0]["status"]["phase"].as_str().unwrap_or_default().to_owned(), conditions)
+    }
+
+    #[test]
+    fn a_job_ends_as_it_was_decided_for_its_image_and_then_stays_as_it_is() {
+        for (fate, phase, conditions) in [
+            (None, "Succeeded", &["SuccessCriteriaMet", "Complete"][..]),
+            (Some(Fate::Fails), "Failed", &["FailureTarget", "Failed"]),
+            (Some(Fate::Hangs), "Running", &[]),
+        ] {
+            let mut sandbox = Sandbox::new(Timestamp::UNIX_EPOCH);
+            sandbox.decide("shop:1", fate);
+            ask(&mut sandbox, "POST", "/apis/batch/v1/namespaces/default/jobs", &job("shop:1"));
+            let conditions: Vec<String> = conditions.iter().map(|&name| name.to_owned()).collect();
+            let ended = (phase.to_owned(), conditions);
+            assert_eq!(seen(&mut sandbox), ended, "{fate:?}");
+            let later = match fate {
+                Some(Fate::Hangs) | None => Some(Fate::Fails),
+                Some(_) => None,
+            };
+            sandbox.decide("shop:1", later);
+            let then = if fate == Some(Fate::Hangs) {
+                ("Failed".to_owned(), vec!["FailureTarget".to_owned(), "Failed".to_owned()])
+            } else {
+                ended
+            };
+            assert_eq!(seen(&mut sandbox), then, "{fate:?} and then {later:?}");
+        }
     }
 }

@@ -291,7 +291,7 @@ impl Sandbox {
     ) -> Result<Value, Refusal> {
         let kind = &change.target.kind;
         let versions: Vec<Arc<Kind>> =
-            self.kinds.iter().filter(|other| other.resource() == kind.resource()).cloned().collect();
+            self.kinds.iter().filter(|other| other.is_a_version_of(kind)).cloned().collect();
         let versions = Relabelled { kinds: &versions };
         let (api_version, now) = (kind.api_version(), self.time());
         let ignored = ignored(kind, &change.target.subresource);
@@ -592,13 +592,27 @@ pub(crate) fn wanted(object: &Value) -> Vec<(&String, &Value)> {
 
 /// Whether two versions of an object differ in nothing but the times in the books.
 fn is_same(a: &Value, b: &Value) -> bool {
-    let timeless = |object: &Value| {
-        let mut object = object.clone();
-        let books = object.pointer_mut("/metadata/managedFields").and_then(Value::as_array_mut);
-        for entry in books.into_iter().flatten().filter_map(Value::as_object_mut) {
-            entry.remove("time");
-        }
-        object
+    is_same_but(a, b, "metadata", |a, b| is_same_but(a, b, "managedFields", are_same_books))
+}
+
+/// Whether two values are the same where one field is looked at in a way of its own.
+fn is_same_but(a: &Value, b: &Value, field: &str, is_field_same: impl Fn(&Value, &Value) -> bool) -> bool {
+    let (Value::Object(one), Value::Object(other)) = (a, b) else { return a == b };
+    one.len() == other.len()
+        && one.iter().all(|(name, value)| {
+            other
+                .get(name)
+                .is_some_and(|found| if name == field { is_field_same(value, found) } else { value == found })
+        })
+}
+
+fn are_same_books(a: &Value, b: &Value) -> bool {
+    let (Value::Array(one), Value::Array(other)) = (a, b) else { return a == b };
+    let are_same_entries = |a: &Value, b: &Value| {
+        let (Value::Object(one), Value::Object(other)) = (a, b) else { return a == b };
+        let size = |entry: &Map<String, Value>| entry.len() - usize::from(entry.contains_key("time"));
+        size(one) == size(other)
+            && one.iter().all(|(name, value)| name == "time" || other.get(name) == Some(value))
     };
-    timeless(a) == timeless(b)
+    one.len() == other.len() && one.iter().zip(other).all(|(a, b)| are_same_entries(a, b))
 }
