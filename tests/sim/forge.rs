@@ -110,6 +110,11 @@ impl Forge {
         Some((head.clone(), state.commits.get(head)?.1.clone()))
     }
 
+    /// What a commit has.
+    pub(crate) fn content(&self, revision: &str) -> Option<Content> {
+        Some(self.lock().commits.get(revision)?.1.clone())
+    }
+
     /// What trueup may be at work on: the last commits that it got.
     pub(crate) fn recent(&self) -> Vec<Content> {
         let state = self.lock();

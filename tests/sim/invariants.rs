@@ -1,6 +1,6 @@
 //! What must hold at every step, whatever happens. Each rule is found out anew here, without trueup's own code.
 
-use crate::content::{self, Id, MARK, MARK_ENCODED, text};
+use crate::content::{self, Content, Id, MARK, MARK_ENCODED, text};
 use crate::forge::Forge;
 use crate::gate::{Asked, Cluster, Witness};
 use crate::plan::{Layout, TARGETS, Target};
@@ -231,8 +231,10 @@ pub(crate) fn check_output(what: &str, output: &str, trace: &Trace) {
     }
 }
 
-/// What was applied can be answered from the cluster alone: where a record is not what Git and the cluster are.
-pub(crate) fn records(clusters: &[Cluster], revision: &str, layout: &Layout) -> Vec<String> {
+/// What was applied can be answered from the cluster alone: where a record is not what Git and the cluster are. It may name an
+/// older commit that has of the target what the last one has.
+pub(crate) fn records(clusters: &[Cluster], forge: &Forge, layout: &Layout) -> Vec<String> {
+    let Some((revision, head)) = forge.head() else { return Vec::new() };
     let mut found = Vec::new();
     for target in TARGETS.iter().filter(|target| layout.has(target)) {
         let Some(cluster) = clusters.iter().find(|cluster| cluster.name() == target.cluster) else {
@@ -248,7 +250,11 @@ pub(crate) fn records(clusters: &[Cluster], revision: &str, layout: &Layout) -> 
             continue;
         };
         let told = text(&record["data"]["revision"]);
-        if told != revision {
+        let is_the_same = |told: Content| {
+            let wanted = told.wanted(target.app, target.namespace);
+            wanted.is_some() && wanted == head.wanted(target.app, target.namespace)
+        };
+        if told != revision && !forge.content(told).is_some_and(is_the_same) {
             found.push(format!("the record of {} tells of {told:?}", target.name));
         }
         let members =

@@ -477,7 +477,7 @@ impl Run {
         let mut wrong = differences(&self.clusters, &self.forge, &self.layout);
         let Some(process) = &self.process else { return wrong };
         let head = self.forge.head().map(|(revision, _)| revision).unwrap_or_default();
-        wrong.extend(records(&self.clusters, &head, &self.layout));
+        wrong.extend(records(&self.clusters, &self.forge, &self.layout));
         let statuses = process.statuses();
         for target in TARGETS.iter().filter(|target| self.layout.has(target)) {
             match statuses.get(target.name) {

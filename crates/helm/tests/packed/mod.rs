@@ -6,7 +6,7 @@ use tar::{Builder, EntryType, Header};
 
 /// A packed chart of these entries.
 pub(crate) fn packed(entries: &[(&str, EntryType, &[u8])]) -> Vec<u8> {
-    let mut archive = Builder::new(GzEncoder::new(Vec::new(), Compression::fast()));
+    let mut archive = Builder::new(GzEncoder::new(Vec::new(), Compression::default()));
     for (path, kind, data) in entries {
         let mut header = Header::new_gnu();
         header.set_entry_type(*kind);
