@@ -5,7 +5,7 @@
 //! it, and is left to the audit. Absent: what the rules say. Certificates of webhooks are left out: they change by the week.
 
 use super::catalog::Catalog;
-use super::rest::Ask;
+use super::rest::{Ask, METADATA, METADATA_LIST};
 use super::watch::{WATCH_SECONDS, WATCH_SILENCE};
 use super::{ClusterEvent, Inner};
 use futures::FutureExt as _;
@@ -29,7 +29,6 @@ const AT_ONCE: Duration = Duration::from_secs(2);
 /// The API server follows its own configuration with a delay (policies: a second, and longer where it is busy): what it is asked
 /// before would be answered by the old rules, and taken for an answer by the new ones.
 const SETTLE: Duration = Duration::from_secs(5);
-const METADATA: &str = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";
 
 /// A hash that is the same in every build, since it is stored.
 #[derive(Default)]
@@ -98,7 +97,7 @@ pub(super) async fn refresh(cluster: &Inner) -> Vec<(String, String)> {
     if let Some(openapi) = openapi(cluster).await {
         epochs.openapi = openapi;
     }
-    if let Some(list) = list(cluster, DEFINITIONS, Some(METADATA)).await {
+    if let Some(list) = list(cluster, DEFINITIONS, Some(METADATA_LIST)).await {
         epochs.definitions = definitions(&list);
         watched.push((DEFINITIONS.to_owned(), version(&list)));
     }
@@ -275,7 +274,7 @@ async fn quiet(cluster: &Inner, path: &str, from: &str) -> Option<String> {
         "{path}?watch=true&allowWatchBookmarks=true&resourceVersion={from}&timeoutSeconds={WATCH_SECONDS}"
     );
     let mut ask = Ask::get("watch", &path, uri);
-    ask.accept = Some("application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1");
+    ask.accept = Some(METADATA);
     let Ok(mut body) = cluster.rest.stream(ask).await else {
         // What may be listed and not watched is listed again after a while.
         tokio::time::sleep(UNWATCHED).await;

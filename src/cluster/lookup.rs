@@ -6,13 +6,11 @@
 use super::Cluster;
 use super::catalog::{Catalog, Resource};
 use super::error::{ApiError, ApiErrorClass};
-use super::rest::{Ask, encode};
+use super::rest::{Ask, Listing, encode};
 use serde_json::json;
 use std::fmt;
 use trueup_model::Value;
 
-/// Objects of a list that come at once.
-const PAGE: usize = 500;
 /// Objects that a list has at most.
 const MOST: usize = 10_000;
 
@@ -97,22 +95,17 @@ impl Cluster {
         collection: &str,
         query: &Query,
     ) -> Result<Value, ApiError> {
+        let listing = Listing { what: query, collection, selector: "", accept: None };
         let mut items = Vec::new();
-        let base = format!("{collection}?limit={PAGE}");
-        let mut uri = base.clone();
-        loop {
-            let mut page = self.0.rest.json(Ask::get("list", query, uri)).await?;
-            let read = page.get_mut("items").and_then(Value::as_array_mut).map(std::mem::take);
-            items.extend(read.unwrap_or_default().into_iter().map(|item| told(item, resource)));
+        let take = |page: Vec<Value>| {
+            items.extend(page.into_iter().map(|item| told(item, resource)));
             if items.len() > MOST {
                 let message = format!("list {query}: there are more than {MOST}");
                 return Err(ApiError::new(ApiErrorClass::Other, message));
             }
-            match page.pointer("/metadata/continue").and_then(Value::as_str) {
-                Some(more) if !more.is_empty() => uri = format!("{base}&continue={}", encode(more)),
-                Some(_) | None => break,
-            }
-        }
+            Ok(())
+        };
+        self.0.rest.list(&listing, take).await?;
         // Its own version moves with every object of the kind, whether it is in the list or not.
         let kind = format!("{}List", resource.kind);
         Ok(json!({"apiVersion": resource.api_version(), "kind": kind, "metadata": {}, "items": items}))

@@ -63,6 +63,8 @@ use trueup_plan::observed::Live;
 
 /// The name of our field manager.
 pub const MANAGER: &str = "trueup";
+/// How long a list answers that several targets share.
+const FRESH: Duration = Duration::from_secs(10);
 /// Places of one kind that are remembered at most. Kinds have few; without a bound, somebody could make many.
 const PLACES: usize = 10_000;
 
@@ -427,6 +429,18 @@ impl Inner {
 
     fn tell(&self, event: ClusterEvent) {
         (self.listener)(event);
+    }
+
+    /// What a list that targets share showed is not kept for longer than it answers.
+    fn forget_lists_when_old(self: &Arc<Self>) {
+        let cluster = Arc::downgrade(self);
+        tokio::spawn(async move {
+            tokio::time::sleep(FRESH).await;
+            if let Some(cluster) = cluster.upgrade() {
+                cluster.looks.forget_old();
+                cluster.forget_old_parents().await;
+            }
+        });
     }
 
     /// Waits a while; true where the cluster was let go meanwhile.

@@ -3,16 +3,14 @@
 
 use super::catalog::Scope;
 use super::error::{ApiError, ApiErrorClass};
-use super::rest::{Ask, encode};
-use super::{Cluster, Inner, MANAGER};
+use super::rest::{Ask, Listing};
+use super::{Cluster, FRESH, Inner, MANAGER};
 use crate::ambient;
 use base64::Engine as _;
 use bytes::Bytes;
 use http::Method;
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
-use std::time::Duration;
 use tokio::time::Instant;
 use trueup_model::{GroupKind, Value};
 use trueup_plan::apply_set::{GROUP_KINDS, ID, NAMESPACES, TOOLING};
@@ -52,10 +50,6 @@ pub(super) struct Parents {
     all: BTreeMap<(String, String), Parent>,
 }
 
-/// How long a list of parents answers.
-const FRESH: Duration = Duration::from_secs(10);
-/// Parents that are listed at once.
-const PAGE: usize = 500;
 /// Tries of a write that finds that the parent has changed.
 const TRIES: u32 = 4;
 
@@ -81,7 +75,7 @@ impl Cluster {
                 let since = Instant::now();
                 let (of, listed) = self.list_parents(namespaces).await?;
                 let all = listed.into_iter().map(|parent| (parent.place(), parent)).collect();
-                self.0.forget_parents_in(FRESH);
+                self.0.forget_lists_when_old();
                 known.insert(Parents { since, breaks, of, all })
             }
         };
@@ -107,18 +101,14 @@ impl Cluster {
     }
 
     async fn parents_at(&self, collection: &str) -> Result<Vec<Parent>, ApiError> {
-        let base = format!("{collection}?limit={PAGE}&labelSelector={}", encode(ID));
-        let mut uri = base.clone();
+        let listing = Listing { what: &"configmaps", collection, selector: ID, accept: None };
         let mut parents = Vec::new();
-        loop {
-            let page = self.0.rest.json(Ask::get("list", &"configmaps", uri)).await?;
-            parents
-                .extend(page.get("items").and_then(Value::as_array).into_iter().flatten().filter_map(read));
-            match page.pointer("/metadata/continue").and_then(Value::as_str) {
-                Some(more) if !more.is_empty() => uri = format!("{base}&continue={}", encode(more)),
-                Some(_) | None => return Ok(parents),
-            }
-        }
+        let take = |page: Vec<Value>| {
+            parents.extend(page.iter().filter_map(read));
+            Ok(())
+        };
+        self.0.rest.list(&listing, take).await?;
+        Ok(parents)
     }
 
     /// Writes a parent as it should be, over the version of it that is known; gives it as it is then.
@@ -294,17 +284,11 @@ impl Inner {
         }
     }
 
-    /// What a list showed is not kept for longer than it answers.
-    fn forget_parents_in(self: &Arc<Self>, time: Duration) {
-        let cluster = Arc::downgrade(self);
-        tokio::spawn(async move {
-            tokio::time::sleep(time).await;
-            let Some(cluster) = cluster.upgrade() else { return };
-            let mut known = cluster.parents.lock().await;
-            if known.as_ref().is_some_and(|parents| parents.since.elapsed() >= time) {
-                *known = None;
-            }
-        });
+    pub(super) async fn forget_old_parents(&self) {
+        let mut known = self.parents.lock().await;
+        if known.as_ref().is_some_and(|parents| parents.since.elapsed() >= FRESH) {
+            *known = None;
+        }
     }
 }
 

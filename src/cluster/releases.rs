@@ -3,13 +3,11 @@
 //! Helm keeps each revision of a release in a Secret of the release's namespace, or in a ConfigMap where it was told to.
 
 use super::error::ApiError;
-use super::rest::{Ask, encode};
+use super::rest::{Ask, METADATA_LIST, encode};
 use super::{Cluster, MANAGER};
 use trueup_merge::release;
 use trueup_model::{ObjectId, Value};
 
-/// A list of which only the metadata comes: the records themselves are large.
-const METADATA_LIST: &str = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";
 /// Where a record stands in its Secret or ConfigMap.
 const RECORD: &str = "release";
 
@@ -45,6 +43,7 @@ impl Cluster {
         let what = format!("the records of Helm release {namespace}/{release} ({plural})");
         let uri = format!("/api/v1/namespaces/{namespace}/{plural}?labelSelector={selector}");
         let mut ask = Ask::get("list", &what, uri);
+        // The records themselves are large.
         ask.accept = Some(METADATA_LIST);
         let list = self.0.rest.json(ask).await?;
         let revision = |object: &&Value| {

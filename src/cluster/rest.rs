@@ -20,11 +20,31 @@ const ANSWER: Duration = Duration::from_secs(30);
 /// Tries of a request that the server refuses because it has too much to do: it has not begun with it then.
 const TRIES: u32 = 5;
 
+/// Objects of a list that come at once.
+const PAGE: usize = 500;
+
+/// An object without its body.
+pub(super) const METADATA: &str = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
+/// A list of objects without their bodies.
+pub(super) const METADATA_LIST: &str = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";
+
 /// A connection to one API server.
 pub(super) struct Rest {
     client: kube::Client,
     counter: Counter,
     pace: Pace,
+}
+
+/// A list that comes in pages.
+pub(super) struct Listing<'a> {
+    /// What it is of, for errors.
+    pub what: &'a (dyn std::fmt::Display + Sync),
+    /// The path of the collection.
+    pub collection: &'a str,
+    /// The labels that the objects have; empty for any.
+    pub selector: &'a str,
+    /// The media type that is accepted instead of plain JSON.
+    pub accept: Option<&'static str>,
 }
 
 /// What to ask.
@@ -111,6 +131,29 @@ impl Rest {
         serde_json::from_slice(&bytes).map_err(|error| {
             ApiError::new(ApiErrorClass::Other, format!("{description}: the answer is not JSON: {error}"))
         })
+    }
+
+    /// Lists a collection: `take` is given the items of each page as it comes, and may end it.
+    pub(super) async fn list(
+        &self,
+        listing: &Listing<'_>,
+        mut take: impl FnMut(Vec<Value>) -> Result<(), ApiError>,
+    ) -> Result<(), ApiError> {
+        let mut base = format!("{}?limit={PAGE}", listing.collection);
+        if !listing.selector.is_empty() {
+            base = format!("{base}&labelSelector={}", encode(listing.selector));
+        }
+        let mut uri = base.clone();
+        loop {
+            let ask = Ask { accept: listing.accept, ..Ask::get("list", listing.what, uri) };
+            let mut page = self.json(ask).await?;
+            let items = page.get_mut("items").and_then(Value::as_array_mut).map(std::mem::take);
+            take(items.unwrap_or_default())?;
+            match page.pointer("/metadata/continue").and_then(Value::as_str) {
+                Some(more) if !more.is_empty() => uri = format!("{base}&continue={}", encode(more)),
+                Some(_) | None => return Ok(()),
+            }
+        }
     }
 
     /// An answer that goes on: the body as it comes.

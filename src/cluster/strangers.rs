@@ -5,13 +5,12 @@
 //! is made in that time is taken for missing, as one would be that is made between a look and the write.
 
 use super::error::{ApiError, ApiErrorClass};
-use super::rest::{Ask, encode};
-use super::{Cluster, Inner, MANAGER, Resource};
+use super::rest::{Listing, METADATA, METADATA_LIST};
+use super::{Cluster, FRESH, MANAGER, Resource};
 use crate::bounded::in_order;
 use futures::FutureExt as _;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 use tokio::time::Instant;
 use trueup_merge::{managed, migrate, release};
 use trueup_model::{GroupKind, ObjectId, Value};
@@ -21,10 +20,6 @@ use trueup_plan::apply_set::PART_OF;
 const LOOKS: usize = 8;
 /// From this many objects of a kind and namespace on, one list is cheaper than a look at each.
 const LIST_FROM: usize = 10;
-/// How long a list answers.
-const FRESH: Duration = Duration::from_secs(10);
-const METADATA: &str = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
-const METADATA_LIST: &str = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";
 
 /// An object that exists outside of a target.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,7 +80,7 @@ impl Looks {
         look.or_insert_with(|| Arc::new(tokio::sync::Mutex::new(Look::new(breaks)))).clone()
     }
 
-    fn forget_old(&self) {
+    pub(super) fn forget_old(&self) {
         let mut looks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         looks.retain(|_, look| look.try_lock().is_ok_and(|look| look.since.elapsed() < FRESH));
     }
@@ -159,44 +154,29 @@ impl Cluster {
             let begun = Look::new(breaks);
             let listed = Some(Arc::new(self.list(namespace, resource).await?));
             *look = Look { listed, ..begun };
-            self.0.forget_looks_in(FRESH);
+            self.0.forget_lists_when_old();
         }
         Ok(look.listed.clone())
     }
 
     /// All objects of a kind that are in no set.
     async fn list(&self, namespace: &str, resource: &Resource) -> Result<HashMap<String, Found>, ApiError> {
-        let selector = encode(&format!("!{PART_OF}"));
-        let base = format!("{}?limit=500&labelSelector={selector}", resource.collection(Some(namespace)));
-        let what = resource.name();
-        let mut uri = base.clone();
+        let listing = Listing {
+            what: &resource.name(),
+            collection: &resource.collection(Some(namespace)),
+            selector: &format!("!{PART_OF}"),
+            accept: Some(METADATA_LIST),
+        };
         let mut listed = HashMap::new();
-        loop {
-            let mut ask = Ask::get("list", &what, uri);
-            ask.accept = Some(METADATA_LIST);
-            let page = self.0.rest.json(ask).await?;
-            for object in page.get("items").and_then(Value::as_array).into_iter().flatten() {
+        let take = |page: Vec<Value>| {
+            for object in &page {
                 let name = object.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
                 listed.insert(name.to_owned(), stranger(object));
             }
-            match page.pointer("/metadata/continue").and_then(Value::as_str) {
-                Some(more) if !more.is_empty() => uri = format!("{base}&continue={}", encode(more)),
-                Some(_) | None => return Ok(listed),
-            }
-        }
-    }
-}
-
-impl Inner {
-    /// What a list showed is not kept for longer than it answers.
-    fn forget_looks_in(self: &Arc<Self>, time: Duration) {
-        let cluster = Arc::downgrade(self);
-        tokio::spawn(async move {
-            tokio::time::sleep(time).await;
-            if let Some(cluster) = cluster.upgrade() {
-                cluster.looks.forget_old();
-            }
-        });
+            Ok(())
+        };
+        self.0.rest.list(&listing, take).await?;
+        Ok(listed)
     }
 }
 

@@ -9,7 +9,7 @@ use super::catalog::{Resource, Scope};
 use super::error::{ApiError, ApiErrorClass};
 use super::index::{Changed, Progress};
 use super::reading::{Event, Head, Page, Refusal};
-use super::rest::{Ask, encode};
+use super::rest::{Ask, METADATA, METADATA_LIST, encode};
 use super::{ClusterEvent, Inner};
 use bytes::BytesMut;
 use http_body_util::BodyExt as _;
@@ -444,7 +444,6 @@ impl Stream<'_> {
 /// Refreshes the catalog when a CRD or an aggregated API changes, and now and then in any case.
 pub(super) async fn follow_kinds(cluster: Arc<Inner>) {
     const NOW_AND_THEN: Duration = Duration::from_mins(5);
-    const METADATA: &str = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";
     let path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
     let mut pause = FIRST_PAUSE;
     let mut was_down = false;
@@ -452,7 +451,7 @@ pub(super) async fn follow_kinds(cluster: Arc<Inner>) {
     loop {
         let mut ask =
             Ask::get("list", &"customresourcedefinitions.apiextensions.k8s.io", format!("{path}?limit=1"));
-        ask.accept = Some(METADATA);
+        ask.accept = Some(METADATA_LIST);
         let version = match cluster.rest.json(ask).await {
             Ok(list) => list.pointer("/metadata/resourceVersion").and_then(Value::as_str).map(str::to_owned),
             Err(_) => None,
@@ -475,7 +474,7 @@ pub(super) async fn follow_kinds(cluster: Arc<Inner>) {
                 let uri =
                     format!("{path}?watch=true&resourceVersion={version}&timeoutSeconds={WATCH_SECONDS}");
                 let mut ask = Ask::get("watch", &"customresourcedefinitions.apiextensions.k8s.io", uri);
-                ask.accept = Some("application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1");
+                ask.accept = Some(METADATA);
                 if let Ok(mut body) = cluster.rest.stream(ask).await {
                     let change = tokio::time::timeout(NOW_AND_THEN, body.frame());
                     tokio::select! { biased; () = cluster.stop.cancelled() => return, _ = change => {} }
