@@ -13,9 +13,20 @@ use trueup_plan::desired::Desired;
 use trueup_plan::health::cause_from_pods;
 use trueup_plan::hooks::{self, Ended, Occasion, Run};
 use trueup_plan::planning::Plan;
+use trueup_plan::record::TargetStatus;
 
 /// Lines of a log that are shown.
 const LINES: u32 = 5;
+
+/// Joins what the cluster recorded of a target's hooks to what the store kept. Either may be behind the other: a record that could not be
+/// written, a store that lost its last writes. A hook that ended well and is gone is known from nowhere else.
+pub(super) fn recall(status: &mut TargetStatus, recorded: Option<Run>) {
+    status.run = match (status.run.take(), recorded) {
+        // The record in the cluster is written first.
+        (Some(kept), Some(recorded)) => Some(recorded.joined(kept)),
+        (kept, recorded) => kept.or(recorded),
+    };
+}
 
 /// Puts the hooks in the waves that they have on the occasion of the turn.
 pub(super) fn place(state: &TargetState, view: &mut View) {
@@ -129,6 +140,25 @@ mod tests {
 
     fn ended(name: &str, code: i64, message: &str) -> Value {
         json!({"name": name, "state": {"terminated": {"exitCode": code, "reason": "Error", "message": message}}})
+    }
+
+    #[test]
+    fn a_hook_that_ended_well_is_known_where_either_the_store_or_the_cluster_tells_of_it() {
+        let run = |ended: &[&str]| {
+            let hooks = ended.iter().map(|hook| ((*hook).to_owned(), Ended::Succeeded));
+            Some(Run { hooks: hooks.collect(), ..Run::begin("a", Occasion::Upgrade, None) })
+        };
+        let recalled = |kept: Option<Run>, recorded: Option<Run>| {
+            let mut status = TargetStatus { run: kept, ..TargetStatus::default() };
+            recall(&mut status, recorded);
+            status.run.map(|run| run.hooks.into_keys().collect::<Vec<_>>())
+        };
+        // The store was torn: it has a commit, and of the run only how it began.
+        assert_eq!(recalled(run(&[]), run(&["job"])), Some(vec!["job".to_owned()]));
+        assert_eq!(recalled(run(&["job"]), run(&[])), Some(vec!["job".to_owned()]));
+        assert_eq!(recalled(None, run(&["job"])), Some(vec!["job".to_owned()]));
+        assert_eq!(recalled(run(&["job"]), None), Some(vec!["job".to_owned()]));
+        assert_eq!(recalled(None, None), None);
     }
 
     #[test]

@@ -18,6 +18,10 @@ use std::sync::Arc;
 use trueup_merge::compare::Change;
 use trueup_model::{Manifest, ObjectId};
 
+mod run;
+
+pub use run::{Ended, Run};
+
 /// On a hook, by trueup: what it was run for.
 pub const RUN_ANNOTATION: &str = "trueup.dev/hook-run";
 
@@ -72,40 +76,6 @@ pub enum Moment {
     With,
     /// When they are healthy.
     After,
-}
-
-/// What is known of the hooks of one state that a target should have.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub struct Run {
-    /// What the hooks are run for.
-    pub id: String,
-    /// Why.
-    pub occasion: Occasion,
-    /// What became of each, by its object.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub hooks: BTreeMap<String, Ended>,
-}
-
-/// How a hook ended.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", tag = "result", content = "message")]
-pub enum Ended {
-    /// Well.
-    Succeeded,
-    /// Not: why.
-    Failed(String),
-    /// Not, and it is to run once more.
-    Retried,
-}
-
-impl Run {
-    /// Has the hooks that failed run once more.
-    pub fn retry_failed(&mut self) {
-        for ended in self.hooks.values_mut().filter(|ended| matches!(ended, Ended::Failed(_))) {
-            *ended = Ended::Retried;
-        }
-    }
 }
 
 /// A plan with hooks in it.
@@ -277,7 +247,7 @@ pub fn due(desired: &Desired, known: Option<&Run>, occasion: Occasion) -> Option
     }
     match known {
         Some(run) if run.id == desired.run => Some(run.clone()),
-        Some(_) | None => Some(Run { id: desired.run.clone(), occasion, hooks: BTreeMap::new() }),
+        Some(_) | None => Some(Run::begin(&desired.run, occasion, known)),
     }
 }
 
@@ -548,7 +518,7 @@ mod tests {
         }
         situation.desired.run = "r".to_owned();
         let hooks = known.iter().map(|(name, ended)| (format!("Deployment.apps shop/{name}"), ended.clone()));
-        let known = Run { id: "r".to_owned(), occasion: Occasion::Upgrade, hooks: hooks.collect() };
+        let known = Run { hooks: hooks.collect(), ..Run::begin("r", Occasion::Upgrade, None) };
         let run = due(&situation.desired, Some(&known), Occasion::Upgrade);
         let hooked = settle(situation.plan(), &situation.desired, &situation.observed, run);
         let plan = waves::due(hooked.plan, &situation.desired, &situation.observed, &hooked.settled);
@@ -744,7 +714,7 @@ mod tests {
         arrange(&mut desired, |_, _, _| {});
         let desired = Arc::new(desired);
         let on = |occasion| {
-            let run = Run { id: desired.run.clone(), occasion, hooks: BTreeMap::new() };
+            let run = Run::begin(&desired.run, occasion, None);
             on_occasion(&desired, Some(&run)).objects[&id].wave
         };
         assert_eq!((on(Occasion::Install), on(Occasion::Upgrade)), (AFTER, BEFORE));

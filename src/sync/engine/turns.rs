@@ -3,11 +3,11 @@
 //! Enters: a target that is due. Leaves: its status on the board, its record in the store, an Event and a metric, and when to
 //! look again. Absent: the stages themselves, which are in `sync::turn`.
 
-use super::super::membership;
 use super::super::queue::Due;
 use super::super::repositories::chain;
 use super::super::target::{TargetSpec, TargetState};
 use super::super::turn::{Context, Turned, base_status, turn};
+use super::super::{hooked, membership};
 use super::{Core, Memory, REPAIR, Running, lock};
 use crate::cluster::{Cluster, EventKind, Parent};
 use crate::source::Commit;
@@ -205,16 +205,18 @@ impl Core {
             self.store.ledger(&spec.name).await.map_err(|error| format!("the store: {error:#}"))?.into();
         state.status = lock(&self.statuses).get(&spec.name).cloned().unwrap_or_default();
         self.find_parents(spec, cluster, state).await?;
+        let recorded = state.parent.as_ref().and_then(membership::recorded_status);
         if state.parent.is_none() {
             // Nothing was ever applied here: what is known is about another place, or about a cluster that is gone.
             state.ledger = Arc::default();
+            state.status.run = None;
         }
-        if state.status.revision.is_empty()
-            && let Some(status) = state.parent.as_ref().and_then(membership::recorded_status)
-        {
-            state.status.revision = status.revision;
-            state.status.last_sync = status.last_sync;
-            state.status.run = status.run;
+        if let Some(recorded) = recorded {
+            hooked::recall(&mut state.status, recorded.run);
+            if state.status.revision.is_empty() {
+                state.status.revision = recorded.revision;
+                state.status.last_sync = recorded.last_sync;
+            }
         }
         Ok(())
     }

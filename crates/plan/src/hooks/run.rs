@@ -1,0 +1,153 @@
+//! What is known of a run of hooks, and what two records of it say together.
+//!
+//! Enters: what the store and the cluster kept, of which either may be behind: a store that was torn, a record that could not be
+//! written. Leaves: what counts. Absent: what a run makes of a plan, which is in [`super::settle`].
+
+use super::Occasion;
+use serde::{Deserialize, Serialize};
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
+
+/// What is known of the hooks of one state that a target should have.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Run {
+    /// What the hooks are run for.
+    pub id: String,
+    /// Counts the runs of a target: one that began later has a larger one, and so has one of which hooks are tried again.
+    pub number: u64,
+    /// Why.
+    pub occasion: Occasion,
+    /// What became of each, by its object.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub hooks: BTreeMap<String, Ended>,
+}
+
+/// How a hook ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", tag = "result", content = "message")]
+pub enum Ended {
+    /// Well.
+    Succeeded,
+    /// Not: why.
+    Failed(String),
+    /// Not, and it is to run once more.
+    Retried,
+}
+
+impl Ended {
+    /// What comes later is larger.
+    fn progress(&self) -> u8 {
+        match self {
+            Self::Retried => 0,
+            Self::Failed(_) => 1,
+            Self::Succeeded => 2,
+        }
+    }
+}
+
+impl Run {
+    /// The one after another, or the first one.
+    pub fn begin(id: &str, occasion: Occasion, before: Option<&Self>) -> Self {
+        let number = before.map_or(0, |before| before.number) + 1;
+        Self { id: id.to_owned(), number, occasion, hooks: BTreeMap::new() }
+    }
+
+    /// Has the hooks that failed run once more.
+    pub fn retry_failed(&mut self) {
+        let mut failed = self.hooks.values_mut().filter(|ended| matches!(ended, Ended::Failed(_))).peekable();
+        if failed.peek().is_some() {
+            self.number += 1;
+        }
+        failed.for_each(|ended| *ended = Ended::Retried);
+    }
+
+    /// What counts of two records, of which either may be behind. Of different runs it is the later one: a state that came back is
+    /// another run than before, and what ended in the earlier one is no outcome of it. Where neither is later, though they are about different
+    /// states, this one counts. Of one run it is all that either knows.
+    #[must_use]
+    pub fn joined(self, other: Self) -> Self {
+        match self.number.cmp(&other.number) {
+            Ordering::Greater => self,
+            Ordering::Less => other,
+            Ordering::Equal if self.id != other.id => self,
+            Ordering::Equal => self.united(other),
+        }
+    }
+
+    fn united(mut self, mut other: Self) -> Self {
+        // A hook that is to run once more is known to until it is made; who does not know it any more is further.
+        self.hooks.retain(|hook, ended| *ended != Ended::Retried || other.hooks.contains_key(hook));
+        other.hooks.retain(|hook, ended| *ended != Ended::Retried || self.hooks.contains_key(hook));
+        for (hook, ended) in other.hooks {
+            let is_further = self.hooks.get(&hook).is_none_or(|known| known.progress() < ended.progress());
+            if is_further {
+                self.hooks.insert(hook, ended);
+            }
+        }
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A run as `A3 x=ok y=failed z=again` says it.
+    fn run(text: &str) -> Run {
+        let mut words = text.split(' ');
+        let (id, number) = words.next().unwrap().split_at(1);
+        let ended = |word: &str| match word {
+            "ok" => Ended::Succeeded,
+            "again" => Ended::Retried,
+            why => Ended::Failed(why.to_owned()),
+        };
+        let hooks = words.map(|word| word.split_once('=').unwrap());
+        let hooks = hooks.map(|(hook, how)| (hook.to_owned(), ended(how))).collect();
+        Run { id: id.to_owned(), number: number.parse().unwrap(), hooks, ..Run::default() }
+    }
+
+    #[track_caller]
+    fn check(one: &str, other: &str, expected: &str) {
+        assert_eq!(run(one).joined(run(other)), run(expected), "{one} and {other}");
+        assert_eq!(run(other).joined(run(one)), run(expected), "{other} and {one}");
+    }
+
+    #[test]
+    fn two_records_of_one_run_say_together_what_either_knows() {
+        check("A3", "A3 x=ok", "A3 x=ok");
+        check("A3 x=ok", "A3 y=failed", "A3 x=ok y=failed");
+        check("A3 x=failed", "A3 x=ok", "A3 x=ok");
+    }
+
+    #[test]
+    fn a_hook_that_was_to_run_once_more_did_so_where_another_record_is_further() {
+        check("A4 x=again", "A4 x=failed", "A4 x=failed");
+        check("A4 x=again", "A4 x=ok", "A4 x=ok");
+        check("A4 x=again y=ok", "A4 y=ok", "A4 y=ok");
+        check("A4 x=again", "A4 x=again", "A4 x=again");
+    }
+
+    #[test]
+    fn of_two_runs_the_later_one_counts_and_nothing_of_the_earlier_one() {
+        check("A3 x=ok", "B4", "B4");
+        check("A3 x=ok", "A5", "A5");
+        check("A3 x=failed y=ok", "A4 x=again y=ok", "A4 x=again y=ok");
+        assert_eq!(run("A3 x=ok").joined(run("B3 y=ok")), run("A3 x=ok"), "neither is later");
+    }
+
+    #[test]
+    fn runs_are_counted_and_a_retry_counts_where_something_failed() {
+        let mut first = Run::begin("A", Occasion::Install, None);
+        assert_eq!((first.number, Run::begin("B", Occasion::Upgrade, Some(&first)).number), (1, 2));
+        first.hooks.insert("x".to_owned(), Ended::Succeeded);
+        first.retry_failed();
+        assert_eq!(first.number, 1);
+        first.hooks.insert("y".to_owned(), Ended::Failed(String::new()));
+        first.retry_failed();
+        assert_eq!(
+            (first.number, &first.hooks["y"], &first.hooks["x"]),
+            (2, &Ended::Retried, &Ended::Succeeded)
+        );
+    }
+}
