@@ -1,28 +1,14 @@
-//! Patterns for paths: Go's `filepath.Match` as `.helmignore` uses it, and gobwas/glob as `.Files.Glob` uses it.
+//! Patterns for paths over several folders: gobwas/glob as `.Files.Glob` uses it.
 
+use crate::path_pattern::InvalidPattern;
 use regex::bytes::{Regex, RegexBuilder};
 use std::iter::Peekable;
 use std::str::Chars;
 
-/// A pattern that cannot be read.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}: no pattern for paths")]
-pub(crate) struct InvalidPattern(String);
-
-/// `*` and `?` stay between two slashes, `[a-z]` and `[^a-z]` are classes, `\` takes what follows as it is.
-pub(crate) fn path_match(pattern: &str) -> Result<Regex, InvalidPattern> {
-    Translator { pattern, chars: pattern.chars().peekable(), out: String::new() }.whole(Dialect::Go)
-}
-
-/// As [`path_match`], with `**` for any depth, `{a,b}` for alternatives, and `!` instead of `^` in classes.
+/// As a [`PathPattern`](crate::path_pattern::PathPattern), with `**` for any depth, `{a,b}` for alternatives, and `!` instead of `^` in
+/// classes.
 pub(crate) fn glob(pattern: &str) -> Result<Regex, InvalidPattern> {
-    Translator { pattern, chars: pattern.chars().peekable(), out: String::new() }.whole(Dialect::Glob)
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Dialect {
-    Go,
-    Glob,
+    Translator { pattern, chars: pattern.chars().peekable(), out: String::new() }.whole()
 }
 
 struct Translator<'p> {
@@ -32,27 +18,27 @@ struct Translator<'p> {
 }
 
 impl Translator<'_> {
-    fn whole(mut self, dialect: Dialect) -> Result<Regex, InvalidPattern> {
+    fn whole(mut self) -> Result<Regex, InvalidPattern> {
         let mut open = 0;
         while let Some(c) = self.chars.next() {
-            match (c, dialect) {
-                ('*', _) => self.star(dialect),
-                ('?', _) => self.out.push_str("[^/]"),
-                ('[', _) => self.class(dialect)?,
-                ('\\', _) => {
+            match c {
+                '*' => self.star(),
+                '?' => self.out.push_str("[^/]"),
+                '[' => self.class()?,
+                '\\' => {
                     let next = self.chars.next().ok_or_else(|| self.invalid())?;
                     self.literal(next);
                 }
-                ('{', Dialect::Glob) => {
+                '{' => {
                     open += 1;
                     self.out.push_str("(?:");
                 }
-                ('}', Dialect::Glob) if open > 0 => {
+                '}' if open > 0 => {
                     open -= 1;
                     self.out.push(')');
                 }
-                (',', Dialect::Glob) if open > 0 => self.out.push('|'),
-                (c, _) => self.literal(c),
+                ',' if open > 0 => self.out.push('|'),
+                c => self.literal(c),
             }
         }
         if open > 0 {
@@ -65,22 +51,20 @@ impl Translator<'_> {
             .map_err(|_| self.invalid())
     }
 
-    fn star(&mut self, dialect: Dialect) {
+    fn star(&mut self) {
         let mut stars = 1;
         while self.chars.next_if_eq(&'*').is_some() {
             stars += 1;
         }
-        self.out.push_str(if dialect == Dialect::Glob && stars > 1 { ".*" } else { "[^/]*" });
+        self.out.push_str(if stars > 1 { ".*" } else { "[^/]*" });
     }
 
-    fn class(&mut self, dialect: Dialect) -> Result<(), InvalidPattern> {
-        let not = if dialect == Dialect::Go { '^' } else { '!' };
-        let negated = self.chars.next_if_eq(&not).is_some();
+    fn class(&mut self) -> Result<(), InvalidPattern> {
+        let negated = self.chars.next_if_eq(&'!').is_some();
         let mut items = String::new();
         loop {
             let low = match self.chars.next() {
                 Some(']') if !items.is_empty() => break,
-                Some(']' | '-') if dialect == Dialect::Go => return Err(self.invalid()),
                 Some('\\') => self.chars.next(),
                 other => other,
             };
@@ -127,11 +111,10 @@ mod tests {
         assert_eq!(matching(&glob("conf/**").unwrap(), &names), names[1..]);
         assert_eq!(matching(&glob("**.{yaml,txt}").unwrap(), &names), names);
         assert_eq!(matching(&glob("conf/[!a].*").unwrap(), &names), ["conf/c.txt"]);
-        assert_eq!(matching(&path_match("conf/[a-c].*").unwrap(), &names), ["conf/a.yaml", "conf/c.txt"]);
     }
 
     #[test]
     fn an_open_class_is_no_pattern() {
-        assert!(path_match("a[").is_err() && path_match("a\\").is_err() && glob("{a").is_err());
+        assert!(glob("a[").is_err() && glob("a\\").is_err() && glob("{a").is_err());
     }
 }

@@ -1,7 +1,6 @@
 //! `.helmignore`: which files of a folder do not belong to the chart.
 
-use crate::glob::{InvalidPattern, path_match};
-use regex::bytes::Regex;
+use crate::path_pattern::{InvalidPattern, PathPattern};
 
 /// Why the rules cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -23,7 +22,7 @@ pub(crate) enum Kind {
 pub(crate) struct Rules(Vec<Rule>);
 
 struct Rule {
-    pattern: Regex,
+    pattern: PathPattern,
     applies_to: Part,
     negated: bool,
     folders_only: bool,
@@ -68,7 +67,7 @@ impl Rule {
             Part::Path => path,
             Part::Name => path.rsplit('/').next().unwrap_or(path),
         };
-        self.pattern.is_match(part.as_bytes())
+        self.pattern.matches(part)
     }
 }
 
@@ -83,7 +82,7 @@ fn rule(line: &str, number: usize) -> Result<Option<Rule>, IgnoreError> {
     let (folders_only, line) = line.strip_suffix('/').map_or((false, line), |rest| (true, rest));
     let applies_to = if line.contains('/') { Part::Path } else { Part::Name };
     let line = line.strip_prefix('/').unwrap_or(line);
-    let pattern = path_match(line).map_err(|source| IgnoreError::Pattern { line: number, source })?;
+    let pattern = PathPattern::new(line).map_err(|source| IgnoreError::Pattern { line: number, source })?;
     Ok(Some(Rule { pattern, applies_to, negated, folders_only }))
 }
 

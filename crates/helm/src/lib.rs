@@ -13,6 +13,7 @@ mod load;
 mod lock;
 mod manifest;
 mod metadata;
+mod path_pattern;
 mod record;
 mod render;
 mod schema;

@@ -7,7 +7,7 @@ use crate::semver::is_version;
 use crate::values::{READING, kind};
 use serde_json::Value;
 use std::collections::BTreeMap;
-use trueup_model::yaml;
+use trueup_model::yaml::{self, Floats, Reading};
 
 /// What a chart says of itself.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -237,7 +237,9 @@ fn dependency(value: &Value) -> Result<Dependency, Refusal> {
 
 /// The first document of a text, where that is a map.
 pub(crate) fn first_map(text: &str) -> Result<Option<serde_json::Map<String, Value>>, Refusal> {
-    let first = yaml::documents_as(text, READING).map_err(|error| error.to_string())?.into_iter().next();
+    // What becomes a text is made of a number as it was read, not as JSON has it.
+    let reading = Reading { floats: Floats::Kept, ..READING };
+    let first = yaml::documents_as(text, reading).map_err(|error| error.to_string())?.into_iter().next();
     match first.map(|document| document.value) {
         None => Ok(None),
         Some(Value::Object(map)) => Ok(Some(map)),
@@ -358,6 +360,10 @@ mod tests {
     fn what_helm_refuses_is_refused() {
         let refused = |text: &str| read(text).unwrap_err();
         assert_eq!(refused("apiVersion: v2\nname: a\n"), "validation: chart.metadata.version is required");
+        assert_eq!(
+            refused("apiVersion: v2\nname: a\nversion: 72445e2\n"),
+            "validation: chart.metadata.version \"7.2445e+06\" is invalid"
+        );
         let base = "apiVersion: v2\nname: a\nversion: 1.2.3\n";
         assert_eq!(
             refused(&format!("{base}dependencies: [{{name: b}}, {{name: c, alias: b}}]")),

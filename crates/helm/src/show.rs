@@ -2,7 +2,7 @@
 //!
 //! Source: Helm v4.3, `pkg/cmd/template.go`.
 
-use crate::glob::path_match;
+use crate::path_pattern::PathPattern;
 use crate::render::{Crds, Rendered};
 
 /// Why nothing is shown.
@@ -27,10 +27,10 @@ impl Rendered {
         let documents = documents(&text);
         let mut shown = String::new();
         for pattern in patterns {
-            let fits = path_match(pattern).map_err(|_| NotShown::Pattern(pattern.clone()))?;
+            let fits = PathPattern::new(pattern).map_err(|_| NotShown::Pattern(pattern.clone()))?;
             let before = shown.len();
             for document in &documents {
-                if source(document).is_some_and(|path| fits.is_match(path.as_bytes())) {
+                if source(document).is_some_and(|path| fits.matches(path)) {
                     shown.extend(["---\n", document, "\n"]);
                 }
             }

@@ -4,7 +4,7 @@
 //! Absent on purpose: what a chart makes of its values, which is [`coalesce`](crate::coalesce).
 
 use std::collections::BTreeMap;
-use trueup_model::yaml::{self, Dates, Doubled, Keys, Reading, Words, YamlError};
+use trueup_model::yaml::{self, Dates, Doubled, Floats, Keys, Reading, Words, YamlError};
 use trueup_template::{Map, Text, Type, Value};
 
 /// Values, by their keys: what a file of values holds, or several after another.
@@ -32,6 +32,7 @@ pub(crate) const READING: Reading = Reading {
     words: Words::Yaml11,
     dates: Dates::AsWritten,
     keys: Keys::Words,
+    floats: Floats::AsPrinted,
 };
 
 /// The values of a file: its documents, merged in their order.

@@ -55,14 +55,7 @@ pub(crate) fn render(
     for path in &order {
         templates.parse(path.as_str(), &all[*path].text).map_err(|error| parse_error(&error.to_string()))?;
     }
-    let stop = options.stop.clone();
-    let ask = stop.as_ref().map(|stop| move || stop());
-    let budget = Budget::new(&Limits {
-        fuel: options.bounds.steps,
-        depth: DEPTH,
-        output: options.bounds.output,
-        stop: ask.as_ref().map(|ask| ask as &dyn Fn() -> bool),
-    });
+    let budget = budget(options);
     let mut rendered = BTreeMap::new();
     for path in order {
         if base_name(path).starts_with('_') {
@@ -93,16 +86,19 @@ pub(crate) fn name(template: &str, options: &Options) -> Result<String, Error> {
     let functions = functions::all(options, &current).map_err(|error| failed(&error))?;
     let mut templates = Templates::new(NAME).with_functions(functions);
     templates.parse(NAME, template.as_bytes()).map_err(|error| failed(&error))?;
-    let stop = options.stop.clone();
-    let ask = stop.as_ref().map(|stop| move || stop());
-    let budget = Budget::new(&Limits {
+    let budget = budget(options);
+    let name = templates.execute_within(NAME, Value::Nil, &budget).map_err(|error| failed(&error))?;
+    Ok(String::from_utf8_lossy(&name).into_owned())
+}
+
+/// What the templates of one rendering may use up together.
+fn budget(options: &Options) -> Budget<'_> {
+    Budget::new(&Limits {
         fuel: options.bounds.steps,
         depth: DEPTH,
         output: options.bounds.output,
-        stop: ask.as_ref().map(|ask| ask as &dyn Fn() -> bool),
-    });
-    let name = templates.execute_within(NAME, Value::Nil, &budget).map_err(|error| failed(&error))?;
-    Ok(String::from_utf8_lossy(&name).into_owned())
+        stop: options.stop.as_ref().map(|stop| &**stop as &dyn Fn() -> bool),
+    })
 }
 
 /// What is the same for all charts.

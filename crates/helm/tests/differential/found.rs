@@ -36,6 +36,12 @@ const FOUND: &[&str] = &[
     "{{ floor (durationTruncateTo 90 1) }} {{ int (mustToDuration 5) }} {{ float64 (mustToDuration 5) }} {{ add 1 (mustToDuration 5) }}",
     // A number of seconds may have underscores.
     "{{ durationDays `1_000` }} {{ durationTruncateTo 2 `1_000` }} {{ durationHours `0x1p4` }} {{ durationHours `1__0` }}",
+    // What is a map under another name is merged like any other.
+    "{{ merge (dict `b` (dict `c` nil)) (dict `b` .Values) }}{{ mergeOverwrite (dict `b` (dict `m` 1)) (dict `b` .Values) }}",
+    "{{ merge (dict `b` .Values) (dict `b` (dict `m` (dict `n` 1))) (dict `b` .Template) }}{{ merge (dict `b` 1) (dict `b` .Values) }}",
+    "{{ mergeOverwrite (dict `b` .Values) (dict `b` (dict `l` nil)) (dict `b` nil) }}{{ merge (dict `b` (dict)) (dict `b` .Values) }}",
+    // What is no date is now.
+    "{{ htmlDate (dict) }} {{ date `2006` `x` }}",
     // What is a map under another name cannot be compared either.
     "{{ ne .Values .Values }}",
     "{{ eq .Values .Values.m }}",

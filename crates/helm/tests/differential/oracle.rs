@@ -57,7 +57,7 @@ impl Case {
         }
         let chart = Chart::from_tree(&tree, "")?;
         let random = Arc::new(|bytes: &mut [u8]| bytes.fill(7));
-        let mut options = Options::new(Release::install("rel", "ns1"), jiff::Timestamp::UNIX_EPOCH, random);
+        let mut options = Options::new(Release::install("rel", "ns1"), jiff::Timestamp::now(), random);
         options.bounds = RenderBounds { steps: 3_000_000, output: 4 << 20 };
         Ok(render(&chart, &read_values("").unwrap(), &options)?.notes)
     }

@@ -153,7 +153,9 @@ fn has_right_trim(text: &[u8]) -> bool {
 }
 
 fn find(text: &[u8], what: &[u8]) -> Option<usize> {
-    memchr::memmem::find(text, what)
+    // Delimiters are short: a searcher costs more to build than it saves.
+    let first = *what.first()?;
+    memchr::memchr_iter(first, text).find(|&at| text[at..].starts_with(what))
 }
 
 fn newlines(text: &[u8]) -> usize {
@@ -213,9 +215,12 @@ impl<'i> Lexer<'i> {
     }
 
     fn peek(&mut self) -> Option<char> {
-        let c = self.next();
-        self.backup();
-        c
+        let (c, width) = unicode::first(self.rest());
+        if width == 0 {
+            self.at_end = true;
+            return None;
+        }
+        Some(c)
     }
 
     fn backup(&mut self) {
@@ -410,11 +415,10 @@ impl<'i> Lexer<'i> {
     }
 
     fn space(&mut self) -> Step<'i> {
-        let mut spaces = 0;
-        while self.peek().is_some_and(is_space) {
-            self.next();
-            spaces += 1;
-        }
+        let rest = self.rest();
+        let spaces = rest.iter().take_while(|&&byte| is_space_byte(byte)).count();
+        self.at += spaces;
+        self.line += newlines(&rest[..spaces]);
         // The last space may belong to a trim marker.
         let tail = &self.input[self.at - 1..];
         if has_right_trim(tail) && tail[TRIM_MARKER..].starts_with(self.right) {
@@ -427,8 +431,7 @@ impl<'i> Lexer<'i> {
     }
 
     fn identifier(&mut self) -> Step<'i> {
-        while self.next().is_some_and(is_alphanumeric) {}
-        self.backup();
+        self.skip_word();
         if !self.at_terminator() {
             return self.bad_character();
         }
@@ -453,8 +456,7 @@ impl<'i> Lexer<'i> {
         if self.at_terminator() {
             return self.emit(if kind == Kind::Variable { kind } else { Kind::Dot });
         }
-        while self.next().is_some_and(is_alphanumeric) {}
-        self.backup();
+        self.skip_word();
         if self.at_terminator() { self.emit(kind) } else { self.bad_character() }
     }
 
@@ -466,8 +468,22 @@ impl<'i> Lexer<'i> {
     }
 
     /// A constant between quotes that a backslash escapes.
+    /// Goes to the end of a word. Nearly all of them are ASCII.
+    fn skip_word(&mut self) {
+        loop {
+            let is_plain = |byte: &&u8| byte.is_ascii_alphanumeric() || **byte == b'_';
+            self.at += self.rest().iter().take_while(is_plain).count();
+            if !self.next().is_some_and(is_alphanumeric) {
+                return self.backup();
+            }
+        }
+    }
+
     fn until(&mut self, close: char, unterminated: &str, kind: Kind) -> Step<'i> {
         loop {
+            let is_plain =
+                |byte: &&u8| byte.is_ascii() && !matches!(byte, b'\\' | b'\n') && char::from(**byte) != close;
+            self.at += self.rest().iter().take_while(is_plain).count();
             match self.next() {
                 Some('\\') => {
                     if matches!(self.next(), None | Some('\n')) {
