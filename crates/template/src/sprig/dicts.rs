@@ -114,12 +114,18 @@ fn merge_all(context: &mut Context<'_>, arguments: &Arguments, winner: Winner) -
     Ok(Value::Map(target))
 }
 
-/// A map that takes any value.
-fn open_map(value: Option<&Value>) -> Option<Map> {
+/// A map, under whatever name.
+fn map_of(value: &Value) -> Option<Map> {
     match value {
-        Some(Value::Map(map)) if *map.type_of().element() == Type::Any && !map.is_nil() => Some(map.clone()),
+        Value::Map(map) => Some(map.clone()),
+        Value::Object(object) => object.underlying().as_ref().and_then(map_of),
         _ => None,
     }
+}
+
+/// A map that takes any value.
+fn open_map(value: Option<&Value>) -> Option<Map> {
+    map_of(value?).filter(|map| *map.type_of().element() == Type::Any && !map.is_nil())
 }
 
 /// mergo's merge of maps: those that both have are merged in place.
@@ -143,19 +149,18 @@ fn merge(
             }
             continue;
         }
-        match (&theirs, open_map(ours.as_ref())) {
-            (Value::Map(theirs), Some(ours)) => merge(context, &ours, theirs, winner, depth + 1)?,
+        let their_map = map_of(&theirs);
+        match (&their_map, &theirs, open_map(ours.as_ref())) {
+            (Some(theirs), _, Some(ours)) => merge(context, &ours, theirs, winner, depth + 1)?,
             // A list stays where the target has any entry; where it lacks this one, an empty list is there for a moment.
-            (Value::List(_), _) if winner == Winner::Source || target.is_empty() => {
+            (_, Value::List(_), _) if winner == Winner::Source || target.is_empty() => {
                 target.entries_mut().insert(key.clone(), theirs.clone());
             }
             _ => {}
         }
         let has_own = ours.as_ref().is_some_and(|ours| !is_empty(ours));
-        let of_a_kind = match (&ours, &theirs) {
-            (_, Value::List(_)) | (Some(Value::Map(_)), Value::Map(_)) => true,
-            (_, _) => false,
-        };
+        let both_are_maps = their_map.is_some() && ours.as_ref().and_then(map_of).is_some();
+        let of_a_kind = both_are_maps || matches!(theirs, Value::List(_));
         if has_own && of_a_kind {
             continue;
         }
