@@ -4,7 +4,7 @@ use crate::error::{Error, Place};
 use crate::resource::{Resource, Text};
 use crate::text;
 use std::collections::VecDeque;
-use trueup_model::yaml::{self, Dates, Document, Doubled, Keys, Reading, Words};
+use trueup_model::yaml::{self, Dates, Document, Doubled, Floats, Keys, Reading, Words};
 use trueup_model::{Origin, Value};
 
 /// How kustomize reads its own files.
@@ -13,6 +13,7 @@ pub(crate) const OWN_FILES: Reading = Reading {
     words: Words::Yaml11,
     dates: Dates::AsWritten,
     keys: Keys::Words,
+    floats: Floats::AsPrinted,
 };
 /// How kustomize reads resources and patches.
 pub(crate) const RESOURCES: Reading = Reading {
@@ -20,6 +21,7 @@ pub(crate) const RESOURCES: Reading = Reading {
     words: Words::TrueAndFalse,
     dates: Dates::Instants,
     keys: Keys::Texts,
+    floats: Floats::AsPrinted,
 };
 
 /// Reads the resources of a file's text; `at` is the file and, for a text inside of it, its first line.

@@ -44,6 +44,16 @@ impl Case {
         case
     }
 
+    /// Whether this answer is the one that is recorded. In which words a tree is refused does not matter.
+    #[allow(dead_code, reason = "the tests that do not ask kustomize have no answer of it")]
+    pub(crate) fn says(&self, answer: &Result<String, String>) -> bool {
+        match (answer, &self.answer) {
+            (Ok(output), Some(Ok(recorded))) => output == recorded,
+            (Err(_), Some(Err(_))) => true,
+            (Ok(_) | Err(_), _) => false,
+        }
+    }
+
     /// What [`Self::read`] reads.
     #[allow(dead_code, reason = "the tests that do not ask kustomize do not write either")]
     pub(crate) fn written(&self) -> String {

@@ -3,7 +3,8 @@
 use super::resolve::{self, Resolved, ScalarTag};
 use super::timestamp;
 use super::{
-    Content, Dates, Document, Doubled, Keys, MAX_DEPTH, Node, Position, Reading, Words, YamlError, block,
+    Content, Dates, Document, Doubled, Floats, Keys, MAX_DEPTH, Node, Position, Reading, Words, YamlError,
+    block,
 };
 use granit_parser::{ErrorKind, Event, Marker, Parser, ScalarStyle, Span, StrInput, Tag};
 use std::borrow::Cow;
@@ -379,6 +380,10 @@ pub(super) fn scalar<'t>(
             Some(tag) => resolve::tagged(tag, text).map_err(|message| refuse(at, message))?,
             None => Resolved::Text(text),
         }
+    };
+    let resolved = match (resolved, reading.floats) {
+        (Resolved::Float(number), Floats::Kept) => Resolved::Kept(number),
+        (resolved, Floats::Kept | Floats::AsPrinted) => resolved,
     };
     Ok(Composed::Scalar { at, resolved, merge })
 }

@@ -12,6 +12,7 @@
 mod block;
 mod compose;
 mod emit;
+mod making;
 mod resolve;
 mod timestamp;
 
@@ -99,6 +100,16 @@ pub enum Keys {
     Texts,
 }
 
+/// What becomes of a float without a fraction.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Floats {
+    /// An integer below 1e21, as Go's JSON prints it.
+    #[default]
+    AsPrinted,
+    /// A float, for those who make a text of it: `7e6` is `7e+06` then, and no `7000000`.
+    Kept,
+}
+
 /// How a text is read where readers differ; the default is how Kubernetes does it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Reading {
@@ -110,6 +121,8 @@ pub struct Reading {
     pub dates: Dates,
     /// What may be a key.
     pub keys: Keys,
+    /// What becomes of a float without a fraction.
+    pub floats: Floats,
 }
 
 /// One document of a text.

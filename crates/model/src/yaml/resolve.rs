@@ -15,6 +15,8 @@ pub(super) enum Resolved<'a> {
     Int(i64),
     Uint(u64),
     Float(f64),
+    /// A float that stays one where it has no fraction.
+    Kept(f64),
     Text(Cow<'a, str>),
 }
 
@@ -224,6 +226,7 @@ impl Resolved<'_> {
             Self::Uint(number) => Value::from(number),
             Self::Text(text) => Value::String(text.into_owned()),
             Self::Float(number) => return finite(number),
+            Self::Kept(number) => return kept(number),
         })
     }
 
@@ -234,7 +237,7 @@ impl Resolved<'_> {
             Self::Bool(value) => Ok(value.to_string()),
             Self::Int(number) => Ok(number.to_string()),
             #[expect(clippy::cast_possible_truncation, reason = "sigs.k8s.io/yaml prints keys as float32")]
-            Self::Float(number) => Ok(go_float(&format!("{:e}", number as f32))),
+            Self::Float(number) | Self::Kept(number) => Ok(go_float(&format!("{:e}", number as f32))),
             Self::Uint(number) => {
                 Err(format!("the number {number} is too large for a key, put it in quotes"))
             }
@@ -256,6 +259,10 @@ fn finite(number: f64) -> Result<Value, String> {
             return Ok(Value::from(whole));
         }
     }
+    kept(number)
+}
+
+fn kept(number: f64) -> Result<Value, String> {
     Number::from_f64(number).map(Value::Number).ok_or_else(|| {
         format!("{} cannot be written as JSON, put it in quotes", go_float(&format!("{number:e}")))
     })

@@ -274,13 +274,23 @@ fn texts_that_only_kubernetes_reads_are_read() {
     assert_eq!(read("a:\n  b: \"x\ny\nz\"\n  c: 'x\n\ny'\n"), [json!({"a": {"b": "x y z", "c": "x\ny"}})]);
 }
 
+#[test]
+fn floats_without_a_fraction_stay_floats_where_that_is_asked_for() {
+    let reading = Reading { floats: Floats::Kept, ..Reading::default() };
+    for text in ["a: 72445e2\nb: 3\n", "{a: 72445e2, b: 3}\n", "a: 7244500.\nb: 0x3\n"] {
+        let value = &documents_as(text, reading).unwrap()[0].value;
+        assert!(value["a"].is_f64() && value["b"].is_i64(), "{text}: {value}");
+        assert_eq!(documents(text).unwrap()[0].value, json!({"a": 7_244_500, "b": 3}), "{text}");
+    }
+}
+
 /// Both readings of a text, where the quick one reads it at all.
 fn agrees(text: &str) -> Result<bool, String> {
     for (words, dates, keys) in
         [(Words::Yaml11, Dates::AsWritten, Keys::Words), (Words::TrueAndFalse, Dates::Instants, Keys::Texts)]
     {
         for doubled in [Doubled::Refused, Doubled::LastCounts] {
-            let reading = Reading { doubled, words, dates, keys };
+            let reading = Reading { doubled, words, dates, keys, ..Reading::default() };
             let (quick, heads) = (block::read(text, reading), heads(text, &WANTED, reading));
             if quick.is_none() && heads.is_none() {
                 return Ok(false);
