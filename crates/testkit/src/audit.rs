@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::Path;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
 use crate::api::USER_AGENT;
@@ -63,6 +63,11 @@ pub(crate) fn end_of(log: &Path) -> Result<Mark> {
 /// The text of the log after `mark`.
 pub(crate) fn text_since(log: &Path, mark: Mark) -> Result<String> {
     let mut file = File::open(log).with_context(|| format!("cannot read {}", log.display()))?;
+    ensure!(
+        end_of(log)?.offset >= mark.offset,
+        "{} was begun anew: what was asked is not known",
+        log.display()
+    );
     file.seek(SeekFrom::Start(mark.offset))?;
     let mut text = String::new();
     file.read_to_string(&mut text)?;

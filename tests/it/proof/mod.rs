@@ -28,6 +28,8 @@ use trueup_testkit::{AdmissionWebhook, Audit, Components, ControlPlane, Conversi
 const WORKERS: usize = 24;
 /// Comparisons of an ordinary run.
 const FEW: usize = 300;
+/// A long run says how far it is after so many, so that one that is ended early has proved something.
+const TOLD: usize = 1000;
 
 fn number(variable: &str, default: usize) -> usize {
     std::env::var(variable).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
@@ -79,9 +81,14 @@ async fn lives(
     while done.load(Ordering::Relaxed) < wanted {
         turn += 1;
         let (manifest, ordinary) = any_manifest(&mut random);
-        let before = tally.comparisons();
+        let (before, wrong) = (tally.comparisons(), tally.wrong.len());
         prover.life_of(manifest, &format!("w{worker}-{turn}"), ordinary, &mut random, &mut tally).await;
-        done.fetch_add(tally.comparisons() - before, Ordering::Relaxed);
+        let more = tally.comparisons() - before;
+        let earlier = done.fetch_add(more, Ordering::Relaxed);
+        if earlier / TOLD < (earlier + more) / TOLD {
+            println!("{} compared", earlier + more);
+        }
+        tally.wrong[wrong..].iter().for_each(|wrong| println!("wrong: {wrong}"));
     }
     tally
 }

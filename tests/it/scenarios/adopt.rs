@@ -75,12 +75,14 @@ struct Helm<'w> {
     world: &'w World,
     kubeconfig: PathBuf,
     folder: tempfile::TempDir,
+    /// In objects of which kind it keeps its releases.
+    driver: &'static str,
 }
 
 impl<'w> Helm<'w> {
     fn new(world: &'w World, plane: &ControlPlane, files: &[(&str, &str)]) -> Self {
         let kubeconfig = plane.kubeconfig().to_owned();
-        let helm = Self { world, kubeconfig, folder: tempfile::tempdir().unwrap() };
+        let helm = Self { world, kubeconfig, folder: tempfile::tempdir().unwrap(), driver: "secret" };
         for (name, text) in files {
             helm.write(&format!("chart/{name}"), text);
         }
@@ -97,6 +99,7 @@ impl<'w> Helm<'w> {
 
     fn run(&self, arguments: &[&str]) -> Output {
         let mut command = Command::new(program());
+        command.env("HELM_DRIVER", self.driver);
         // It writes under the name that it is called by.
         command.arg0("helm").args(arguments).args(["--namespace", self.world.namespace.name()]);
         for variable in ["HELM_CACHE_HOME", "HELM_CONFIG_HOME", "HELM_DATA_HOME"] {
@@ -146,7 +149,9 @@ const PODS: [&str; 2] = ["/apis/apps/v1/replicasets", "/api/v1/pods"];
 
 /// What must not change: which objects there are, and what they are told to be.
 fn running(world: &World, collections: &[&str]) -> Vec<Value> {
-    let is_ours = |object: &Value| !object["metadata"]["name"].as_str().unwrap().starts_with("trueup.");
+    // A namespace is given its certificates at some time.
+    let is_other = |name: &str| name.starts_with("trueup.") || name.starts_with("kube-");
+    let is_ours = |object: &Value| !is_other(object["metadata"]["name"].as_str().unwrap());
     let all = collections.iter().flat_map(|collection| objects(world, collection)).filter(is_ours);
     all.map(|object| {
         let metadata = &object["metadata"];
@@ -394,4 +399,55 @@ fn rights_that_are_missing_are_named_before_anything_is_handed_over() {
     });
     let settings = one(&world, "/api/v1/configmaps", "settings");
     assert!(!owned(&settings, "helm").contains("f:data") && owned(&settings, "trueup").contains("f:data"));
+}
+
+#[test]
+fn a_release_that_helm_keeps_in_config_maps_is_adopted_as_well() {
+    let world = World::new("adopt-configmaps");
+    configure(&world, CONFIGURATION);
+    let settings = config_map("settings");
+    let files = [("Chart.yaml", CHART), ("templates/a.yaml", &*settings)];
+    commit(&world, &in_git(&files, ""));
+    let plane = trueup_testkit::shared().unwrap();
+    let helm = Helm { driver: "configmap", ..Helm::new(&world, plane, &files) };
+    helm.puts("install", "", &[]);
+    helm.puts("upgrade", "", &[]);
+    let before = running(&world, &["/api/v1/configmaps"]);
+
+    let adopted = world.alone(&["adopt", "helm", "web", "--yes"]);
+    assert!(adopted.status.success(), "{}", told(&adopted));
+    let settings = one(&world, "/api/v1/configmaps", "settings");
+    assert!(!owned(&settings, "helm").contains("f:data"), "{settings}");
+    assert!(owned(&settings, "trueup").contains("f:value"), "{settings}");
+    assert!(running(&world, &["/api/v1/configmaps"]) == before, "Helm's own records stay as they are");
+}
+
+#[test]
+fn an_adoption_that_was_killed_is_brought_to_its_end_by_the_next() {
+    const OBJECTS: usize = 200;
+    let world = World::new("adopt-killed");
+    configure(&world, CONFIGURATION);
+    let all: Vec<String> = (0..OBJECTS).map(|index| config_map(&format!("c{index}"))).collect();
+    let all = all.join("---\n");
+    let files = [("Chart.yaml", CHART), ("templates/all.yaml", &*all)];
+    commit(&world, &in_git(&files, ""));
+    Helm::new(&world, trueup_testkit::shared().unwrap(), &files).puts("install", "", &[]);
+    let before = running(&world, &["/api/v1/configmaps"]);
+    let adopted = |world: &World| {
+        let all = objects(world, "/api/v1/configmaps");
+        all.iter().filter(|object| owned(object, "trueup").contains("f:value")).count()
+    };
+
+    let mut first = world.begin(&["adopt", "helm", "web", "--yes"]);
+    world.holds("an object is handed over", |world| adopted(world) > 0);
+    first.kill().unwrap();
+    first.wait().unwrap();
+    assert!(running(&world, &["/api/v1/configmaps"]) == before, "no half of it changed an object");
+
+    let second = world.alone(&["adopt", "helm", "web", "--yes"]);
+    assert!(second.status.success(), "{}", told(&second));
+    assert_eq!(adopted(&world), OBJECTS);
+    assert!(running(&world, &["/api/v1/configmaps"]) == before, "what runs was not touched");
+    let nothing = world.alone(&["adopt", "helm", "web", "--dry-run"]);
+    assert!(nothing.status.success(), "nothing is left to do: {}", told(&nothing));
 }

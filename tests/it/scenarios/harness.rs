@@ -163,6 +163,11 @@ impl World {
         self.program().args(arguments).output().unwrap()
     }
 
+    /// Begins such a command.
+    pub(crate) fn begin(&self, arguments: &[&str]) -> Child {
+        self.program().args(arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+    }
+
     /// How a target stands.
     pub(crate) fn status(&self, target: &str) -> Option<Value> {
         let output = self.trueup(&["status", "-o", "json"]);

@@ -67,6 +67,8 @@ pub(crate) fn api_server(files: &Files, port: u16, etcd_port: u16, options: &Opt
         Audit::Requests => {
             flags.push(format!("--audit-policy-file={}", files.path("audit-policy.yaml")));
             flags.push(format!("--audit-log-path={}", files.path(AUDIT_LOG)));
+            // In MiB. Without it a log of more than a hundred is put aside, and requests before and after are lost to the count.
+            flags.push("--audit-log-maxsize=100000".to_owned());
         }
     }
     flags.extend(options.api_server_flags.iter().cloned());
