@@ -24,14 +24,16 @@ pub(crate) fn measure(plane: &ControlPlane, app: &App) -> Result<Option<Contende
     };
     let mut contender = Contender::new(format!("kubectl {version} apply --server-side -k"));
     let folder = tempfile::tempdir()?;
+    let root = folder.path().join(&app.name);
+    fs::create_dir(&root)?;
     for (name, text) in app.files() {
         fs::write(folder.path().join(name), text)?;
     }
-    contender.add(Work::FirstSync, apply(plane, folder.path())?);
+    contender.add(Work::FirstSync, apply(plane, &root)?);
     workload::check(plane.api(), app.mix, &app.namespace, app.objects)?;
     fs::write(folder.path().join(app.file(0)), app.text(0, 1))?;
-    contender.add(Work::OneObject, apply(plane, folder.path())?);
-    contender.add(Work::Elsewhere, apply(plane, folder.path())?);
+    contender.add(Work::OneObject, apply(plane, &root)?);
+    contender.add(Work::Elsewhere, apply(plane, &root)?);
     Ok(Some(contender))
 }
 

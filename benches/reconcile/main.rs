@@ -2,7 +2,6 @@
 //! other and round by round, since only then the numbers can be compared.
 //!
 //!     cargo bench --bench reconcile                      # 1,000 ConfigMaps; prints a table
-//!     cargo bench --bench reconcile -- --write           # and writes docs/measurements.md
 //!     cargo bench --bench reconcile -- --all --write     # all shapes, and docs/benchmarks.md
 //!     cargo bench --bench reconcile -- --quick           # in short, for whoever works on it
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "the table is for whoever runs this")]
@@ -72,8 +71,8 @@ struct Arguments {
     /// Everything in short, without kubectl: for looking at one's own work, not for a table.
     #[arg(long, env = "TRUEUP_BENCH_QUICK")]
     quick: bool,
-    /// Write the page in docs/.
-    #[arg(long)]
+    /// Write the page in docs/, after each shape anew.
+    #[arg(long, requires = "all")]
     write: bool,
     /// What cargo passes to every bench.
     #[arg(long, hide = true)]
@@ -168,8 +167,12 @@ fn main() -> Result<()> {
         }
         println!("{}", report::tables(shape, &contenders)?);
         measured.push((shape, contenders));
+        // After each of them: what was measured in half an hour is not lost with the last.
+        if arguments.write {
+            write(&measured, extent)?;
+        }
     }
-    if arguments.write { write(&arguments, &measured, extent) } else { Ok(()) }
+    Ok(())
 }
 
 fn shapes(arguments: &Arguments, extent: Extent) -> Vec<(Shape, Extent)> {
@@ -188,22 +191,16 @@ fn shapes(arguments: &Arguments, extent: Extent) -> Vec<(Shape, Extent)> {
     ]
 }
 
-fn write(arguments: &Arguments, measured: &[(Shape, Vec<Contender>)], extent: Extent) -> Result<()> {
+fn write(measured: &[(Shape, Vec<Contender>)], extent: Extent) -> Result<()> {
     let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");
     let mut tables = String::new();
     for (shape, contenders) in measured {
         tables.push_str(&report::tables(*shape, contenders)?);
         tables.push('\n');
     }
-    let (path, page) = if arguments.all {
-        std::fs::write(docs.join("images/benchmarks.svg"), chart::draw(measured)?)?;
-        let picture = "![First syncs, as multiples of bare requests](images/benchmarks.svg)\n\n";
-        (docs.join("benchmarks.md"), report::page("Benchmarks", "make bench", picture, &tables, extent))
-    } else {
-        let command = "cargo bench --bench reconcile -- --write";
-        (docs.join("measurements.md"), report::page("Measurements", command, "", &tables, extent))
-    };
-    std::fs::write(&path, page)?;
+    std::fs::write(docs.join("images/benchmarks.svg"), chart::draw(measured)?)?;
+    let path = docs.join("benchmarks.md");
+    std::fs::write(&path, report::page(&tables, extent))?;
     eprintln!("wrote {}", path.display());
     Ok(())
 }

@@ -124,16 +124,20 @@ fn megabytes(kib: u64) -> String {
     format!("{} MB", (kib * 1024).div_ceil(1_000_000))
 }
 
-/// A page with these tables.
-pub(crate) fn page(title: &str, command: &str, picture: &str, tables: &str, extent: Extent) -> String {
+/// The page with these tables.
+pub(crate) fn page(tables: &str, extent: Extent) -> String {
     format!(
-        "# {title}
+        "# Benchmarks
 
-What `{command}` measured on {date}, all of it in one run, on {machine}: ratios within the run say more than the times. One kube-apiserver with etcd on the same machine, without fsync and with an audit log, by which requests are
-counted; no controllers but one that says of each Deployment that it is as it should be. Bare requests and trueup take turns, {rounds} rounds, each in a namespace of its own that is emptied afterwards; kubectl
+What `make bench` measured on {date}, all of it in one run, on {machine}: ratios within the run say more than the times. One kube-apiserver with etcd on the same machine, without fsync and with an audit log, by
+which requests are counted; no controllers but one that says of each Deployment that it is as it should be. Bare requests and trueup take turns, {rounds} rounds, each in a namespace of its own that is emptied afterwards; kubectl
 runs once.
 
-{picture}{tables}
+![First syncs, as multiples of bare requests](images/benchmarks.svg)
+
+Where time and memory go that fall short of what was hoped for is told in [where it goes](where-it-goes.md).
+
+{tables}
 - *The ceiling* is bare server-side applies of objects that are rendered already, {in_flight} in flight over one client, from the
   first connection to the last answer. *Times the ceiling* is the median of the rounds' ratios.
 - *First sync* of trueup is from the start of the process until all is Synced: reading the configuration, fetching, rendering,

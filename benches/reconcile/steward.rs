@@ -2,6 +2,7 @@
 //! middle of a rollout for good, and whoever applied them would go on asking why.
 
 use std::ops::ControlFlow;
+use std::time::Duration;
 
 use anyhow::Result;
 use http::{Request, header};
@@ -12,6 +13,8 @@ use trueup_testkit::ControlPlane;
 
 use crate::events;
 
+/// How long after the end of a watch the next one begins.
+const AGAIN: Duration = Duration::from_millis(500);
 const DEPLOYMENTS: &str = "/apis/apps/v1/deployments";
 
 /// Sees to the Deployments of a cluster until it is dropped.
@@ -22,19 +25,22 @@ pub(crate) struct Steward {
 impl Steward {
     pub(crate) fn begin(plane: &ControlPlane) -> Result<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-        let uri = events::from_now(plane.api(), DEPLOYMENTS, "bench%3Dreconcile")?;
+        // From version 0 on a watch begins with what is there.
+        let uri = format!("{DEPLOYMENTS}?watch=true&resourceVersion=0&labelSelector=bench%3Dreconcile");
         let client = plane.api().client();
         runtime.spawn(async move {
-            let followed = events::follow(&client, &uri, |_, event| {
-                if let Some(request) = settled(event) {
-                    let client = client.clone();
-                    // One that is gone again needs no status.
-                    tokio::spawn(async move { client.send(request).await.map(drop) });
-                }
-                ControlFlow::Continue(())
-            });
-            if let Err(error) = followed.await {
-                eprintln!("  nobody sees to the Deployments any more: {error:#}");
+            loop {
+                let followed = events::follow(&client, &uri, |_, event| {
+                    if let Some(request) = settled(event) {
+                        let client = client.clone();
+                        // One that is gone again needs no status.
+                        tokio::spawn(async move { client.send(request).await.map(drop) });
+                    }
+                    ControlFlow::Continue(())
+                });
+                // The API server is restarted now and then.
+                drop(followed.await);
+                tokio::time::sleep(AGAIN).await;
             }
         });
         Ok(Self { _runtime: runtime })
