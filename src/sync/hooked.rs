@@ -7,12 +7,11 @@
 use super::look::View;
 use super::target::TargetState;
 use crate::cluster::Cluster;
-use std::fmt::Write as _;
-use trueup_model::Value;
+use trueup_model::{ObjectId, Value};
 use trueup_plan::desired::Desired;
 use trueup_plan::health::cause_from_pods;
 use trueup_plan::hooks::{self, Ended, Occasion, Run};
-use trueup_plan::planning::Plan;
+use trueup_plan::planning::{Plan, Reason};
 use trueup_plan::record::TargetStatus;
 
 /// Lines of a log that are shown.
@@ -59,36 +58,54 @@ pub(super) async fn settle(
     let mut hooked = hooks::settle(plan, &view.desired, &view.observed, run);
     let has_moved = hooked.run != known;
     if let Some(run) = hooked.run.as_mut().filter(|_| has_moved) {
-        add_last_words(cluster, &view.desired, known.as_ref(), run).await;
+        add_last_words(cluster, &view.desired, known.as_ref(), run, &mut hooked.plan).await;
     }
     state.status.run = hooked.run;
     view.settled = hooked.settled;
     (hooked.plan, has_moved)
 }
 
-/// Adds to each hook that failed since what its pods say.
-async fn add_last_words(cluster: &Cluster, desired: &Desired, before: Option<&Run>, run: &mut Run) {
+/// Adds to each hook that failed since what its pods say, where it is kept and where this turn tells of it.
+async fn add_last_words(
+    cluster: &Cluster,
+    desired: &Desired,
+    before: Option<&Run>,
+    run: &mut Run,
+    plan: &mut Plan,
+) {
     for id in desired.hooks.keys() {
         let key = id.to_string();
         let was_known =
             before.is_some_and(|before| before.id == run.id && before.hooks.get(&key) == run.hooks.get(&key));
         let Some(Ended::Failed(why)) = run.hooks.get_mut(&key).filter(|_| !was_known) else { continue };
-        let pods = match id.kind.as_str() {
-            "Pod" => cluster.get(id).await.ok().flatten().into_iter().collect(),
-            _ => cluster.pods_of(id).await.unwrap_or_default(),
-        };
-        if let Some(cause) = cause_from_pods(&pods) {
-            // Writing to a String cannot fail.
-            let _ = write!(why, "; {cause}");
-        }
-        let Some(pod) = newest(&pods) else { continue };
-        let container = failed(pod).and_then(|status| status["name"].as_str());
-        let name = pod["metadata"]["name"].as_str().unwrap_or_default();
-        let log = cluster.last_lines(&id.namespace, name, container, LINES).await;
-        if let Some(words) = last_words(pod, log.ok().as_deref()) {
-            let _ = write!(why, "; {words}");
+        why.push_str(&what_its_pods_say(cluster, id).await);
+        for step in plan.steps.iter_mut().filter(|step| step.id == *id) {
+            if let Reason::HookFailed(told) = &mut step.reason {
+                told.clone_from(why);
+            }
         }
     }
+}
+
+/// The cause that the pods of a hook give, and the last words of the newest one. Nothing where they say nothing.
+async fn what_its_pods_say(cluster: &Cluster, id: &ObjectId) -> String {
+    let pods = match id.kind.as_str() {
+        "Pod" => cluster.get(id).await.ok().flatten().into_iter().collect(),
+        _ => cluster.pods_of(id).await.unwrap_or_default(),
+    };
+    let mut said = String::new();
+    let mut say = |text: &str| said.extend(["; ", text]);
+    if let Some(cause) = cause_from_pods(&pods) {
+        say(&cause);
+    }
+    let Some(pod) = newest(&pods) else { return said };
+    let container = failed(pod).and_then(|status| status["name"].as_str());
+    let name = pod["metadata"]["name"].as_str().unwrap_or_default();
+    let log = cluster.last_lines(&id.namespace, name, container, LINES).await;
+    if let Some(words) = last_words(pod, log.ok().as_deref()) {
+        say(&words);
+    }
+    said
 }
 
 /// The pod that was made last: the one of the last attempt.
