@@ -51,7 +51,7 @@ impl Run {
     async fn once(&self, session: &Session, out: &mut dyn Write) -> Result<Verdict> {
         let progress = Progress::start(session, "syncing");
         let until = Until::Healthy(self.timeout);
-        let statuses = offline::sync(&session.config, &session.state, &[], until).await?;
+        let statuses = offline::sync(&session.config, &session.state, &[], None, until).await?;
         drop(progress);
         status::write(out, session.output, &statuses, Timestamp::now())?;
         Ok(Verdict::fine_if(statuses.iter().all(TargetStatus::is_settled)))

@@ -30,6 +30,9 @@ pub(super) struct Sync {
     /// Wait until the targets are Synced and Healthy
     #[arg(long, short)]
     wait: bool,
+    /// Delete what exceeds maxPrune, if it is exactly what this code stands for; status and diff tell it
+    #[arg(long, value_name = "CODE", requires = "targets")]
+    confirm_prune: Option<String>,
     /// How long to wait
     #[arg(long, default_value = "5m", value_name = "TIME", value_parser = humantime::parse_duration)]
     timeout: Duration,
@@ -38,7 +41,7 @@ pub(super) struct Sync {
 impl Sync {
     /// Syncs a target and waits until it is Synced and Healthy.
     pub(super) fn waiting(target: String, timeout: Duration) -> Self {
-        Self { targets: vec![target], wait: true, timeout }
+        Self { targets: vec![target], wait: true, confirm_prune: None, timeout }
     }
 
     pub(super) async fn run(&self, session: &Session, out: &mut dyn Write) -> Result<Verdict> {
@@ -55,7 +58,7 @@ impl Sync {
         if self.wait {
             return self.wait(session, out, targets).await;
         }
-        let request = SyncRequest { targets, wait: false };
+        let request = SyncRequest { targets, wait: false, confirm_prune: self.confirm_prune.clone() };
         for target in reached(session.remote.sync(&request, QUEUE).await?)? {
             writeln!(out, "{target} queued")?;
         }
@@ -65,7 +68,14 @@ impl Sync {
     async fn alone(&self, session: &Session, out: &mut dyn Write) -> Result<Verdict> {
         let until = if self.wait { Until::Healthy(self.timeout) } else { Until::Applied };
         let progress = Progress::start(session, "syncing");
-        let statuses = offline::sync(&session.config, &session.state, &self.targets, until).await?;
+        let statuses = offline::sync(
+            &session.config,
+            &session.state,
+            &self.targets,
+            self.confirm_prune.as_deref(),
+            until,
+        )
+        .await?;
         drop(progress);
         status::write(out, session.output, &statuses, Timestamp::now())?;
         let well = |status: &TargetStatus| match until {
@@ -78,7 +88,8 @@ impl Sync {
     async fn wait(&self, session: &Session, out: &mut dyn Write, targets: Vec<String>) -> Result<Verdict> {
         let progress = Progress::start(session, "syncing");
         let end = Instant::now() + self.timeout;
-        let request = SyncRequest { targets: targets.clone(), wait: true };
+        let request =
+            SyncRequest { targets: targets.clone(), wait: true, confirm_prune: self.confirm_prune.clone() };
         // The limit of the request itself is out of the way: time that runs out is not an error but a result.
         let turn = session.remote.sync(&request, self.timeout + QUEUE);
         if let Ok(answer) = tokio::time::timeout(self.timeout, turn).await {

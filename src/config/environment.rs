@@ -4,12 +4,13 @@ use super::duration;
 use super::ignore::{IgnoreSpec, check_rules};
 use super::problem::{Findings, Place};
 use super::resource::{Kind, Spec};
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 use trueup_model::Value;
+use trueup_plan::budget::Budget;
 
 /// Where things run: one cluster or several, a namespace, and what differs from other environments.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -75,6 +76,11 @@ pub struct SyncSpec {
     /// Deletes all objects of a target that renders to none; otherwise that is taken for a mistake. Default false.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub allow_empty: Option<bool>,
+    /// How many objects may be deleted at once without being asked: a number such as `5`, or a share of the target's objects such as
+    /// `10%`, rounded up. What exceeds it is held until a person confirms it. No bound by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "max_prune")]
+    pub max_prune: Option<Budget>,
     /// How often a target is looked at even though nothing seems to have changed. Default 10m.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "duration::optional")]
     #[schemars(schema_with = "duration::optional::schema")]
@@ -100,6 +106,9 @@ pub struct SyncPolicy {
     pub force: bool,
     /// Deletes all objects of a target that renders to none.
     pub allow_empty: bool,
+    /// How many objects may be deleted at once without being asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_prune: Option<Budget>,
     /// How often a target is looked at without a reason.
     #[serde(with = "duration")]
     pub interval: Duration,
@@ -117,6 +126,7 @@ impl Default for SyncPolicy {
             self_heal: true,
             force: true,
             allow_empty: false,
+            max_prune: None,
             interval: Duration::from_mins(10),
             audit: Duration::from_hours(24),
         }
@@ -133,10 +143,15 @@ impl SyncPolicy {
             self_heal: spec.self_heal.unwrap_or(self.self_heal),
             force: spec.force.unwrap_or(self.force),
             allow_empty: spec.allow_empty.unwrap_or(self.allow_empty),
+            max_prune: spec.max_prune.or(self.max_prune),
             interval: spec.interval.unwrap_or(self.interval),
             audit: spec.audit.unwrap_or(self.audit),
         }
     }
+}
+
+fn max_prune(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "anyOf": [{ "type": "integer", "minimum": 0 }, { "type": "string", "pattern": "^ *[0-9]+ *%? *$" }, { "type": "null" }] })
 }
 
 impl Spec for EnvironmentSpec {

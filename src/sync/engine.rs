@@ -70,6 +70,8 @@ struct Core {
     statuses: Mutex<BTreeMap<String, TargetStatus>>,
     turns: Mutex<BTreeMap<String, Running>>,
     waiters: Mutex<BTreeMap<String, Vec<oneshot::Sender<()>>>>,
+    /// Codes of deletions that a person approved and that no turn has taken yet.
+    approved: Mutex<BTreeMap<String, String>>,
     config: Mutex<Option<Config>>,
     chosen: Chosen,
     clusters: Reach,
@@ -177,6 +179,7 @@ impl Engine {
                 ),
                 turns: Mutex::default(),
                 waiters: Mutex::default(),
+                approved: Mutex::default(),
                 config: Mutex::default(),
                 chosen: parts.chosen,
                 clusters: parts.ends.clusters,
@@ -241,7 +244,9 @@ impl Engine {
     pub async fn answer(&self, mut requests: mpsc::Receiver<Request>) {
         while let Some(request) = requests.recv().await {
             match request {
-                Request::Sync { targets, wait, answer } => self.0.sync(&targets, wait, answer),
+                Request::Sync { targets, confirm, wait, answer } => {
+                    self.0.sync(&targets, confirm.as_deref(), wait, answer);
+                }
                 Request::Ask(hints) => {
                     lock(&self.0.repositories).hint(&hints);
                     self.0.bases.hint(&hints);
@@ -270,6 +275,11 @@ impl Engine {
     /// Asks for a turn of each target, and gives a receiver a target that is told when the turn is over.
     pub fn ask_for_turns(&self, targets: &[String]) -> Vec<oneshot::Receiver<()>> {
         self.0.ask_for_turns(targets)
+    }
+
+    /// The next turn of each of these targets may delete beyond the budget what has that code.
+    pub fn approve(&self, targets: &[String], code: &str) {
+        self.0.approve(targets, code);
     }
 
     /// The targets that are meant by what a person wrote.
@@ -381,7 +391,13 @@ impl Core {
         }
     }
 
-    fn sync(&self, written: &[String], wait: Wait, answer: oneshot::Sender<Result<Vec<String>, String>>) {
+    fn sync(
+        &self,
+        written: &[String],
+        confirm: Option<&str>,
+        wait: Wait,
+        answer: oneshot::Sender<Result<Vec<String>, String>>,
+    ) {
         let targets = match select(self.setup().targets.keys().map(String::as_str), written) {
             Ok(targets) => targets,
             Err(why) => {
@@ -392,6 +408,9 @@ impl Core {
         lock(&self.repositories).poke();
         self.bases.poke();
         self.charts.poke();
+        if let Some(code) = confirm {
+            self.approve(&targets, code);
+        }
         let turns = self.ask_for_turns(&targets);
         match wait {
             Wait::Queued => drop(answer.send(Ok(targets))),
@@ -404,6 +423,11 @@ impl Core {
                 });
             }
         }
+    }
+
+    /// The next turn of each of these targets may delete beyond the budget what has that code.
+    fn approve(&self, targets: &[String], code: &str) {
+        lock(&self.approved).extend(targets.iter().map(|target| (target.clone(), code.to_owned())));
     }
 
     fn ask_for_turns(&self, targets: &[String]) -> Vec<oneshot::Receiver<()>> {

@@ -59,12 +59,12 @@ pub async fn previews(config: &Path, targets: &[String], change: &Change) -> Res
     let state = folder.path().join("state");
     if let Some(from) = &revisions.from {
         let at = from.pinned(&config, repository);
-        let statuses = offline::sync_loaded(&at, &state, &applied, Until::Applied).await?;
+        let statuses = offline::sync_loaded(&at, &state, &applied, None, Until::Applied).await?;
         errors.extend(statuses.iter().map(|status| (status.target.clone(), troubles(status, &from.name))));
     }
     let before = seen(&clusters);
     let at = revisions.to.pinned(&config, repository);
-    let statuses = offline::sync_loaded(&at, &state, &applied, Until::Applied).await?;
+    let statuses = offline::sync_loaded(&at, &state, &applied, None, Until::Applied).await?;
     let after = seen(&clusters);
     let mask = preview::random_key()?;
     let mut previews = Vec::new();

@@ -160,9 +160,10 @@ pub async fn sync(
     config: &Path,
     state: &Path,
     targets: &[String],
+    confirm: Option<&str>,
     until: Until,
 ) -> Result<Vec<TargetStatus>> {
-    sync_loaded(&load(config)?, state, targets, until).await
+    sync_loaded(&load(config)?, state, targets, confirm, until).await
 }
 
 /// As [`sync`], by a configuration that is loaded already.
@@ -170,12 +171,16 @@ pub async fn sync_loaded(
     config: &Config,
     state: &Path,
     targets: &[String],
+    confirm: Option<&str>,
     until: Until,
 ) -> Result<Vec<TargetStatus>> {
     let names = topology::select(config.targets().iter().map(|target| target.name.as_str()), targets);
     let names = names.map_err(anyhow::Error::msg)?;
     let chosen = Chosen::Only(names.iter().cloned().collect());
     let once = Once::begin(config, Some(state), chosen).await?;
+    if let Some(code) = confirm {
+        once.engine.approve(&names, code);
+    }
     let worker = tokio::spawn({
         let engine = once.engine.clone();
         async move { engine.work().await }

@@ -18,6 +18,7 @@ use tokio::time::Instant;
 use trueup_merge::token::Digest;
 use trueup_model::{GroupKind, ObjectId};
 use trueup_plan::apply_set;
+use trueup_plan::budget::Approval;
 use trueup_plan::desired::Desired;
 use trueup_plan::ignore::IgnoreRule;
 use trueup_plan::observed::Ledger;
@@ -123,6 +124,8 @@ pub struct TargetState {
     pub immutable: BTreeMap<ObjectId, (Digest, Vec<String>)>,
     /// The commit that a person asked for, while its sync goes on: waves and what is made anew take several turns.
     pub asked_for: Option<String>,
+    /// What a person said may be deleted beyond the budget.
+    pub approval: Option<Approval>,
     /// Kinds that the cluster does not serve, and since when they are waited for.
     pub awaiting: BTreeMap<GroupKind, Instant>,
     /// Why workloads are unwell.
@@ -204,6 +207,7 @@ pub(super) mod tests {
                 take_over: TakeOver::Force,
                 recreate: Recreate::Refuse,
                 empty: Empty::Refuse,
+                max_prune: None,
             },
             mode: Mode::Automatic,
             force: Force::Yes,

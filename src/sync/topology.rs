@@ -59,6 +59,7 @@ fn target_spec(config: &Config, target: &Target) -> TargetSpec {
             take_over: if sync.force { TakeOver::Force } else { TakeOver::Hold },
             recreate: if target.recreate { Recreate::Allow } else { Recreate::Refuse },
             empty: if sync.allow_empty { Empty::Allow } else { Empty::Refuse },
+            max_prune: sync.max_prune,
         },
         mode: match (target.suspend, sync.automatic) {
             (true, _) => Mode::Suspended,

@@ -265,8 +265,10 @@ async fn stages(
     let again = [judgement.again, awaited.again];
     learn(state, &mut view.observed, judgement, unread);
     view.observed.awaited = awaited.kinds;
+    view.observed.approval.clone_from(&state.approval);
     let clock = Instant::now();
     let mut plan = plan(&view.desired, &view.observed, &state.ledger, &policy(spec, trigger));
+    state.approval = state.approval.take().and_then(|approval| approval.after(&plan.steps));
     let before = state.ledger.clone();
     let (planned, hooks_moved) = hooked::settle(context.cluster, state, &mut view, plan).await;
     plan = planned;

@@ -118,6 +118,8 @@ pub enum Request {
     Sync {
         /// The targets.
         targets: Vec<String>,
+        /// The code of deletions beyond the budget that are approved.
+        confirm: Option<String>,
         /// When to answer.
         wait: Wait,
         /// The targets that were meant, or why not.
@@ -251,10 +253,16 @@ impl Handle {
         Readiness { missing }
     }
 
-    /// Asks for a turn of these targets, all where none is named; gives the targets that were meant.
-    pub async fn sync(&self, targets: Vec<String>, wait: Wait) -> Result<Vec<String>, String> {
+    /// Asks for a turn of these targets, all where none is named, with what deletions beyond the budget are approved; gives the
+    /// targets that were meant.
+    pub async fn sync(
+        &self,
+        targets: Vec<String>,
+        confirm: Option<String>,
+        wait: Wait,
+    ) -> Result<Vec<String>, String> {
         let (answer, answered) = oneshot::channel();
-        self.ask(Request::Sync { targets, wait, answer }).map_err(|error| error.to_string())?;
+        self.ask(Request::Sync { targets, confirm, wait, answer }).map_err(|error| error.to_string())?;
         answered.await.map_err(|_| "trueup is stopping".to_owned())?
     }
 
@@ -311,7 +319,7 @@ mod tests {
         let waiting: Vec<_> = (0..INBOX)
             .map(|_| {
                 let handle = handle.clone();
-                tokio::spawn(async move { handle.sync(Vec::new(), Wait::Queued).await })
+                tokio::spawn(async move { handle.sync(Vec::new(), None, Wait::Queued).await })
             })
             .collect();
         while requests.len() < INBOX {

@@ -78,6 +78,9 @@ pub struct SyncRequest {
     /// Whether to answer only when the turn of each is over.
     #[serde(default)]
     pub wait: bool,
+    /// Approves deletions beyond `maxPrune` that have this code.
+    #[serde(default, rename = "confirmPrune", skip_serializing_if = "Option::is_none")]
+    pub confirm_prune: Option<String>,
 }
 
 /// The answer to a [`SyncRequest`].
@@ -257,7 +260,7 @@ async fn sync(
     }
     let (wait, code) =
         if request.wait { (Wait::Turn, StatusCode::OK) } else { (Wait::Queued, StatusCode::ACCEPTED) };
-    let answer = sources.handle.sync(request.targets, wait).await;
+    let answer = sources.handle.sync(request.targets, request.confirm_prune, wait).await;
     let targets = answer.map_err(|error| Refusal::new(StatusCode::SERVICE_UNAVAILABLE, error))?;
     Ok((code, Json(SyncAnswer { targets })))
 }

@@ -139,7 +139,7 @@ impl Process {
     pub(crate) fn sync(&self) {
         let handle = self.handle.clone();
         self.runtime.block_on(async {
-            tokio::spawn(async move { handle.sync(Vec::new(), trueup::sync::Wait::Queued).await });
+            tokio::spawn(async move { handle.sync(Vec::new(), None, trueup::sync::Wait::Queued).await });
         });
     }
 

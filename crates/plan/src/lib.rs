@@ -7,6 +7,7 @@
 //! Deliberately absent: any call to a cluster, a clock (time is an argument) and retries.
 
 pub mod apply_set;
+pub mod budget;
 pub mod desired;
 pub mod drift;
 pub mod health;

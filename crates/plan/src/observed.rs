@@ -1,5 +1,6 @@
 //! What the cluster says of a target's objects, reduced to what decisions need.
 
+use crate::budget::Approval;
 use crate::desired::PRUNE_ANNOTATION;
 use crate::health::{Health, health};
 use serde::{Deserialize, Serialize};
@@ -130,6 +131,8 @@ pub struct Observed {
     pub applied: String,
     /// Objects that another configured target of the same cluster wants: which.
     pub claims: BTreeMap<ObjectId, String>,
+    /// What a person said may be deleted beyond the budget.
+    pub approval: Option<Approval>,
 }
 
 impl Observed {

@@ -3,6 +3,7 @@
 //! Equal inputs give an equal plan, in the same order. Nothing is decided about an object or kind that could not be
 //! looked at, other than to hold it.
 
+use crate::budget::{self, Budget, Exceeded};
 use crate::desired::{Desired, Want};
 use crate::observed::{Known, Ledger, Live, Observed, Seen, SetOwner, Stranger, Verdict};
 use crate::order::{Stage, stage};
@@ -25,6 +26,8 @@ pub struct Policy {
     pub recreate: Recreate,
     /// Whether a target that renders to nothing may delete all that it had.
     pub empty: Empty,
+    /// How much may be deleted at once without being asked; without a bound where there is none.
+    pub max_prune: Option<Budget>,
 }
 
 /// What happens to members that are no longer in Git.
@@ -142,6 +145,8 @@ pub enum Reason {
     Kept,
     /// The target rendered to nothing.
     NothingRendered,
+    /// It is not in Git, and too many others are not either.
+    OverBudget(Exceeded),
     /// It is not in Git, but its deletion would take this object with it, which stays.
     StillHolds(ObjectId),
     /// These fields cannot be changed, and nobody allowed to do it by deleting.
@@ -199,6 +204,7 @@ impl fmt::Display for Reason {
             Self::NothingRendered => {
                 f.write_str("the target rendered to no object at all, which deletes nothing; set sync.allowEmpty if that is meant")
             }
+            Self::OverBudget(exceeded) => write!(f, "not in Git any more; {exceeded}"),
             Self::Immutable(fields) => write!(
                 f,
                 "immutable: {}; annotate the object with trueup.dev/recreate: \"true\", or set recreate on the App, to delete and create it",
@@ -302,6 +308,7 @@ impl Step {
             | Reason::PruneOff
             | Reason::Kept
             | Reason::NothingRendered
+            | Reason::OverBudget(_)
             | Reason::StillHolds(_)
             | Reason::MovedTo(_) => true,
             Reason::Missing
@@ -344,6 +351,7 @@ impl Step {
                 | Reason::PruneOff
                 | Reason::Kept
                 | Reason::NothingRendered
+                | Reason::OverBudget(_)
                 | Reason::StillHolds(_)
                 | Reason::MovedTo(_)
                 | Reason::Missing
@@ -404,6 +412,13 @@ pub fn plan(desired: &Desired, observed: &Observed, ledger: &Ledger, policy: &Po
         .filter(|(id, _)| !desired.objects.contains_key(id) && !is_refused(id, desired))
         .map(|(id, live)| prune(id, live, desired, observed, *policy))
         .collect();
+    budget::hold(
+        &mut prunes,
+        &desired.target,
+        observed.members.len(),
+        policy.max_prune,
+        observed.approval.as_ref(),
+    );
     prunes.sort_by(|a, b| (b.phase, &b.id).cmp(&(a.phase, &a.id)));
     writes.extend(prunes);
     Plan { steps: writes, unchanged }

@@ -17,6 +17,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
+use trueup_plan::budget::Approval;
 use trueup_plan::health::HealthStatus;
 use trueup_plan::record::{HistoryEntry, OutcomeResult, Record, SyncStatus, TargetStatus, Trigger};
 
@@ -60,6 +61,9 @@ impl Core {
             self.trouble(spec, &memory.state, why);
             self.push(&spec.name, Trigger::Retry, Duration::from_secs(3));
             return;
+        }
+        if let Some(code) = lock(&self.approved).remove(&spec.name) {
+            memory.state.approval = Some(Approval::Code(code));
         }
         let (commit, trouble) = self.commit(spec, &mut memory).await;
         let revision = commit.as_ref().ok().map(|commit| commit.revision.clone());

@@ -77,6 +77,40 @@ fn a_target_that_renders_to_nothing_deletes_nothing() {
 }
 
 #[test]
+fn deletions_beyond_the_budget_wait_until_exactly_they_are_confirmed() {
+    let mut world = World::new("budget");
+    world.write_configuration(&world.configuration("maxPrune: 40%", world.namespace.name()));
+    let names = ["a", "b", "c", "d", "e"];
+    let files = names.map(|name| (format!("app/{name}.yaml"), config_map(name, "1")));
+    let files: Vec<(&str, &str)> = files.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect();
+    let first = world.repo.commit(&files, "five").unwrap();
+    world.start();
+    world.synced(&first);
+    let is_there = |world: &World, name: &str| world.api.find(&world.config_map(name)).unwrap().is_some();
+    let code = |world: &mut World, deletions: &str| {
+        let held = world.until("the deletions are held", |status| {
+            status["sync"] == "OutOfSync" && status["message"].as_str().unwrap().contains(deletions)
+        });
+        assert!(held["prunePending"].as_array().unwrap().len() >= 3, "{held}");
+        let message = held["message"].as_str().unwrap();
+        assert!(message.contains("trueup sync app@test --confirm-prune"), "{message}");
+        message.split("--confirm-prune ").nth(1).unwrap().split('`').next().unwrap().to_owned()
+    };
+
+    world.repo.remove(&["app/c.yaml", "app/d.yaml", "app/e.yaml"], "a slip").unwrap();
+    let of_three = code(&mut world, "3 of 5 objects");
+    world.repo.remove(&["app/b.yaml"], "a larger one").unwrap();
+    let of_four = code(&mut world, "4 of 5 objects");
+    let late = world.trueup(&["sync", "app@test", "--wait", "--timeout", "3s", "--confirm-prune", &of_three]);
+    assert_eq!(late.status.code(), Some(1), "what was looked at is not what would go now");
+    assert!(names.iter().all(|name| is_there(&world, name)));
+
+    let confirmed = world.trueup(&["sync", "app@test", "--wait", "--confirm-prune", &of_four]);
+    assert_eq!(confirmed.status.code(), Some(0), "{}", String::from_utf8_lossy(&confirmed.stdout));
+    assert_eq!(names.map(|name| is_there(&world, name)), [true, false, false, false, false]);
+}
+
+#[test]
 fn a_crd_and_its_object_and_a_namespace_come_in_one_commit() {
     let mut world = World::new("crd");
     let (space, group) =

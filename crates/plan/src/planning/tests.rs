@@ -95,6 +95,7 @@ impl Situation {
                 take_over: TakeOver::Force,
                 recreate: Recreate::Refuse,
                 empty: Empty::Refuse,
+                max_prune: None,
             },
         };
         for section in text.split('|') {
@@ -211,6 +212,9 @@ impl Situation {
             "hold" => policy.take_over = TakeOver::Hold,
             "recreate" => policy.recreate = Recreate::Allow,
             "empty" => policy.empty = Empty::Allow,
+            _ if word.starts_with("max-prune=") => {
+                policy.max_prune = Some(word["max-prune=".len()..].parse().unwrap());
+            }
             unknown => panic!("no policy is called {unknown:?}"),
         }
     }
@@ -626,6 +630,18 @@ fn an_empty_rendering_deletes_nothing_unless_that_is_allowed() {
         --
         delete    cm/a (not in Git any more)
     "#]],
+    );
+}
+
+#[test]
+fn more_deletions_than_the_budget_are_all_held_and_what_is_kept_or_moved_counts_for_none() {
+    check(
+        "in git: cm/a | member: cm/a cm/b cm/c svc/d(keep) | applied: cm/a | policy: max-prune=50%",
+        expect![[r#""#]],
+    );
+    check(
+        "in git: cm/a cm/new | member: cm/a cm/b cm/c svc/d | applied: cm/a | policy: max-prune=2",
+        expect![[r#""#]],
     );
 }
 
