@@ -14,11 +14,12 @@
 #   make bench                writes docs/benchmarks.md, in half an hour
 #   make bench-render         rendering beside kustomize's own: writes docs/benchmarks-render.md
 #   make bench-helm           charts beside Helm's own: writes docs/benchmarks-helm.md
+#   make bench-scale          1,000 clusters in one process: writes docs/scale.md
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: demo test fuzz fuzz-templates fuzz-bytes fuzz-sandbox sim sim-bugs prove lint bench bench-render bench-helm setup control-plane
+.PHONY: demo test fuzz fuzz-templates fuzz-bytes fuzz-sandbox sim sim-bugs prove lint bench bench-render bench-helm bench-scale setup control-plane
 
 SEED ?= 0
 TREES ?= 10000
@@ -81,3 +82,6 @@ bench-render:
 
 bench-helm:
 	$(CARGO) bench --locked --bench helm -- --write
+
+bench-scale:
+	$(CARGO) bench --locked --features heap --bench scale -- --write

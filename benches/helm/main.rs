@@ -7,6 +7,8 @@
 //! for beside it, or where `TRUEUP_CONFORMANCE` says.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "the tables are for whoever runs this")]
 
+#[path = "../common/machine.rs"]
+mod machine;
 mod measure;
 mod report;
 mod workload;

@@ -1,9 +1,9 @@
 //! The tables, and the page that they are kept on.
 
 use std::fmt::Write as _;
-use std::process::Command;
 use std::time::Duration;
 
+use crate::machine::machine;
 use crate::measure::{Inner, Sides, Times};
 
 /// One chart, rendered by both.
@@ -80,13 +80,4 @@ Go module. Both print the same bytes, which is checked.
 ",
         machine()
     )
-}
-
-fn machine() -> String {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let kernel = Command::new("uname").arg("-sm").output().map(|output| output.stdout).unwrap_or_default();
-    let kernel = String::from_utf8_lossy(&kernel).trim().to_owned();
-    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
-    let load = load.split(' ').next().map(|load| format!(", a load of {load}")).unwrap_or_default();
-    format!("a machine with {cores} cores ({kernel}{load})")
 }

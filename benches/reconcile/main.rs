@@ -12,6 +12,8 @@ mod events;
 mod eye;
 mod figures;
 mod kubectl;
+#[path = "../common/machine.rs"]
+mod machine;
 mod phases;
 mod process;
 mod report;

@@ -1,12 +1,12 @@
 //! The tables, and the page that they are kept on.
 
 use std::fmt::Write as _;
-use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 
 use crate::figures::{Contender, Measured, Spread, Work};
+use crate::machine::{machine, today};
 use crate::{Extent, Shape};
 
 /// One line on one work.
@@ -155,26 +155,4 @@ Where time and memory go that fall short of what was hoped for is told in [where
         rounds = extent.rounds,
         in_flight = extent.in_flight,
     )
-}
-
-fn today() -> String {
-    jiff::Zoned::now().date().to_string()
-}
-
-fn machine() -> String {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let kernel = Command::new("uname").arg("-sm").output().map(|output| output.stdout).unwrap_or_default();
-    let kernel = String::from_utf8_lossy(&kernel).trim().to_owned();
-    let processor = field("/proc/cpuinfo", "model name").unwrap_or_else(|| "processor unknown".to_owned());
-    let memory = field("/proc/meminfo", "MemTotal")
-        .and_then(|text| text.split_whitespace().next()?.parse::<u64>().ok())
-        .map_or_else(String::new, |kib| format!(", {} GiB", (kib + (1 << 19)) >> 20));
-    format!("a machine with {cores} cores ({processor}{memory}, {kernel})")
-}
-
-/// What a file of the kernel says under a name, the first time.
-fn field(path: &str, name: &str) -> Option<String> {
-    let text = std::fs::read_to_string(path).ok()?;
-    let line = text.lines().find(|line| line.starts_with(name))?;
-    Some(line.split_once(':')?.1.trim().to_owned())
 }

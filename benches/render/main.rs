@@ -5,6 +5,8 @@
 //!     cargo bench --bench render -- --largest 1000 --kustomize ""
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "the tables are for whoever runs this")]
 
+#[path = "../common/machine.rs"]
+mod machine;
 mod measure;
 mod report;
 mod workload;

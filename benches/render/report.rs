@@ -1,9 +1,9 @@
 //! The tables, and the page that they are kept on.
 
 use std::fmt::Write as _;
-use std::process::Command;
 use std::time::Duration;
 
+use crate::machine::machine;
 use crate::measure::{Fleet, Run, Speed};
 use crate::workload::thousands;
 
@@ -117,21 +117,4 @@ v5.8.2, built from its Go module by `scripts/kustomize.sh`.
 ",
         machine()
     )
-}
-
-fn machine() -> String {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let kernel = Command::new("uname").arg("-sm").output().map(|output| output.stdout).unwrap_or_default();
-    let kernel = String::from_utf8_lossy(&kernel).trim().to_owned();
-    let told = |file: &str, field: &str| {
-        let text = std::fs::read_to_string(file).unwrap_or_default();
-        let line = text.lines().find_map(|line| line.strip_prefix(field)?.trim_start().strip_prefix(':'));
-        line.map(|line| line.trim().to_owned())
-    };
-    let model = told("/proc/cpuinfo", "model name").unwrap_or_else(|| "an unknown processor".to_owned());
-    let memory = told("/proc/meminfo", "MemTotal")
-        .and_then(|text| text.trim_end_matches(" kB").parse::<u64>().ok())
-        .map(|kib| format!(", {} GB of memory", kib / 1_000_000))
-        .unwrap_or_default();
-    format!("a machine with {cores} cores ({model}{memory}, {kernel})")
 }

@@ -36,13 +36,18 @@ impl Served {
         Self { sandbox: Arc::new(Mutex::new(sandbox)), changes: watch::Sender::new(0) }
     }
 
+    /// The same as a service in this process: what `kube::Client::new` takes.
+    pub fn router(self) -> Router {
+        Router::new().fallback(answer).with_state(self)
+    }
+
     /// Answers requests until `stop` is done.
     pub async fn serve(
         self,
         listener: TcpListener,
         stop: impl Future<Output = ()> + Send + 'static,
     ) -> std::io::Result<()> {
-        let router = Router::new().fallback(answer).with_state(self);
+        let router = self.router();
         // Watches do not end by themselves, so a stop does not wait for them.
         tokio::select! {
             served = axum::serve(listener, router).into_future() => served,
