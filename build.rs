@@ -1,7 +1,8 @@
 //! Tells the binary which commit it was built from and when.
 //!
 //! `TRUEUP_COMMIT` and `TRUEUP_BUILD_DATE` reach the code through `env!`. A source archive without a repository says
-//! `unknown`; `SOURCE_DATE_EPOCH` makes builds of equal sources equal.
+//! `unknown`; `SOURCE_DATE_EPOCH` makes builds of equal sources equal. A debug build says `development`: it is not made anew for
+//! each commit.
 
 use std::path::Path;
 use std::process::Command;
@@ -10,8 +11,14 @@ fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-env-changed=SOURCE_DATE_EPOCH");
     println!("cargo::rerun-if-env-changed=TRUEUP_COMMIT");
-    watch_head();
-    let commit = std::env::var("TRUEUP_COMMIT").ok().or_else(commit).unwrap_or_else(|| "unknown".to_owned());
+    let commit =
+        std::env::var("TRUEUP_COMMIT").ok().unwrap_or_else(|| match std::env::var("PROFILE").as_deref() {
+            Ok("debug") => "development".to_owned(),
+            _ => {
+                watch_head();
+                commit().unwrap_or_else(|| "unknown".to_owned())
+            }
+        });
     println!("cargo::rustc-env=TRUEUP_COMMIT={commit}");
     println!("cargo::rustc-env=TRUEUP_BUILD_DATE={}", build_date());
 }
