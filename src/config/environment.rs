@@ -34,6 +34,9 @@ pub struct EnvironmentSpec {
     /// What trueup does by itself here; an App may say otherwise.
     #[serde(default)]
     pub sync: SyncSpec,
+    /// How a new commit goes over `clusters`; to all of them at once where it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollout: Option<RolloutSpec>,
 }
 
 /// Which Clusters an Environment has: those that are named, and those that carry all the labels.
@@ -46,6 +49,21 @@ pub struct ClusterSelection {
     /// Labels that a Cluster has to carry.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub selector: Option<LabelSelector>,
+}
+
+/// How a new commit goes over clusters. Each App has a rollout of its own; one that fails on a cluster begins on no other.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RolloutSpec {
+    /// Groups of clusters that go before the others, one after the other: the next begins when all of the one before are Synced and
+    /// Healthy at the commit. The environment's other clusters come last.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub waves: Vec<ClusterSelection>,
+    /// How many clusters may be under way at once: a number such as `5`, or a share of the environment's clusters such as `10%`, rounded
+    /// up. Those that are under way have begun with the commit and are not Synced and Healthy yet. All of a group by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "number_or_share")]
+    pub max_unavailable: Option<Budget>,
 }
 
 /// Selects by labels.
@@ -79,7 +97,7 @@ pub struct SyncSpec {
     /// How many objects may be deleted at once without being asked: a number such as `5`, or a share of the target's objects such as
     /// `10%`, rounded up. What exceeds it is held until a person confirms it. No bound by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "max_prune")]
+    #[schemars(schema_with = "number_or_share")]
     pub max_prune: Option<Budget>,
     /// How often a target is looked at even though nothing seems to have changed. Default 10m.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "duration::optional")]
@@ -150,7 +168,7 @@ impl SyncPolicy {
     }
 }
 
-fn max_prune(_: &mut SchemaGenerator) -> Schema {
+fn number_or_share(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "anyOf": [{ "type": "integer", "minimum": 0 }, { "type": "string", "pattern": "^ *[0-9]+ *%? *$" }, { "type": "null" }] })
 }
 
@@ -171,6 +189,26 @@ impl Spec for EnvironmentSpec {
                 findings.add(Place::spec("clusters"), message);
             }
             (None, None) => findings.add(Place::root("spec"), "an environment needs `cluster` or `clusters`"),
+        }
+        if let Some(rollout) = &self.rollout {
+            let place = Place::spec("rollout");
+            if self.clusters.is_none() {
+                findings.add(
+                    place.clone(),
+                    "a rollout goes over `clusters`, and this environment has one `cluster`",
+                );
+            }
+            if matches!(rollout.max_unavailable, Some(Budget::Objects(0) | Budget::Percent(0))) {
+                findings.add(
+                    place.clone().field("maxUnavailable"),
+                    "with none under way at once no rollout ever begins",
+                );
+            }
+            for (index, wave) in rollout.waves.iter().enumerate() {
+                if wave.names.is_empty() && wave.selector.is_none() {
+                    findings.add(place.clone().field("waves").item(index), "needs `names` or a `selector`");
+                }
+            }
         }
         if let Some(namespace) = &self.namespace {
             check_namespace(namespace, Place::spec("namespace"), findings);

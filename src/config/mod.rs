@@ -27,7 +27,7 @@ mod webhook;
 
 pub use app::{AppSpec, BackoffSpec, KustomizeSpec, LoadRestrictions, RetrySpec, Substitute};
 pub use cluster::{Access, ClusterSpec, Kubeconfig, KubeconfigSecret};
-pub use environment::{ClusterSelection, EnvironmentSpec, LabelSelector, SyncPolicy, SyncSpec};
+pub use environment::{ClusterSelection, EnvironmentSpec, LabelSelector, RolloutSpec, SyncPolicy, SyncSpec};
 pub use helm::{Chart, Helm, HelmSpec, ValuesFrom, ValuesKind};
 pub use ignore::IgnoreSpec;
 pub use problem::{Finding, Findings, Place, Problem, Problems, Step};
@@ -44,6 +44,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use trueup_model::Value;
+use trueup_plan::budget::Budget;
 use trueup_plan::ignore::IgnoreRule;
 
 /// A configuration in which every reference leads somewhere.
@@ -89,6 +90,9 @@ pub struct Target {
     pub namespace: Option<String>,
     /// Targets on this cluster that come first.
     pub depends_on: Vec<String>,
+    /// Its place in the rollout of a commit over the environment's clusters.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rollout: Option<Rollout>,
     /// The environment's values.
     pub values: BTreeMap<String, Value>,
     /// Which fields are left to others.
@@ -110,6 +114,17 @@ pub struct Target {
     pub retry: RetrySpec,
     /// Whether syncing is stopped.
     pub suspend: bool,
+}
+
+/// A target's place in the rollout of a commit over the clusters of its environment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Rollout {
+    /// Which group of clusters it is in; smaller ones go first.
+    pub wave: usize,
+    /// How many clusters may be under way at once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub most: Option<Budget>,
 }
 
 impl Config {

@@ -4,7 +4,7 @@
 
 use super::app::AppSpec;
 use super::cluster::ClusterSpec;
-use super::environment::{EnvironmentSpec, SyncPolicy, check_namespace};
+use super::environment::{ClusterSelection, EnvironmentSpec, LabelSelector, SyncPolicy, check_namespace};
 use super::helm::{Chart, Helm, HelmSpec, ValuesFrom};
 use super::ignore::IgnoreSpec;
 use super::nearest::suggestion;
@@ -13,7 +13,7 @@ use super::read::Declare;
 use super::repository::RepositorySpec;
 use super::resource::{Declared, Kind, Spec};
 use super::template::{TemplateError, expand};
-use super::{Config, Target};
+use super::{Config, Rollout, Target};
 use std::collections::{BTreeMap, BTreeSet};
 use trueup_model::{Value, tree};
 
@@ -159,6 +159,14 @@ impl<'d> Resolver<'d> {
             self.reference(environment, Place::spec("cluster"), Kind::Cluster, name);
             names.insert(name);
         }
+        for (wave, selection) in
+            environment.spec.rollout.iter().flat_map(|rollout| rollout.waves.iter().enumerate())
+        {
+            for (index, name) in selection.names.iter().enumerate() {
+                let place = Place::spec("rollout").field("waves").item(wave).field("names").item(index);
+                self.reference(environment, place, Kind::Cluster, name);
+            }
+        }
         if let Some(selection) = &environment.spec.clusters {
             for (index, name) in selection.names.iter().enumerate() {
                 let place = Place::spec("clusters").field("names").item(index);
@@ -166,12 +174,7 @@ impl<'d> Resolver<'d> {
                 names.insert(name);
             }
             if let Some(selector) = &selection.selector {
-                let fits = |cluster: &&Declared<ClusterSpec>| {
-                    selector
-                        .match_labels
-                        .iter()
-                        .all(|(key, value)| cluster.metadata.labels.get(key) == Some(value))
-                };
+                let fits = |cluster: &&Declared<ClusterSpec>| fits(selector, cluster);
                 names.extend(self.declared.clusters.values().filter(fits).map(|c| c.metadata.name.as_str()));
                 if names.is_empty() && !self.declared.incomplete && !self.has_broken_clusters() {
                     let place = Place::spec("clusters").field("selector");
@@ -252,6 +255,7 @@ impl<'d> Resolver<'d> {
             repository: repository?,
             // Known when all targets are.
             depends_on: Vec::new(),
+            rollout: self.rollout(environment, cluster),
             path,
             kustomized: helm.is_some() && spec.path.is_some(),
             helm,
@@ -267,6 +271,18 @@ impl<'d> Resolver<'d> {
             retry: spec.retry,
             suspend: spec.suspend,
         })
+    }
+
+    /// The place of a cluster in the rollout of its environment.
+    fn rollout(&self, environment: &Declared<EnvironmentSpec>, cluster: &str) -> Option<Rollout> {
+        let rollout = environment.spec.rollout.as_ref()?;
+        let declared = self.declared.clusters.get(cluster)?;
+        let is_in = |wave: &ClusterSelection| {
+            wave.names.iter().any(|name| name == cluster)
+                || wave.selector.as_ref().is_some_and(|selector| fits(selector, declared))
+        };
+        let wave = rollout.waves.iter().position(is_in).unwrap_or(rollout.waves.len());
+        Some(Rollout { wave, most: rollout.max_unavailable })
     }
 
     /// A path in the repository, with its placeholders filled in.
@@ -389,6 +405,10 @@ impl<'d> Resolver<'d> {
 }
 
 /// `web@production`, or `web@production/eu-1` where the environment can have several clusters.
+fn fits(selector: &LabelSelector, cluster: &Declared<ClusterSpec>) -> bool {
+    selector.match_labels.iter().all(|(key, value)| cluster.metadata.labels.get(key) == Some(value))
+}
+
 fn target_name(app: &str, environment: &Declared<EnvironmentSpec>, cluster: &str) -> String {
     let environment_name = &environment.metadata.name;
     match environment.spec.clusters {

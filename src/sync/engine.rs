@@ -9,6 +9,7 @@ use super::directory::Directory;
 use super::preview::random_key;
 use super::queue::Queue;
 use super::repositories::{Known, Repositories};
+use super::rollout::Rollouts;
 use super::target::{TargetSpec, TargetState};
 use super::topology::select;
 use super::view::{Board, Request, Wait};
@@ -73,6 +74,8 @@ struct Core {
     /// Codes of deletions that a person approved and that no turn has taken yet.
     approved: Mutex<BTreeMap<String, String>>,
     config: Mutex<Option<Config>>,
+    /// How commits go over clusters.
+    rollouts: Rollouts,
     chosen: Chosen,
     clusters: Reach,
     recorder: Option<Recorder>,
@@ -181,6 +184,7 @@ impl Engine {
                 waiters: Mutex::default(),
                 approved: Mutex::default(),
                 config: Mutex::default(),
+                rollouts: Rollouts::default(),
                 chosen: parts.chosen,
                 clusters: parts.ends.clusters,
                 recorder: parts.ends.recorder,

@@ -28,6 +28,7 @@ pub mod preview;
 pub mod queue;
 pub mod rehearsal;
 pub mod repositories;
+pub mod rollout;
 pub mod seed;
 pub mod status;
 pub mod supply;

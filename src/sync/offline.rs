@@ -5,6 +5,7 @@ use super::engine::{Chosen, Ends, Engine, Parts};
 use super::inquiries::ROUNDS;
 use super::membership;
 use super::repositories::chain;
+use super::rollout;
 use super::target::TargetSpec;
 use super::topology;
 use super::turn;
@@ -230,7 +231,10 @@ fn is_over(status: &TargetStatus, names: &[String], until: Until) -> bool {
         Until::Applied => match status.sync {
             SyncStatus::Unknown | SyncStatus::Syncing => false,
             SyncStatus::Synced | SyncStatus::Failed => true,
-            SyncStatus::OutOfSync => !names.iter().any(|name| status.message == turn::waits_until(name)),
+            SyncStatus::OutOfSync => {
+                !rollout::is_waiting(&status.message)
+                    && !names.iter().any(|name| status.message == turn::waits_until(name))
+            }
         },
         Until::Healthy(_) => status.is_settled(),
     }

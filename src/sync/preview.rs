@@ -50,6 +50,7 @@ impl Engine {
             beside: &BTreeSet::new,
             directory: self.directory(),
             waits_for: None,
+            begin: &|_| Ok(()),
             metrics: self.metrics(),
             parsed: self.parsed(),
             mask: &mask,

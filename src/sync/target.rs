@@ -7,6 +7,7 @@ use super::ignore::Fits;
 use super::inquiries::Inquiries;
 use super::look::Calm;
 use super::rehearsal::Atomic;
+use super::rollout::Place;
 use super::seed::Kept;
 use crate::cluster::{Catalog, Force, Parent};
 use crate::render::{Called, Identity, Needed, Remote, Request, Trace, Used};
@@ -54,6 +55,8 @@ pub struct TargetSpec {
     pub force: Force,
     /// Targets that must be Synced and Healthy first.
     pub depends_on: Vec<String>,
+    /// Its place in the rollout of a commit over the clusters, where there is one.
+    pub rollout: Option<Place>,
     /// How often to look without a reason.
     pub interval: Duration,
     /// How often what its rendering takes from the cluster is asked for again.
@@ -212,6 +215,7 @@ pub(super) mod tests {
             mode: Mode::Automatic,
             force: Force::Yes,
             depends_on: Vec::new(),
+            rollout: None,
             interval: Duration::from_mins(10),
             inquire: Duration::from_secs(30),
             audit: Audit(Duration::from_hours(24)),

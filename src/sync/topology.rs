@@ -5,6 +5,7 @@ use super::backoff::Backoff;
 use super::charts::Wanted;
 use super::hooks::{Hook, HookKey};
 use super::rehearsal::Atomic;
+use super::rollout;
 use super::target::{Mode, TargetSpec};
 use crate::cluster::{Access, Cluster, Force, Via};
 use crate::config::{self, Config, RepositorySpec, Substitute, Target, Webhook};
@@ -68,6 +69,7 @@ fn target_spec(config: &Config, target: &Target) -> TargetSpec {
         },
         force: if sync.force { Force::Yes } else { Force::No },
         depends_on: target.depends_on.clone(),
+        rollout: target.rollout.map(|rollout| rollout::Place { wave: rollout.wave, most: rollout.most }),
         interval: sync.interval,
         inquire: asked_every(config, target),
         audit: Audit(sync.audit),

@@ -48,6 +48,10 @@ use trueup_plan::waves;
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// How soon after a wave the next one is tried: most objects are well as soon as they are written.
 const NEXT_WAVE: Duration = Duration::from_millis(20);
+/// How soon a target that waits for another one looks whether it still has to.
+const BLOCKED: Duration = Duration::from_secs(5);
+/// The same in a rollout: who is next is told.
+const HELD_BACK: Duration = Duration::from_secs(60);
 /// Fields that are left to others, or rewritten, and that a status lists at most.
 const FIELDS_LISTED: usize = 50;
 
@@ -69,6 +73,8 @@ pub struct Context<'a> {
     pub directory: &'a Directory,
     /// The target that this one waits for, if any.
     pub waits_for: Option<String>,
+    /// Whether the target may begin with a commit, as far as a rollout over clusters is concerned; why not.
+    pub begin: &'a (dyn Fn(&str) -> Result<(), String> + Send + Sync),
     /// Where durations are counted.
     pub metrics: &'a Metrics,
     /// The files that were parsed for other targets and for earlier commits.
@@ -276,7 +282,14 @@ async fn stages(
 
     let revision = desired_revision(state, &commit, broken.as_ref());
     let blocked = context.waits_for.as_ref().filter(|_| state.status.revision != revision);
+    let blocked = blocked.map(|other| (waits_until(other), BLOCKED));
+    let is_next = || plan.writes().next().is_some() && state.status.revision != revision;
     let may_write = blocked.is_none() && may_write(spec, state, trigger, &revision);
+    let blocked = match blocked {
+        None if may_write && is_next() => (context.begin)(&revision).err().map(|why| (why, HELD_BACK)),
+        blocked => blocked,
+    };
+    let may_write = may_write && blocked.is_none();
     let stopped = if may_write { rehearsed(context, spec, state, &view.desired, &plan).await } else { None };
     plan = waves::due(plan, &view.desired, &view.observed, &view.settled);
     let outcomes = match stopped {
@@ -303,10 +316,10 @@ async fn stages(
         done.status.errors.insert(0, message.clone());
         done.status.message = message;
         done.status.wanted_revision.clone_from(&commit.revision);
-    } else if let Some(other) = blocked {
+    } else if let Some((why, again)) = blocked {
         done.status.sync = SyncStatus::OutOfSync;
-        done.status.message = waits_until(other);
-        done.again = Some(Duration::from_secs(5));
+        done.status.message = why;
+        done.again = Some(again);
     }
     done.again = again.into_iter().chain([done.again]).flatten().min();
     let unwell = std::mem::take(&mut done.unwell);

@@ -15,7 +15,7 @@ use trueup_model::ObjectId;
 /// Digits of the code of a set of objects.
 const DIGITS: usize = 10;
 
-/// How many of its members a target may delete at once without being asked.
+/// So many of something at once: of a target's objects that are deleted without anybody being asked, of clusters that are under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Budget {
     /// So many.
@@ -25,11 +25,16 @@ pub enum Budget {
 }
 
 impl Budget {
-    fn allows(self, deletions: usize, members: usize) -> bool {
+    /// How many of so many.
+    pub fn of(self, all: usize) -> usize {
         match self {
-            Self::Objects(most) => deletions <= most as usize,
-            Self::Percent(most) => deletions <= (members * usize::from(most)).div_ceil(100),
+            Self::Objects(most) => most as usize,
+            Self::Percent(most) => (all * usize::from(most)).div_ceil(100),
         }
+    }
+
+    fn allows(self, deletions: usize, members: usize) -> bool {
+        deletions <= self.of(members)
     }
 }
 

@@ -31,6 +31,24 @@ pub(super) struct Setup {
     pub(super) suspended: BTreeMap<String, Source>,
     /// Clusters and Repositories that could not be set up, and why.
     pub(super) troubles: BTreeMap<(&'static str, String), String>,
+    /// The targets that wait for one, by its name.
+    pub(super) dependents: BTreeMap<String, Vec<String>>,
+    /// The targets of each rollout, by App and environment.
+    pub(super) rollouts: BTreeMap<(String, String), Vec<String>>,
+}
+
+impl Setup {
+    fn index(&mut self) {
+        for (name, spec) in &self.targets {
+            for first in &spec.depends_on {
+                self.dependents.entry(first.clone()).or_default().push(name.clone());
+            }
+            if spec.rollout.is_some() {
+                let of = (spec.app.clone(), spec.environment.clone());
+                self.rollouts.entry(of).or_default().push(name.clone());
+            }
+        }
+    }
 }
 
 impl Core {
@@ -81,6 +99,7 @@ impl Core {
         self.charts.configure(charts);
         setup.targets =
             topology::targets(config).into_iter().map(|(name, spec)| (name, Arc::new(spec))).collect();
+        setup.index();
         self.put_to_work(&old, Arc::new(setup), follow).await;
         let news = |(part, why): &(&(&'static str, String), &String)| old.troubles.get(*part) != Some(*why);
         for ((kind, name), why) in self.setup().troubles.iter().filter(news) {
@@ -118,6 +137,9 @@ impl Core {
         let set = |spec: &Arc<TargetSpec>| ((spec.cluster.clone(), spec.set()), spec.name.clone());
         let sets = setup.targets.values().map(set).collect();
         self.directory.configure(sets);
+        self.rollouts.retain(|app, environment| {
+            setup.rollouts.contains_key(&(app.to_owned(), environment.to_owned()))
+        });
         *self.setup.write().unwrap_or_else(PoisonError::into_inner) = setup.clone();
         self.queue.retain(|target| setup.targets.contains_key(target));
         let place = |spec: &Arc<TargetSpec>| (spec.cluster.clone(), spec.set());

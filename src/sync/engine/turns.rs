@@ -5,6 +5,7 @@
 
 use super::super::queue::Due;
 use super::super::repositories::chain;
+use super::super::rollout::Sibling;
 use super::super::target::{TargetSpec, TargetState};
 use super::super::turn::{Context, Turned, base_status, turn};
 use super::super::{hooked, membership};
@@ -20,6 +21,10 @@ use tokio_util::sync::CancellationToken;
 use trueup_plan::budget::Approval;
 use trueup_plan::health::HealthStatus;
 use trueup_plan::record::{HistoryEntry, OutcomeResult, Record, SyncStatus, TargetStatus, Trigger};
+
+fn rollout_of(spec: &TargetSpec) -> (&str, &str) {
+    (&spec.app, &spec.environment)
+}
 
 impl Core {
     pub(super) async fn take(self: Arc<Self>, due: Due) {
@@ -76,6 +81,7 @@ impl Core {
             beside: &|| self.paths_of(&spec.repository),
             directory: &self.directory,
             waits_for: self.waits_for(spec, revision.as_deref()),
+            begin: &|revision| self.begin(spec, revision),
             metrics: &self.metrics,
             parsed: &self.parsed,
             mask: &self.mask,
@@ -181,6 +187,28 @@ impl Core {
             statuses.get(*name).is_some_and(|status| status.is_settled() && is_there(status))
         };
         spec.depends_on.iter().find(|name| !settled(name)).cloned()
+    }
+
+    /// Whether a target may begin with a commit as far as the rollout over its environment's clusters is concerned.
+    fn begin(&self, spec: &TargetSpec, revision: &str) -> Result<(), String> {
+        let Some(place) = spec.rollout else { return Ok(()) };
+        self.among_siblings(spec, |siblings| {
+            self.rollouts.begin(rollout_of(spec), &spec.name, place, revision, siblings)
+        })
+    }
+
+    /// Shows how the targets of the same rollout stand.
+    fn among_siblings<T>(&self, spec: &TargetSpec, look: impl FnOnce(&[Sibling<'_>]) -> T) -> T {
+        let setup = self.setup();
+        let (app, environment) = rollout_of(spec);
+        let names = setup.rollouts.get(&(app.to_owned(), environment.to_owned()));
+        let statuses = lock(&self.statuses);
+        let sibling = |name: &'_ String| {
+            let wave = setup.targets.get(name)?.rollout?.wave;
+            Some(Sibling { name, wave, status: statuses.get(name) })
+        };
+        let siblings: Vec<Sibling<'_>> = names.into_iter().flatten().filter_map(sibling).collect();
+        look(&siblings)
     }
 
     /// Sees to it that what was read earlier is there, and that the cluster's part of it still holds.
@@ -314,12 +342,15 @@ impl Core {
             self.tell(spec, cluster, entry, &record.status, parent.as_ref()).await;
         }
         if settled && !was_settled {
-            for (name, other) in &self.setup().targets {
-                if other.depends_on.contains(&spec.name) {
-                    // What it waited with is a commit.
-                    self.push(name, Trigger::Commit, Duration::ZERO);
-                }
+            for name in self.setup().dependents.get(&spec.name).into_iter().flatten() {
+                // What it waited with is a commit.
+                self.push(name, Trigger::Commit, Duration::ZERO);
             }
+        }
+        if let Some(place) = spec.rollout.filter(|_| settled && !was_settled) {
+            let next = self
+                .among_siblings(spec, |siblings| self.rollouts.next(rollout_of(spec), place.most, siblings));
+            next.iter().for_each(|name| self.push(name, Trigger::Commit, Duration::ZERO));
         }
         match change {
             Some(change) => self.keep(record, change).await,

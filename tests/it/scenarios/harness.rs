@@ -77,6 +77,10 @@ impl World {
         fs::write(self.folder.path().join("trueup.yaml"), text).unwrap();
     }
 
+    pub(crate) fn kubeconfig(&self) -> &Path {
+        &self.kubeconfig
+    }
+
     /// A file beside the configuration.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)

@@ -14,6 +14,7 @@ mod life;
 mod mutation;
 mod process;
 mod recording;
+mod rollout;
 mod scale;
 mod scheduling;
 mod wire;

@@ -1,0 +1,316 @@
+//! How a new commit goes over the clusters of an environment: group after group, and only so many at a time.
+//!
+//! Enters: a target that has something to apply at a commit, and how its siblings stand, the targets of the same App in the same
+//! environment. Leaves: whether it may begin, or why not, and who may be next when one is through. What has begun is
+//! remembered here; after a start, who is at the commit and not well yet counts as begun. Absent: what a target does when it may.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use trueup_plan::budget::Budget;
+use trueup_plan::health::HealthStatus;
+use trueup_plan::record::{SyncStatus, TargetStatus};
+
+/// What every reason begins with that passes by itself.
+const WAITS: &str = "waits in the rollout over the clusters: ";
+
+/// A target's place in the rollout of its environment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The group of clusters that its cluster belongs to; smaller ones go first.
+    pub wave: usize,
+    /// How many clusters may be under way at once; all of a group where nothing is said.
+    pub most: Option<Budget>,
+}
+
+/// Another target of the same App and environment, or the target itself.
+#[derive(Clone, Copy, Debug)]
+pub struct Sibling<'s> {
+    /// Its name.
+    pub name: &'s str,
+    /// The group of its cluster.
+    pub wave: usize,
+    /// How it stands, as far as that is known.
+    pub status: Option<&'s TargetStatus>,
+}
+
+/// All rollouts of a reconciler.
+#[derive(Default)]
+pub struct Rollouts(Mutex<BTreeMap<(String, String), Rollout>>);
+
+#[derive(Default)]
+struct Rollout {
+    revision: String,
+    begun: BTreeSet<String>,
+    waiting: BTreeSet<String>,
+}
+
+impl Rollouts {
+    /// Lets a target begin with a commit, or says what it waits for. Who may is counted from then on.
+    ///
+    /// # Errors
+    /// Why it may not yet, in words.
+    pub fn begin(
+        &self,
+        (app, environment): (&str, &str),
+        target: &str,
+        place: Place,
+        revision: &str,
+        siblings: &[Sibling<'_>],
+    ) -> Result<(), String> {
+        let mut all = self.lock();
+        let rollout = all.entry((app.to_owned(), environment.to_owned())).or_default();
+        if rollout.revision != revision {
+            *rollout = Rollout { revision: revision.to_owned(), ..Rollout::default() };
+        }
+        let may = rollout.may_begin(target, place, siblings);
+        match &may {
+            Ok(()) => {
+                rollout.waiting.remove(target);
+                rollout.begun.insert(target.to_owned());
+            }
+            Err(_) => drop(rollout.waiting.insert(target.to_owned())),
+        }
+        may
+    }
+
+    /// Who of those that wait may begin now that a target of the rollout is through.
+    pub fn next(
+        &self,
+        (app, environment): (&str, &str),
+        most: Option<Budget>,
+        siblings: &[Sibling<'_>],
+    ) -> Vec<String> {
+        let all = self.lock();
+        let Some(rollout) = all.get(&(app.to_owned(), environment.to_owned())) else { return Vec::new() };
+        let waiting = siblings.iter().filter(|sibling| rollout.waiting.contains(sibling.name));
+        let mut free = free(most, siblings.len()).saturating_sub(rollout.under_way(siblings).count());
+        let mut next = Vec::new();
+        for sibling in waiting {
+            let place = Place { wave: sibling.wave, most };
+            if free > 0 && rollout.may_begin(sibling.name, place, siblings).is_ok() {
+                free -= 1;
+                next.push(sibling.name.to_owned());
+            }
+        }
+        next
+    }
+
+    /// Forgets rollouts of what is not configured any more.
+    pub fn retain(&self, is_configured: impl Fn(&str, &str) -> bool) {
+        self.lock().retain(|(app, environment), _| is_configured(app, environment));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<(String, String), Rollout>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether a target that says this waits for others of its rollout, and goes on by itself.
+pub fn is_waiting(message: &str) -> bool {
+    message.starts_with(WAITS)
+}
+
+fn free(most: Option<Budget>, siblings: usize) -> usize {
+    // None at all would be a rollout that never begins.
+    most.map_or(usize::MAX, |most| most.of(siblings).max(1))
+}
+
+impl Rollout {
+    fn is_at(&self, sibling: &Sibling<'_>) -> bool {
+        sibling.status.is_some_and(|status| status.revision == self.revision)
+    }
+
+    fn is_through(&self, sibling: &Sibling<'_>) -> bool {
+        self.is_at(sibling) && sibling.status.is_some_and(TargetStatus::is_settled)
+    }
+
+    fn under_way<'s, 'a>(
+        &'s self,
+        siblings: &'a [Sibling<'a>],
+    ) -> impl Iterator<Item = &'a Sibling<'a>> + use<'s, 'a> {
+        let begun = |sibling: &&Sibling<'_>| self.begun.contains(sibling.name) || self.is_at(sibling);
+        siblings.iter().filter(begun).filter(|sibling| !self.is_through(sibling))
+    }
+
+    fn may_begin(&self, target: &str, place: Place, siblings: &[Sibling<'_>]) -> Result<(), String> {
+        if self.begun.contains(target) {
+            return Ok(());
+        }
+        let others = || siblings.iter().filter(|sibling| sibling.name != target);
+        let is_bad = |status: &TargetStatus| {
+            status.sync == SyncStatus::Failed || status.health == HealthStatus::Degraded
+        };
+        let failed = self.under_way(siblings).find(|sibling| sibling.status.is_some_and(is_bad));
+        if let Some(Sibling { name, status: Some(status), .. }) = failed {
+            let how = if status.sync == SyncStatus::Failed { "Failed" } else { "Degraded" };
+            let why = if status.message.is_empty() { String::new() } else { format!(": {}", status.message) };
+            return Err(format!(
+                "the rollout over the clusters stops, because {name} is {how} at this commit{why}; it goes on when that is Synced and Healthy, or with a commit that mends it"
+            ));
+        }
+        let is_suspended = |sibling: &&Sibling<'_>| sibling.status.is_some_and(|status| status.suspended);
+        let earlier = others().filter(|sibling| sibling.wave < place.wave);
+        if let Some(first) =
+            earlier.filter(|one| !is_suspended(one)).find(|sibling| !self.is_through(sibling))
+        {
+            return Err(format!("{WAITS}{} has to be Synced and Healthy at this commit first", first.name));
+        }
+        let (most, count) = (free(place.most, siblings.len()), self.under_way(siblings).count());
+        if count >= most {
+            return Err(format!(
+                "{WAITS}{count} of {} are under way, and no more than {most} may be",
+                siblings.len()
+            ));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use HealthStatus::{Degraded, Healthy, Progressing};
+    use SyncStatus::{Failed, OutOfSync, Synced};
+
+    const HERE: (&str, &str) = ("web", "fleet");
+
+    /// Clusters of a fleet, with the waves that they are in and how they stand.
+    struct Fleet {
+        rollouts: Rollouts,
+        most: Option<Budget>,
+        standing: Vec<(String, usize, TargetStatus)>,
+    }
+
+    impl Fleet {
+        fn new(waves: &[usize], most: &str) -> Self {
+            let one = |(index, wave): (usize, &usize)| {
+                let status = TargetStatus {
+                    revision: "old".to_owned(),
+                    sync: Synced,
+                    health: Healthy,
+                    ..TargetStatus::default()
+                };
+                (format!("c{index}"), *wave, status)
+            };
+            Self {
+                rollouts: Rollouts::default(),
+                most: (!most.is_empty()).then(|| most.parse().unwrap()),
+                standing: waves.iter().enumerate().map(one).collect(),
+            }
+        }
+
+        fn siblings(&self) -> Vec<Sibling<'_>> {
+            self.standing
+                .iter()
+                .map(|(name, wave, status)| Sibling { name, wave: *wave, status: Some(status) })
+                .collect()
+        }
+
+        fn begin(&self, index: usize) -> Result<(), String> {
+            self.begin_at(index, "new")
+        }
+
+        fn begin_at(&self, index: usize, revision: &str) -> Result<(), String> {
+            let (name, wave, _) = &self.standing[index];
+            self.rollouts.begin(
+                HERE,
+                name,
+                Place { wave: *wave, most: self.most },
+                revision,
+                &self.siblings(),
+            )
+        }
+
+        fn stands(&mut self, index: usize, revision: &str, sync: SyncStatus, health: HealthStatus) {
+            let status = &mut self.standing[index].2;
+            (status.sync, status.health) = (sync, health);
+            revision.clone_into(&mut status.revision);
+        }
+
+        fn next(&self) -> Vec<String> {
+            self.rollouts.next(HERE, self.most, &self.siblings())
+        }
+    }
+
+    #[test]
+    fn the_first_group_is_well_before_the_next_one_begins() {
+        let mut fleet = Fleet::new(&[0, 1, 1], "");
+        let why = fleet.begin(1).unwrap_err();
+        assert!(is_waiting(&why) && why.contains("c0 has to be Synced and Healthy"), "{why}");
+        fleet.begin(2).unwrap_err();
+        fleet.begin(0).unwrap();
+        fleet.stands(0, "new", Synced, Progressing);
+        fleet.begin(1).unwrap_err();
+        assert!(fleet.next().is_empty());
+        fleet.stands(0, "new", Synced, Healthy);
+        assert_eq!(fleet.next(), ["c1", "c2"]);
+        fleet.begin(1).unwrap();
+        fleet.begin(2).unwrap();
+    }
+
+    #[test]
+    fn no_more_are_under_way_than_may_be() {
+        let mut fleet = Fleet::new(&[0; 5], "40%");
+        fleet.begin(0).unwrap();
+        fleet.begin(3).unwrap();
+        let why = fleet.begin(1).unwrap_err();
+        assert!(is_waiting(&why) && why.contains("2 of 5 are under way"), "{why}");
+        fleet.begin(3).unwrap();
+        fleet.stands(3, "new", Synced, Healthy);
+        fleet.begin(2).unwrap();
+        fleet.begin(4).unwrap_err();
+    }
+
+    #[test]
+    fn who_is_next_are_as_many_as_there_is_room_for() {
+        let mut fleet = Fleet::new(&[0; 5], "2");
+        (0..2).for_each(|index| fleet.begin(index).unwrap());
+        (2..5).for_each(|index| drop(fleet.begin(index).unwrap_err()));
+        assert!(fleet.next().is_empty());
+        fleet.stands(0, "new", Synced, Healthy);
+        assert_eq!(fleet.next(), ["c2"]);
+    }
+
+    #[test]
+    fn a_failure_stops_all_that_has_not_begun_until_it_is_mended() {
+        for (sync, health) in [(Failed, Healthy), (Synced, Degraded)] {
+            let mut fleet = Fleet::new(&[0; 3], "1");
+            fleet.begin(0).unwrap();
+            fleet.stands(0, if sync == Failed { "old" } else { "new" }, sync, health);
+            let why = fleet.begin(1).unwrap_err();
+            assert!(!is_waiting(&why) && why.contains("stops, because c0 is"), "{why}");
+            fleet.begin(0).unwrap();
+            fleet.stands(0, "new", Synced, Healthy);
+            fleet.begin(1).unwrap();
+        }
+        let mut fleet = Fleet::new(&[0; 3], "1");
+        fleet.begin(0).unwrap();
+        fleet.stands(0, "old", Failed, Healthy);
+        fleet.begin(1).unwrap_err();
+        fleet.begin_at(1, "mended").unwrap();
+    }
+
+    #[test]
+    fn a_cluster_that_was_unwell_before_and_has_not_begun_takes_no_place() {
+        let mut fleet = Fleet::new(&[0; 3], "1");
+        fleet.stands(0, "old", SyncStatus::Unknown, HealthStatus::Unknown);
+        fleet.stands(1, "old", OutOfSync, Degraded);
+        fleet.begin(2).unwrap();
+    }
+
+    #[test]
+    fn a_suspended_one_is_waited_for_by_nobody() {
+        let mut fleet = Fleet::new(&[0, 1], "");
+        fleet.standing[0].2.suspended = true;
+        fleet.begin(1).unwrap();
+    }
+
+    #[test]
+    fn after_a_start_who_is_at_the_commit_and_not_well_counts_as_begun() {
+        let mut fleet = Fleet::new(&[0; 3], "1");
+        fleet.stands(0, "new", Synced, Progressing);
+        fleet.begin(1).unwrap_err();
+        fleet.stands(0, "new", Synced, Healthy);
+        fleet.begin(1).unwrap();
+    }
+}
