@@ -201,7 +201,7 @@ mod tests {
 
     fn leaving(names: &[&str]) -> Vec<Step> {
         let step = |name: &&str| Step {
-            id: ObjectId::new("", "ConfigMap", "shop", name),
+            id: ObjectId::new("", "ConfigMap", "shop", *name),
             action: Action::Delete,
             reason: Reason::NotInGit,
             phase: (0, stage("", "ConfigMap")),

@@ -637,11 +637,25 @@ fn an_empty_rendering_deletes_nothing_unless_that_is_allowed() {
 fn more_deletions_than_the_budget_are_all_held_and_what_is_kept_or_moved_counts_for_none() {
     check(
         "in git: cm/a | member: cm/a cm/b cm/c svc/d(keep) | applied: cm/a | policy: max-prune=50%",
-        expect![[r#""#]],
+        expect![[r#"
+            hold      svc/d (not in Git any more; its annotation keeps it)
+            --
+            delete    cm/c (not in Git any more)
+            delete    cm/b (not in Git any more)
+            unchanged: 1
+        "#]],
     );
     check(
         "in git: cm/a cm/new | member: cm/a cm/b cm/c svc/d | applied: cm/a | policy: max-prune=2",
-        expect![[r#""#]],
+        expect![[r#"
+            create    cm/new (not in the cluster)
+            --
+            hold      svc/d (not in Git any more; 3 of 4 objects would be deleted, which is more than maxPrune allows (2), so none is; look at them with `trueup diff web@staging`, then bring them back in Git, or approve with `trueup sync web@staging --confirm-prune 871d5c6140`)
+            --
+            hold      cm/c (not in Git any more; 3 of 4 objects would be deleted, which is more than maxPrune allows (2), so none is; look at them with `trueup diff web@staging`, then bring them back in Git, or approve with `trueup sync web@staging --confirm-prune 871d5c6140`)
+            hold      cm/b (not in Git any more; 3 of 4 objects would be deleted, which is more than maxPrune allows (2), so none is; look at them with `trueup diff web@staging`, then bring them back in Git, or approve with `trueup sync web@staging --confirm-prune 871d5c6140`)
+            unchanged: 1
+        "#]],
     );
 }
 
