@@ -11,14 +11,14 @@ fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-env-changed=SOURCE_DATE_EPOCH");
     println!("cargo::rerun-if-env-changed=TRUEUP_COMMIT");
-    let commit =
-        std::env::var("TRUEUP_COMMIT").ok().unwrap_or_else(|| match std::env::var("PROFILE").as_deref() {
-            Ok("debug") => "development".to_owned(),
-            _ => {
-                watch_head();
-                commit().unwrap_or_else(|| "unknown".to_owned())
-            }
-        });
+    let is_debug = std::env::var("PROFILE").as_deref() == Ok("debug");
+    let commit = std::env::var("TRUEUP_COMMIT").ok().unwrap_or_else(|| {
+        if is_debug {
+            return "development".to_owned();
+        }
+        watch_head();
+        commit().unwrap_or_else(|| "unknown".to_owned())
+    });
     println!("cargo::rustc-env=TRUEUP_COMMIT={commit}");
     println!("cargo::rustc-env=TRUEUP_BUILD_DATE={}", build_date());
 }

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use crate::machine::machine;
+use crate::machine::{machine, today};
 use crate::measure::{Inner, Sides, Times};
 
 /// One chart, rendered by both.
@@ -69,7 +69,7 @@ pub(crate) fn page(tables: &str) -> String {
     format!(
         "# How fast trueup renders charts
 
-What `make bench-helm` measured (`cargo bench --bench helm -- --write`), all of it in one run, on {}. Helm is v4.3.1, built from its
+What `make bench-helm` measured (`cargo bench --bench helm -- --write`) on {}, all of it in one run, on {}. Helm is v4.3.1, built from its
 Go module. Both print the same bytes, which is checked.
 
 {tables}
@@ -78,6 +78,7 @@ Go module. Both print the same bytes, which is checked.
 - Times are medians, with the least and the most in brackets; the ratio is that of the medians.
 - *Peak memory*: the most that the process ever had resident, in a run of its own.
 ",
+        today(),
         machine()
     )
 }

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use crate::machine::machine;
+use crate::machine::{machine, today};
 use crate::measure::{Fleet, Run, Speed};
 use crate::workload::thousands;
 
@@ -104,7 +104,7 @@ pub(crate) fn page(tables: &str) -> String {
     format!(
         "# How fast trueup renders
 
-What `make bench-render` measured (`cargo bench --bench render -- --write`), all of it in one run, on {}. `kustomize build` is
+What `make bench-render` measured (`cargo bench --bench render -- --write`) on {}, all of it in one run, on {}. `kustomize build` is
 v5.8.2, built from its Go module by `scripts/kustomize.sh`.
 
 {tables}
@@ -115,6 +115,7 @@ v5.8.2, built from its Go module by `scripts/kustomize.sh`.
 - *Peak memory*: the most that the process ever had resident.
 - *After a change*: each overlay's trace is held against the new tree, and those that it touched are rendered again, on all cores.
 ",
+        today(),
         machine()
     )
 }

@@ -51,7 +51,7 @@ const NEXT_WAVE: Duration = Duration::from_millis(20);
 /// How soon a target that waits for another one looks whether it still has to.
 const BLOCKED: Duration = Duration::from_secs(5);
 /// The same in a rollout: who is next is told.
-const HELD_BACK: Duration = Duration::from_secs(60);
+const HELD_BACK: Duration = Duration::from_mins(1);
 /// Fields that are left to others, or rewritten, and that a status lists at most.
 const FIELDS_LISTED: usize = 50;
 
@@ -281,14 +281,8 @@ async fn stages(
     context.metrics.stage(Stage::Plan, clock.elapsed());
 
     let revision = desired_revision(state, &commit, broken.as_ref());
-    let blocked = context.waits_for.as_ref().filter(|_| state.status.revision != revision);
-    let blocked = blocked.map(|other| (waits_until(other), BLOCKED));
-    let is_next = || plan.writes().next().is_some() && state.status.revision != revision;
-    let may_write = blocked.is_none() && may_write(spec, state, trigger, &revision);
-    let blocked = match blocked {
-        None if may_write && is_next() => (context.begin)(&revision).err().map(|why| (why, HELD_BACK)),
-        blocked => blocked,
-    };
+    let may_write = may_write(spec, state, trigger, &revision);
+    let blocked = blocked(context, state, &plan, &revision, may_write);
     let may_write = may_write && blocked.is_none();
     let stopped = if may_write { rehearsed(context, spec, state, &view.desired, &plan).await } else { None };
     plan = waves::due(plan, &view.desired, &view.observed, &view.settled);
@@ -328,6 +322,25 @@ async fn stages(
     let lingers = membership::lingers(context.cluster, spec, state);
     done.again = [done.again, state.causes.due_in(), lingers].into_iter().flatten().min();
     Ok(done)
+}
+
+/// Why a target may not begin with a commit yet, and when to look whether it may.
+fn blocked(
+    context: &Context<'_>,
+    state: &TargetState,
+    plan: &Plan,
+    revision: &str,
+    may_write: bool,
+) -> Option<(String, Duration)> {
+    if state.status.revision == revision {
+        return None;
+    }
+    if let Some(other) = &context.waits_for {
+        return Some((waits_until(other), BLOCKED));
+    }
+    // Who has nothing to write waits for nobody.
+    let begins = may_write && plan.writes().next().is_some();
+    if begins { (context.begin)(revision).err().map(|why| (why, HELD_BACK)) } else { None }
 }
 
 // A person's request holds until the sync that it began is through.

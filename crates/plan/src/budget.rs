@@ -12,8 +12,8 @@ use std::fmt;
 use std::str::FromStr;
 use trueup_model::ObjectId;
 
-/// Digits of the code of a set of objects.
-const DIGITS: usize = 10;
+/// Bytes of the code of a set of objects.
+const BYTES: usize = 5;
 
 /// So many of something at once: of a target's objects that are deleted without anybody being asked, of clusters that are under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -123,9 +123,8 @@ fn code(objects: &BTreeSet<ObjectId>) -> String {
         hash.update(object.to_string());
         hash.update([0]);
     }
-    let digits =
-        hash.finalize().iter().take(DIGITS.div_ceil(2)).map(|byte| format!("{byte:02x}")).collect::<String>();
-    digits[..DIGITS].to_owned()
+    let start = hash.finalize().iter().take(BYTES).fold(0_u64, |start, byte| start << 8 | u64::from(*byte));
+    format!("{start:0width$x}", width = 2 * BYTES)
 }
 
 fn deletes(step: &Step) -> bool {

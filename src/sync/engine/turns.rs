@@ -203,11 +203,14 @@ impl Core {
         let (app, environment) = rollout_of(spec);
         let names = setup.rollouts.get(&(app.to_owned(), environment.to_owned()));
         let statuses = lock(&self.statuses);
-        let sibling = |name: &'_ String| {
-            let wave = setup.targets.get(name)?.rollout?.wave;
-            Some(Sibling { name, wave, status: statuses.get(name) })
-        };
-        let siblings: Vec<Sibling<'_>> = names.into_iter().flatten().filter_map(sibling).collect();
+        let siblings: Vec<Sibling<'_>> = names
+            .into_iter()
+            .flatten()
+            .filter_map(|name| {
+                let wave = setup.targets.get(name)?.rollout?.wave;
+                Some(Sibling { name, wave, status: statuses.get(name) })
+            })
+            .collect();
         look(&siblings)
     }
 
@@ -350,7 +353,9 @@ impl Core {
         if let Some(place) = spec.rollout.filter(|_| settled && !was_settled) {
             let next = self
                 .among_siblings(spec, |siblings| self.rollouts.next(rollout_of(spec), place.most, siblings));
-            next.iter().for_each(|name| self.push(name, Trigger::Commit, Duration::ZERO));
+            for name in &next {
+                self.push(name, Trigger::Commit, Duration::ZERO);
+            }
         }
         match change {
             Some(change) => self.keep(record, change).await,
