@@ -5,6 +5,7 @@
 
 use super::duration;
 use super::nearest::{nearest, suggestion};
+use super::share;
 use serde_json::{Map, Value};
 use trueup_model::yaml::{Content, Node, Position};
 
@@ -124,10 +125,12 @@ impl<'s> Check<'s> {
         if !fits {
             return self.wrong_type(&Node { at, content: Content::Scalar(value.clone()) }, types, place);
         }
-        if let (Some(text), Some(duration::FORMAT)) =
-            (value.as_str(), schema.get("format").and_then(Value::as_str))
-            && let Err(message) = duration::parse(text)
-        {
+        let read = match (value.as_str(), schema.get("format").and_then(Value::as_str)) {
+            (Some(text), Some(duration::FORMAT)) => duration::parse(text).map(drop),
+            (Some(text), Some(share::FORMAT)) => share::parse(text).map(drop),
+            (_, _) => Ok(()),
+        };
+        if let Err(message) = read {
             self.add(at, format!("{place}: {message}"));
         }
         if let (Some(number), Some(minimum)) = (value.as_f64(), schema.get("minimum").and_then(Value::as_f64))

@@ -4,7 +4,8 @@ use super::duration;
 use super::ignore::{IgnoreSpec, check_rules};
 use super::problem::{Findings, Place};
 use super::resource::{Kind, Spec};
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use super::share;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -62,7 +63,7 @@ pub struct RolloutSpec {
     /// How many clusters may be under way at once: a number such as `5`, or a share of the environment's clusters such as `10%`, rounded
     /// up. Those that are under way have begun with the commit and are not Synced and Healthy yet. All of a group by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "number_or_share")]
+    #[schemars(schema_with = "share::schema")]
     pub max_unavailable: Option<Budget>,
 }
 
@@ -97,7 +98,7 @@ pub struct SyncSpec {
     /// How many objects may be deleted at once without being asked: a number such as `5`, or a share of the target's objects such as
     /// `10%`, rounded up. What exceeds it is held until a person confirms it. No bound by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "number_or_share")]
+    #[schemars(schema_with = "share::schema")]
     pub max_prune: Option<Budget>,
     /// How often a target is looked at even though nothing seems to have changed. Default 10m.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "duration::optional")]
@@ -166,10 +167,6 @@ impl SyncPolicy {
             audit: spec.audit.unwrap_or(self.audit),
         }
     }
-}
-
-fn number_or_share(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({ "anyOf": [{ "type": "integer", "minimum": 0 }, { "type": "string", "pattern": "^ *[0-9]+ *%? *$" }, { "type": "null" }] })
 }
 
 impl Spec for EnvironmentSpec {

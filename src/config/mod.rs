@@ -21,6 +21,7 @@ mod repository;
 mod resolve;
 mod resource;
 mod schema;
+mod share;
 mod template;
 mod watch;
 mod webhook;

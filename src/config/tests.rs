@@ -227,6 +227,60 @@ fn a_reference_to_nothing_names_the_nearest_thing() {
 }
 
 #[test]
+fn a_rollout_names_clusters_that_are_there_and_lets_at_least_one_begin() {
+    refuses(
+        &(document(
+            "Environment",
+            "staging",
+            "{cluster: eu-1, rollout: {maxUnavailable: 0}, sync: {maxPrune: 10 of 20}}",
+        ) + &document(
+            "Environment",
+            "other",
+            "{clusters: {names: [eu-1]}, rollout: {waves: [{names: [eu-2]}, {}], maxUnavailable: 110%}, sync: {maxPrune: -1}}",
+        ) + &document(
+            "Environment",
+            "third",
+            "{clusters: {names: [eu-1]}, rollout: {waves: [{names: [eu-2]}, {}], maxUnavailable: 0%}}",
+        ) + &document("Cluster", "eu-1", "{inCluster: true}")),
+        &expect![[r#"
+            trueup.yaml:4:70: spec.sync.maxPrune: "10 of 20" is neither a number of objects such as 5 nor a share such as 10%
+            trueup.yaml:9:91: spec.rollout.maxUnavailable: "110%" is more than 100%
+            trueup.yaml:9:115: spec.sync.maxPrune: has to be 0 or more
+            trueup.yaml:14:62: there is no Cluster `eu-2`, did you mean `eu-1`?
+            trueup.yaml:14:70: needs `names` or a `selector`
+            trueup.yaml:14:91: with none under way at once no rollout ever begins
+        "#]],
+    );
+}
+
+#[test]
+fn the_place_of_a_target_in_a_rollout_is_the_first_group_that_has_its_cluster() {
+    let cluster = |name: &str, tier: &str| {
+        document("Cluster", name, "{inCluster: true}")
+            .replace(&format!("name: {name}"), &format!("name: {name}, labels: {{tier: {tier}}}"))
+    };
+    let text = document("Repository", "config", "{url: https://example.com/c.git}")
+        + &document("App", "web", "{repository: config, path: a, environments: [production]}")
+        + &document(
+            "Environment",
+            "production",
+            "{clusters: {names: [a, b, c, d]}, rollout: {waves: [{selector: {matchLabels: {tier: first}}}, {names: [a, c]}], maxUnavailable: 25%}}",
+        )
+        + &cluster("a", "first")
+        + &cluster("b", "second")
+        + &cluster("c", "second")
+        + &cluster("d", "first");
+    let config = config(&text);
+    let waves: Vec<(&str, usize)> = config
+        .targets()
+        .iter()
+        .map(|target| (target.cluster.as_str(), target.rollout.unwrap().wave))
+        .collect();
+    assert_eq!(waves, [("a", 0), ("b", 2), ("c", 1), ("d", 0)]);
+    assert_eq!(config.targets()[0].rollout.unwrap().most, Some(Budget::Percent(25)));
+}
+
+#[test]
 fn a_reference_to_a_broken_object_is_no_second_problem() {
     let text = document("Repository", "config", "{url: https://example.com/c.git, x: 1}")
         + &document("App", "web", "{repository: config, path: a, environments: [production]}")
