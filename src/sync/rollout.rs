@@ -95,6 +95,21 @@ impl Rollouts {
         next
     }
 
+    /// Who waits in the rollout of a target that was well, and failed: they may say so.
+    pub fn stopped(
+        &self,
+        (app, environment): (&str, &str),
+        before: Option<&TargetStatus>,
+        now: &TargetStatus,
+    ) -> Vec<String> {
+        if !is_bad(now) || before.is_some_and(is_bad) {
+            return Vec::new();
+        }
+        let all = self.lock();
+        let rollout = all.get(&(app.to_owned(), environment.to_owned()));
+        rollout.into_iter().flat_map(|rollout| rollout.waiting.iter().cloned()).collect()
+    }
+
     /// Forgets rollouts of what is not configured any more.
     pub fn retain(&self, is_configured: impl Fn(&str, &str) -> bool) {
         self.lock().retain(|(app, environment), _| is_configured(app, environment));
@@ -108,6 +123,10 @@ impl Rollouts {
 /// Whether a target that says this waits for others of its rollout, and goes on by itself.
 pub fn is_waiting(message: &str) -> bool {
     message.starts_with(WAITS)
+}
+
+fn is_bad(status: &TargetStatus) -> bool {
+    status.sync == SyncStatus::Failed || status.health == HealthStatus::Degraded
 }
 
 fn free(most: Option<Budget>, siblings: usize) -> usize {
@@ -137,9 +156,6 @@ impl Rollout {
             return Ok(());
         }
         let others = || siblings.iter().filter(|sibling| sibling.name != target);
-        let is_bad = |status: &TargetStatus| {
-            status.sync == SyncStatus::Failed || status.health == HealthStatus::Degraded
-        };
         let failed = self.under_way(siblings).find(|sibling| sibling.status.is_some_and(is_bad));
         if let Some(Sibling { name, status: Some(status), .. }) = failed {
             let how = if status.sync == SyncStatus::Failed { "Failed" } else { "Degraded" };
@@ -285,7 +301,12 @@ mod tests {
         }
         let mut fleet = Fleet::new(&[0; 3], "1");
         fleet.begin(0).unwrap();
+        fleet.begin(1).unwrap_err();
+        let before = fleet.standing[0].2.clone();
         fleet.stands(0, "old", Failed, Healthy);
+        let told = |before| fleet.rollouts.stopped(HERE, before, &fleet.standing[0].2);
+        assert_eq!(told(Some(&before)), ["c1"], "who waits looks why");
+        assert!(told(Some(&fleet.standing[0].2)).is_empty(), "once");
         fleet.begin(1).unwrap_err();
         fleet.begin_at(1, "mended").unwrap();
     }

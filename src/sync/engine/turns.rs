@@ -324,8 +324,9 @@ impl Core {
         parent: Option<Parent>,
     ) -> bool {
         let Turned { record, again, inquires } = turned;
-        let was_settled = lock(&self.statuses)
-            .get(&spec.name)
+        let before = lock(&self.statuses).get(&spec.name).cloned();
+        let was_settled = before
+            .as_ref()
             .is_some_and(|before| before.is_settled() && before.revision == record.status.revision);
         let settled = record.status.is_settled();
         if let Some(recorder) = &self.recorder {
@@ -350,9 +351,12 @@ impl Core {
                 self.push(name, Trigger::Commit, Duration::ZERO);
             }
         }
-        if let Some(place) = spec.rollout.filter(|_| settled && !was_settled) {
-            let next = self
-                .among_siblings(spec, |siblings| self.rollouts.next(rollout_of(spec), place.most, siblings));
+        if let Some(place) = spec.rollout {
+            let rollout = rollout_of(spec);
+            let mut next = self.rollouts.stopped(rollout, before.as_ref(), &record.status);
+            if settled && !was_settled {
+                next.extend(self.among_siblings(spec, |all| self.rollouts.next(rollout, place.most, all)));
+            }
             for name in &next {
                 self.push(name, Trigger::Commit, Duration::ZERO);
             }

@@ -97,7 +97,7 @@ fn a_commit_goes_to_the_canary_first_and_to_the_rest_one_by_one() {
     });
     let (begun, waits) =
         if value(&world, "east").as_deref() == Some("two") { ("east", "west") } else { ("west", "east") };
-    world.holds("and the last one waits", |world| message(world, waits).contains("1 of 3 are under way"));
+    world.holds("and the last one waits", |world| message(world, waits).contains("waits in the rollout"));
     assert_eq!(value(&world, waits).as_deref(), Some("one"));
     bind(&mut world, begun);
     world.holds("the last one has it", |world| values(world) == some(["two", "two", "two"]));
