@@ -243,12 +243,12 @@ mod tests {
         let doubled = "{{ $x := list 1 }}{{ $y := list 1 }}{{ range 64 }}{{ $x = list $x $x }}{{ $y = list $y $y }}{{ end }}";
         let limits = Limits { fuel: 100_000, output: 10_000, ..Limits::default() };
         for end in ["{{ $x }}", "{{ deepCopy $x | len }}", "{{ deepEqual $x $y }}", "{{ toJson $x }}"] {
-            let mut templates = Templates::new("all").with_functions(crate::sprig::functions().unwrap());
+            let mut templates = Templates::new("all").with_functions(crate::sprig::functions());
             templates.parse("main", format!("{doubled}{end}")).unwrap();
             let result = templates.execute("main", Value::Nil, &limits);
             assert_eq!(result.unwrap_err().kind(), ErrorKind::Limit, "{end}");
         }
-        let mut templates = Templates::new("all").with_functions(crate::sprig::functions().unwrap());
+        let mut templates = Templates::new("all").with_functions(crate::sprig::functions());
         templates.parse("main", "{{ $x := list }}{{ range 100000 }}{{ $x = append $x 1 }}{{ end }}").unwrap();
         assert_eq!(templates.execute("main", Value::Nil, &limits).unwrap_err().kind(), ErrorKind::Limit);
     }

@@ -4,8 +4,11 @@ use crate::context::Context;
 use crate::error::Failure;
 use crate::text::Text;
 use crate::value::{Float, Int, List, Map, Object, Type, Uint, Value};
-use std::collections::BTreeMap;
+use std::borrow::{Borrow, Cow};
+use std::cell::OnceCell;
+use std::collections::HashMap;
 use std::fmt;
+use std::hash::{BuildHasherDefault, Hash, Hasher};
 use std::rc::Rc;
 use thiserror::Error;
 
@@ -31,7 +34,9 @@ impl Signature {
         let rest = text.strip_prefix("func(").ok_or_else(invalid)?;
         let (inside, result) = rest.split_once(')').ok_or_else(invalid)?;
         let (mut parameters, mut variadic) = (Vec::new(), false);
-        for parameter in inside.split(", ").filter(|parameter| !parameter.is_empty()) {
+        for parameter in
+            inside.split(',').map(str::trim_ascii_start).filter(|parameter| !parameter.is_empty())
+        {
             if variadic {
                 return Err(invalid());
             }
@@ -234,8 +239,66 @@ fn unlike(index: usize, value: &Value) -> Failure {
 }
 
 /// Functions by their names.
-#[derive(Debug, Clone, Default)]
-pub struct Functions(BTreeMap<Text, Function>);
+#[derive(Clone, Default)]
+pub struct Functions(HashMap<Name, Entry, BuildHasherDefault<Fnv>>);
+
+/// The FNV-1a hash: names are short, and are not chosen by whoever writes a template.
+struct Fnv(u64);
+
+impl Default for Fnv {
+    fn default() -> Self {
+        Self(0xcbf2_9ce4_8422_2325)
+    }
+}
+
+impl Hasher for Fnv {
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+    }
+
+    fn write_usize(&mut self, length: usize) {
+        self.0 = (self.0 ^ length as u64).wrapping_mul(0x0100_0000_01b3);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
+/// A name that is found by its bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Name(Cow<'static, str>);
+
+impl Borrow<[u8]> for Name {
+    fn borrow(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+}
+
+impl Hash for Name {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.as_bytes().hash(state);
+    }
+}
+
+/// A function, or what it is made of when it is asked for: of hundreds a template calls a few.
+#[derive(Clone)]
+enum Entry {
+    Made(Function),
+    Table { signature: &'static str, body: TableBody, made: OnceCell<Option<Function>> },
+    Group(Rc<Group>, &'static str),
+}
+
+/// Functions that are made together.
+struct Group {
+    make: Box<dyn Fn() -> Functions>,
+    made: OnceCell<Functions>,
+}
+
+/// A function's body in a table.
+pub(crate) type TableBody = fn(&mut Context<'_>, &Arguments) -> Result<Value, Failure>;
 
 impl Functions {
     /// No functions but Go's own.
@@ -244,23 +307,82 @@ impl Functions {
     }
 
     /// Adds a function, in the place of an earlier one of that name.
-    pub fn insert(&mut self, name: impl Into<Text>, function: Function) {
-        self.0.insert(name.into(), function);
+    pub fn insert(&mut self, name: impl Into<Cow<'static, str>>, function: Function) {
+        self.0.insert(Name(name.into()), Entry::Made(function));
+    }
+
+    /// Adds functions of these names, which are made when one of them is asked for. A name that is not among those that are made is
+    /// no function.
+    pub fn insert_group(&mut self, names: &[&'static str], make: impl Fn() -> Self + 'static) {
+        let group = Rc::new(Group { make: Box::new(make), made: OnceCell::new() });
+        for name in names {
+            self.0.insert(Name((*name).into()), Entry::Group(Rc::clone(&group), name));
+        }
+    }
+
+    /// Makes room for that many more.
+    pub(crate) fn reserve(&mut self, more: usize) {
+        self.0.reserve(more);
+    }
+
+    /// Adds a function of a table. One whose signature cannot be read is none.
+    pub(crate) fn insert_entry(&mut self, name: &'static str, signature: &'static str, body: TableBody) {
+        self.0.insert(Name(name.into()), Entry::Table { signature, body, made: OnceCell::new() });
+    }
+
+    /// Adds all of others, in the place of earlier ones with their names.
+    pub fn extend(&mut self, others: Self) {
+        self.0.extend(others.0);
+    }
+
+    /// The same functions; what is made of each name is told of the arguments of each call first.
+    #[must_use]
+    pub fn into_told<T: Fn(&Arguments) + 'static>(self, teller: impl Fn(&str) -> T) -> Self {
+        let told = self.0.into_iter().filter_map(|(name, entry)| {
+            let function = entry.function()?.told(teller(&name.0));
+            Some((name, Entry::Made(function)))
+        });
+        Self(told.collect())
     }
 
     /// Takes a function out.
     pub fn remove(&mut self, name: &str) -> Option<Function> {
-        self.0.remove(name.as_bytes())
+        self.0.remove(name.as_bytes()).and_then(|entry| entry.function().cloned())
+    }
+
+    /// Whether there is a function of that name.
+    pub fn contains(&self, name: &[u8]) -> bool {
+        self.0.contains_key(name)
     }
 
     /// The function of that name.
     pub fn get(&self, name: &[u8]) -> Option<&Function> {
-        self.0.get(name)
+        self.0.get(name)?.function()
     }
 
     /// The names in their order.
-    pub fn names(&self) -> impl Iterator<Item = &Text> {
-        self.0.keys()
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        let mut names: Vec<&str> = self.0.keys().map(|name| &*name.0).collect();
+        names.sort_unstable();
+        names.into_iter()
+    }
+}
+
+impl Entry {
+    fn function(&self) -> Option<&Function> {
+        match self {
+            Self::Made(function) => Some(function),
+            Self::Table { signature, body, made } => {
+                made.get_or_init(|| Function::new(signature, *body).ok()).as_ref()
+            }
+            Self::Group(group, name) => group.made.get_or_init(&group.make).get(name.as_bytes()),
+        }
+    }
+}
+
+impl fmt::Debug for Functions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.names()).finish()
     }
 }
 

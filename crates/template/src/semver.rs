@@ -3,37 +3,93 @@
 use crate::error::Failure;
 use crate::quote::quote;
 use crate::text::Text;
-use regex::Regex;
 use std::cmp::Ordering;
 use std::fmt;
-use std::sync::LazyLock;
 use thiserror::Error;
 
 const LONGEST_VERSION: usize = 256;
 const LONGEST_RANGE: usize = 512;
 const MOST_ALTERNATIVES: usize = 32;
 
-const VERSION: &str = r"v?([0-9]+)(\.[0-9]+)?(\.[0-9]+)?(-([0-9A-Za-z\-]+(\.[0-9A-Za-z\-]+)*))?(\+([0-9A-Za-z\-]+(\.[0-9A-Za-z\-]+)*))?";
-const WANTED: &str = r"v?([0-9|x|X|\*]+)(\.[0-9|x|X|\*]+)?(\.[0-9|x|X|\*]+)?(-([0-9A-Za-z\-]+(\.[0-9A-Za-z\-]+)*))?(\+([0-9A-Za-z\-]+(\.[0-9A-Za-z\-]+)*))?";
-const OPERATORS: &str = r"=||!=|>|<|>=|=>|<=|=<|~|~>|\^";
-const SPACE: &str = r"[\t\n\f\r ]";
+/// What may stand between an operator and a version, and between constraints.
+const SPACE: [char; 5] = [' ', '\t', '\n', '\u{c}', '\r'];
 
-/// A pattern of this module's; none where the library should refuse it.
-type Pattern = LazyLock<Option<Regex>>;
+/// Longer ones first.
+const OPERATORS: [(&str, Operator); 11] = [
+    ("!=", Operator::NotEqual),
+    (">=", Operator::GreaterOrEqual),
+    ("=>", Operator::GreaterOrEqual),
+    ("<=", Operator::LessOrEqual),
+    ("=<", Operator::LessOrEqual),
+    ("~>", Operator::Tilde),
+    ("=", Operator::Equal),
+    (">", Operator::Greater),
+    ("<", Operator::Less),
+    ("~", Operator::Tilde),
+    ("^", Operator::Caret),
+];
 
-static VERSIONS: Pattern = LazyLock::new(|| Regex::new(&format!("^{VERSION}$")).ok());
-static ONE: Pattern =
-    LazyLock::new(|| Regex::new(&format!("^{SPACE}*({OPERATORS}){SPACE}*({WANTED}){SPACE}*$")).ok());
-static RANGE: Pattern =
-    LazyLock::new(|| Regex::new(&format!("{SPACE}*({WANTED}){SPACE}+-{SPACE}+({WANTED}){SPACE}*")).ok());
-static FIND: Pattern = LazyLock::new(|| Regex::new(&format!("({OPERATORS}){SPACE}*({WANTED})")).ok());
-static VALID: Pattern = LazyLock::new(|| {
-    let one = format!("({OPERATORS}){SPACE}*({WANTED}){SPACE}*");
-    Regex::new(&format!("^({SPACE}*{one})((?:{SPACE}+|,{SPACE}*){one})*$")).ok()
-});
+/// A version as it is written, in parts: digits, or in ranges also what stands for any.
+struct Written<'t> {
+    text: &'t str,
+    /// Without the points; empty where there are fewer.
+    numbers: [&'t str; 3],
+    /// Without the dash.
+    pre: &'t str,
+    /// Without the plus.
+    metadata: &'t str,
+}
 
-fn pattern(lazy: &'static Pattern) -> Result<&'static Regex, Error> {
-    lazy.as_ref().ok_or_else(|| Error("a pattern for versions is not supported".into()))
+fn is_digit(byte: u8) -> bool {
+    byte.is_ascii_digit()
+}
+
+fn is_digit_or_any(byte: u8) -> bool {
+    byte.is_ascii_digit() || matches!(byte, b'|' | b'x' | b'X' | b'*')
+}
+
+fn is_identifier(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'-'
+}
+
+/// As much of the text as is of such bytes, and the rest.
+fn run(text: &str, of: fn(u8) -> bool) -> (&str, &str) {
+    text.split_at(text.bytes().take_while(|&byte| of(byte)).count())
+}
+
+impl<'t> Written<'t> {
+    /// The longest one that the text begins with, and the rest.
+    fn at_start(text: &'t str, digit: fn(u8) -> bool) -> Option<(Self, &'t str)> {
+        let (major, mut rest) = run(text.strip_prefix('v').unwrap_or(text), digit);
+        if major.is_empty() {
+            return None;
+        }
+        let mut numbers = [major, "", ""];
+        for number in &mut numbers[1..] {
+            match rest.strip_prefix('.').map(|rest| run(rest, digit)) {
+                Some((digits, after)) if !digits.is_empty() => (*number, rest) = (digits, after),
+                Some(_) | None => break,
+            }
+        }
+        let (pre, rest) = labels(rest, '-');
+        let (metadata, rest) = labels(rest, '+');
+        Some((Self { text: &text[..text.len() - rest.len()], numbers, pre, metadata }, rest))
+    }
+}
+
+/// Identifiers with points between them, behind a mark, and the rest.
+fn labels(text: &str, mark: char) -> (&str, &str) {
+    let Some(all) = text.strip_prefix(mark) else { return ("", text) };
+    let (first, mut rest) = run(all, is_identifier);
+    if first.is_empty() {
+        return ("", text);
+    }
+    while let Some((label, after)) = rest.strip_prefix('.').map(|rest| run(rest, is_identifier))
+        && !label.is_empty()
+    {
+        rest = after;
+    }
+    (&all[..all.len() - rest.len()], rest)
 }
 
 /// Why a text is no version or no range, in the words of Masterminds/semver.
@@ -81,11 +137,10 @@ impl Version {
         if text.len() > LONGEST_VERSION {
             return Err("version string is too long (max 256 bytes)".into());
         }
-        let parts = pattern(&VERSIONS)?.captures(text).ok_or("invalid semantic version")?;
-        let part = |index| parts.get(index).map_or("", |found| found.as_str());
+        let whole = Written::at_start(text, is_digit).filter(|(_, rest)| rest.is_empty());
+        let (written, _) = whole.ok_or("invalid semantic version")?;
         let mut numbers = [0; 3];
-        for (number, index) in numbers.iter_mut().zip(1..) {
-            let digits = part(index).trim_start_matches('.');
+        for (number, digits) in numbers.iter_mut().zip(written.numbers) {
             if !digits.is_empty() {
                 *number = digits.parse().map_err(|_| {
                     let cause = format!("strconv.ParseUint: parsing \"{digits}\": value out of range");
@@ -94,10 +149,11 @@ impl Version {
             }
         }
         let numeric = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
-        if part(5).split('.').any(|part| numeric(part) && part.len() > 1 && part.starts_with('0')) {
+        if written.pre.split('.').any(|part| numeric(part) && part.len() > 1 && part.starts_with('0')) {
             return Err("version segment starts with 0".into());
         }
-        Ok(Self { numbers, pre: part(5).into(), metadata: part(8).into(), original: text.into() })
+        let (pre, metadata) = (written.pre.to_owned(), written.metadata.to_owned());
+        Ok(Self { numbers, pre, metadata, original: text.to_owned() })
     }
 
     /// Whether it has a pre-release part.
@@ -185,7 +241,7 @@ enum Operator {
 
 /// How far a constraint's version is written out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Written {
+enum Extent {
     /// `*`
     Nothing,
     /// `1` or `1.x`
@@ -199,7 +255,7 @@ enum Written {
 struct Constraint {
     operator: Operator,
     version: Version,
-    written: Written,
+    extent: Extent,
 }
 
 /// A range of versions: alternatives, of each of which all must hold.
@@ -224,17 +280,15 @@ impl Constraints {
         if text.len() > LONGEST_RANGE {
             return Err("constraint string is too long (max 512 bytes)".into());
         }
-        let rewritten = without_ranges(text)?;
+        let rewritten = without_ranges(text);
         if rewritten.split("||").count() > MOST_ALTERNATIVES {
             return Err("too many constraint groups (max 32)".into());
         }
         let mut alternatives = Vec::new();
         for alternative in rewritten.split("||") {
-            if !pattern(&VALID)?.is_match(alternative) {
-                return Err(improper(alternative));
-            }
-            let found = pattern(&FIND)?.find_iter(alternative).map(|found| Constraint::parse(found.as_str()));
-            alternatives.push(found.collect::<Result<Vec<_>, _>>()?);
+            let all = constraints(alternative).ok_or_else(|| improper(alternative))?;
+            let all = all.into_iter().map(|(operator, written)| Constraint::new(operator, &written));
+            alternatives.push(all.collect::<Result<Vec<_>, _>>()?);
         }
         Ok(Self(alternatives))
     }
@@ -248,63 +302,93 @@ impl Constraints {
     }
 }
 
-/// `1.2 - 1.4` becomes `>= 1.2, <= 1.4`.
-fn without_ranges(text: &str) -> Result<String, Error> {
-    let mut out = text.to_owned();
-    for range in pattern(&RANGE)?.captures_iter(text) {
-        let part = |index| range.get(index).map_or("", |found| found.as_str());
-        out = out.replacen(part(0), &format!(">= {}, <= {} ", part(1), part(11)), 1);
+/// Constraints with spaces or commas between them.
+fn constraints(text: &str) -> Option<Vec<(Operator, Written<'_>)>> {
+    let mut all = Vec::new();
+    let mut rest = text.trim_start_matches(SPACE);
+    loop {
+        let operator =
+            OPERATORS.iter().find_map(|(sign, operator)| Some((rest.strip_prefix(sign)?, *operator)));
+        let (after, operator) = operator.unwrap_or((rest, Operator::Equal));
+        let (written, after) = Written::at_start(after.trim_start_matches(SPACE), is_digit_or_any)?;
+        all.push((operator, written));
+        rest = after.trim_start_matches(SPACE);
+        if rest.is_empty() {
+            return Some(all);
+        }
+        match rest.strip_prefix(',') {
+            Some(next) => rest = next.trim_start_matches(SPACE),
+            None if rest.len() == after.len() => return None,
+            None => {}
+        }
     }
-    Ok(out)
+}
+
+/// `1.2 - 1.4` becomes `>= 1.2, <= 1.4`.
+fn without_ranges(text: &str) -> String {
+    let mut out = text.to_owned();
+    let mut at = 0;
+    while at < text.len() {
+        match range(text, at) {
+            Some((from, to, end)) => {
+                out = out.replacen(&text[at..end], &format!(">= {from}, <= {to} "), 1);
+                at = end;
+            }
+            None => at += 1,
+        }
+    }
+    out
+}
+
+/// A range that stands at that place, spaces around it included: its two versions, and where it ends.
+fn range(text: &str, at: usize) -> Option<(&str, &str, usize)> {
+    let (from, rest) = Written::at_start(text.get(at..)?.trim_start_matches(SPACE), is_digit_or_any)?;
+    let rest = rest.strip_prefix(SPACE)?.trim_start_matches(SPACE);
+    let rest = rest.strip_prefix('-')?.strip_prefix(SPACE)?.trim_start_matches(SPACE);
+    let (to, rest) = Written::at_start(rest, is_digit_or_any)?;
+    Some((from.text, to.text, text.len() - rest.trim_start_matches(SPACE).len()))
 }
 
 impl Constraint {
-    fn parse(text: &str) -> Result<Self, Error> {
-        let parts = pattern(&ONE)?.captures(text).ok_or_else(|| improper(text))?;
-        let part = |index| parts.get(index).map_or("", |found| found.as_str());
-        let open = |index| matches!(part(index).trim_start_matches('.'), "" | "x" | "*" | "X");
-        let (written, version) = if open(3) {
-            (Written::Nothing, format!("0.0.0{}", part(6)))
-        } else if open(4) {
-            (Written::Major, format!("{}.0.0{}", part(3), part(6)))
-        } else if open(5) {
-            (Written::Minor, format!("{}{}.0{}", part(3), part(4), part(6)))
-        } else {
-            (Written::All, part(2).to_owned())
+    fn new(operator: Operator, written: &Written<'_>) -> Result<Self, Error> {
+        let open = |place: usize| matches!(written.numbers[place], "" | "x" | "*" | "X");
+        let pre = match written.pre {
+            "" => String::new(),
+            pre => format!("-{pre}"),
         };
-        let operator = match part(1) {
-            "!=" => Operator::NotEqual,
-            ">" => Operator::Greater,
-            "<" => Operator::Less,
-            ">=" | "=>" => Operator::GreaterOrEqual,
-            "<=" | "=<" => Operator::LessOrEqual,
-            "~" | "~>" => Operator::Tilde,
-            "^" => Operator::Caret,
-            _ => Operator::Equal,
+        let [major, minor, _] = written.numbers;
+        let (extent, version) = if open(0) {
+            (Extent::Nothing, format!("0.0.0{pre}"))
+        } else if open(1) {
+            (Extent::Major, format!("{major}.0.0{pre}"))
+        } else if open(2) {
+            (Extent::Minor, format!("{major}.{minor}.0{pre}"))
+        } else {
+            (Extent::All, written.text.to_owned())
         };
         let version = Version::parse(&version).map_err(|_| "constraint parser error")?;
-        Ok(Self { operator, version, written })
+        Ok(Self { operator, version, extent })
     }
 
     fn check(&self, version: &Version) -> bool {
         let own = &self.version;
-        let whole = self.written == Written::All;
+        let whole = self.extent == Extent::All;
         let order = version.precedence(own);
         match self.operator {
             Operator::Equal if whole => order == Ordering::Equal,
             Operator::Equal | Operator::Tilde => self.tilde(version),
             Operator::NotEqual => self.differs(version),
-            Operator::Greater => match self.written {
-                Written::Nothing | Written::All => order == Ordering::Greater,
-                Written::Major => version.numbers[0] > own.numbers[0],
-                Written::Minor => version.numbers[..2] > own.numbers[..2],
+            Operator::Greater => match self.extent {
+                Extent::Nothing | Extent::All => order == Ordering::Greater,
+                Extent::Major => version.numbers[0] > own.numbers[0],
+                Extent::Minor => version.numbers[..2] > own.numbers[..2],
             },
             Operator::Less => order == Ordering::Less,
             Operator::GreaterOrEqual => order != Ordering::Less,
-            Operator::LessOrEqual => match self.written {
-                Written::All => order != Ordering::Greater,
-                Written::Major => version.numbers[0] <= own.numbers[0],
-                Written::Nothing | Written::Minor => version.numbers[..2] <= own.numbers[..2],
+            Operator::LessOrEqual => match self.extent {
+                Extent::All => order != Ordering::Greater,
+                Extent::Major => version.numbers[0] <= own.numbers[0],
+                Extent::Nothing | Extent::Minor => version.numbers[..2] <= own.numbers[..2],
             },
             Operator::Caret => self.caret(version),
         }
@@ -312,11 +396,11 @@ impl Constraint {
 
     fn differs(&self, version: &Version) -> bool {
         let (theirs, own) = (&version.numbers, &self.version.numbers);
-        match self.written {
-            Written::All => version.precedence(&self.version) != Ordering::Equal,
-            Written::Nothing => theirs != own || version.precedence(&self.version) != Ordering::Equal,
-            Written::Major => theirs[0] != own[0],
-            Written::Minor => {
+        match self.extent {
+            Extent::All => version.precedence(&self.version) != Ordering::Equal,
+            Extent::Nothing => theirs != own || version.precedence(&self.version) != Ordering::Equal,
+            Extent::Major => theirs[0] != own[0],
+            Extent::Minor => {
                 theirs[..2] != own[..2]
                     || (!version.pre.is_empty() || !self.version.pre.is_empty())
                         && compare_pre(&version.pre, &self.version.pre) != Ordering::Equal
@@ -329,10 +413,10 @@ impl Constraint {
         if version.precedence(&self.version) == Ordering::Less {
             return false;
         }
-        if *own == [0; 3] && matches!(self.written, Written::Nothing | Written::All) {
+        if *own == [0; 3] && matches!(self.extent, Extent::Nothing | Extent::All) {
             return true;
         }
-        theirs[0] == own[0] && (theirs[1] == own[1] || self.written == Written::Major)
+        theirs[0] == own[0] && (theirs[1] == own[1] || self.extent == Extent::Major)
     }
 
     fn caret(&self, version: &Version) -> bool {
@@ -340,13 +424,13 @@ impl Constraint {
         if version.precedence(&self.version) == Ordering::Less {
             return false;
         }
-        if own[0] > 0 || self.written == Written::Major {
+        if own[0] > 0 || self.extent == Extent::Major {
             return theirs[0] == own[0];
         }
         if theirs[0] > 0 {
             return false;
         }
-        if own[1] > 0 || self.written == Written::Minor {
+        if own[1] > 0 || self.extent == Extent::Minor {
             return theirs[1] == own[1];
         }
         theirs[1] == 0 && own[2] == theirs[2]

@@ -99,10 +99,11 @@ impl Templates {
     pub fn parse(&mut self, name: impl Into<Text>, text: impl AsRef<[u8]>) -> Result<(), Error> {
         let name = name.into();
         let defined =
-            |function: &[u8]| self.functions.get(function).is_some() || Builtin::named(function).is_some();
+            |function: &[u8]| self.functions.contains(function) || Builtin::named(function).is_some();
         let trees = parse::parse(&name, text.as_ref(), &self.delimiters, &defined)?;
-        let trees =
-            trees.into_iter().filter(|(name, tree)| !tree.root.is_empty() || self.get(name).is_none());
+        let trees = trees
+            .into_iter()
+            .filter(|(name, tree)| !tree.root.is_empty(&tree.text) || self.get(name).is_none());
         let trees: BTreeMap<_, _> = trees.map(|(name, tree)| (name, Arc::new(tree))).collect();
         if let Some(layer) = Rc::get_mut(&mut self.layer) {
             layer.trees.extend(trees);

@@ -18,7 +18,7 @@ const OUTPUT: usize = 64 << 20;
 const MEMORY: u64 = 512 << 10;
 
 fn functions() -> Functions {
-    let mut all = sprig::functions().unwrap();
+    let mut all = sprig::functions();
     let random: sprig::Random = Rc::new(|bytes| bytes.fill(0x5a));
     let now: sprig::Now = Rc::new(|| Timestamp::UNIX_EPOCH);
     for more in [
@@ -26,9 +26,7 @@ fn functions() -> Functions {
         sprig::certificate_functions(&random, &now).unwrap(),
         sprig::date_functions(&now, &TimeZone::UTC).unwrap(),
     ] {
-        for name in more.names() {
-            all.insert(name.clone(), more.get(name).unwrap().clone());
-        }
+        all.extend(more);
     }
     all.insert(
         "include",

@@ -2,7 +2,8 @@
 
 use super::yaml::{self, Layout, Wanted};
 use super::{SAID, duration, toml, without_no_value};
-use crate::render::{Call, Options};
+use crate::render::{Call, Calls, Options, Random};
+use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -22,28 +23,11 @@ const OF_NOW: [&str; 2] = ["now", "ago"];
 
 /// All functions that templates of charts have. `current` is the path of the one that is rendered.
 pub(super) fn all(options: &Options, current: &Rc<RefCell<String>>) -> Result<Functions, InvalidSignature> {
-    let mut functions = sprig::functions()?;
-    let random = Arc::clone(&options.random);
-    let random: sprig::Random = Rc::new(move |bytes: &mut [u8]| random(bytes));
-    let now = options.now;
-    let now: sprig::Now = Rc::new(move || now);
-    let more = [
-        (sprig::random_functions(&random)?, true),
-        (sprig::certificate_functions(&random, &now)?, true),
-        (sprig::date_functions(&now, &TimeZone::UTC)?, false),
-    ];
-    for (more, is_chance) in more {
-        for name in more.names() {
-            let Some(function) = more.get(name) else { continue };
-            let is_chance = is_chance || OF_NOW.contains(&&*name.to_string_lossy());
-            let function = if is_chance {
-                told(&name.to_string_lossy(), function, options, current)
-            } else {
-                function.clone()
-            };
-            functions.insert(name.clone(), function);
-        }
-    }
+    let (mut functions, now) = (sprig::functions(), options.now);
+    let chance = chance(options, current);
+    functions.insert_group(&[&sprig::CHANCE[..], &sprig::CERTIFICATES].concat(), chance.clone());
+    functions.insert_group(&sprig::DATES, move || dates(now).unwrap_or_default());
+    functions.insert_group(&OF_NOW, chance);
     functions.insert("getHostByName", Function::new("func(string) string", |_, _| Ok("".into()))?);
     conversions(&mut functions)?;
     toml_functions(&mut functions)?;
@@ -66,14 +50,46 @@ pub(super) fn all(options: &Options, current: &Rc<RefCell<String>>) -> Result<Fu
     Ok(functions)
 }
 
-/// The function; who wants to know is told of its calls.
-fn told(name: &str, function: &Function, options: &Options, current: &Rc<RefCell<String>>) -> Function {
-    let Some(calls) = options.calls.clone() else { return function.clone() };
-    let (name, current) = (name.to_owned(), Rc::clone(current));
-    function.told(move |arguments| {
+/// Makes the functions whose results are others each time. Who wants to know is told of their calls.
+fn chance(options: &Options, current: &Rc<RefCell<String>>) -> impl Fn() -> Functions + Clone + use<> {
+    let (random, now, calls) = (Arc::clone(&options.random), options.now, options.calls.clone());
+    let current = Rc::clone(current);
+    move || {
+        let functions = of_chance(&random, now).unwrap_or_default();
+        match &calls {
+            Some(calls) => functions.into_told(|name| teller(name, calls, &current)),
+            None => functions,
+        }
+    }
+}
+
+fn of_chance(random: &Random, now: Timestamp) -> Result<Functions, InvalidSignature> {
+    let random = Arc::clone(random);
+    let random: sprig::Random = Rc::new(move |bytes: &mut [u8]| random(bytes));
+    let clock: sprig::Now = Rc::new(move || now);
+    let mut functions = sprig::random_functions(&random)?;
+    functions.extend(sprig::certificate_functions(&random, &clock)?);
+    let mut dates = dates(now)?;
+    for name in OF_NOW {
+        if let Some(function) = dates.remove(name) {
+            functions.insert(name, function);
+        }
+    }
+    Ok(functions)
+}
+
+fn dates(now: Timestamp) -> Result<Functions, InvalidSignature> {
+    let clock: sprig::Now = Rc::new(move || now);
+    sprig::date_functions(&clock, &TimeZone::UTC)
+}
+
+/// Who tells of the calls of a function.
+fn teller(name: &str, calls: &Calls, current: &Rc<RefCell<String>>) -> impl Fn(&Arguments) + use<> {
+    let (name, calls, current) = (name.to_owned(), Arc::clone(calls), Rc::clone(current));
+    move |arguments| {
         let template = current.borrow().clone();
         calls(Call { template, function: name.clone(), arguments: format!("{arguments:?}") });
-    })
+    }
 }
 
 /// YAML and JSON.

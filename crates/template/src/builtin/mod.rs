@@ -71,31 +71,37 @@ impl Builtin {
     }
 
     /// The fixed arguments, and what further ones are.
-    pub(crate) fn parameters(self) -> (Vec<Wanted<'static>>, Option<Wanted<'static>>) {
+    pub(crate) fn parameters(self) -> (&'static [Wanted<'static>], Option<Wanted<'static>>) {
         const ANY: Wanted<'static> = Wanted::Type(&Type::Any);
+        const ONE: &[Wanted<'static>] = &[Wanted::Slot];
+        const TWO: &[Wanted<'static>] = &[Wanted::Slot; 2];
+        const FORMAT: &[Wanted<'static>] = &[Wanted::Type(&Type::Text)];
         match self {
             Self::And | Self::Or | Self::Call | Self::Eq | Self::Index | Self::Slice => {
-                (vec![Wanted::Slot], Some(Wanted::Slot))
+                (ONE, Some(Wanted::Slot))
             }
-            Self::Ge | Self::Gt | Self::Le | Self::Lt | Self::Ne => (vec![Wanted::Slot; 2], None),
-            Self::Len | Self::Not => (vec![Wanted::Slot], None),
-            Self::Html | Self::Js | Self::Urlquery | Self::Print | Self::Println => (Vec::new(), Some(ANY)),
-            Self::Printf => (vec![Wanted::Type(&Type::Text)], Some(ANY)),
+            Self::Ge | Self::Gt | Self::Le | Self::Lt | Self::Ne => (TWO, None),
+            Self::Len | Self::Not => (ONE, None),
+            Self::Html | Self::Js | Self::Urlquery | Self::Print | Self::Println => (&[], Some(ANY)),
+            Self::Printf => (FORMAT, Some(ANY)),
         }
     }
 
     /// Runs it, with as many arguments as its parameters ask for.
-    pub(crate) fn run(self, arguments: &[Slot], run: &Run<'_>) -> Result<Slot, Failure> {
-        let values: Vec<Value> = arguments.iter().map(|slot| slot.value.clone()).collect();
+    pub(crate) fn run(self, arguments: Vec<Slot>, run: &Run<'_>) -> Result<Slot, Failure> {
+        match (self, &arguments[..]) {
+            (Self::Index, _) => return index::index(&arguments),
+            (Self::Slice, _) => return index::slice(&arguments).map(Slot::plain),
+            (Self::Len, [item]) => return index::len(item).map(Slot::plain),
+            _ => {}
+        }
+        let values: Vec<Value> = arguments.into_iter().map(|slot| slot.value).collect();
         let text = |made: Vec<u8>| -> Result<Value, Failure> {
             run.write(made.len())?;
             Ok(Value::text(made))
         };
         let value = match (self, &values[..]) {
             (Self::Not, [value]) => Value::Bool(!value.is_true()),
-            (Self::Len, [_]) => index::len(&arguments[0])?,
-            (Self::Index, _) => return index::index(arguments),
-            (Self::Slice, _) => index::slice(arguments)?,
             (Self::Eq, [first, others @ ..]) => Value::Bool(compare::eq(first, others)?),
             (Self::Ne, [_, other]) => Value::Bool(!compare::eq(&values[0], std::slice::from_ref(other))?),
             (Self::Lt, [left, right]) => Value::Bool(compare::lt(left, right)?),

@@ -5,31 +5,58 @@ use crate::builtin::{Builtin, Wanted};
 use crate::context::Context;
 use crate::error::{Error, ErrorKind, Failure};
 use crate::function::Function;
-use crate::parse::{Located, Operand, OperandKind};
+use crate::parse::{Located, Operand, OperandKind, Span};
 use crate::quote::quote;
-use crate::text::Text;
 use crate::value::{Type, Value};
 
 /// The steps of an item in a new list or map: it takes memory, of which a step stands for four bytes.
 const NEW_ITEM: u64 = 8;
 
 /// What a function takes: the fixed arguments, and what all further ones are.
+#[derive(Clone, Copy)]
 struct Parameters<'p> {
-    fixed: Vec<Wanted<'p>>,
+    fixed: Fixed<'p>,
     variadic: Option<Wanted<'p>>,
+}
+
+/// What each of the fixed arguments is.
+#[derive(Clone, Copy)]
+enum Fixed<'p> {
+    Host(&'p [Type]),
+    Builtin(&'p [Wanted<'p>]),
 }
 
 impl<'p> Parameters<'p> {
     fn of_host(function: &'p Function) -> Self {
         let signature = function.signature();
-        let mut fixed: Vec<_> = signature.parameters().iter().map(Wanted::Type).collect();
-        let variadic = if signature.is_variadic() { fixed.pop() } else { None };
-        Self { fixed, variadic }
+        match signature.parameters().split_last() {
+            Some((more, fixed)) if signature.is_variadic() => {
+                Self { fixed: Fixed::Host(fixed), variadic: Some(Wanted::Type(more)) }
+            }
+            Some(_) | None => Self { fixed: Fixed::Host(signature.parameters()), variadic: None },
+        }
     }
 
-    /// What is wanted at that place, where `count` are given.
+    fn of_builtin(builtin: Builtin) -> Self {
+        let (fixed, variadic) = builtin.parameters();
+        Self { fixed: Fixed::Builtin(fixed), variadic }
+    }
+
+    /// How many are fixed.
+    fn least(&self) -> usize {
+        match self.fixed {
+            Fixed::Host(types) => types.len(),
+            Fixed::Builtin(wanted) => wanted.len(),
+        }
+    }
+
+    /// What is wanted at that place.
     fn at(&self, index: usize) -> Option<Wanted<'p>> {
-        self.fixed.get(index).copied().or(self.variadic)
+        let fixed = match self.fixed {
+            Fixed::Host(types) => types.get(index).map(Wanted::Type),
+            Fixed::Builtin(wanted) => wanted.get(index).copied(),
+        };
+        fixed.or(self.variadic)
     }
 }
 
@@ -43,11 +70,12 @@ impl<'t> Executor<'t> {
         dot: &Slot,
         identifier: &'t Operand,
         command: &'t dyn Located,
-        name: &Text,
+        name: Span,
         operands: &'t [Operand],
         last: Option<Slot>,
     ) -> Result<Slot, Error> {
         self.at(identifier);
+        let name = name.of(&self.tree.text);
         let templates = self.templates;
         if let Some(function) = templates.function(name) {
             return self.call_host(dot, function, command, name, operands, last);
@@ -68,8 +96,7 @@ impl<'t> Executor<'t> {
         last: Option<Slot>,
     ) -> Result<Slot, Error> {
         let parameters = Parameters::of_host(function);
-        let arguments = self.arguments(dot, &parameters, name, operands, last)?;
-        let values: Vec<Value> = arguments.into_iter().map(|slot| slot.value).collect();
+        let values = self.arguments(dot, &parameters, name, operands, last, |slot| slot.value)?;
         // Most functions look at all that they are given.
         let size = values.iter().map(size).sum::<usize>();
         self.run.spend(size as u64 / 16).map_err(|failure| self.failed(&failure))?;
@@ -163,17 +190,16 @@ impl<'t> Executor<'t> {
         operands: &'t [Operand],
         last: Option<Slot>,
     ) -> Result<Slot, Error> {
-        let (fixed, variadic) = builtin.parameters();
-        let parameters = Parameters { fixed, variadic };
+        let parameters = Parameters::of_builtin(builtin);
         match builtin {
             Builtin::And | Builtin::Or => {
                 self.check_count(&parameters, name, operands, last.as_ref())?;
                 self.short_circuit(dot, builtin == Builtin::Or, operands, last)
             }
             Builtin::Call => {
-                let arguments = self.arguments(dot, &parameters, name, operands, last)?;
+                let arguments = self.arguments(dot, &parameters, name, operands, last, |slot| slot)?;
                 let callee = match operands.get(1) {
-                    Some(operand) => operand.to_bytes(),
+                    Some(operand) => operand.to_bytes(&self.tree.text),
                     None => arguments.first().map_or_else(Vec::new, |slot| {
                         format!("<{} Value>", slot.value.type_name()).into_bytes()
                     }),
@@ -182,8 +208,8 @@ impl<'t> Executor<'t> {
                 self.called(node, name, result).map(Slot::plain)
             }
             _ => {
-                let arguments = self.arguments(dot, &parameters, name, operands, last)?;
-                let result = builtin.run(&arguments, self.run);
+                let arguments = self.arguments(dot, &parameters, name, operands, last, |slot| slot)?;
+                let result = builtin.run(arguments, self.run);
                 self.called(node, name, result)
             }
         }
@@ -215,7 +241,7 @@ impl<'t> Executor<'t> {
         last: Option<&Slot>,
     ) -> Result<(), Error> {
         let written = operands.len().saturating_sub(1);
-        let (given, fixed) = (written + usize::from(last.is_some()), parameters.fixed.len());
+        let (given, fixed) = (written + usize::from(last.is_some()), parameters.least());
         let why = match parameters.variadic {
             Some(_) if given < fixed => format!(": want at least {fixed} got {written}"),
             None if given != fixed => format!(": want {fixed} got {given}"),
@@ -224,23 +250,25 @@ impl<'t> Executor<'t> {
         Err(self.error([b"wrong number of args for ", name, why.as_bytes()].concat()))
     }
 
-    fn arguments(
+    /// All arguments; of each what is to be kept.
+    fn arguments<T>(
         &mut self,
         dot: &Slot,
         parameters: &Parameters<'_>,
         name: &[u8],
         operands: &'t [Operand],
         last: Option<Slot>,
-    ) -> Result<Vec<Slot>, Error> {
+        kept: impl Fn(Slot) -> T,
+    ) -> Result<Vec<T>, Error> {
         self.check_count(parameters, name, operands, last.as_ref())?;
         let mut arguments = Vec::with_capacity(operands.len() + 1);
         for (index, operand) in operands.iter().skip(1).enumerate() {
             let wanted = parameters.at(index).unwrap_or(Wanted::Slot);
-            arguments.push(self.argument(dot, wanted, operand)?);
+            arguments.push(kept(self.argument(dot, wanted, operand)?));
         }
         if let Some(last) = last {
             let wanted = parameters.at(arguments.len()).unwrap_or(Wanted::Slot);
-            arguments.push(self.fitting(last, wanted)?);
+            arguments.push(kept(self.fitting(last, wanted)?));
         }
         Ok(arguments)
     }
@@ -261,7 +289,7 @@ impl<'t> Executor<'t> {
                 self.fields(dot, operand, &[], None)?
             }
             OperandKind::Pipe(pipe) => Slot::plain(self.deeper(|executor| executor.pipeline(dot, pipe))?),
-            OperandKind::Identifier(name) => self.function(dot, operand, operand, name, &[], None)?,
+            OperandKind::Identifier(name) => self.function(dot, operand, operand, *name, &[], None)?,
             OperandKind::Bool(_) | OperandKind::Number(_) | OperandKind::Text { .. } => {
                 return match wanted {
                     Wanted::Slot | Wanted::Type(Type::Any) => self.constant(operand),
@@ -314,12 +342,16 @@ impl<'t> Executor<'t> {
             | Type::Object(_)
             | Type::Function(_) => {
                 let for_type = format!(" for arg of type {wanted}");
-                let what = [b"can't handle ", &operand.to_bytes()[..], for_type.as_bytes()].concat();
+                let what =
+                    [b"can't handle ", &operand.to_bytes(&self.tree.text)[..], for_type.as_bytes()].concat();
                 return Err(self.error(what));
             }
         };
         value.map(Slot::plain).ok_or_else(|| {
-            self.error([b"expected ", expected.as_bytes(), b"; found ", &operand.to_bytes()[..]].concat())
+            self.error(
+                [b"expected ", expected.as_bytes(), b"; found ", &operand.to_bytes(&self.tree.text)[..]]
+                    .concat(),
+            )
         })
     }
 
@@ -334,6 +366,9 @@ impl<'t> Executor<'t> {
         }
         if *type_of == Type::Any {
             return Ok(slot);
+        }
+        if let (Value::Text(_), Type::Text) | (Value::Bool(_), Type::Bool) = (&slot.value, type_of) {
+            return Ok(Slot::plain(slot.value));
         }
         if let Some(beneath) = unnamed(&slot.value, type_of) {
             return Ok(Slot::plain(beneath));
@@ -358,7 +393,7 @@ impl<'t> Executor<'t> {
             }
         };
         let parameters = Parameters::of_host(&function);
-        let (given, fixed) = (arguments.len(), parameters.fixed.len());
+        let (given, fixed) = (arguments.len(), parameters.least());
         let wrong = match parameters.variadic {
             Some(_) if given < fixed => Some(format!(": got {given} want at least {fixed}")),
             None if given != fixed => Some(format!(": got {given} want {fixed}")),

@@ -2,10 +2,9 @@
 
 use super::{Executor, Slot};
 use crate::error::Error;
-use crate::parse::{Command, Located, Number, Operand, OperandKind, Pipe};
+use crate::parse::{Command, Located, Number, Operand, OperandKind, Pipe, Span};
 use crate::quote::quote;
 use crate::templates::MissingKey;
-use crate::text::Text;
 use crate::value::Value;
 
 impl<'t> Executor<'t> {
@@ -20,16 +19,18 @@ impl<'t> Executor<'t> {
         let value = value.map_or(Value::Nil, |slot| slot.value);
         for variable in &pipe.variables {
             if pipe.assign {
-                self.set(variable, Slot::plain(value.clone()))?;
+                self.set(*variable, Slot::plain(value.clone()))?;
             } else {
-                self.variables.push((variable.clone(), Slot::plain(value.clone())));
+                let name = variable.of(&self.tree.text);
+                self.variables.push((name, Slot::plain(value.clone())));
             }
         }
         Ok(value)
     }
 
-    pub(super) fn set(&mut self, name: &Text, value: Slot) -> Result<(), Error> {
-        match self.variables.iter_mut().rev().find(|(known, _)| known == name) {
+    pub(super) fn set(&mut self, name: Span, value: Slot) -> Result<(), Error> {
+        let name = name.of(&self.tree.text);
+        match self.variables.iter_mut().rev().find(|(known, _)| *known == name) {
             Some((_, place)) => {
                 *place = value;
                 Ok(())
@@ -42,8 +43,8 @@ impl<'t> Executor<'t> {
         self.error([b"undefined variable: ", name].concat())
     }
 
-    fn variable(&self, name: &Text) -> Result<Slot, Error> {
-        let found = self.variables.iter().rev().find(|(known, _)| known == name);
+    fn variable(&self, name: &[u8]) -> Result<Slot, Error> {
+        let found = self.variables.iter().rev().find(|(known, _)| *known == name);
         found.map(|(_, value)| value.clone()).ok_or_else(|| self.undefined(name))
     }
 
@@ -55,7 +56,9 @@ impl<'t> Executor<'t> {
             OperandKind::Field(_) | OperandKind::Chain(..) | OperandKind::Variable(..) => {
                 return self.fields(dot, first, operands, last);
             }
-            OperandKind::Identifier(name) => return self.function(dot, first, command, name, operands, last),
+            OperandKind::Identifier(name) => {
+                return self.function(dot, first, command, *name, operands, last);
+            }
             OperandKind::Pipe(pipe) => {
                 self.no_arguments(operands, last.as_ref())?;
                 return self.deeper(|executor| executor.pipeline(dot, pipe)).map(Slot::plain);
@@ -85,9 +88,9 @@ impl<'t> Executor<'t> {
     /// What is no function takes no arguments.
     fn no_arguments(&self, operands: &[Operand], last: Option<&Slot>) -> Result<(), Error> {
         match operands {
-            [first, rest @ ..] if !rest.is_empty() || last.is_some() => {
-                Err(self.error([b"can't give argument to non-function ", &first.to_bytes()[..]].concat()))
-            }
+            [first, rest @ ..] if !rest.is_empty() || last.is_some() => Err(self.error(
+                [b"can't give argument to non-function ", &first.to_bytes(&self.tree.text)[..]].concat(),
+            )),
             _ => Ok(()),
         }
     }
@@ -111,10 +114,11 @@ impl<'t> Executor<'t> {
         last: Option<Slot>,
     ) -> Result<Slot, Error> {
         self.at(operand);
-        let (receiver, fields) = match &operand.kind {
+        let source = &self.tree.text;
+        let (mut receiver, fields) = match &operand.kind {
             OperandKind::Field(fields) => (dot.clone(), fields),
             OperandKind::Variable(name, fields) => {
-                let value = self.variable(name)?;
+                let value = self.variable(name.of(source))?;
                 if fields.is_empty() {
                     self.no_arguments(operands, last.as_ref())?;
                     return Ok(value);
@@ -130,19 +134,21 @@ impl<'t> Executor<'t> {
             | OperandKind::Text { .. }
             | OperandKind::Pipe(_) => return Err(self.error("no fields")),
         };
-        let Some((final_field, before)) = fields.split_last() else { return Ok(receiver) };
-        let mut receiver = receiver;
-        for field in before {
+        let mut fields = fields.fields(source).peekable();
+        while let Some(field) = fields.next() {
+            if fields.peek().is_none() {
+                return self.field(dot, field, operand, operands, last, receiver);
+            }
             receiver = self.field(dot, field, operand, &[], None, receiver)?;
         }
-        self.field(dot, final_field, operand, operands, last, receiver)
+        Ok(receiver)
     }
 
     fn chain_start(&mut self, dot: &Slot, inner: &'t Operand) -> Result<Slot, Error> {
         self.at(inner);
         match &inner.kind {
             OperandKind::Pipe(pipe) => self.deeper(|executor| executor.pipeline(dot, pipe)).map(Slot::plain),
-            OperandKind::Identifier(name) => self.function(dot, inner, inner, name, &[], None),
+            OperandKind::Identifier(name) => self.function(dot, inner, inner, *name, &[], None),
             OperandKind::Bool(_)
             | OperandKind::Dot
             | OperandKind::Nil
@@ -158,7 +164,7 @@ impl<'t> Executor<'t> {
     fn field(
         &mut self,
         dot: &Slot,
-        name: &Text,
+        name: &[u8],
         node: &'t dyn Located,
         operands: &'t [Operand],
         last: Option<Slot>,
@@ -170,16 +176,16 @@ impl<'t> Executor<'t> {
             }
             return Ok(receiver);
         }
-        let type_name = receiver.type_name();
         let has_arguments = operands.len() > 1 || last.is_some();
-        let refused = |what: &str| [&name[..], what.as_bytes()].concat();
+        let refused = |what: &str| [name, what.as_bytes()].concat();
         match &receiver.value {
             Value::Nil => {
-                let what = [b"nil pointer evaluating ", type_name.as_bytes(), b".", &name[..]].concat();
+                let type_name = receiver.type_name();
+                let what = [b"nil pointer evaluating ", type_name.as_bytes(), b".", name].concat();
                 return Err(self.error(what));
             }
             Value::Object(object) => {
-                let text = name.to_string_lossy();
+                let text = String::from_utf8_lossy(name);
                 if let Some(method) = object.method(&text) {
                     return self.call_host(dot, &method, node, name, operands, last);
                 }
@@ -190,8 +196,8 @@ impl<'t> Executor<'t> {
                     let boxed = matches!(field, Value::Nil);
                     return Ok(Slot { value: field, boxed });
                 }
-                if object.fields().iter().any(|(known, _)| known == name) {
-                    let what = format!(" is an unexported field of struct type {type_name}");
+                if object.fields().iter().any(|(known, _)| known[..] == *name) {
+                    let what = format!(" is an unexported field of struct type {}", receiver.type_name());
                     return Err(self.error(refused(&what)));
                 }
             }
@@ -204,8 +210,25 @@ impl<'t> Executor<'t> {
             | Value::Map(_)
             | Value::Function(_) => {}
         }
-        let Value::Map(map) = receiver.value.underlying() else {
-            let what = [b"can't evaluate field ", &name[..], b" in type ", type_name.as_bytes()].concat();
+        let beneath;
+        let map = match &receiver.value {
+            Value::Map(map) => Some(map),
+            Value::Object(_) => {
+                beneath = receiver.value.underlying();
+                if let Value::Map(map) = &beneath { Some(map) } else { None }
+            }
+            Value::Nil
+            | Value::Bool(_)
+            | Value::Int(..)
+            | Value::Uint(..)
+            | Value::Float(..)
+            | Value::Text(_)
+            | Value::List(_)
+            | Value::Function(_) => None,
+        };
+        let Some(map) = map else {
+            let type_name = receiver.type_name();
+            let what = [b"can't evaluate field ", name, b" in type ", type_name.as_bytes()].concat();
             return Err(self.error(what));
         };
         if has_arguments {

@@ -77,7 +77,7 @@ struct Executor<'t> {
     out: &'t mut Vec<u8>,
     /// The node that was looked at last.
     node: Option<&'t dyn Located>,
-    variables: Vec<(Text, Slot)>,
+    variables: Vec<(&'t [u8], Slot)>,
 }
 
 impl<'t> Executor<'t> {
@@ -88,7 +88,7 @@ impl<'t> Executor<'t> {
         out: &'t mut Vec<u8>,
         dot: Slot,
     ) -> Self {
-        Self { templates, run, tree, out, node: None, variables: vec![("$".into(), dot)] }
+        Self { templates, run, tree, out, node: None, variables: vec![(b"$", dot)] }
     }
 
     fn at(&mut self, node: &'t dyn Located) {
@@ -109,7 +109,7 @@ impl<'t> Executor<'t> {
         text.extend_from_slice(b": executing ");
         text.extend_from_slice(&quote(name));
         text.extend_from_slice(b" at <");
-        node.write(&mut text);
+        node.write(&self.tree.text, &mut text);
         text.extend_from_slice(b">: ");
         text.extend_from_slice(what);
         Error::new(kind, text)
@@ -157,7 +157,7 @@ impl<'t> Executor<'t> {
         self.at(node);
         self.run.spend(1).map_err(|failure| self.failed(&failure))?;
         match node {
-            Node::Text { text, .. } => self.write(text)?,
+            Node::Text(text) => self.write(text.of(&self.tree.text))?,
             Node::Action { pipe, .. } => {
                 let value = self.pipeline(dot, pipe)?;
                 if pipe.variables.is_empty() {
@@ -174,7 +174,7 @@ impl<'t> Executor<'t> {
                 self.variables.truncate(visible);
                 return Ok(flow);
             }
-            Node::Template { name, pipe, .. } => self.template(dot, name, pipe.as_ref())?,
+            Node::Template { name, pipe, .. } => self.template(dot, name, pipe.as_deref())?,
             Node::Break { .. } => return Ok(Flow::Break),
             Node::Continue { .. } => return Ok(Flow::Continue),
         }
@@ -186,7 +186,7 @@ impl<'t> Executor<'t> {
             Value::Text(text) => self.write(text),
             Value::Function(_) => {
                 let mut what = b"can't print ".to_vec();
-                node.write(&mut what);
+                node.write(&self.tree.text, &mut what);
                 what.extend_from_slice(format!(" of type {}", value.type_name()).as_bytes());
                 Err(self.error(what))
             }
@@ -290,10 +290,10 @@ impl<'t> Executor<'t> {
         let visible = self.variables.len();
         match (&branch.pipe.variables[..], branch.pipe.assign) {
             ([], _) => {}
-            ([only], true) => self.set(only, item.clone())?,
+            ([only], true) => self.set(*only, item.clone())?,
             ([first, second, ..], true) => {
-                self.set(first, index)?;
-                self.set(second, item.clone())?;
+                self.set(*first, index)?;
+                self.set(*second, item.clone())?;
             }
             ([_], false) => self.variables[visible - 1].1 = item.clone(),
             ([_, _, ..], false) => {

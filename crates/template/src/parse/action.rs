@@ -1,14 +1,13 @@
 //! What stands within an action: pipelines, commands, operands.
 
 use super::lex::{Item, Kind};
-use super::node::{Command, Operand, OperandKind, Pipe};
+use super::node::{Command, Operand, OperandKind, Pipe, Span};
 use super::number::Number;
 use super::parser::Parser;
 use crate::error::Error;
 use crate::quote::quote;
-use crate::text::Text;
 
-impl Parser<'_, '_> {
+impl<'f> Parser<'_, 'f> {
     pub(super) fn pipeline(&mut self, context: &str, end: Kind) -> Result<Pipe, Error> {
         let mut pipe = Pipe { at: self.peek_non_space().at, ..Pipe::default() };
         while self.declaration(&mut pipe, context)? {}
@@ -74,10 +73,9 @@ impl Parser<'_, '_> {
         Ok(false)
     }
 
-    fn declare(&mut self, pipe: &mut Pipe, variable: &Item<'_>) {
-        let name = Text::from(&variable.text[..]);
-        pipe.variables.push(name.clone());
-        self.variables.push(name);
+    fn declare(&mut self, pipe: &mut Pipe, variable: &Item<'f>) {
+        pipe.variables.push(variable.span());
+        self.variables.push(variable.text.clone());
     }
 
     fn check_pipeline(&self, pipe: &Pipe, context: &str) -> Result<(), Error> {
@@ -137,27 +135,21 @@ impl Parser<'_, '_> {
         if first.kind != Kind::Field {
             return Ok(Some(term));
         }
-        let mut more = Vec::new();
+        let mut more = first.span();
         while self.peek().kind == Kind::Field {
-            let item = self.next();
-            more.push(Text::from(&item.text[1..]));
+            more.end = self.next().span().end;
         }
         // Where a field goes on, the whole is named by the place of what was added.
         let kind = match term.kind {
-            OperandKind::Field(mut fields) => {
-                fields.append(&mut more);
-                OperandKind::Field(fields)
-            }
-            OperandKind::Variable(name, mut fields) => {
-                fields.append(&mut more);
-                OperandKind::Variable(name, fields)
-            }
+            OperandKind::Field(fields) => OperandKind::Field(Span { end: more.end, ..fields }),
+            OperandKind::Variable(name, _) => OperandKind::Variable(name, more),
             OperandKind::Bool(_)
             | OperandKind::Text { .. }
             | OperandKind::Number(_)
             | OperandKind::Nil
             | OperandKind::Dot => {
-                let what = [b"unexpected . after term ", &quote(&term.to_bytes())[..]].concat();
+                let what =
+                    [b"unexpected . after term ", &quote(&term.to_bytes(&self.file.text))[..]].concat();
                 return Err(self.error(what));
             }
             OperandKind::Identifier(_) | OperandKind::Pipe(_) | OperandKind::Chain(..) => {
@@ -175,7 +167,7 @@ impl Parser<'_, '_> {
                     let what = [b"function ", &quote(&item.text)[..], b" not defined"].concat();
                     return Err(self.error(what));
                 }
-                OperandKind::Identifier(Text::from(&item.text[..]))
+                OperandKind::Identifier(item.span())
             }
             Kind::Dot => OperandKind::Dot,
             Kind::Nil => OperandKind::Nil,
@@ -184,15 +176,15 @@ impl Parser<'_, '_> {
                     let what = [b"undefined variable ", &quote(&item.text)[..]].concat();
                     return Err(self.error(what));
                 }
-                OperandKind::Variable(Text::from(&item.text[..]), Vec::new())
+                OperandKind::Variable(item.span(), Span { start: item.at, end: item.at })
             }
-            Kind::Field => OperandKind::Field(vec![Text::from(&item.text[1..])]),
+            Kind::Field => OperandKind::Field(item.span()),
             Kind::Bool => OperandKind::Bool(item.text[..] == *b"true"),
             Kind::CharConstant => {
-                OperandKind::Number(Number::parse_char(&item.text).map_err(|what| self.error(what))?)
+                OperandKind::Number(Number::parse_char(&item.text).map_err(|what| self.error(what))?.into())
             }
             Kind::Complex | Kind::Number => {
-                OperandKind::Number(Number::parse(&item.text).map_err(|what| self.error(what))?)
+                OperandKind::Number(Number::parse(&item.text).map_err(|what| self.error(what))?.into())
             }
             Kind::LeftParen => {
                 let pipe =

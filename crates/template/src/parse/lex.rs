@@ -1,6 +1,7 @@
 //! The lexer: text and actions become items. Its states and its counting of lines are those of Go's, for positions
 //! stand in messages.
 
+use super::node::Span;
 use crate::quote::quote;
 use crate::unicode::{self, is_digit, is_letter, is_print};
 use std::borrow::Cow;
@@ -81,6 +82,11 @@ pub(crate) struct Item<'i> {
 }
 
 impl Item<'_> {
+    /// Where it stands.
+    pub(crate) fn span(&self) -> Span {
+        Span { start: self.at, end: self.at + self.text.len() }
+    }
+
     /// The item in a message.
     pub(crate) fn describe(&self) -> Vec<u8> {
         match self.kind {

@@ -6,6 +6,8 @@ mod node;
 mod number;
 mod parser;
 
-pub(crate) use node::{Branch, BranchKind, Command, Located, Node, Nodes, Operand, OperandKind, Pipe, Tree};
+pub(crate) use node::{
+    Branch, BranchKind, Command, Located, Node, Nodes, Operand, OperandKind, Pipe, Span, Tree,
+};
 pub(crate) use number::Number;
 pub(crate) use parser::{Delimiters, parse};

@@ -25,12 +25,35 @@ impl Tree {
     }
 }
 
+/// A part of the text that a tree was parsed from. What stands there is looked up when it is needed, not copied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Span {
+    pub(crate) start: usize,
+    pub(crate) end: usize,
+}
+
+impl Span {
+    /// What stands there.
+    pub(crate) fn of(self, source: &[u8]) -> &[u8] {
+        source.get(self.start..self.end).unwrap_or_default()
+    }
+
+    /// The names in `.one.two`.
+    pub(crate) fn fields(self, source: &[u8]) -> impl Iterator<Item = &[u8]> {
+        self.of(source).split(|&byte| byte == b'.').skip(1)
+    }
+
+    pub(crate) fn is_empty(self) -> bool {
+        self.start == self.end
+    }
+}
+
 /// What a message can point at.
 pub(crate) trait Located {
     /// Where it begins, in bytes.
     fn at(&self) -> usize;
-    /// Writes it in its normal form.
-    fn write(&self, out: &mut Vec<u8>);
+    /// Writes it in its normal form; `source` is the text that it was parsed from.
+    fn write(&self, source: &[u8], out: &mut Vec<u8>);
 }
 
 /// A sequence.
@@ -42,9 +65,9 @@ pub(crate) struct Nodes {
 
 impl Nodes {
     /// Whether nothing is in it but space: such a template does not replace another.
-    pub(crate) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self, source: &[u8]) -> bool {
         self.nodes.iter().all(|node| match node {
-            Node::Text { text, .. } => text.trim_ascii().is_empty(),
+            Node::Text(text) => text.of(source).trim_ascii().is_empty(),
             Node::Action { .. }
             | Node::Branch(_)
             | Node::Template { .. }
@@ -56,10 +79,10 @@ impl Nodes {
 
 #[derive(Debug)]
 pub(crate) enum Node {
-    Text { at: usize, text: Text },
+    Text(Span),
     Action { at: usize, pipe: Pipe },
-    Branch(Branch),
-    Template { at: usize, name: Text, pipe: Option<Pipe> },
+    Branch(Box<Branch>),
+    Template { at: usize, name: Text, pipe: Option<Box<Pipe>> },
     Break { at: usize },
     Continue { at: usize },
 }
@@ -94,7 +117,7 @@ pub(crate) struct Branch {
 pub(crate) struct Pipe {
     pub(crate) at: usize,
     pub(crate) assign: bool,
-    pub(crate) variables: Vec<Text>,
+    pub(crate) variables: Vec<Span>,
     pub(crate) commands: Vec<Command>,
 }
 
@@ -115,16 +138,18 @@ pub(crate) enum OperandKind {
     Bool(bool),
     Dot,
     Nil,
-    Field(Vec<Text>),
+    /// `.one.two`
+    Field(Span),
     /// Fields of what is no field or variable: of a function or of a pipeline in parentheses.
-    Chain(Box<Operand>, Vec<Text>),
-    Identifier(Text),
-    Number(Number),
+    Chain(Box<Operand>, Span),
+    Identifier(Span),
+    Number(Box<Number>),
     Text {
-        quoted: Text,
+        quoted: Span,
         text: Text,
     },
-    Variable(Text, Vec<Text>),
+    /// Its name, and fields of it, of which there may be none.
+    Variable(Span, Span),
     Pipe(Box<Pipe>),
 }
 
@@ -133,38 +158,38 @@ impl Located for Nodes {
         self.at
     }
 
-    fn write(&self, out: &mut Vec<u8>) {
-        self.nodes.iter().for_each(|node| node.write(out));
+    fn write(&self, source: &[u8], out: &mut Vec<u8>) {
+        self.nodes.iter().for_each(|node| node.write(source, out));
     }
 }
 
 impl Located for Node {
     fn at(&self) -> usize {
         match self {
-            Self::Text { at, .. }
-            | Self::Action { at, .. }
-            | Self::Branch(Branch { at, .. })
+            Self::Text(text) => text.start,
+            Self::Branch(branch) => branch.at,
+            Self::Action { at, .. }
             | Self::Template { at, .. }
             | Self::Break { at }
             | Self::Continue { at } => *at,
         }
     }
 
-    fn write(&self, out: &mut Vec<u8>) {
+    fn write(&self, source: &[u8], out: &mut Vec<u8>) {
         match self {
-            Self::Text { text, .. } => out.extend_from_slice(text),
+            Self::Text(text) => out.extend_from_slice(text.of(source)),
             Self::Action { pipe, .. } => {
                 out.extend_from_slice(b"{{");
-                pipe.write(out);
+                pipe.write(source, out);
                 out.extend_from_slice(b"}}");
             }
-            Self::Branch(branch) => branch.write(out),
+            Self::Branch(branch) => branch.write(source, out),
             Self::Template { name, pipe, .. } => {
                 out.extend_from_slice(b"{{template ");
                 out.extend_from_slice(&quote(name));
                 if let Some(pipe) = pipe {
                     out.push(b' ');
-                    pipe.write(out);
+                    pipe.write(source, out);
                 }
                 out.extend_from_slice(b"}}");
             }
@@ -179,14 +204,14 @@ impl Located for Branch {
         self.at
     }
 
-    fn write(&self, out: &mut Vec<u8>) {
+    fn write(&self, source: &[u8], out: &mut Vec<u8>) {
         out.extend_from_slice(format!("{{{{{} ", self.kind.word()).as_bytes());
-        self.pipe.write(out);
+        self.pipe.write(source, out);
         out.extend_from_slice(b"}}");
-        self.list.write(out);
+        self.list.write(source, out);
         if let Some(otherwise) = &self.otherwise {
             out.extend_from_slice(b"{{else}}");
-            otherwise.write(out);
+            otherwise.write(source, out);
         }
         out.extend_from_slice(b"{{end}}");
     }
@@ -197,12 +222,12 @@ impl Located for Pipe {
         self.at
     }
 
-    fn write(&self, out: &mut Vec<u8>) {
+    fn write(&self, source: &[u8], out: &mut Vec<u8>) {
         for (index, variable) in self.variables.iter().enumerate() {
             if index > 0 {
                 out.extend_from_slice(b", ");
             }
-            out.extend_from_slice(variable);
+            out.extend_from_slice(variable.of(source));
         }
         if !self.variables.is_empty() {
             out.extend_from_slice(if self.assign { b" = " } else { b" := " });
@@ -211,7 +236,7 @@ impl Located for Pipe {
             if index > 0 {
                 out.extend_from_slice(b" | ");
             }
-            command.write(out);
+            command.write(source, out);
         }
     }
 }
@@ -221,39 +246,32 @@ impl Located for Command {
         self.at
     }
 
-    fn write(&self, out: &mut Vec<u8>) {
+    fn write(&self, source: &[u8], out: &mut Vec<u8>) {
         for (index, operand) in self.operands.iter().enumerate() {
             if index > 0 {
                 out.push(b' ');
             }
-            operand.write_parenthesized(out);
+            operand.write_parenthesized(source, out);
         }
     }
 }
 
 impl Operand {
-    fn write_parenthesized(&self, out: &mut Vec<u8>) {
+    fn write_parenthesized(&self, source: &[u8], out: &mut Vec<u8>) {
         if matches!(self.kind, OperandKind::Pipe(_)) {
             out.push(b'(');
-            self.write(out);
+            self.write(source, out);
             out.push(b')');
         } else {
-            self.write(out);
+            self.write(source, out);
         }
     }
 
     /// The operand in its normal form.
-    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+    pub(crate) fn to_bytes(&self, source: &[u8]) -> Vec<u8> {
         let mut out = Vec::new();
-        self.write(&mut out);
+        self.write(source, &mut out);
         out
-    }
-}
-
-fn write_fields(fields: &[Text], out: &mut Vec<u8>) {
-    for field in fields {
-        out.push(b'.');
-        out.extend_from_slice(field);
     }
 }
 
@@ -262,24 +280,24 @@ impl Located for Operand {
         self.at
     }
 
-    fn write(&self, out: &mut Vec<u8>) {
+    fn write(&self, source: &[u8], out: &mut Vec<u8>) {
         match &self.kind {
             OperandKind::Bool(value) => out.extend_from_slice(if *value { b"true" } else { b"false" }),
             OperandKind::Dot => out.push(b'.'),
             OperandKind::Nil => out.extend_from_slice(b"nil"),
-            OperandKind::Field(fields) => write_fields(fields, out),
+            OperandKind::Field(fields) => out.extend_from_slice(fields.of(source)),
             OperandKind::Chain(operand, fields) => {
-                operand.write_parenthesized(out);
-                write_fields(fields, out);
+                operand.write_parenthesized(source, out);
+                out.extend_from_slice(fields.of(source));
             }
-            OperandKind::Identifier(name) => out.extend_from_slice(name),
+            OperandKind::Identifier(name) => out.extend_from_slice(name.of(source)),
             OperandKind::Number(number) => out.extend_from_slice(number.text.as_bytes()),
-            OperandKind::Text { quoted, .. } => out.extend_from_slice(quoted),
+            OperandKind::Text { quoted, .. } => out.extend_from_slice(quoted.of(source)),
             OperandKind::Variable(name, fields) => {
-                out.extend_from_slice(name);
-                write_fields(fields, out);
+                out.extend_from_slice(name.of(source));
+                out.extend_from_slice(fields.of(source));
             }
-            OperandKind::Pipe(pipe) => pipe.write(out),
+            OperandKind::Pipe(pipe) => pipe.write(source, out),
         }
     }
 }

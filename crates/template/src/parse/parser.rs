@@ -48,7 +48,7 @@ pub(crate) fn parse(
 /// What all templates of one text share while it is parsed.
 pub(super) struct File<'f> {
     name: &'f Text,
-    text: Arc<[u8]>,
+    pub(super) text: Arc<[u8]>,
     lexer: Lexer<'f>,
     pub(super) defined: Defined<'f>,
     trees: BTreeMap<Text, Tree>,
@@ -61,7 +61,7 @@ pub(super) struct Parser<'p, 'f> {
     /// Items that were looked at, the next one last.
     tokens: [Item<'f>; 3],
     peeked: usize,
-    pub(super) variables: Vec<Text>,
+    pub(super) variables: Vec<Cow<'f, [u8]>>,
     /// The line that the action began at, zero outside of actions.
     action_line: usize,
     ranges: usize,
@@ -76,11 +76,11 @@ pub(super) enum Parsed {
 }
 
 impl Parsed {
-    fn describe(&self) -> Vec<u8> {
+    fn describe(&self, source: &[u8]) -> Vec<u8> {
         match self {
             Self::Node(node) => {
                 let mut out = Vec::new();
-                super::Located::write(node, &mut out);
+                super::Located::write(node, source, &mut out);
                 out
             }
             Self::Else(_) => b"{{else}}".to_vec(),
@@ -96,7 +96,7 @@ impl<'p, 'f> Parser<'p, 'f> {
             file,
             tokens: [none.clone(), none.clone(), none],
             peeked: 0,
-            variables: vec!["$".into()],
+            variables: vec![Cow::Borrowed(b"$")],
             action_line: 0,
             ranges: 0,
         }
@@ -194,9 +194,9 @@ impl<'p, 'f> Parser<'p, 'f> {
 
     fn add(&mut self, name: Text, root: Nodes) -> Result<(), Error> {
         if let Some(earlier) = self.file.trees.get(&name)
-            && !earlier.root.is_empty()
+            && !earlier.root.is_empty(&earlier.text)
         {
-            if root.is_empty() {
+            if root.is_empty(&self.file.text) {
                 return Ok(());
             }
             let what = [b"template: multiple definition of template ", &quote(&name)[..]].concat();
@@ -230,7 +230,7 @@ impl<'p, 'f> Parser<'p, 'f> {
             }
             match self.text_or_action()? {
                 Parsed::Node(node) => root.nodes.push(node),
-                end => return Err(self.error([b"unexpected ", &end.describe()[..]].concat())),
+                end => return Err(self.error([b"unexpected ", &end.describe(&self.file.text)[..]].concat())),
             }
         }
     }
@@ -251,7 +251,8 @@ impl<'p, 'f> Parser<'p, 'f> {
     fn body(&mut self, name: Text, context: &str) -> Result<(), Error> {
         let (root, end) = self.list()?;
         if !matches!(end, Parsed::End) {
-            let what = [b"unexpected ", &end.describe()[..], b" in ", context.as_bytes()].concat();
+            let what =
+                [b"unexpected ", &end.describe(&self.file.text)[..], b" in ", context.as_bytes()].concat();
             return Err(self.error(what));
         }
         self.add(name, root)
@@ -276,7 +277,7 @@ impl<'p, 'f> Parser<'p, 'f> {
     fn text_or_action(&mut self) -> Result<Parsed, Error> {
         let item = self.next_non_space();
         match item.kind {
-            Kind::Text => Ok(Parsed::Node(Node::Text { at: item.at, text: Text::from(&item.text[..]) })),
+            Kind::Text => Ok(Parsed::Node(Node::Text(item.span()))),
             Kind::LeftDelim => {
                 self.action_line = item.line;
                 let parsed = self.action()?;
@@ -335,7 +336,7 @@ impl<'p, 'f> Parser<'p, 'f> {
             let visible = parser.variables.len();
             let branch = parser.branch(kind)?;
             parser.variables.truncate(visible);
-            Ok(Node::Branch(branch))
+            Ok(Node::Branch(Box::new(branch)))
         })
     }
 
@@ -364,7 +365,7 @@ impl<'p, 'f> Parser<'p, 'f> {
         }
         let (list, end) = self.list()?;
         if !matches!(end, Parsed::End) {
-            return Err(self.error([b"expected end; found ", &end.describe()[..]].concat()));
+            return Err(self.error([b"expected end; found ", &end.describe(&self.file.text)[..]].concat()));
         }
         Ok(list)
     }
@@ -376,17 +377,17 @@ impl<'p, 'f> Parser<'p, 'f> {
         let name = self.template_name(&item, context)?;
         let pipe = self.pipeline(context, Kind::RightDelim)?;
         self.nested(|parser| Parser::new(parser.file).body(name.clone(), context))?;
-        Ok(Node::Template { at: item.at, name, pipe: Some(pipe) })
+        Ok(Node::Template { at: item.at, name, pipe: Some(Box::new(pipe)) })
     }
 
     fn template(&mut self) -> Result<Node, Error> {
         let context = "template clause";
         let item = self.next_non_space();
         let name = self.template_name(&item, context)?;
-        let mut pipe: Option<Pipe> = None;
+        let mut pipe: Option<Box<Pipe>> = None;
         if self.next_non_space().kind != Kind::RightDelim {
             self.backup();
-            pipe = Some(self.pipeline(context, Kind::RightDelim)?);
+            pipe = Some(Box::new(self.pipeline(context, Kind::RightDelim)?));
         }
         Ok(Node::Template { at: item.at, name, pipe })
     }
@@ -401,6 +402,6 @@ impl<'p, 'f> Parser<'p, 'f> {
     /// A constant text.
     pub(super) fn text_constant(&self, item: &Item<'_>) -> Result<Operand, Error> {
         let text = self.unquoted(item)?;
-        Ok(Operand { at: item.at, kind: OperandKind::Text { quoted: Text::from(&item.text[..]), text } })
+        Ok(Operand { at: item.at, kind: OperandKind::Text { quoted: item.span(), text } })
     }
 }

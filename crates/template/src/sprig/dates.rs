@@ -13,6 +13,26 @@ use std::rc::Rc;
 /// Tells the time.
 pub type Now = Rc<dyn Fn() -> Timestamp>;
 
+/// The names of what [`date_functions`] makes.
+pub const DATES: [&str; 16] = [
+    "ago",
+    "date",
+    "dateInZone",
+    "dateModify",
+    "date_in_zone",
+    "date_modify",
+    "duration",
+    "durationRound",
+    "htmlDate",
+    "htmlDateInZone",
+    "mustDateModify",
+    "mustToDate",
+    "must_date_modify",
+    "now",
+    "toDate",
+    "unixEpoch",
+];
+
 /// Sprig's functions on dates: `now`, `date`, `dateInZone`, `htmlDate`, `htmlDateInZone`, `dateModify`, `mustDateModify`,
 /// `ago`, `duration`, `durationRound`, `unixEpoch`, `toDate`, `mustToDate`. `local` is the zone of those that ask for none.
 ///

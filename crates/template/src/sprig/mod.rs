@@ -22,33 +22,29 @@ mod timestamps;
 mod urls;
 mod words;
 
-pub use crypto::certificate_functions;
-pub use dates::{Now, date_functions, time};
+pub use crypto::{CERTIFICATES, certificate_functions};
+pub use dates::{DATES, Now, date_functions, time};
 pub use json::read as read_json;
-pub use random::{Random, random_functions};
+pub use random::{CHANCE, Random, random_functions};
 
-use crate::context::Context;
-use crate::error::Failure;
-use crate::function::{Arguments, Function, Functions, InvalidSignature};
-use crate::value::Value;
-
-type Body = fn(&mut Context<'_>, &Arguments) -> Result<Value, Failure>;
+use crate::function::{Functions, TableBody};
 
 /// A function with its names and its Go signature.
-type Entry = (&'static [&'static str], &'static str, Body);
+type Entry = (&'static [&'static str], &'static str, TableBody);
 
 /// Sprig's functions that need nothing but their arguments.
 ///
 /// ```
 /// use trueup_template::{Limits, Templates, Value, sprig};
 ///
-/// let mut templates = Templates::new("all").with_functions(sprig::functions()?);
+/// let mut templates = Templates::new("all").with_functions(sprig::functions());
 /// templates.parse("main", "{{ list `b` `a` | sortAlpha | join `,` | quote }}")?;
 /// assert_eq!(templates.execute("main", Value::Nil, &Limits::default())?, br#""a,b""#);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub fn functions() -> Result<Functions, InvalidSignature> {
+pub fn functions() -> Functions {
     let mut functions = Functions::new();
+    functions.reserve(ROOM);
     let tables = [
         crypto::TABLE,
         decimals::TABLE,
@@ -67,13 +63,45 @@ pub fn functions() -> Result<Functions, InvalidSignature> {
         words::TABLE,
     ];
     for (names, signature, body) in tables.into_iter().flatten() {
-        let function = Function::new(signature, body)?;
         for name in *names {
-            functions.insert(*name, function.clone());
+            functions.insert_entry(name, signature, *body);
         }
     }
-    Ok(functions)
+    functions
 }
+
+/// How many functions Helm has, with those that it adds to these.
+const ROOM: usize = 320;
 
 /// What Go says when a method is called on the type of nil.
 const NIL_DEREFERENCE: &str = "runtime error: invalid memory address or nil pointer dereference";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use jiff::Timestamp;
+    use jiff::tz::TimeZone;
+    use std::rc::Rc;
+
+    #[test]
+    fn all_signatures_can_be_read() {
+        let functions = functions();
+        for name in functions.names() {
+            assert!(functions.get(name.as_bytes()).is_some(), "{name}");
+        }
+        assert!(functions.names().count() > 150);
+    }
+
+    #[test]
+    fn the_names_of_what_is_made_later_are_told_before() {
+        let random: Random = Rc::new(|bytes| bytes.fill(1));
+        let now: Now = Rc::new(|| Timestamp::UNIX_EPOCH);
+        for (told, made) in [
+            (&CHANCE[..], random_functions(&random)),
+            (&CERTIFICATES[..], certificate_functions(&random, &now)),
+            (&DATES[..], date_functions(&now, &TimeZone::UTC)),
+        ] {
+            assert_eq!(made.unwrap().names().collect::<Vec<_>>(), told);
+        }
+    }
+}

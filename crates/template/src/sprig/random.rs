@@ -13,6 +13,22 @@ pub type Random = Rc<dyn Fn(&mut [u8])>;
 const LETTERS: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 const DIGITS: &str = "0123456789";
 
+/// The names of what [`random_functions`] makes.
+pub const CHANCE: [&str; 12] = [
+    "bcrypt",
+    "encryptAES",
+    "genPrivateKey",
+    "htpasswd",
+    "randAlpha",
+    "randAlphaNum",
+    "randAscii",
+    "randBytes",
+    "randInt",
+    "randNumeric",
+    "shuffle",
+    "uuidv4",
+];
+
 /// Sprig's functions of chance: `randAlphaNum`, `randAlpha`, `randAscii`, `randNumeric`, `randBytes`, `randInt`,
 /// `shuffle` and `uuidv4`, and what is made of it: `bcrypt`, `htpasswd`, `encryptAES` and `genPrivateKey`.
 ///

@@ -187,12 +187,13 @@ const FUNCTIONS: [(&str, &str, Body); 11] = [
 
 /// Sprig's functions that give the same every time.
 pub(crate) fn sprig_functions() -> Functions {
-    let mut all = trueup_template::sprig::functions().unwrap();
+    let mut all = trueup_template::sprig::functions();
     let now: trueup_template::sprig::Now = Rc::new(|| Timestamp::UNIX_EPOCH);
-    let dates = trueup_template::sprig::date_functions(&now, &TimeZone::UTC).unwrap();
-    for name in dates.names().filter(|name| !["now", "ago"].contains(&name.to_string().as_str())) {
-        all.insert(name.clone(), dates.get(name).unwrap().clone());
+    let mut dates = trueup_template::sprig::date_functions(&now, &TimeZone::UTC).unwrap();
+    for name in ["now", "ago"] {
+        dates.remove(name).unwrap();
     }
+    all.extend(dates);
     all
 }
 
@@ -213,9 +214,7 @@ pub(crate) fn random_functions() -> Functions {
     let mut all = trueup_template::sprig::random_functions(&random).unwrap();
     let certificates = trueup_template::sprig::certificate_functions(&random, &now).unwrap();
     let dates = trueup_template::sprig::date_functions(&now, &TimeZone::UTC).unwrap();
-    for name in certificates.names() {
-        all.insert(name.clone(), certificates.get(name).unwrap().clone());
-    }
+    all.extend(certificates);
     for name in ["now", "ago"] {
         all.insert(name, dates.get(name.as_bytes()).unwrap().clone());
     }
@@ -225,9 +224,7 @@ pub(crate) fn random_functions() -> Functions {
 fn with_sprig() -> Functions {
     let mut all = functions();
     for sprig in [sprig_functions(), random_functions()] {
-        for name in sprig.names() {
-            all.insert(name.clone(), sprig.get(name).unwrap().clone());
-        }
+        all.extend(sprig);
     }
     all
 }

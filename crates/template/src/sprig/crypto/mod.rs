@@ -32,6 +32,16 @@ const SIGNATURE: u64 = 50_000;
 
 const PAIR: &str = "(sprig.certificate, error)";
 
+/// The names of what [`certificate_functions`] makes.
+pub const CERTIFICATES: [&str; 6] = [
+    "genCA",
+    "genCAWithKey",
+    "genSelfSignedCert",
+    "genSelfSignedCertWithKey",
+    "genSignedCert",
+    "genSignedCertWithKey",
+];
+
 /// Sprig's functions that make certificates: `genCA`, `genCAWithKey`, `genSelfSignedCert`, `genSelfSignedCertWithKey`,
 /// `genSignedCert` and `genSignedCertWithKey`.
 ///
