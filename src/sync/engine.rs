@@ -365,16 +365,14 @@ impl Core {
     fn repository_moved(&self, name: &str) {
         let known = lock(&self.repositories).known(name);
         let newest = known.commit.filter(|_| known.trouble.is_none()).map(|commit| commit.revision.clone());
-        for (target, spec) in &self.setup().targets {
-            if spec.repository == name {
-                if let Some(newest) = &newest
-                    && let Some(running) = lock(&self.turns).get(target)
-                    && running.revision.as_ref().is_some_and(|revision| revision != newest)
-                {
-                    running.stop.cancel();
-                }
-                self.push(target, Trigger::Commit, Duration::ZERO);
+        for target in self.setup().of_repository.get(name).into_iter().flatten() {
+            if let Some(newest) = &newest
+                && let Some(running) = lock(&self.turns).get(target)
+                && running.revision.as_ref().is_some_and(|revision| revision != newest)
+            {
+                running.stop.cancel();
             }
+            self.push(target, Trigger::Commit, Duration::ZERO);
         }
     }
 
@@ -386,10 +384,8 @@ impl Core {
                 }
             }
             ClusterEvent::Catalog | ClusterEvent::Connection => {
-                for (target, spec) in &self.setup().targets {
-                    if spec.cluster == cluster {
-                        self.push(target, Trigger::Configuration, Duration::ZERO);
-                    }
+                for target in self.setup().of_cluster.get(cluster).into_iter().flatten() {
+                    self.push(target, Trigger::Configuration, Duration::ZERO);
                 }
             }
         }

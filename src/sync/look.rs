@@ -167,7 +167,7 @@ impl Calm {
             && self.since.elapsed() < spec.interval
             && Arc::ptr_eq(&self.desired, desired)
             && Arc::ptr_eq(&self.ground.rules, &context.cluster.rules())
-            && self.ground.claims == context.directory.version()
+            && self.ground.claims == context.directory.version(&spec.cluster)
             && context.waits_for.is_none()
             && self.spec == *spec;
         let mut touched = stands
@@ -230,7 +230,7 @@ pub(super) async fn look_at_all(
 ) -> Result<View, Trouble> {
     let cluster = context.cluster;
     let kinds = membership::kinds(desired, state);
-    let (rules, claims) = (cluster.rules(), context.directory.version());
+    let (rules, claims) = (cluster.rules(), context.directory.version(&spec.cluster));
     cluster.scope(&membership::namespaces(spec, desired, state));
     cluster.watch(&kinds);
     cluster.settled(&kinds, FIRST_LIST).await;

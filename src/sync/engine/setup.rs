@@ -31,6 +31,10 @@ pub(super) struct Setup {
     pub(super) suspended: BTreeMap<String, Source>,
     /// Clusters and Repositories that could not be set up, and why.
     pub(super) troubles: BTreeMap<(&'static str, String), String>,
+    /// The targets of each repository.
+    pub(super) of_repository: BTreeMap<String, Vec<String>>,
+    /// The targets of each cluster.
+    pub(super) of_cluster: BTreeMap<String, Vec<String>>,
     /// The targets that wait for one, by its name.
     pub(super) dependents: BTreeMap<String, Vec<String>>,
     /// The targets of each rollout, by App and environment.
@@ -40,6 +44,8 @@ pub(super) struct Setup {
 impl Setup {
     fn index(&mut self) {
         for (name, spec) in &self.targets {
+            self.of_repository.entry(spec.repository.clone()).or_default().push(name.clone());
+            self.of_cluster.entry(spec.cluster.clone()).or_default().push(name.clone());
             for first in &spec.depends_on {
                 self.dependents.entry(first.clone()).or_default().push(name.clone());
             }

@@ -109,8 +109,8 @@ impl Core {
     /// Where the targets of a repository are rendered from.
     fn paths_of(&self, repository: &str) -> BTreeSet<String> {
         let setup = self.setup();
-        let of_repository = setup.targets.values().filter(|spec| spec.repository == repository);
-        of_repository.flat_map(|spec| spec.request.roots()).collect()
+        let names = setup.of_repository.get(repository).into_iter().flatten();
+        names.filter_map(|name| setup.targets.get(name)).flat_map(|spec| spec.request.roots()).collect()
     }
 
     /// The commit that the target should be at, or why there is none; and what is wrong with its repository.
