@@ -21,8 +21,8 @@ const STAGES: [Stage; 8] = [
 /// A line a stage and size, with how it grew from the size before; then memory.
 pub(crate) fn table(measured: &[(Size, Measured)]) -> String {
     let mut text = String::from(
-        "| stage | clusters | time | CPU of trueup | in the sandboxes | reads | writes | times the CPU of a tenth |\n\
-         |---|---|---|---|---|---|---|---|\n",
+        "| stage | clusters | time | CPU of trueup | in the sandboxes | reads | writes | times the CPU of a tenth | allocated then, with the clusters |\n\
+         |---|---|---|---|---|---|---|---|---|\n",
     );
     // Writing to a String cannot fail.
     for stage in STAGES {
@@ -31,7 +31,7 @@ pub(crate) fn table(measured: &[(Size, Measured)]) -> String {
             let Some(taken) = measured.stages.get(&stage) else { continue };
             let _ = writeln!(
                 text,
-                "| {} | {} | {} | {} | {} | {} | {} | {} |",
+                "| {} | {} | {} | {} | {} | {} | {} | {} | {} |",
                 stage.words(),
                 size.clusters,
                 if stage == Stage::Rest { String::new() } else { time(taken.time) },
@@ -40,6 +40,7 @@ pub(crate) fn table(measured: &[(Size, Measured)]) -> String {
                 taken.reads,
                 taken.writes,
                 before.map_or_else(String::new, |before| growth(taken.cpu, before.cpu)),
+                megabytes(taken.allocated),
             );
             before = Some(*taken);
         }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use axum::body::Body;
@@ -16,6 +16,8 @@ use tower::ServiceExt as _;
 use trueup_sandbox::Sandbox;
 use trueup_sandbox::serve::Served;
 
+use crate::usage;
+
 /// The namespace that all targets are in.
 pub(crate) const NAMESPACE: &str = "fleet";
 
@@ -24,7 +26,7 @@ pub(crate) const NAMESPACE: &str = "fleet";
 pub(crate) struct Counts {
     reads: AtomicU64,
     writes: AtomicU64,
-    /// Time spent in sandboxes, in nanoseconds.
+    /// CPU time spent in sandboxes, in nanoseconds.
     spent: AtomicU64,
 }
 
@@ -75,10 +77,12 @@ impl Site {
         counter.fetch_add(1, Ordering::Relaxed);
         let mut answer = std::pin::pin!(self.router.clone().oneshot(request));
         std::future::poll_fn(|context| {
-            let began = Instant::now();
+            let began = usage::of_thread();
             let polled = answer.as_mut().poll(context);
-            let took = u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX);
-            self.counts.spent.fetch_add(took, Ordering::Relaxed);
+            let took = usage::of_thread().saturating_sub(began);
+            self.counts
+                .spent
+                .fetch_add(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
             polled
         })
         .await

@@ -30,7 +30,7 @@ const REST: Duration = Duration::from_secs(30);
 /// When a stage is given up.
 const PATIENCE: Duration = Duration::from_mins(30);
 /// For how long nothing was asked when all is said to be done.
-const SILENCE: Duration = Duration::from_millis(1000);
+const SILENCE: Duration = Duration::from_secs(1);
 /// Drifts that are measured, one after the other.
 const DRIFTS: usize = 20;
 
@@ -197,10 +197,10 @@ struct Clock {
 impl Clock {
     fn read(&self, world: &World) -> Result<Taken> {
         let (time, cpu, counted) = (self.began.elapsed(), usage::cpu()?, world.counts.now());
-        let sandboxes = counted.spent - self.counted.spent;
+        let sandboxes = counted.spent.saturating_sub(self.counted.spent);
         Ok(Taken {
             time,
-            cpu: (cpu - self.cpu).saturating_sub(sandboxes),
+            cpu: cpu.saturating_sub(self.cpu).saturating_sub(sandboxes),
             sandboxes,
             reads: counted.reads - self.counted.reads,
             writes: counted.writes - self.counted.writes,

@@ -1,11 +1,12 @@
 //! What this process has used.
 //!
-//! Source: proc(5), and the statistics that jemalloc keeps.
+//! Source: `proc(5)`, `clock_gettime(2)`, and the statistics that jemalloc keeps.
 
 use std::fs;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use rustix::time::{ClockId, clock_gettime};
 use tikv_jemalloc_ctl::{epoch, stats};
 
 /// `USER_HZ`, which is 100 on every architecture.
@@ -18,6 +19,12 @@ pub(crate) fn cpu() -> Result<Duration> {
     let ticks =
         |field: usize| -> Result<u32> { Ok(fields.get(field - 3).context("/proc/self/stat")?.parse()?) };
     Ok(TICK * (ticks(14)? + ticks(15)?))
+}
+
+/// User and system time of this thread so far.
+pub(crate) fn of_thread() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_nsec).unwrap_or(0))
 }
 
 /// Pages that are in memory, in bytes.
