@@ -20,7 +20,18 @@ fn main() {
         commit().unwrap_or_else(|| "unknown".to_owned())
     });
     println!("cargo::rustc-env=TRUEUP_COMMIT={commit}");
+    stand_at_a_fixed_address();
     println!("cargo::rustc-env=TRUEUP_BUILD_DATE={}", build_date());
+}
+
+/// A program that can stand anywhere has addresses to set right on hundreds of pages, each time it starts: decision 0045.
+/// One that is linked without a loader sets them itself, and there the linker has its own way.
+fn stand_at_a_fixed_address() {
+    let variable = |name: &str| std::env::var(name).unwrap_or_default();
+    let is_static = variable("CARGO_CFG_TARGET_FEATURE").split(',').any(|feature| feature == "crt-static");
+    if variable("CARGO_CFG_TARGET_OS") == "linux" && variable("CARGO_CFG_TARGET_ENV") == "gnu" && !is_static {
+        println!("cargo::rustc-link-arg-bins=-no-pie");
+    }
 }
 
 /// A new commit on the branch, or another branch, makes the build look again. In a linked worktree `.git` is a file.

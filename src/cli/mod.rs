@@ -34,6 +34,7 @@ use session::Session;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use tokio::runtime::{Builder, Runtime};
 use trace::LogFormat;
 
 /// Keeps Kubernetes clusters true to Git
@@ -154,7 +155,7 @@ fn execute(arguments: Arguments) -> Result<Verdict> {
     let Arguments { global, command } = arguments;
     trace::start(&global, command.usual_log());
     let session = Session::new(&global)?;
-    let runtime = tokio::runtime::Runtime::new().context("starting the runtime")?;
+    let runtime = command.runtime().context("starting the runtime")?;
     let mut out = command.output();
     let verdict = runtime.block_on(command.run(&session, &mut *out))?;
     out.flush()?;
@@ -179,6 +180,24 @@ impl Command {
             | Self::Completions(_)
             | Self::Demo(_) => Box::new(anstream::stdout().lock()),
         }
+    }
+
+    /// Threads take time to start and to end: what is done by itself, in a moment, does without.
+    fn runtime(&self) -> io::Result<Runtime> {
+        let is_short = match self {
+            Self::Render(render) => render.is_of_chart(),
+            Self::Schema(_) | Self::Version(_) | Self::Completions(_) => true,
+            Self::Run(_)
+            | Self::Status(_)
+            | Self::Diff(_)
+            | Self::Sync(_)
+            | Self::Adopt(_)
+            | Self::Drift(_)
+            | Self::History(_)
+            | Self::Replay(_)
+            | Self::Demo(_) => false,
+        };
+        if is_short { Builder::new_current_thread().enable_all().build() } else { Runtime::new() }
     }
 
     fn usual_log(&self) -> trace::Usual {

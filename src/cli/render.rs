@@ -87,9 +87,14 @@ impl From<Reorder> for kustomize::Reorder {
 }
 
 impl Render {
+    /// Whether it is a chart that is rendered.
+    pub(super) fn is_of_chart(&self) -> bool {
+        render_chart::is_chart(Path::new(&self.what))
+    }
+
     pub(super) async fn run(&self, session: &Session, out: &mut dyn Write) -> Result<Verdict> {
         let path = Path::new(&self.what);
-        if render_chart::is_chart(path) {
+        if self.is_of_chart() {
             if self.provenance
                 || self.revision.is_some()
                 || self.load_restrictor.is_some()
