@@ -21,26 +21,41 @@
 //! | `decode` | whether an object can be read into its kind's type |
 //! | `fields`, `depends` | what the server makes of objects of built-in kinds: its form of them, and defaults |
 //! | `metadata`, `rules`, `relations` | what it asks of them |
+//! | `limit_ranges`, `limit_rules`, `quota`, `usage`, `amounts` | what a namespace's limits and quotas ask of it |
 //! | [`namespaces`] | namespaces' life |
-//! | [`workloads`] | the controllers of workloads, and pods that only seem to run |
+//! | [`workloads`], `jobs`, `cron_jobs`, `cron` | the controllers of workloads, and pods that only seem to run |
+//! | `endpoints` | the pods behind Services |
+//! | `autoscale` | autoscalers, which read a load that is written down |
+//! | `claims` | claims of storage, and volumes |
+//! | `tick` | what happens because time passes |
 //! | [`restore`] | objects of another cluster, put into this one; the cluster itself, put back to what it was |
 //! | [`serve`] | the same over HTTP |
 
+mod amounts;
 pub mod answer;
 pub mod authorize;
+mod autoscale;
 mod cells;
+mod claims;
 pub mod crds;
+mod cron;
+mod cron_jobs;
 mod decode;
 pub mod delete;
 mod depends;
 pub mod discovery;
 mod ending;
+mod endpoints;
 mod fields;
 mod garbage;
+mod jobs;
 pub mod kinds;
+mod limit_ranges;
+mod limit_rules;
 mod metadata;
 pub mod namespaces;
 pub mod patch;
+mod quota;
 pub mod read;
 mod relations;
 pub mod request;
@@ -53,6 +68,8 @@ mod settle;
 pub mod store;
 mod strict;
 mod table;
+mod tick;
+mod usage;
 pub mod watch;
 pub mod workloads;
 pub mod write;

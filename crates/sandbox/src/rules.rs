@@ -393,6 +393,12 @@ fn changed_claim(before: &Value, object: &Value) -> Option<Cause> {
         }
         if let Some(spec) = spec.as_object_mut() {
             spec.remove("volumeAttributesClassName");
+            // What is empty may be given once.
+            for field in ["volumeName", "storageClassName"] {
+                if before["spec"][field].is_null() {
+                    spec.remove(field);
+                }
+            }
         }
         spec
     };

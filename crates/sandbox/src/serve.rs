@@ -20,6 +20,8 @@ use tokio::sync::watch;
 
 /// How often a watch that asked for it is told how far it is.
 const BOOKMARK: Duration = Duration::from_mins(1);
+/// How often what depends on time is looked at.
+const TICK: Duration = Duration::from_secs(1);
 /// How long a watch goes on when nothing else was asked for.
 const WATCH: Duration = Duration::from_mins(30);
 
@@ -47,11 +49,28 @@ impl Served {
         listener: TcpListener,
         stop: impl Future<Output = ()> + Send + 'static,
     ) -> std::io::Result<()> {
+        let clock = self.clone();
         let router = self.router();
         // Watches do not end by themselves, so a stop does not wait for them.
         tokio::select! {
             served = axum::serve(listener, router).into_future() => served,
+            () = clock.tick() => Ok(()),
             () = stop => Ok(()),
+        }
+    }
+
+    /// Tells the sandbox again and again what time it is; never ends.
+    async fn tick(self) {
+        let mut every = tokio::time::interval(TICK);
+        every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            every.tick().await;
+            let mut sandbox = self.lock();
+            let before = sandbox.store.revision();
+            sandbox.tick(Timestamp::now());
+            if sandbox.store.revision() != before {
+                self.changes.send_replace(sandbox.store.revision());
+            }
         }
     }
 
