@@ -240,7 +240,7 @@ pub(crate) fn after(kind: &Kind, object: &mut Value) {
 }
 
 /// Where a `DaemonSet` shows how often its template changed.
-const GENERATION: &str = "deprecated.daemonset.template.generation";
+pub(crate) const GENERATION: &str = "deprecated.daemonset.template.generation";
 
 /// What the plug-in `StorageObjectInUseProtection` adds.
 fn guard(kind: &Kind, object: &mut Value) {
@@ -423,6 +423,15 @@ fn keep_addresses(before: &Value, object: &mut Value) {
             }
         }
         return;
+    }
+    // Who changes one of the two means both.
+    let is_set = spec
+        .get("clusterIP")
+        .is_some_and(|address| *address != "" && *address != before["spec"]["clusterIP"]);
+    let is_left = spec.get("clusterIPs").is_none_or(|all| *all == before["spec"]["clusterIPs"]);
+    if is_set && is_left {
+        let address = spec["clusterIP"].clone();
+        spec.insert("clusterIPs".to_owned(), json!([address]));
     }
     for field in ["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"] {
         if let Some(value) = before["spec"].get(field) {

@@ -155,7 +155,7 @@ impl Sandbox {
                     && matches!(target.subresource.as_str(), "" | "status" | "scale") =>
             {
                 let body = if target.subresource == "scale" {
-                    self.scale_table(&body)
+                    self.scale_table(&target.kind, &body)
                 } else {
                     self.table(&target.kind, &body)
                 };

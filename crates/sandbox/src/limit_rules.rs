@@ -48,6 +48,21 @@ fn wrong_name(name: &str, at: &str, causes: &mut Vec<Cause>) {
     causes.extend(wrong.iter().map(|why| invalid(at, &name.into(), why)));
 }
 
+/// Requests of a container that are more than it may have.
+pub(crate) fn check_requests(resources: &Value, at: &str, causes: &mut Vec<Cause>) {
+    let limits = read(&resources["limits"]);
+    for (name, request) in read(&resources["requests"]) {
+        let Some(limit) = limits.get(&name) else { continue };
+        let is_shared =
+            !name.starts_with("hugepages-") && (!name.contains('/') || name.contains("kubernetes.io/"));
+        let words = if is_shared { "must be less than or equal to" } else { "must be equal to" };
+        if request > *limit || !is_shared && request != *limit {
+            let why = format!("{words} {name} limit of {limit}");
+            causes.push(invalid(&format!("{at}.requests"), &request.to_string().into(), &why));
+        }
+    }
+}
+
 /// What is wrong in a `LimitRange`.
 pub(crate) fn check_limits(object: &Value, causes: &mut Vec<Cause>) {
     let limits = object["spec"]["limits"].as_array().map(Vec::as_slice).unwrap_or_default();
@@ -229,11 +244,12 @@ fn check_scopes(object: &Value, causes: &mut Vec<Cause>) {
         check_expression(one, at, causes);
         let scope = one["scopeName"].as_str().unwrap_or_default();
         for _ in names.iter().filter(|name| !is_for(scope, name)) {
-            causes.push(invalid(
-                at,
-                &selector(&spec["scopeSelector"]),
-                "unsupported scope applied to resource",
-            ));
+            let shown = selector(&spec["scopeSelector"]);
+            causes.push(Cause {
+                reason: "FieldValueInvalid",
+                message: format!("Invalid value: {shown}: unsupported scope applied to resource"),
+                field: at.to_owned(),
+            });
         }
     }
     let scopes: Vec<&str> = chosen.iter().filter_map(|one| one["scopeName"].as_str()).collect();
@@ -269,11 +285,14 @@ fn check_expression(one: &Value, at: &str, causes: &mut Vec<Cause>) {
     }
 }
 
-/// A selector in the form of the server's own types.
-fn selector(selector: &Value) -> Value {
-    let one = |one: &Value| serde_json::json!({"ScopeName": one["scopeName"], "Operator": one["operator"], "Values": one["values"]});
+/// A selector in the form, and in the order, of the server's own types.
+fn selector(selector: &Value) -> String {
+    let one = |one: &Value| {
+        let [scope, operator, values] = ["scopeName", "operator", "values"].map(|field| &one[field]);
+        format!("{{\"ScopeName\":{scope},\"Operator\":{operator},\"Values\":{values}}}")
+    };
     let all = selector["matchExpressions"].as_array().into_iter().flatten();
-    serde_json::json!({"MatchExpressions": all.map(one).collect::<Vec<_>>()})
+    format!("{{\"MatchExpressions\":[{}]}}", all.map(one).collect::<Vec<_>>().join(","))
 }
 
 fn is_scope(scope: &str) -> bool {
@@ -321,6 +340,21 @@ mod tests {
         let mut causes = Vec::new();
         check_limits(&json!({"spec": {"limits": [limit]}}), &mut causes);
         assert_eq!(told(&causes), expected);
+    }
+
+    #[test]
+    fn a_container_asks_for_no_more_than_it_may_have() {
+        let mut causes = Vec::new();
+        let resources = json!({"requests": {"cpu": "2", "memory": "1Gi", "example.com/gpu": "1"},
+            "limits": {"cpu": "1500m", "memory": "1024Mi", "example.com/gpu": "2"}});
+        check_requests(&resources, "resources", &mut causes);
+        assert_eq!(
+            told(&causes),
+            [
+                "resources.requests: Invalid value: \"2\": must be less than or equal to cpu limit of 1500m",
+                "resources.requests: Invalid value: \"1\": must be equal to example.com/gpu limit of 2",
+            ]
+        );
     }
 
     #[test]

@@ -270,6 +270,7 @@ pub(crate) fn changed(kind: &Kind, before: &Value, object: &Value) -> Vec<Cause>
     causes.extend(changed_inside(&name, before, object));
     causes.extend(match name.as_str() {
         "/Pod" => changed_pod(before, object),
+        "/Service" => changed_addresses(before, object),
         "/PersistentVolumeClaim" => changed_claim(before, object),
         _ => None,
     });
@@ -381,6 +382,18 @@ fn changed_pod(before: &Value, object: &Value) -> Option<Cause> {
     (fixed(before) != fixed(object)).then(|| {
         forbidden("spec", "pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)")
     })
+}
+
+/// Addresses that a service keeps as long as it has any.
+fn changed_addresses(before: &Value, object: &Value) -> Option<Cause> {
+    let (was, is) = (&before["spec"], &object["spec"]);
+    if [was, is].iter().any(|spec| spec["type"] == "ExternalName") {
+        return None;
+    }
+    let (had, has) = (was["clusterIPs"].as_array()?, is["clusterIPs"].as_array()?);
+    let place = had.iter().zip(has).position(|(one, other)| one != other)?;
+    let field = format!("spec.clusterIPs[{place}]");
+    (had.len() == has.len()).then(|| invalid(&field, &is["clusterIPs"], "may not change once set"))
 }
 
 /// What a claim's spec may not change; as for pods, the server adds how the two differ.
