@@ -2,8 +2,10 @@
 
 mod adopt;
 mod bases;
+mod custom;
 mod drift;
 mod faults;
+mod governed;
 pub(crate) mod harness;
 mod helm;
 mod helm_values;
