@@ -19,7 +19,7 @@ fn insert(tree: &mut MemoryTree, folder: &Path, below: &str) {
         if entry.path().is_dir() {
             insert(tree, &entry.path(), &format!("{name}/"));
         } else {
-            tree.insert(&name, &std::fs::read(entry.path()).unwrap());
+            tree.insert(&name, std::fs::read(entry.path()).unwrap());
         }
     }
 }
