@@ -7,6 +7,7 @@
 use super::look::View;
 use super::target::TargetState;
 use crate::cluster::Cluster;
+use std::sync::Arc;
 use trueup_model::{ObjectId, Value};
 use trueup_plan::desired::Desired;
 use trueup_plan::health::cause_from_pods;
@@ -27,8 +28,15 @@ pub(super) fn recall(status: &mut TargetStatus, recorded: Option<Run>) {
     };
 }
 
-/// Puts the hooks in the waves that they have on the occasion of the turn.
-pub(super) fn place(state: &TargetState, view: &mut View) {
+/// Puts the hooks in the waves that they have on the occasion of the turn, and forgets of them what is older than what is there.
+pub(super) fn place(state: &mut TargetState, view: &mut View) {
+    let outlived = hooks::outlived(&view.desired, &view.observed, &state.ledger);
+    if !outlived.is_empty() {
+        let ledger = Arc::make_mut(&mut state.ledger);
+        for hook in &outlived {
+            ledger.remove(hook);
+        }
+    }
     let run = due(state, view);
     view.desired = hooks::on_occasion(&view.desired, run.as_ref());
 }

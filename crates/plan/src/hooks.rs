@@ -9,7 +9,7 @@
 
 use crate::desired::Desired;
 use crate::health::HealthStatus;
-use crate::observed::{Live, Observed, Stranger};
+use crate::observed::{Ledger, Live, Observed, Stranger};
 use crate::order::{Stage, stage};
 use crate::planning::{Action, Plan, Precondition, Reason, Step, exactly};
 use serde::{Deserialize, Serialize};
@@ -249,6 +249,18 @@ pub fn due(desired: &Desired, known: Option<&Run>, occasion: Occasion) -> Option
         Some(run) if run.id == desired.run => Some(run.clone()),
         Some(_) | None => Some(Run::begin(&desired.run, occasion, known)),
     }
+}
+
+/// The hooks of which something older is remembered than what is there: a trueup that ended before it could write down what it applied
+/// last, or a store that could not be written. That Git wants something else than what is remembered says nothing of those; only the
+/// server can say of which run they are.
+pub fn outlived(desired: &Desired, observed: &Observed, ledger: &Ledger) -> Vec<ObjectId> {
+    let is_outlived = |id: &&ObjectId| {
+        let both = (desired.objects.get(*id), observed.members.get(*id), ledger.get(*id));
+        let (Some(want), Some(live), Some(known)) = both else { return false };
+        known.digest != want.digest && live.token != Some(known.token)
+    };
+    desired.hooks.keys().filter(is_outlived).cloned().collect()
 }
 
 /// Makes of a plan in which hooks are objects like any others one in which they are hooks.
@@ -680,6 +692,27 @@ mod tests {
             wait      deploy/post (waits for wave -9: Deployment.apps shop/pre is being applied)
         "#]],
         );
+    }
+
+    #[test]
+    fn what_is_remembered_of_a_hook_counts_only_for_the_one_that_is_there() {
+        let situation = "in git: deploy/pre | member: deploy/pre | applied: deploy/pre(otherwise)";
+        let mut situation = Situation::new(situation);
+        let id = situation.desired.objects.keys().next().unwrap().clone();
+        let outlived = |situation: &Situation| {
+            outlived(&situation.desired, &situation.observed, &situation.ledger).len()
+        };
+        assert_eq!(outlived(&situation), 0, "it is no hook");
+        let moments = [(Occasion::Upgrade, Moment::Before)].into();
+        let hook = Hook { moments, waves: BTreeMap::new(), weight: 0, deleted_after: false };
+        situation.desired.hooks.insert(id.clone(), hook);
+        assert_eq!(outlived(&situation), 1, "somebody has applied it since, perhaps for this very run");
+        let known = situation.ledger.get_mut(&id).unwrap();
+        known.token = situation.observed.members[&id].token.unwrap();
+        assert_eq!(outlived(&situation), 0, "it is as it was applied last, which was for another run");
+        let mut edited = Situation::new("in git: deploy/pre | member: deploy/pre");
+        edited.desired.hooks.clone_from(&situation.desired.hooks);
+        assert_eq!(outlived(&edited), 0, "nothing is remembered");
     }
 
     #[test]

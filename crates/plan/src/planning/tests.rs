@@ -28,7 +28,7 @@ const KINDS: [(&str, &str, &str); 9] = [
 pub(crate) struct Situation {
     pub(crate) desired: Desired,
     pub(crate) observed: Observed,
-    ledger: Ledger,
+    pub(crate) ledger: Ledger,
     policy: Policy,
 }
 
