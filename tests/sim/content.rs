@@ -1,8 +1,10 @@
 //! What is in the repository: the objects of a few apps, changed at random; and what a target should therefore have.
 
+use crate::hooks::{self, Hook};
 use crate::random::Random;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use trueup_plan::apply_set::PART_OF;
 
 /// What no value of a Secret may show up without: it is looked for in everything that trueup puts out.
@@ -32,6 +34,10 @@ impl Content {
                 let object = object(app, number, random);
                 objects.insert(file(&object), object);
             }
+            if random.happens(300) {
+                let hook = hooks::job(app, 0, random);
+                objects.insert(file(&hook), hook);
+            }
         }
         content
     }
@@ -49,6 +55,15 @@ impl Content {
             }
             self.broken.insert(app.clone(), "kind: [unclosed\n".to_owned());
             return format!("break {app}");
+        }
+        if random.happens(80) {
+            let hook = hooks::job(&app, random.below(3), random);
+            let file = file(&hook);
+            let is_gone = random.happens(400) && objects.remove(&file).is_some();
+            if !is_gone {
+                objects.insert(file.clone(), hook);
+            }
+            return format!("{} {app}/{file}", if is_gone { "remove" } else { "write" });
         }
         let files: Vec<String> = objects.keys().cloned().collect();
         match random.below(10) {
@@ -102,6 +117,23 @@ impl Content {
             files.insert(format!("apps/{app}/broken.yaml"), text.clone());
         }
         files
+    }
+
+    /// A number for all that an app has; nothing is known of one that is broken.
+    pub(crate) fn state(&self, app: &str) -> Option<u64> {
+        let objects = self.apps.get(app).filter(|_| !self.broken.contains_key(app))?;
+        let mut hash = DefaultHasher::new();
+        for object in objects.values() {
+            object.to_string().hash(&mut hash);
+        }
+        Some(hash.finish())
+    }
+
+    /// Whether an app has a hook that runs this image, whatever was there before.
+    pub(crate) fn runs(&self, app: &str, image: &str) -> bool {
+        let objects = self.apps.get(app).into_iter().flat_map(BTreeMap::values);
+        let is_run = |object: &Value| Hook::of(object).is_some_and(|hook| hook.is_always);
+        objects.into_iter().any(|object| is_run(object) && hooks::image(object) == image)
     }
 
     /// What an app has in a namespace; nothing is known of one that is broken.
@@ -212,6 +244,10 @@ fn alter(object: &mut Value, random: &mut Random) {
         "Secret" => object["stringData"]["password"] = format!("{MARK}{value}").into(),
         "CustomResourceDefinition" => object["metadata"]["labels"]["v"] = format!("{value}").into(),
         "Widget" => object["spec"]["size"] = value.into(),
+        "Job" => {
+            let container = &mut object["spec"]["template"]["spec"]["containers"][0];
+            container["args"] = json!([format!("{value}")]);
+        }
         "Service" => object["spec"]["ports"][0]["port"] = (80 + value % 9).into(),
         "ServiceAccount" => object["metadata"]["annotations"]["v"] = format!("{value}").into(),
         "Deployment" if random.happens(500) => object["spec"]["replicas"] = (1 + value % 3).into(),

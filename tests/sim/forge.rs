@@ -5,7 +5,7 @@ use crate::random::Random;
 use crate::trace::Trace;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -21,7 +21,7 @@ const RECENTLY: Duration = Duration::from_mins(5);
 pub(crate) struct Forge(Arc<Mutex<State>>);
 
 struct State {
-    commits: BTreeMap<String, (Arc<MemoryTree>, Content)>,
+    commits: BTreeMap<String, (Arc<MemoryTree>, Arc<Content>)>,
     /// What the branch pointed to, newest last.
     branch: Vec<String>,
     weather: Weather,
@@ -30,6 +30,8 @@ struct State {
     /// What trueup got, newest last.
     delivered: VecDeque<Delivered>,
     fetched: Vec<String>,
+    /// All that it ever got or took up again, in order.
+    history: Vec<Arc<Content>>,
 }
 
 /// A commit that trueup got.
@@ -64,6 +66,7 @@ impl Forge {
             trace,
             delivered: VecDeque::new(),
             fetched: Vec::new(),
+            history: Vec::new(),
         };
         Self(Arc::new(Mutex::new(state)))
     }
@@ -84,7 +87,7 @@ impl Forge {
         let mut hash = Random::new(number, 99);
         let revision = format!("{:016x}{:016x}{:08x}", hash.next(), hash.next(), hash.next() >> 32);
         let tree: MemoryTree = content.files().into_iter().collect();
-        state.commits.insert(revision.clone(), (Arc::new(tree), content));
+        state.commits.insert(revision.clone(), (Arc::new(tree), Arc::new(content)));
         state.branch.push(revision.clone());
         revision
     }
@@ -95,7 +98,7 @@ impl Forge {
         let at = state.branch.len().checked_sub(by + 1)?;
         let revision = state.branch.get(at)?.clone();
         state.branch.truncate(at + 1);
-        Some(state.commits.get(&revision)?.1.clone())
+        Some(Content::clone(&state.commits.get(&revision)?.1))
     }
 
     /// Nobody is at work on what was fetched before.
@@ -104,22 +107,33 @@ impl Forge {
     }
 
     /// The commit at the head of the branch.
-    pub(crate) fn head(&self) -> Option<(String, Content)> {
+    pub(crate) fn head(&self) -> Option<(String, Arc<Content>)> {
         let state = self.lock();
         let head = state.branch.last()?;
         Some((head.clone(), state.commits.get(head)?.1.clone()))
     }
 
     /// What a commit has.
-    pub(crate) fn content(&self, revision: &str) -> Option<Content> {
+    pub(crate) fn content(&self, revision: &str) -> Option<Arc<Content>> {
         Some(self.lock().commits.get(revision)?.1.clone())
     }
 
     /// What trueup may be at work on: the last commits that it got.
-    pub(crate) fn recent(&self) -> Vec<Content> {
+    pub(crate) fn recent(&self) -> Vec<Arc<Content>> {
         let state = self.lock();
         let known = |delivered: &Delivered| Some(state.commits.get(&delivered.revision)?.1.clone());
         state.delivered.iter().rev().filter_map(known).collect()
+    }
+
+    /// How many commits trueup has got so far, those counted that it took up again.
+    pub(crate) fn delivered(&self) -> usize {
+        self.lock().history.len()
+    }
+
+    /// What an app was in the commits that trueup has got since there were so many, the last one before them included.
+    pub(crate) fn states_since(&self, app: &str, count: usize) -> BTreeSet<Option<u64>> {
+        let state = self.lock();
+        state.history.iter().skip(count.saturating_sub(1)).map(|content| content.state(app)).collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -162,6 +176,7 @@ impl Forge {
         };
         let tree = Arc::new(Fetched { tree: tree.clone(), forge: self.clone() });
         state.fetched.push(revision.to_owned());
+        state.history.push(content.clone());
         let at = Instant::now();
         let is_sound = weather != Weather::Rotten && !content.is_broken();
         state.delivered.push_back(Delivered { at, revision: revision.to_owned(), is_sound });
@@ -208,10 +223,11 @@ impl Origin for Forge {
     }
 
     fn kept(&self, revision: &str) -> Option<Commit> {
-        let state = self.lock();
+        let mut state = self.lock();
         state.fetched.iter().find(|fetched| *fetched == revision)?;
-        let (tree, _) = state.commits.get(revision)?;
-        Some(commit(revision, Arc::new(Fetched { tree: tree.clone(), forge: self.clone() })))
+        let (tree, content) = state.commits.get(revision).cloned()?;
+        state.history.push(content);
+        Some(commit(revision, Arc::new(Fetched { tree, forge: self.clone() })))
     }
 }
 

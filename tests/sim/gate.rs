@@ -17,6 +17,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use trueup::ambient;
 use trueup_sandbox::restore::{Snapshot, Versions};
+use trueup_sandbox::workloads;
 use trueup_sandbox::{Answer, Sandbox};
 
 /// How often a watch that asked for it is told how far it is.
@@ -27,6 +28,9 @@ const LATEST: Duration = Duration::from_mins(9);
 
 /// What looks at each write of trueup.
 pub(crate) trait Witness: Send + Sync {
+    /// Called before anything changes, whoever does it.
+    fn look(&self, cluster: &str, sandbox: &Sandbox);
+
     /// Called before a write takes effect.
     fn write(&self, cluster: &str, sandbox: &Sandbox, asked: &Asked);
 }
@@ -215,6 +219,7 @@ impl Cluster {
         let answer = {
             let mut state = self.lock();
             state.is_news = true;
+            self.0.witness.look(&self.0.name, &state.sandbox);
             state.sandbox.handle(now, &asked.in_sandbox())
         };
         self.changed();
@@ -227,6 +232,21 @@ impl Cluster {
     /// All objects as they are.
     pub(crate) fn objects(&self) -> Vec<Arc<Value>> {
         self.lock().sandbox.objects().cloned().collect()
+    }
+
+    /// Says what becomes of Jobs with an image, those included that have not ended.
+    pub(crate) fn decide(&self, image: &str, fate: Option<workloads::Fate>) {
+        let mut state = self.lock();
+        state.sandbox.decide(image, fate);
+        state.is_news = true;
+        self.0.witness.look(&self.0.name, &state.sandbox);
+        drop(state);
+        self.changed();
+    }
+
+    /// Shows the witness what there is.
+    pub(crate) fn show(&self) {
+        self.0.witness.look(&self.0.name, &self.lock().sandbox);
     }
 
     /// Whether objects may be other ones than when this was asked last.
@@ -485,6 +505,7 @@ impl Cluster {
         let answer = {
             let mut state = self.lock();
             if asked.is_write() {
+                self.0.witness.look(&self.0.name, &state.sandbox);
                 self.0.witness.write(&self.0.name, &state.sandbox, asked);
                 state.writes += u64::from(!asked.path.ends_with("/events"));
                 state.is_news = true;

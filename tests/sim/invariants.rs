@@ -3,10 +3,12 @@
 use crate::content::{self, Content, Id, MARK, MARK_ENCODED, text};
 use crate::forge::Forge;
 use crate::gate::{Asked, Cluster, Witness};
+use crate::hooks::{Hook, Ledger, Look};
 use crate::plan::{Layout, TARGETS, Target};
 use crate::trace::Trace;
 use serde_json::Value;
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use trueup_plan::apply_set::{GROUP_KINDS, ID, NAMESPACES, PART_OF};
 use trueup_sandbox::Sandbox;
@@ -17,12 +19,19 @@ pub(crate) struct Guard {
     pub(crate) trace: Trace,
     /// The configurations that trueup may be at work on, newest last.
     pub(crate) layouts: Layouts,
+    /// How often the configuration has changed.
+    pub(crate) changes: AtomicUsize,
+    pub(crate) ledger: Mutex<Ledger>,
 }
 
 /// Configurations, shared by those who change them and those who look.
 pub(crate) type Layouts = Arc<Mutex<Vec<Layout>>>;
 
 impl Witness for Guard {
+    fn look(&self, cluster: &str, sandbox: &Sandbox) {
+        self.ledger.lock().unwrap().note(cluster, sandbox.objects());
+    }
+
     fn write(&self, cluster: &str, sandbox: &Sandbox, asked: &Asked) {
         self.trace.note(|| format!("{cluster}    effect {} {}", asked.method, asked.path));
         if !asked.user_agent.starts_with("trueup/") {
@@ -77,6 +86,10 @@ impl Guard {
         if live["metadata"]["labels"][ID].is_string() {
             return self.check_farewell(cluster, sandbox, &id);
         }
+        // A hook makes room for its next run, and may go when it has ended; so does one that is there without belonging to anybody.
+        if Hook::of(live).is_some() && self.is_hook_in_git(cluster, &id) {
+            return;
+        }
         let set = content::set_of(live);
         let Some(target) = TARGETS.iter().find(|target| target.cluster == cluster && target.set == *set)
         else {
@@ -85,7 +98,7 @@ impl Guard {
             return;
         };
         let recent = self.forge.recent();
-        let is_gone = |content: &content::Content| {
+        let is_gone = |content: &Arc<Content>| {
             content.wanted(target.app, target.namespace).is_some_and(|wanted| !wanted.contains_key(&id))
         };
         let is_elsewhere = self.layouts.lock().unwrap().iter().any(|layout| layout.has_moved(target));
@@ -136,18 +149,54 @@ impl Guard {
             return;
         };
         let id = content::id(&body, &named.namespace);
-        let is_asked_for = |content: &content::Content| {
+        let is_asked_for = |content: &Arc<Content>| {
             let wanted = content.wanted(target.app, target.namespace).unwrap_or_default();
             wanted.get(&id).is_some_and(|object| is_part(object, &body))
         };
-        if !self.forge.recent().iter().any(is_asked_for) {
+        let recent = self.forge.recent();
+        self.check_hooks(cluster, sandbox, (&id, &body), target, &recent);
+        if !recent.iter().any(is_asked_for) {
             self.trace
                 .violation(format!("{cluster}: {id:?} of {} is applied as no commit has it", target.name));
         }
-        let objects: Vec<&Arc<Value>> = sandbox.objects().collect();
-        if !is_covered(&objects, target, &id) {
+        if !record_of(sandbox.objects(), target).is_some_and(|record| covers(record, target, &id)) {
             self.trace
                 .violation(format!("{cluster}: {id:?} is applied before {} knows of it", target.parent));
+        }
+    }
+}
+
+impl Guard {
+    fn is_hook_in_git(&self, cluster: &str, id: &Id) -> bool {
+        let recent = self.forge.recent();
+        let mut targets = TARGETS.iter().filter(|target| target.cluster == cluster);
+        targets.any(|target| {
+            let has = |content: &Arc<Content>| {
+                let wanted = content.wanted(target.app, target.namespace).unwrap_or_default();
+                wanted.get(id).is_some_and(|object| Hook::of(object).is_some())
+            };
+            recent.iter().any(has)
+        })
+    }
+
+    /// Hooks run once, and in their order; a hook that failed stops what comes after it.
+    fn check_hooks(
+        &self,
+        cluster: &str,
+        sandbox: &Sandbox,
+        (id, body): (&Id, &Value),
+        target: &Target,
+        recent: &[Arc<Content>],
+    ) {
+        let now = (self.forge.delivered(), self.changes.load(Ordering::Relaxed));
+        let has_moved = |since: (usize, usize)| {
+            now.1 != since.1 || self.forge.states_since(target.app, since.0).len() > 1
+        };
+        let live = |id: &Id| sandbox.objects().find(|object| content::id(object, "") == *id);
+        let at = TARGETS.iter().position(|one| std::ptr::eq(one, target)).unwrap_or_default();
+        let look = Look { at, target, recent, now, has_moved: &has_moved, live: &live };
+        for wrong in self.ledger.lock().unwrap().apply(&look, body, id) {
+            self.trace.violation(format!("{cluster}: {wrong}"));
         }
     }
 }
@@ -188,16 +237,22 @@ impl Named {
     }
 }
 
-/// Whether the record of a target says that it has objects like this one.
-fn is_covered(objects: &[&Arc<Value>], target: &Target, id: &Id) -> bool {
-    let parent = objects.iter().find(|object| {
+/// The record of a target.
+fn record_of<'o>(
+    mut objects: impl Iterator<Item = &'o Arc<Value>>,
+    target: &Target,
+) -> Option<&'o Arc<Value>> {
+    objects.find(|object| {
         object["kind"] == "ConfigMap"
-            && object["metadata"]["namespace"] == target.namespace
             && object["metadata"]["name"] == target.parent.as_str()
-    });
-    let Some(parent) = parent else { return false };
+            && object["metadata"]["namespace"] == target.namespace
+    })
+}
+
+/// Whether the record of a target says that it has objects like this one.
+fn covers(record: &Value, target: &Target, id: &Id) -> bool {
     let named = |annotation: &str| -> BTreeSet<&str> {
-        text(&parent["metadata"]["annotations"][annotation]).split(',').collect()
+        text(&record["metadata"]["annotations"][annotation]).split(',').collect()
     };
     let kind = |name: &str| name.split('.').next() == Some(id.0.as_str());
     named(GROUP_KINDS).into_iter().any(kind)
@@ -207,13 +262,15 @@ fn is_covered(objects: &[&Arc<Value>], target: &Target, id: &Id) -> bool {
 /// Membership is never lost: whatever carries the label of a set is found by the set's record.
 pub(crate) fn check_membership(cluster: &Cluster, trace: &Trace) {
     let objects = cluster.objects();
-    let all: Vec<&Arc<Value>> = objects.iter().collect();
+    let records = TARGETS.each_ref().map(|target| record_of(objects.iter(), target));
     for object in &objects {
         let set = content::set_of(object);
-        let ours = TARGETS.iter().find(|target| target.cluster == cluster.name() && target.set == *set);
-        if let Some(target) = ours {
+        let ours = TARGETS.iter().zip(&records);
+        let ours =
+            ours.into_iter().find(|(target, _)| target.cluster == cluster.name() && target.set == *set);
+        if let Some((target, record)) = ours {
             let id = content::id(object, "");
-            if !is_covered(&all, target, &id) {
+            if !record.is_some_and(|record| covers(record, target, &id)) {
                 trace.violation(format!("{}: {id:?} is in no record of {}", cluster.name(), target.name));
             }
         }
@@ -249,7 +306,7 @@ pub(crate) fn records(clusters: &[Cluster], forge: &Forge, layout: &Layout) -> V
             continue;
         };
         let told = text(&record["data"]["revision"]);
-        let is_the_same = |told: Content| {
+        let is_the_same = |told: Arc<Content>| {
             let wanted = told.wanted(target.app, target.namespace);
             wanted.is_some() && wanted == head.wanted(target.app, target.namespace)
         };
@@ -283,6 +340,13 @@ pub(crate) fn differences(clusters: &[Cluster], forge: &Forge, layout: &Layout) 
         let objects = cluster.objects();
         let set = target.set.as_str();
         for (id, object) in &wanted {
+            // A hook may be there or not when it has ended, as whoever was last.
+            if let Some(hook) = Hook::of(object) {
+                let is_left =
+                    hook.goes && hook.is_always && objects.iter().any(|live| content::id(live, "") == *id);
+                found.extend(is_left.then(|| format!("{}: the hook {id:?} is there still", target.name)));
+                continue;
+            }
             match objects.iter().find(|live| content::id(live, "") == *id) {
                 Some(live) if live["metadata"]["labels"][PART_OF] != set => {
                     found.push(format!("{}: {id:?} is not in the set", target.name));

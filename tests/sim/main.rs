@@ -6,6 +6,7 @@
 mod content;
 mod forge;
 mod gate;
+mod hooks;
 mod invariants;
 mod plan;
 mod process;
@@ -35,6 +36,8 @@ struct Tally {
     tried: u64,
     writes: u64,
     kills: u64,
+    /// The runs' digests, in any order.
+    digest: u64,
     failed: Vec<u64>,
 }
 
@@ -47,6 +50,7 @@ impl Tally {
         self.tried += 1;
         self.writes += outcome.writes;
         self.kills += outcome.kills;
+        self.digest ^= outcome.digest.rotate_left(u32::try_from(seed % 64).unwrap_or(0));
     }
 }
 
@@ -56,6 +60,7 @@ fn whatever_happens_nothing_is_lost_and_all_comes_right_in_the_end() {
     let seeds = number("TRUEUP_SIM_SEEDS");
     let steps = number("TRUEUP_SIM_STEPS").unwrap_or(STEPS);
     let enough = number("TRUEUP_SIM_FAILURES").unwrap_or(5);
+    let detail = if number("TRUEUP_SIM_DIGEST") == Some(1) { Detail::Digest } else { Detail::Violations };
     let began = Instant::now();
     let (next, tally) = (AtomicU64::new(0), Mutex::new(Tally::default()));
     // Each seed is a world of its own, on one thread.
@@ -68,18 +73,21 @@ fn whatever_happens_nothing_is_lost_and_all_comes_right_in_the_end() {
                     if !goes_on || tally.lock().unwrap().failed.len() as u64 >= enough {
                         return;
                     }
-                    let outcome = run(first + at, steps, Detail::Violations);
+                    let outcome = run(first + at, steps, detail);
                     tally.lock().unwrap().count(first + at, &outcome);
                 }
             });
         }
     });
-    let Tally { tried, writes, kills, mut failed } = tally.into_inner().unwrap();
+    let Tally { tried, writes, kills, digest, mut failed } = tally.into_inner().unwrap();
     let seconds = began.elapsed().as_secs_f64();
     println!(
         "{tried} seeds from {first}, {steps} steps each: {writes} writes, {kills} kills, {:.1} seeds a second",
         f64::from(u32::try_from(tried).unwrap_or(u32::MAX)) / seconds
     );
+    if detail == Detail::Digest {
+        println!("digest {digest:016x}");
+    }
     failed.sort_unstable();
     if let Some(seed) = failed.first() {
         if number("TRUEUP_SIM_TRACE") != Some(0) {

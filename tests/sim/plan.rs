@@ -89,6 +89,11 @@ impl Layout {
         self.suspended.clear();
     }
 
+    /// Whether `web` waits for `db`.
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.waits && self.db
+    }
+
     /// Whether the target is configured, in this place.
     pub(crate) fn has(&self, target: &Target) -> bool {
         match target.app {

@@ -1,21 +1,25 @@
 //! One run: a seed, so many steps in which anything may happen, then calm, in which all has to come right.
 
-use crate::content::{self, Content, text};
+use crate::content::{self, APPS, Content, text};
 use crate::forge::{self, Forge};
 use crate::gate::{Asked, Cluster, Weather};
+use crate::hooks::{BAD, FLAKY, IMAGES, Ledger, SLOW};
 use crate::invariants::{Guard, Layouts, check_membership, check_output, differences, records};
-use crate::plan::{Layout, NAMESPACES, TARGETS};
+use crate::plan::{Layout, NAMESPACES, TARGETS, Target};
 use crate::process::Process;
 use crate::random::Random;
 use crate::trace::{Detail, Trace};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tempfile::TempDir;
 use trueup::store::Reader;
 use trueup_plan::apply_set::PART_OF;
+use trueup_plan::record::{SyncStatus, TargetStatus};
+use trueup_sandbox::workloads::Fate;
 
 /// When every run begins.
 const START: i64 = 1_790_000_000;
@@ -29,6 +33,8 @@ const PEACE: Duration = Duration::from_mins(20);
 const MANY_TASKS: usize = 200;
 /// Watches of one cluster that it may have at rest: one a kind, and those of definitions and admission.
 const MANY_WATCHES: u64 = 16;
+/// What a target says of which a hook failed.
+const FAILED: &str = "the hook failed";
 /// As a disk answers that is full.
 const FULL: &str = "CREATE TRIGGER IF NOT EXISTS full BEFORE INSERT ON status BEGIN SELECT RAISE(FAIL, 'database or disk is full'); END";
 
@@ -38,6 +44,7 @@ const FREE: &str = "DROP TRIGGER IF EXISTS full";
 pub(crate) struct Outcome {
     pub(crate) violations: Vec<String>,
     pub(crate) lines: Vec<String>,
+    pub(crate) digest: u64,
     /// Writes of trueup that took effect.
     pub(crate) writes: u64,
     pub(crate) kills: u64,
@@ -59,6 +66,7 @@ pub(crate) fn run(seed: u64, steps: u64, detail: Detail) -> Outcome {
     Outcome {
         violations: run.trace.violations(),
         lines: run.trace.lines(),
+        digest: run.trace.digest(),
         writes: run.clusters.iter().map(Cluster::writes).sum(),
         kills: run.kills,
     }
@@ -73,6 +81,7 @@ struct Run {
     content: Content,
     layout: Layout,
     layouts: Layouts,
+    guard: Arc<Guard>,
     clusters: Vec<Cluster>,
     state: TempDir,
     process: Option<Process>,
@@ -102,10 +111,11 @@ enum Event {
     Doom,
     DiskFull,
     DiskFree,
+    Jobs,
     Nothing,
 }
 
-const EVENTS: [(u64, Event); 21] = [
+const EVENTS: [(u64, Event); 22] = [
     (20, Event::Commit),
     (2, Event::ForcePush),
     (6, Event::ForgeWeather),
@@ -126,7 +136,8 @@ const EVENTS: [(u64, Event); 21] = [
     (4, Event::Doom),
     (2, Event::DiskFull),
     (3, Event::DiskFree),
-    (17, Event::Nothing),
+    (4, Event::Jobs),
+    (13, Event::Nothing),
 ];
 
 impl Run {
@@ -136,7 +147,13 @@ impl Run {
         let forge = Forge::new(seed, trace.clone());
         let layout = Layout::first();
         let layouts: Layouts = Arc::new(Mutex::new(vec![layout.clone()]));
-        let guard = Arc::new(Guard { forge: forge.clone(), trace: trace.clone(), layouts: layouts.clone() });
+        let guard = Arc::new(Guard {
+            forge: forge.clone(),
+            trace: trace.clone(),
+            layouts: layouts.clone(),
+            changes: AtomicUsize::new(0),
+            ledger: Mutex::new(Ledger::default()),
+        });
         let cluster = |name| Cluster::new(name, seed, now, guard.clone(), trace.clone());
         let clusters = vec![cluster("a"), cluster("b")];
         let mut random = Random::new(seed, 2);
@@ -153,12 +170,16 @@ impl Run {
             content,
             layout,
             layouts,
+            guard,
             clusters,
             state,
             process: None,
             kills: 0,
         };
         for cluster in &run.clusters {
+            for (image, fate) in IMAGES {
+                cluster.decide(image, fate);
+            }
             for name in NAMESPACES {
                 let object = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
                 cluster.act_at(now, &Asked::new("admin", "POST", "/api/v1/namespaces", "", &object));
@@ -205,6 +226,7 @@ impl Run {
         let Some(process) = &self.process else { return };
         process.within(|| {
             for cluster in self.clusters.iter().filter(|cluster| cluster.is_news()) {
+                cluster.show();
                 check_membership(cluster, &self.trace);
             }
         });
@@ -276,6 +298,7 @@ impl Run {
             | Event::Disconnect
             | Event::BackUp
             | Event::RollBack
+            | Event::Jobs
             | Event::Late => self.happen_to_cluster(event),
         }
     }
@@ -284,6 +307,7 @@ impl Run {
     fn configure(&mut self) {
         self.tell(|| format!("user configures {:?}", self.layout));
         self.layouts.lock().unwrap().push(self.layout.clone());
+        self.guard.changes.fetch_add(1, Ordering::Relaxed);
         if let Some(Err(error)) = self.process.as_ref().map(|process| process.configure(&self.layout)) {
             self.trace.violation(format!("the configuration is not put to work: {error:#}"));
         }
@@ -312,8 +336,20 @@ impl Run {
                 cluster.disconnect();
             }
             Event::BackUp => cluster.back_up(),
+            Event::Jobs => {
+                let fails = self.random.happens(500);
+                self.within(|| {
+                    cluster.decide(SLOW, None);
+                    cluster.decide(SLOW, Some(Fate::Hangs));
+                    cluster.decide(FLAKY, fails.then_some(Fate::Fails));
+                    self.trace.note(|| format!("{name}    Jobs end; others fail: {fails}"));
+                });
+            }
             Event::RollBack => {
                 let is_done = cluster.roll_back();
+                if is_done {
+                    self.guard.ledger.lock().unwrap().rolled_back(&name);
+                }
                 self.tell(|| format!("{name}    rolled back: {is_done}"));
             }
             Event::Late => self.within(|| cluster.deliver_late()),
@@ -335,6 +371,10 @@ impl Run {
             cluster.objects().into_iter().filter(|object| !content::set_of(object).is_empty()).collect();
         let Some(member) = self.random.pick(&members).cloned() else { return };
         let path = path_of(&member);
+        if matches!(event, Event::Delete | Event::Unlabel) {
+            cluster.show();
+            self.guard.ledger.lock().unwrap().excuse(&content::id(&member, ""));
+        }
         match event {
             Event::Delete => self.act(cluster, "DELETE", &path, &json!({})),
             Event::Unlabel => {
@@ -437,19 +477,27 @@ impl Run {
             cluster.set_weather(Weather::default());
             cluster.lose_late();
         }
+        self.clusters.iter().for_each(|cluster| cluster.decide(SLOW, None));
         self.tell(|| "calm".to_owned());
-        let mut left = PATIENCE;
-        let step = Duration::from_secs(20);
-        let mut wrong = self.wrong();
-        while !wrong.is_empty() && !left.is_zero() {
-            self.pass(step);
-            left = left.saturating_sub(step);
-            wrong = self.wrong();
+        if APPS.iter().any(|app| self.content.runs(app, BAD)) {
+            self.wait_for(Self::silent_about_failures);
         }
+        for cluster in &self.clusters {
+            cluster.decide(FLAKY, None);
+            cluster.decide(BAD, None);
+        }
+        self.tell(|| "no Job fails any more".to_owned());
+        // Whoever is told that a hook failed asks for a sync.
+        self.wait_for(|run| {
+            let is_told = |status: &TargetStatus| status.message.contains(FAILED);
+            if let Some(process) =
+                run.process.as_ref().filter(|process| process.statuses().values().any(is_told))
+            {
+                process.sync();
+            }
+            run.wrong()
+        });
         self.check();
-        for what in wrong {
-            self.within(|| self.trace.violation(format!("not set right: {what}")));
-        }
         // What was kept for requests that come late is let go of.
         self.pass(LINGERING);
         let written: u64 = self.clusters.iter().map(Cluster::writes).sum();
@@ -470,11 +518,56 @@ impl Run {
         self.check_store();
     }
 
+    /// Lets time pass until nothing is wrong, or too long.
+    fn wait_for(&mut self, wrong: impl Fn(&Self) -> Vec<String>) {
+        let mut left = PATIENCE;
+        let step = Duration::from_secs(20);
+        let mut found = wrong(self);
+        while !found.is_empty() && !left.is_zero() {
+            self.pass(step);
+            left = left.saturating_sub(step);
+            found = wrong(self);
+        }
+        for what in found {
+            self.within(|| self.trace.violation(format!("not set right: {what}")));
+        }
+    }
+
+    /// Targets of which a hook fails and that do not say so.
+    fn silent_about_failures(&self) -> Vec<String> {
+        let Some(process) = &self.process else { return Vec::new() };
+        let statuses = process.statuses();
+        let fails = |target: &&Target| self.layout.has(target) && self.fails(target);
+        let silent = TARGETS.iter().filter(fails).filter_map(|target| {
+            let said = statuses.get(target.name).map(|status| (status.sync, status.message.as_str()));
+            match said {
+                Some((SyncStatus::Failed | SyncStatus::OutOfSync, message)) if message.contains(FAILED) => {
+                    None
+                }
+                other => Some(format!("a hook of {} fails, and it says {other:?}", target.name)),
+            }
+        });
+        silent.collect()
+    }
+
+    /// Whether a hook of a target is sure to fail now.
+    fn fails(&self, target: &Target) -> bool {
+        let is_waiting = target.app == "web" && self.layout.is_waiting();
+        self.content.runs(target.app, BAD) && !is_waiting
+    }
+
     fn wrong(&self) -> Vec<String> {
         let mut wrong = differences(&self.clusters, &self.forge, &self.layout);
         let Some(process) = &self.process else { return wrong };
         let head = self.forge.head().map(|(revision, _)| revision).unwrap_or_default();
         wrong.extend(records(&self.clusters, &self.forge, &self.layout));
+        self.clusters.iter().for_each(Cluster::show);
+        for (at, target) in TARGETS.iter().enumerate().filter(|(_, target)| self.layout.has(target)) {
+            let missing = self.guard.ledger.lock().unwrap().missing(at, &self.content);
+            wrong.extend(
+                missing.iter().map(|id| format!("{}: the hook {id:?} did not end well", target.name)),
+            );
+        }
         let statuses = process.statuses();
         for target in TARGETS.iter().filter(|target| self.layout.has(target)) {
             match statuses.get(target.name) {

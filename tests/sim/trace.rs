@@ -1,5 +1,6 @@
 //! What happened, line by line, with the time in the simulation; and what must not have happened.
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use trueup::ambient;
 
@@ -11,6 +12,7 @@ pub(crate) struct Trace(Arc<Mutex<Notes>>);
 struct Notes {
     detail: Detail,
     lines: Vec<String>,
+    digest: DefaultHasher,
     violations: Vec<String>,
 }
 
@@ -19,21 +21,26 @@ struct Notes {
 pub(crate) enum Detail {
     /// Only what is wrong: many seeds are tried.
     Violations,
+    /// What is wrong, and a number for all that happened: two ways to do the same are compared.
+    Digest,
     /// Everything: one seed is looked at.
     All,
 }
 
 impl Trace {
     pub(crate) fn new(detail: Detail) -> Self {
-        Self(Arc::new(Mutex::new(Notes { detail, lines: Vec::new(), violations: Vec::new() })))
+        let notes = Notes { detail, lines: Vec::new(), digest: DefaultHasher::new(), violations: Vec::new() };
+        Self(Arc::new(Mutex::new(notes)))
     }
 
     /// Notes what happened.
     pub(crate) fn note(&self, line: impl FnOnce() -> String) {
         let mut notes = self.lock();
-        if notes.detail == Detail::All {
-            let line = format!("{} {}", ambient::now().strftime("%H:%M:%S%.3f"), line());
-            notes.lines.push(line);
+        let text = || format!("{} {}", ambient::now().strftime("%H:%M:%S%.3f"), line());
+        match notes.detail {
+            Detail::Violations => {}
+            Detail::Digest => text().hash(&mut notes.digest),
+            Detail::All => notes.lines.push(text()),
         }
     }
 
@@ -45,6 +52,11 @@ impl Trace {
 
     pub(crate) fn violations(&self) -> Vec<String> {
         self.lock().violations.clone()
+    }
+
+    /// A number for all that was noted.
+    pub(crate) fn digest(&self) -> u64 {
+        self.lock().digest.finish()
     }
 
     pub(crate) fn lines(&self) -> Vec<String> {
