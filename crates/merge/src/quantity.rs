@@ -3,6 +3,8 @@
 //! Source: `resource.Quantity` of k8s.io/apimachinery, whose canonical form has the largest suffix of the same family with which
 //! no fraction is left.
 
+use std::cmp::Ordering;
+
 const BINARY: [&str; 7] = ["", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"];
 const DECIMAL: [(&str, i32); 10] =
     [("n", -9), ("u", -6), ("m", -3), ("", 0), ("k", 3), ("M", 6), ("G", 9), ("T", 12), ("P", 15), ("E", 18)];
@@ -57,6 +59,11 @@ pub fn equal(one: &str, other: &str) -> bool {
         (Some(one), Some(other)) => one.billionths == other.billionths,
         (_, _) => false,
     }
+}
+
+/// Which of two quantities is more; `None` where one of them is none.
+pub fn compare(one: &str, other: &str) -> Option<Ordering> {
+    Some(parse(one)?.billionths.cmp(&parse(other)?.billionths))
 }
 
 fn parse(text: &str) -> Option<Quantity> {

@@ -23,12 +23,19 @@
 //! | `metadata`, `rules`, `relations` | what it asks of them |
 //! | [`namespaces`] | namespaces' life |
 //! | [`workloads`] | the controllers of workloads, and pods that only seem to run |
+//! | `jobs` | Jobs in small |
+//! | `clock` | what happens because time goes by |
+//! | `nodes`, `volumes` | where pods go, and claims |
+//! | `limits` | how large things may be |
 //! | [`restore`] | objects of another cluster, put into this one; the cluster itself, put back to what it was |
 //! | [`serve`] | the same over HTTP |
 
 pub mod answer;
+#[cfg(test)]
+mod asked;
 pub mod authorize;
 mod cells;
+mod clock;
 pub mod crds;
 mod decode;
 pub mod delete;
@@ -37,9 +44,12 @@ pub mod discovery;
 mod ending;
 mod fields;
 mod garbage;
+mod jobs;
 pub mod kinds;
+mod limits;
 mod metadata;
 pub mod namespaces;
+mod nodes;
 pub mod patch;
 pub mod read;
 mod relations;
@@ -53,6 +63,7 @@ mod settle;
 pub mod store;
 mod strict;
 mod table;
+mod volumes;
 pub mod watch;
 pub mod workloads;
 pub mod write;
@@ -63,8 +74,8 @@ pub use request::Request;
 use jiff::Timestamp;
 use kinds::Kinds;
 use request::Target;
-use std::collections::BTreeMap;
-use store::Store;
+use std::collections::{BTreeMap, BTreeSet};
+use store::{Key, Resource, Store};
 use workloads::Fate;
 
 /// Which of a cluster's programs run beside its API server.
@@ -79,10 +90,11 @@ enum Programs {
 /// A cluster.
 pub struct Sandbox {
     programs: Programs,
-    policy: Option<authorize::Policy>,
+    authorization: authorize::Authorization,
     kinds: Kinds,
     store: Store,
     now: Timestamp,
+    alarms: BTreeSet<(Timestamp, Resource, Key)>,
     settled: u64,
     fates: BTreeMap<String, Fate>,
     warnings: Vec<String>,
@@ -103,10 +115,11 @@ impl Sandbox {
     fn with(programs: Programs, now: Timestamp) -> Self {
         let mut sandbox = Self {
             programs,
-            policy: None,
+            authorization: authorize::Authorization::default(),
             kinds: Kinds::built_in(),
             store: Store::default(),
             now,
+            alarms: BTreeSet::new(),
             settled: 0,
             fates: BTreeMap::new(),
             warnings: Vec::new(),
@@ -117,7 +130,7 @@ impl Sandbox {
 
     /// Answers one request that comes at `now`.
     pub fn handle(&mut self, now: Timestamp, request: &Request<'_>) -> Answer {
-        self.now = self.now.max(now);
+        self.pass(now);
         self.warnings.clear();
         let answer = self.answer(request).unwrap_or_else(Refusal::into_answer);
         self.settle();

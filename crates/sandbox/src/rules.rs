@@ -22,6 +22,7 @@ pub(crate) fn wrong(kind: &Kind, before: Option<&Value>, object: &Value) -> Vec<
     if let Some(type_name) = kind.type_ref.named.as_deref() {
         check(object, type_name, "", &mut causes);
     }
+    crate::limits::check_entries(kind, object, &mut causes);
     crate::relations::check(kind, object, &mut causes);
     causes
 }
@@ -393,6 +394,10 @@ fn changed_claim(before: &Value, object: &Value) -> Option<Cause> {
         }
         if let Some(spec) = spec.as_object_mut() {
             spec.remove("volumeAttributesClassName");
+            // It is set once, by who binds the claim.
+            if before["spec"]["volumeName"].as_str().unwrap_or_default().is_empty() {
+                spec.remove("volumeName");
+            }
         }
         spec
     };

@@ -83,6 +83,26 @@ impl Selector {
     }
 }
 
+/// Whether labels are what a `LabelSelector` of an object means; none means all.
+pub(crate) fn selects(selector: &Value, labels: &Value) -> bool {
+    let label = |key: &str| labels.get(key).and_then(Value::as_str);
+    let has_labels = selector["matchLabels"].as_object().into_iter().flatten();
+    let mut expressions = selector["matchExpressions"].as_array().into_iter().flatten();
+    has_labels.into_iter().all(|(key, value)| label(key) == value.as_str())
+        && expressions.all(|one| {
+            let found = label(one["key"].as_str().unwrap_or_default());
+            let is_among =
+                |found: &str| one["values"].as_array().into_iter().flatten().any(|value| value == found);
+            match one["operator"].as_str() {
+                Some("In") => found.is_some_and(is_among),
+                Some("NotIn") => found.is_none_or(|found| !is_among(found)),
+                Some("Exists") => found.is_some(),
+                Some("DoesNotExist") => found.is_none(),
+                _ => false,
+            }
+        })
+}
+
 /// Fields that can be selected by, beyond name and namespace.
 const FIELDS: &[(&str, &[&str])] = &[
     (

@@ -60,9 +60,11 @@ impl Sandbox {
         }
         if now["metadata"]["deletionTimestamp"].is_string() {
             self.release(&change.resource, &key);
+            self.unprotect(&change.resource, &key);
         }
         match (change.resource.0.as_str(), change.resource.1.as_str()) {
             ("", "namespaces") => self.look_after_namespace(&now),
+            ("", "nodes") => self.place_pods(),
             ("apps" | "batch" | "" | "policy", _) => self.run_workloads(&change.resource, &key),
             _ => {}
         }
@@ -70,6 +72,7 @@ impl Sandbox {
 
     fn gone(&mut self, object: &Value) {
         self.collect(object);
+        self.let_go(object);
         let namespace = object["metadata"]["namespace"].as_str().unwrap_or_default();
         let namespaces = (String::new(), "namespaces".to_owned());
         let around = self.store.get(&namespaces, &(String::new(), namespace.to_owned())).cloned();

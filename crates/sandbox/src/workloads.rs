@@ -119,7 +119,8 @@ impl Sandbox {
             ("apps", "daemonsets") => self.run_daemons(&object, key),
             ("batch", "jobs") => self.run_job(&object, key),
             ("", "pods") => self.run_pod(&object, key),
-            ("", "persistentvolumeclaims") => self.set_status(resource, key, json!({"phase": "Bound"})),
+            ("", "persistentvolumeclaims") => self.run_claim(&object, key),
+            ("", "persistentvolumes") => self.run_volume(&object, key),
             ("policy", "poddisruptionbudgets") => {
                 let status = json!({"observedGeneration": object["metadata"]["generation"], "currentHealthy": 0,
                     "desiredHealthy": 0, "disruptionsAllowed": 0, "expectedPods": 0});
@@ -276,50 +277,19 @@ impl Sandbox {
         self.set_status(&("apps".to_owned(), "daemonsets".to_owned()), key, status);
     }
 
-    fn run_job(&mut self, job: &Value, key: &Key) {
-        let conditions = job["status"]["conditions"].as_array().map(Vec::as_slice).unwrap_or_default();
-        let has_ended = conditions
-            .iter()
-            .any(|one| (one["type"] == "Complete" || one["type"] == "Failed") && one["status"] == "True");
-        if job["spec"]["suspend"] == true || has_ended {
-            return;
-        }
-        let pods = self.owned(job, &pods());
-        let Some((_, pod)) = pods.first() else {
-            let suffix: String = self.store.uid().chars().take(5).collect();
-            self.create_pod(job, &job["spec"]["template"], &key.0, &format!("{}-{suffix}", key.1));
-            return;
-        };
-        let (time, start) = (self.time(), &job["metadata"]["creationTimestamp"]);
-        let status = match pod["status"]["phase"].as_str() {
-            Some("Succeeded") => {
-                let complete =
-                    ("True", "CompletionsReached", "Reached expected number of succeeded pods".to_owned());
-                let conditions =
-                    self.conditions(job, &[("SuccessCriteriaMet", complete.clone()), ("Complete", complete)]);
-                json!({"startTime": start, "completionTime": time, "succeeded": 1, "ready": 0,
-                    "uncountedTerminatedPods": {}, "conditions": conditions})
-            }
-            // As if none may be tried again: how often pods are is nothing that anybody sees here.
-            Some("Failed") => {
-                let failed = (
-                    "True",
-                    "BackoffLimitExceeded",
-                    "Job has reached the specified backoff limit".to_owned(),
-                );
-                let conditions =
-                    self.conditions(job, &[("FailureTarget", failed.clone()), ("Failed", failed)]);
-                json!({"startTime": start, "failed": 1, "ready": 0, "uncountedTerminatedPods": {}, "conditions": conditions})
-            }
-            _ => json!({"startTime": start, "active": 1, "ready": 0, "uncountedTerminatedPods": {}}),
-        };
-        self.set_status(&("batch".to_owned(), "jobs".to_owned()), key, status);
-    }
-
     fn run_pod(&mut self, pod: &Value, key: &Key) {
         // What has ended stays as it is.
         if !matches!(pod["status"]["phase"].as_str(), Some("Succeeded" | "Failed")) {
-            let status = self.status_of_pod(pod);
+            let status = if pod["spec"]["nodeName"].is_string() {
+                self.status_of_pod(pod)
+            } else if let Some(node) = self.node_for(&pod["spec"]) {
+                let mut placed = pod.clone();
+                placed["spec"]["nodeName"] = node.into();
+                self.renumber(&pods(), key, placed);
+                return;
+            } else {
+                self.unplaced(pod)
+            };
             self.set_status(&pods(), key, status);
         }
         self.look_at_owner(pod, key);
@@ -379,7 +349,7 @@ impl Sandbox {
         }
     }
 
-    fn owned(&self, by: &Value, resource: &Resource) -> Vec<(Key, Arc<Value>)> {
+    pub(crate) fn owned(&self, by: &Value, resource: &Resource) -> Vec<(Key, Arc<Value>)> {
         let uid = by["metadata"]["uid"].as_str().unwrap_or_default();
         let found = self.store.owned_by(uid).filter(|(found, _, object)| {
             *found == resource && !object["metadata"]["deletionTimestamp"].is_string()
@@ -387,7 +357,7 @@ impl Sandbox {
         found.map(|(_, key, object)| (key.clone(), object.clone())).collect()
     }
 
-    fn conditions(&self, object: &Value, now: &[(&str, (&str, &str, String))]) -> Vec<Value> {
+    pub(crate) fn conditions(&self, object: &Value, now: &[(&str, (&str, &str, String))]) -> Vec<Value> {
         let before = object["status"]["conditions"].as_array().map(Vec::as_slice).unwrap_or_default();
         now.iter()
             .map(|(name, (status, reason, message))| {
@@ -399,13 +369,15 @@ impl Sandbox {
             .collect()
     }
 
-    fn create_pod(&mut self, owner: &Value, template: &Value, namespace: &str, name: &str) {
+    pub(crate) fn create_pod(&mut self, owner: &Value, template: &Value, namespace: &str, name: &str) {
         let mut metadata = template["metadata"].clone();
         metadata["name"] = name.into();
         metadata["namespace"] = namespace.into();
         metadata["ownerReferences"] = json!([reference(owner)]);
         let mut spec = template["spec"].clone();
-        spec["nodeName"] = "sandbox".into();
+        if let Some(node) = self.node_for(&spec) {
+            spec["nodeName"] = node.into();
+        }
         let object = json!({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec});
         self.create_as("", "pods", namespace, object);
     }
@@ -419,7 +391,7 @@ impl Sandbox {
         let _ = self.create_object(&change, object);
     }
 
-    fn set_status(&mut self, resource: &Resource, key: &Key, status: Value) {
+    pub(crate) fn set_status(&mut self, resource: &Resource, key: &Key, status: Value) {
         let Some(object) = self.store.get(resource, key) else { return };
         if object["status"] == status {
             return;
@@ -429,7 +401,7 @@ impl Sandbox {
         self.rewrite_by(resource, key, "status", object);
     }
 
-    fn rewrite_by(&mut self, resource: &Resource, key: &Key, subresource: &str, object: Value) {
+    pub(crate) fn rewrite_by(&mut self, resource: &Resource, key: &Key, subresource: &str, object: Value) {
         let api_version = object["apiVersion"].as_str().unwrap_or_default();
         let is_of = |kind: &&Arc<Kind>| kind.is_stored_under(resource) && kind.is_in(api_version);
         let Some(kind) = self.kinds.iter().find(is_of).cloned() else { return };
@@ -442,7 +414,7 @@ impl Sandbox {
     }
 }
 
-fn pods() -> Resource {
+pub(crate) fn pods() -> Resource {
     (String::new(), "pods".to_owned())
 }
 
@@ -472,71 +444,5 @@ fn hash_of(template: &Value) -> String {
 fn drop_zeros(status: &mut Value) {
     if let Some(fields) = status.as_object_mut() {
         fields.retain(|name, value| name == "observedGeneration" || *value != 0);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{Answer, Request};
-    use jiff::Timestamp;
-
-    fn ask(sandbox: &mut Sandbox, method: &str, path: &str, body: &Value) -> Value {
-        let body = body.to_string();
-        let request = Request {
-            method,
-            path,
-            query: "",
-            accept: "application/json",
-            content_type: "application/json",
-            user_agent: "test",
-            user: "",
-            body: body.as_bytes(),
-        };
-        match sandbox.handle(Timestamp::UNIX_EPOCH, &request) {
-            Answer::Json { body, .. } => body,
-            Answer::Watch(_) => Value::Null,
-        }
-    }
-
-    fn job(image: &str) -> Value {
-        let spec = json!({"restartPolicy": "Never", "containers": [{"name": "main", "image": image}]});
-        json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "a"}, "spec": {"template": {"spec": spec}}})
-    }
-
-    fn seen(sandbox: &mut Sandbox) -> (String, Vec<String>) {
-        let path = "/apis/batch/v1/namespaces/default/jobs/a";
-        let job = ask(sandbox, "GET", path, &Value::Null);
-        let conditions = job["status"]["conditions"].as_array().into_iter().flatten();
-        let conditions = conditions.map(|one| one["type"].as_str().unwrap_or_default().to_owned()).collect();
-        let pods = ask(sandbox, "GET", "/api/v1/namespaces/default/pods", &Value::Null);
-        (pods["items"][0]["status"]["phase"].as_str().unwrap_or_default().to_owned(), conditions)
-    }
-
-    #[test]
-    fn a_job_ends_as_it_was_decided_for_its_image_and_then_stays_as_it_is() {
-        for (fate, phase, conditions) in [
-            (None, "Succeeded", &["SuccessCriteriaMet", "Complete"][..]),
-            (Some(Fate::Fails), "Failed", &["FailureTarget", "Failed"]),
-            (Some(Fate::Hangs), "Running", &[]),
-        ] {
-            let mut sandbox = Sandbox::new(Timestamp::UNIX_EPOCH);
-            sandbox.decide("shop:1", fate);
-            ask(&mut sandbox, "POST", "/apis/batch/v1/namespaces/default/jobs", &job("shop:1"));
-            let conditions: Vec<String> = conditions.iter().map(|&name| name.to_owned()).collect();
-            let ended = (phase.to_owned(), conditions);
-            assert_eq!(seen(&mut sandbox), ended, "{fate:?}");
-            let later = match fate {
-                Some(Fate::Hangs) | None => Some(Fate::Fails),
-                Some(_) => None,
-            };
-            sandbox.decide("shop:1", later);
-            let then = if fate == Some(Fate::Hangs) {
-                ("Failed".to_owned(), vec!["FailureTarget".to_owned(), "Failed".to_owned()])
-            } else {
-                ended
-            };
-            assert_eq!(seen(&mut sandbox), then, "{fate:?} and then {later:?}");
-        }
     }
 }

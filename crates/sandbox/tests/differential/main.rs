@@ -21,6 +21,7 @@ mod operation;
 mod random;
 mod run;
 mod servers;
+mod sizes;
 
 use generate::Generator;
 use run::{Difference, Run, TOGETHER};
