@@ -213,9 +213,7 @@ impl Cluster {
                 let object: Value = serde_json::from_slice(&answer).unwrap_or_default();
                 if object.pointer("/metadata/deletionTimestamp").is_some() {
                     // The watch may have told already that it is gone: the answer is older than that then.
-                    if self.0.with_index(|index| index.has(id, uid)) {
-                        self.0.take(&answer, resource);
-                    }
+                    self.0.take_where(&answer, resource, |index, id| index.has(id, uid));
                     return Ok(Deletion::Started);
                 }
                 self.0.with_index(|index| index.remove(id));
