@@ -25,6 +25,9 @@ use trueup_plan::apply_set::PART_OF;
 use trueup_plan::planning::Action;
 use trueup_plan::record::{SyncStatus, TargetStatus};
 
+/// Labels of what a controller made of a Service.
+const COPIED: [&str; 2] = ["endpoints.kubernetes.io/managed-by", "endpointslice.kubernetes.io/managed-by"];
+
 /// What to compare.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Change {
@@ -257,7 +260,11 @@ fn seen(clusters: &BTreeMap<String, Running>) -> Seen {
 
 fn compare(spec: &TargetSpec, before: &Seen, after: &Seen, revisions: &Revisions, mask: &MaskKey) -> Preview {
     let set = spec.set();
-    let is_ours = |object: &Arc<Value>| object["metadata"]["labels"][PART_OF] == set.as_str();
+    // Controllers give endpoints the labels of their Service.
+    let is_ours = |object: &Arc<Value>| {
+        let labels = &object["metadata"]["labels"];
+        labels[PART_OF] == set.as_str() && COPIED.iter().all(|copied| labels[*copied].is_null())
+    };
     let ids: BTreeSet<&(String, ObjectId)> = [before, after]
         .into_iter()
         .flatten()

@@ -3,6 +3,7 @@
 use crate::random::Random;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use trueup_plan::apply_set::PART_OF;
 
 /// What no value of a Secret may show up without: it is looked for in everything that trueup puts out.
 pub(crate) const MARK: &str = "hunter2-";
@@ -145,6 +146,16 @@ fn file(object: &Value) -> String {
 
 pub(crate) fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_default()
+}
+
+/// Labels of what a controller makes of a Service, which gets the Service's labels too.
+const COPIED: [&str; 2] = ["endpoints.kubernetes.io/managed-by", "endpointslice.kubernetes.io/managed-by"];
+
+/// The set that an object is in; empty for none.
+pub(crate) fn set_of(object: &Value) -> &str {
+    let labels = &object["metadata"]["labels"];
+    let is_copy = COPIED.iter().any(|copied| !labels[*copied].is_null());
+    if is_copy { "" } else { text(&labels[PART_OF]) }
 }
 
 pub(crate) fn id(object: &Value, namespace: &str) -> Id {

@@ -77,7 +77,7 @@ impl Guard {
         if live["metadata"]["labels"][ID].is_string() {
             return self.check_farewell(cluster, sandbox, &id);
         }
-        let set = text(&live["metadata"]["labels"][PART_OF]);
+        let set = content::set_of(live);
         let Some(target) = TARGETS.iter().find(|target| target.cluster == cluster && target.set == *set)
         else {
             self.trace
@@ -108,8 +108,7 @@ impl Guard {
                 .trace
                 .violation(format!("{cluster}: the record {id:?} is deleted, and its target is there"));
         };
-        let left =
-            sandbox.objects().find(|object| object["metadata"]["labels"][PART_OF] == target.set.as_str());
+        let left = sandbox.objects().find(|object| content::set_of(object) == target.set);
         if let Some(left) = left {
             let left = content::id(left, "");
             self.trace
@@ -210,7 +209,7 @@ pub(crate) fn check_membership(cluster: &Cluster, trace: &Trace) {
     let objects = cluster.objects();
     let all: Vec<&Arc<Value>> = objects.iter().collect();
     for object in &objects {
-        let set = text(&object["metadata"]["labels"][PART_OF]);
+        let set = content::set_of(object);
         let ours = TARGETS.iter().find(|target| target.cluster == cluster.name() && target.set == *set);
         if let Some(target) = ours {
             let id = content::id(object, "");
@@ -257,8 +256,7 @@ pub(crate) fn records(clusters: &[Cluster], forge: &Forge, layout: &Layout) -> V
         if told != revision && !forge.content(told).is_some_and(is_the_same) {
             found.push(format!("the record of {} tells of {told:?}", target.name));
         }
-        let members =
-            objects.iter().filter(|object| object["metadata"]["labels"][PART_OF] == target.set.as_str());
+        let members = objects.iter().filter(|object| content::set_of(object) == target.set);
         let kinds: BTreeSet<&str> = members.map(|object| text(&object["kind"])).collect();
         let named = text(&record["metadata"]["annotations"][GROUP_KINDS]).split(',');
         let named: BTreeSet<&str> = named.filter_map(|kind| kind.split('.').next()).collect();
@@ -298,7 +296,7 @@ pub(crate) fn differences(clusters: &[Cluster], forge: &Forge, layout: &Layout) 
                 None => found.push(format!("{}: {id:?} is missing", target.name)),
             }
         }
-        for live in objects.iter().filter(|live| live["metadata"]["labels"][PART_OF] == set) {
+        for live in objects.iter().filter(|live| content::set_of(live) == set) {
             let id = content::id(live, "");
             if !wanted.contains_key(&id) {
                 found.push(format!("{}: {id:?} is not in Git", target.name));

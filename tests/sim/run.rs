@@ -331,11 +331,8 @@ impl Run {
 
     /// A user changes an object of trueup's.
     fn touch_member(&mut self, cluster: &Cluster, event: Event) {
-        let members: Vec<_> = cluster
-            .objects()
-            .into_iter()
-            .filter(|object| object["metadata"]["labels"][PART_OF].is_string())
-            .collect();
+        let members: Vec<_> =
+            cluster.objects().into_iter().filter(|object| !content::set_of(object).is_empty()).collect();
         let Some(member) = self.random.pick(&members).cloned() else { return };
         let path = path_of(&member);
         match event {

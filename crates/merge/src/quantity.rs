@@ -4,6 +4,7 @@
 //! no fraction is left.
 
 use std::cmp::Ordering;
+use std::fmt;
 
 const BINARY: [&str; 7] = ["", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"];
 const DECIMAL: [(&str, i32); 10] =
@@ -17,37 +18,119 @@ enum Family {
     Exponent,
 }
 
-/// A number in billionths.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Quantity {
+/// One as it is counted here.
+const ONE: i128 = 1_000_000_000;
+
+/// An amount of something, and the suffixes that it is written with. Compared by its value alone.
+#[derive(Clone, Copy, Debug)]
+pub struct Quantity {
     billionths: i128,
     family: Family,
+}
+
+impl Quantity {
+    /// Nothing.
+    pub const ZERO: Self = Self { billionths: 0, family: Family::Decimal };
+
+    /// So many.
+    pub fn of(count: usize) -> Self {
+        Self {
+            billionths: i128::try_from(count).map_or(i128::MAX, |count| count * ONE),
+            family: Family::Decimal,
+        }
+    }
+
+    /// Reads a quantity; `None` where the text is none, or one too large or fine to be sure.
+    pub fn parse(text: &str) -> Option<Self> {
+        parse(text)
+    }
+
+    /// Both together, written as the first is, unless that is nothing.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        let family = if self.billionths == 0 { other.family } else { self.family };
+        Self { billionths: self.billionths.saturating_add(other.billionths), family }
+    }
+
+    /// What is left.
+    #[must_use]
+    pub fn minus(self, other: Self) -> Self {
+        self.plus(Self { billionths: -other.billionths, ..other })
+    }
+
+    /// In whole units, of which what is begun counts.
+    pub fn units(self) -> i128 {
+        self.in_parts_of(ONE)
+    }
+
+    /// In thousandths, of which what is begun counts.
+    pub fn thousandths(self) -> i128 {
+        self.in_parts_of(ONE / 1000)
+    }
+
+    /// The same with nothing but whole units.
+    #[must_use]
+    pub fn rounded_up(self) -> Self {
+        Self { billionths: self.units().saturating_mul(ONE), ..self }
+    }
+
+    fn in_parts_of(self, unit: i128) -> i128 {
+        self.billionths.div_euclid(unit) + i128::from(self.billionths.rem_euclid(unit) != 0)
+    }
+}
+
+impl PartialEq for Quantity {
+    fn eq(&self, other: &Self) -> bool {
+        self.billionths == other.billionths
+    }
+}
+
+impl Eq for Quantity {}
+
+impl PartialOrd for Quantity {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Quantity {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.billionths.cmp(&other.billionths)
+    }
+}
+
+/// As the API server writes it.
+impl fmt::Display for Quantity {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { billionths, family } = *self;
+        // Below 1024, and where a fraction is left, binary suffixes give way to decimal ones.
+        if family == Family::Binary && billionths.abs() >= 1024 * ONE && billionths % ONE == 0 {
+            let (mut number, mut suffix) = (billionths / ONE, 0);
+            while number % 1024 == 0 && suffix + 1 < BINARY.len() {
+                (number, suffix) = (number / 1024, suffix + 1);
+            }
+            return write!(out, "{number}{}", BINARY[suffix]);
+        }
+        let fits = |power: i32| {
+            let unit = 10i128.checked_pow(u32::try_from(power + 9).ok()?)?;
+            (billionths % unit == 0).then_some(billionths / unit)
+        };
+        let found = DECIMAL.iter().rev().find_map(|(suffix, power)| Some((fits(*power)?, suffix, power)));
+        match found.filter(|_| billionths != 0) {
+            Some((number, _, power)) if family == Family::Exponent && *power != 0 => {
+                write!(out, "{number}e{power}")
+            }
+            Some((number, suffix, _)) => write!(out, "{number}{suffix}"),
+            None => out.write_str("0"),
+        }
+    }
 }
 
 /// The quantity as the API server writes it; `None` where the text is none, or one too large or fine to be sure.
 pub fn canonical(text: &str) -> Option<String> {
     let quantity = parse(text)?;
-    let Quantity { billionths, family } = quantity;
-    let one = 10i128.pow(9);
-    // Below 1024, and where a fraction is left, binary suffixes give way to decimal ones.
-    let small = billionths.abs() < 1024 * one;
-    match family {
-        Family::Binary if !small && billionths % one == 0 => {
-            let (mut number, mut suffix) = (billionths / one, 0);
-            while number % 1024 == 0 && suffix + 1 < BINARY.len() {
-                (number, suffix) = (number / 1024, suffix + 1);
-            }
-            Some(format!("{number}{}", BINARY[suffix]))
-        }
-        Family::Binary | Family::Decimal => {
-            if billionths == 0 {
-                return Some("0".to_owned());
-            }
-            DECIMAL.iter().rev().find_map(|(suffix, power)| {
-                let unit = 10i128.pow(u32::try_from(power + 9).ok()?);
-                (billionths % unit == 0).then(|| format!("{}{suffix}", billionths / unit))
-            })
-        }
+    match quantity.family {
+        Family::Binary | Family::Decimal => Some(quantity.to_string()),
         // Rare, and written in ways of its own.
         Family::Exponent => None,
     }
@@ -59,11 +142,6 @@ pub fn equal(one: &str, other: &str) -> bool {
         (Some(one), Some(other)) => one.billionths == other.billionths,
         (_, _) => false,
     }
-}
-
-/// Which of two quantities is more; `None` where one of them is none.
-pub fn compare(one: &str, other: &str) -> Option<Ordering> {
-    Some(parse(one)?.billionths.cmp(&parse(other)?.billionths))
 }
 
 fn parse(text: &str) -> Option<Quantity> {
@@ -136,6 +214,20 @@ mod tests {
         for none in ["", "m", "1x", "1.2.3", "1e3", "1 Gi", "0.0000000001", "abc", "."] {
             assert_eq!(canonical(none), None, "{none}");
         }
+    }
+
+    #[test]
+    fn a_sum_is_written_as_its_first_part_unless_that_is_nothing() {
+        let sum = |one: &str, other: &str| Some(parse(one)?.plus(parse(other)?).to_string());
+        assert_eq!(sum("1Gi", "512M").as_deref(), Some("1585741824"));
+        assert_eq!(sum("1Gi", "1Gi").as_deref(), Some("2Gi"));
+        assert_eq!(sum("0", "1Gi").as_deref(), Some("1Gi"));
+        assert_eq!(sum("100m", "1").as_deref(), Some("1100m"));
+        assert_eq!(sum("1e3", "1").as_deref(), Some("1001"));
+        assert_eq!(sum("1e3", "1k").as_deref(), Some("2e3"));
+        let left = parse("1").unwrap().minus(parse("1500m").unwrap());
+        assert_eq!((left.to_string().as_str(), left.units(), left.thousandths()), ("-500m", 0, -500));
+        assert_eq!(parse("1500m").unwrap().rounded_up().to_string(), "2");
     }
 
     #[test]

@@ -160,16 +160,17 @@ fn quota(column: &str, object: &Value) -> Value {
     if !matches!(column, "Request" | "Limit") {
         return Value::Null;
     }
-    let mut parts: Vec<String> = Vec::new();
+    // By name, which is not the order of what is told of each.
+    let mut parts: Vec<(&String, String)> = Vec::new();
     for (name, hard) in object["status"]["hard"].as_object().into_iter().flatten() {
         let is_limit = name.starts_with("limits.");
         if is_limit == (column == "Limit") {
             let used = object["status"]["used"][name].as_str().unwrap_or("0");
-            parts.push(format!("{name}: {used}/{}", hard.as_str().unwrap_or_default()));
+            parts.push((name, format!("{name}: {used}/{}", hard.as_str().unwrap_or_default())));
         }
     }
     parts.sort();
-    parts.join(", ").into()
+    parts.into_iter().map(|(_, told)| told).collect::<Vec<_>>().join(", ").into()
 }
 
 fn scaler(column: &str, object: &Value) -> Value {

@@ -6,6 +6,7 @@
 use crate::Sandbox;
 use crate::answer::{Cause, Refusal};
 use crate::kinds::{Custom, Kind};
+use crate::limit_rules::Status;
 use crate::request::Target;
 use crate::store::{Key, Resource};
 use crate::write::metadata;
@@ -192,6 +193,7 @@ pub(crate) fn validate(target: &Target, before: Option<&Value>, object: &Value) 
         }
     } else {
         causes.extend(crate::rules::wrong(&target.kind, before, object));
+        check_bounds(target, before, object, &mut causes);
     }
     if let Some(before) = before {
         check_immutable(target, before, object, &mut causes);
@@ -259,6 +261,16 @@ fn fold_string_data(object: &mut Value) -> Result<(), Refusal> {
         object["data"][key] = base64::engine::general_purpose::STANDARD.encode(text).into();
     }
     Ok(())
+}
+
+/// What is wrong in what limits a namespace.
+fn check_bounds(target: &Target, before: Option<&Value>, object: &Value, causes: &mut Vec<Cause>) {
+    let status = if target.subresource == "status" { Status::Written } else { Status::Left };
+    match (target.kind.group.as_str(), target.kind.kind.as_str()) {
+        ("", "LimitRange") => crate::limit_rules::check_limits(object, causes),
+        ("", "ResourceQuota") => crate::limit_rules::check_quota(before, object, status, causes),
+        (_, _) => {}
+    }
 }
 
 fn check_immutable(target: &Target, before: &Value, object: &Value, causes: &mut Vec<Cause>) {

@@ -103,6 +103,9 @@ impl Sandbox {
     pub(crate) fn end(&mut self, resource: &Resource, key: &Key, policy: Option<&str>) -> Ended {
         let Some(live) = self.store.get(resource, key).cloned() else { return Ended::Gone };
         let Ended::Waits(mut object) = self.ending(resource, &live, policy) else {
+            if resource.0.is_empty() && resource.1 == "pods" {
+                self.mark_as_over(resource, key, &live);
+            }
             self.forget(resource, key);
             return Ended::Gone;
         };
@@ -111,6 +114,21 @@ impl Sandbox {
             self.store.put(resource, key, Some(Arc::new(object.clone())));
         }
         Ended::Waits(object)
+    }
+
+    /// Notes that a pod has no time left; each watch sees that before it sees the pod go.
+    fn mark_as_over(&mut self, resource: &Resource, key: &Key, live: &Value) {
+        if live["metadata"]["deletionTimestamp"].is_string() {
+            return;
+        }
+        let mut object = live.clone();
+        let time = self.time();
+        let fields = metadata(&mut object);
+        let generation = fields.get("generation").and_then(Value::as_i64).unwrap_or(0);
+        fields.insert("generation".to_owned(), (generation + 1).into());
+        fields.insert("deletionTimestamp".to_owned(), time.into());
+        fields.insert("deletionGracePeriodSeconds".to_owned(), 0.into());
+        self.renumber(resource, key, object);
     }
 
     /// An object that is gone, as some kinds' deletions are answered.

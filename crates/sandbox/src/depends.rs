@@ -240,7 +240,7 @@ pub(crate) fn after(kind: &Kind, object: &mut Value) {
 }
 
 /// Where a `DaemonSet` shows how often its template changed.
-const GENERATION: &str = "deprecated.daemonset.template.generation";
+pub(crate) const GENERATION: &str = "deprecated.daemonset.template.generation";
 
 /// What the plug-in `StorageObjectInUseProtection` adds.
 fn guard(kind: &Kind, object: &mut Value) {
@@ -288,7 +288,7 @@ pub(crate) fn begin(kind: &Kind, object: &mut Value, number: u64) {
 }
 
 /// What a kind makes of a change of an object.
-pub(crate) fn go_on(kind: &Kind, before: &Value, object: &mut Value) {
+pub(crate) fn go_on(kind: &Kind, before: &Value, object: &mut Value, number: u64) {
     match (kind.group.as_str(), kind.kind.as_str()) {
         ("apps", "DaemonSet") => {
             let known = before["metadata"]["annotations"][GENERATION].as_str();
@@ -296,7 +296,10 @@ pub(crate) fn go_on(kind: &Kind, before: &Value, object: &mut Value) {
             let changed = before["spec"]["template"] != object["spec"]["template"];
             object["metadata"]["annotations"][GENERATION] = (known + u64::from(changed)).to_string().into();
         }
-        ("", "Service") => keep_addresses(before, object),
+        ("", "Service") => {
+            keep_addresses(before, object);
+            keep_node_ports(before, object, number);
+        }
         ("", "PersistentVolume") => {
             for field in ["phase", "lastPhaseTransitionTime"] {
                 let known = before["status"].get(field).cloned();
@@ -355,13 +358,55 @@ fn addresses(object: &mut Value, number: u64) {
     put_new(spec, "clusterIPs", json!([address]));
     put_new(spec, "ipFamilies", json!(["IPv4"]));
     put_new(spec, "ipFamilyPolicy", "SingleStack".into());
-    if matches!(spec.get("type").and_then(Value::as_str), Some("NodePort" | "LoadBalancer")) {
-        for (index, port) in spec["ports"].as_array_mut().into_iter().flatten().enumerate() {
-            if let Some(port) = port.as_object_mut() {
-                put_new(port, "nodePort", (30_000 + (number * 8 + index as u64) % 2_767).into());
-            }
+    open_ports(spec, number);
+}
+
+/// Whether a service's ports are open on all nodes.
+fn is_open(spec: &Map<String, Value>) -> bool {
+    match spec.get("type").and_then(Value::as_str) {
+        Some("NodePort") => true,
+        Some("LoadBalancer") => spec.get("allocateLoadBalancerNodePorts") != Some(&Value::Bool(false)),
+        Some(_) | None => false,
+    }
+}
+
+/// Gives a port of the nodes to each port of a service that has none and needs one.
+fn open_ports(spec: &mut Map<String, Value>, number: u64) {
+    if !is_open(spec) {
+        return;
+    }
+    for (index, port) in spec["ports"].as_array_mut().into_iter().flatten().enumerate() {
+        if let Some(port) = port.as_object_mut()
+            && port.get("nodePort").is_none_or(|port| *port == 0)
+        {
+            port.insert("nodePort".to_owned(), (30_000 + (number * 8 + index as u64) % 2_767).into());
         }
     }
+}
+
+/// The ports of the nodes that a service had, as far as it still needs them.
+fn keep_node_ports(before: &Value, object: &mut Value, number: u64) {
+    let Some(had) = before["spec"].as_object() else { return };
+    let Some(spec) = object["spec"].as_object_mut() else { return };
+    let known = had.get("ports").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let node_ports =
+        |ports: &[Value]| -> Vec<Value> { ports.iter().map(|port| port["nodePort"].clone()).collect() };
+    let is_same = spec
+        .get("ports")
+        .and_then(Value::as_array)
+        .is_some_and(|ports| node_ports(ports) == node_ports(known));
+    let (was_open, is_open) = (is_open(had), is_open(spec));
+    for port in spec.get_mut("ports").and_then(Value::as_array_mut).into_iter().flatten() {
+        let old = known.iter().find(|old| old["port"] == port["port"] && old["protocol"] == port["protocol"]);
+        let Some(port) = port.as_object_mut() else { continue };
+        if was_open && !is_open && is_same {
+            port.remove("nodePort");
+        } else if was_open && is_open && port.get("nodePort").is_none_or(|port| *port == 0) {
+            let kept = old.and_then(|old| old.get("nodePort")).cloned();
+            kept.and_then(|kept| port.insert("nodePort".to_owned(), kept));
+        }
+    }
+    open_ports(spec, number);
 }
 
 /// An update that leaves a service's addresses out keeps them.
@@ -379,6 +424,15 @@ fn keep_addresses(before: &Value, object: &mut Value) {
         }
         return;
     }
+    // Who changes one of the two means both.
+    let is_set = spec
+        .get("clusterIP")
+        .is_some_and(|address| *address != "" && *address != before["spec"]["clusterIP"]);
+    let is_left = spec.get("clusterIPs").is_none_or(|all| *all == before["spec"]["clusterIPs"]);
+    if is_set && is_left {
+        let address = spec["clusterIP"].clone();
+        spec.insert("clusterIPs".to_owned(), json!([address]));
+    }
     for field in ["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"] {
         if let Some(value) = before["spec"].get(field) {
             put_new(spec, field, value.clone());
@@ -387,7 +441,7 @@ fn keep_addresses(before: &Value, object: &mut Value) {
 }
 
 /// The quality of service that a pod's requests and limits amount to.
-fn quality(object: &Value) -> &'static str {
+pub(crate) fn quality(object: &Value) -> &'static str {
     let all = ["containers", "initContainers"]
         .map(|list| object["spec"][list].as_array().cloned().unwrap_or_default());
     let containers: Vec<Value> = all.into_iter().flatten().collect();

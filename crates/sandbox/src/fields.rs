@@ -20,6 +20,10 @@ pub(crate) const QUANTITY: &str = "io.k8s.apimachinery.pkg.api.resource.Quantity
 
 /// Defaults that are not the types' own, and that nobody owns.
 const EXCLUDED: &[(&str, &str)] = &[
+    // The samples' own, which follow from what else is in them.
+    ("io.k8s.api.core.v1.LimitRange", "spec"),
+    ("io.k8s.api.core.v1.LimitRangeItem", "default"),
+    ("io.k8s.api.core.v1.LimitRangeItem", "defaultRequest"),
     ("io.k8s.api.core.v1.Node", "spec"),
     ("io.k8s.api.core.v1.NodeSpec", "taints"),
     ("io.k8s.api.core.v1.Namespace", "spec"),
@@ -210,9 +214,6 @@ fn default(value: &mut Value, type_name: &str, kind: &Kind) {
         }
         let told = known(type_name, name).get("default");
         let told = told.or_else(|| schema.get("default").filter(|default| !is_zero(default)));
-        if EXCLUDED.contains(&(type_name, name)) {
-            continue;
-        }
         let is_open = match fields.get(name) {
             None | Some(Value::Null) => true,
             // A struct that nobody wrote is there already, with nothing in it but zero values.
@@ -222,7 +223,7 @@ fn default(value: &mut Value, type_name: &str, kind: &Kind) {
         };
         let is_missing = fields.get(name).is_none_or(Value::is_null);
         let is_meant = |told: &&Value| is_open && !is_zero(told) || is_missing && !told.is_null();
-        if let Some(told) = told.filter(is_meant) {
+        if let Some(told) = told.filter(|_| !EXCLUDED.contains(&(type_name, name))).filter(is_meant) {
             fields.insert(name.clone(), told.clone());
         }
         if let Some(value) = fields.get_mut(name) {

@@ -21,36 +21,45 @@
 //! | `decode` | whether an object can be read into its kind's type |
 //! | `fields`, `depends` | what the server makes of objects of built-in kinds: its form of them, and defaults |
 //! | `metadata`, `rules`, `relations` | what it asks of them |
+//! | `limit_ranges`, `limit_rules`, `quota`, `usage`, `amounts` | what a namespace's limits and quotas ask of it |
 //! | [`namespaces`] | namespaces' life |
-//! | [`workloads`] | the controllers of workloads, and pods that only seem to run |
-//! | `jobs` | Jobs in small |
-//! | `clock` | what happens because time goes by |
-//! | `nodes`, `volumes` | where pods go, and claims |
+//! | [`workloads`], `jobs`, `cron_jobs`, `cron` | the controllers of workloads, and pods that only seem to run |
+//! | `endpoints` | the pods behind Services |
+//! | `autoscale` | autoscalers, which read a load that is written down |
+//! | `claims` | claims of storage, and volumes |
+//! | `tick` | what happens because time passes |
+//! | `nodes` | where pods go |
 //! | `limits` | how large things may be |
 //! | [`restore`] | objects of another cluster, put into this one; the cluster itself, put back to what it was |
 //! | [`serve`] | the same over HTTP |
 
+mod amounts;
 pub mod answer;
-#[cfg(test)]
-mod asked;
 pub mod authorize;
+mod autoscale;
 mod cells;
-mod clock;
+mod claims;
 pub mod crds;
+mod cron;
+mod cron_jobs;
 mod decode;
 pub mod delete;
 mod depends;
 pub mod discovery;
 mod ending;
+mod endpoints;
 mod fields;
 mod garbage;
 mod jobs;
 pub mod kinds;
+mod limit_ranges;
+mod limit_rules;
 mod limits;
 mod metadata;
 pub mod namespaces;
 mod nodes;
 pub mod patch;
+mod quota;
 pub mod read;
 mod relations;
 pub mod request;
@@ -63,7 +72,8 @@ mod settle;
 pub mod store;
 mod strict;
 mod table;
-mod volumes;
+mod tick;
+mod usage;
 pub mod watch;
 pub mod workloads;
 pub mod write;
@@ -74,8 +84,8 @@ pub use request::Request;
 use jiff::Timestamp;
 use kinds::Kinds;
 use request::Target;
-use std::collections::{BTreeMap, BTreeSet};
-use store::{Key, Resource, Store};
+use std::collections::BTreeMap;
+use store::Store;
 use workloads::Fate;
 
 /// Which of a cluster's programs run beside its API server.
@@ -94,7 +104,6 @@ pub struct Sandbox {
     kinds: Kinds,
     store: Store,
     now: Timestamp,
-    alarms: BTreeSet<(Timestamp, Resource, Key)>,
     settled: u64,
     fates: BTreeMap<String, Fate>,
     warnings: Vec<String>,
@@ -119,7 +128,6 @@ impl Sandbox {
             kinds: Kinds::built_in(),
             store: Store::default(),
             now,
-            alarms: BTreeSet::new(),
             settled: 0,
             fates: BTreeMap::new(),
             warnings: Vec::new(),
@@ -130,7 +138,7 @@ impl Sandbox {
 
     /// Answers one request that comes at `now`.
     pub fn handle(&mut self, now: Timestamp, request: &Request<'_>) -> Answer {
-        self.pass(now);
+        self.now = self.now.max(now);
         self.warnings.clear();
         let answer = self.answer(request).unwrap_or_else(Refusal::into_answer);
         self.settle();
@@ -151,7 +159,7 @@ impl Sandbox {
                     && matches!(target.subresource.as_str(), "" | "status" | "scale") =>
             {
                 let body = if target.subresource == "scale" {
-                    self.scale_table(&body)
+                    self.scale_table(&target.kind, &body)
                 } else {
                     self.table(&target.kind, &body)
                 };

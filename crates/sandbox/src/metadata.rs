@@ -101,7 +101,7 @@ fn check_annotations(annotations: &Value, at: &str, causes: &mut Vec<Cause>) {
 }
 
 /// What is wrong in a qualified name: a name, with a domain before it or none.
-fn wrong_key(key: &str) -> Vec<String> {
+pub(crate) fn wrong_key(key: &str) -> Vec<String> {
     let mut wrong = Vec::new();
     let name = match key.split('/').collect::<Vec<_>>().as_slice() {
         [name] => *name,

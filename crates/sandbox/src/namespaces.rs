@@ -21,6 +21,9 @@ impl Sandbox {
             let object = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
             self.create_by("kube-apiserver", "namespaces", None, object);
         }
+        if self.programs == crate::Programs::All {
+            self.begin_storage();
+        }
         self.settle();
     }
 

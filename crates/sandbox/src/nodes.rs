@@ -57,32 +57,3 @@ fn is_unplaced(pod: &Value) -> bool {
     let conditions = pod["status"]["conditions"].as_array().map(Vec::as_slice).unwrap_or_default();
     conditions.iter().any(|one| one["type"] == "PodScheduled" && one["status"] == "False")
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::asked::ask;
-    use jiff::Timestamp;
-
-    #[test]
-    fn a_pod_that_no_node_takes_waits_for_one_that_does() {
-        let mut sandbox = Sandbox::new(Timestamp::UNIX_EPOCH);
-        let pods = "/api/v1/namespaces/default/pods";
-        let pod = |name: &str, wanted: Value| {
-            json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name},
-                "spec": {"nodeSelector": wanted, "containers": [{"name": "main", "image": "shop:1"}]}})
-        };
-        let seen = |sandbox: &mut Sandbox, name: &str| {
-            let pod = ask(sandbox, "GET", &format!("{pods}/{name}"), &Value::Null);
-            [&pod["status"]["phase"], &pod["spec"]["nodeName"], &pod["status"]["conditions"][0]["status"]]
-                .map(|value| value.as_str().unwrap_or_default().to_owned())
-        };
-        ask(&mut sandbox, "POST", pods, &pod("a", json!({"kubernetes.io/os": "linux"})));
-        assert_eq!(seen(&mut sandbox, "a"), ["Running", OWN, "True"]);
-        ask(&mut sandbox, "POST", pods, &pod("b", json!({"disk": "fast"})));
-        assert_eq!(seen(&mut sandbox, "b"), ["Pending", "", "False"]);
-        let node = json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "one", "labels": {"disk": "fast"}}});
-        ask(&mut sandbox, "POST", "/api/v1/nodes", &node);
-        assert_eq!(seen(&mut sandbox, "b"), ["Running", "one", "True"]);
-    }
-}

@@ -7,6 +7,32 @@ use crate::kinds::Kind;
 use crate::rules::{forbidden, invalid, unsupported};
 use serde_json::{Map, Value};
 
+/// What a volume may be.
+const VOLUMES: [&str; 22] = [
+    "awsElasticBlockStore",
+    "azureDisk",
+    "azureFile",
+    "cephfs",
+    "cinder",
+    "csi",
+    "fc",
+    "flexVolume",
+    "flocker",
+    "gcePersistentDisk",
+    "glusterfs",
+    "hostPath",
+    "iscsi",
+    "local",
+    "nfs",
+    "photonPersistentDisk",
+    "portworxVolume",
+    "quobyte",
+    "rbd",
+    "scaleIO",
+    "storageos",
+    "vsphereVolume",
+];
+
 /// What does not go together in an object.
 pub(crate) fn check(kind: &Kind, object: &Value, causes: &mut Vec<Cause>) {
     let pod = match kind.kind.as_str() {
@@ -30,6 +56,12 @@ pub(crate) fn check(kind: &Kind, object: &Value, causes: &mut Vec<Cause>) {
         }
         ("", "ReplicationController") => replication_controller(object, causes),
         ("", "Service") => service(object, causes),
+        ("", "PersistentVolume") => {
+            let spec = object["spec"].as_object();
+            if !spec.is_some_and(|spec| spec.keys().any(|field| VOLUMES.contains(&field.as_str()))) {
+                causes.push(required("spec", "must specify a volume type"));
+            }
+        }
         ("", "PersistentVolumeClaim") => claim(&object["spec"], "spec", causes),
         ("batch", "Job") => job(&object["spec"], "spec", causes),
         ("batch", "CronJob") => job(&object["spec"]["jobTemplate"]["spec"], "spec.jobTemplate.spec", causes),
@@ -107,11 +139,26 @@ fn service(object: &Value, causes: &mut Vec<Cause>) {
     if is_external && spec["externalName"].as_str().unwrap_or_default().is_empty() {
         causes.push(required("spec.externalName", ""));
     }
-    if ports.len() > 1 {
-        for (index, port) in ports.iter().enumerate() {
-            if port["name"].as_str().unwrap_or_default().is_empty() {
-                causes.push(required(&format!("spec.ports[{index}].name"), ""));
-            }
+    for (index, port) in ports.iter().enumerate() {
+        let at = format!("spec.ports[{index}]");
+        let name = port["name"].as_str().unwrap_or_default();
+        if name.is_empty() && ports.len() > 1 {
+            causes.push(required(&format!("{at}.name"), ""));
+        }
+        if !name.is_empty() && ports[..index].iter().any(|other| other["name"] == name) {
+            let message = format!("Duplicate value: {name:?}");
+            causes.push(Cause { reason: "FieldValueDuplicate", message, field: format!("{at}.name") });
+        }
+        if port["targetPort"] == 0 {
+            let why = "must be between 1 and 65535, inclusive";
+            causes.push(invalid(&format!("{at}.targetPort"), &port["targetPort"], why));
+        }
+    }
+    for (index, address) in spec["clusterIPs"].as_array().into_iter().flatten().enumerate() {
+        let text = address.as_str().unwrap_or_default();
+        if !is_external && text != "None" && text.parse::<std::net::IpAddr>().is_err() {
+            let why = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)";
+            causes.push(invalid(&format!("spec.clusterIPs[{index}]"), address, why));
         }
     }
 }
@@ -127,6 +174,7 @@ fn containers(pod: &Value, claims: &Value, at: &str, causes: &mut Vec<Cause>) {
         let known = names(&pod[list]);
         for (index, container) in pod[list].as_array().into_iter().flatten().enumerate() {
             let at = format!("{at}.{list}[{index}]");
+            crate::limit_rules::check_requests(&container["resources"], &format!("{at}.resources"), causes);
             let name = &container["name"];
             if name.is_string() && known[..index].contains(name) {
                 let message = format!("Duplicate value: {name}");

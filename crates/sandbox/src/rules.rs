@@ -271,6 +271,7 @@ pub(crate) fn changed(kind: &Kind, before: &Value, object: &Value) -> Vec<Cause>
     causes.extend(changed_inside(&name, before, object));
     causes.extend(match name.as_str() {
         "/Pod" => changed_pod(before, object),
+        "/Service" => changed_addresses(before, object),
         "/PersistentVolumeClaim" => changed_claim(before, object),
         _ => None,
     });
@@ -384,6 +385,18 @@ fn changed_pod(before: &Value, object: &Value) -> Option<Cause> {
     })
 }
 
+/// Addresses that a service keeps as long as it has any.
+fn changed_addresses(before: &Value, object: &Value) -> Option<Cause> {
+    let (was, is) = (&before["spec"], &object["spec"]);
+    if [was, is].iter().any(|spec| spec["type"] == "ExternalName") {
+        return None;
+    }
+    let (had, has) = (was["clusterIPs"].as_array()?, is["clusterIPs"].as_array()?);
+    let place = had.iter().zip(has).position(|(one, other)| one != other)?;
+    let field = format!("spec.clusterIPs[{place}]");
+    (had.len() == has.len()).then(|| invalid(&field, &is["clusterIPs"], "may not change once set"))
+}
+
 /// What a claim's spec may not change; as for pods, the server adds how the two differ.
 fn changed_claim(before: &Value, object: &Value) -> Option<Cause> {
     let fixed = |object: &Value| {
@@ -394,9 +407,11 @@ fn changed_claim(before: &Value, object: &Value) -> Option<Cause> {
         }
         if let Some(spec) = spec.as_object_mut() {
             spec.remove("volumeAttributesClassName");
-            // It is set once, by who binds the claim.
-            if before["spec"]["volumeName"].as_str().unwrap_or_default().is_empty() {
-                spec.remove("volumeName");
+            // What is empty may be given once.
+            for field in ["volumeName", "storageClassName"] {
+                if before["spec"][field].is_null() {
+                    spec.remove(field);
+                }
             }
         }
         spec

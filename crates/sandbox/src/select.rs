@@ -83,26 +83,6 @@ impl Selector {
     }
 }
 
-/// Whether labels are what a `LabelSelector` of an object means; none means all.
-pub(crate) fn selects(selector: &Value, labels: &Value) -> bool {
-    let label = |key: &str| labels.get(key).and_then(Value::as_str);
-    let has_labels = selector["matchLabels"].as_object().into_iter().flatten();
-    let mut expressions = selector["matchExpressions"].as_array().into_iter().flatten();
-    has_labels.into_iter().all(|(key, value)| label(key) == value.as_str())
-        && expressions.all(|one| {
-            let found = label(one["key"].as_str().unwrap_or_default());
-            let is_among =
-                |found: &str| one["values"].as_array().into_iter().flatten().any(|value| value == found);
-            match one["operator"].as_str() {
-                Some("In") => found.is_some_and(is_among),
-                Some("NotIn") => found.is_none_or(|found| !is_among(found)),
-                Some("Exists") => found.is_some(),
-                Some("DoesNotExist") => found.is_none(),
-                _ => false,
-            }
-        })
-}
-
 /// Fields that can be selected by, beyond name and namespace.
 const FIELDS: &[(&str, &[&str])] = &[
     (
@@ -145,12 +125,39 @@ const FIELDS: &[(&str, &[&str])] = &[
     ("events.k8s.io/Event", &["regarding.kind", "regarding.name", "reason", "type"]),
 ];
 
+/// Whether labels are among those that a `LabelSelector` means.
+pub(crate) fn matches_selector(selector: &Value, labels: &Value) -> bool {
+    let mut wanted = selector["matchLabels"].as_object().into_iter().flatten();
+    let mut expressions = selector["matchExpressions"].as_array().into_iter().flatten();
+    wanted.all(|(name, value)| labels.get(name) == Some(value))
+        && expressions.all(|one| {
+            let found = one["key"].as_str().and_then(|key| labels.get(key));
+            let is_listed =
+                found.is_some_and(|found| one["values"].as_array().is_some_and(|all| all.contains(found)));
+            match one["operator"].as_str() {
+                Some("In") => is_listed,
+                Some("NotIn") => !is_listed,
+                Some("Exists") => found.is_some(),
+                Some("DoesNotExist") => found.is_none(),
+                Some(_) | None => false,
+            }
+        })
+}
+
+/// Whether the version of a definition lets its objects be selected by a field.
+fn is_selectable(version: &Value, name: &str) -> bool {
+    let fields = version["selectableFields"].as_array().into_iter().flatten();
+    let mut paths = fields.filter_map(|field| field["jsonPath"].as_str());
+    paths.any(|path| path.strip_prefix('.') == Some(name))
+}
+
 fn check_field(kind: &Kind, name: &str) -> Result<(), Refusal> {
     let own = format!("{}/{}", kind.group, kind.kind);
     let own = FIELDS.iter().find(|(of, _)| *of == own).map(|(_, fields)| *fields);
     let is_known = name == "metadata.name"
         || name == "metadata.namespace" && (kind.namespaced || own.is_none())
-        || own.is_some_and(|own| own.contains(&name));
+        || own.is_some_and(|own| own.contains(&name))
+        || kind.custom.as_ref().is_some_and(|custom| is_selectable(&custom.version, name));
     if is_known {
         return Ok(());
     }
@@ -237,5 +244,40 @@ mod tests {
             assert_eq!(selector.matches(&object), expected, "{labels} {fields}");
         }
         assert!(Selector::read(Some("a b"), None).is_err());
+    }
+
+    #[test]
+    fn a_selector_of_labels_and_expressions_asks_for_all_of_them() {
+        let labels = serde_json::json!({"app": "web", "tier": "front"});
+        for (selector, expected) in [
+            (serde_json::json!({}), true),
+            (serde_json::json!({"matchLabels": {"app": "web"}}), true),
+            (serde_json::json!({"matchLabels": {"app": "api"}}), false),
+            (
+                serde_json::json!({"matchExpressions": [{"key": "tier", "operator": "In", "values": ["front", "back"]}]}),
+                true,
+            ),
+            (
+                serde_json::json!({"matchExpressions": [{"key": "tier", "operator": "NotIn", "values": ["front"]}]}),
+                false,
+            ),
+            (
+                serde_json::json!({"matchExpressions": [{"key": "team", "operator": "NotIn", "values": ["a"]}]}),
+                true,
+            ),
+            (serde_json::json!({"matchExpressions": [{"key": "team", "operator": "Exists"}]}), false),
+            (serde_json::json!({"matchExpressions": [{"key": "team", "operator": "DoesNotExist"}]}), true),
+        ] {
+            assert_eq!(matches_selector(&selector, &labels), expected, "{selector}");
+        }
+    }
+
+    #[test]
+    fn a_definition_says_by_which_fields_its_objects_are_selected() {
+        let version = serde_json::json!({"selectableFields": [{"jsonPath": ".spec.color"}]});
+        assert!(is_selectable(&version, "spec.color") && !is_selectable(&version, "spec.size"));
+        let red = Selector::read(None, Some("spec.color=red")).unwrap();
+        assert!(red.matches(&serde_json::json!({"spec": {"color": "red"}})));
+        assert!(!red.matches(&serde_json::json!({"spec": {}})));
     }
 }

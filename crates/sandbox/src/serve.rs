@@ -22,6 +22,8 @@ use tokio::sync::watch;
 
 /// How often a watch that asked for it is told how far it is.
 const BOOKMARK: Duration = Duration::from_mins(1);
+/// How often what depends on time is looked at.
+const TICK: Duration = Duration::from_secs(1);
 /// How long a watch goes on when nothing else was asked for.
 const WATCH: Duration = Duration::from_mins(30);
 
@@ -59,32 +61,27 @@ impl Served {
         gate: impl FnOnce(Router) -> Router,
         stop: impl Future<Output = ()> + Send + 'static,
     ) -> std::io::Result<()> {
-        let router = gate(self.clone().router());
+        let clock = self.clone();
+        let router = gate(self.router());
         // Watches do not end by themselves, so a stop does not wait for them.
         tokio::select! {
             served = axum::serve(listener, router).into_future() => served,
-            () = self.keep_time() => Ok(()),
+            () = clock.tick() => Ok(()),
             () = stop => Ok(()),
         }
     }
 
-    /// Does what is due when it is, although nobody asks for anything.
-    async fn keep_time(&self) {
-        let mut changed = self.changes.subscribe();
+    /// Tells the sandbox again and again what time it is; never ends.
+    async fn tick(self) {
+        let mut every = tokio::time::interval(TICK);
+        every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
-            changed.mark_unchanged();
-            let next = self.lock().next_alarm();
-            let wait = next.map_or(Duration::MAX, |at| {
-                at.duration_since(Timestamp::now()).try_into().unwrap_or_default()
-            });
-            tokio::select! {
-                // Something else may be due earlier now.
-                is_open = changed.changed() => if is_open.is_err() { return },
-                () = tokio::time::sleep(wait) => {
-                    let mut sandbox = self.lock();
-                    sandbox.tick(Timestamp::now());
-                    self.changes.send_replace(sandbox.store.revision());
-                }
+            every.tick().await;
+            let mut sandbox = self.lock();
+            let before = sandbox.store.revision();
+            sandbox.tick(Timestamp::now());
+            if sandbox.store.revision() != before {
+                self.changes.send_replace(sandbox.store.revision());
             }
         }
     }

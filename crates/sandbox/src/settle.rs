@@ -23,7 +23,10 @@ impl Sandbox {
             self.settled = change.revision;
             self.settle_definition(&change);
             match self.programs {
-                Programs::All => self.react(&change),
+                Programs::All => {
+                    self.react(&change);
+                    self.look_after_quotas(&change);
+                }
                 Programs::None => {}
             }
         }
@@ -49,6 +52,12 @@ impl Sandbox {
         let Some(after) = &change.after else {
             if let Some(before) = &change.before {
                 self.gone(before);
+                self.released(&change.resource, before);
+                match (change.resource.0.as_str(), change.resource.1.as_str()) {
+                    ("", "services") => self.forget_endpoints(before),
+                    ("", "pods") => self.run_services_of(before, &key_of(before).0),
+                    _ => {}
+                }
             }
             return;
         };
@@ -60,19 +69,23 @@ impl Sandbox {
         }
         if now["metadata"]["deletionTimestamp"].is_string() {
             self.release(&change.resource, &key);
-            self.unprotect(&change.resource, &key);
+            self.unguard(&change.resource, &key);
         }
         match (change.resource.0.as_str(), change.resource.1.as_str()) {
             ("", "namespaces") => self.look_after_namespace(&now),
             ("", "nodes") => self.place_pods(),
-            ("apps" | "batch" | "" | "policy", _) => self.run_workloads(&change.resource, &key),
+            // There may be room now for what was refused before.
+            ("", "limitranges" | "resourcequotas") => self.fill_up(&key.0),
+            ("storage.k8s.io", "storageclasses") => self.run_pending_claims(),
+            ("apps" | "autoscaling" | "batch" | "" | "policy", _) => {
+                self.run_workloads(&change.resource, &key);
+            }
             _ => {}
         }
     }
 
     fn gone(&mut self, object: &Value) {
         self.collect(object);
-        self.let_go(object);
         let namespace = object["metadata"]["namespace"].as_str().unwrap_or_default();
         let namespaces = (String::new(), "namespaces".to_owned());
         let around = self.store.get(&namespaces, &(String::new(), namespace.to_owned())).cloned();

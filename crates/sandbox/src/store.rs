@@ -66,6 +66,17 @@ impl Store {
         self.objects.get(resource).into_iter().flatten()
     }
 
+    /// The objects of a kind in a namespace, by name.
+    pub fn all_in<'s>(
+        &'s self,
+        resource: &Resource,
+        namespace: &str,
+    ) -> impl Iterator<Item = (&'s Key, &'s Arc<Value>)> + use<'s> {
+        let first = (namespace.to_owned(), String::new());
+        let inside = self.objects.get(resource).map(|objects| objects.range(first.clone()..));
+        inside.into_iter().flatten().take_while(move |(key, _)| key.0 == first.0)
+    }
+
     /// All objects, by kind, namespace and name.
     pub fn every(&self) -> impl Iterator<Item = &Arc<Value>> {
         self.objects.values().flat_map(BTreeMap::values)

@@ -1,7 +1,7 @@
-//! Fields that a kind does not have: refused, told as warnings, or dropped without a word, as `fieldValidation` asks.
+//! Fields that a kind does not have, and keys that come twice: refused, told as warnings, or dropped without a word, as
+//! `fieldValidation` asks.
 //!
-//! Enters: an object as it was sent. Leaves: a refusal or warnings. Absent: keys that come twice, of which the last is all
-//! that is left once an object is read.
+//! Enters: an object as it was sent. Leaves: a refusal or warnings. Absent: keys that come twice in YAML, which is read elsewhere.
 //!
 //! Source: KEP-2885; k8s.io/apiserver `pkg/endpoints/handlers/create.go` and `patch.go`.
 
@@ -10,7 +10,11 @@ use crate::answer::{About, Cause, Refusal};
 use crate::fields::reference;
 use crate::kinds::{Kind, models};
 use crate::request::{Request, Target};
+use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+use std::fmt;
 
 impl Sandbox {
     /// Looks for fields that the kind does not have in what was sent.
@@ -27,7 +31,13 @@ impl Sandbox {
         if validation == "Ignore" {
             return Ok(());
         }
-        let unknown = unknown(&target.kind, object);
+        let mut unknown = unknown(&target.kind, object);
+        if !request.content_type.contains("yaml") {
+            let words =
+                if request.content_type.starts_with("application/json-patch") { "json patch " } else { "" };
+            let twice = twice(request.body);
+            unknown.splice(0..0, twice.iter().map(|path| format!("{words}duplicate field {path:?}")));
+        }
         if unknown.is_empty() {
             return Ok(());
         }
@@ -50,6 +60,83 @@ impl Sandbox {
     /// What the last answer warns of, as the text of `Warning` headers; nobody is told twice.
     pub fn take_warnings(&mut self) -> Vec<String> {
         std::mem::take(&mut self.warnings)
+    }
+}
+
+/// The keys that come more than once in a JSON document, each told once: `spec.containers[0].image`.
+fn twice(body: &[u8]) -> Vec<String> {
+    let mut found = Vec::new();
+    let seed = Twice { at: String::new(), found: &mut found };
+    // What cannot be read is refused where it is read.
+    let _ = seed.deserialize(&mut serde_json::Deserializer::from_slice(body));
+    found
+}
+
+struct Twice<'f> {
+    at: String,
+    found: &'f mut Vec<String>,
+}
+
+impl<'de> DeserializeSeed<'de> for Twice<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Twice<'_> {
+    type Value = ();
+
+    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("JSON")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        let mut seen = BTreeSet::new();
+        while let Some(key) = map.next_key::<Cow<'de, str>>()? {
+            let at = join(&self.at, &key);
+            if !seen.insert(key) && !self.found.contains(&at) {
+                self.found.push(at.clone());
+            }
+            map.next_value_seed(Twice { at, found: self.found })?;
+        }
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
+        let mut index = 0;
+        while items
+            .next_element_seed(Twice { at: format!("{}[{index}]", self.at), found: self.found })?
+            .is_some()
+        {
+            index += 1;
+        }
+        Ok(())
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_unit<E>(self) -> Result<(), E> {
+        Ok(())
     }
 }
 
@@ -142,5 +229,22 @@ fn of_schema(value: &Value, schema: &Value, at: &str, found: &mut Vec<String>) {
             }
         }
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_that_come_twice_are_found_wherever_they_are() {
+        for (body, expected) in [
+            (r#"{"a": 1, "b": {"a": 1}}"#, &[][..]),
+            (r#"{"a": 1, "a": 2, "a": 3}"#, &["a"]),
+            (r#"{"spec": {"list": [{}, {"x": 1.5, "x": null}]}, "spec": true}"#, &["spec.list[1].x", "spec"]),
+            (r#"{"a": 1, "b""#, &[]),
+        ] {
+            assert_eq!(twice(body.as_bytes()), expected, "{body}");
+        }
     }
 }

@@ -22,7 +22,7 @@ impl Sandbox {
             .map(|object| {
                 let cells: Vec<Value> =
                     columns.iter().map(|column| self.cell(kind, column, object)).collect();
-                let partial = json!({"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": object["metadata"]});
+                let partial = json!({"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": as_told(kind, &object["metadata"])});
                 json!({"cells": cells, "object": partial})
             })
             .collect();
@@ -40,16 +40,20 @@ impl Sandbox {
     }
 
     /// A scale as a table.
-    pub(crate) fn scale_table(&self, body: &Value) -> Value {
+    pub(crate) fn scale_table(&self, kind: &Kind, body: &Value) -> Value {
         let name = columns_of("ConfigMap", &["Name", "Age"]);
         let column = |name: &str, description: &str| json!({"name": name, "type": "integer", "format": "", "description": description, "priority": 0});
         let (first, last) =
             (name.first().cloned().unwrap_or_default(), name.last().cloned().unwrap_or_default());
+        let mut last = shown(&last);
+        if kind.custom.is_some() {
+            last["type"] = "date".into();
+        }
         let columns = [
             shown(&first),
             column("Desired", "Number of desired replicas"),
             column("Available", "Number of actual replicas"),
-            shown(&last),
+            last,
         ];
         let age = self.age(body["metadata"]["creationTimestamp"].as_str().unwrap_or_default());
         let cells = json!([
@@ -350,4 +354,19 @@ fn subjects(object: &Value, kind: &str) -> Value {
         })
         .collect();
     names.join(", ").into()
+}
+/// The metadata of an object as tables have it: without what only the form has that objects are sent in.
+fn as_told(kind: &Kind, metadata: &Value) -> Value {
+    let mut metadata = metadata.clone();
+    if kind.group == "apps"
+        && kind.kind == "DaemonSet"
+        && let Some(fields) = metadata.as_object_mut()
+        && let Some(annotations) = fields.get_mut("annotations").and_then(Value::as_object_mut)
+    {
+        annotations.remove(crate::depends::GENERATION);
+        if annotations.is_empty() {
+            fields.remove("annotations");
+        }
+    }
+    metadata
 }

@@ -6,17 +6,23 @@
 //! Source: the status fields that k8s.io/kubernetes `pkg/controller` writes.
 
 use crate::Sandbox;
+use crate::answer::Refusal;
 use crate::kinds::Kind;
 use crate::request::Target;
 use crate::store::{Key, Resource};
 use crate::write::Change;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
 const MANAGER: &str = "kube-controller-manager";
+/// The annotation by which a pod says what becomes of it: the name of a [`Fate`].
+pub const FATE: &str = "sandbox.trueup.dev/fate";
+/// The condition of a set that cannot make its pods.
+const FAILURE: &str = "ReplicaFailure";
 const HASH: &str = "pod-template-hash";
 /// More pods than these are not made for one workload: they would only cost time.
-const PODS: i64 = 1_000;
+pub(crate) const PODS: i64 = 1_000;
 
 /// What becomes of a pod whose image has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +40,13 @@ pub enum Fate {
 }
 
 impl Fate {
+    /// The fate that an annotation names.
+    fn named(name: &str) -> Option<Self> {
+        [Self::NoImage, Self::Crashes, Self::NeverReady, Self::Hangs, Self::Fails]
+            .into_iter()
+            .find(|fate| format!("{fate:?}") == name)
+    }
+
     fn waiting(self) -> Option<(&'static str, &'static str)> {
         match self {
             Self::NoImage => Some(("ImagePullBackOff", "Back-off pulling image")),
@@ -113,14 +126,26 @@ impl Sandbox {
             return;
         }
         match (resource.0.as_str(), resource.1.as_str()) {
-            ("apps", "deployments") => self.run_deployment(&object, key),
+            ("apps", "deployments") => {
+                self.run_deployment(&object, key);
+                self.run_autoscalers_of(&object, &key.0);
+            }
             ("apps", "replicasets") => self.run_replicas(&object, key),
-            ("apps", "statefulsets") => self.run_stateful(&object, key),
+            ("apps", "statefulsets") => {
+                self.run_stateful(&object, key);
+                self.run_autoscalers_of(&object, &key.0);
+            }
+            ("autoscaling", "horizontalpodautoscalers") => self.run_autoscaler(&object, key),
             ("apps", "daemonsets") => self.run_daemons(&object, key),
-            ("batch", "jobs") => self.run_job(&object, key),
+            ("batch", "jobs") => {
+                self.run_job(&object, key);
+                self.look_at_owner(&object, key);
+            }
+            ("batch", "cronjobs") => self.run_cron_job(&object, key),
             ("", "pods") => self.run_pod(&object, key),
             ("", "persistentvolumeclaims") => self.run_claim(&object, key),
             ("", "persistentvolumes") => self.run_volume(&object, key),
+            ("", "services") => self.run_service(&object, key),
             ("policy", "poddisruptionbudgets") => {
                 let status = json!({"observedGeneration": object["metadata"]["generation"], "currentHealthy": 0,
                     "desiredHealthy": 0, "disruptionsAllowed": 0, "expectedPods": 0});
@@ -146,7 +171,8 @@ impl Sandbox {
                 "metadata": {"name": name, "namespace": key.0, "labels": template["metadata"]["labels"],
                     "ownerReferences": [reference(deployment)]},
                 "spec": {"replicas": wanted, "selector": selector, "template": template}});
-            self.create_as("apps", "replicasets", &key.0, object);
+            // What cannot be made now is made when something changes again.
+            let _ = self.create_as("apps", "replicasets", &key.0, object);
             return;
         }
         let ready = |set: &Value| set["status"]["readyReplicas"].as_i64().unwrap_or(0);
@@ -182,11 +208,15 @@ impl Sandbox {
         };
         let progressing = if is_rolled_out {
             ("True", "NewReplicaSetAvailable", format!("ReplicaSet \"{name}\" has successfully progressed."))
+        } else if self.is_stuck(deployment, &name) {
+            let why = format!("ReplicaSet \"{name}\" has timed out progressing.");
+            ("False", "ProgressDeadlineExceeded", why)
         } else {
             ("True", "ReplicaSetUpdated", format!("ReplicaSet \"{name}\" is progressing."))
         };
-        let conditions =
+        let mut conditions =
             self.conditions(deployment, &[("Available", available), ("Progressing", progressing)]);
+        conditions.extend(updated.and_then(|(_, set)| condition(set, FAILURE)).cloned());
         let mut status = json!({"observedGeneration": deployment["metadata"]["generation"], "replicas": total,
             "updatedReplicas": updated_count, "readyReplicas": all_ready, "availableReplicas": all_ready,
             "unavailableReplicas": (wanted - all_ready).max(0), "conditions": conditions});
@@ -194,14 +224,31 @@ impl Sandbox {
         self.set_status(&("apps".to_owned(), "deployments".to_owned()), key, status);
     }
 
+    /// Whether nothing has come of a rollout for longer than it may take.
+    fn is_stuck(&self, deployment: &Value, name: &str) -> bool {
+        let Some(known) = condition(deployment, "Progressing") else { return false };
+        // Of the set before nothing follows for this one.
+        if !known["message"].as_str().is_some_and(|message| message.contains(&format!("\"{name}\""))) {
+            return false;
+        }
+        let since = known["lastUpdateTime"].as_str().and_then(|time| time.parse::<Timestamp>().ok());
+        let limit = deployment["spec"]["progressDeadlineSeconds"].as_i64().map(SignedDuration::from_secs);
+        known["reason"] == "ProgressDeadlineExceeded"
+            || since.zip(limit).is_some_and(|(since, limit)| since + limit <= self.now)
+    }
+
     fn run_replicas(&mut self, set: &Value, key: &Key) {
         let wanted = set["spec"]["replicas"].as_i64().unwrap_or(1).clamp(0, PODS);
         let pods = self.owned(set, &pods());
         let count = i64::try_from(pods.len()).unwrap_or(PODS);
+        let mut failure = None;
         if count < wanted {
             let suffix: String = self.store.uid().chars().take(5).collect();
-            self.create_pod(set, &set["spec"]["template"], &key.0, &format!("{}-{suffix}", key.1));
-            return;
+            let name = format!("{}-{suffix}", key.1);
+            match self.create_pod(set, &set["spec"]["template"], &key.0, &name) {
+                Ok(()) => return,
+                Err(refusal) => failure = Some(self.failure(set, &refusal)),
+            }
         }
         if count > wanted {
             if let Some((key, _)) = pods.last() {
@@ -214,6 +261,9 @@ impl Sandbox {
             "fullyLabeledReplicas": count, "readyReplicas": ready, "availableReplicas": ready});
         drop_zeros(&mut status);
         status["replicas"] = count.into();
+        if let Some(failure) = failure {
+            status["conditions"] = json!([failure]);
+        }
         self.set_status(&("apps".to_owned(), "replicasets".to_owned()), key, status);
         self.look_at_owner(set, key);
     }
@@ -241,15 +291,17 @@ impl Sandbox {
         if let Some(name) = missing {
             let mut template = set["spec"]["template"].clone();
             template["metadata"]["labels"]["controller-revision-hash"] = revision.as_str().into();
-            self.create_pod(set, &template, &key.0, &name);
-            return;
+            self.claim_for(set, &mut template, &key.0, &name);
+            if self.create_pod(set, &template, &key.0, &name).is_ok() {
+                return;
+            }
         }
-        let ready = count_ready(&pods);
-        let mut status = json!({"observedGeneration": set["metadata"]["generation"], "replicas": wanted,
-            "readyReplicas": ready, "availableReplicas": ready, "currentReplicas": wanted, "updatedReplicas": wanted,
+        let (ready, count) = (count_ready(&pods), pods.len());
+        let mut status = json!({"observedGeneration": set["metadata"]["generation"], "replicas": count,
+            "readyReplicas": ready, "availableReplicas": ready, "currentReplicas": count, "updatedReplicas": count,
             "currentRevision": revision, "updateRevision": revision, "collisionCount": 0});
         drop_zeros(&mut status);
-        status["replicas"] = wanted.into();
+        status["replicas"] = count.into();
         self.set_status(&("apps".to_owned(), "statefulsets".to_owned()), key, status);
     }
 
@@ -267,12 +319,13 @@ impl Sandbox {
             let mut template = set["spec"]["template"].clone();
             template["metadata"]["labels"]["controller-revision-hash"] = hash.as_str().into();
             let suffix: String = self.store.uid().chars().take(5).collect();
-            self.create_pod(set, &template, &key.0, &format!("{}-{suffix}", key.1));
-            return;
+            if self.create_pod(set, &template, &key.0, &format!("{}-{suffix}", key.1)).is_ok() {
+                return;
+            }
         }
-        let ready = count_ready(&pods);
+        let (ready, count) = (count_ready(&pods), pods.len());
         let status = json!({"observedGeneration": set["metadata"]["generation"], "desiredNumberScheduled": 1,
-            "currentNumberScheduled": 1, "updatedNumberScheduled": 1, "numberMisscheduled": 0,
+            "currentNumberScheduled": count, "updatedNumberScheduled": count, "numberMisscheduled": 0,
             "numberReady": ready, "numberAvailable": ready});
         self.set_status(&("apps".to_owned(), "daemonsets".to_owned()), key, status);
     }
@@ -292,6 +345,8 @@ impl Sandbox {
             };
             self.set_status(&pods(), key, status);
         }
+        self.run_claims_of(pod, &key.0);
+        self.run_services_of(pod, &key.0);
         self.look_at_owner(pod, key);
     }
 
@@ -299,8 +354,10 @@ impl Sandbox {
         let time = pod["metadata"]["creationTimestamp"].clone();
         let containers = pod["spec"]["containers"].as_array().map(Vec::as_slice).unwrap_or_default();
         let runs_to_end = pod["metadata"]["ownerReferences"][0]["kind"] == "Job";
+        let written = pod["metadata"]["annotations"][FATE].as_str().and_then(Fate::named);
         let fate_of = |container: &Value| {
-            let fate = container["image"].as_str().and_then(|image| self.fates.get(image)).copied();
+            let decided = container["image"].as_str().and_then(|image| self.fates.get(image)).copied();
+            let fate = written.or(decided);
             fate.and_then(|fate| fate.of_container(runs_to_end))
         };
         let fates: Vec<Option<Fate>> = containers.iter().map(fate_of).collect();
@@ -335,7 +392,7 @@ impl Sandbox {
         };
         let is_up = is_ready && !runs_to_end;
         json!({"phase": Phase::of(&fates, runs_to_end).name(), "qosClass": "BestEffort", "startTime": time,
-            "podIP": "10.0.0.1",
+            "podIP": address_of(pod),
             "conditions": [condition("PodScheduled", true), condition("Initialized", true),
                 condition("ContainersReady", is_up), condition("Ready", is_up)],
             "containerStatuses": statuses})
@@ -357,19 +414,35 @@ impl Sandbox {
         found.map(|(_, key, object)| (key.clone(), object.clone())).collect()
     }
 
-    pub(crate) fn conditions(&self, object: &Value, now: &[(&str, (&str, &str, String))]) -> Vec<Value> {
+    fn conditions(&self, object: &Value, now: &[(&str, (&str, &str, String))]) -> Vec<Value> {
         let before = object["status"]["conditions"].as_array().map(Vec::as_slice).unwrap_or_default();
         now.iter()
             .map(|(name, (status, reason, message))| {
                 let known = before.iter().find(|one| one["type"] == *name && one["status"] == *status);
                 let since = known.map_or_else(|| self.time().into(), |one| one["lastTransitionTime"].clone());
+                let same = known.filter(|one| one["reason"] == *reason && one["message"] == message.as_str());
+                let updated = same.map_or_else(|| self.time().into(), |one| one["lastUpdateTime"].clone());
                 json!({"type": name, "status": status, "reason": reason, "message": message,
-                    "lastTransitionTime": since, "lastUpdateTime": since})
+                    "lastTransitionTime": since, "lastUpdateTime": updated})
             })
             .collect()
     }
 
-    pub(crate) fn create_pod(&mut self, owner: &Value, template: &Value, namespace: &str, name: &str) {
+    /// Why a set has fewer pods than it wants; it stays what it was at first.
+    fn failure(&self, set: &Value, refusal: &Refusal) -> Value {
+        condition(set, FAILURE).cloned().unwrap_or_else(|| {
+            json!({"type": FAILURE, "status": "True", "reason": "FailedCreate", "message": refusal.message,
+                "lastTransitionTime": self.time()})
+        })
+    }
+
+    pub(crate) fn create_pod(
+        &mut self,
+        owner: &Value,
+        template: &Value,
+        namespace: &str,
+        name: &str,
+    ) -> Result<(), Refusal> {
         let mut metadata = template["metadata"].clone();
         metadata["name"] = name.into();
         metadata["namespace"] = namespace.into();
@@ -379,16 +452,21 @@ impl Sandbox {
             spec["nodeName"] = node.into();
         }
         let object = json!({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec});
-        self.create_as("", "pods", namespace, object);
+        self.create_as("", "pods", namespace, object)
     }
 
-    fn create_as(&mut self, group: &str, plural: &str, namespace: &str, object: Value) {
-        let Some(kind) = self.kinds.resource(group, "v1", plural) else { return };
+    pub(crate) fn create_as(
+        &mut self,
+        group: &str,
+        plural: &str,
+        namespace: &str,
+        object: Value,
+    ) -> Result<(), Refusal> {
+        let kind = self.kinds.resource(group, "v1", plural).ok_or_else(Refusal::no_such_path)?;
         let target =
             Target { kind, namespace: Some(namespace.to_owned()), name: None, subresource: String::new() };
         let change = Change { target: &target, manager: MANAGER.to_owned(), is_dry_run: false };
-        // What cannot be made now is made when something changes again.
-        let _ = self.create_object(&change, object);
+        self.create_object(&change, object).map(drop)
     }
 
     pub(crate) fn set_status(&mut self, resource: &Resource, key: &Key, status: Value) {
@@ -414,11 +492,16 @@ impl Sandbox {
     }
 }
 
+/// The condition of this type.
+fn condition<'o>(object: &'o Value, name: &str) -> Option<&'o Value> {
+    object["status"]["conditions"].as_array()?.iter().find(|one| one["type"] == name)
+}
+
 pub(crate) fn pods() -> Resource {
     (String::new(), "pods".to_owned())
 }
 
-fn reference(owner: &Value) -> Value {
+pub(crate) fn reference(owner: &Value) -> Value {
     json!({"apiVersion": owner["apiVersion"], "kind": owner["kind"], "name": owner["metadata"]["name"],
         "uid": owner["metadata"]["uid"], "controller": true, "blockOwnerDeletion": true})
 }
@@ -440,9 +523,116 @@ fn hash_of(template: &Value) -> String {
     format!("{hash:016x}").chars().take(10).collect()
 }
 
+/// An address that follows from a pod's uid.
+fn address_of(pod: &Value) -> String {
+    let hash = hash_of(&pod["metadata"]["uid"]);
+    let part =
+        |at: usize| hash.get(at..at + 2).and_then(|part| u8::from_str_radix(part, 16).ok()).unwrap_or(1);
+    format!("10.{}.{}.{}", part(0) % 90, part(2), part(4).clamp(1, 254))
+}
+
 /// Counts that are zero are left out, as Go does it.
 fn drop_zeros(status: &mut Value) {
     if let Some(fields) = status.as_object_mut() {
         fields.retain(|name, value| name == "observedGeneration" || *value != 0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Answer, Request};
+
+    fn ask(sandbox: &mut Sandbox, method: &str, path: &str, body: &Value) -> Value {
+        let body = body.to_string();
+        let request = Request {
+            method,
+            path,
+            query: "",
+            accept: "application/json",
+            content_type: "application/json",
+            user_agent: "test",
+            user: "",
+            body: body.as_bytes(),
+        };
+        match sandbox.handle(Timestamp::UNIX_EPOCH, &request) {
+            Answer::Json { body, .. } => body,
+            Answer::Watch(_) => Value::Null,
+        }
+    }
+
+    fn job(image: &str) -> Value {
+        let spec = json!({"restartPolicy": "Never", "containers": [{"name": "main", "image": image}]});
+        json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "a"}, "spec": {"template": {"spec": spec}}})
+    }
+
+    fn seen(sandbox: &mut Sandbox) -> (String, Vec<String>) {
+        let path = "/apis/batch/v1/namespaces/default/jobs/a";
+        let job = ask(sandbox, "GET", path, &Value::Null);
+        let conditions = job["status"]["conditions"].as_array().into_iter().flatten();
+        let conditions = conditions.map(|one| one["type"].as_str().unwrap_or_default().to_owned()).collect();
+        let pods = ask(sandbox, "GET", "/api/v1/namespaces/default/pods", &Value::Null);
+        (pods["items"][0]["status"]["phase"].as_str().unwrap_or_default().to_owned(), conditions)
+    }
+
+    #[test]
+    fn a_job_ends_as_it_was_decided_for_its_image_and_then_stays_as_it_is() {
+        for (fate, phase, conditions) in [
+            (None, "Succeeded", &["SuccessCriteriaMet", "Complete"][..]),
+            (Some(Fate::Fails), "Failed", &["FailureTarget", "Failed"]),
+            (Some(Fate::Hangs), "Running", &[]),
+        ] {
+            let mut sandbox = Sandbox::new(Timestamp::UNIX_EPOCH);
+            sandbox.decide("shop:1", fate);
+            ask(&mut sandbox, "POST", "/apis/batch/v1/namespaces/default/jobs", &job("shop:1"));
+            let conditions: Vec<String> = conditions.iter().map(|&name| name.to_owned()).collect();
+            let ended = (phase.to_owned(), conditions);
+            assert_eq!(seen(&mut sandbox), ended, "{fate:?}");
+            let later = match fate {
+                Some(Fate::Hangs) | None => Some(Fate::Fails),
+                Some(_) => None,
+            };
+            sandbox.decide("shop:1", later);
+            let then = if fate == Some(Fate::Hangs) {
+                ("Failed".to_owned(), vec!["FailureTarget".to_owned(), "Failed".to_owned()])
+            } else {
+                ended
+            };
+            assert_eq!(seen(&mut sandbox), then, "{fate:?} and then {later:?}");
+        }
+    }
+
+    #[test]
+    fn a_pod_may_say_itself_what_becomes_of_it_and_a_rollout_that_hangs_times_out() {
+        let mut sandbox = Sandbox::new(Timestamp::UNIX_EPOCH);
+        let path = "/apis/apps/v1/namespaces/default/deployments";
+        let deployment = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web"}, "spec": {
+            "progressDeadlineSeconds": 60, "selector": {"matchLabels": {"app": "web"}}, "template": {
+            "metadata": {"labels": {"app": "web"}, "annotations": {FATE: "NeverReady"}},
+            "spec": {"containers": [{"name": "main", "image": "web:1"}]}}}});
+        ask(&mut sandbox, "POST", path, &deployment);
+        let progressing = |sandbox: &mut Sandbox| {
+            let seen = ask(sandbox, "GET", &format!("{path}/web"), &Value::Null);
+            let found = condition(&seen, "Progressing").unwrap();
+            (found["status"].as_str().unwrap().to_owned(), found["reason"].as_str().unwrap().to_owned())
+        };
+        let told = |status: &str, reason: &str| (status.to_owned(), reason.to_owned());
+        sandbox.tick(Timestamp::from_second(59).unwrap());
+        assert_eq!(progressing(&mut sandbox), told("True", "ReplicaSetUpdated"));
+        sandbox.tick(Timestamp::from_second(60).unwrap());
+        assert_eq!(progressing(&mut sandbox), told("False", "ProgressDeadlineExceeded"));
+        let well = json!({"spec": {"template": {"metadata": {"annotations": {FATE: null}}}}}).to_string();
+        let request = Request {
+            method: "PATCH",
+            path: &format!("{path}/web"),
+            query: "",
+            accept: "application/json",
+            content_type: "application/merge-patch+json",
+            user_agent: "test",
+            user: "",
+            body: well.as_bytes(),
+        };
+        sandbox.handle(Timestamp::UNIX_EPOCH, &request);
+        assert_eq!(progressing(&mut sandbox), told("True", "NewReplicaSetAvailable"));
     }
 }

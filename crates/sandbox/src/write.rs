@@ -81,9 +81,12 @@ impl Sandbox {
         if is_counted(kind) {
             metadata.insert("generation".to_owned(), 1.into());
         }
+        self.fill_limits(change, &mut object);
         crate::depends::begin(kind, &mut object, self.store.next());
         begin_life(kind, &mut object);
         validate(change.target, None, &object)?;
+        self.check_limits(change, None, &object)?;
+        self.check_quotas(change, None, &object)?;
         crate::fields::store(kind, &mut object);
         if let Some(found) = self.store.get(&kind.resource(), key) {
             if found["metadata"]["deletionTimestamp"].is_string() {
@@ -160,7 +163,7 @@ impl Sandbox {
     ) -> Result<Value, Refusal> {
         let kind = &change.target.kind;
         keep_metadata(live, &mut object);
-        crate::depends::go_on(kind, live, &mut object);
+        crate::depends::go_on(kind, live, &mut object, self.store.next());
         // What is written through its own endpoint asks for nothing.
         if change.target.subresource != "status"
             && let Some(generation) = crate::depends::generation(kind, live, &object)
@@ -168,6 +171,8 @@ impl Sandbox {
             metadata(&mut object).insert("generation".to_owned(), generation.into());
         }
         validate(change.target, Some(live), &object)?;
+        self.check_limits(change, Some(live), &object)?;
+        self.check_quotas(change, Some(live), &object)?;
         crate::fields::store(kind, &mut object);
         let key = key(change.target);
         if is_same(live, &object) {

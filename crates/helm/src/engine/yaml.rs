@@ -148,10 +148,26 @@ impl Conversion<'_> {
             if self.layout == Layout::Plain && key.to_string_lossy().contains(NEXT_LINE) {
                 return Err("yaml: line 1: did not find expected ',' or '}'".into());
             }
-            object.insert(self.text(&key)?, self.value(&item, depth + 1)?);
+            let key = self.text(&key)?;
+            if self.layout == Layout::Plain && is_too_long(&key) {
+                return Err("yaml: line 1: did not find expected ',' or '}'".into());
+            }
+            object.insert(key, self.value(&item, depth + 1)?);
         }
         Ok(Json::Object(object))
     }
+}
+
+/// Whether go-yaml, which reads the JSON that Go writes, does not find the end of the key.
+fn is_too_long(key: &str) -> bool {
+    /// Characters of a key, quotes and escapes included.
+    const LONGEST: usize = 1024;
+    let written = |c: char| match c {
+        '"' | '\\' | '\n' | '\r' | '\t' | '\u{8}' | '\u{c}' => 2,
+        '<' | '>' | '&' | '\u{2028}' | '\u{2029}' | '\0'..='\u{1f}' => 6,
+        _ => 1,
+    };
+    key.len() > LONGEST / 6 && key.chars().map(written).sum::<usize>() + 2 > LONGEST
 }
 
 /// A line break in YAML that JSON does not escape.

@@ -58,6 +58,12 @@ const FOUND: &[&str] = &[
     "{{ fromYaml \"---\\n---\\na: 1\" }}|{{ fromYaml \"%YAML 1.1\\n---\\na: 1\\n---\\nb: 2\" }}|{{ fromYaml \"# c\\n---\\na: 1\" }}",
     "{{ fromYaml \"---\\na: 1\\n---\\nb: {\" }}",
     "{{ mustToYaml (dict \"\\u0085\" 1) }}",
+    // A key can be too long for the reader of what was written.
+    "{{ toYaml (dict (repeat 1022 `a`) 1) | len }} {{ toYaml (dict (repeat 1023 `a`) 1) | len }}",
+    "{{ toYaml (dict (repeat 170 `<`) 1) | len }} {{ toYaml (dict (repeat 171 `<`) 1) | len }}",
+    "{{ toYaml (dict (repeat 511 \"\\n\") 1) | len }} {{ toYaml (dict (repeat 512 \"\\n\") 1) | len }}",
+    "{{ toYaml (dict (repeat 1022 `é`) 1) | len }} {{ toYaml (dict (repeat 1023 `é`) 1) | len }}",
+    "{{ toYamlPretty (dict (repeat 1023 `a`) 1) | len }}",
 ];
 
 #[test]

@@ -3,10 +3,9 @@
 use crate::normal::differences;
 use crate::operation::{APPLY, JSON, MERGE_PATCH, Operation, TABLE};
 use crate::run::Run;
-use serde_json::Value;
 
 /// A line is a method, a path within the namespace's part of the API or from the root, and the body. `APPLY` is a patch that is
-/// applied, `TABLE` a get as a table.
+/// applied, `TABLE` a get as a table, `RAW` a post whose body goes out as it is written.
 const CASES: &[(&str, &str)] = &[
     (
         "a name, a label and a finalizer have a form",
@@ -70,6 +69,73 @@ const CASES: &[(&str, &str)] = &[
         PUT /apis/rbac.authorization.k8s.io/v1/namespaces/@ns@/roles/a {"apiVersion":"rbac.authorization.k8s.io/v1","kind":"Role","metadata":{"name":"a","uid":"00000000-0000-4000-8000-000000000000"},"rules":[]}"#,
     ),
     (
+        "a LimitRange fills in what its namespace's pods leave out, and refuses what goes beyond it",
+        r#"
+        POST /api/v1/namespaces/@ns@/limitranges {"apiVersion":"v1","kind":"LimitRange","metadata":{"name":"l"},"spec":{"limits":[{"type":"Container","max":{"cpu":"2","memory":"1Gi"},"min":{"cpu":"10m"},"default":{"cpu":"500m","memory":"256Mi"},"defaultRequest":{"cpu":"100m"},"maxLimitRequestRatio":{"cpu":"10"}},{"type":"Pod","max":{"cpu":"3"}},{"type":"PersistentVolumeClaim","min":{"storage":"1Gi"},"max":{"storage":"2Gi"}}]}}
+        POST /api/v1/namespaces/@ns@/pods {"apiVersion":"v1","kind":"Pod","metadata":{"name":"a"},"spec":{"containers":[{"name":"main","image":"web:1"},{"name":"side","image":"web:1","resources":{"limits":{"cpu":"1"}}}],"initContainers":[{"name":"first","image":"web:1"}]}}
+        POST /api/v1/namespaces/@ns@/pods {"apiVersion":"v1","kind":"Pod","metadata":{"name":"b"},"spec":{"containers":[{"name":"main","image":"web:1","resources":{"requests":{"cpu":"1m"}}}]}}
+        POST /api/v1/namespaces/@ns@/pods {"apiVersion":"v1","kind":"Pod","metadata":{"name":"b"},"spec":{"containers":[{"name":"main","image":"web:1","resources":{"requests":{"cpu":"100m"},"limits":{"cpu":"1500m","memory":"2Gi"}}}]}}
+        POST /api/v1/namespaces/@ns@/pods {"apiVersion":"v1","kind":"Pod","metadata":{"generateName":"b-"},"spec":{"containers":[{"name":"main","image":"web:1","resources":{"limits":{"cpu":"2"}}},{"name":"side","image":"web:1","resources":{"limits":{"cpu":"2"}}}]}}
+        APPLY /api/v1/namespaces/@ns@/pods/c?fieldManager=one {"apiVersion":"v1","kind":"Pod","metadata":{"name":"c"},"spec":{"containers":[{"name":"main","image":"web:1"}]}}
+        POST /api/v1/namespaces/@ns@/persistentvolumeclaims {"apiVersion":"v1","kind":"PersistentVolumeClaim","metadata":{"name":"a"},"spec":{"accessModes":["ReadWriteOnce"],"resources":{"requests":{"storage":"3Gi"}}}}
+        POST /api/v1/namespaces/@ns@/persistentvolumeclaims {"apiVersion":"v1","kind":"PersistentVolumeClaim","metadata":{"name":"a"},"spec":{"accessModes":["ReadWriteOnce"],"resources":{"requests":{"storage":"1500Mi"}}}}"#,
+    ),
+    (
+        "a quota that no controller has looked at limits nothing, and one whose status it has refuses",
+        r#"
+        POST /api/v1/namespaces/@ns@/resourcequotas {"apiVersion":"v1","kind":"ResourceQuota","metadata":{"name":"q"},"spec":{"hard":{"configmaps":"2","count/secrets":"1"}}}
+        POST /api/v1/namespaces/@ns@/configmaps {"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a"}}
+        PATCH /api/v1/namespaces/@ns@/resourcequotas/q/status {"status":{"hard":{"configmaps":"2","count/secrets":"1"},"used":{"configmaps":"1","count/secrets":"0"}}}
+        POST /api/v1/namespaces/@ns@/configmaps?dryRun=All {"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"b"}}
+        POST /api/v1/namespaces/@ns@/configmaps {"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"b"}}
+        GET /api/v1/namespaces/@ns@/resourcequotas/q
+        POST /api/v1/namespaces/@ns@/configmaps {"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"c"}}
+        APPLY /api/v1/namespaces/@ns@/configmaps/d?fieldManager=one {"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"d"}}
+        APPLY /api/v1/namespaces/@ns@/configmaps/a?fieldManager=one {"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a"},"data":{"a":"b"}}
+        POST /api/v1/namespaces/@ns@/secrets {"apiVersion":"v1","kind":"Secret","metadata":{"name":"a"}}
+        POST /api/v1/namespaces/@ns@/secrets {"apiVersion":"v1","kind":"Secret","metadata":{"name":"a"}}
+        TABLE /api/v1/namespaces/@ns@/resourcequotas/q"#,
+    ),
+    (
+        "a quota of what pods ask for asks pods to say it",
+        r#"
+        POST /api/v1/namespaces/@ns@/resourcequotas {"apiVersion":"v1","kind":"ResourceQuota","metadata":{"name":"q"},"spec":{"hard":{"requests.cpu":"1","limits.memory":"1Gi","pods":"9"}}}
+        PATCH /api/v1/namespaces/@ns@/resourcequotas/q/status {"status":{"hard":{"requests.cpu":"1","limits.memory":"1Gi","pods":"9"},"used":{"requests.cpu":"0","limits.memory":"0","pods":"0"}}}
+        POST /api/v1/namespaces/@ns@/pods {"apiVersion":"v1","kind":"Pod","metadata":{"name":"a"},"spec":{"containers":[{"name":"main","image":"web:1"},{"name":"side","image":"web:1","resources":{"requests":{"cpu":"1"}}}]}}
+        POST /api/v1/namespaces/@ns@/pods {"apiVersion":"v1","kind":"Pod","metadata":{"name":"a"},"spec":{"containers":[{"name":"main","image":"web:1","resources":{"limits":{"cpu":"500m","memory":"512Mi"}}}]}}
+        POST /api/v1/namespaces/@ns@/pods {"apiVersion":"v1","kind":"Pod","metadata":{"name":"b"},"spec":{"containers":[{"name":"main","image":"web:1","resources":{"limits":{"cpu":"600m","memory":"600Mi"}}}]}}
+        GET /api/v1/namespaces/@ns@/resourcequotas/q"#,
+    ),
+    (
+        "a service that becomes another counts for what it becomes",
+        r#"
+        POST /api/v1/namespaces/@ns@/resourcequotas {"apiVersion":"v1","kind":"ResourceQuota","metadata":{"name":"q"},"spec":{"hard":{"services.nodeports":"1","services":"5"}}}
+        PATCH /api/v1/namespaces/@ns@/resourcequotas/q/status {"status":{"hard":{"services.nodeports":"1","services":"5"},"used":{"services.nodeports":"0"}}}
+        POST /api/v1/namespaces/@ns@/services {"apiVersion":"v1","kind":"Service","metadata":{"name":"a"},"spec":{"ports":[{"port":80}]}}
+        PATCH /api/v1/namespaces/@ns@/resourcequotas/q/status {"status":{"used":{"services":"0"}}}
+        POST /api/v1/namespaces/@ns@/services {"apiVersion":"v1","kind":"Service","metadata":{"name":"a"},"spec":{"ports":[{"port":80}]}}
+        PATCH /api/v1/namespaces/@ns@/services/a {"spec":{"type":"NodePort"}}
+        POST /api/v1/namespaces/@ns@/services {"apiVersion":"v1","kind":"Service","metadata":{"name":"b"},"spec":{"type":"LoadBalancer","ports":[{"port":80}]}}
+        GET /api/v1/namespaces/@ns@/resourcequotas/q"#,
+    ),
+    (
+        "the amounts of a limit go together, and so do the scopes of a quota and what it limits",
+        r#"
+        POST /api/v1/namespaces/@ns@/limitranges {"apiVersion":"v1","kind":"LimitRange","metadata":{"name":"l"},"spec":{"limits":[{"type":"Container","min":{"cpu":"2"},"max":{"cpu":"1"}},{"type":"Pod","default":{"cpu":"1"}},{"type":"PersistentVolumeClaim"}]}}
+        POST /api/v1/namespaces/@ns@/limitranges {"apiVersion":"v1","kind":"LimitRange","metadata":{"name":"l"},"spec":{"limits":[{"type":"Pod","max":{"apples":"1"}}]}}
+        POST /api/v1/namespaces/@ns@/resourcequotas {"apiVersion":"v1","kind":"ResourceQuota","metadata":{"name":"q"},"spec":{"hard":{"apples":"1","pods":"1500m"}}}
+        POST /api/v1/namespaces/@ns@/resourcequotas {"apiVersion":"v1","kind":"ResourceQuota","metadata":{"name":"q"},"spec":{"hard":{"secrets":"1"},"scopes":["BestEffort","NotBestEffort"]}}
+        POST /api/v1/namespaces/@ns@/resourcequotas {"apiVersion":"v1","kind":"ResourceQuota","metadata":{"name":"q"},"spec":{"hard":{"pods":"1"},"scopeSelector":{"matchExpressions":[{"scopeName":"PriorityClass","operator":"In"},{"scopeName":"Terminating","operator":"In","values":["a"]}]}}}"#,
+    ),
+    (
+        "a key that comes twice is told or refused, as was asked, and the last one counts",
+        r#"
+        RAW /api/v1/namespaces/@ns@/configmaps {"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a","name":"a"},"data":{"x":"1","x":"2"}}
+        RAW /api/v1/namespaces/@ns@/configmaps?fieldValidation=Strict {"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"b"},"data":{"x":"1","x":"2"}}
+        RAW /api/v1/namespaces/@ns@/pods?dryRun=All {"apiVersion":"v1","kind":"Pod","metadata":{"name":"a"},"spec":{"containers":[{"name":"a","image":"a","image":"b"}]}}
+        RAW /api/v1/namespaces/@ns@/configmaps?fieldValidation=Ignore {"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"b"},"data":{"x":"1","x":"2"}}"#,
+    ),
+    (
         "what is mounted is there, and no container comes twice",
         r#"
         POST /api/v1/namespaces/@ns@/pods {"apiVersion":"v1","kind":"Pod","metadata":{"name":"a"},"spec":{"containers":[{"name":"a","image":"a","volumeMounts":[{"name":"x","mountPath":"/x"}]},{"name":"a","image":"a"}]}}"#,
@@ -81,7 +147,7 @@ fn operation(line: &str) -> Operation {
     let (path, body) = rest.split_once(' ').unwrap_or((rest, ""));
     let (path, query) = path.split_once('?').unwrap_or((path, ""));
     let (method, accept, media_type) = match word {
-        "POST" => ("POST", JSON, JSON),
+        "POST" | "RAW" => ("POST", JSON, JSON),
         "PUT" => ("PUT", JSON, JSON),
         "GET" => ("GET", JSON, JSON),
         "TABLE" => ("GET", TABLE, JSON),
@@ -96,7 +162,11 @@ fn operation(line: &str) -> Operation {
         query: query.map(|(key, value)| (key.to_owned(), value.to_owned())).collect(),
         accept,
         media_type,
-        body: (!body.is_empty()).then(|| serde_json::from_str::<Value>(body).unwrap()),
+        body: match (word, body) {
+            (_, "") => None,
+            ("RAW", body) => Some(body.into()),
+            (_, body) => Some(serde_json::from_str(body).unwrap()),
+        },
     }
 }
 

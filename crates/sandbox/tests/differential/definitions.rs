@@ -60,6 +60,7 @@ impl Definition {
                 let mut listed = json!({"name": version, "served": true, "storage": index == 0,
                     "schema": {"openAPIV3Schema": schema}, "subresources": subresources});
                 if index == 0 {
+                    listed["selectableFields"] = json!([{"jsonPath": ".status.phase"}]);
                     listed["additionalPrinterColumns"] = json!([
                         {"name": "Mode", "type": "string", "jsonPath": ".spec.mode"},
                         {"name": "Count", "type": "integer", "jsonPath": ".spec.count", "priority": 1},

@@ -8,6 +8,8 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use trueup_sandbox::kinds::Kinds;
 
+/// One of so many sequences is in a namespace with limits.
+const LIMITED: u64 = 12;
 /// Names in a sequence.
 const NAMES: [&str; 3] = ["a", "b", "c"];
 
@@ -45,6 +47,9 @@ impl Generator {
     /// The sequence of a seed.
     pub fn sequence(&self, seed: u64, definitions: &[Definition]) -> Vec<Operation> {
         let mut random = Random::new(seed);
+        if seed % LIMITED == LIMITED - 5 {
+            return crate::limits::sequence(&mut random);
+        }
         let count = 1 + random.below(2);
         let subjects: Vec<Subject<'_>> = (0..count).map(|_| self.subject(&mut random, definitions)).collect();
         let wild = *random.pick(&[0, 0, 0, 15, 40]);
@@ -377,5 +382,5 @@ const FIELDS: [&str; 5] = [
     "metadata.name!=a",
     "metadata.namespace=@ns@",
     "spec.nodeName=x",
-    "status.phase=Running",
+    "status.phase!=Ready",
 ];

@@ -15,6 +15,7 @@ mod cases;
 mod definitions;
 mod generate;
 mod known;
+mod limits;
 mod normal;
 mod objects;
 mod operation;

@@ -53,6 +53,7 @@ impl Names {
     }
 
     fn text(&mut self, text: &str) -> String {
+        let text = &sort_limits(text);
         let text = UID.replace_all(text, |found: &regex::Captures<'_>| self.uid(&found[0]));
         let text = NUMBER.replace_all(&text, "${1}<number>");
         let text = ADDRESS.replace_all(&text, "<address>");
@@ -99,6 +100,19 @@ impl Names {
         sort_causes(&mut all);
         Value::Object(all)
     }
+}
+
+static LIMIT: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r", (minimum|maximum|[a-z.-]+ max limit to request ratio) ").unwrap());
+
+/// The order in which the limits are told that are not kept is that of a Go map.
+fn sort_limits(text: &str) -> String {
+    let Some((about, told)) = text.split_once(" is forbidden: [") else { return text.to_owned() };
+    let Some(told) = told.strip_suffix(']') else { return text.to_owned() };
+    let marked = LIMIT.replace_all(told, "\n$1 ");
+    let mut lines: Vec<&str> = marked.lines().collect();
+    lines.sort_unstable();
+    format!("{about} is forbidden: [{}]", lines.join(", "))
 }
 
 /// The order in which several things are told that are wrong is not held.

@@ -117,7 +117,11 @@ impl Memory {
             .iter()
             .map(|(key, value)| format!("{key}={}", encoded(&self.fill_text(value, namespace))))
             .collect();
-        let body = operation.body.as_ref().map(|body| self.fill_value(body, namespace).to_string());
+        let body = operation.body.as_ref().map(|body| match self.fill_value(body, namespace) {
+            // What no document can hold is sent as it is written.
+            Value::String(text) => text,
+            body => body.to_string(),
+        });
         Filled {
             method: operation.method,
             path: operation.path.replace(NAMESPACE, namespace),

@@ -17,6 +17,8 @@ use std::time::{Duration, Instant};
 /// So many sequences in a row have the same definitions.
 pub const TOGETHER: u64 = 500;
 const DEFINITIONS: usize = 4;
+/// So long the real server may take to learn from a watch of its own what limits a namespace.
+const LEARNED: Duration = Duration::from_millis(300);
 const DEFINE: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
 
 /// Both servers.
@@ -250,6 +252,10 @@ impl Both<'_> {
     fn step(&mut self, operation: &Operation) -> Step {
         let filled = self.memories[0].fill(operation, &self.namespace);
         let (real, when, warned) = self.real.send_timed(&filled);
+        let is_limit = ["/limitranges", "/resourcequotas"].iter().any(|part| operation.path.contains(part));
+        if is_limit && operation.method != "GET" && real.0 < 300 {
+            sleep(LEARNED);
+        }
         // Both live in the same second, whenever it ends.
         self.ours.now = when;
         let filled = self.memories[1].fill(operation, &self.namespace);

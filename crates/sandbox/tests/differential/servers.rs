@@ -76,7 +76,7 @@ impl Real {
                             .replace("\\\"", "\""),
                     )
                 })
-                .filter(|warning| warning.starts_with("unknown field"))
+                .filter(|warning| warning.starts_with("unknown field") || warning.contains("duplicate field"))
                 .collect();
             let bytes = response.into_body().collect().await.unwrap().to_bytes();
             let body = serde_json::from_slice(&bytes)
