@@ -7,10 +7,12 @@
 
 mod adopt;
 mod completions;
+mod config;
 mod demo;
 mod diff;
 mod drift;
 mod history;
+mod install;
 mod output;
 mod progress;
 mod remote;
@@ -94,6 +96,9 @@ enum Command {
     Drift(drift::Drift),
     History(history::History),
     Replay(replay::Replay),
+    Config(config::Config),
+    Crds(config::Crds),
+    Install(install::Install),
     Schema(schema::Schema),
     Version(version::Version),
     Completions(completions::Completions),
@@ -166,7 +171,9 @@ impl Command {
     /// Where the result goes. Manifests go there byte by byte: what steers a terminal is in them only where they say so.
     fn output(&self) -> Box<dyn Write> {
         match self {
-            Self::Render(_) => Box::new(io::BufWriter::new(io::stdout().lock())),
+            Self::Render(_) | Self::Config(_) | Self::Crds(_) | Self::Install(_) => {
+                Box::new(io::BufWriter::new(io::stdout().lock()))
+            }
             Self::Run(_)
             | Self::Status(_)
             | Self::Diff(_)
@@ -186,7 +193,9 @@ impl Command {
     fn runtime(&self) -> io::Result<Runtime> {
         let is_short = match self {
             Self::Render(render) => render.is_of_chart(),
-            Self::Schema(_) | Self::Version(_) | Self::Completions(_) => true,
+            Self::Crds(_) | Self::Install(_) | Self::Schema(_) | Self::Version(_) | Self::Completions(_) => {
+                true
+            }
             Self::Run(_)
             | Self::Status(_)
             | Self::Diff(_)
@@ -195,6 +204,7 @@ impl Command {
             | Self::Drift(_)
             | Self::History(_)
             | Self::Replay(_)
+            | Self::Config(_)
             | Self::Demo(_) => false,
         };
         if is_short { Builder::new_current_thread().enable_all().build() } else { Runtime::new() }
@@ -209,6 +219,9 @@ impl Command {
             | Self::Render(_)
             | Self::Drift(_)
             | Self::History(_)
+            | Self::Config(_)
+            | Self::Crds(_)
+            | Self::Install(_)
             | Self::Schema(_)
             | Self::Version(_)
             | Self::Completions(_) => trace::Usual::Errors,
@@ -226,6 +239,9 @@ impl Command {
             Self::Adopt(adopt) => adopt.run(session, out).await,
             Self::Drift(drift) => drift.run(session, out).await,
             Self::History(history) => history.run(session, out).await,
+            Self::Config(config) => config.run(session, out).await,
+            Self::Crds(crds) => crds.run(session, out),
+            Self::Install(install) => install.run(session, out),
             Self::Schema(schema) => schema.run(out),
             Self::Version(version) => version.run(session, out),
             Self::Completions(completions) => completions.run(out),

@@ -1,10 +1,11 @@
 //! `trueup run`: reconcile.
 
 use super::Verdict;
+use super::config::Place;
 use super::progress::Progress;
 use super::session::Session;
 use super::status;
-use crate::sync::offline::{self, RunOptions, Until};
+use crate::sync::offline::{self, Configuration, RunOptions, Until};
 use anyhow::{Result, bail};
 use clap::Args;
 use jiff::Timestamp;
@@ -29,6 +30,11 @@ pub(super) struct Run {
     /// Where HTTP is answered: probes, metrics and the command line
     #[arg(long, default_value = "127.0.0.1:8321", env = "TRUEUP_LISTEN", value_name = "ADDRESS")]
     listen: SocketAddr,
+    /// Read the configuration from the custom resources of a namespace instead of files, and tell them how they stand
+    #[arg(long, conflicts_with = "once")]
+    config_from_cluster: bool,
+    #[command(flatten)]
+    place: Place,
     /// Keep what comes in (commits, answers of API servers, the time) in a new file, for `trueup replay`
     #[arg(long, value_name = "FILE", conflicts_with = "once")]
     record: Option<PathBuf>,
@@ -36,14 +42,20 @@ pub(super) struct Run {
 
 impl Run {
     pub(super) async fn run(&self, session: &Session, out: &mut dyn Write) -> Result<Verdict> {
+        if self.config_from_cluster {
+            return self.reconcile(session, Configuration::Resources(self.place.home())).await;
+        }
         if !session.config.exists() {
             bail!("there is no configuration at {} (--config)", session.config.display());
         }
         if self.once {
             return self.once(session, out).await;
         }
-        let (config, state) = (session.config.clone(), session.state.clone());
-        let record = self.record.clone();
+        self.reconcile(session, Configuration::Files(session.config.clone())).await
+    }
+
+    async fn reconcile(&self, session: &Session, config: Configuration) -> Result<Verdict> {
+        let (state, record) = (session.state.clone(), self.record.clone());
         offline::run(RunOptions { config, state, listen: self.listen, record }).await?;
         Ok(Verdict::Fine)
     }

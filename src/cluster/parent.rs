@@ -16,7 +16,7 @@ use trueup_model::{GroupKind, Value};
 use trueup_plan::apply_set::{GROUP_KINDS, ID, NAMESPACES, TOOLING};
 
 /// The longest note of an Event that the API takes.
-const LONGEST_NOTE: usize = 1024;
+pub(super) const LONGEST_NOTE: usize = 1024;
 
 /// The parent of a target's `ApplySet`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -133,12 +133,12 @@ impl Rest {
         })
     }
 
-    /// Lists a collection: `take` is given the items of each page as it comes, and may end it.
+    /// Lists a collection: `take` is given the items of each page as it comes, and may end it. Gives the version of the list.
     pub(super) async fn list(
         &self,
         listing: &Listing<'_>,
         mut take: impl FnMut(Vec<Value>) -> Result<(), ApiError>,
-    ) -> Result<(), ApiError> {
+    ) -> Result<String, ApiError> {
         let mut base = format!("{}?limit={PAGE}", listing.collection);
         if !listing.selector.is_empty() {
             base = format!("{base}&labelSelector={}", encode(listing.selector));
@@ -151,7 +151,10 @@ impl Rest {
             take(items.unwrap_or_default())?;
             match page.pointer("/metadata/continue").and_then(Value::as_str) {
                 Some(more) if !more.is_empty() => uri = format!("{base}&continue={}", encode(more)),
-                Some(_) | None => return Ok(()),
+                Some(_) | None => {
+                    let version = page.pointer("/metadata/resourceVersion").and_then(Value::as_str);
+                    return Ok(version.unwrap_or_default().to_owned());
+                }
             }
         }
     }

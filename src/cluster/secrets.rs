@@ -57,13 +57,18 @@ impl Cluster {
         {
             return Ok(abilities);
         }
-        let answer =
-            self.0.rest.json(Ask::get("get", &"the cluster's version", "/version".to_owned())).await?;
-        let version = answer.get("gitVersion").and_then(Value::as_str).unwrap_or_default().to_owned();
+        let version = self.version().await?;
         let abilities = Abilities { version, api_versions: catalog.api_versions().into() };
         let known = Some((catalog.clone(), abilities.clone()));
         *self.0.abilities.lock().unwrap_or_else(PoisonError::into_inner) = known;
         Ok(abilities)
+    }
+
+    /// The version of Kubernetes.
+    pub async fn version(&self) -> Result<String, ApiError> {
+        let answer =
+            self.0.rest.json(Ask::get("get", &"the cluster's version", "/version".to_owned())).await?;
+        Ok(answer.get("gitVersion").and_then(Value::as_str).unwrap_or_default().to_owned())
     }
 
     /// The last lines that a container of a pod wrote; of the only one where none is named.

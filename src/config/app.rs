@@ -5,6 +5,7 @@ use super::environment::SyncSpec;
 use super::helm::{self, HelmSpec};
 use super::ignore::{IgnoreSpec, check_rules};
 use super::problem::{Findings, Place};
+use super::repository::IN_A_SECRET;
 use super::resource::{Kind, Spec};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -161,5 +162,17 @@ impl Spec for AppSpec {
         if let Some(credentials) = self.helm.as_mut().and_then(|helm| helm.credentials.as_mut()) {
             credentials.resolve_paths(folder);
         }
+    }
+
+    fn check_resource(&self, findings: &mut Findings) {
+        if self.helm.as_ref().is_some_and(|helm| helm.credentials.is_some()) {
+            findings.add(Place::spec("helm").field("credentials"), IN_A_SECRET);
+        }
+    }
+
+    fn secret_namespaces(&mut self) -> Vec<(Place, &mut Option<String>)> {
+        let secret = self.helm.as_mut().and_then(|helm| helm.secret_ref.as_mut());
+        let place = || Place::spec("helm").field("secretRef");
+        secret.map(|secret| (place(), &mut secret.namespace)).into_iter().collect()
     }
 }

@@ -90,4 +90,16 @@ impl Spec for ClusterSpec {
             *path = absolute(path, folder);
         }
     }
+
+    fn check_resource(&self, findings: &mut Findings) {
+        if self.kubeconfig.is_some() {
+            let message = "a resource names no files of the machine that trueup runs on: put the kubeconfig in a Secret and use `secretRef`";
+            findings.add(Place::spec("kubeconfig"), message);
+        }
+    }
+
+    fn secret_namespaces(&mut self) -> Vec<(Place, &mut Option<String>)> {
+        let secret = self.secret_ref.as_mut();
+        secret.map(|secret| (Place::spec("secretRef"), &mut secret.namespace)).into_iter().collect()
+    }
 }

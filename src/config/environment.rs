@@ -213,6 +213,12 @@ impl Spec for EnvironmentSpec {
     }
 
     fn resolve_paths(&mut self, _folder: &Path) {}
+
+    fn check_resource(&self, _findings: &mut Findings) {}
+
+    fn secret_namespaces(&mut self) -> Vec<(Place, &mut Option<String>)> {
+        Vec::new()
+    }
 }
 
 /// A namespace is an RFC 1123 label.

@@ -10,6 +10,7 @@
 mod app;
 mod check;
 mod cluster;
+pub mod custom;
 mod duration;
 mod environment;
 mod helm;
@@ -32,7 +33,7 @@ pub use environment::{ClusterSelection, EnvironmentSpec, LabelSelector, RolloutS
 pub use helm::{Chart, Helm, HelmSpec, ValuesFrom, ValuesKind};
 pub use ignore::IgnoreSpec;
 pub use problem::{Finding, Findings, Place, Problem, Problems, Step};
-pub use read::load;
+pub use read::{Written, load, load_written};
 pub use repository::{Credentials, Location, Reference, RepositorySpec, Secret, Setting};
 pub use resolve::Declarations;
 pub use resource::{API_VERSION, Declared, Kind, Metadata, SecretRef, Spec};

@@ -29,6 +29,36 @@ pub fn load(path: &Path) -> Result<Config, Problems> {
     reader.finish(path)
 }
 
+/// A document as it was written.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Written {
+    /// What it is.
+    pub kind: Kind,
+    /// Name, labels and annotations.
+    pub metadata: Metadata,
+    /// What it says, without fields that have no value.
+    pub spec: Value,
+}
+
+/// Reads a configuration as [`load`] does, and gives its documents as they were written: without what is meant where nothing
+/// is said. By kind, in the order in which kinds build on each other, and by name.
+///
+/// # Errors
+/// All that is wrong in all files: only what makes a configuration is given.
+pub fn load_written(path: &Path) -> Result<Vec<Written>, Problems> {
+    let mut reader = Reader { schema: schema(), ..Reader::default() };
+    for file in reader.files(path) {
+        reader.file(&file);
+    }
+    let nodes = std::mem::take(&mut reader.nodes);
+    reader.finish(path)?;
+    let written = |((kind, _), (_, node)): ((Kind, String), (PathBuf, Node))| {
+        let metadata = part(&node, "metadata").ok()?;
+        Some(Written { kind, metadata, spec: value(&node, "spec") })
+    };
+    Ok(nodes.into_iter().filter_map(written).collect())
+}
+
 /// What was read so far.
 #[derive(Default)]
 struct Reader {
@@ -229,6 +259,10 @@ pub(super) trait Declare<S> {
 
 /// A part of a document as its type; fields without a value count as left out.
 fn part<T: DeserializeOwned>(node: &Node, field: &str) -> Result<T, serde_json::Error> {
+    serde_json::from_value(value(node, field))
+}
+
+fn value(node: &Node, field: &str) -> Value {
     let mut value = node.get(field).map(Node::to_value).unwrap_or_default();
     if let Some(fields) = value.as_object_mut() {
         for (_, value) in fields.iter_mut().filter(|(name, _)| name.as_str() != "values") {
@@ -236,7 +270,7 @@ fn part<T: DeserializeOwned>(node: &Node, field: &str) -> Result<T, serde_json::
         }
         fields.retain(|_, value| !value.is_null());
     }
-    serde_json::from_value(value)
+    value
 }
 
 fn without_nulls(value: &mut Value) {

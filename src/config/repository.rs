@@ -252,7 +252,36 @@ impl Spec for RepositorySpec {
             credentials.resolve_paths(folder);
         }
     }
+
+    fn check_resource(&self, findings: &mut Findings) {
+        let local = match self.location() {
+            Location::Folder(_) => true,
+            Location::Remote(url) => url.starts_with("file://"),
+        };
+        if local {
+            let message = "a resource names no files of the machine that trueup runs on: use https://, http://, ssh:// or user@host:path";
+            findings.add(Place::spec("url"), message);
+        }
+        if self.credentials.is_some() {
+            findings.add(Place::spec("credentials"), IN_A_SECRET);
+        }
+        if self.webhook.as_ref().is_some_and(|webhook| webhook.secret.is_some()) {
+            findings.add(Place::spec("webhook").field("secret"), IN_A_SECRET);
+        }
+    }
+
+    fn secret_namespaces(&mut self) -> Vec<(Place, &mut Option<String>)> {
+        let secret = self.secret_ref.as_mut().map(|secret| (Place::spec("secretRef"), &mut secret.namespace));
+        let webhook = self.webhook.as_mut().and_then(|webhook| webhook.secret_ref.as_mut());
+        let webhook =
+            webhook.map(|secret| (Place::spec("webhook").field("secretRef"), &mut secret.namespace));
+        secret.into_iter().chain(webhook).collect()
+    }
 }
+
+/// What is said of credentials that a custom resource has from elsewhere.
+pub(super) const IN_A_SECRET: &str =
+    "a resource has its credentials in a Secret of its namespace: use `secretRef`";
 
 impl Credentials {
     /// Makes paths on this machine absolute.

@@ -8,7 +8,7 @@ use super::environment::{ClusterSelection, EnvironmentSpec, LabelSelector, SyncP
 use super::helm::{Chart, Helm, HelmSpec, ValuesFrom};
 use super::ignore::IgnoreSpec;
 use super::nearest::suggestion;
-use super::problem::{Finding, Findings, Place};
+use super::problem::{Finding, Findings, Place, Step};
 use super::read::Declare;
 use super::repository::RepositorySpec;
 use super::resource::{Declared, Kind, Spec};
@@ -64,7 +64,55 @@ impl Declarations {
     /// # Errors
     /// All that does not fit together.
     pub fn resolve(self) -> Result<Config, Vec<Finding>> {
-        let mut resolver = Resolver { declared: &self, findings: Vec::new() };
+        let (targets, findings) = self.lay_out();
+        if findings.is_empty() { Ok(self.with(targets)) } else { Err(findings) }
+    }
+
+    /// The configuration that is left without what does not fit, and all that does not. What needs something that is left out
+    /// is left out, too: a target whose App has to wait for another one is not made where the other is not.
+    pub fn resolve_usable(self) -> (Config, Vec<Finding>) {
+        let (mut targets, mut findings) = self.lay_out();
+        findings.extend(self.references_to_broken());
+        // Clusters that should go first and cannot do not mean that others may.
+        let unordered: BTreeSet<&str> = findings
+            .iter()
+            .filter(|finding| {
+                finding.kind == Kind::Environment && finding.place.0.get(1) == Some(&field("rollout"))
+            })
+            .map(|finding| finding.name.as_str())
+            .collect();
+        targets.retain(|target| {
+            self.repositories.contains_key(&target.repository)
+                && !unordered.contains(target.environment.as_str())
+        });
+        let mut lacking = self.lacking(&targets);
+        let in_circles: BTreeSet<String> = findings
+            .iter()
+            .filter(|finding| {
+                finding.kind == Kind::App && finding.place.0.get(1) == Some(&field("dependsOn"))
+            })
+            .map(|finding| finding.name.clone())
+            .collect();
+        targets.retain(|target| {
+            let stays = !in_circles.contains(&target.app);
+            if !stays {
+                lacking.insert((target.app.clone(), target.environment.clone()));
+            }
+            stays
+        });
+        while let Some((at, finding)) = self.held(&targets, &lacking) {
+            let target = targets.remove(at);
+            lacking.insert((target.app, target.environment));
+            if !findings.contains(&finding) {
+                findings.push(finding);
+            }
+        }
+        (self.with(targets), findings)
+    }
+
+    /// All targets that can be made, and all that does not fit.
+    fn lay_out(&self) -> (Vec<Target>, Vec<Finding>) {
+        let mut resolver = Resolver { declared: self, findings: Vec::new() };
         let clusters: BTreeMap<&str, Vec<&str>> = self
             .environments
             .iter()
@@ -76,17 +124,112 @@ impl Declarations {
             targets.extend(resolver.targets(app, &clusters));
         }
         resolver.cycles();
-        let findings = resolver.findings;
-        if !findings.is_empty() {
-            return Err(findings);
-        }
+        (targets, resolver.findings)
+    }
+
+    fn with(self, mut targets: Vec<Target>) -> Config {
         let depends_on: Vec<Vec<String>> = self.dependencies(&targets);
         for (target, depends_on) in targets.iter_mut().zip(depends_on) {
             target.depends_on = depends_on;
         }
         targets.sort_by(|a, b| a.name.cmp(&b.name));
         let Self { repositories, clusters, environments, apps, known: _, incomplete: _ } = self;
-        Ok(Config { repositories, clusters, environments, apps, targets })
+        Config { repositories, clusters, environments, apps, targets }
+    }
+
+    /// References to what is there and broken.
+    fn references_to_broken(&self) -> Vec<Finding> {
+        let mut findings = Vec::new();
+        let declared = |kind: Kind, name: &str| match kind {
+            Kind::Repository => self.repositories.contains_key(name),
+            Kind::Cluster => self.clusters.contains_key(name),
+            Kind::Environment => self.environments.contains_key(name),
+            Kind::App => self.apps.contains_key(name),
+        };
+        let mut look = |from: Kind, name: &str, place: Place, kind: Kind, to: &str| {
+            if self.known.contains(&(kind, to.to_owned())) && !declared(kind, to) {
+                let message = format!("{kind} `{to}` cannot be used: its own status says why");
+                findings.push(Finding { kind: from, name: name.to_owned(), place, message });
+            }
+        };
+        for (name, environment) in &self.environments {
+            let spec = &environment.spec;
+            if let Some(cluster) = &spec.cluster {
+                look(Kind::Environment, name, Place::spec("cluster"), Kind::Cluster, cluster);
+            }
+            for (index, cluster) in spec.clusters.iter().flat_map(|clusters| &clusters.names).enumerate() {
+                let place = Place::spec("clusters").field("names").item(index);
+                look(Kind::Environment, name, place, Kind::Cluster, cluster);
+            }
+            for (wave, clusters) in spec.rollout.iter().flat_map(|rollout| rollout.waves.iter().enumerate()) {
+                for (index, cluster) in clusters.names.iter().enumerate() {
+                    let place = Place::spec("rollout").field("waves").item(wave).field("names").item(index);
+                    look(Kind::Environment, name, place, Kind::Cluster, cluster);
+                }
+            }
+        }
+        for (name, app) in &self.apps {
+            let spec = &app.spec;
+            look(Kind::App, name, Place::spec("repository"), Kind::Repository, &spec.repository);
+            for (field, kind, names) in [
+                ("environments", Kind::Environment, &spec.environments),
+                ("dependsOn", Kind::App, &spec.depends_on),
+            ] {
+                for (index, to) in names.iter().enumerate() {
+                    look(Kind::App, name, Place::spec(field).item(index), kind, to);
+                }
+            }
+        }
+        findings
+    }
+
+    /// The environments of Apps in which not every target is there that should be.
+    fn lacking(&self, targets: &[Target]) -> BTreeSet<(String, String)> {
+        let mut lacking = BTreeSet::new();
+        let mut resolver = Resolver { declared: self, findings: Vec::new() };
+        for (name, app) in &self.apps {
+            for environment in &app.spec.environments {
+                let made = targets
+                    .iter()
+                    .filter(|target| target.app == *name && target.environment == *environment)
+                    .count();
+                let whole = self.environments.get(environment).is_some_and(|declared| {
+                    let named = declared.spec.clusters.iter().flat_map(|clusters| &clusters.names);
+                    let mut named = named.chain(&declared.spec.cluster);
+                    named.all(|cluster| self.clusters.contains_key(cluster))
+                        && resolver.clusters(declared).len() == made
+                });
+                if !whole {
+                    lacking.insert((name.clone(), environment.clone()));
+                }
+            }
+        }
+        lacking
+    }
+
+    /// The first target whose App has to wait for one that lacks targets, and why it cannot be.
+    fn held(&self, targets: &[Target], lacking: &BTreeSet<(String, String)>) -> Option<(usize, Finding)> {
+        let environments = |app: &str| self.apps.get(app).map_or(&[][..], |app| &app.spec.environments[..]);
+        let lacks = |app: &str, environment: &str| {
+            lacking.contains(&(app.to_owned(), environment.to_owned())).then(|| environment.to_owned())
+        };
+        targets.iter().enumerate().find_map(|(at, target)| {
+            let depends_on = self.apps.get(&target.app).map_or(&[][..], |app| &app.spec.depends_on[..]);
+            depends_on.iter().enumerate().find_map(|(index, first)| {
+                let theirs = environments(first);
+                let meet = theirs.iter().any(|one| environments(&target.app).contains(one));
+                let lacking = if !self.apps.contains_key(first) {
+                    Some(target.environment.clone())
+                } else if meet {
+                    lacks(first, &target.environment)
+                } else {
+                    theirs.iter().find_map(|environment| lacks(first, environment))
+                };
+                let message = format!("App `{first}` comes first, and cannot be used in {}", lacking?);
+                let place = Place::spec("dependsOn").item(index);
+                Some((at, Finding { kind: Kind::App, name: target.app.clone(), place, message }))
+            })
+        })
     }
 
     /// For each target, the targets that come first: those of the named apps in the same environment and on the same
@@ -113,6 +256,10 @@ impl Declarations {
         };
         targets.iter().map(of).collect()
     }
+}
+
+fn field(name: &str) -> Step {
+    Step::Field(name.to_owned())
 }
 
 struct Resolver<'d> {

@@ -56,6 +56,12 @@ pub trait Spec: Serialize + DeserializeOwned + JsonSchema {
 
     /// Makes paths on this machine absolute: relative ones are relative to the file that names them.
     fn resolve_paths(&mut self, folder: &Path);
+
+    /// Looks for what a custom resource may not say: anything of the machine that trueup runs on.
+    fn check_resource(&self, findings: &mut Findings);
+
+    /// The Secrets that it refers to, each with its place: a custom resource has them in its own namespace.
+    fn secret_namespaces(&mut self) -> Vec<(Place, &mut Option<String>)>;
 }
 
 /// The name of an object and what is attached to it.

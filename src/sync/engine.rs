@@ -13,8 +13,9 @@ use super::rollout::Rollouts;
 use super::target::{TargetSpec, TargetState};
 use super::topology::select;
 use super::view::{Board, Request, Wait};
-use crate::cluster::{Cluster, ClusterEvent, Reach};
+use crate::cluster::{Access, Cluster, ClusterEvent, Reach, Via};
 use crate::config::Config;
+use crate::config::custom::Answer;
 use crate::recording::Recorder;
 use crate::render;
 use crate::source::{self, Commit, Source};
@@ -25,7 +26,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use trueup_merge::secrets::MaskKey;
 use trueup_plan::drift::Drifted;
@@ -79,6 +80,10 @@ struct Core {
     chosen: Chosen,
     clusters: Reach,
     recorder: Option<Recorder>,
+    /// The cluster that trueup is at home in, where it does not run in a pod of it.
+    home: Option<Via>,
+    /// What the configuration said of each target when it had its last turn.
+    turned: Mutex<BTreeMap<String, Arc<TargetSpec>>>,
     stop: CancellationToken,
 }
 
@@ -126,6 +131,8 @@ pub struct Ends {
     pub repositories: source::Reach,
     /// What keeps what comes in, if that is wanted.
     pub recorder: Option<Recorder>,
+    /// The cluster that `inCluster` means and that Secrets are read from; the one whose pod this is where nothing is said.
+    pub home: Option<Via>,
 }
 
 /// Which targets have turns.
@@ -188,6 +195,8 @@ impl Engine {
                 chosen: parts.chosen,
                 clusters: parts.ends.clusters,
                 recorder: parts.ends.recorder,
+                home: parts.ends.home,
+                turned: Mutex::default(),
                 stop: CancellationToken::new(),
             }
         });
@@ -274,6 +283,56 @@ impl Engine {
             .keys()
             .filter_map(|name| Some((name.clone(), statuses.get(name)?.clone())))
             .collect()
+    }
+
+    /// How those targets stand that had a turn since the configuration last said something new of them.
+    pub fn current_statuses(&self) -> BTreeMap<String, TargetStatus> {
+        let setup = self.0.setup();
+        let (turned, statuses) = (lock(&self.0.turned), lock(&self.0.statuses));
+        let is_current = |(name, spec): &(&String, &Arc<TargetSpec>)| turned.get(*name) == Some(*spec);
+        let targets = setup.targets.iter().filter(is_current);
+        targets.filter_map(|(name, _)| Some((name.clone(), statuses.get(name)?.clone()))).collect()
+    }
+
+    /// What is known of each Repository: the commit that it is at, and why it could not be asked.
+    pub fn repositories(&self) -> BTreeMap<String, Answer> {
+        let names: Vec<String> = match &*lock(&self.0.config) {
+            Some(config) => config.repositories.keys().cloned().collect(),
+            None => return BTreeMap::new(),
+        };
+        let setup = self.0.setup();
+        let answer = |name: String| {
+            let known = lock(&self.0.repositories).known(&name);
+            let trouble = |kind: &'static str| setup.troubles.get(&(kind, name.clone())).cloned();
+            let trouble = trouble("Repository").or(known.trouble).or_else(|| trouble("Webhook"));
+            (name, Answer { last: known.commit.map(|commit| commit.revision.clone()), trouble })
+        };
+        names.into_iter().map(answer).collect()
+    }
+
+    /// The Clusters that could be set up.
+    pub fn clusters(&self) -> BTreeMap<String, Cluster> {
+        let setup = self.0.setup();
+        setup.clusters.iter().map(|(name, (_, cluster))| (name.clone(), cluster.clone())).collect()
+    }
+
+    /// What could not be set up of a kind, and why.
+    pub fn troubles(&self, kind: &str) -> BTreeMap<String, String> {
+        let setup = self.0.setup();
+        let of_kind = setup.troubles.iter().filter(|((of, _), _)| *of == kind);
+        of_kind.map(|((_, name), why)| (name.clone(), why.clone())).collect()
+    }
+
+    /// A counter that moves with each change of a status.
+    pub fn subscribe(&self) -> watch::Receiver<u64> {
+        self.0.board.subscribe()
+    }
+
+    /// A connection to the cluster that trueup is at home in, whose requests are counted like all others.
+    pub async fn connect_home(&self, access: &Access) -> Result<Cluster> {
+        let metrics = self.0.metrics.clone();
+        let counter = Arc::new(move |verb: &str, code: u16| metrics.kubernetes_request(verb, code));
+        Cluster::reach(&self.0.clusters, access, counter, Arc::new(|_| {})).await
     }
 
     /// Asks for a turn of each target, and gives a receiver a target that is told when the turn is over.

@@ -1,7 +1,9 @@
 //! A reconciler for the length of one command, and the one that runs until it is stopped.
 
 use super::bases::{self, Bases, Configured};
+use super::custom::Home;
 use super::engine::{Chosen, Ends, Engine, Parts};
+use super::governed;
 use super::inquiries::ROUNDS;
 use super::membership;
 use super::repositories::chain;
@@ -452,8 +454,8 @@ pub async fn render_folder<T: Send + 'static>(
 /// What a running trueup needs to know.
 #[derive(Clone, Debug)]
 pub struct RunOptions {
-    /// The configuration: a file or a folder.
-    pub config: PathBuf,
+    /// Where the configuration is.
+    pub config: Configuration,
     /// The state folder.
     pub state: PathBuf,
     /// Where HTTP is answered.
@@ -462,10 +464,25 @@ pub struct RunOptions {
     pub record: Option<PathBuf>,
 }
 
+/// Where a configuration is.
+#[derive(Clone, Debug)]
+pub enum Configuration {
+    /// In a file or a folder.
+    Files(PathBuf),
+    /// In custom resources.
+    Resources(Home),
+}
+
 /// Reconciles until a signal ends it.
 pub async fn run(options: RunOptions) -> Result<()> {
-    let first = load(&options.config)?;
-    let ends = options.record.as_deref().map(ends_recorded).transpose()?.unwrap_or_default();
+    let first = match &options.config {
+        Configuration::Files(path) => Some(load(path)?),
+        Configuration::Resources(_) => None,
+    };
+    let mut ends = options.record.as_deref().map(ends_recorded).transpose()?.unwrap_or_default();
+    if let Configuration::Resources(home) = &options.config {
+        ends.home = Some(home.access().via);
+    }
     let store = {
         let state = options.state.clone();
         tokio::task::spawn_blocking(move || Store::open(&state, Retention::default(), Timestamp::now()))
@@ -485,7 +502,9 @@ pub async fn run(options: RunOptions) -> Result<()> {
         &options.state,
     )
     .await?;
-    engine.configure(&first).await?;
+    if let Some(first) = &first {
+        engine.configure(first).await?;
+    }
     let worker = tokio::spawn({
         let engine = engine.clone();
         async move { engine.work().await }
@@ -494,7 +513,12 @@ pub async fn run(options: RunOptions) -> Result<()> {
         let engine = engine.clone();
         async move { engine.answer(requests).await }
     });
-    let ended = until_signal(&engine, &options.config, first.fingerprint()).await;
+    let ended = match &options.config {
+        Configuration::Files(path) => {
+            until_signal(&engine, path, first.map(|first| first.fingerprint()).unwrap_or_default()).await
+        }
+        Configuration::Resources(home) => governed_until_signal(&engine, home).await,
+    };
     tracing::info!("stopping");
     engine.stop();
     stop.cancel();
@@ -514,7 +538,23 @@ fn ends_recorded(path: &Path) -> Result<Ends> {
         clusters: cluster::Reach::Overheard(Arc::new(move |heard| answers.answered(heard))),
         repositories: source::Reach::Overheard(Arc::new(move |heard| files.read(heard))),
         recorder: Some(recorder),
+        home: None,
     })
+}
+
+async fn governed_until_signal(engine: &Engine, home: &Home) -> Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut hangup = signal(SignalKind::hangup())?;
+    let mut govern = std::pin::pin!(governed::govern(engine, home));
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => return Ok(()),
+            _ = interrupt.recv() => return Ok(()),
+            _ = hangup.recv() => engine.look_again(),
+            ended = &mut govern => return ended,
+        }
+    }
 }
 
 async fn until_signal(engine: &Engine, path: &Path, mut fingerprint: String) -> Result<()> {

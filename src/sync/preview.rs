@@ -83,6 +83,7 @@ impl Engine {
         let asked = Trigger::Manual;
         let judgement = judge::judge(context.cluster, spec, state, &view, context.mask, asked).await;
         learn(state, &mut view.observed, judgement, unread);
+        view.observed.foundations.clone_from(&spec.made_of);
         let plan = plan(&desired, &view.observed, &state.ledger, &turn::policy(spec, asked));
         let run = hooked::due(state, &view);
         let plan = hooks::settle(plan, &desired, &view.observed, run).plan;

@@ -94,12 +94,12 @@ fn is_drift(step: &Step) -> bool {
 
 // An object that is kept on purpose is as its owner wants it.
 fn is_difference(step: &Step) -> bool {
-    !matches!(step.reason, Reason::Kept)
+    !matches!(step.reason, Reason::Kept | Reason::Foundation)
 }
 
 fn is_pending_prune(step: &Step, outcomes: &[Outcome]) -> bool {
     let done = |outcome: &Outcome| outcome.id == step.id && outcome.result == OutcomeResult::Done;
-    step.prunes() && step.reason != Reason::Kept && !outcomes.iter().any(done)
+    step.prunes() && is_difference(step) && !outcomes.iter().any(done)
 }
 
 fn drifted_fields(step: &Step) -> Vec<DriftedField> {

@@ -67,6 +67,8 @@ pub struct TargetSpec {
     pub retry: Backoff,
     /// Whether objects are applied all or none.
     pub atomic: Atomic,
+    /// The custom resources that say all this; none where files do. They may be among its objects, and are never pruned by it.
+    pub made_of: BTreeSet<ObjectId>,
 }
 
 /// What makes a target change.
@@ -94,6 +96,11 @@ impl TargetSpec {
     /// The name of the target's parent object.
     pub fn parent_name(&self) -> String {
         apply_set::parent_name(&self.app, &self.environment)
+    }
+
+    /// Whether it is the target's own App: that is well when the target is, and not the other way round.
+    pub fn is_itself(&self, id: &ObjectId) -> bool {
+        id.kind == "App" && self.made_of.contains(id)
     }
 
     /// The id of the target's `ApplySet`.
@@ -221,6 +228,7 @@ pub(super) mod tests {
             audit: Audit(Duration::from_hours(24)),
             retry: Backoff::default(),
             atomic: Atomic::Each,
+            made_of: BTreeSet::new(),
             ignore: Vec::new(),
         }
     }

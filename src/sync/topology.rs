@@ -13,13 +13,13 @@ use crate::render::{Depth, Given, Helm, Holder, Need, Pass, Place, Request, Valu
 use crate::source::charts::{ChartLocation, ChartSpec};
 use crate::source::{Credentials, Location, Reference, Secret, Spec};
 use anyhow::{Context as _, Result, bail};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use trueup_helm::Crds;
 use trueup_kustomize::{LoadRestrictions, Reorder};
-use trueup_model::Value;
+use trueup_model::{ObjectId, Value};
 use trueup_plan::planning::{Drift, Empty, Policy, Prune, Recreate, TakeOver};
 
 /// What the configuration says of each target.
@@ -79,7 +79,23 @@ fn target_spec(config: &Config, target: &Target) -> TargetSpec {
             limit: target.retry.limit,
         },
         atomic: if target.atomic { Atomic::All } else { Atomic::Each },
+        made_of: made_of(config, target),
     }
+}
+
+/// The custom resources that a target is made of; none where files say what it is.
+fn made_of(config: &Config, target: &Target) -> BTreeSet<ObjectId> {
+    let Some(app) = config.apps.get(&target.app).filter(|app| app.origin.path.is_empty()) else {
+        return BTreeSet::new();
+    };
+    let namespace = app.metadata.namespace.as_deref().unwrap_or_default();
+    let parts = [
+        (config::Kind::App, &target.app),
+        (config::Kind::Repository, &target.repository),
+        (config::Kind::Environment, &target.environment),
+        (config::Kind::Cluster, &target.cluster),
+    ];
+    parts.map(|(kind, name)| ObjectId::new("trueup.dev", kind.as_str(), namespace, name)).into()
 }
 
 /// What is said of a target's chart.

@@ -272,6 +272,7 @@ async fn stages(
     learn(state, &mut view.observed, judgement, unread);
     view.observed.awaited = awaited.kinds;
     view.observed.approval.clone_from(&state.approval);
+    view.observed.foundations.clone_from(&spec.made_of);
     let clock = Instant::now();
     let mut plan = plan(&view.desired, &view.observed, &state.ledger, &policy(spec, trigger));
     state.approval = state.approval.take().and_then(|approval| approval.after(&plan.steps));
@@ -524,7 +525,7 @@ async fn conclude(
     if view.is_whole() && !state.ledger.keys().all(|id| desired.objects.contains_key(id)) {
         Arc::make_mut(&mut state.ledger).retain(|id, _| desired.objects.contains_key(id));
     }
-    let (health, mut unhealthy) = health(view.maybe_unwell(), &members);
+    let (health, mut unhealthy) = health(view.maybe_unwell().filter(|id| !spec.is_itself(id)), &members);
     let unwell = unhealthy.iter().map(|object| object.id.clone()).collect();
     state.causes.explain(context.cluster, &members, &mut unhealthy).await;
     unhealthy.truncate(LISTED);

@@ -57,7 +57,8 @@ impl PreviewStep {
     /// server keeps for itself goes.
     pub fn new(step: &Step, live: Option<Value>, wanted: Option<Value>, key: &MaskKey) -> Self {
         let made = Self::between(step.id.clone(), step.action, step.reason.to_string(), [live, wanted], key);
-        Self { differs: step.reason != Reason::Kept, origin: step.origin.clone(), ..made }
+        let differs = !matches!(step.reason, Reason::Kept | Reason::Foundation);
+        Self { differs, origin: step.origin.clone(), ..made }
     }
 
     /// A difference between the two sides of an object, live first, shown in the same way.
@@ -199,6 +200,11 @@ impl Board {
     /// Says which Repositories there are, and what their webhooks have to prove.
     pub fn listen(&self, hooks: Vec<Hook>) {
         self.shown().hooks = Some(hooks.into());
+    }
+
+    /// A counter that moves with each change of a status.
+    pub fn subscribe(&self) -> watch::Receiver<u64> {
+        self.generation.subscribe()
     }
 
     /// Shows how a target stands.

@@ -77,6 +77,7 @@ impl Process {
             clusters: cluster::Reach::Here(Arc::new(move |name| Some(reachable.get(name)?.client()))),
             repositories: source::Reach::Here(Arc::new(move |_| forge.clone())),
             recorder: None,
+            home: None,
         };
         let metrics = Metrics::new();
         let started = runtime.block_on(async {

@@ -4,7 +4,7 @@ use crate::budget::Approval;
 use crate::desired::PRUNE_ANNOTATION;
 use crate::health::{Health, health};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use trueup_merge::compare::Change;
 use trueup_merge::extract::{Extract, Shape, extracted, shape};
@@ -133,6 +133,8 @@ pub struct Observed {
     pub claims: BTreeMap<ObjectId, String>,
     /// What a person said may be deleted beyond the budget.
     pub approval: Option<Approval>,
+    /// Objects that the target itself is made of: its configuration, where that is kept in a cluster.
+    pub foundations: BTreeSet<ObjectId>,
 }
 
 impl Observed {

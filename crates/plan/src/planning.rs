@@ -143,6 +143,8 @@ pub enum Reason {
     PruneOff,
     /// It is not in Git, and its annotation keeps it.
     Kept,
+    /// It is not in Git, and the target is made of it.
+    Foundation,
     /// The target rendered to nothing.
     NothingRendered,
     /// It is not in Git, and too many others are not either.
@@ -201,6 +203,9 @@ impl fmt::Display for Reason {
             Self::NotInGit => f.write_str("not in Git any more"),
             Self::PruneOff => f.write_str("not in Git any more; pruning is off for this target"),
             Self::Kept => f.write_str("not in Git any more; its annotation keeps it"),
+            Self::Foundation => f.write_str(
+                "not in Git any more; the target is made of it, so a person has to delete it",
+            ),
             Self::NothingRendered => {
                 f.write_str("the target rendered to no object at all, which deletes nothing; set sync.allowEmpty if that is meant")
             }
@@ -307,6 +312,7 @@ impl Step {
             | Reason::Leaving(_)
             | Reason::PruneOff
             | Reason::Kept
+            | Reason::Foundation
             | Reason::NothingRendered
             | Reason::OverBudget(_)
             | Reason::StillHolds(_)
@@ -350,6 +356,7 @@ impl Step {
                 | Reason::Leaving(_)
                 | Reason::PruneOff
                 | Reason::Kept
+                | Reason::Foundation
                 | Reason::NothingRendered
                 | Reason::OverBudget(_)
                 | Reason::StillHolds(_)
@@ -560,7 +567,13 @@ fn contents<'o>(id: &ObjectId, desired: &'o Desired, observed: &'o Observed) -> 
             || observed.unknown.contains_key(&object.group_kind())
     };
     let staying = observed.members.iter().filter(stays).map(|(object, _)| object);
-    desired.objects.keys().chain(desired.refused.keys()).chain(staying).find(within)
+    desired
+        .objects
+        .keys()
+        .chain(desired.refused.keys())
+        .chain(staying)
+        .chain(&observed.foundations)
+        .find(within)
 }
 
 // A CRD is named by its plural, which starts as its kind does; where that errs, a CRD stays that could have gone.
@@ -588,6 +601,8 @@ fn prune(id: &ObjectId, live: &Live, desired: &Desired, observed: &Observed, pol
         (Action::Wait, Reason::MovedTo(target.clone()))
     } else if live.keep {
         (Action::Hold, Reason::Kept)
+    } else if observed.foundations.contains(id) {
+        (Action::Hold, Reason::Foundation)
     } else if empty {
         (Action::Hold, Reason::NothingRendered)
     } else {

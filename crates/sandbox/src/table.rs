@@ -91,6 +91,10 @@ impl Sandbox {
             "Age" => self.age(object["metadata"]["creationTimestamp"].as_str().unwrap_or_default()).into(),
             "Created At" => object["metadata"]["creationTimestamp"].clone(),
             "Last Seen" | "First Seen" => self.seen(name, object),
+            "Last Schedule" if object["status"]["lastScheduleTime"].is_string() => {
+                self.age(&text(object, "/status/lastScheduleTime")).into()
+            }
+            "Duration" if kind.kind == "Job" => self.duration(&object["status"]).into(),
             _ => match crate::cells::of(&kind.kind, name, object) {
                 Value::Null => built_in(kind, name, object),
                 cell => cell,
@@ -112,21 +116,33 @@ impl Sandbox {
     /// How long ago a time was, as kubectl words it.
     fn age(&self, time: &str) -> String {
         let Ok(time) = time.parse::<Timestamp>() else { return "<unknown>".to_owned() };
-        let seconds = (self.now.as_second() - time.as_second()).max(0);
-        let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
-        let two = |first: i64, word: &str, second: i64, other: &str| {
-            if second == 0 { format!("{first}{word}") } else { format!("{first}{word}{second}{other}") }
-        };
-        match seconds {
-            0..120 => format!("{seconds}s"),
-            120..600 => two(minutes, "m", seconds % 60, "s"),
-            600..10_800 => format!("{minutes}m"),
-            10_800..28_800 => two(hours, "h", minutes % 60, "m"),
-            28_800..172_800 => format!("{hours}h"),
-            172_800..691_200 => two(days, "d", hours % 24, "h"),
-            _ if days < 730 => format!("{days}d"),
-            _ => two(days / 365, "y", days % 365, "d"),
-        }
+        lasting((self.now.as_second() - time.as_second()).max(0))
+    }
+
+    /// How long a Job took, or has taken so far.
+    fn duration(&self, status: &Value) -> String {
+        let time = |field: &str| status[field].as_str().and_then(|time| time.parse::<Timestamp>().ok());
+        let Some(began) = time("startTime") else { return String::new() };
+        let ended = time("completionTime").unwrap_or(self.now);
+        lasting((ended.as_second() - began.as_second()).max(0))
+    }
+}
+
+/// So many seconds, as kubectl words them.
+fn lasting(seconds: i64) -> String {
+    let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
+    let two = |first: i64, word: &str, second: i64, other: &str| {
+        if second == 0 { format!("{first}{word}") } else { format!("{first}{word}{second}{other}") }
+    };
+    match seconds {
+        0..120 => format!("{seconds}s"),
+        120..600 => two(minutes, "m", seconds % 60, "s"),
+        600..10_800 => format!("{minutes}m"),
+        10_800..28_800 => two(hours, "h", minutes % 60, "m"),
+        28_800..172_800 => format!("{hours}h"),
+        172_800..691_200 => two(days, "d", hours % 24, "h"),
+        _ if days < 730 => format!("{days}d"),
+        _ => two(days / 365, "y", days % 365, "d"),
     }
 }
 
@@ -226,7 +242,7 @@ fn built_in(kind: &Kind, column: &str, object: &Value) -> Value {
             let hosts: Vec<&str> = rules.filter_map(|rule| rule["host"].as_str()).collect();
             Value::from(if hosts.is_empty() { "*".to_owned() } else { hosts.join(",") })
         }
-        ("Job", "Duration") | ("Ingress", "Address") => "".into(),
+        ("Ingress", "Address") => "".into(),
         ("Ingress", "Ports") => Value::from(if object["spec"]["tls"].is_array() { "80, 443" } else { "80" }),
         ("IngressClass", "Controller") => object["spec"]["controller"].clone(),
         ("NetworkPolicy", "Pod-Selector") => or_none(selector(&object["spec"]["podSelector"])),
@@ -281,7 +297,7 @@ fn workload(kind: &Kind, column: &str, object: &Value) -> Value {
             or_none(selector(object.pointer("/spec/template/spec/nodeSelector").unwrap_or(&Value::Null)))
         }
         ("Job", "Completions") => ratio("/status/succeeded", "/spec/completions"),
-        ("Job", "Status") => "Running".into(),
+        ("Job", "Status") => job(object).into(),
         ("CronJob", "Schedule") => object["spec"]["schedule"].clone(),
         ("CronJob", "Timezone") => or_none(text(object, "/spec/timeZone")),
         ("CronJob", "Suspend") => {
@@ -289,6 +305,22 @@ fn workload(kind: &Kind, column: &str, object: &Value) -> Value {
         }
         ("CronJob", "Active") => count(&object["status"]["active"]).into(),
         (_, _) => Value::Null,
+    }
+}
+
+/// In one word, how a Job is.
+fn job(object: &Value) -> &'static str {
+    let holds = |name: &str| {
+        let conditions = object["status"]["conditions"].as_array().into_iter().flatten();
+        conditions.into_iter().any(|one| one["type"] == name && one["status"] == "True")
+    };
+    let is_ending = object["metadata"]["deletionTimestamp"].is_string();
+    let words = ["Complete", "Failed", "Suspended", "FailureTarget", "SuccessCriteriaMet"];
+    match words.into_iter().find(|word| holds(word)) {
+        Some(word @ ("Complete" | "Failed")) => word,
+        _ if is_ending => "Terminating",
+        Some(word) => word,
+        None => "Running",
     }
 }
 
@@ -369,4 +401,34 @@ fn as_told(kind: &Kind, metadata: &Value) -> Value {
         }
     }
     metadata
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn jobs_and_what_starts_them_tell_how_they_are_and_since_when() {
+        let sandbox = Sandbox::api_only(Timestamp::from_second(3_600).unwrap());
+        let seen = |plural: &str, column: &str, object: &Value| {
+            let kind = sandbox.kinds.resource("batch", "v1", plural).unwrap();
+            sandbox.cell(&kind, &json!({"name": column}), object)
+        };
+        let mut job = json!({"status": {"startTime": "1970-01-01T00:50:00Z"}});
+        assert_eq!(
+            (seen("jobs", "Status", &job), seen("jobs", "Duration", &job)),
+            (json!("Running"), json!("10m"))
+        );
+        job["status"]["completionTime"] = "1970-01-01T00:50:07Z".into();
+        job["status"]["conditions"] =
+            json!([{"type": "SuccessCriteriaMet", "status": "True"}, {"type": "Complete", "status": "True"}]);
+        assert_eq!(
+            (seen("jobs", "Status", &job), seen("jobs", "Duration", &job)),
+            (json!("Complete"), json!("7s"))
+        );
+        let mut cron = json!({"status": {}});
+        assert_eq!(seen("cronjobs", "Last Schedule", &cron), "<none>");
+        cron["status"]["lastScheduleTime"] = "1970-01-01T00:59:30Z".into();
+        assert_eq!(seen("cronjobs", "Last Schedule", &cron), "30s");
+    }
 }

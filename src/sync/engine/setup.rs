@@ -182,6 +182,7 @@ impl Core {
         for name in known.iter().filter(|name| !setup.targets.contains_key(*name)) {
             tracing::info!(target = name, "the target is no longer configured; its objects stay as they are");
             lock(&self.statuses).remove(name);
+            lock(&self.turned).remove(name);
             lock(&self.waiters).remove(name);
             if let Err(error) = self.store.forget(name).await {
                 tracing::warn!(target = name, error = format!("{error:#}"), "the store still has the target");
@@ -192,7 +193,8 @@ impl Core {
     /// The cluster whose Secrets the configuration refers to: the one that trueup runs in, or the only one there is.
     async fn home(self: &Arc<Self>, config: &Config, old: &Setup) -> Result<Cluster, String> {
         let home = topology::home(config)?;
-        let in_cluster = Access { name: "in-cluster".to_owned(), via: Via::InCluster, in_flight: None };
+        let via = self.home.clone().unwrap_or(Via::InCluster);
+        let in_cluster = Access { name: "in-cluster".to_owned(), via, in_flight: None };
         if let Ok(cluster) = self.connect(&in_cluster).await {
             return Ok(cluster);
         }
@@ -210,7 +212,10 @@ impl Core {
         secrets: &Secrets,
         old: &Setup,
     ) -> Result<(Access, Cluster)> {
-        let access = topology::access(config, name, secrets).await?;
+        let mut access = topology::access(config, name, secrets).await?;
+        if let (Via::InCluster, Some(home)) = (&access.via, &self.home) {
+            access.via = home.clone();
+        }
         if let Some((same, cluster)) = old.clusters.get(name)
             && *same == access
         {

@@ -35,7 +35,7 @@ impl Core {
         let waiters = lock(&self.waiters).remove(&due.target).unwrap_or_default();
         if let Some(spec) = self.setup().targets.get(&due.target).cloned() {
             let core = self.clone();
-            let ended = stop.clone();
+            let (ended, looked_at) = (stop.clone(), spec.clone());
             let turn = tokio::spawn(async move { core.turn(&spec, due.trigger, &stop).await });
             if let Err(panic) = turn.await {
                 tracing::error!(target = due.target, %panic, "the turn ended unexpectedly; the next begins afresh");
@@ -44,6 +44,8 @@ impl Core {
             } else if ended.is_cancelled() && due.trigger == Trigger::Manual {
                 // What a person asked for holds for the newer commit, too.
                 self.push(&due.target, Trigger::Manual, Duration::ZERO);
+            } else if !ended.is_cancelled() {
+                lock(&self.turned).insert(due.target.clone(), looked_at);
             }
         }
         lock(&self.turns).remove(&due.target);

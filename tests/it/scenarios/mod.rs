@@ -1,9 +1,11 @@
-//! What a platform engineer trusts trueup with, on a real API server: one test a scenario, one namespace a test.
+//! What a platform engineer trusts trueup with, on a real API server and in the sandbox.
 
 mod adopt;
 mod bases;
+mod custom;
 mod drift;
 mod faults;
+mod governed;
 mod ground;
 pub(crate) mod harness;
 mod helm;

@@ -123,6 +123,7 @@ impl Situation {
             }
             "member" => self.member(&item(text)),
             "stranger" => self.stranger(&item(text)),
+            "made of" => drop(observed.foundations.insert(item(text).id)),
             "applied" => {
                 let (digest, token) =
                     if item(text).has("otherwise") { ("before", "before") } else { ("git", "live") };
@@ -547,6 +548,27 @@ fn an_object_whose_annotation_keeps_it_is_not_pruned() {
         hold      cm/b (not in Git any more; its annotation keeps it)
         unchanged: 1
     "#]],
+    );
+}
+
+#[test]
+fn what_the_target_is_made_of_is_not_pruned() {
+    check(
+        "in git: cm/a | member: cm/a widget/app widget/child | applied: cm/a | made of: widget/app widget/cluster",
+        expect![[r#"
+            delete    widget/child (not in Git any more)
+            hold      widget/app (not in Git any more; the target is made of it, so a person has to delete it)
+            unchanged: 1
+        "#]],
+    );
+    // Nor is it by way of what holds it, a member or not.
+    check(
+        "in git: ns/other | member: ns/shop ns/other crd/widgets.example.com | applied: ns/other | made of: widget/app",
+        expect![[r#"
+            hold      crd/widgets.example.com (not in Git any more, but Widget.example.com shop/app would go with it)
+            hold      ns/shop (not in Git any more, but Widget.example.com shop/app would go with it)
+            unchanged: 1
+        "#]],
     );
 }
 

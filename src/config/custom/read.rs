@@ -1,0 +1,118 @@
+//! From resources to a configuration. What is wrong with one is found of that one, and stops what needs it.
+//!
+//! Enters: resources as the API server has them. Leaves: the configuration that the good ones make, and of each
+//! resource what is known of it. One that is being deleted is no part of the configuration.
+
+use super::exchange::settle;
+use crate::config::{
+    AppSpec, ClusterSpec, Config, Declarations, Declared, EnvironmentSpec, Finding, Findings, Kind, Metadata,
+    Place, RepositorySpec, Spec, read::Declare,
+};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use trueup_model::Origin;
+
+/// What the resources of a namespace come to.
+#[derive(Clone, Debug)]
+pub struct Resources {
+    /// What can be put to work.
+    pub config: Config,
+    /// All of them.
+    pub all: BTreeMap<(Kind, String), Resource>,
+}
+
+/// A resource.
+#[derive(Clone, Debug)]
+pub struct Resource {
+    /// As the API server has it.
+    pub object: Value,
+    /// What is wrong with it.
+    pub findings: Vec<Finding>,
+}
+
+impl Resource {
+    /// Counts its changes.
+    pub fn generation(&self) -> Option<i64> {
+        self.object.pointer("/metadata/generation").and_then(Value::as_i64)
+    }
+
+    /// What it says of itself.
+    pub fn status(&self) -> &Value {
+        self.object.get("status").unwrap_or(&Value::Null)
+    }
+
+    /// Whether somebody has deleted it, and it is still there.
+    pub fn is_leaving(&self) -> bool {
+        self.object.pointer("/metadata/deletionTimestamp").is_some()
+    }
+}
+
+/// Reads the resources of a namespace.
+pub fn read(objects: Vec<Value>, namespace: &str) -> Resources {
+    let mut declarations = Declarations::default();
+    let mut all = BTreeMap::new();
+    for object in objects {
+        let kind = Kind::ALL
+            .into_iter()
+            .find(|kind| object.get("kind").and_then(Value::as_str) == Some(kind.as_str()));
+        let name = object.pointer("/metadata/name").and_then(Value::as_str).map(str::to_owned);
+        let (Some(kind), Some(name)) = (kind, name) else { continue };
+        let resource = Resource { object, findings: Vec::new() };
+        let findings = match kind {
+            _ if resource.is_leaving() => Findings::default(),
+            Kind::Repository => {
+                declare::<RepositorySpec>(&mut declarations, &resource.object, &name, namespace)
+            }
+            Kind::Cluster => declare::<ClusterSpec>(&mut declarations, &resource.object, &name, namespace),
+            Kind::Environment => {
+                declare::<EnvironmentSpec>(&mut declarations, &resource.object, &name, namespace)
+            }
+            Kind::App => declare::<AppSpec>(&mut declarations, &resource.object, &name, namespace),
+        };
+        let finding = |(place, message)| Finding { kind, name: name.clone(), place, message };
+        let findings = findings.0.into_iter().map(finding).collect();
+        all.insert((kind, name.clone()), Resource { findings, ..resource });
+    }
+    let (config, findings) = declarations.resolve_usable();
+    for finding in findings {
+        if let Some(resource) = all.get_mut(&(finding.kind, finding.name.clone())) {
+            resource.findings.push(finding);
+        }
+    }
+    Resources { config, all }
+}
+
+/// Takes a good one in; of another one it is known that it is there.
+fn declare<S: Spec>(declarations: &mut Declarations, object: &Value, name: &str, namespace: &str) -> Findings
+where
+    Declarations: Declare<S>,
+{
+    declarations.known.insert((S::KIND, name.to_owned()));
+    let mut findings = Findings::default();
+    let spec: Result<S, _> = serde_json::from_value(object.get("spec").cloned().unwrap_or_default());
+    let mut spec = match spec {
+        Ok(spec) => spec,
+        Err(error) => {
+            findings.add(Place::root("spec"), error.to_string());
+            return findings;
+        }
+    };
+    settle(&mut spec, namespace, &mut findings);
+    let texts = |field: &str| {
+        let texts = object.pointer(&format!("/metadata/{field}")).and_then(Value::as_object);
+        let text = |(key, value): (&String, &Value)| Some((key.clone(), value.as_str()?.to_owned()));
+        texts.into_iter().flatten().filter_map(text).collect()
+    };
+    let metadata = Metadata {
+        name: name.to_owned(),
+        namespace: Some(namespace.to_owned()),
+        labels: texts("labels"),
+        annotations: BTreeMap::new(),
+    };
+    let declared = Declared { metadata, spec, origin: Origin::default() };
+    declared.check(&mut findings);
+    if findings.0.is_empty() {
+        declarations.declare(declared);
+    }
+    findings
+}

@@ -1,0 +1,209 @@
+//! A reconciler whose configuration is custom resources: they are followed, put to work, and told how they stand.
+//!
+//! Enters: resources of one namespace. Leaves: configurations for the engine, and statuses and Events for those resources whose
+//! standing changed. Absent: what a status says, which is [`crate::config::custom`]'s.
+
+use super::custom::Home;
+use super::engine::Engine;
+use crate::ambient;
+use crate::cluster::{Cluster, EventKind, Followed};
+use crate::config::custom::{self, Answer, ConditionStatus, Known, PLURALS, Resources};
+use crate::config::{API_VERSION, Kind};
+use anyhow::{Context as _, Result};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// Changes that follow each other within this time are one, and no resource is written more often.
+const PACE: Duration = Duration::from_millis(300);
+/// How often is looked how things stand although nothing was said.
+const LOOK: Duration = Duration::from_secs(2);
+/// How often a cluster is asked whether it is there; and one that was not.
+const ASK: Duration = Duration::from_mins(1);
+const ASK_AGAIN: Duration = Duration::from_secs(5);
+/// How long a status that could not be written rests.
+const REST: Duration = Duration::from_secs(20);
+
+/// Keeps the engine at what the resources say, and the resources at what the engine knows, without end.
+pub(super) async fn govern(engine: &Engine, home: &Home) -> Result<()> {
+    let cluster = engine.connect_home(&home.access()).await.context("the cluster of the configuration")?;
+    let followed = cluster.follow_resources(API_VERSION, &home.namespace, PLURALS.map(|(_, plural)| plural));
+    tracing::info!(namespace = home.namespace, "the configuration is the custom resources there");
+    let (mut changes, mut shown) = (followed.changes(), engine.subscribe());
+    let mut governed = Governed {
+        engine,
+        cluster,
+        followed,
+        namespace: &home.namespace,
+        resources: None,
+        fingerprint: None,
+        trouble: String::new(),
+        asked: BTreeMap::new(),
+        answers: Arc::default(),
+        resting: BTreeMap::new(),
+    };
+    loop {
+        let mut is_new = tokio::select! {
+            _ = changes.changed() => true,
+            _ = shown.changed() => false,
+            () = tokio::time::sleep(LOOK) => false,
+        };
+        tokio::time::sleep(PACE).await;
+        is_new |= changes.has_changed().unwrap_or_default();
+        changes.mark_unchanged();
+        shown.mark_unchanged();
+        if is_new || governed.resources.is_none() || governed.fingerprint.is_none() {
+            governed.read().await;
+        }
+        governed.ask_clusters();
+        governed.tell().await;
+    }
+}
+
+struct Governed<'e> {
+    engine: &'e Engine,
+    cluster: Cluster,
+    followed: Followed,
+    namespace: &'e str,
+    resources: Option<Resources>,
+    /// Of the configuration that is at work.
+    fingerprint: Option<String>,
+    /// Why the resources could not be read, as it was logged last.
+    trouble: String,
+    /// When each cluster is to be asked.
+    asked: BTreeMap<String, Instant>,
+    answers: Arc<Mutex<BTreeMap<String, Answer>>>,
+    /// Resources whose status could not be written, and until when they are left alone.
+    resting: BTreeMap<(Kind, String), Instant>,
+}
+
+impl Governed<'_> {
+    /// Reads the resources; puts them to work where they say something new.
+    async fn read(&mut self) {
+        let objects = match self.followed.objects() {
+            Ok(objects) => objects,
+            Err(why) => {
+                if why != self.trouble {
+                    tracing::error!(error = why, "the configuration cannot be read");
+                    self.trouble = why;
+                }
+                return;
+            }
+        };
+        self.trouble.clear();
+        let resources = custom::read(objects, self.namespace);
+        let fingerprint = resources.config.fingerprint();
+        if self.fingerprint.as_ref() != Some(&fingerprint) {
+            if self.fingerprint.is_some() {
+                tracing::info!("the configuration changed");
+            }
+            match self.engine.configure(&resources.config).await {
+                Ok(()) => self.fingerprint = Some(fingerprint),
+                Err(error) => {
+                    self.fingerprint = None;
+                    tracing::error!(
+                        error = format!("{error:#}"),
+                        "the configuration could not be put to work"
+                    );
+                }
+            }
+        }
+        self.resources = Some(resources);
+    }
+
+    /// Asks clusters, now and then, whether they are there. Nobody waits for them.
+    fn ask_clusters(&mut self) {
+        let now = Instant::now();
+        let clusters = self.engine.clusters();
+        self.asked.retain(|name, _| clusters.contains_key(name));
+        self.answers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .retain(|name, _| clusters.contains_key(name));
+        for (name, cluster) in clusters {
+            if self.asked.get(&name).is_some_and(|at| *at > now) {
+                continue;
+            }
+            let answers = self.answers.clone();
+            let trouble = |answer: &Answer| answer.trouble.is_some();
+            let known = answers.lock().unwrap_or_else(PoisonError::into_inner).get(&name).cloned();
+            let well = known.is_some_and(|answer| !trouble(&answer));
+            self.asked.insert(name.clone(), now + if well { ASK } else { ASK_AGAIN });
+            tokio::spawn(async move {
+                let answer = match cluster.version().await {
+                    Ok(version) => Answer { last: Some(version), trouble: None },
+                    Err(error) => Answer { last: None, trouble: Some(error.to_string()) },
+                };
+                answers.lock().unwrap_or_else(PoisonError::into_inner).insert(name, answer);
+            });
+        }
+    }
+
+    fn known(&self) -> Known {
+        let mut clusters = self.answers.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        for (name, trouble) in self.engine.troubles("Cluster") {
+            clusters.insert(name, Answer { last: None, trouble: Some(trouble) });
+        }
+        Known { targets: self.engine.current_statuses(), repositories: self.engine.repositories(), clusters }
+    }
+
+    /// Writes the statuses that are others than before.
+    async fn tell(&mut self) {
+        let Some(resources) = &self.resources else { return };
+        let (known, now) = (self.known(), Instant::now());
+        self.resting.retain(|_, until| *until > now);
+        let mut written = Vec::new();
+        for ((kind, name), resource) in &resources.all {
+            if resource.is_leaving() || self.resting.contains_key(&(*kind, name.clone())) {
+                continue;
+            }
+            let Some(status) = custom::status(resources, (*kind, name), &known, ambient::now()) else {
+                continue;
+            };
+            match self.write(*kind, name, &resource.object, &status).await {
+                Ok(object) => written.push(((*kind, name.clone()), object)),
+                Err(error) => {
+                    tracing::warn!(%kind, name, error = format!("{error:#}"), "the status could not be written");
+                    self.resting.insert((*kind, name.clone()), now + REST);
+                }
+            }
+        }
+        let Some(resources) = &mut self.resources else { return };
+        for (key, object) in written {
+            if let Some(resource) = resources.all.get_mut(&key) {
+                resource.object["status"] = object["status"].clone();
+            }
+        }
+    }
+
+    async fn write(&self, kind: Kind, name: &str, object: &Value, status: &Value) -> Result<Value> {
+        let plural = PLURALS.iter().find(|(known, _)| *known == kind).map_or("", |(_, plural)| plural);
+        let body = json!({
+            "apiVersion": API_VERSION,
+            "kind": kind.as_str(),
+            // Another one of the same name is not the one that this is about.
+            "metadata": { "name": name, "namespace": self.namespace, "uid": object["metadata"]["uid"] },
+            "status": status,
+        });
+        let answer = self.cluster.write_status(&self.followed.path(plural, name), &body).await?;
+        self.followed.note(plural, answer.clone());
+        let before = object.get("status").unwrap_or(&Value::Null);
+        if let Some(ready) = custom::news(before, status) {
+            let kind = match (ready.status, ready.reason.as_str()) {
+                (ConditionStatus::True, _) => Some(EventKind::Normal),
+                (ConditionStatus::False, "Progressing" | "Syncing" | "Suspended")
+                | (ConditionStatus::Unknown, _) => None,
+                (ConditionStatus::False, _) => Some(EventKind::Warning),
+            };
+            if let Some(kind) = kind
+                && let Err(error) =
+                    self.cluster.event_about(&answer, kind, &ready.reason, &ready.message).await
+            {
+                tracing::debug!(name, %error, "the event could not be posted");
+            }
+        }
+        Ok(answer)
+    }
+}
