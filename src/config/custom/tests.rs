@@ -263,6 +263,10 @@ fn a_bad_resource_takes_out_itself_and_what_needs_it() {
             App b, spec.dependsOn[0]: apps wait for each other in a circle: a -> b -> a
         "#]],
     );
+}
+
+#[test]
+fn a_bad_cluster_stops_what_it_should_go_before_and_no_other_environment() {
     // A cluster that should go first and cannot holds the others back.
     left(
         &[
