@@ -197,6 +197,11 @@ impl Index {
         self.objects.get(id).filter(|(of, _)| **of == *set).map(|(_, live)| live.clone())
     }
 
+    /// Whether an object is known, and has this uid where one is named.
+    pub(super) fn has(&self, id: &ObjectId, uid: &str) -> bool {
+        self.objects.get(id).is_some_and(|(_, live)| uid.is_empty() || live.uid == uid)
+    }
+
     /// The set that an object is in, and its uid.
     pub(super) fn elsewhere(&self, id: &ObjectId) -> Option<(String, String)> {
         self.objects.get(id).map(|(set, live)| (set.to_string(), live.uid.clone()))

@@ -354,6 +354,16 @@ impl Inner {
     /// Takes a live object of a kind in, as the server sent it: a member is put in the index, unless that knows it in this
     /// version already, and what is no member is taken out. Gives what is known of it now.
     fn take(&self, bytes: &[u8], resource: &Resource) -> Option<Taken> {
+        self.take_where(bytes, resource, |_, _| true)
+    }
+
+    /// The same of a member only where the index, as it is at that moment, says so.
+    fn take_where(
+        &self,
+        bytes: &[u8],
+        resource: &Resource,
+        is_wanted: impl Fn(&Index, &ObjectId) -> bool,
+    ) -> Option<Taken> {
         match Read::of(bytes, resource)? {
             Read::Member { set, id, version, bytes } => {
                 let known = self.with_index(|index| index.known(&set, &id, &version).cloned());
@@ -362,6 +372,9 @@ impl Inner {
                 }
                 let mut live = slim(&whole(bytes, resource)?);
                 let (newer, changed) = self.with_index(|index| {
+                    if !is_wanted(index, &id) {
+                        return (None, Changed::new());
+                    }
                     index.share(&mut live);
                     (index.newer(&id, &live), index.put(&set, id.clone(), live.clone()))
                 });

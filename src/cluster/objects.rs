@@ -212,7 +212,8 @@ impl Cluster {
             Ok(answer) => {
                 let object: Value = serde_json::from_slice(&answer).unwrap_or_default();
                 if object.pointer("/metadata/deletionTimestamp").is_some() {
-                    self.0.take(&answer, resource);
+                    // The watch may have told already that it is gone: the answer is older than that then.
+                    self.0.take_where(&answer, resource, |index, id| index.has(id, uid));
                     return Ok(Deletion::Started);
                 }
                 self.0.with_index(|index| index.remove(id));

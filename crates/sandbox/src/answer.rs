@@ -183,6 +183,12 @@ impl Refusal {
         Self::new(415, "UnsupportedMediaType", message)
     }
 
+    /// The body is longer than what is read of one.
+    pub fn too_large(most: usize) -> Self {
+        let message = format!("Request entity too large: limit is {most}");
+        Self::new(413, "RequestEntityTooLarge", message)
+    }
+
     /// The verb does not go with the path.
     pub fn method_not_allowed() -> Self {
         let message = "the server does not allow this method on the requested resource".to_owned();

@@ -1,66 +1,70 @@
-//! Who may do what, as a test says it: rules that allow, and refusals in the words of the API server's authorizer.
+//! Who may do what: the roles that are there and their bindings, and refusals in the words of the API server's authorizer.
 //!
-//! Enters: a [`Policy`], and each request with its user. Absent: groups, roles and their bindings. The objects of
-//! `rbac.authorization.k8s.io` are kept and mean nothing here.
+//! Enters: each request with its user, and the objects of `rbac.authorization.k8s.io`. Absent: roles that gather others
+//! (`aggregationRule`), the roles that a real server brings (but for `cluster-admin`), groups other than that of all who are
+//! somebody, and rules for paths that are no resources: what the API is, everybody may ask.
 //!
-//! Source: k8s.io/apiserver `pkg/endpoints/handlers/responsewriters/errors.go`, and the verbs of `pkg/endpoints/request`.
+//! Source: k8s.io/kubernetes `pkg/registry/rbac/validation/rule.go` and `plugin/pkg/auth/authorizer/rbac`; k8s.io/apiserver
+//! `pkg/endpoints/handlers/responsewriters/errors.go`, and the verbs of `pkg/endpoints/request`.
 
 use crate::Sandbox;
 use crate::answer::{About, Refusal};
 use crate::request::{Request, Target};
+use crate::store::Resource;
+use serde_json::Value;
+use std::sync::Arc;
 
-/// Who may do what. Users that no rule names may do nothing but ask for what the API itself is.
-#[derive(Clone, Debug, Default)]
-pub struct Policy {
-    /// What is allowed; `"*"` stands for all of a list.
-    pub allowed: Vec<Allowed>,
+const GROUP: &str = "rbac.authorization.k8s.io";
+/// The role that may do everything, whether it is there as an object or not.
+const EVERYTHING: &str = "cluster-admin";
+/// The group of all who are somebody.
+const EVERYBODY: &str = "system:authenticated";
+
+/// Who may do what.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Authorization {
+    /// Everybody everything.
+    #[default]
+    Everything,
+    /// What roles give that are bound to the user. A request without a user is the administrator's.
+    Roles,
 }
 
-/// What one user may do.
-#[derive(Clone, Debug)]
-pub struct Allowed {
-    /// The user's name.
-    pub user: String,
-    /// Verbs: `get`, `list`, `watch`, `create`, `update`, `patch`, `delete`, `deletecollection`.
-    pub verbs: Vec<String>,
-    /// API groups; the core's name is empty.
-    pub groups: Vec<String>,
-    /// Names of kinds in paths, `deployments/scale` for a subresource.
-    pub resources: Vec<String>,
-    /// In this namespace; `None` for everywhere.
-    pub namespace: Option<String>,
-}
-
-fn holds(list: &[String], wanted: &str) -> bool {
-    list.iter().any(|one| one == "*" || one == wanted)
+/// What somebody wants to do.
+struct Wish<'w> {
+    user: &'w str,
+    verb: &'static str,
+    group: &'w str,
+    resource: &'w str,
+    subresource: &'w str,
+    name: &'w str,
 }
 
 impl Sandbox {
-    /// Asks `policy` of each request from now on; requests without a user are the administrator's, and all are without a policy.
-    pub fn authorize(&mut self, policy: Option<Policy>) {
-        self.policy = policy;
+    /// Says who may do what from now on.
+    pub fn authorize(&mut self, authorization: Authorization) {
+        self.authorization = authorization;
     }
 
     pub(crate) fn check_allowed(&self, request: &Request<'_>, target: &Target) -> Result<(), Refusal> {
-        let Some(policy) = self.policy.as_ref().filter(|_| !request.user.is_empty()) else { return Ok(()) };
-        let verb = verb(request, target);
+        match self.authorization {
+            Authorization::Everything => return Ok(()),
+            Authorization::Roles if request.user.is_empty() => return Ok(()),
+            Authorization::Roles => {}
+        }
         let kind = &target.kind;
-        let resource = if target.subresource.is_empty() {
-            kind.plural.clone()
-        } else {
-            format!("{}/{}", kind.plural, target.subresource)
-        };
         // A namespace is in itself.
         let is_namespace = kind.group.is_empty() && kind.plural == "namespaces";
-        let namespace = if is_namespace { target.name.as_ref() } else { target.namespace.as_ref() };
-        let is_allowed = policy.allowed.iter().any(|allowed| {
-            allowed.user == request.user
-                && holds(&allowed.verbs, verb)
-                && holds(&allowed.groups, &kind.group)
-                && holds(&allowed.resources, &resource)
-                && allowed.namespace.as_ref().is_none_or(|within| Some(within) == namespace)
-        });
-        if is_allowed {
+        let namespace = if is_namespace { target.name.as_deref() } else { target.namespace.as_deref() };
+        let wish = Wish {
+            user: request.user,
+            verb: verb(request, target),
+            group: &kind.group,
+            resource: &kind.plural,
+            subresource: &target.subresource,
+            name: target.name.as_deref().unwrap_or_default(),
+        };
+        if self.is_allowed(&wish, namespace) {
             return Ok(());
         }
         let place = match namespace {
@@ -68,12 +72,91 @@ impl Sandbox {
             None => "at the cluster scope".to_owned(),
         };
         let why = format!(
-            "User {:?} cannot {verb} resource {resource:?} in API group {:?} {place}",
-            request.user, kind.group
+            "User {:?} cannot {} resource {:?} in API group {:?} {place}",
+            request.user,
+            wish.verb,
+            wish.full_resource(),
+            kind.group
         );
         let name = target.name.clone().unwrap_or_default();
         Err(Refusal::denied(About { name, group: kind.group.clone(), kind: kind.plural.clone() }, &why))
     }
+
+    fn is_allowed(&self, wish: &Wish<'_>, namespace: Option<&str>) -> bool {
+        let everywhere = self.objects_under("clusterrolebindings", "");
+        let here = namespace.into_iter().flat_map(|namespace| self.objects_under("rolebindings", namespace));
+        everywhere
+            .chain(here)
+            .filter(|binding| wish.is_of_one_of(&binding["subjects"]))
+            .any(|binding| self.gives(binding, wish))
+    }
+
+    /// Whether the role that a binding names gives what is wished for.
+    fn gives(&self, binding: &Value, wish: &Wish<'_>) -> bool {
+        let reference = &binding["roleRef"];
+        let name = reference["name"].as_str().unwrap_or_default();
+        let (plural, namespace) = if reference["kind"] == "ClusterRole" {
+            ("clusterroles", "")
+        } else {
+            ("roles", binding["metadata"]["namespace"].as_str().unwrap_or_default())
+        };
+        match self.store.get(&resource(plural), &(namespace.to_owned(), name.to_owned())) {
+            Some(role) => role["rules"].as_array().into_iter().flatten().any(|rule| wish.is_given_by(rule)),
+            None => plural == "clusterroles" && name == EVERYTHING,
+        }
+    }
+
+    fn objects_under<'s>(
+        &'s self,
+        plural: &str,
+        namespace: &'s str,
+    ) -> impl Iterator<Item = &'s Arc<Value>> + use<'s> {
+        let all = self.store.all(&resource(plural));
+        all.filter(move |(key, _)| key.0 == namespace).map(|(_, object)| object)
+    }
+}
+
+impl Wish<'_> {
+    fn full_resource(&self) -> String {
+        if self.subresource.is_empty() {
+            self.resource.to_owned()
+        } else {
+            format!("{}/{}", self.resource, self.subresource)
+        }
+    }
+
+    fn is_of_one_of(&self, subjects: &Value) -> bool {
+        subjects.as_array().into_iter().flatten().any(|subject| {
+            let name = subject["name"].as_str().unwrap_or_default();
+            match subject["kind"].as_str() {
+                Some("User") => name == self.user,
+                Some("Group") => name == EVERYBODY,
+                Some("ServiceAccount") => {
+                    let namespace = subject["namespace"].as_str().unwrap_or_default();
+                    self.user == format!("system:serviceaccount:{namespace}:{name}")
+                }
+                _ => false,
+            }
+        })
+    }
+
+    fn is_given_by(&self, rule: &Value) -> bool {
+        let has = |field: &str, wanted: &str| {
+            rule[field].as_array().into_iter().flatten().any(|one| one == "*" || one == wanted)
+        };
+        // All resources have a subresource of that name, or one has it.
+        let has_resource = has("resources", &self.full_resource())
+            || !self.subresource.is_empty() && has("resources", &format!("*/{}", self.subresource));
+        let names = rule["resourceNames"].as_array().map(Vec::as_slice).unwrap_or_default();
+        has("verbs", self.verb)
+            && has("apiGroups", self.group)
+            && has_resource
+            && (names.is_empty() || names.iter().any(|name| name == self.name))
+    }
+}
+
+fn resource(plural: &str) -> Resource {
+    (GROUP.to_owned(), plural.to_owned())
 }
 
 fn verb(request: &Request<'_>, target: &Target) -> &'static str {

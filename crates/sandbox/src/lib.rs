@@ -28,6 +28,8 @@
 //! | `autoscale` | autoscalers, which read a load that is written down |
 //! | `claims` | claims of storage, and volumes |
 //! | `tick` | what happens because time passes |
+//! | `nodes` | where pods go |
+//! | `limits` | how large things may be |
 //! | [`restore`] | objects of another cluster, put into this one; the cluster itself, put back to what it was |
 //! | [`serve`] | the same over HTTP |
 
@@ -52,8 +54,10 @@ mod jobs;
 pub mod kinds;
 mod limit_ranges;
 mod limit_rules;
+mod limits;
 mod metadata;
 pub mod namespaces;
+mod nodes;
 pub mod patch;
 mod quota;
 pub mod read;
@@ -96,7 +100,7 @@ enum Programs {
 /// A cluster.
 pub struct Sandbox {
     programs: Programs,
-    policy: Option<authorize::Policy>,
+    authorization: authorize::Authorization,
     kinds: Kinds,
     store: Store,
     now: Timestamp,
@@ -120,7 +124,7 @@ impl Sandbox {
     fn with(programs: Programs, now: Timestamp) -> Self {
         let mut sandbox = Self {
             programs,
-            policy: None,
+            authorization: authorize::Authorization::default(),
             kinds: Kinds::built_in(),
             store: Store::default(),
             now,

@@ -97,6 +97,7 @@ fn check_annotations(annotations: &Value, at: &str, causes: &mut Vec<Cause>) {
             causes.push(invalid(at, &key.as_str().into(), &why));
         }
     }
+    crate::limits::check_annotations(annotations, at, causes);
 }
 
 /// What is wrong in a qualified name: a name, with a domain before it or none.

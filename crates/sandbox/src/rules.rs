@@ -22,6 +22,7 @@ pub(crate) fn wrong(kind: &Kind, before: Option<&Value>, object: &Value) -> Vec<
     if let Some(type_name) = kind.type_ref.named.as_deref() {
         check(object, type_name, "", &mut causes);
     }
+    crate::limits::check_entries(kind, object, &mut causes);
     crate::relations::check(kind, object, &mut causes);
     causes
 }

@@ -2,11 +2,13 @@
 //!
 //! Enters: a listener. Leaves: nothing until it is stopped. The time is the clock's here.
 
+use crate::limits::BODY;
 use crate::watch::Watch;
 use crate::{Answer, Refusal, Request, Sandbox};
 use axum::Router;
 use axum::body::{Body, Bytes};
-use axum::extract::State;
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse as _, Response};
 use jiff::Timestamp;
@@ -40,7 +42,7 @@ impl Served {
 
     /// The same as a service in this process: what `kube::Client::new` takes.
     pub fn router(self) -> Router {
-        Router::new().fallback(answer).with_state(self)
+        Router::new().fallback(answer).layer(DefaultBodyLimit::max(BODY)).with_state(self)
     }
 
     /// Answers requests until `stop` is done.
@@ -49,8 +51,18 @@ impl Served {
         listener: TcpListener,
         stop: impl Future<Output = ()> + Send + 'static,
     ) -> std::io::Result<()> {
+        self.serve_behind(listener, std::convert::identity, stop).await
+    }
+
+    /// The same behind what looks at requests before the sandbox does, and at its answers.
+    pub async fn serve_behind(
+        self,
+        listener: TcpListener,
+        gate: impl FnOnce(Router) -> Router,
+        stop: impl Future<Output = ()> + Send + 'static,
+    ) -> std::io::Result<()> {
         let clock = self.clone();
-        let router = self.router();
+        let router = gate(self.router());
         // Watches do not end by themselves, so a stop does not wait for them.
         tokio::select! {
             served = axum::serve(listener, router).into_future() => served,
@@ -100,8 +112,15 @@ async fn answer(
     method: Method,
     uri: Uri,
     headers: HeaderMap,
-    body: Bytes,
+    body: Result<Bytes, BytesRejection>,
 ) -> Response {
+    let body = match body {
+        Ok(body) => body,
+        Err(rejection) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => {
+            return refused(&Refusal::too_large(BODY));
+        }
+        Err(rejection) => return refused(&Refusal::bad_request(rejection.body_text())),
+    };
     let text = |name: header::HeaderName| {
         headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
     };
@@ -122,18 +141,7 @@ async fn answer(
         (answer, sandbox.take_warnings())
     };
     match answer {
-        Answer::Json { code, body, media_type } => {
-            let status = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-            let mut response =
-                (status, [(header::CONTENT_TYPE, media_type)], body.to_string()).into_response();
-            for warning in warnings {
-                // As RFC 9111 had it: a code, an agent that nobody names, and the text in quotes.
-                if let Ok(value) = header::HeaderValue::try_from(format!("299 - {warning:?}")) {
-                    response.headers_mut().append(header::WARNING, value);
-                }
-            }
-            response
-        }
+        Answer::Json { code, body, media_type } => told(code, &body, media_type, &warnings),
         Answer::Watch(watch) => {
             let stream = Stream {
                 ends: tokio::time::Instant::now() + watch.timeout.map_or(WATCH, Duration::from_secs),
@@ -149,6 +157,22 @@ async fn answer(
             ([(header::CONTENT_TYPE, "application/json")], Body::from_stream(lines)).into_response()
         }
     }
+}
+
+fn told(code: u16, body: &Value, media_type: &'static str, warnings: &[String]) -> Response {
+    let status = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut response = (status, [(header::CONTENT_TYPE, media_type)], body.to_string()).into_response();
+    for warning in warnings {
+        // As RFC 9111 had it: a code, an agent that nobody names, and the text in quotes.
+        if let Ok(value) = header::HeaderValue::try_from(format!("299 - {warning:?}")) {
+            response.headers_mut().append(header::WARNING, value);
+        }
+    }
+    response
+}
+
+fn refused(refusal: &Refusal) -> Response {
+    told(refusal.code, &refusal.status(), "application/json", &[])
 }
 
 struct Stream {

@@ -73,6 +73,7 @@ impl Sandbox {
         }
         match (change.resource.0.as_str(), change.resource.1.as_str()) {
             ("", "namespaces") => self.look_after_namespace(&now),
+            ("", "nodes") => self.place_pods(),
             // There may be room now for what was refused before.
             ("", "limitranges" | "resourcequotas") => self.fill_up(&key.0),
             ("storage.k8s.io", "storageclasses") => self.run_pending_claims(),

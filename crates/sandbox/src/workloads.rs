@@ -333,7 +333,16 @@ impl Sandbox {
     fn run_pod(&mut self, pod: &Value, key: &Key) {
         // What has ended stays as it is.
         if !matches!(pod["status"]["phase"].as_str(), Some("Succeeded" | "Failed")) {
-            let status = self.status_of_pod(pod);
+            let status = if pod["spec"]["nodeName"].is_string() {
+                self.status_of_pod(pod)
+            } else if let Some(node) = self.node_for(&pod["spec"]) {
+                let mut placed = pod.clone();
+                placed["spec"]["nodeName"] = node.into();
+                self.renumber(&pods(), key, placed);
+                return;
+            } else {
+                self.unplaced(pod)
+            };
             self.set_status(&pods(), key, status);
         }
         self.run_claims_of(pod, &key.0);
@@ -439,7 +448,9 @@ impl Sandbox {
         metadata["namespace"] = namespace.into();
         metadata["ownerReferences"] = json!([reference(owner)]);
         let mut spec = template["spec"].clone();
-        spec["nodeName"] = "sandbox".into();
+        if let Some(node) = self.node_for(&spec) {
+            spec["nodeName"] = node.into();
+        }
         let object = json!({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec});
         self.create_as("", "pods", namespace, object)
     }

@@ -94,7 +94,7 @@ impl Sandbox {
             }
             return Err(Refusal::already_exists(change.target.about(&key.1)));
         }
-        Ok(self.keep(change, key, object))
+        self.keep(change, key, object)
     }
 
     pub(crate) fn replace(&mut self, request: &Request<'_>, target: &Target) -> Result<Answer, Refusal> {
@@ -184,19 +184,20 @@ impl Sandbox {
             self.forget(&kind.resource(), &key);
             return Ok(object);
         }
-        Ok(self.keep(change, &key, object))
+        self.keep(change, &key, object)
     }
 
-    fn keep(&mut self, change: &Change<'_>, key: &Key, mut object: Value) -> Value {
+    fn keep(&mut self, change: &Change<'_>, key: &Key, mut object: Value) -> Result<Value, Refusal> {
         let kind = &change.target.kind;
         self.prune_as_stored(kind, &mut object);
         if change.is_dry_run {
-            return object;
+            return Ok(object);
         }
+        crate::limits::check_object(&object)?;
         metadata(&mut object).insert("resourceVersion".to_owned(), self.store.next().to_string().into());
         self.store.put(&kind.resource(), key, Some(Arc::new(object.clone())));
         self.defined(kind, key);
-        object
+        Ok(object)
     }
 
     /// Merges what is applied into what is there.

@@ -16,7 +16,7 @@ use serde_json::Value;
 use tokio::runtime::Runtime;
 
 /// What these calls say they are; [`crate::ControlPlane::requests_since`] leaves them out.
-pub(crate) const USER_AGENT: &str = "trueup-testkit";
+pub const USER_AGENT: &str = "trueup-testkit";
 
 const TIMEOUT: Duration = Duration::from_secs(30);
 

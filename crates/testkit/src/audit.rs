@@ -20,7 +20,8 @@ rules:
 /// A moment between two requests.
 #[derive(Debug, Clone, Copy)]
 pub struct Mark {
-    pub(crate) offset: u64,
+    /// How long the record was: in bytes for a control plane's log.
+    pub offset: u64,
 }
 
 /// One request that an API server answered.

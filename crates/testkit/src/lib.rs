@@ -26,7 +26,7 @@ mod supervise;
 mod wait;
 
 pub use admission::{AdmissionWebhook, ConversionWebhook};
-pub use api::{Api, Reply};
+pub use api::{Api, Reply, USER_AGENT};
 pub use audit::{Mark, Request};
 pub use certificates::{Authority, Identity};
 pub use control_plane::options::{Audit, Components, Options, User};

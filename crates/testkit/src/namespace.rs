@@ -18,7 +18,8 @@ pub struct Namespace {
 }
 
 impl Namespace {
-    pub(crate) fn create(api: &Api, hint: &str) -> Result<Self> {
+    /// A new namespace whose name begins with `hint`.
+    pub fn create(api: &Api, hint: &str) -> Result<Self> {
         let name = unique_name(hint);
         let body = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
         api.create("/api/v1/namespaces", &body)?;

@@ -1,5 +1,6 @@
 //! Helm releases become targets without a change to what runs, and Helm can take them back. Helm is the real one.
 
+use super::ground::{Ground, on_the_api_server_only};
 use super::harness::World;
 use super::helm::{configure, names, objects};
 use serde_json::Value;
@@ -8,7 +9,17 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::OnceLock;
 use trueup_oracle::Original;
-use trueup_testkit::{Components, ControlPlane, Options, User};
+use trueup_testkit::{Components, Options, User};
+
+on_the_api_server_only! {
+    "Helm sends its records as protobuf, which the sandbox does not read.":
+        a_release_is_adopted_without_touching_what_runs_and_helm_can_take_it_back,
+        what_was_synced_over_a_client_side_release_is_adopted_later_and_then_fields_go,
+        what_git_does_not_have_is_named_and_left_alone_and_what_cannot_be_adopted_is_refused,
+        rights_that_are_missing_are_named_before_anything_is_handed_over,
+        a_release_that_helm_keeps_in_config_maps_is_adopted_as_well,
+        an_adoption_that_was_killed_is_brought_to_its_end_by_the_next;
+}
 
 const CHART: &str = "apiVersion: v2\nname: web\nversion: 1.2.3\n";
 
@@ -80,8 +91,8 @@ struct Helm<'w> {
 }
 
 impl<'w> Helm<'w> {
-    fn new(world: &'w World, plane: &ControlPlane, files: &[(&str, &str)]) -> Self {
-        let kubeconfig = plane.kubeconfig().to_owned();
+    fn new(world: &'w World, files: &[(&str, &str)]) -> Self {
+        let kubeconfig = world.cluster.kubeconfig();
         let helm = Self { world, kubeconfig, folder: tempfile::tempdir().unwrap(), driver: "secret" };
         for (name, text) in files {
             helm.write(&format!("chart/{name}"), text);
@@ -192,13 +203,12 @@ fn owned(object: &Value, manager: &str) -> String {
 
 const CONFIGURATION: &str = "chart: web, releaseName: web, valuesFiles: [values.yaml]";
 
-#[test]
-fn a_release_is_adopted_without_touching_what_runs_and_helm_can_take_it_back() {
-    let mut world = World::played("adopt");
+fn a_release_is_adopted_without_touching_what_runs_and_helm_can_take_it_back(ground: Ground) {
+    let mut world = World::played(ground, "adopt");
     configure(&world, CONFIGURATION);
     let files = in_git(&FILES, VALUES);
     commit(&world, &files);
-    let helm = Helm::new(&world, trueup_testkit::played().unwrap(), &FILES);
+    let helm = Helm::new(&world, &FILES);
     helm.puts("install", VALUES, &[]);
     rolled_out(&world);
     let before = running(&world, &COLLECTIONS);
@@ -243,7 +253,7 @@ fn a_release_is_adopted_without_touching_what_runs_and_helm_can_take_it_back() {
     assert_eq!(names(&objects(&world, "/api/v1/services")), Vec::<&str>::new());
     assert_eq!(world.terminate(), Some(0));
 
-    let helm = Helm::new(&world, trueup_testkit::played().unwrap(), &FILES);
+    let helm = Helm::new(&world, &FILES);
     helm.puts("upgrade", &VALUES.replace("one", "three"), &["--force-conflicts"]);
     assert_eq!(one(&world, "/api/v1/configmaps", "settings")["data"]["value"], "three");
     assert_eq!(names(&objects(&world, "/api/v1/services")), ["web"]);
@@ -260,12 +270,11 @@ fn world_without(world: &mut World) {
     world.synced(&revision);
 }
 
-#[test]
-fn what_was_synced_over_a_client_side_release_is_adopted_later_and_then_fields_go() {
-    let mut world = World::played("adopt-over");
+fn what_was_synced_over_a_client_side_release_is_adopted_later_and_then_fields_go(ground: Ground) {
+    let mut world = World::played(ground, "adopt-over");
     configure(&world, CONFIGURATION);
     commit(&world, &in_git(&FILES, VALUES));
-    let helm = Helm::new(&world, trueup_testkit::played().unwrap(), &FILES);
+    let helm = Helm::new(&world, &FILES);
     helm.puts("install", VALUES, &["--server-side=false"]);
     drop(helm);
     rolled_out(&world);
@@ -289,7 +298,7 @@ fn what_was_synced_over_a_client_side_release_is_adopted_later_and_then_fields_g
     assert!(running(&world, &PODS) == pods, "no pod was made anew");
     assert_eq!(world.terminate(), Some(0));
 
-    let helm = Helm::new(&world, trueup_testkit::played().unwrap(), &FILES);
+    let helm = Helm::new(&world, &FILES);
     helm.puts("upgrade", &VALUES.replace("one", "three"), &[]);
     assert_eq!(one(&world, "/api/v1/configmaps", "settings")["data"]["value"], "three");
 }
@@ -298,14 +307,11 @@ fn config_map(name: &str) -> String {
     format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}}}\ndata: {{value: '1'}}\n")
 }
 
-#[test]
-fn what_git_does_not_have_is_named_and_left_alone_and_what_cannot_be_adopted_is_refused() {
-    let mut world = World::new("adopt-part");
-    let plane = trueup_testkit::shared().unwrap();
+fn what_git_does_not_have_is_named_and_left_alone_and_what_cannot_be_adopted_is_refused(ground: Ground) {
+    let mut world = World::new(ground, "adopt-part");
     let (both, old, new) = (config_map("both"), config_map("old"), config_map("new"));
     let helm = Helm::new(
         &world,
-        plane,
         &[("Chart.yaml", CHART), ("templates/both.yaml", &both), ("templates/old.yaml", &old)],
     );
     let text = world.configuration("automatic: false", world.namespace.name());
@@ -352,14 +358,12 @@ fn what_git_does_not_have_is_named_and_left_alone_and_what_cannot_be_adopted_is_
     assert_eq!(one(&world, "/api/v1/configmaps", "new")["data"]["value"], "1");
 }
 
-#[test]
-fn rights_that_are_missing_are_named_before_anything_is_handed_over() {
-    let plane = ControlPlane::start(Options {
+fn rights_that_are_missing_are_named_before_anything_is_handed_over(ground: Ground) {
+    let plane = ground.start(Options {
         components: Components::ApiOnly,
         users: vec![User::named("limited")],
         ..Options::default()
-    })
-    .unwrap();
+    });
     let world = World::on(&plane, "adopt-rights");
     let rbac = format!("/apis/rbac.authorization.k8s.io/v1/namespaces/{}", world.namespace.name());
     let group = "rbac.authorization.k8s.io";
@@ -376,8 +380,8 @@ fn rights_that_are_missing_are_named_before_anything_is_handed_over() {
     let settings = config_map("settings");
     let files = [("Chart.yaml", CHART), ("templates/a.yaml", &settings), ("templates/secret.yaml", SECRET)];
     commit(&world, &in_git(&files, "password: swordfish\n"));
-    Helm::new(&world, &plane, &files).puts("install", "password: swordfish\n", &[]);
-    let world = world.reached_with(plane.kubeconfig_for("limited").unwrap());
+    Helm::new(&world, &files).puts("install", "password: swordfish\n", &[]);
+    let world = world.reached_with(plane.kubeconfig_for("limited"));
     configure(&world, CONFIGURATION);
 
     let adopt = |words: &str| {
@@ -401,15 +405,13 @@ fn rights_that_are_missing_are_named_before_anything_is_handed_over() {
     assert!(!owned(&settings, "helm").contains("f:data") && owned(&settings, "trueup").contains("f:data"));
 }
 
-#[test]
-fn a_release_that_helm_keeps_in_config_maps_is_adopted_as_well() {
-    let world = World::new("adopt-configmaps");
+fn a_release_that_helm_keeps_in_config_maps_is_adopted_as_well(ground: Ground) {
+    let world = World::new(ground, "adopt-configmaps");
     configure(&world, CONFIGURATION);
     let settings = config_map("settings");
     let files = [("Chart.yaml", CHART), ("templates/a.yaml", &*settings)];
     commit(&world, &in_git(&files, ""));
-    let plane = trueup_testkit::shared().unwrap();
-    let helm = Helm { driver: "configmap", ..Helm::new(&world, plane, &files) };
+    let helm = Helm { driver: "configmap", ..Helm::new(&world, &files) };
     helm.puts("install", "", &[]);
     helm.puts("upgrade", "", &[]);
     let before = running(&world, &["/api/v1/configmaps"]);
@@ -422,16 +424,15 @@ fn a_release_that_helm_keeps_in_config_maps_is_adopted_as_well() {
     assert!(running(&world, &["/api/v1/configmaps"]) == before, "Helm's own records stay as they are");
 }
 
-#[test]
-fn an_adoption_that_was_killed_is_brought_to_its_end_by_the_next() {
+fn an_adoption_that_was_killed_is_brought_to_its_end_by_the_next(ground: Ground) {
     const OBJECTS: usize = 200;
-    let world = World::new("adopt-killed");
+    let world = World::new(ground, "adopt-killed");
     configure(&world, CONFIGURATION);
     let all: Vec<String> = (0..OBJECTS).map(|index| config_map(&format!("c{index}"))).collect();
     let all = all.join("---\n");
     let files = [("Chart.yaml", CHART), ("templates/all.yaml", &*all)];
     commit(&world, &in_git(&files, ""));
-    Helm::new(&world, trueup_testkit::shared().unwrap(), &files).puts("install", "", &[]);
+    Helm::new(&world, &files).puts("install", "", &[]);
     let before = running(&world, &["/api/v1/configmaps"]);
     let adopted = |world: &World| {
         let all = objects(world, "/api/v1/configmaps");

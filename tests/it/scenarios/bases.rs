@@ -1,5 +1,6 @@
 //! Kustomizations that name other repositories: pinned, shown, followed, and kept while their server is away.
 
+use super::ground::{Ground, scenarios};
 use super::harness::{World, config_map};
 use serde_json::{Value, json};
 use std::collections::HashMap;
@@ -7,6 +8,18 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use trueup_testkit::{Access, GitRepo, GitServer, Transport};
+
+scenarios![
+    a_base_elsewhere_is_pinned_and_rendered_again_when_its_branch_moves,
+    a_base_whose_server_is_away_stays_where_it_was_also_over_a_restart,
+    a_base_that_cannot_be_read_is_named_with_file_line_and_url_and_changes_nothing,
+    a_base_has_the_credentials_of_the_repository_on_its_server_and_is_asked_once_for_all_targets,
+    a_folder_a_difference_and_a_single_run_are_rendered_with_their_bases,
+    a_file_behind_a_url_is_pinned_by_its_content_and_sent_only_when_it_changed,
+    a_base_with_the_url_of_a_suspended_repository_stays_where_it_is_also_over_a_restart,
+    a_push_that_a_forge_tells_of_moves_the_bases_with_its_url,
+    a_folder_of_the_machine_may_name_another_and_a_base_behind_a_url_may_not,
+];
 
 /// A repository with a base `deploy` of one ConfigMap, and the server that gives it out.
 struct Elsewhere {
@@ -52,9 +65,8 @@ fn pinned(status: &Value, revision: &str) -> bool {
     status["bases"][0]["revision"] == revision && status["sync"] == "Synced"
 }
 
-#[test]
-fn a_base_elsewhere_is_pinned_and_rendered_again_when_its_branch_moves() {
-    let mut world = World::new("bases");
+fn a_base_elsewhere_is_pinned_and_rendered_again_when_its_branch_moves(ground: Ground) {
+    let mut world = World::new(ground, "bases");
     let elsewhere = Elsewhere::new(Access::Anyone);
     let first = elsewhere.commit("1");
     let commit = overlay(&world, &format!("{}//deploy?ref=main", elsewhere.url()));
@@ -78,9 +90,8 @@ fn a_base_elsewhere_is_pinned_and_rendered_again_when_its_branch_moves() {
     assert_eq!(world.status("app@test").unwrap()["revision"], commit.as_str());
 }
 
-#[test]
-fn a_base_whose_server_is_away_stays_where_it_was_also_over_a_restart() {
-    let mut world = World::new("bases-away");
+fn a_base_whose_server_is_away_stays_where_it_was_also_over_a_restart(ground: Ground) {
+    let mut world = World::new(ground, "bases-away");
     let elsewhere = Elsewhere::new(Access::Anyone);
     let first = elsewhere.commit("1");
     let base = format!("{}//deploy?ref=main", elsewhere.url());
@@ -113,9 +124,8 @@ fn a_base_whose_server_is_away_stays_where_it_was_also_over_a_restart() {
     assert_eq!(value(&world), "3");
 }
 
-#[test]
-fn a_base_that_cannot_be_read_is_named_with_file_line_and_url_and_changes_nothing() {
-    let mut world = World::new("bases-wrong");
+fn a_base_that_cannot_be_read_is_named_with_file_line_and_url_and_changes_nothing(ground: Ground) {
+    let mut world = World::new(ground, "bases-wrong");
     let elsewhere = Elsewhere::new(Access::Anyone);
     elsewhere.commit("1");
     elsewhere.repo.tag("v1.0.0").unwrap();
@@ -147,9 +157,10 @@ fn a_base_that_cannot_be_read_is_named_with_file_line_and_url_and_changes_nothin
     });
 }
 
-#[test]
-fn a_base_has_the_credentials_of_the_repository_on_its_server_and_is_asked_once_for_all_targets() {
-    let mut world = World::new("bases-secret");
+fn a_base_has_the_credentials_of_the_repository_on_its_server_and_is_asked_once_for_all_targets(
+    ground: Ground,
+) {
+    let mut world = World::new(ground, "bases-secret");
     let (user, password) = ("me".to_owned(), "hush".to_owned());
     let elsewhere = Elsewhere::new(Access::Basic { user, password });
     elsewhere.commit("1");
@@ -176,9 +187,8 @@ fn a_base_has_the_credentials_of_the_repository_on_its_server_and_is_asked_once_
     assert_eq!(elsewhere.server.request_count(), before, "it is asked once an hour, and mirrored once");
 }
 
-#[test]
-fn a_folder_a_difference_and_a_single_run_are_rendered_with_their_bases() {
-    let world = World::new("bases-once");
+fn a_folder_a_difference_and_a_single_run_are_rendered_with_their_bases(ground: Ground) {
+    let world = World::new(ground, "bases-once");
     let elsewhere = Elsewhere::new(Access::Anyone);
     let first = elsewhere.commit("1");
     // A base may be at a fixed commit, and a tag may name the same one.
@@ -262,9 +272,8 @@ fn answer(mut stream: &TcpStream, held: &Mutex<HashMap<String, (String, usize)>>
     )
 }
 
-#[test]
-fn a_file_behind_a_url_is_pinned_by_its_content_and_sent_only_when_it_changed() {
-    let mut world = World::new("bases-file");
+fn a_file_behind_a_url_is_pinned_by_its_content_and_sent_only_when_it_changed(ground: Ground) {
+    let mut world = World::new(ground, "bases-file");
     let files = Files::serve();
     let (path, url) =
         ("/install.yaml?token=hush", format!("http://{}/install.yaml?token=hush", files.address));
@@ -303,9 +312,8 @@ fn beside(world: &World, elsewhere: &Elsewhere, spec: &str) -> String {
     )
 }
 
-#[test]
-fn a_base_with_the_url_of_a_suspended_repository_stays_where_it_is_also_over_a_restart() {
-    let mut world = World::new("bases-held");
+fn a_base_with_the_url_of_a_suspended_repository_stays_where_it_is_also_over_a_restart(ground: Ground) {
+    let mut world = World::new(ground, "bases-held");
     let elsewhere = Elsewhere::new(Access::Anyone);
     let first = elsewhere.commit("1");
     world.write_configuration(&beside(&world, &elsewhere, "interval: 200ms, suspend: true"));
@@ -337,9 +345,8 @@ fn a_base_with_the_url_of_a_suspended_repository_stays_where_it_is_also_over_a_r
     });
 }
 
-#[test]
-fn a_push_that_a_forge_tells_of_moves_the_bases_with_its_url() {
-    let mut world = World::new("bases-hook");
+fn a_push_that_a_forge_tells_of_moves_the_bases_with_its_url(ground: Ground) {
+    let mut world = World::new(ground, "bases-hook");
     let elsewhere = Elsewhere::new(Access::Anyone);
     elsewhere.commit("1");
     std::fs::write(world.path("secret"), "shared").unwrap();
@@ -357,9 +364,8 @@ fn a_push_that_a_forge_tells_of_moves_the_bases_with_its_url() {
     assert_eq!(value(&world), "2");
 }
 
-#[test]
-fn a_folder_of_the_machine_may_name_another_and_a_base_behind_a_url_may_not() {
-    let mut world = World::new("bases-nested");
+fn a_folder_of_the_machine_may_name_another_and_a_base_behind_a_url_may_not(ground: Ground) {
+    let mut world = World::new(ground, "bases-nested");
     let (folder, inner) = (GitRepo::create().unwrap(), GitRepo::create().unwrap());
     inner
         .commit(

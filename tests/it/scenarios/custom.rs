@@ -1,6 +1,7 @@
 //! The configuration as custom resources, on a real API server: definitions that it takes, objects that it refuses, and the way
 //! between files and resources.
 
+use super::ground::Ground;
 use super::harness::World;
 use serde_json::{Value, json};
 use std::process::Command;
@@ -48,7 +49,7 @@ pub(crate) fn object(kind: &str, name: &str, spec: &Value) -> Value {
 
 fn world(hint: &str) -> World {
     install(trueup_testkit::shared().unwrap());
-    World::new(hint)
+    World::new(Ground::ApiServer, hint)
 }
 
 /// A resource that is right, and what makes it wrong with the words that the server has to say of it, in parts.

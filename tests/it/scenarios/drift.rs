@@ -1,11 +1,21 @@
 //! Others write as well: what they change is put back, reported, taken over or left alone, as the policy says.
 
+use super::ground::{Ground, scenarios};
 use super::harness::{World, config_map};
 use serde_json::json;
 use std::time::{Duration, Instant};
 
-fn drifted() -> World {
-    let mut world = World::new("drift");
+scenarios![
+    a_changed_field_a_taken_label_and_a_deleted_object_are_put_back,
+    drift_that_is_not_repaired_is_reported_with_field_manager_and_time,
+    two_writers_do_not_fight_for_ever,
+    an_object_that_kubectl_applied_is_taken_over_and_its_old_fields_really_go,
+    an_object_of_two_targets_is_refused_with_both_names,
+    an_immutable_field_is_named_and_changed_only_where_that_is_allowed,
+];
+
+fn drifted(ground: Ground) -> World {
+    let mut world = World::new(ground, "drift");
     let first = world.repo.commit(&[("app/a.yaml", &config_map("a", "git"))], "first").unwrap();
     world.start();
     world.synced(&first);
@@ -21,9 +31,8 @@ fn value(world: &World) -> serde_json::Value {
         .unwrap_or_default()
 }
 
-#[test]
-fn a_changed_field_a_taken_label_and_a_deleted_object_are_put_back() {
-    let world = drifted();
+fn a_changed_field_a_taken_label_and_a_deleted_object_are_put_back(ground: Ground) {
+    let world = drifted(ground);
     world.api.merge(&world.config_map("a"), &json!({"data": {"value": "edited"}})).unwrap();
     world.holds("the value is put back", |world| value(world) == "git");
     let label = "applyset.kubernetes.io/part-of";
@@ -42,9 +51,8 @@ fn a_changed_field_a_taken_label_and_a_deleted_object_are_put_back() {
     );
 }
 
-#[test]
-fn drift_that_is_not_repaired_is_reported_with_field_manager_and_time() {
-    let mut world = World::new("report");
+fn drift_that_is_not_repaired_is_reported_with_field_manager_and_time(ground: Ground) {
+    let mut world = World::new(ground, "report");
     world.configure("selfHeal: false");
     let first = world.repo.commit(&[("app/a.yaml", &config_map("a", "git"))], "first").unwrap();
     world.start();
@@ -60,9 +68,8 @@ fn drift_that_is_not_repaired_is_reported_with_field_manager_and_time() {
     assert_eq!(value(&world), "edited");
 }
 
-#[test]
-fn two_writers_do_not_fight_for_ever() {
-    let world = drifted();
+fn two_writers_do_not_fight_for_ever(ground: Ground) {
+    let world = drifted(ground);
     let end = Instant::now() + Duration::from_secs(8);
     let (mut edits, mut repairs) = (0, 0);
     while Instant::now() < end {
@@ -84,9 +91,8 @@ fn two_writers_do_not_fight_for_ever() {
     assert_eq!(status["drift"][0]["field"], "data.value", "{status}");
 }
 
-#[test]
-fn an_object_that_kubectl_applied_is_taken_over_and_its_old_fields_really_go() {
-    let mut world = World::new("adopt");
+fn an_object_that_kubectl_applied_is_taken_over_and_its_old_fields_really_go(ground: Ground) {
+    let mut world = World::new(ground, "adopt");
     let collection = format!(
         "/api/v1/namespaces/{}/configmaps?fieldManager=kubectl-client-side-apply",
         world.namespace.name()
@@ -105,9 +111,8 @@ fn an_object_that_kubectl_applied_is_taken_over_and_its_old_fields_really_go() {
     assert_eq!(live["data"], json!({"value": "git"}), "{live}");
 }
 
-#[test]
-fn an_object_of_two_targets_is_refused_with_both_names() {
-    let mut world = World::new("claim");
+fn an_object_of_two_targets_is_refused_with_both_names(ground: Ground) {
+    let mut world = World::new(ground, "claim");
     let two = world.configuration("", world.namespace.name()).replace(
         "kind: App\nmetadata: {name: app}",
         "kind: App\nmetadata: {name: other}\nspec: {repository: config, path: other, environments: [test]}\n---\napiVersion: trueup.dev/v1alpha1\nkind: App\nmetadata: {name: app}",
@@ -128,9 +133,8 @@ fn an_object_of_two_targets_is_refused_with_both_names() {
     assert_eq!(value(&world), "app");
 }
 
-#[test]
-fn an_immutable_field_is_named_and_changed_only_where_that_is_allowed() {
-    let mut world = World::new("immutable");
+fn an_immutable_field_is_named_and_changed_only_where_that_is_allowed(ground: Ground) {
+    let mut world = World::new(ground, "immutable");
     let job = |image: &str, annotations: &str| {
         format!(
             "apiVersion: batch/v1\nkind: Job\nmetadata: {{name: j, annotations: {{{annotations}}}}}\nspec: {{template: {{spec: {{restartPolicy: Never, containers: [{{name: c, image: '{image}'}}]}}}}}}\n"

@@ -1,15 +1,27 @@
 //! Things break: nothing is lost, nothing is deleted that should not be, and the status says why.
 
+use super::ground::{Ground, scenarios};
 use super::harness::{World, config_map, forget};
 use super::helm::{CHART, configure};
 use serde_json::json;
 use std::fmt::Write as _;
 use std::time::Duration;
-use trueup_testkit::{Components, ControlPlane, Options, User};
+use trueup_testkit::{Components, Options, User};
 
-#[test]
-fn a_broken_commit_changes_nothing_and_is_named_with_file_and_line() {
-    let mut world = World::new("broken");
+scenarios![
+    a_broken_commit_changes_nothing_and_is_named_with_file_and_line,
+    one_bad_object_among_a_hundred_stops_only_itself,
+    one_cluster_that_is_down_does_not_hold_up_the_other,
+    a_killed_trueup_goes_on_where_it_was_and_a_lost_store_is_no_loss,
+    an_api_server_that_goes_away_in_the_middle_is_waited_for,
+    missing_rights_are_named_by_verb_and_kind_and_stop_nothing_else,
+    a_finalizer_that_hangs_is_named_and_holds_up_nothing,
+    a_broken_configuration_leaves_the_old_one_in_force,
+    nothing_is_asked_while_nothing_changes,
+];
+
+fn a_broken_commit_changes_nothing_and_is_named_with_file_and_line(ground: Ground) {
+    let mut world = World::new(ground, "broken");
     let first = world
         .repo
         .commit(&[("app/a.yaml", &config_map("a", "1")), ("app/b.yaml", &config_map("b", "1"))], "first")
@@ -28,9 +40,8 @@ fn a_broken_commit_changes_nothing_and_is_named_with_file_and_line() {
     world.synced(&third);
 }
 
-#[test]
-fn one_bad_object_among_a_hundred_stops_only_itself() {
-    let mut world = World::new("hundred");
+fn one_bad_object_among_a_hundred_stops_only_itself(ground: Ground) {
+    let mut world = World::new(ground, "hundred");
     let mut all = String::new();
     for index in 0..100 {
         writeln!(all, "{}---", config_map(&format!("c{index}"), "1")).unwrap();
@@ -56,9 +67,8 @@ fn one_bad_object_among_a_hundred_stops_only_itself() {
     }
 }
 
-#[test]
-fn one_cluster_that_is_down_does_not_hold_up_the_other() {
-    let mut world = World::new("down");
+fn one_cluster_that_is_down_does_not_hold_up_the_other(ground: Ground) {
+    let mut world = World::new(ground, "down");
     let dead = world.configuration("", world.namespace.name());
     let away = tempfile::NamedTempFile::new().unwrap();
     let kubeconfig = "apiVersion: v1\nkind: Config\ncurrent-context: x\ncontexts: [{name: x, context: {cluster: x, user: x}}]\nclusters: [{name: x, cluster: {server: 'https://127.0.0.1:9'}}]\nusers: [{name: x, user: {token: t}}]\n";
@@ -79,9 +89,8 @@ fn one_cluster_that_is_down_does_not_hold_up_the_other() {
     });
 }
 
-#[test]
-fn a_killed_trueup_goes_on_where_it_was_and_a_lost_store_is_no_loss() {
-    let mut world = World::new("kill");
+fn a_killed_trueup_goes_on_where_it_was_and_a_lost_store_is_no_loss(ground: Ground) {
+    let mut world = World::new(ground, "kill");
     let files: Vec<(String, String)> =
         (0..60).map(|n| (format!("app/{n}.yaml"), config_map(&format!("c{n}"), "0"))).collect();
     let commit = |world: &World, round: usize| {
@@ -118,10 +127,8 @@ fn a_killed_trueup_goes_on_where_it_was_and_a_lost_store_is_no_loss() {
     assert_eq!(world.terminate(), Some(0));
 }
 
-#[test]
-fn an_api_server_that_goes_away_in_the_middle_is_waited_for() {
-    let plane =
-        ControlPlane::start(Options { components: Components::ApiOnly, ..Options::default() }).unwrap();
+fn an_api_server_that_goes_away_in_the_middle_is_waited_for(ground: Ground) {
+    let plane = ground.start(Options { components: Components::ApiOnly, ..Options::default() });
     let mut world = World::on(&plane, "restart");
     let files: Vec<(String, String)> =
         (0..300).map(|n| (format!("app/{n}.yaml"), config_map(&format!("c{n}"), "0"))).collect();
@@ -129,21 +136,19 @@ fn an_api_server_that_goes_away_in_the_middle_is_waited_for() {
     let first = world.repo.commit(&files, "first").unwrap();
     world.start();
     world.holds("the sync is under way", |world| world.api.find(&world.config_map("c1")).unwrap().is_some());
-    plane.stop_api_server().unwrap();
+    plane.stop_api_server();
     std::thread::sleep(Duration::from_secs(2));
-    plane.start_api_server().unwrap();
+    plane.start_api_server();
     world.synced(&first);
     assert!(world.api.find(&world.config_map("c299")).unwrap().is_some());
 }
 
-#[test]
-fn missing_rights_are_named_by_verb_and_kind_and_stop_nothing_else() {
-    let plane = ControlPlane::start(Options {
+fn missing_rights_are_named_by_verb_and_kind_and_stop_nothing_else(ground: Ground) {
+    let plane = ground.start(Options {
         components: Components::ApiOnly,
         users: vec![User::named("limited")],
         ..Options::default()
-    })
-    .unwrap();
+    });
     let world = World::on(&plane, "rights");
     let space = world.namespace.name().to_owned();
     let rbac = format!("/apis/rbac.authorization.k8s.io/v1/namespaces/{space}");
@@ -154,7 +159,7 @@ fn missing_rights_are_named_by_verb_and_kind_and_stop_nothing_else() {
         "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "limited"}]});
     world.api.create(&format!("{rbac}/roles"), &role).unwrap();
     world.api.create(&format!("{rbac}/rolebindings"), &binding).unwrap();
-    let mut world = world.reached_with(plane.kubeconfig_for("limited").unwrap());
+    let mut world = world.reached_with(plane.kubeconfig_for("limited"));
     let secret = "apiVersion: v1\nkind: Secret\nmetadata: {name: s}\n";
     world.repo.commit(&[("app/a.yaml", &config_map("a", "1")), ("app/s.yaml", secret)], "first").unwrap();
     world.start();
@@ -179,9 +184,8 @@ fn missing_rights_are_named_by_verb_and_kind_and_stop_nothing_else() {
     }
 }
 
-#[test]
-fn a_finalizer_that_hangs_is_named_and_holds_up_nothing() {
-    let mut world = World::new("finalizer");
+fn a_finalizer_that_hangs_is_named_and_holds_up_nothing(ground: Ground) {
+    let mut world = World::new(ground, "finalizer");
     let held = config_map("held", "1").replace("name: held", "name: held, finalizers: [example.com/hold]");
     let first = world
         .repo
@@ -204,9 +208,8 @@ fn a_finalizer_that_hangs_is_named_and_holds_up_nothing() {
     world.until("it is over", |status| status["sync"] == "Synced");
 }
 
-#[test]
-fn a_broken_configuration_leaves_the_old_one_in_force() {
-    let mut world = World::new("config");
+fn a_broken_configuration_leaves_the_old_one_in_force(ground: Ground) {
+    let mut world = World::new(ground, "config");
     let first = world.repo.commit(&[("app/a.yaml", &config_map("a", "1"))], "first").unwrap();
     world.start();
     world.synced(&first);
@@ -217,9 +220,8 @@ fn a_broken_configuration_leaves_the_old_one_in_force() {
     assert_eq!(world.terminate(), Some(0));
 }
 
-#[test]
-fn nothing_is_asked_while_nothing_changes() {
-    let mut world = World::played("quiet");
+fn nothing_is_asked_while_nothing_changes(ground: Ground) {
+    let mut world = World::played(ground, "quiet");
     let files: Vec<(String, String)> =
         (0..200).map(|n| (format!("app/{n}.yaml"), config_map(&format!("c{n}"), "0"))).collect();
     let files: Vec<(&str, &str)> = files.iter().map(|(p, t)| (p.as_str(), t.as_str())).collect();
@@ -227,15 +229,14 @@ fn nothing_is_asked_while_nothing_changes() {
     world.start();
     world.synced(&first);
     std::thread::sleep(Duration::from_secs(2));
-    let plane = trueup_testkit::played().unwrap();
     let ours = |request: &trueup_testkit::Request| {
         request.user_agent.starts_with("trueup/") && request.uri.contains(world.namespace.name())
     };
-    let mark = plane.mark().unwrap();
+    let mark = world.cluster.mark();
     std::thread::sleep(Duration::from_secs(5));
-    let asked: Vec<String> = plane
+    let asked: Vec<String> = world
+        .cluster
         .requests_since(mark)
-        .unwrap()
         .into_iter()
         .filter(ours)
         .map(|r| format!("{} {}", r.verb, r.uri))

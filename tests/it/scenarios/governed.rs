@@ -1,6 +1,7 @@
 //! A trueup whose configuration is custom resources: what they say is done, and they say how it stands.
 
 use super::custom::{install, object, path};
+use super::ground::Ground;
 use super::harness::{PATIENCE, World, config_map};
 use serde_json::{Value, json};
 use std::fs;
@@ -17,7 +18,7 @@ impl Governed {
     fn new(hint: &str) -> Self {
         let plane = trueup_testkit::played().unwrap();
         install(plane);
-        let world = World::played(hint);
+        let world = World::played(Ground::ApiServer, hint);
         let server = GitServer::serve(&world.repo).unwrap();
         let url = server.url("config.git");
         let governed = Self { world, _server: server };

@@ -1,11 +1,12 @@
-//! A trueup that runs beside the test: the real program, a real repository, a real control plane.
+//! A trueup that runs beside the test: the real program, a real repository, and a cluster on the ground that the scenario is given.
 
+use super::ground::{Cluster, Ground};
 use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
-use trueup_testkit::{Api, ControlPlane, GitRepo, Namespace, Port, wait_until};
+use trueup_testkit::{Api, GitRepo, Namespace, Port, wait_until};
 
 /// How long anything may take on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(2);
@@ -21,25 +22,28 @@ pub(crate) struct World {
     running: Option<Child>,
     /// Paths of objects outside the namespace, which go when the world does, also after a failure.
     beside: Vec<String>,
+    /// The last to go.
+    pub(crate) cluster: Cluster,
 }
 
 impl World {
-    /// A world in a namespace of its own on the shared control plane.
-    pub(crate) fn new(hint: &str) -> Self {
-        Self::on(trueup_testkit::shared().expect("a control plane"), hint)
+    /// A world in a namespace of its own on a cluster that others may be on as well.
+    pub(crate) fn new(ground: Ground, hint: &str) -> Self {
+        Self::on(&ground.shared(), hint)
     }
 
     /// A world where requests are counted and pods of any image run, whatever cluster the tests are given.
-    pub(crate) fn played(hint: &str) -> Self {
-        Self::on(trueup_testkit::played().expect("a control plane"), hint)
+    pub(crate) fn played(ground: Ground, hint: &str) -> Self {
+        Self::on(&ground.played(), hint)
     }
 
-    pub(crate) fn on(plane: &ControlPlane, hint: &str) -> Self {
+    pub(crate) fn on(cluster: &Cluster, hint: &str) -> Self {
         let world = Self {
             repo: GitRepo::create().unwrap(),
-            namespace: plane.namespace(hint).unwrap(),
-            api: plane.api().clone(),
-            kubeconfig: plane.kubeconfig().to_owned(),
+            namespace: cluster.namespace(hint),
+            api: cluster.api().clone(),
+            kubeconfig: cluster.kubeconfig(),
+            cluster: cluster.clone(),
             folder: tempfile::tempdir().unwrap(),
             port: Port::claim().unwrap(),
             running: None,

@@ -1,6 +1,7 @@
 //! Charts as targets: they are synced, changed by values and versions, put back and pruned; their hooks run; and they come from
 //! the App's repository, from a chart repository and from a registry.
 
+use super::ground::{Ground, on_the_api_server_only, scenarios};
 use super::harness::World;
 use crate::source::charts::push;
 use serde_json::{Value, json};
@@ -8,6 +9,25 @@ use sha2::{Digest as _, Sha256};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use trueup_testkit::{Access, FileServer, Registry, RegistryAccess, Transport};
+
+scenarios![
+    a_web_server_s_chart_lives_as_git_says,
+    a_proxy_s_chart_lives_as_git_says,
+    an_exporter_s_chart_lives_as_git_says,
+    hooks_run_once_for_each_change_at_their_moments_and_a_test_never,
+    a_hook_that_fails_stops_its_target_and_says_why,
+    a_chart_of_a_repository_follows_its_range_and_stays_when_the_repository_is_away,
+    a_chart_of_a_registry_is_synced_and_a_version_that_is_named_is_asked_for_once,
+    what_a_chart_makes_of_chance_stays_until_its_seed_is_taken_away,
+    a_kustomization_changes_what_a_chart_makes,
+    charts_of_a_kustomization_come_from_the_repository_and_from_elsewhere,
+    what_a_chart_asks_for_and_does_not_hold_is_fetched_and_told,
+];
+
+on_the_api_server_only! {
+    "The sandbox takes a question for a pod's log for one for the pod.":
+        a_hook_that_fails_tells_the_last_words_of_its_pod;
+}
 
 /// A configuration whose App has this in its `helm`.
 pub(super) fn configure(world: &World, helm: &str) {
@@ -86,13 +106,13 @@ fn accounts(world: &World) -> usize {
     names(&all).iter().filter(|name| **name != "default").count()
 }
 
-fn lives_as_git_says(chart: &str) {
+fn lives_as_git_says(ground: Ground, chart: &str) {
     let archive = conformance().join(chart).join("chart.tgz");
     if !archive.is_file() {
         println!("the conformance cases are missing: there is no {}", archive.display());
         return;
     }
-    let mut world = World::played("chart");
+    let mut world = World::played(ground, "chart");
     configure(
         &world,
         "chart: chart, releaseName: rel, valuesFiles: ['values/{environment}.yaml'], values: {service: {type: ClusterIP}, resourcesPreset: none}",
@@ -134,19 +154,16 @@ fn lives_as_git_says(chart: &str) {
     );
 }
 
-#[test]
-fn a_web_server_s_chart_lives_as_git_says() {
-    lives_as_git_says("bitnami_apache");
+fn a_web_server_s_chart_lives_as_git_says(ground: Ground) {
+    lives_as_git_says(ground, "bitnami_apache");
 }
 
-#[test]
-fn a_proxy_s_chart_lives_as_git_says() {
-    lives_as_git_says("bitnami_haproxy");
+fn a_proxy_s_chart_lives_as_git_says(ground: Ground) {
+    lives_as_git_says(ground, "bitnami_haproxy");
 }
 
-#[test]
-fn an_exporter_s_chart_lives_as_git_says() {
-    lives_as_git_says("prometheus-community_prometheus-json-exporter");
+fn an_exporter_s_chart_lives_as_git_says(ground: Ground) {
+    lives_as_git_says(ground, "prometheus-community_prometheus-json-exporter");
 }
 
 pub(super) const CHART: &str = "apiVersion: v2\nname: web\nversion: 1.2.3\n";
@@ -168,9 +185,8 @@ fn jobs(world: &World) -> Vec<(String, String)> {
     all.iter().map(|job| (text(job, "name"), text(job, "uid"))).collect()
 }
 
-#[test]
-fn hooks_run_once_for_each_change_at_their_moments_and_a_test_never() {
-    let mut world = World::played("hooks");
+fn hooks_run_once_for_each_change_at_their_moments_and_a_test_never(ground: Ground) {
+    let mut world = World::played(ground, "hooks");
     configure(&world, "chart: web, values: {value: one}");
     let install = job("install", "helm.sh/hook: 'pre-install,pre-upgrade'");
     let after = job("after", "helm.sh/hook: post-upgrade, helm.sh/hook-delete-policy: hook-succeeded");
@@ -214,9 +230,8 @@ fn hooks_run_once_for_each_change_at_their_moments_and_a_test_never() {
     assert_eq!(world.api.get(&settings).unwrap()["data"]["value"], "two");
 }
 
-#[test]
-fn a_hook_that_fails_stops_its_target_and_says_why() {
-    let mut world = World::played("failing");
+fn a_hook_that_fails_stops_its_target_and_says_why(ground: Ground) {
+    let mut world = World::played(ground, "failing");
     configure(&world, "chart: web, values: {value: one}");
     // It has no time at all.
     let failing = job("migrate", "helm.sh/hook: pre-install")
@@ -239,9 +254,8 @@ fn a_hook_that_fails_stops_its_target_and_says_why() {
     assert_eq!(world.api.get(&world.config_map("settings")).unwrap()["data"]["value"], "one");
 }
 
-#[test]
-fn a_hook_that_fails_tells_the_last_words_of_its_pod() {
-    let mut world = World::played("words");
+fn a_hook_that_fails_tells_the_last_words_of_its_pod(ground: Ground) {
+    let mut world = World::played(ground, "words");
     configure(&world, "chart: web, values: {value: one}");
     // No node takes its pod: what becomes of that is said below.
     let failing = job("migrate", "helm.sh/hook: pre-install")
@@ -299,12 +313,11 @@ fn version_applied(world: &World) -> Option<String> {
     settings["data"]["version"].as_str().map(str::to_owned)
 }
 
-#[test]
-fn a_chart_of_a_repository_follows_its_range_and_stays_when_the_repository_is_away() {
+fn a_chart_of_a_repository_follows_its_range_and_stays_when_the_repository_is_away(ground: Ground) {
     let files = tempfile::tempdir().unwrap();
     publish(files.path(), &["1.0.0", "2.0.0"]);
     let server = FileServer::start(files.path(), Access::Anyone, Transport::Plain).unwrap();
-    let mut world = World::new("fetched");
+    let mut world = World::new(ground, "fetched");
     configure(
         &world,
         &format!("repository: '{}', chart: web, version: ^1, valuesFiles: [values.yaml]", server.url("")),
@@ -331,14 +344,13 @@ fn a_chart_of_a_repository_follows_its_range_and_stays_when_the_repository_is_aw
     assert_eq!(world.api.get(&world.config_map("settings")).unwrap()["data"]["value"], "two");
 }
 
-#[test]
-fn a_chart_of_a_registry_is_synced_and_a_version_that_is_named_is_asked_for_once() {
+fn a_chart_of_a_registry_is_synced_and_a_version_that_is_named_is_asked_for_once(ground: Ground) {
     let registry = Registry::start(RegistryAccess::Anyone, Transport::Plain).unwrap();
     let kinds =
         ["application/vnd.cncf.helm.config.v1+json", "application/vnd.cncf.helm.chart.content.v1.tar+gzip"];
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let digest = runtime.block_on(push(&registry, "charts/web", "1.2.0", &packed("1.2.0"), kinds));
-    let mut world = World::new("registry");
+    let mut world = World::new(ground, "registry");
     configure(
         &world,
         &format!(
@@ -358,9 +370,8 @@ fn a_chart_of_a_registry_is_synced_and_a_version_that_is_named_is_asked_for_once
     assert!(status["chart"]["message"].is_null(), "nobody was asked: {status}");
 }
 
-#[test]
-fn what_a_chart_makes_of_chance_stays_until_its_seed_is_taken_away() {
-    let mut world = World::new("chance");
+fn what_a_chart_makes_of_chance_stays_until_its_seed_is_taken_away(ground: Ground) {
+    let mut world = World::new(ground, "chance");
     configure(&world, "chart: web");
     let secret = |more: &str| {
         format!(
@@ -396,9 +407,8 @@ fn what_a_chart_makes_of_chance_stays_until_its_seed_is_taken_away() {
     world.holds("a new seed", |world| world.api.find(&kept).unwrap().is_some());
 }
 
-#[test]
-fn a_kustomization_changes_what_a_chart_makes() {
-    let mut world = World::new("pass");
+fn a_kustomization_changes_what_a_chart_makes(ground: Ground) {
+    let mut world = World::new(ground, "pass");
     let text = world.configuration("", world.namespace.name());
     let helm = "path: 'overlays/{environment}', helm: {chart: web, values: {value: one}},";
     world.write_configuration(&text.replace("path: app,", helm));
@@ -420,12 +430,11 @@ fn held(world: &World, name: &str) -> Value {
     world.api.find(&world.config_map(name)).unwrap().map_or(Value::Null, |live| live["data"].clone())
 }
 
-#[test]
-fn charts_of_a_kustomization_come_from_the_repository_and_from_elsewhere() {
+fn charts_of_a_kustomization_come_from_the_repository_and_from_elsewhere(ground: Ground) {
     let published = tempfile::tempdir().unwrap();
     publish(published.path(), &["1.0.0", "2.0.0"]);
     let server = FileServer::start(published.path(), Access::Anyone, Transport::Plain).unwrap();
-    let mut world = World::new("inflated");
+    let mut world = World::new(ground, "inflated");
     let kustomization = format!(
         "namePrefix: k-\nhelmCharts:\n- {{name: web, repo: '{}', version: ^1, releaseName: one, valuesInline: {{value: fetched}}}}\n\
          - {{name: own, releaseName: two, valuesInline: {{value: own}}}}\n",
@@ -462,12 +471,11 @@ fn charts_of_a_kustomization_come_from_the_repository_and_from_elsewhere() {
     assert!(String::from_utf8(history.stdout).unwrap().contains("1.1.0@sha256:"));
 }
 
-#[test]
-fn what_a_chart_asks_for_and_does_not_hold_is_fetched_and_told() {
+fn what_a_chart_asks_for_and_does_not_hold_is_fetched_and_told(ground: Ground) {
     let published = tempfile::tempdir().unwrap();
     publish(published.path(), &["1.0.0", "2.0.0"]);
     let server = FileServer::start(published.path(), Access::Anyone, Transport::Plain).unwrap();
-    let mut world = World::new("dependencies");
+    let mut world = World::new(ground, "dependencies");
     configure(&world, "chart: charts/shop, values: {site: {value: one}}");
     let chart = |range: &str| {
         format!(

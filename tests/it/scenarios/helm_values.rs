@@ -1,8 +1,15 @@
 //! What charts take from the cluster that they go to: values, and what they look up.
 
+use super::ground::{Ground, scenarios};
 use super::harness::World;
 use super::helm::{CHART, configure};
 use serde_json::{Value, json};
+
+scenarios![
+    values_of_the_cluster_go_over_those_of_git_are_followed_and_are_not_shown,
+    a_password_that_a_chart_looks_up_in_its_own_secret_stays_over_commits,
+    what_a_chart_looks_up_is_asked_for_again_and_lists_are_complete,
+];
 
 /// A value that must be shown by nothing but the object that the chart puts it in.
 const HUSH: &str = "swordfish-of-the-cluster";
@@ -39,9 +46,8 @@ fn input<'s>(status: &'s Value, kind: &str, name: &str) -> &'s Value {
     found.unwrap_or_else(|| panic!("no {kind} {name}: {status:#}"))
 }
 
-#[test]
-fn values_of_the_cluster_go_over_those_of_git_are_followed_and_are_not_shown() {
-    let mut world = World::new("values");
+fn values_of_the_cluster_go_over_those_of_git_are_followed_and_are_not_shown(ground: Ground) {
+    let mut world = World::new(ground, "values");
     configure(
         &world,
         "chart: web, valuesFiles: ['values/{environment}.yaml'], values: {value: inline}, valuesFrom: [\
@@ -109,9 +115,8 @@ fn values_of_the_cluster_go_over_those_of_git_are_followed_and_are_not_shown() {
     assert_eq!(settings(&world), json!({"value": "changed", "other": "file", "password": "another"}));
 }
 
-#[test]
-fn a_password_that_a_chart_looks_up_in_its_own_secret_stays_over_commits() {
-    let mut world = World::new("lookup");
+fn a_password_that_a_chart_looks_up_in_its_own_secret_stays_over_commits(ground: Ground) {
+    let mut world = World::new(ground, "lookup");
     configure(&world, "chart: web");
     let made = |more: &str| {
         format!(
@@ -151,9 +156,8 @@ fn a_password_that_a_chart_looks_up_in_its_own_secret_stays_over_commits() {
     assert_eq!(live["metadata"]["uid"], uid, "it was not made anew");
 }
 
-#[test]
-fn what_a_chart_looks_up_is_asked_for_again_and_lists_are_complete() {
-    let mut world = World::new("followed");
+fn what_a_chart_looks_up_is_asked_for_again_and_lists_are_complete(ground: Ground) {
+    let mut world = World::new(ground, "followed");
     configure(&world, "chart: web");
     let template = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: settings}\ndata:\n  \
         colour: {{ dig \"data\" \"colour\" \"none\" (lookup \"v1\" \"ConfigMap\" .Release.Namespace \"facts\") }}\n  \

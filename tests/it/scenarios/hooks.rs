@@ -1,9 +1,16 @@
 //! A push that a forge tells of is synced at once, although nobody would have asked for an hour.
 
+use super::ground::{Ground, scenarios};
 use super::harness::{World, config_map};
 use std::fs;
 use std::time::{Duration, Instant};
 use trueup_testkit::GitServer;
+
+scenarios![
+    a_push_with_a_webhook_is_synced_within_a_second_and_a_replay_costs_a_question_at_most,
+    a_push_that_is_announced_before_it_can_be_seen_is_not_missed,
+    a_repository_is_asked_once_however_many_apps_come_from_it,
+];
 
 const SECRET: &str = "shared with the forge";
 
@@ -32,9 +39,8 @@ pub(crate) fn deliver(world: &World, server: &GitServer, revision: &str, secret:
     (answer.status().as_u16(), started.elapsed())
 }
 
-#[test]
-fn a_push_with_a_webhook_is_synced_within_a_second_and_a_replay_costs_a_question_at_most() {
-    let mut world = World::new("hook");
+fn a_push_with_a_webhook_is_synced_within_a_second_and_a_replay_costs_a_question_at_most(ground: Ground) {
+    let mut world = World::new(ground, "hook");
     let server = GitServer::serve(&world.repo).unwrap();
     asked_hourly(&server, &world);
     let first = world.repo.commit(&[("app/a.yaml", &config_map("a", "1"))], "first").unwrap();
@@ -76,9 +82,8 @@ fn a_push_with_a_webhook_is_synced_within_a_second_and_a_replay_costs_a_question
     );
 }
 
-#[test]
-fn a_push_that_is_announced_before_it_can_be_seen_is_not_missed() {
-    let mut world = World::new("early");
+fn a_push_that_is_announced_before_it_can_be_seen_is_not_missed(ground: Ground) {
+    let mut world = World::new(ground, "early");
     let server = GitServer::serve(&world.repo).unwrap();
     asked_hourly(&server, &world);
     // This time the secret is in the cluster.
@@ -99,10 +104,9 @@ fn a_push_that_is_announced_before_it_can_be_seen_is_not_missed() {
     world.synced(&second);
 }
 
-#[test]
-fn a_repository_is_asked_once_however_many_apps_come_from_it() {
+fn a_repository_is_asked_once_however_many_apps_come_from_it(ground: Ground) {
     const APPS: usize = 40;
-    let mut world = World::new("apps");
+    let mut world = World::new(ground, "apps");
     let server = GitServer::serve(&world.repo).unwrap();
     asked_hourly(&server, &world);
     let app = |number: usize| {

@@ -1,8 +1,19 @@
 //! Fields that others should own are left to them, and what drifts is told: by whom, how often, and which rule would end it.
 
+use super::ground::{Ground, scenarios};
 use super::harness::{World, config_map};
 use serde_json::{Value, json};
 use std::time::Duration;
+
+scenarios![
+    replicas_under_an_autoscaler_of_the_same_target_are_its_own,
+    an_image_that_another_manager_updates_is_left_to_it_and_the_rest_is_not,
+    a_rule_for_a_manager_is_for_what_that_manager_writes,
+    a_field_that_always_comes_back_is_counted_and_the_rule_that_ends_it_is_proposed,
+    drift_that_is_only_reported_stays_until_somebody_asks_for_a_sync,
+    drift_that_is_only_reported_is_not_put_back_by_a_start_without_a_store,
+    the_drift_of_a_secret_is_told_by_hashes_alone,
+];
 
 fn deployment(replicas: u32, image: &str) -> String {
     format!(
@@ -49,9 +60,8 @@ fn at(world: &World, revision: &str) {
     world.until("at the commit", |status| status["revision"] == revision && status["sync"] == "Synced");
 }
 
-#[test]
-fn replicas_under_an_autoscaler_of_the_same_target_are_its_own() {
-    let mut world = World::played("hpa");
+fn replicas_under_an_autoscaler_of_the_same_target_are_its_own(ground: Ground) {
+    let mut world = World::played(ground, "hpa");
     let files = [("app/web.yaml", deployment(2, "app:1")), ("app/hpa.yaml", AUTOSCALER.to_owned())];
     let files: Vec<(&str, &str)> = files.iter().map(|(path, text)| (*path, text.as_str())).collect();
     let first = world.repo.commit(&files, "first").unwrap();
@@ -79,9 +89,8 @@ fn replicas_under_an_autoscaler_of_the_same_target_are_its_own() {
     );
 }
 
-#[test]
-fn an_image_that_another_manager_updates_is_left_to_it_and_the_rest_is_not() {
-    let mut world = World::played("image");
+fn an_image_that_another_manager_updates_is_left_to_it_and_the_rest_is_not(ground: Ground) {
+    let mut world = World::played(ground, "image");
     app_with(
         &world,
         "{kind: Deployment, name: web, fields: ['/spec/template/spec/containers/[name=app]/image']}",
@@ -109,11 +118,10 @@ fn an_image_that_another_manager_updates_is_left_to_it_and_the_rest_is_not() {
         .unwrap()["fieldsV1"]
         .to_string();
     assert!(!ours.contains(r#""k:{\"name\":\"app\"}":{".":{},"f:image""#), "{ours}");
-    let plane = trueup_testkit::played().unwrap();
-    let mark = plane.mark().unwrap();
+    let mark = world.cluster.mark();
     update(&world, &web(&world), "keel", &change("app:10", "log:1"));
     std::thread::sleep(Duration::from_secs(1));
-    let requests = plane.requests_since(mark).unwrap();
+    let requests = world.cluster.requests_since(mark);
     let ours = requests.iter().filter(|request| {
         request.namespace == world.namespace.name() && request.user_agent.starts_with("trueup")
     });
@@ -125,9 +133,8 @@ fn an_image_that_another_manager_updates_is_left_to_it_and_the_rest_is_not() {
     );
 }
 
-#[test]
-fn a_rule_for_a_manager_is_for_what_that_manager_writes() {
-    let mut world = World::played("manager");
+fn a_rule_for_a_manager_is_for_what_that_manager_writes(ground: Ground) {
+    let mut world = World::played(ground, "manager");
     app_with(&world, "{kind: ConfigMap, managers: [injector]}");
     let two = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata: {value: git, other: git}\n";
     let first = world.repo.commit(&[("app/a.yaml", two)], "first").unwrap();
@@ -144,9 +151,8 @@ fn a_rule_for_a_manager_is_for_what_that_manager_writes() {
     world.holds("what was left is taken back", |world| data(world)["value"] == "git");
 }
 
-#[test]
-fn a_field_that_always_comes_back_is_counted_and_the_rule_that_ends_it_is_proposed() {
-    let mut world = World::played("flap");
+fn a_field_that_always_comes_back_is_counted_and_the_rule_that_ends_it_is_proposed(ground: Ground) {
+    let mut world = World::played(ground, "flap");
     let first = world.repo.commit(&[("app/a.yaml", &config_map("a", "git"))], "first").unwrap();
     world.start();
     at(&world, &first);
@@ -187,9 +193,8 @@ fn a_field_that_always_comes_back_is_counted_and_the_rule_that_ends_it_is_propos
     assert!(String::from_utf8_lossy(&alone.stdout).contains("app@test ConfigMap"), "{alone:?}");
 }
 
-#[test]
-fn drift_that_is_only_reported_stays_until_somebody_asks_for_a_sync() {
-    let mut world = World::played("warn");
+fn drift_that_is_only_reported_stays_until_somebody_asks_for_a_sync(ground: Ground) {
+    let mut world = World::played(ground, "warn");
     world.configure("selfHeal: false");
     let files = [("app/a.yaml", config_map("a", "git")), ("app/b.yaml", config_map("b", "git"))];
     let files: Vec<(&str, &str)> = files.iter().map(|(path, text)| (*path, text.as_str())).collect();
@@ -218,9 +223,8 @@ fn drift_that_is_only_reported_stays_until_somebody_asks_for_a_sync() {
     assert_eq!(drift(&world)["drift"][0]["state"], "repaired");
 }
 
-#[test]
-fn drift_that_is_only_reported_is_not_put_back_by_a_start_without_a_store() {
-    let mut world = World::played("lost");
+fn drift_that_is_only_reported_is_not_put_back_by_a_start_without_a_store(ground: Ground) {
+    let mut world = World::played(ground, "lost");
     world.configure("selfHeal: false");
     let files = [("app/a.yaml", config_map("a", "git")), ("app/b.yaml", config_map("b", "git"))];
     let files: Vec<(&str, &str)> = files.iter().map(|(path, text)| (*path, text.as_str())).collect();
@@ -241,9 +245,8 @@ fn drift_that_is_only_reported_is_not_put_back_by_a_start_without_a_store() {
     let _ = second;
 }
 
-#[test]
-fn the_drift_of_a_secret_is_told_by_hashes_alone() {
-    let mut world = World::new("secret");
+fn the_drift_of_a_secret_is_told_by_hashes_alone(ground: Ground) {
+    let mut world = World::new(ground, "secret");
     let secret =
         "apiVersion: v1\nkind: Secret\nmetadata: {name: s}\nstringData: {password: hunter2-in-git}\n";
     let first = world.repo.commit(&[("app/s.yaml", secret)], "first").unwrap();

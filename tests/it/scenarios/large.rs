@@ -1,10 +1,13 @@
 //! A repository of which only a part is fetched.
 
+use super::ground::{Ground, scenarios};
 use super::harness::{World, config_map};
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 use trueup_testkit::GitServer;
+
+scenarios![of_a_large_repository_what_is_rendered_is_fetched_and_what_cannot_be_is_named,];
 
 /// More files than are fetched unasked.
 const OTHERS: usize = 6_000;
@@ -25,9 +28,8 @@ fn mirrored(world: &World) -> usize {
     text.lines().find_map(|line| line.strip_prefix("in-pack: ")).unwrap().parse().unwrap()
 }
 
-#[test]
-fn of_a_large_repository_what_is_rendered_is_fetched_and_what_cannot_be_is_named() {
-    let mut world = World::new("large");
+fn of_a_large_repository_what_is_rendered_is_fetched_and_what_cannot_be_is_named(ground: Ground) {
+    let mut world = World::new(ground, "large");
     let server = GitServer::serve(&world.repo).unwrap();
     let before = format!("url: '{}'", world.repo.file_url());
     let configuration = world.configuration("", world.namespace.name());

@@ -1,11 +1,22 @@
 //! The life of a target's objects: they come, change, move and go as Git says.
 
+use super::ground::{Ground, scenarios};
 use super::harness::{World, config_map};
 use serde_json::json;
 
-#[test]
-fn a_commit_becomes_the_state_of_the_cluster_and_each_further_one_too() {
-    let mut world = World::new("life");
+scenarios![
+    a_commit_becomes_the_state_of_the_cluster_and_each_further_one_too,
+    what_leaves_git_is_pruned_unless_it_says_otherwise,
+    a_target_that_renders_to_nothing_deletes_nothing,
+    deletions_beyond_the_budget_wait_until_exactly_they_are_confirmed,
+    a_crd_and_its_object_and_a_namespace_come_in_one_commit,
+    a_renamed_app_keeps_its_objects,
+    a_target_that_moves_to_another_namespace_leaves_nothing_behind,
+    diff_ends_with_0_1_or_2_and_never_shows_a_secret,
+];
+
+fn a_commit_becomes_the_state_of_the_cluster_and_each_further_one_too(ground: Ground) {
+    let mut world = World::new(ground, "life");
     let kustomization = "namePrefix: shop-\nlabels: [{pairs: {team: shop}}]\nresources: [a.yaml]\n";
     let first = world
         .repo
@@ -39,9 +50,8 @@ fn a_commit_becomes_the_state_of_the_cluster_and_each_further_one_too() {
     });
 }
 
-#[test]
-fn what_leaves_git_is_pruned_unless_it_says_otherwise() {
-    let mut world = World::new("prune");
+fn what_leaves_git_is_pruned_unless_it_says_otherwise(ground: Ground) {
+    let mut world = World::new(ground, "prune");
     let kept = format!(
         "{}---\n{}",
         config_map("gone", "1"),
@@ -63,9 +73,8 @@ fn what_leaves_git_is_pruned_unless_it_says_otherwise() {
     }
 }
 
-#[test]
-fn a_target_that_renders_to_nothing_deletes_nothing() {
-    let mut world = World::new("empty");
+fn a_target_that_renders_to_nothing_deletes_nothing(ground: Ground) {
+    let mut world = World::new(ground, "empty");
     let first =
         world.repo.commit(&[("app/a.yaml", &config_map("a", "1")), ("app/README.md", "x")], "first").unwrap();
     world.start();
@@ -76,9 +85,8 @@ fn a_target_that_renders_to_nothing_deletes_nothing() {
     assert!(world.api.find(&world.config_map("a")).unwrap().is_some());
 }
 
-#[test]
-fn deletions_beyond_the_budget_wait_until_exactly_they_are_confirmed() {
-    let mut world = World::new("budget");
+fn deletions_beyond_the_budget_wait_until_exactly_they_are_confirmed(ground: Ground) {
+    let mut world = World::new(ground, "budget");
     world.write_configuration(&world.configuration("maxPrune: 40%", world.namespace.name()));
     let names = ["a", "b", "c", "d", "e"];
     let files = names.map(|name| (format!("app/{name}.yaml"), config_map(name, "1")));
@@ -110,9 +118,8 @@ fn deletions_beyond_the_budget_wait_until_exactly_they_are_confirmed() {
     assert_eq!(names.map(|name| is_there(&world, name)), [true, false, false, false, false]);
 }
 
-#[test]
-fn a_crd_and_its_object_and_a_namespace_come_in_one_commit() {
-    let mut world = World::new("crd");
+fn a_crd_and_its_object_and_a_namespace_come_in_one_commit(ground: Ground) {
+    let mut world = World::new(ground, "crd");
     let (space, group) =
         (format!("{}-new", world.namespace.name()), format!("{}.example.com", world.namespace.name()));
     let all = format!(
@@ -135,9 +142,8 @@ fn a_crd_and_its_object_and_a_namespace_come_in_one_commit() {
     world.holds("the CRD is gone", |world| world.api.find(&definition).unwrap().is_none());
 }
 
-#[test]
-fn a_renamed_app_keeps_its_objects() {
-    let mut world = World::new("rename");
+fn a_renamed_app_keeps_its_objects(ground: Ground) {
+    let mut world = World::new(ground, "rename");
     let first = world.repo.commit(&[("app/a.yaml", &config_map("a", "1"))], "first").unwrap();
     world.start();
     world.synced(&first);
@@ -156,10 +162,9 @@ fn a_renamed_app_keeps_its_objects() {
     );
 }
 
-#[test]
-fn a_target_that_moves_to_another_namespace_leaves_nothing_behind() {
-    let mut world = World::new("move");
-    let other = trueup_testkit::shared().unwrap().namespace("moved").unwrap();
+fn a_target_that_moves_to_another_namespace_leaves_nothing_behind(ground: Ground) {
+    let mut world = World::new(ground, "move");
+    let other = world.cluster.namespace("moved");
     let first = world.repo.commit(&[("app/a.yaml", &config_map("a", "1"))], "first").unwrap();
     world.start();
     world.synced(&first);
@@ -173,9 +178,8 @@ fn a_target_that_moves_to_another_namespace_leaves_nothing_behind() {
     });
 }
 
-#[test]
-fn diff_ends_with_0_1_or_2_and_never_shows_a_secret() {
-    let world = World::new("diff");
+fn diff_ends_with_0_1_or_2_and_never_shows_a_secret(ground: Ground) {
+    let world = World::new(ground, "diff");
     let secret = "apiVersion: v1\nkind: Secret\nmetadata: {name: s}\nstringData: {password: hunter2}\n";
     world.repo.commit(&[("app/a.yaml", &config_map("a", "1")), ("app/s.yaml", secret)], "first").unwrap();
     let output = world.alone(&["diff"]);

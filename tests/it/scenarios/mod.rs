@@ -1,4 +1,4 @@
-//! What a platform engineer trusts trueup with, on a real API server: one test a scenario, one namespace a test.
+//! What a platform engineer trusts trueup with, on a real API server and in the sandbox.
 
 mod adopt;
 mod bases;
@@ -6,11 +6,14 @@ mod custom;
 mod drift;
 mod faults;
 mod governed;
+mod ground;
 pub(crate) mod harness;
 mod helm;
 mod helm_values;
 mod hooks;
 mod ignore;
+mod in_memory;
+mod journal;
 mod large;
 mod life;
 mod mutation;

@@ -1,20 +1,28 @@
 //! Objects that admission changes on their way in: no endless loop, nothing asked while nothing changes, and drift of what
 //! admission leaves alone still repaired.
 
+use super::ground::{Cluster, Ground, on_the_api_server_only};
 use super::harness::{World, config_map};
 use serde_json::{Value, json};
 use std::time::Duration;
-use trueup_testkit::{AdmissionWebhook, Audit, Components, ControlPlane, Options};
+use trueup_testkit::{AdmissionWebhook, Audit, Components, Options};
+
+on_the_api_server_only! {
+    "Nobody changes objects on their way into the sandbox: it calls no webhooks, and policies mean nothing to it.":
+        an_object_that_a_webhook_completes_is_synced_and_left_in_peace,
+        a_field_that_a_webhook_rewrites_is_named_and_not_fought_over,
+        an_object_that_a_policy_completes_is_synced_and_left_in_peace;
+}
 
 const REGISTRATION: &str = "/apis/admissionregistration.k8s.io/v1";
 
 /// A cluster of its own: what is registered there would make others on it ask about their objects again.
-fn plane() -> ControlPlane {
+fn plane(ground: Ground) -> Cluster {
     let options = Options { components: Components::ApiOnly, audit: Audit::Requests, ..Options::default() };
-    ControlPlane::start(options).unwrap()
+    ground.start(options)
 }
 
-fn register(plane: &ControlPlane, plural: &str, object: &Value) {
+fn register(plane: &Cluster, plural: &str, object: &Value) {
     plane.api().create(&format!("{REGISTRATION}/{plural}"), object).unwrap();
 }
 
@@ -31,19 +39,19 @@ fn data(world: &World, name: &str) -> Value {
 }
 
 /// What trueup asked of the API server about the namespace within some seconds.
-fn asked(world: &World, plane: &ControlPlane) -> Vec<String> {
+fn asked(world: &World, plane: &Cluster) -> Vec<String> {
     std::thread::sleep(Duration::from_secs(2));
-    let mark = plane.mark().unwrap();
+    let mark = plane.mark();
     std::thread::sleep(Duration::from_secs(4));
     let ours = |request: &trueup_testkit::Request| {
         request.user_agent.starts_with("trueup/") && request.uri.contains(world.namespace.name())
     };
-    let asked = plane.requests_since(mark).unwrap();
+    let asked = plane.requests_since(mark);
     asked.into_iter().filter(ours).map(|request| format!("{} {}", request.verb, request.uri)).collect()
 }
 
 /// What must hold of a world in which admission sets `data.stamp` of every ConfigMap.
-fn check(mut world: World, plane: &ControlPlane) {
+fn check(mut world: World, plane: &Cluster) {
     let first = world.repo.commit(&[("app/a.yaml", &config_map("a", "1"))], "first").unwrap();
     world.start();
     world.synced(&first);
@@ -56,9 +64,8 @@ fn check(mut world: World, plane: &ControlPlane) {
     assert_eq!(data(&world, "a"), json!({"value": "2", "stamp": "set"}));
 }
 
-#[test]
-fn an_object_that_a_webhook_completes_is_synced_and_left_in_peace() {
-    let plane = plane();
+fn an_object_that_a_webhook_completes_is_synced_and_left_in_peace(ground: Ground) {
+    let plane = plane(ground);
     let world = World::on(&plane, "webhook");
     let webhook =
         AdmissionWebhook::start(|_, _| json!([{"op": "add", "path": "/data/stamp", "value": "set"}]))
@@ -68,7 +75,7 @@ fn an_object_that_a_webhook_completes_is_synced_and_left_in_peace() {
 }
 
 /// Has the webhook asked about members of the world; gives the registration's name.
-fn register_webhook(plane: &ControlPlane, world: &World, webhook: &AdmissionWebhook) -> String {
+fn register_webhook(plane: &Cluster, world: &World, webhook: &AdmissionWebhook) -> String {
     let name = format!("{}.example.com", world.namespace.name());
     let configuration = json!({"apiVersion": "admissionregistration.k8s.io/v1", "kind": "MutatingWebhookConfiguration",
         "metadata": {"name": name}, "webhooks": [{"name": name, "clientConfig": webhook.client_config(),
@@ -80,9 +87,8 @@ fn register_webhook(plane: &ControlPlane, world: &World, webhook: &AdmissionWebh
     name
 }
 
-#[test]
-fn a_field_that_a_webhook_rewrites_is_named_and_not_fought_over() {
-    let plane = plane();
+fn a_field_that_a_webhook_rewrites_is_named_and_not_fought_over(ground: Ground) {
+    let plane = plane(ground);
     let mut world = World::on(&plane, "rewritten");
     let rewrite = |_: &str, object: &Value| match object.pointer("/data/value") {
         Some(_) => json!([{"op": "replace", "path": "/data/value", "value": "theirs"}]),
@@ -118,9 +124,8 @@ fn a_field_that_a_webhook_rewrites_is_named_and_not_fought_over() {
     });
 }
 
-#[test]
-fn an_object_that_a_policy_completes_is_synced_and_left_in_peace() {
-    let plane = plane();
+fn an_object_that_a_policy_completes_is_synced_and_left_in_peace(ground: Ground) {
+    let plane = plane(ground);
     let world = World::on(&plane, "policy");
     let name = format!("{}.example.com", world.namespace.name());
     let expression = "Object{data: {'stamp': 'set'}}";

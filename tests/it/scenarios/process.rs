@@ -1,9 +1,16 @@
 //! trueup as a process: signals, exit codes, and what its commands know when no trueup runs.
 
+use super::ground::{Ground, scenarios};
 use super::harness::{World, config_map, forget};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
-use trueup_testkit::{GitServer, Mark, played, wait_until};
+use trueup_testkit::{GitServer, Mark, wait_until};
+
+scenarios![
+    a_sync_that_is_told_to_stop_ends_between_two_writes_and_is_gone_on_with,
+    a_hangup_makes_it_look_at_the_repository_and_the_configuration_at_once,
+    one_run_ends_with_0_1_or_2_and_leaves_what_status_tells_without_a_running_one,
+];
 
 const OBJECTS: usize = 400;
 
@@ -18,7 +25,7 @@ fn commit(world: &World, files: &[(String, String)], message: &str) -> String {
 
 /// The names of the objects that trueup wrote in the world's namespace since the mark; its record is none of them.
 fn written(world: &World, mark: Mark) -> Vec<String> {
-    let requests = played().unwrap().requests_since(mark).unwrap();
+    let requests = world.cluster.requests_since(mark);
     let ours = requests.into_iter().filter(|request| {
         request.is_write()
             && request.namespace == world.namespace.name()
@@ -29,11 +36,10 @@ fn written(world: &World, mark: Mark) -> Vec<String> {
     ours.map(|request| request.name).collect()
 }
 
-#[test]
-fn a_sync_that_is_told_to_stop_ends_between_two_writes_and_is_gone_on_with() {
-    let mut world = World::played("stopped");
+fn a_sync_that_is_told_to_stop_ends_between_two_writes_and_is_gone_on_with(ground: Ground) {
+    let mut world = World::played(ground, "stopped");
     let first = commit(&world, &many("1"), "first");
-    let mark = played().unwrap().mark().unwrap();
+    let mark = world.cluster.mark();
     world.start();
     let path = format!("/api/v1/namespaces/{}/configmaps", world.namespace.name());
     let ours = |world: &World| {
@@ -48,8 +54,9 @@ fn a_sync_that_is_told_to_stop_ends_between_two_writes_and_is_gone_on_with() {
     assert!(asked.elapsed() < Duration::from_secs(20), "ended only after {:?}", asked.elapsed());
     let before = written(&world, mark);
     assert!(before.len() < OBJECTS, "the sync was over before it could be stopped");
-    assert_eq!(before.len(), ours(&world), "each write that was begun was answered before the end");
-    let mark = played().unwrap().mark().unwrap();
+    let unanswered = "each write that was begun was answered before the end";
+    assert_eq!(before.len(), ours(&world), "{unanswered}: {before:?}");
+    let mark = world.cluster.mark();
     world.start();
     world.synced(&first);
     let after = written(&world, mark);
@@ -57,9 +64,8 @@ fn a_sync_that_is_told_to_stop_ends_between_two_writes_and_is_gone_on_with() {
     assert!(after.iter().all(|name| !before.contains(name)));
 }
 
-#[test]
-fn a_hangup_makes_it_look_at_the_repository_and_the_configuration_at_once() {
-    let mut world = World::new("hangup");
+fn a_hangup_makes_it_look_at_the_repository_and_the_configuration_at_once(ground: Ground) {
+    let mut world = World::new(ground, "hangup");
     let server = GitServer::serve(&world.repo).unwrap();
     let asked_hourly = |sync: &str| {
         let namespace = world.namespace.name().to_owned();
@@ -78,9 +84,8 @@ fn a_hangup_makes_it_look_at_the_repository_and_the_configuration_at_once() {
     world.synced(&second);
 }
 
-#[test]
-fn one_run_ends_with_0_1_or_2_and_leaves_what_status_tells_without_a_running_one() {
-    let world = World::new("once");
+fn one_run_ends_with_0_1_or_2_and_leaves_what_status_tells_without_a_running_one(ground: Ground) {
+    let world = World::new(ground, "once");
     let first = commit(&world, &[("app/a.yaml".to_owned(), config_map("a", "1"))], "first");
     let once = |timeout: &str| world.alone(&["run", "--once", "--timeout", timeout]).status.code();
     assert_eq!(once("1m"), Some(0));

@@ -1,8 +1,11 @@
 //! What came in is recorded, and planned again without anybody being asked.
 
+use super::ground::{Ground, scenarios};
 use super::harness::{World, config_map};
 use serde_json::Value;
 use std::fs;
+
+scenarios![a_recording_is_planned_again_as_of_any_moment_and_shows_no_secret,];
 
 const SECRET: &str =
     "apiVersion: v1\nkind: Secret\nmetadata: {name: s}\nstringData: {password: hunter2-hunter2}\n";
@@ -29,9 +32,8 @@ fn before_second(lines: &[Value], second: &str) -> String {
     (at - jiff::SignedDuration::from_nanos(1)).to_string()
 }
 
-#[test]
-fn a_recording_is_planned_again_as_of_any_moment_and_shows_no_secret() {
-    let mut world = World::new("recording");
+fn a_recording_is_planned_again_as_of_any_moment_and_shows_no_secret(ground: Ground) {
+    let mut world = World::new(ground, "recording");
     let first = world
         .repo
         .commit(&[("app/a.yaml", &config_map("a", "one")), ("app/s.yaml", SECRET)], "first")

@@ -1,8 +1,14 @@
 //! A commit goes over the clusters of an environment group by group. The clusters are one API server under several names, and a
 //! namespace stands for each.
 
+use super::ground::{Ground, scenarios};
 use super::harness::{World, config_map};
 use serde_json::{Value, json};
+
+scenarios![
+    a_commit_goes_to_the_canary_first_and_to_the_rest_one_by_one,
+    a_commit_that_fails_on_the_canary_reaches_no_other_cluster_until_it_is_mended,
+];
 
 const CLUSTERS: [&str; 3] = ["canary", "east", "west"];
 
@@ -74,9 +80,8 @@ fn some(values: [&str; 3]) -> [Option<String>; 3] {
     values.map(|value| Some(value.to_owned()))
 }
 
-#[test]
-fn a_commit_goes_to_the_canary_first_and_to_the_rest_one_by_one() {
-    let mut world = World::new("rollout");
+fn a_commit_goes_to_the_canary_first_and_to_the_rest_one_by_one(ground: Ground) {
+    let mut world = World::new(ground, "rollout");
     configure(&mut world);
     world.repo.commit(&[("app/settings.yaml", &config_map("settings", "one"))], "first").unwrap();
     world.start();
@@ -105,9 +110,8 @@ fn a_commit_goes_to_the_canary_first_and_to_the_rest_one_by_one() {
     world.holds("all clusters are well", |world| CLUSTERS.iter().all(|cluster| is_settled(world, cluster)));
 }
 
-#[test]
-fn a_commit_that_fails_on_the_canary_reaches_no_other_cluster_until_it_is_mended() {
-    let mut world = World::new("stops");
+fn a_commit_that_fails_on_the_canary_reaches_no_other_cluster_until_it_is_mended(ground: Ground) {
+    let mut world = World::new(ground, "stops");
     configure(&mut world);
     let first = config_map("settings", "one");
     world.repo.commit(&[("app/settings.yaml", &first)], "first").unwrap();

@@ -1,9 +1,19 @@
 //! Many objects, two clusters, a new start: how much is asked and written, counted at the API server.
 
+use super::ground::{Ground, scenarios};
 use super::harness::{World, config_map, forget};
 use serde_json::json;
 use std::time::Duration;
-use trueup_testkit::{Audit, Components, ControlPlane, GitServer, Options};
+use trueup_testkit::{Components, GitServer, Options};
+
+scenarios![
+    of_a_thousand_objects_a_commit_writes_the_one_it_changes,
+    a_new_start_with_nothing_to_do_writes_nothing_also_without_its_records,
+    a_renamed_object_comes_before_the_old_one_goes,
+    a_scaled_deployment_is_put_back,
+    a_git_server_that_is_gone_for_a_while_changes_nothing_and_is_caught_up_with,
+    two_clusters_are_kept_and_the_one_that_was_away_is_caught_up_with,
+];
 
 /// Objects that turns compared with Git.
 const LOOKED_AT: &str = "trueup_objects_looked_at_total";
@@ -19,8 +29,8 @@ fn commit(world: &World, files: &[(String, String)], message: &str) -> String {
 }
 
 /// Trueup's requests about the objects of the target, of which the parent, its events and its reads are none.
-fn about_objects(plane: &ControlPlane, world: &World, mark: trueup_testkit::Mark) -> Vec<String> {
-    let requests = plane.requests_since(mark).unwrap();
+fn about_objects(world: &World, mark: trueup_testkit::Mark) -> Vec<String> {
+    let requests = world.cluster.requests_since(mark);
     let ours = requests.into_iter().filter(|request| {
         request.user_agent.starts_with("trueup/")
             && request.namespace == world.namespace.name()
@@ -31,25 +41,23 @@ fn about_objects(plane: &ControlPlane, world: &World, mark: trueup_testkit::Mark
     ours.map(|request| format!("{} {}", request.verb, request.name)).collect()
 }
 
-#[test]
-fn of_a_thousand_objects_a_commit_writes_the_one_it_changes() {
-    let plane = trueup_testkit::played().unwrap();
-    let mut world = World::played("thousand");
+fn of_a_thousand_objects_a_commit_writes_the_one_it_changes(ground: Ground) {
+    let mut world = World::played(ground, "thousand");
     let first = commit(&world, &many(1000, None), "first");
-    let mark = plane.mark().unwrap();
+    let mark = world.cluster.mark();
     world.start();
     world.synced(&first);
-    assert_eq!(about_objects(plane, &world, mark).len(), 1000, "one write an object and nothing else");
+    assert_eq!(about_objects(&world, mark).len(), 1000, "one write an object and nothing else");
     std::thread::sleep(Duration::from_secs(2));
-    let mark = plane.mark().unwrap();
+    let mark = world.cluster.mark();
     let second = commit(&world, &many(1000, Some(7)), "second");
     world.synced(&second);
-    assert_eq!(about_objects(plane, &world, mark), ["patch c0007"]);
+    assert_eq!(about_objects(&world, mark), ["patch c0007"]);
     std::thread::sleep(Duration::from_secs(2));
-    let (mark, looked_at) = (plane.mark().unwrap(), world.metric(LOOKED_AT));
+    let (mark, looked_at) = (world.cluster.mark(), world.metric(LOOKED_AT));
     let third = world.repo.commit(&[("elsewhere.txt", "x")], "third").unwrap();
     world.synced(&third);
-    assert_eq!(about_objects(plane, &world, mark), Vec::<String>::new());
+    assert_eq!(about_objects(&world, mark), Vec::<String>::new());
     world.api.merge(&world.config_map("c0042"), &json!({"data": {"value": "edited"}})).unwrap();
     world.api.delete(&world.config_map("c0099")).unwrap();
     world.holds("an edited object is put back, and a deleted one is there again", |world| {
@@ -64,10 +72,8 @@ fn of_a_thousand_objects_a_commit_writes_the_one_it_changes() {
     assert!((2.0..100.0).contains(&looked_at), "{looked_at}");
 }
 
-#[test]
-fn a_new_start_with_nothing_to_do_writes_nothing_also_without_its_records() {
-    let plane = trueup_testkit::played().unwrap();
-    let mut world = World::played("again");
+fn a_new_start_with_nothing_to_do_writes_nothing_also_without_its_records(ground: Ground) {
+    let mut world = World::played(ground, "again");
     let first = commit(&world, &many(50, None), "first");
     world.start();
     world.synced(&first);
@@ -76,32 +82,29 @@ fn a_new_start_with_nothing_to_do_writes_nothing_also_without_its_records() {
         if lost {
             forget(&world.state());
         }
-        let mark = plane.mark().unwrap();
+        let mark = world.cluster.mark();
         world.start();
         world.synced(&first);
         std::thread::sleep(Duration::from_secs(2));
-        assert_eq!(about_objects(plane, &world, mark), Vec::<String>::new(), "records lost: {lost}");
+        assert_eq!(about_objects(&world, mark), Vec::<String>::new(), "records lost: {lost}");
     }
 }
 
-#[test]
-fn a_renamed_object_comes_before_the_old_one_goes() {
-    let plane = trueup_testkit::played().unwrap();
-    let mut world = World::played("renamed");
+fn a_renamed_object_comes_before_the_old_one_goes(ground: Ground) {
+    let mut world = World::played(ground, "renamed");
     let first = world.repo.commit(&[("app/a.yaml", &config_map("old", "1"))], "first").unwrap();
     world.start();
     world.synced(&first);
-    let mark = plane.mark().unwrap();
+    let mark = world.cluster.mark();
     let second = world.repo.commit(&[("app/a.yaml", &config_map("new", "1"))], "second").unwrap();
     world.synced(&second);
     // Whether somebody else has an object of the new name is asked before it is created.
-    assert_eq!(about_objects(plane, &world, mark), ["get new", "patch new", "delete old"]);
+    assert_eq!(about_objects(&world, mark), ["get new", "patch new", "delete old"]);
     assert!(world.api.find(&world.config_map("old")).unwrap().is_none());
 }
 
-#[test]
-fn a_scaled_deployment_is_put_back() {
-    let mut world = World::played("scaled");
+fn a_scaled_deployment_is_put_back(ground: Ground) {
+    let mut world = World::played(ground, "scaled");
     let deployment = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\nspec: {replicas: 2, selector: {matchLabels: {a: b}}, template: {metadata: {labels: {a: b}}, spec: {containers: [{name: c, image: x}]}}}\n";
     let first = world.repo.commit(&[("app/d.yaml", deployment)], "first").unwrap();
     world.start();
@@ -114,9 +117,8 @@ fn a_scaled_deployment_is_put_back() {
     world.synced(&first);
 }
 
-#[test]
-fn a_git_server_that_is_gone_for_a_while_changes_nothing_and_is_caught_up_with() {
-    let mut world = World::new("gitless");
+fn a_git_server_that_is_gone_for_a_while_changes_nothing_and_is_caught_up_with(ground: Ground) {
+    let mut world = World::new(ground, "gitless");
     let server = GitServer::serve(&world.repo).unwrap();
     let path = world.repo.served_path();
     let name = world.repo.bare_path().strip_prefix(&path).unwrap().to_str().unwrap().to_owned();
@@ -139,16 +141,10 @@ fn a_git_server_that_is_gone_for_a_while_changes_nothing_and_is_caught_up_with()
     world.synced(&second);
 }
 
-#[test]
-fn two_clusters_are_kept_and_the_one_that_was_away_is_caught_up_with() {
-    let far = ControlPlane::start(Options {
-        components: Components::ApiOnly,
-        audit: Audit::Off,
-        ..Options::default()
-    })
-    .unwrap();
-    let mut world = World::new("near");
-    let space = far.namespace("far").unwrap();
+fn two_clusters_are_kept_and_the_one_that_was_away_is_caught_up_with(ground: Ground) {
+    let far = ground.start(Options { components: Components::ApiOnly, ..Options::default() });
+    let mut world = World::new(ground, "near");
+    let space = far.namespace("far");
     let text = format!(
         "{}---\napiVersion: trueup.dev/v1alpha1\nkind: Cluster\nmetadata: {{name: away}}\nspec: {{kubeconfig: {{path: '{}'}}}}\n---\napiVersion: trueup.dev/v1alpha1\nkind: Environment\nmetadata: {{name: far}}\nspec: {{cluster: away, namespace: {}}}\n",
         world
@@ -167,10 +163,10 @@ fn two_clusters_are_kept_and_the_one_that_was_away_is_caught_up_with() {
         })
     };
     world.holds("the far one is synced too", |world| is_at(world, &first));
-    far.stop_api_server().unwrap();
+    far.stop_api_server();
     let second = world.repo.commit(&[("app/a.yaml", &config_map("a", "2"))], "second").unwrap();
     world.synced(&second);
-    far.start_api_server().unwrap();
+    far.start_api_server();
     world.holds("the far one has caught up", |world| is_at(world, &second));
     let path = format!("/api/v1/namespaces/{}/configmaps/a", space.name());
     assert_eq!(far.api().get(&path).unwrap()["data"]["value"], "2");

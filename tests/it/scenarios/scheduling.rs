@@ -1,13 +1,28 @@
 //! When a target gets its turn, what it waits for, and what it goes on with.
 
+use super::ground::{Ground, scenarios};
 use super::harness::{World, config_map};
 use serde_json::json;
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
-#[test]
-fn a_suspended_repository_stays_at_its_last_commit_after_a_restart_too() {
-    let mut world = World::new("suspend");
+scenarios![
+    a_suspended_repository_stays_at_its_last_commit_after_a_restart_too,
+    an_app_says_how_often_what_fails_is_tried,
+    commands_that_work_alone_read_a_repositorys_secret_from_the_one_cluster,
+    a_wave_waits_for_the_health_of_the_one_before_it,
+    an_atomic_app_applies_all_or_nothing_and_names_all_that_is_refused,
+    an_object_whose_kind_another_target_brings_waits_for_it_and_never_fails,
+    an_object_whose_kind_nobody_brings_is_a_failure_after_a_while,
+    a_cluster_that_never_answers_takes_no_place_from_the_others,
+    a_refusal_names_the_field_that_cannot_change_and_quotes_no_secret,
+    a_newer_commit_replaces_one_that_waits_for_health,
+    a_target_that_is_as_it_was_is_not_written_to_the_store,
+    a_sync_that_a_person_asked_for_goes_through_all_waves,
+];
+
+fn a_suspended_repository_stays_at_its_last_commit_after_a_restart_too(ground: Ground) {
+    let mut world = World::new(ground, "suspend");
     let first = world.repo.commit(&[("app/a.yaml", &config_map("a", "1"))], "first").unwrap();
     world.start();
     world.synced(&first);
@@ -26,9 +41,8 @@ fn a_suspended_repository_stays_at_its_last_commit_after_a_restart_too() {
     assert_eq!(world.trueup(&["diff"]).status.code(), Some(0));
 }
 
-#[test]
-fn an_app_says_how_often_what_fails_is_tried() {
-    let mut world = World::new("retry");
+fn an_app_says_how_often_what_fails_is_tried(ground: Ground) {
+    let mut world = World::new(ground, "retry");
     let bad = "apiVersion: v1\nkind: Service\nmetadata: {name: bad}\nspec: {ports: [{port: 99999}]}\n";
     world.repo.commit(&[("app/bad.yaml", bad)], "bad").unwrap();
     let retry = world.configuration("", world.namespace.name()).replace(
@@ -48,9 +62,8 @@ fn an_app_says_how_often_what_fails_is_tried() {
     world.holds("a person begins anew", |world| failures(world) > 3);
 }
 
-#[test]
-fn commands_that_work_alone_read_a_repositorys_secret_from_the_one_cluster() {
-    let world = World::new("secretref");
+fn commands_that_work_alone_read_a_repositorys_secret_from_the_one_cluster(ground: Ground) {
+    let world = World::new(ground, "secretref");
     world.repo.commit(&[("app/a.yaml", &config_map("a", "1"))], "first").unwrap();
     let namespace = world.namespace.name();
     let text = world.configuration("", namespace).replace(
@@ -77,9 +90,8 @@ fn wave(name: &str, wave: i32, annotation: &str) -> String {
         .replace(&format!("name: {name}"), &format!("name: {name}, annotations: {{{annotation}: '{wave}'}}"))
 }
 
-#[test]
-fn a_wave_waits_for_the_health_of_the_one_before_it() {
-    let mut world = World::new("waves");
+fn a_wave_waits_for_the_health_of_the_one_before_it(ground: Ground) {
+    let mut world = World::new(ground, "waves");
     let claim = "apiVersion: v1\nkind: PersistentVolumeClaim\nmetadata: {name: disk, annotations: {argocd.argoproj.io/sync-wave: '1'}}\n\
                  spec: {accessModes: [ReadWriteOnce], storageClassName: by-hand, resources: {requests: {storage: 1Gi}}}\n";
     let all = [
@@ -107,9 +119,8 @@ fn a_wave_waits_for_the_health_of_the_one_before_it() {
     assert!(world.api.find(&world.config_map("last")).unwrap().is_some());
 }
 
-#[test]
-fn an_atomic_app_applies_all_or_nothing_and_names_all_that_is_refused() {
-    let mut world = World::new("atomic");
+fn an_atomic_app_applies_all_or_nothing_and_names_all_that_is_refused(ground: Ground) {
+    let mut world = World::new(ground, "atomic");
     let text = world
         .configuration("", world.namespace.name())
         .replace("environments: [test]}", "environments: [test], atomic: true}");
@@ -152,9 +163,8 @@ fn an_atomic_app_applies_all_or_nothing_and_names_all_that_is_refused() {
     assert_eq!(world.api.get(&world.config_map("a")).unwrap()["data"]["value"], "2");
 }
 
-#[test]
-fn an_object_whose_kind_another_target_brings_waits_for_it_and_never_fails() {
-    let mut world = World::new("kinds");
+fn an_object_whose_kind_another_target_brings_waits_for_it_and_never_fails(ground: Ground) {
+    let mut world = World::new(ground, "kinds");
     let group = format!("{}.example.com", world.namespace.name());
     world.takes_away(format!("/apis/apiextensions.k8s.io/v1/customresourcedefinitions/gears.{group}"));
     let definition = format!(
@@ -179,9 +189,8 @@ fn an_object_whose_kind_another_target_brings_waits_for_it_and_never_fails() {
     assert!(!history.contains("Failed"), "{history}");
 }
 
-#[test]
-fn an_object_whose_kind_nobody_brings_is_a_failure_after_a_while() {
-    let mut world = World::new("nobody");
+fn an_object_whose_kind_nobody_brings_is_a_failure_after_a_while(ground: Ground) {
+    let mut world = World::new(ground, "nobody");
     let object = "apiVersion: nobody.example.com/v1\nkind: Gear\nmetadata: {name: one}\n";
     world.repo.commit(&[("app/a.yaml", object), ("app/b.yaml", &config_map("b", "1"))], "first").unwrap();
     world.start();
@@ -208,9 +217,8 @@ fn silent() -> std::net::SocketAddr {
     address
 }
 
-#[test]
-fn a_cluster_that_never_answers_takes_no_place_from_the_others() {
-    let mut world = World::new("silent");
+fn a_cluster_that_never_answers_takes_no_place_from_the_others(ground: Ground) {
+    let mut world = World::new(ground, "silent");
     let kubeconfig = tempfile::NamedTempFile::new().unwrap();
     let text = format!(
         "apiVersion: v1\nkind: Config\ncurrent-context: x\ncontexts: [{{name: x, context: {{cluster: x, user: x}}}}]\nclusters: [{{name: x, cluster: {{server: 'http://{}'}}}}]\nusers: [{{name: x, user: {{token: t}}}}]\n",
@@ -245,9 +253,8 @@ fn a_cluster_that_never_answers_takes_no_place_from_the_others() {
     }
 }
 
-#[test]
-fn a_refusal_names_the_field_that_cannot_change_and_quotes_no_secret() {
-    let mut world = World::new("refusal");
+fn a_refusal_names_the_field_that_cannot_change_and_quotes_no_secret(ground: Ground) {
+    let mut world = World::new(ground, "refusal");
     let set = |service: &str| {
         format!(
             "apiVersion: apps/v1\nkind: StatefulSet\nmetadata: {{name: db}}\nspec:\n  serviceName: {service}\n  replicas: 0\n  selector: {{matchLabels: {{app: db}}}}\n  template: {{metadata: {{labels: {{app: db}}}}, spec: {{containers: [{{name: db, image: db}}]}}}}\n"
@@ -270,9 +277,8 @@ fn a_refusal_names_the_field_that_cannot_change_and_quotes_no_secret() {
     }
 }
 
-#[test]
-fn a_newer_commit_replaces_one_that_waits_for_health() {
-    let mut world = World::new("newer");
+fn a_newer_commit_replaces_one_that_waits_for_health(ground: Ground) {
+    let mut world = World::new(ground, "newer");
     let stuck = "apiVersion: v1\nkind: PersistentVolumeClaim\nmetadata: {name: stuck}\n\
                  spec: {accessModes: [ReadWriteOnce], storageClassName: nobody, resources: {requests: {storage: 1Gi}}}\n";
     let late = wave("late", 1, "trueup.dev/wave");
@@ -286,9 +292,8 @@ fn a_newer_commit_replaces_one_that_waits_for_health() {
     assert!(world.api.find(&world.config_map("late")).unwrap().is_some());
 }
 
-#[test]
-fn a_target_that_is_as_it_was_is_not_written_to_the_store() {
-    let mut world = World::new("quiet");
+fn a_target_that_is_as_it_was_is_not_written_to_the_store(ground: Ground) {
+    let mut world = World::new(ground, "quiet");
     world.configure("interval: 100ms");
     let first = world.repo.commit(&[("app/a.yaml", &config_map("a", "1"))], "first").unwrap();
     world.start();
@@ -301,9 +306,8 @@ fn a_target_that_is_as_it_was_is_not_written_to_the_store() {
     assert_eq!(log(), before);
 }
 
-#[test]
-fn a_sync_that_a_person_asked_for_goes_through_all_waves() {
-    let mut world = World::new("person");
+fn a_sync_that_a_person_asked_for_goes_through_all_waves(ground: Ground) {
+    let mut world = World::new(ground, "person");
     world.configure("automatic: false");
     let waves =
         [wave("one", 1, "trueup.dev/wave"), config_map("zero", "1"), wave("two", 2, "trueup.dev/wave")];

@@ -1,9 +1,16 @@
 //! API servers that are older, busier or colder than others: trueup asks them in a way that they can answer.
 
+use super::ground::{Ground, on_the_api_server_only};
 use super::harness::{World, config_map};
 use serde_json::json;
 use std::fmt::Write as _;
-use trueup_testkit::{Audit, Components, ControlPlane, Options, User};
+use trueup_testkit::{Audit, Components, Options, User};
+
+on_the_api_server_only! {
+    "What it is about are flags of the API server.":
+        lists_are_streamed_where_the_server_can_and_read_in_pages_where_it_cannot,
+        a_server_that_takes_few_requests_at_once_gets_all_of_them_in_the_end;
+}
 
 fn many(count: usize, value: &str) -> String {
     (0..count).fold(String::new(), |mut all, index| {
@@ -12,8 +19,7 @@ fn many(count: usize, value: &str) -> String {
     })
 }
 
-#[test]
-fn lists_are_streamed_where_the_server_can_and_read_in_pages_where_it_cannot() {
+fn lists_are_streamed_where_the_server_can_and_read_in_pages_where_it_cannot(ground: Ground) {
     for (flag, streams) in
         [("--feature-gates=WatchList=true", true), ("--feature-gates=WatchList=false", false)]
     {
@@ -23,14 +29,14 @@ fn lists_are_streamed_where_the_server_can_and_read_in_pages_where_it_cannot() {
             api_server_flags: vec![flag.to_owned()],
             ..Options::default()
         };
-        let plane = ControlPlane::start(options).unwrap();
+        let plane = ground.start(options);
         let mut world = World::on(&plane, "lists");
         let first = world.repo.commit(&[("app/all.yaml", &many(30, "1"))], "first").unwrap();
         world.start();
         world.synced(&first);
         world.kill();
         plane.api().delete(&world.config_map("c001")).unwrap();
-        let mark = plane.mark().unwrap();
+        let mark = plane.mark();
         world.start();
         world.holds("what was deleted meanwhile is there again", |world| {
             plane.api().find(&world.config_map("c001")).unwrap().is_some()
@@ -39,7 +45,7 @@ fn lists_are_streamed_where_the_server_can_and_read_in_pages_where_it_cannot() {
         world.holds("drift is seen", |world| {
             plane.api().get(&world.config_map("c002")).unwrap()["data"]["value"] == "1"
         });
-        let requests = plane.requests_since(mark).unwrap();
+        let requests = plane.requests_since(mark);
         let of_members = |verb: &str| {
             let asked =
                 requests.iter().filter(|r| r.verb == verb && r.resource == "configmaps" && r.status == 200);
@@ -50,8 +56,7 @@ fn lists_are_streamed_where_the_server_can_and_read_in_pages_where_it_cannot() {
     }
 }
 
-#[test]
-fn a_server_that_takes_few_requests_at_once_gets_all_of_them_in_the_end() {
+fn a_server_that_takes_few_requests_at_once_gets_all_of_them_in_the_end(ground: Ground) {
     let user = User::named("limited");
     let options = Options {
         components: Components::ApiOnly,
@@ -62,7 +67,7 @@ fn a_server_that_takes_few_requests_at_once_gets_all_of_them_in_the_end() {
             .to_vec(),
         ..Options::default()
     };
-    let plane = ControlPlane::start(options).unwrap();
+    let plane = ground.start(options);
     plane
         .api()
         .create(
@@ -72,7 +77,7 @@ fn a_server_that_takes_few_requests_at_once_gets_all_of_them_in_the_end() {
                 "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": user.name}]}),
         )
         .unwrap();
-    let mut world = World::on(&plane, "few").reached_with(plane.kubeconfig_for(&user.name).unwrap());
+    let mut world = World::on(&plane, "few").reached_with(plane.kubeconfig_for(&user.name));
     let first = world.repo.commit(&[("app/all.yaml", &many(200, "1"))], "first").unwrap();
     world.start();
     let status = world.synced(&first);

@@ -22,6 +22,7 @@ mod operation;
 mod random;
 mod run;
 mod servers;
+mod sizes;
 
 use generate::Generator;
 use run::{Difference, Run, TOGETHER};
