@@ -225,6 +225,7 @@ impl Running {
             clusters: cluster::Reach::Here(Arc::new(move |name| Some(sites.get(name)?.client()))),
             repositories: source::Reach::Here(Arc::new(move |_| forge.clone())),
             recorder: None,
+            home: None,
         };
         let store = Store::open(world.state(), Retention::default(), Timestamp::now())?;
         let (handle, board, requests) = view::open();
