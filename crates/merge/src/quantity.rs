@@ -219,7 +219,9 @@ mod tests {
     #[test]
     fn a_sum_is_written_as_its_first_part_unless_that_is_nothing() {
         let sum = |one: &str, other: &str| Some(parse(one)?.plus(parse(other)?).to_string());
-        assert_eq!(sum("1Gi", "512M").as_deref(), Some("1585741824"));
+        // 512,000,000 is 500,000 times 1,024.
+        assert_eq!(sum("1Gi", "512M").as_deref(), Some("1548576Ki"));
+        assert_eq!(sum("1Gi", "1").as_deref(), Some("1073741825"));
         assert_eq!(sum("1Gi", "1Gi").as_deref(), Some("2Gi"));
         assert_eq!(sum("0", "1Gi").as_deref(), Some("1Gi"));
         assert_eq!(sum("100m", "1").as_deref(), Some("1100m"));
