@@ -380,6 +380,14 @@ pub(crate) fn body(request: &Request<'_>, target: &Target) -> Result<Value, Refu
     let mut object = parse(request)?;
     let kind = &target.kind;
     let is_scale = target.subresource == "scale";
+    // An object of a built-in kind need not say what it is where that follows from the path; one that is applied does.
+    if kind.custom.is_none() && !is_scale && request.method != "PATCH" {
+        for (field, told) in [("apiVersion", kind.api_version()), ("kind", kind.kind.clone())] {
+            if object[field].is_null() {
+                object[field] = told.into();
+            }
+        }
+    }
     let found =
         (object["apiVersion"].as_str().unwrap_or_default(), object["kind"].as_str().unwrap_or_default());
     if !is_scale && found != (&kind.api_version(), &kind.kind) {
