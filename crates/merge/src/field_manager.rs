@@ -146,33 +146,37 @@ impl<'s> FieldManager<'_, 's> {
         act: Act<'_>,
         force: Force,
     ) -> Result<Value, ApplyError> {
-        let object = described(config);
+        let object = || described(config);
         let patch = self
-            .typed(config, Duplicates::Refused)
-            .map_err(|errors| ApplyError::Patch { object: object.clone(), errors })?;
-        let before = without_books(live);
+            .typed(config.clone(), Duplicates::Refused)
+            .map_err(|errors| ApplyError::Patch { object: object(), errors })?;
         let typed_live = self
-            .typed(&before, Duplicates::Allowed)
-            .map_err(|errors| ApplyError::Live { object: object.clone(), errors })?;
-        let mut books = books.clone();
-        if books.managers.is_empty() {
-            let first = Act { manager: BEFORE_FIRST_APPLY, ..act };
-            let nothing = bare(config);
-            books = self.updated(&nothing, &before, books, first).map_err(ApplyError::Merge)?;
-        }
+            .typed(without_books(live), Duplicates::Allowed)
+            .map_err(|errors| ApplyError::Live { object: object(), errors })?;
+        let first;
+        let books = if books.managers.is_empty() {
+            let act = Act { manager: BEFORE_FIRST_APPLY, ..act };
+            let nothing = self
+                .typed(bare(config), Duplicates::Allowed)
+                .map_err(|errors| ApplyError::Merge(errors.into()))?;
+            first = self.updated(&nothing, &typed_live, books.clone(), act).map_err(ApplyError::Merge)?;
+            &first
+        } else {
+            books
+        };
         let manager = identifier(act.manager, Operation::Apply, "", self.subresource);
         let updater = Updater { versions: self.versions, ignored: self.ignored };
         let (after, mut managers) = updater
             .apply(&typed_live, &patch, self.api_version, &books.managers, &manager, force)
             .map_err(ApplyError::Merge)?;
         strip(&mut managers, &manager);
-        books.managers = managers;
+        let mut books = Books { managers, times: books.times.clone() };
         let mut object = match after {
             Some(after) => {
                 books.times.insert(manager, act.now.to_owned());
                 after.into_value()
             }
-            None => before,
+            None => typed_live.into_value(),
         };
         if act.manager == "kubectl" {
             renew_last_applied(&mut object, config);
@@ -185,30 +189,40 @@ impl<'s> FieldManager<'_, 's> {
     pub fn update(&self, live: &Value, new: &Value, act: Act<'_>) -> Value {
         let books = if self.subresource.is_empty() { Books::of_update(live, new) } else { Books::read(live) };
         let books = books.unwrap_or_default();
-        let mut object = without_books(new);
         let is_new = live.pointer("/metadata/uid").and_then(Value::as_str).is_none_or(str::is_empty);
         // An object whose books were wiped goes on without.
         if books.managers.is_empty() && !is_new {
-            return object;
+            return without_books(new);
         }
-        if let Ok(mut books) = self.updated(&without_books(live), &object, books, act) {
+        let typed_live = self.typed(without_books(live), Duplicates::Allowed);
+        let (Ok(live), Ok(object)) = (typed_live, self.typed(without_books(new), Duplicates::Allowed)) else {
+            return without_books(new);
+        };
+        let books = self.updated(&live, &object, books, act);
+        let mut object = object.into_value();
+        if let Ok(mut books) = books {
             books.cap();
             books.write(&mut object);
         }
         object
     }
 
-    fn updated(&self, live: &Value, new: &Value, books: Books, act: Act<'_>) -> Result<Books, UpdateError> {
+    fn updated(
+        &self,
+        live: &Typed<'s>,
+        new: &Typed<'s>,
+        books: Books,
+        act: Act<'_>,
+    ) -> Result<Books, UpdateError> {
         const SELF: &str = "current-operation";
-        let (live, new) = (self.typed(live, Duplicates::Allowed)?, self.typed(new, Duplicates::Allowed)?);
         let updater = Updater { versions: self.versions, ignored: self.ignored };
-        let mut managers = updater.update(&live, &new, self.api_version, &books.managers, SELF)?;
+        let mut managers = updater.update(live, new, self.api_version, &books.managers, SELF)?;
         strip(&mut managers, SELF);
         let mut times = books.times;
         if let Some(mut owned) = managers.remove(SELF) {
             let manager = identifier(act.manager, Operation::Update, self.api_version, self.subresource);
             if let Some(before) = managers.get(&manager) {
-                owned.set = owned.set.union(&before.set);
+                owned.set.add(&before.set);
             }
             times.insert(manager.clone(), act.now.to_owned());
             managers.insert(manager, owned);
@@ -216,8 +230,8 @@ impl<'s> FieldManager<'_, 's> {
         Ok(Books { managers, times })
     }
 
-    fn typed(&self, object: &Value, duplicates: Duplicates) -> Result<Typed<'s>, ValidationErrors> {
-        Typed::new(object.clone(), self.schema, self.type_ref, duplicates)
+    fn typed(&self, object: Value, duplicates: Duplicates) -> Result<Typed<'s>, ValidationErrors> {
+        Typed::new(object, self.schema, self.type_ref, duplicates)
     }
 
     /// What client-side apply owns as far as nobody has changed it since.
@@ -227,8 +241,8 @@ impl<'s> FieldManager<'_, 's> {
         if last.get("apiVersion").and_then(Value::as_str) != Some(self.api_version) {
             return None;
         }
-        let last = self.typed(&last, Duplicates::Refused).ok()?;
-        let live = self.typed(&without_books(live), Duplicates::Refused).ok()?;
+        let last = self.typed(last, Duplicates::Refused).ok()?;
+        let live = self.typed(without_books(live), Duplicates::Refused).ok()?;
         let change = last.compare(&live).ok()?;
         let set = last.field_set().ok()?;
         Some(set.difference(&change.modified).difference(&change.added).difference(&change.removed))
@@ -246,6 +260,11 @@ struct Books {
 enum Operation {
     Apply,
     Update,
+}
+
+/// What the entries of books are sorted by.
+fn place<'e>((time, id, owned): &'e (&str, Value, &Owned)) -> (bool, &'e str, &'e str, &'e str, &'e str) {
+    (!owned.applied, time, part(id, "manager"), &owned.version, part(id, "subresource"))
 }
 
 /// What tells one entry from another.
@@ -313,20 +332,18 @@ impl Books {
     }
 
     fn write(&self, object: &mut Value) {
-        let mut entries: Vec<(bool, &str, &String, &Owned)> = self
+        let mut entries: Vec<(&str, Value, &Owned)> = self
             .managers
             .iter()
-            .map(|(id, owned)| (!owned.applied, self.times.get(id).map_or("", String::as_str), id, owned))
+            .map(|(id, owned)| {
+                let time = self.times.get(id).map_or("", String::as_str);
+                (time, serde_json::from_str(id).unwrap_or_default(), owned)
+            })
             .collect();
-        entries.sort_by_cached_key(|(is_update, time, id, owned)| {
-            let id: Value = serde_json::from_str(id).unwrap_or_default();
-            let named = |field: &str| part(&id, field).to_owned();
-            (*is_update, *time, named("manager"), owned.version.clone(), named("subresource"))
-        });
+        entries.sort_by(|one, other| place(one).cmp(&place(other)));
         let entries: Vec<Value> = entries
             .into_iter()
-            .map(|(_, time, id, owned)| {
-                let mut entry: Value = serde_json::from_str(id).unwrap_or_default();
+            .map(|(time, mut entry, owned)| {
                 entry["apiVersion"] = owned.version.clone().into();
                 entry["fieldsType"] = "FieldsV1".into();
                 entry["fieldsV1"] = owned.set.to_json();
@@ -368,7 +385,7 @@ impl Books {
             if let Some(owned) = self.managers.remove(&id)
                 && let Some(into) = self.managers.get_mut(&bucket)
             {
-                into.set = into.set.union(&owned.set);
+                into.set.add(&owned.set);
                 left -= 1;
             }
             if let Some(time) = self.times.get(&id).cloned() {
@@ -454,11 +471,19 @@ fn members(set: &FieldSet) -> Vec<String> {
 }
 
 fn without_books(object: &Value) -> Value {
-    let mut object = object.clone();
-    if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
-        metadata.remove("managedFields");
-    }
-    object
+    let Value::Object(fields) = object else { return object.clone() };
+    // The books are not even copied: they are often the larger part of an object.
+    let without = |(name, value): (&String, &Value)| {
+        let value = match value {
+            Value::Object(metadata) if name == "metadata" => {
+                let kept = metadata.iter().filter(|(name, _)| *name != "managedFields");
+                Value::Object(kept.map(|(name, value)| (name.clone(), value.clone())).collect())
+            }
+            other => other.clone(),
+        };
+        (name.clone(), value)
+    };
+    Value::Object(fields.iter().map(without).collect())
 }
 
 /// An object of the kind with nothing in it.

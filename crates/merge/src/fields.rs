@@ -40,7 +40,10 @@ impl FieldSet {
             if element == "." {
                 set.member = true;
             } else {
-                segment(element)?;
+                // Any name is one of a field.
+                if !element.starts_with("f:") {
+                    segment(element)?;
+                }
                 set.children.insert(element.clone(), Self::read(below, element)?);
             }
         }
@@ -67,27 +70,41 @@ impl FieldSet {
     /// The paths that are in either set.
     #[must_use]
     pub fn union(&self, other: &Self) -> Self {
-        let mut children = self.children.clone();
+        let mut both = self.clone();
+        both.add(other);
+        both
+    }
+
+    /// Takes in the paths of another set.
+    pub fn add(&mut self, other: &Self) {
+        self.member |= other.member;
         for (element, below) in &other.children {
-            let merged = children.get(element).map_or_else(|| below.clone(), |mine| mine.union(below));
-            children.insert(element.clone(), merged);
+            match self.children.get_mut(element) {
+                Some(mine) => mine.add(below),
+                None => drop(self.children.insert(element.clone(), below.clone())),
+            }
         }
-        Self { member: self.member || other.member, children }
     }
 
     /// The paths that are in this set and not in the other.
     #[must_use]
     pub fn difference(&self, other: &Self) -> Self {
-        let children = self
-            .children
-            .iter()
-            .map(|(element, below)| {
-                let rest = other.children.get(element).map_or_else(|| below.clone(), |b| below.difference(b));
-                (element.clone(), rest)
-            })
-            .filter(|(_, below)| !below.is_empty())
-            .collect();
-        Self { member: self.member && !other.member, children }
+        let mut rest = self.clone();
+        rest.subtract(other);
+        rest
+    }
+
+    /// Takes the paths of another set out.
+    pub fn subtract(&mut self, other: &Self) {
+        self.member &= !other.member;
+        for (element, below) in &other.children {
+            if let Some(mine) = self.children.get_mut(element) {
+                mine.subtract(below);
+                if mine.is_empty() {
+                    self.children.remove(element);
+                }
+            }
+        }
     }
 
     /// The paths that are in this set, without those in the other and all that is below them.

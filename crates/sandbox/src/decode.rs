@@ -5,8 +5,9 @@
 //!
 //! Source: Go's `encoding/json`, `encoding/base64` and `time`; k8s.io/apimachinery `pkg/api/resource`, `pkg/apis/meta/v1/time.go`.
 
-use crate::fields::{QUANTITY, reference};
-use crate::kinds::{Kind, models};
+use crate::fields::QUANTITY;
+use crate::kinds::Kind;
+use crate::shapes::{Part, Place, Shape, each, shape};
 use serde_json::Value;
 
 const TIME: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.Time";
@@ -21,26 +22,22 @@ pub(crate) fn unreadable(kind: &Kind, object: &Value) -> Option<String> {
 /// The same in the decoder's words alone.
 pub(crate) fn why(kind: &Kind, object: &Value) -> Option<String> {
     let type_name = kind.type_ref.named.as_deref().filter(|_| kind.custom.is_none())?;
-    wrong(object, type_name, "")
+    wrong(object, shape(type_name)?, Place::Root)
 }
 
-fn wrong(value: &Value, type_name: &str, at: &str) -> Option<String> {
-    match type_name {
+fn wrong(value: &Value, shape: &'static Shape, at: Place<'_>) -> Option<String> {
+    match shape.name {
         QUANTITY => return wrong_quantity(value),
         TIME => return wrong_time(value, "2006-01-02T15:04:05Z07:00"),
         MICRO_TIME => return wrong_time(value, "2006-01-02T15:04:05.000000Z07:00"),
         _ => {}
     }
-    let properties = models().get(type_name)?["properties"].as_object()?;
-    let owner = type_name.rsplit('.').next().unwrap_or_default();
-    value.as_object()?.iter().find_map(|(name, value)| {
-        let schema = properties.get(name)?;
-        let at = if at.is_empty() { name.clone() } else { format!("{at}.{name}") };
-        below(value, schema, owner, &at)
-    })
+    shape.fields.as_ref()?;
+    each(shape, value.as_object()?)
+        .find_map(|(field, value)| below(value, &field.part, shape, Place::Field(&at, field.name)))
 }
 
-fn below(value: &Value, schema: &Value, owner: &str, at: &str) -> Option<String> {
+fn below(value: &Value, part: &Part, owner: &'static Shape, at: Place<'_>) -> Option<String> {
     if value.is_null() {
         return None;
     }
@@ -53,16 +50,18 @@ fn below(value: &Value, schema: &Value, owner: &str, at: &str) -> Option<String>
             Value::Object(_) => "object",
             Value::Null => return None,
         };
+        let owner = owner.name.rsplit('.').next().unwrap_or_default();
         Some(format!("json: cannot unmarshal {found} into Go struct field {owner}.{at} of type {go}"))
     };
-    if let Some(name) = reference(schema) {
-        let is_struct = models().get(name).is_some_and(|model| model["properties"].is_object());
+    if let Some(name) = part.type_name {
+        let shape = part.shape()?;
         return match value {
-            Value::Object(_) => wrong(value, name, at),
-            _ if is_struct => cannot(&go_type(name)),
-            _ => wrong(value, name, at),
+            Value::Object(_) => wrong(value, shape, at),
+            _ if shape.fields.is_some() => cannot(&go_type(name)),
+            _ => wrong(value, shape, at),
         };
     }
+    let schema = part.schema;
     match (schema["type"].as_str(), value) {
         (Some("string"), Value::String(text)) if schema["format"] == "byte" => {
             let place = wrong_base64(text)?;
@@ -75,10 +74,12 @@ fn below(value: &Value, schema: &Value, owner: &str, at: &str) -> Option<String>
             cannot(schema["format"].as_str().unwrap_or("int64"))
         }
         (Some("array"), Value::Array(items)) => {
-            items.iter().find_map(|item| below(item, &schema["items"], owner, at))
+            let part = part.items.as_deref()?;
+            items.iter().find_map(|item| below(item, part, owner, at))
         }
         (Some("object"), Value::Object(entries)) => {
-            entries.values().find_map(|entry| below(entry, &schema["additionalProperties"], owner, at))
+            let part = part.entries.as_deref()?;
+            entries.values().find_map(|entry| below(entry, part, owner, at))
         }
         (_, _) => None,
     }

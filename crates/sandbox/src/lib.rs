@@ -17,6 +17,7 @@
 //! | [`watch`] | what happens, told as it happens |
 //! | [`discovery`] | what the API tells of itself |
 //! | [`crds`], `ending` | kinds that come and go with their definitions |
+//! | `shapes` | what is known of each field of a built-in kind, put together once |
 //! | `strict` | fields that a kind does not have |
 //! | `decode` | whether an object can be read into its kind's type |
 //! | `fields`, `depends` | what the server makes of objects of built-in kinds: its form of them, and defaults |
@@ -69,6 +70,7 @@ mod scale;
 pub mod select;
 pub mod serve;
 mod settle;
+mod shapes;
 pub mod store;
 mod strict;
 mod table;

@@ -5,12 +5,12 @@
 //! Source: `tables/fields.json`; k8s.io/kubernetes `pkg/apis/*/validation` for what depends on more than one field.
 
 use crate::answer::Cause;
-use crate::fields::{known, reference};
-use crate::kinds::{Kind, models};
+use crate::kinds::Kind;
+use crate::shapes::{Field, Place, Shape, shape};
 use regex::Regex;
 use serde_json::{Map, Value};
+use std::cell::RefCell;
 use std::collections::HashMap;
-use std::sync::{LazyLock, Mutex, PoisonError};
 
 /// What is wrong in an object of a built-in kind.
 pub(crate) fn wrong(kind: &Kind, before: Option<&Value>, object: &Value) -> Vec<Cause> {
@@ -19,54 +19,62 @@ pub(crate) fn wrong(kind: &Kind, before: Option<&Value>, object: &Value) -> Vec<
     if before.is_some() && kind.kind == "PriorityClass" {
         return causes;
     }
-    if let Some(type_name) = kind.type_ref.named.as_deref() {
-        check(object, type_name, "", &mut causes);
+    if let Some(shape) = kind.type_ref.named.as_deref().and_then(shape) {
+        check(object, shape, Place::Root, &mut causes);
     }
     crate::limits::check_entries(kind, object, &mut causes);
     crate::relations::check(kind, object, &mut causes);
     causes
 }
 
-fn check(value: &Value, type_name: &str, at: &str, causes: &mut Vec<Cause>) {
-    let Some(properties) = models().get(type_name).and_then(|model| model["properties"].as_object()) else {
-        return;
-    };
-    let Value::Object(fields) = value else { return };
-    for (name, schema) in properties {
-        if at.is_empty() && matches!(name.as_str(), "metadata" | "status" | "apiVersion" | "kind") {
+fn check(value: &Value, shape: &'static Shape, at: Place<'_>, causes: &mut Vec<Cause>) {
+    let (Some(known), Value::Object(fields)) = (&shape.fields, value) else { return };
+    for field in known {
+        if at.is_root() && matches!(field.name, "metadata" | "status" | "apiVersion" | "kind") {
             continue;
         }
-        let path = if at.is_empty() { name.clone() } else { format!("{at}.{name}") };
-        let known = known(type_name, name);
-        match fields.get(name) {
+        let place = Place::Field(&at, field.name);
+        match fields.get(field.name) {
             None | Some(Value::Null) => {
-                tell(known.get("absent").filter(|_| is_asked(type_name, name, fields)), None, &path, causes);
+                let told = field.known.get("absent");
+                if told.is_some() && is_asked(shape.name, field.name, fields) {
+                    tell(told, None, place, causes);
+                }
             }
             Some(value) => {
-                scalar(value, known, &path, causes);
-                below(value, schema, (type_name, name), &path, causes);
+                scalar(value, field.known, place, causes);
+                below(value, field, place, causes);
             }
         }
     }
 }
 
-fn below(value: &Value, schema: &Value, (type_name, field): (&str, &str), at: &str, causes: &mut Vec<Cause>) {
-    if let Some(name) = reference(schema) {
-        return check(value, name, at, causes);
+fn below(value: &Value, field: &'static Field, at: Place<'_>, causes: &mut Vec<Cause>) {
+    let part = &field.part;
+    if part.type_name.is_some() {
+        if let Some(shape) = part.shape() {
+            check(value, shape, at, causes);
+        }
+        return;
     }
     match value {
         Value::Array(items) => {
+            let named = part.items.as_deref().filter(|part| part.type_name.is_some());
             for (index, item) in items.iter().enumerate() {
-                let at = format!("{at}[{index}]");
-                match reference(&schema["items"]) {
-                    Some(name) => check(item, name, &at, causes),
-                    None => scalar(item, known(type_name, &format!("{field}[]")), &at, causes),
+                let at = Place::Item(&at, index);
+                match named {
+                    Some(part) => {
+                        if let Some(shape) = part.shape() {
+                            check(item, shape, at, causes);
+                        }
+                    }
+                    None => scalar(item, field.known_items, at, causes),
                 }
             }
         }
         Value::Object(entries) => {
             for (key, entry) in entries {
-                scalar(entry, known(type_name, &format!("{field}{{}}")), &format!("{at}[{key}]"), causes);
+                scalar(entry, field.known_entries, Place::Entry(&at, key), causes);
             }
         }
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
@@ -83,7 +91,7 @@ fn is_asked(type_name: &str, field: &str, fields: &Map<String, Value>) -> bool {
     }
 }
 
-fn scalar(value: &Value, known: &Value, at: &str, causes: &mut Vec<Cause>) {
+fn scalar(value: &Value, known: &Value, at: Place<'_>, causes: &mut Vec<Cause>) {
     match value {
         Value::String(text) if text.is_empty() => tell(known.get("empty"), None, at, causes),
         Value::String(text) => {
@@ -116,13 +124,13 @@ fn scalar(value: &Value, known: &Value, at: &str, causes: &mut Vec<Cause>) {
 }
 
 /// Adds the causes that the table has, with the value in its place.
-fn tell(told: Option<&Value>, value: Option<&Value>, at: &str, causes: &mut Vec<Cause>) {
+fn tell(told: Option<&Value>, value: Option<&Value>, at: Place<'_>, causes: &mut Vec<Cause>) {
     for cause in told.and_then(Value::as_array).into_iter().flatten() {
         tell_one(cause, value, at, causes);
     }
 }
 
-fn tell_one(cause: &Value, value: Option<&Value>, at: &str, causes: &mut Vec<Cause>) {
+fn tell_one(cause: &Value, value: Option<&Value>, at: Place<'_>, causes: &mut Vec<Cause>) {
     let message = cause[1].as_str().unwrap_or_default();
     let message = match value {
         Some(value) => message.replacen("{}", &value.to_string(), 1),
@@ -131,7 +139,7 @@ fn tell_one(cause: &Value, value: Option<&Value>, at: &str, causes: &mut Vec<Cau
     causes.push(Cause {
         reason: reason(cause[0].as_str().unwrap_or_default()),
         message,
-        field: at.to_owned(),
+        field: at.to_string(),
     });
 }
 
@@ -182,11 +190,16 @@ fn fits(text: &str, message: &str) -> bool {
 
 /// Whether all of a text matches a pattern.
 pub(crate) fn matches(pattern: &str, text: &str) -> bool {
-    static COMPILED: LazyLock<Mutex<HashMap<String, Option<Regex>>>> = LazyLock::new(Mutex::default);
-    let mut compiled = COMPILED.lock().unwrap_or_else(PoisonError::into_inner);
-    let regex =
-        compiled.entry(pattern.to_owned()).or_insert_with(|| Regex::new(&format!("^(?:{pattern})$")).ok());
-    regex.as_ref().is_none_or(|regex| regex.is_match(text))
+    // Of each thread its own: a regex that several share has them wait for each other.
+    thread_local! {
+        static COMPILED: RefCell<HashMap<String, Option<Regex>>> = RefCell::default();
+    }
+    COMPILED.with_borrow_mut(|compiled| {
+        if !compiled.contains_key(pattern) {
+            compiled.insert(pattern.to_owned(), Regex::new(&format!("^(?:{pattern})$")).ok());
+        }
+        compiled.get(pattern).is_none_or(|regex| regex.as_ref().is_none_or(|regex| regex.is_match(text)))
+    })
 }
 
 /// The largest number or length that the causes for a too large one name.

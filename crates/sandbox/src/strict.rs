@@ -7,9 +7,9 @@
 
 use crate::Sandbox;
 use crate::answer::{About, Cause, Refusal};
-use crate::fields::reference;
-use crate::kinds::{Kind, models};
+use crate::kinds::Kind;
 use crate::request::{Request, Target};
+use crate::shapes::{Part, shape};
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 use std::borrow::Cow;
@@ -201,34 +201,32 @@ fn structural(value: &Value, schema: &Value, at: &str, found: &mut Vec<String>) 
 }
 
 fn of_type(value: &Value, type_name: &str, at: &str, found: &mut Vec<String>) {
-    let Some(properties) = models().get(type_name).and_then(|model| model["properties"].as_object()) else {
-        return;
-    };
+    let Some(shape) = shape(type_name).filter(|shape| shape.fields.is_some()) else { return };
     for (name, value) in value.as_object().into_iter().flatten() {
         let at = join(at, name);
-        match properties.get(name) {
-            Some(schema) => of_schema(value, schema, &at, found),
+        match shape.field(name) {
+            Some(field) => of_part(value, &field.part, &at, found),
             None => tell(&at, found),
         }
     }
 }
 
-fn of_schema(value: &Value, schema: &Value, at: &str, found: &mut Vec<String>) {
-    if let Some(name) = reference(schema) {
+fn of_part(value: &Value, part: &Part, at: &str, found: &mut Vec<String>) {
+    if let Some(name) = part.type_name {
         return of_type(value, name, at, found);
     }
-    match value {
-        Value::Array(items) => {
+    match (value, &part.items, &part.entries) {
+        (Value::Array(items), Some(part), _) => {
             for (index, item) in items.iter().enumerate() {
-                of_schema(item, &schema["items"], &format!("{at}[{index}]"), found);
+                of_part(item, part, &format!("{at}[{index}]"), found);
             }
         }
-        Value::Object(entries) => {
+        (Value::Object(entries), _, Some(part)) => {
             for (name, entry) in entries {
-                of_schema(entry, &schema["additionalProperties"], &join(at, name), found);
+                of_part(entry, part, &join(at, name), found);
             }
         }
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+        (_, _, _) => {}
     }
 }
 

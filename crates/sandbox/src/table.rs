@@ -168,7 +168,7 @@ fn columns(kind: &Kind) -> Vec<Value> {
 /// Columns of a kind that every kind has.
 fn columns_of(kind: &str, names: &[&str]) -> Vec<Value> {
     let group = if kind == AGE { "apiextensions.k8s.io" } else { "" };
-    let all = crate::fields::start_of(group, kind)["columns"].as_array().cloned().unwrap_or_default();
+    let all = crate::shapes::start_of(group, kind)["columns"].as_array().cloned().unwrap_or_default();
     all.into_iter().filter(|column| names.iter().any(|name| column["name"] == *name)).collect()
 }
 

@@ -59,6 +59,12 @@ impl Walk<'_> {
         right: Option<&Value>,
         reference: &TypeRef,
     ) -> Vec<ValidationError> {
+        // Where both are the same, nothing differs, and nothing is wrong that was not found before.
+        if let (Some(left), Some(right)) = (left, right)
+            && left == right
+        {
+            return Vec::new();
+        }
         let Some(atom) = self.schema.resolve(reference) else { return unresolved(reference) };
         let (left_atom, right_atom) = (atom.clone().deduced(left), atom.deduced(right));
         let (depth, errors) = if right.is_none() {
@@ -154,7 +160,7 @@ impl Walk<'_> {
         self.path.push(element);
         let errors = self.value(left, right, reference);
         let element = self.path.pop().unwrap_or_default();
-        below(&readable(&element), errors).collect()
+        below(|| readable(&element), errors)
     }
 
     fn list(

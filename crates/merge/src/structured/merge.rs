@@ -74,7 +74,7 @@ impl Walk<'_> {
         for name in names {
             let (left, right) = (before.and_then(|o| o.get(name)), applied.and_then(|o| o.get(name)));
             let (value, wrong) = self.value(left, right, map.field_type(name));
-            errors.extend(below(&format!(".{name}"), wrong));
+            errors.extend(below(|| format!(".{name}"), wrong));
             if let Some(value) = value {
                 merged.insert(name.clone(), value);
             }

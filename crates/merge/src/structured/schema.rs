@@ -169,12 +169,13 @@ impl Schema {
             None => reference.inlined.clone(),
         };
         if let Some(relationship) = reference.relationship {
-            if let Some(map) = &mut atom.map {
-                Arc::make_mut(map).relationship = relationship;
-            } else if let Some(list) = &mut atom.list {
-                Arc::make_mut(list).relationship = relationship;
-            } else {
-                return None;
+            // What has it already is not copied for it.
+            match (&mut atom.map, &mut atom.list) {
+                (Some(map), _) if map.relationship == relationship => {}
+                (Some(map), _) => Arc::make_mut(map).relationship = relationship,
+                (None, Some(list)) if list.relationship == relationship => {}
+                (None, Some(list)) => Arc::make_mut(list).relationship = relationship,
+                (None, None) => return None,
             }
         }
         Some(atom)

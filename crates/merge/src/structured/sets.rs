@@ -35,6 +35,9 @@ impl Typed<'_> {
         let errors =
             find_whole(self.schema, Some(set), Whole::No, self.type_ref, &mut Vec::new(), &mut now_whole);
         if errors.is_empty() {
+            if now_whole.is_empty() {
+                return Ok(set.clone());
+            }
             Ok(set.recursive_difference(&now_whole).union(&now_whole))
         } else {
             Err(ValidationErrors(errors))

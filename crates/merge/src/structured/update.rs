@@ -5,6 +5,7 @@
 
 use super::{Comparison, Typed, ValidationErrors, element};
 use crate::fields::FieldSet;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 /// What one manager owns.
@@ -83,10 +84,13 @@ impl<'s> Updater<'_, 's> {
         managers: &Managers,
         manager: &str,
     ) -> Result<Managers, UpdateError> {
-        let managers = self.reconciled(live, managers)?;
+        let managers = self.reconciled(live, version, managers)?;
         let (mut managers, comparison) = self.taken(live, new, version, managers, manager, Force::Yes)?;
         let before = managers.remove(manager).map(|owned| owned.set).unwrap_or_default();
-        let set = before.difference(&comparison.removed).union(&comparison.modified).union(&comparison.added);
+        let mut set = before;
+        set.subtract(&comparison.removed);
+        set.add(&comparison.modified);
+        set.add(&comparison.added);
         let set = self.owned_of(set, version);
         if !set.is_empty() {
             managers.insert(manager.to_owned(), Owned { set, version: version.to_owned(), applied: false });
@@ -104,7 +108,7 @@ impl<'s> Updater<'_, 's> {
         manager: &str,
         force: Force,
     ) -> Result<(Option<Typed<'s>>, Managers), UpdateError> {
-        let mut managers = self.reconciled(live, managers)?;
+        let mut managers = self.reconciled(live, version, managers)?;
         let merged = live.merge(config)?;
         let set = self.owned_of(config.field_set()?, version);
         let last =
@@ -122,9 +126,20 @@ impl<'s> Updater<'_, 's> {
         }
     }
 
-    fn convert(&self, object: &Typed<'s>, version: &str) -> Result<Option<Typed<'s>>, UpdateError> {
-        self.versions
-            .convert(object, version)
+    /// An object that is in the version `own`, in another one.
+    fn convert<'o>(
+        &self,
+        object: &'o Typed<'s>,
+        own: &str,
+        version: &str,
+    ) -> Result<Option<Cow<'o, Typed<'s>>>, UpdateError> {
+        // What nothing is left of is for the caller to shape.
+        if own == version && !object.value().is_null() {
+            return Ok(Some(Cow::Borrowed(object)));
+        }
+        let converted = self.versions.convert(object, version);
+        converted
+            .map(|converted| converted.map(Cow::Owned))
             .map_err(|why| UpdateError::Conversion { version: version.to_owned(), why })
     }
 
@@ -138,14 +153,16 @@ impl<'s> Updater<'_, 's> {
         manager: &str,
         force: Force,
     ) -> Result<(Managers, Comparison), UpdateError> {
-        let comparison = live.compare(new)?;
         let mut by_version: BTreeMap<String, Option<Comparison>> = BTreeMap::new();
-        by_version.insert(version.to_owned(), Some(self.seen(comparison.clone(), version)));
+        by_version.insert(version.to_owned(), Some(self.seen(live.compare(new)?, version)));
         let mut conflicts = BTreeMap::new();
         let mut gone = Vec::new();
         for (other, owned) in managers.iter().filter(|(other, _)| *other != manager) {
             if !by_version.contains_key(&owned.version) {
-                let both = (self.convert(live, &owned.version)?, self.convert(new, &owned.version)?);
+                let both = (
+                    self.convert(live, version, &owned.version)?,
+                    self.convert(new, version, &owned.version)?,
+                );
                 let comparison = match both {
                     (Some(live), Some(new)) => Some(self.seen(live.compare(&new)?, &owned.version)),
                     (_, _) => None,
@@ -156,7 +173,8 @@ impl<'s> Updater<'_, 's> {
                 gone.push(other.clone());
                 continue;
             };
-            let conflict = owned.set.intersection(&comparison.modified.union(&comparison.added));
+            let mut conflict = owned.set.intersection(&comparison.modified);
+            conflict.add(&owned.set.intersection(&comparison.added));
             if !conflict.is_empty() {
                 conflicts.insert(other.clone(), conflict);
             }
@@ -167,14 +185,14 @@ impl<'s> Updater<'_, 's> {
         managers.retain(|other, _| !gone.contains(other));
         for (other, owned) in managers.iter_mut().filter(|(other, _)| *other != manager) {
             if let Some(conflict) = conflicts.get(other) {
-                owned.set = owned.set.difference(conflict);
+                owned.set.subtract(conflict);
             }
             if let Some(Some(comparison)) = by_version.get(&owned.version) {
-                owned.set = owned.set.difference(&comparison.removed);
+                owned.set.subtract(&comparison.removed);
             }
         }
         managers.retain(|_, owned| !owned.set.is_empty());
-        Ok((managers, by_version.remove(version).flatten().unwrap_or(comparison)))
+        Ok((managers, by_version.remove(version).flatten().unwrap_or_default()))
     }
 
     fn seen(&self, comparison: Comparison, version: &str) -> Comparison {
@@ -193,38 +211,43 @@ impl<'s> Updater<'_, 's> {
         last: Option<&Owned>,
     ) -> Result<Typed<'s>, UpdateError> {
         let Some(last) = last.filter(|last| !last.set.is_empty()) else { return Ok(merged) };
-        let Some(merged_then) = self.convert(&merged, &last.version)? else { return Ok(merged) };
+        let Some(merged_then) = self.convert(&merged, version, &last.version)? else { return Ok(merged) };
         let pruned = merged_then.without(&merged_then.with_named(&last.set));
-        let pruned = self.with_owned_items(&merged_then, pruned, &last.version, managers)?;
-        let pruned = self.with_dangling_items(&merged_then, &pruned, last)?;
-        Ok(self.convert(&pruned, version)?.unwrap_or(merged))
+        let (pruned, its_version) = self.with_owned_items(&merged_then, pruned, &last.version, managers)?;
+        let pruned = self.with_dangling_items(&merged_then, &pruned, its_version, last)?;
+        let pruned = self.convert(&pruned, &last.version, version)?.map(Cow::into_owned);
+        Ok(pruned.unwrap_or(merged))
     }
 
     /// Puts back what any manager owns, the applying one with its new set among them.
-    fn with_owned_items(
+    /// Gives the version too that it is in then.
+    fn with_owned_items<'m>(
         &self,
         merged: &Typed<'s>,
         pruned: Typed<'s>,
-        pruned_version: &str,
-        managers: &Managers,
-    ) -> Result<Typed<'s>, UpdateError> {
+        pruned_version: &'m str,
+        managers: &'m Managers,
+    ) -> Result<(Typed<'s>, &'m str), UpdateError> {
         let mut by_version: BTreeMap<&str, FieldSet> = BTreeMap::new();
         for owned in managers.values() {
-            let set = by_version.entry(&owned.version).or_default();
-            *set = set.union(&owned.set);
+            by_version.entry(&owned.version).or_default().add(&owned.set);
         }
         // First in the version that was pruned: another may need a field for its conversion that was.
         let first = by_version.remove_entry(pruned_version);
-        let (mut merged, mut pruned) = (merged.clone(), pruned);
+        let (mut merged, mut its_version) = (Cow::Borrowed(merged), pruned_version);
+        let (mut pruned, mut pruned_version) = (pruned, pruned_version);
         for (version, owned) in first.into_iter().chain(by_version) {
-            let Some(merged_now) = self.convert(&merged, version)? else { continue };
-            merged = merged_now;
-            let Some(pruned_now) = self.convert(&pruned, version)? else { continue };
-            let all = merged.with_named(&merged.field_set()?);
-            let kept = merged.with_named(&pruned_now.field_set()?).union(&merged.with_named(&owned));
-            pruned = merged.without(&all.difference(&kept));
+            if its_version != version {
+                let Some(merged_now) = self.convert(&merged, its_version, version)? else { continue };
+                (merged, its_version) = (Cow::Owned(merged_now.into_owned()), version);
+            }
+            let Some(pruned_now) = self.convert(&pruned, pruned_version, version)? else { continue };
+            let mut gone = merged.with_named(&merged.field_set()?);
+            gone.subtract(&merged.with_named(&pruned_now.field_set()?));
+            gone.subtract(&merged.with_named(&owned));
+            (pruned, pruned_version) = (merged.without(&gone), version);
         }
-        Ok(pruned)
+        Ok((pruned, pruned_version))
     }
 
     /// Puts back what nobody owns and the manager did not own either.
@@ -232,22 +255,29 @@ impl<'s> Updater<'_, 's> {
         &self,
         merged: &Typed<'s>,
         pruned: &Typed<'s>,
+        pruned_version: &str,
         last: &Owned,
     ) -> Result<Typed<'s>, UpdateError> {
-        let Some(pruned) = self.convert(pruned, &last.version)? else { return Ok(merged.clone()) };
-        let pruned_set = merged.with_named(&pruned.field_set()?);
-        let merged_set = merged.with_named(&merged.field_set()?);
-        let last = merged.with_named(&last.set);
-        Ok(merged.without(&merged_set.difference(&pruned_set).intersection(&last)))
+        let Some(pruned) = self.convert(pruned, pruned_version, &last.version)? else {
+            return Ok(merged.clone());
+        };
+        let mut gone = merged.with_named(&merged.field_set()?);
+        gone.subtract(&merged.with_named(&pruned.field_set()?));
+        Ok(merged.without(&gone.intersection(&merged.with_named(&last.set))))
     }
 
-    fn reconciled(&self, live: &Typed<'s>, managers: &Managers) -> Result<Managers, UpdateError> {
+    fn reconciled(
+        &self,
+        live: &Typed<'s>,
+        version: &str,
+        managers: &Managers,
+    ) -> Result<Managers, UpdateError> {
         let mut reconciled = Managers::new();
         for (manager, owned) in managers {
             // A version that is gone takes its managers with it.
-            if let Some(live) = self.convert(live, &owned.version)? {
-                let set = live.reconciled(&owned.set)?;
-                reconciled.insert(manager.clone(), Owned { set, ..owned.clone() });
+            if let Some(live) = self.convert(live, version, &owned.version)? {
+                let (set, applied) = (live.reconciled(&owned.set)?, owned.applied);
+                reconciled.insert(manager.clone(), Owned { set, version: owned.version.clone(), applied });
             }
         }
         Ok(reconciled)

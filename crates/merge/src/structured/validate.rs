@@ -56,11 +56,18 @@ pub(super) fn one(message: impl Into<String>) -> Vec<ValidationError> {
     vec![ValidationError { path: String::new(), message: message.into() }]
 }
 
+/// What is wrong below a place, of which the name is only made where something is.
 pub(super) fn below(
-    prefix: &str,
-    errors: Vec<ValidationError>,
-) -> impl Iterator<Item = ValidationError> + '_ {
-    errors.into_iter().map(move |error| ValidationError { path: format!("{prefix}{}", error.path), ..error })
+    prefix: impl FnOnce() -> String,
+    mut errors: Vec<ValidationError>,
+) -> Vec<ValidationError> {
+    if !errors.is_empty() {
+        let prefix = prefix();
+        for error in &mut errors {
+            error.path.insert_str(0, &prefix);
+        }
+    }
+    errors
 }
 
 /// How an element is written in a path that people read.
@@ -193,24 +200,27 @@ impl Walk<'_> {
             other => return one(format!("expected list, got &{{{}}}", printed(other))),
         };
         let mut errors = Vec::new();
+        if list.relationship != Relationship::Associative {
+            for (index, value) in items.iter().enumerate() {
+                errors.extend(below(|| format!("[{index}]"), self.value(value, &list.element)));
+            }
+            return errors;
+        }
         let mut seen = BTreeSet::new();
         for (index, value) in items.iter().enumerate() {
-            let element = if list.relationship == Relationship::Associative {
-                match element::item(self.schema, list, value) {
-                    Ok(element) => element,
-                    Err(why) => {
-                        errors.extend(one(format!("element {index}: {why}")));
-                        return errors;
-                    }
+            let element = match element::item(self.schema, list, value) {
+                Ok(element) => element,
+                Err(why) => {
+                    errors.extend(one(format!("element {index}: {why}")));
+                    return errors;
                 }
-            } else {
-                format!("i:{index}")
             };
-            let at = readable(&element);
-            if !seen.insert(element) && self.duplicates == Duplicates::Refused {
-                errors.extend(one(format!("duplicate entries for key {at}")));
+            let wrong = self.value(value, &list.element);
+            if self.duplicates == Duplicates::Refused && seen.contains(&element) {
+                errors.extend(one(format!("duplicate entries for key {}", readable(&element))));
             }
-            errors.extend(below(&at, self.value(value, &list.element)));
+            errors.extend(below(|| readable(&element), wrong));
+            seen.insert(element);
         }
         errors
     }
@@ -223,13 +233,13 @@ impl Walk<'_> {
         };
         let mut errors = Vec::new();
         for (name, value) in object {
-            let at = format!(".{name}");
             let reference = map.field_type(name);
-            if !map.fields.contains_key(name) && reference.is_nothing() {
-                errors.extend(below(&at, one("field not declared in schema")));
+            let wrong = if reference.is_nothing() && !map.fields.contains_key(name) {
+                one("field not declared in schema")
             } else {
-                errors.extend(below(&at, self.value(value, reference)));
-            }
+                self.value(value, reference)
+            };
+            errors.extend(below(|| format!(".{name}"), wrong));
         }
         errors
     }
