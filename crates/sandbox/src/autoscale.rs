@@ -227,26 +227,8 @@ fn current_metrics(metrics: &[Metric], loads: &BTreeMap<String, Quantity>, repli
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Answer, Request};
+    use crate::testing::ask;
     use jiff::Timestamp;
-
-    fn ask(sandbox: &mut Sandbox, method: &str, path: &str, body: &Value) -> Value {
-        let body = body.to_string();
-        let request = Request {
-            method,
-            path,
-            query: "",
-            accept: "application/json",
-            content_type: if method == "PATCH" { "application/merge-patch+json" } else { "application/json" },
-            user_agent: "test",
-            user: "",
-            body: body.as_bytes(),
-        };
-        match sandbox.handle(Timestamp::UNIX_EPOCH, &request) {
-            Answer::Json { body, .. } => body,
-            Answer::Watch(_) => Value::Null,
-        }
-    }
 
     const SCALERS: &str = "/apis/autoscaling/v2/namespaces/default/horizontalpodautoscalers";
     const DEPLOYMENTS: &str = "/apis/apps/v1/namespaces/default/deployments";

@@ -329,26 +329,8 @@ fn fits(volume: &Value, claim: &Value) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Answer, Request};
+    use crate::testing::ask;
     use jiff::Timestamp;
-
-    fn ask(sandbox: &mut Sandbox, method: &str, path: &str, body: &Value) -> Value {
-        let body = body.to_string();
-        let request = Request {
-            method,
-            path,
-            query: "",
-            accept: "application/json",
-            content_type: "application/json",
-            user_agent: "test",
-            user: "",
-            body: if method == "DELETE" { b"" } else { body.as_bytes() },
-        };
-        match sandbox.handle(Timestamp::UNIX_EPOCH, &request) {
-            Answer::Json { body, .. } => body,
-            Answer::Watch(_) => Value::Null,
-        }
-    }
 
     const CLAIMS: &str = "/api/v1/namespaces/default/persistentvolumeclaims";
     const VOLUMES: &str = "/api/v1/persistentvolumes";

@@ -177,28 +177,14 @@ fn latest(schedule: &Schedule, zone: &TimeZone, begin: Timestamp, now: Timestamp
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Answer, Request};
+    use crate::testing::ask_at;
 
     fn at(text: &str) -> Timestamp {
         text.parse().unwrap()
     }
 
     fn ask(sandbox: &mut Sandbox, now: &str, method: &str, path: &str, body: &Value) -> Value {
-        let body = body.to_string();
-        let request = Request {
-            method,
-            path,
-            query: "",
-            accept: "application/json",
-            content_type: if method == "PATCH" { "application/merge-patch+json" } else { "application/json" },
-            user_agent: "test",
-            user: "",
-            body: body.as_bytes(),
-        };
-        match sandbox.handle(at(now), &request) {
-            Answer::Json { body, .. } => body,
-            Answer::Watch(_) => Value::Null,
-        }
+        ask_at(sandbox, at(now), method, path, body)
     }
 
     const PATH: &str = "/apis/batch/v1/namespaces/default/cronjobs";

@@ -210,27 +210,9 @@ fn subsets(service: &Value, pods: &[Arc<Value>]) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::ask;
     use crate::workloads::Fate;
-    use crate::{Answer, Request};
     use jiff::Timestamp;
-
-    fn ask(sandbox: &mut Sandbox, method: &str, path: &str, body: &Value) -> Value {
-        let body = body.to_string();
-        let request = Request {
-            method,
-            path,
-            query: "",
-            accept: "application/json",
-            content_type: if method == "PATCH" { "application/merge-patch+json" } else { "application/json" },
-            user_agent: "test",
-            user: "",
-            body: if method == "DELETE" { b"" } else { body.as_bytes() },
-        };
-        match sandbox.handle(Timestamp::UNIX_EPOCH, &request) {
-            Answer::Json { body, .. } => body,
-            Answer::Watch(_) => Value::Null,
-        }
-    }
 
     const CORE: &str = "/api/v1/namespaces/default";
 

@@ -270,26 +270,8 @@ fn ranges(indexes: &BTreeSet<u64>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::ask;
     use crate::workloads::Fate;
-    use crate::{Answer, Request};
-
-    fn ask(sandbox: &mut Sandbox, method: &str, path: &str, body: &Value) -> Value {
-        let body = body.to_string();
-        let request = Request {
-            method,
-            path,
-            query: "",
-            accept: "application/json",
-            content_type: if method == "PATCH" { "application/merge-patch+json" } else { "application/json" },
-            user_agent: "test",
-            user: "",
-            body: body.as_bytes(),
-        };
-        match sandbox.handle(Timestamp::UNIX_EPOCH, &request) {
-            Answer::Json { body, .. } => body,
-            Answer::Watch(_) => Value::Null,
-        }
-    }
 
     const PATH: &str = "/apis/batch/v1/namespaces/default/jobs";
 

@@ -74,6 +74,8 @@ mod shapes;
 pub mod store;
 mod strict;
 mod table;
+#[cfg(test)]
+mod testing;
 mod tick;
 mod usage;
 pub mod watch;

@@ -192,26 +192,8 @@ fn more(usage: &Amounts, known: Option<&Amounts>) -> Amounts {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Answer, Request};
+    use crate::testing::ask;
     use jiff::Timestamp;
-
-    fn ask(sandbox: &mut Sandbox, method: &str, path: &str, body: &Value) -> Value {
-        let body = body.to_string();
-        let request = Request {
-            method,
-            path,
-            query: "",
-            accept: "application/json",
-            content_type: if method == "PATCH" { "application/merge-patch+json" } else { "application/json" },
-            user_agent: "test",
-            user: "",
-            body: body.as_bytes(),
-        };
-        match sandbox.handle(Timestamp::UNIX_EPOCH, &request) {
-            Answer::Json { body, .. } => body,
-            Answer::Watch(_) => Value::Null,
-        }
-    }
 
     fn quota(hard: &Value) -> Value {
         json!({"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "q"}, "spec": {"hard": hard}})

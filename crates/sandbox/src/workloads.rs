@@ -541,25 +541,7 @@ fn drop_zeros(status: &mut Value) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Answer, Request};
-
-    fn ask(sandbox: &mut Sandbox, method: &str, path: &str, body: &Value) -> Value {
-        let body = body.to_string();
-        let request = Request {
-            method,
-            path,
-            query: "",
-            accept: "application/json",
-            content_type: "application/json",
-            user_agent: "test",
-            user: "",
-            body: body.as_bytes(),
-        };
-        match sandbox.handle(Timestamp::UNIX_EPOCH, &request) {
-            Answer::Json { body, .. } => body,
-            Answer::Watch(_) => Value::Null,
-        }
-    }
+    use crate::testing::ask;
 
     fn job(image: &str) -> Value {
         let spec = json!({"restartPolicy": "Never", "containers": [{"name": "main", "image": image}]});
@@ -621,18 +603,8 @@ mod tests {
         assert_eq!(progressing(&mut sandbox), told("True", "ReplicaSetUpdated"));
         sandbox.tick(Timestamp::from_second(60).unwrap());
         assert_eq!(progressing(&mut sandbox), told("False", "ProgressDeadlineExceeded"));
-        let well = json!({"spec": {"template": {"metadata": {"annotations": {FATE: null}}}}}).to_string();
-        let request = Request {
-            method: "PATCH",
-            path: &format!("{path}/web"),
-            query: "",
-            accept: "application/json",
-            content_type: "application/merge-patch+json",
-            user_agent: "test",
-            user: "",
-            body: well.as_bytes(),
-        };
-        sandbox.handle(Timestamp::UNIX_EPOCH, &request);
+        let well = json!({"spec": {"template": {"metadata": {"annotations": {FATE: null}}}}});
+        ask(&mut sandbox, "PATCH", &format!("{path}/web"), &well);
         assert_eq!(progressing(&mut sandbox), told("True", "NewReplicaSetAvailable"));
     }
 }
