@@ -14,6 +14,7 @@ mod drift;
 mod history;
 mod install;
 mod output;
+mod output_dir;
 mod progress;
 mod remote;
 mod render;

@@ -1,6 +1,7 @@
 //! `trueup render CHART`: what `helm template` prints.
 
 use super::output::{self, Format};
+use super::output_dir;
 use crate::ambient;
 use crate::render::chance::Chance;
 use crate::render::values::{Layer, Layers, Merged};
@@ -13,10 +14,10 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use std::ffi::OsString;
 use std::io::{Read as _, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use trueup_helm::{
-    Action, Chart, Crds, Detail, HookEvent, KubeVersion, Options, Release, Rendered, Typed, release_name,
-    render,
+    Action, Chart, Crds, Detail, HookEvent, KubeVersion, Options, Release, Rendered, Schemas, Typed,
+    release_name, render,
 };
 use trueup_model::provenance::{annotated, pointer};
 use trueup_model::yaml;
@@ -35,7 +36,7 @@ pub(super) struct ChartFlags {
     /// A template that makes the release's name
     #[arg(long, value_name = "TEMPLATE", conflicts_with = "release_name")]
     name_template: Option<String>,
-    /// A file of values, or - for the standard input; the last one counts. Without a file: print the values that templates get,
+    /// A file of values, an https:// or http:// URL of one, or - for the standard input; the last one counts. Without a file: print the values that templates get,
     /// each with where it comes from, instead of what they make; also of a target, with hashes in place of what Secrets say
     #[arg(long, short = 'f', value_name = "FILE", num_args = 0..=1, default_missing_value = "")]
     values: Vec<OsString>,
@@ -69,6 +70,12 @@ pub(super) struct ChartFlags {
     /// Print only what these files of the chart make, as `templates/*.yaml`
     #[arg(long, short, value_name = "PATH")]
     show_only: Vec<String>,
+    /// Write what is made into files below this folder, as CHART/templates/FILE, and print their names
+    #[arg(long, value_name = "DIR", conflicts_with = "show_only")]
+    output_dir: Option<PathBuf>,
+    /// Take values that do not fit the chart's values.schema.json
+    #[arg(long)]
+    skip_schema_validation: bool,
     /// Render an upgrade: .Release.IsUpgrade instead of .Release.IsInstall
     #[arg(long)]
     is_upgrade: bool,
@@ -99,20 +106,35 @@ impl ChartFlags {
         let values = [&self.set, &self.set_string, &self.set_json, &self.set_file, &self.set_literal];
         let listed = values.into_iter().chain([&self.api_versions, &self.show_only]);
         let single = [&self.release_name, &self.name_template, &self.namespace, &self.kube_version];
-        let flags = [self.include_crds, self.skip_crds, self.skip_tests, self.no_hooks, self.is_upgrade];
+        let flags = [
+            self.include_crds,
+            self.skip_crds,
+            self.skip_tests,
+            self.no_hooks,
+            self.is_upgrade,
+            self.skip_schema_validation,
+        ];
         self.files().next().is_some()
             || flags.contains(&true)
+            || self.output_dir.is_some()
             || listed.into_iter().any(|given| !given.is_empty())
             || single.iter().any(|given| given.is_some())
     }
 
     /// The values given, in the order in which Helm takes them.
-    fn given(&self) -> Result<Layers> {
+    async fn given(&self) -> Result<Layers> {
         let mut layers = Layers::default();
         for path in self.files() {
             let place = path.display().to_string();
-            let text = text_of(path).with_context(|| place.clone())?;
-            layers.add(Layer::of_text(&place, text).with_context(|| place.clone())?);
+            if is_url(&place) {
+                // Some hold a token.
+                let shown = place.split(['?', '#']).next().unwrap_or_default();
+                let text = offline::text_at(&place).await?;
+                layers.add(Layer::of_text(shown, text).with_context(|| shown.to_owned())?);
+            } else {
+                let text = text_of(path).with_context(|| place.clone())?;
+                layers.add(Layer::of_text(&place, text).with_context(|| place.clone())?);
+            }
         }
         for (option, arguments, typed) in [
             ("--set-json", &self.set_json, Typed::AsJson),
@@ -142,6 +164,9 @@ impl ChartFlags {
         let mut options = Options::new(release, Timestamp::now(), chance.random());
         options.calls = Some(chance.calls());
         options.stop = Some(chart::deadline());
+        if self.skip_schema_validation {
+            options.schemas = Schemas::Ignored;
+        }
         let capabilities = &mut options.capabilities;
         if let Some(version) = &self.kube_version {
             capabilities.kube_version = KubeVersion::parse(version)?;
@@ -162,6 +187,10 @@ pub(super) fn is_chart(path: &Path) -> bool {
     (packed && path.is_file()) || path.join("Chart.yaml").is_file()
 }
 
+fn is_url(place: &str) -> bool {
+    ["https://", "http://"].iter().any(|scheme| place.starts_with(scheme))
+}
+
 /// The text of a file, or of the standard input.
 fn text_of(path: &Path) -> std::io::Result<String> {
     if path != Path::new("-") {
@@ -175,7 +204,7 @@ fn text_of(path: &Path) -> std::io::Result<String> {
 /// Prints what the chart makes.
 pub(super) async fn run(path: &Path, flags: &ChartFlags, format: Format, out: &mut dyn Write) -> Result<()> {
     let chart = load(path).await?;
-    let given = flags.given()?;
+    let given = flags.given().await?;
     if flags.show_values() {
         return write_values(out, format, Merged::of(&chart, &given)?);
     }
@@ -195,6 +224,9 @@ pub(super) async fn run(path: &Path, flags: &ChartFlags, format: Format, out: &m
         !(flags.no_hooks || flags.skip_tests && is_test)
     });
     let crds = if flags.include_crds { Crds::Included } else { Crds::Skipped };
+    if let Some(folder) = &flags.output_dir {
+        return output_dir::write(folder, &rendered.to_files(crds), out);
+    }
     match format {
         Format::Json | Format::Name if !flags.show_only.is_empty() => {
             bail!("--show-only goes with -o yaml");

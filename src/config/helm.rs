@@ -40,6 +40,9 @@ pub struct HelmSpec {
     /// Leaves out the definitions in the chart's `crds` folders.
     #[serde(default)]
     pub skip_crds: bool,
+    /// Takes values that do not fit the chart's `values.schema.json`.
+    #[serde(default)]
+    pub skip_schema_validation: bool,
     /// API versions and kinds that the chart may count on besides those of the cluster, as `example.com/v1/Widget`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub api_versions: Vec<String>,
@@ -104,6 +107,8 @@ pub struct Helm {
     pub values_from: Vec<ValuesFrom>,
     /// Whether definitions in `crds` folders are left out.
     pub skip_crds: bool,
+    /// Whether values need not fit the chart's schema.
+    pub skip_schema_validation: bool,
     /// API versions besides those of the cluster.
     pub api_versions: Vec<String>,
 }

@@ -489,6 +489,7 @@ impl<'d> Resolver<'d> {
             values: helm.values.clone(),
             values_from: objects.into_iter().collect::<Option<_>>()?,
             skip_crds: helm.skip_crds,
+            skip_schema_validation: helm.skip_schema_validation,
             api_versions: helm.api_versions.clone(),
         })
     }

@@ -12,7 +12,7 @@ use super::{Remote, RenderError, Traced, Unrendered, chart, inflate};
 use crate::cluster::{Abilities, Query};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use trueup_helm::{Chart, Crds, KubeVersion, Options, Release, Rendered, Values, render};
+use trueup_helm::{Chart, Crds, KubeVersion, Options, Release, Rendered, Schemas, Values, render};
 use trueup_model::{EntryKind, Manifest, Origin, Tree, TreeError, tree, yaml};
 
 /// The namespace of a release that is given none.
@@ -37,6 +37,8 @@ pub struct Helm {
     pub values_from: Vec<ValuesFrom>,
     /// Whether the files of `crds` folders are left out.
     pub crds: Crds,
+    /// Whether values have to fit the chart's schema.
+    pub schemas: Schemas,
     /// API versions and kinds besides those of the cluster.
     pub api_versions: Vec<String>,
     /// What becomes of the objects.
@@ -210,6 +212,7 @@ fn options(helm: &Helm, given: &Given, chance: &Chance) -> Result<Options, Rende
     let mut options = Options::new(release, given.seed.time, chance.random());
     options.calls = Some(chance.calls());
     options.stop = Some(chart::deadline());
+    options.schemas = helm.schemas;
     let capabilities = &mut options.capabilities;
     let mut known = capabilities.api_versions.to_vec();
     if let Some(cluster) = &given.capabilities {
@@ -328,6 +331,7 @@ pub(super) mod tests {
             values: Values::new(),
             values_from: Vec::new(),
             crds: Crds::Included,
+            schemas: Schemas::Checked,
             api_versions: Vec::new(),
             pass: Pass::Straight,
         }

@@ -17,7 +17,7 @@ use crate::cluster::{self, Catalog, Cluster, Query};
 use crate::config::{self, Config};
 use crate::recording::Recorder;
 use crate::render::dependencies::{self, Around, Elsewhere, Incomplete};
-use crate::render::{self, Remote, Unasked};
+use crate::render::{self, Needed, Remote, Unasked};
 use crate::source::{self, DiskTree, Location, Spec};
 use crate::store::{Retention, Store};
 use crate::web;
@@ -374,6 +374,19 @@ async fn given(
     };
     let answers = render::Answers::Known(BTreeMap::new());
     Ok(render::Given { chart, capabilities: None, seed, answers })
+}
+
+/// The text behind an http or https URL, asked for without credentials.
+pub async fn text_at(url: &str) -> Result<String> {
+    let kept = tempfile::tempdir().context("a folder for the time being")?;
+    let bases = with_bases(source::Cache::new(kept.path())?, BTreeMap::new());
+    let remote = Remote::File { url: url.to_owned() };
+    let shown = remote.to_string();
+    let needs = BTreeSet::from([Needed { remote: remote.clone(), timeout: None }]);
+    let mut known = bases.settled(&needs).await;
+    let file = known.remove(&remote).with_context(|| shown.clone())?.map_err(anyhow::Error::msg)?;
+    let bytes = file.tree.read(Remote::FILE).with_context(|| shown.clone())?;
+    String::from_utf8(bytes.to_vec()).map_err(|_| anyhow!("{shown}: is no UTF-8"))
 }
 
 /// Puts the charts in their places that a chart asks for and does not hold: those beside it, and fetched ones.

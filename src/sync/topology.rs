@@ -17,7 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use trueup_helm::Crds;
+use trueup_helm::{Crds, Schemas};
 use trueup_kustomize::{LoadRestrictions, Reorder};
 use trueup_model::{ObjectId, Value};
 use trueup_plan::planning::{Drift, Empty, Policy, Prune, Recreate, TakeOver};
@@ -114,6 +114,7 @@ fn chart(target: &Target, helm: &config::Helm) -> Helm {
         values: helm.values.clone().into_iter().collect(),
         values_from: helm.values_from.iter().map(values_from).collect(),
         crds: if helm.skip_crds { Crds::Skipped } else { Crds::Included },
+        schemas: if helm.skip_schema_validation { Schemas::Ignored } else { Schemas::Checked },
         api_versions: helm.api_versions.clone(),
         pass: if target.kustomized { Pass::Kustomization } else { Pass::Straight },
     }

@@ -33,7 +33,7 @@ pub use manifest::{Detail, Hook, HookEvent, Manifest};
 pub use metadata::{Dependency, Maintainer, Metadata};
 pub use record::{InvalidRecord, ReleaseRecord};
 pub use render::{
-    Action, Call, Calls, Crd, Crds, Lookup, Options, Random, Release, RenderBounds, Rendered,
+    Action, Call, Calls, Crd, Crds, Lookup, Options, Random, Release, RenderBounds, Rendered, Schemas,
     computed_values, release_name, render,
 };
 pub use semver::is_compatible;

@@ -57,6 +57,18 @@ pub struct Options {
     pub bounds: RenderBounds,
     /// How much of the manifests becomes values.
     pub detail: Detail,
+    /// Whether values have to fit the schemas of the charts.
+    pub schemas: Schemas,
+}
+
+/// What `values.schema.json` means.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Schemas {
+    /// Values that do not fit are refused.
+    #[default]
+    Checked,
+    /// Nothing.
+    Ignored,
 }
 
 /// What all templates together may use up.
@@ -87,6 +99,7 @@ impl Options {
             stop: None,
             bounds: RenderBounds::default(),
             detail: Detail::default(),
+            schemas: Schemas::default(),
         }
     }
 }
@@ -266,7 +279,10 @@ fn rendered(chart: &Chart, values: &Values, options: &Options) -> Result<Rendere
     let given = map_to_template(values);
     let unit = Unit::resolved(chart, &given, &warnings).map_err(refused)?;
     let values = coalesced(&unit, &given, Nulls::Remove).map_err(refused)?;
-    let misfits = schema::refusals(&unit, &values);
+    let misfits = match options.schemas {
+        Schemas::Checked => schema::refusals(&unit, &values),
+        Schemas::Ignored => String::new(),
+    };
     if !misfits.is_empty() {
         return Err(Error::Schema(misfits));
     }

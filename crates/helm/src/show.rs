@@ -1,9 +1,10 @@
-//! `--show-only`: of what a chart makes, the documents of certain files.
+//! `--show-only` and `--output-dir`: what a chart makes, by the files that it comes from.
 //!
 //! Source: Helm v4.3, `pkg/cmd/template.go`.
 
 use crate::path_pattern::PathPattern;
 use crate::render::{Crds, Rendered};
+use std::fmt::Write as _;
 
 /// Why nothing is shown.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -39,6 +40,25 @@ impl Rendered {
             }
         }
         Ok(shown)
+    }
+
+    /// What `helm template --output-dir` writes: for each file that made something, as `web/templates/service.yaml`, its documents, in
+    /// the order in which the first of each is printed.
+    pub fn to_files(&self, crds: Crds) -> Vec<(String, String)> {
+        let mut files: Vec<(String, String)> = Vec::new();
+        let mut add = |source: &str, content: &str| {
+            let at = files.iter().position(|(path, _)| path == source).unwrap_or(files.len());
+            if at == files.len() {
+                files.push((source.to_owned(), String::new()));
+            }
+            let _ = writeln!(files[at].1, "---\n# Source: {source}\n{content}");
+        };
+        if crds == Crds::Included {
+            self.crds.iter().for_each(|crd| add(&crd.file, &crd.text));
+        }
+        let hooks = self.hooks.iter().map(|hook| &hook.manifest);
+        self.manifests.iter().chain(hooks).for_each(|manifest| add(&manifest.template, &manifest.text));
+        files
     }
 }
 

@@ -138,6 +138,68 @@ async fn a_chart_takes_the_flags_of_helm_template() {
 }
 
 #[tokio::test]
+async fn what_a_chart_makes_is_written_into_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |path: &str, text: &str| put(folder.path(), path, text);
+    write("web/Chart.yaml", "{apiVersion: v2, name: web, version: 1.0.0}");
+    write("web/charts/db/Chart.yaml", "{apiVersion: v2, name: db, version: 1.0.0}");
+    write("web/charts/db/templates/db.yaml", "kind: ConfigMap\nmetadata: {name: db}\n");
+    write("web/crds/w.yaml", "kind: CustomResourceDefinition\n");
+    write(
+        "web/templates/a.yaml",
+        "kind: Service\nmetadata: {name: s}\n---\nkind: ConfigMap\nmetadata: {name: a}\n",
+    );
+    write(
+        "web/templates/hook.yaml",
+        "kind: Job\nmetadata: {name: h, annotations: {helm.sh/hook: pre-install}}\n",
+    );
+    write("out/web/templates/a.yaml", "what was there before");
+    let (web, out) = (folder.path().join("web"), folder.path().join("out"));
+    let (web, out) = (web.to_str().unwrap(), out.to_str().unwrap());
+    let (_, told) = trueup(&["render", web, "--include-crds", "--output-dir", out]).await.unwrap();
+    expect![[r#"
+        wrote out/web/crds/w.yaml
+        wrote out/web/charts/db/templates/db.yaml
+        wrote out/web/templates/a.yaml
+        wrote out/web/templates/hook.yaml
+    "#]]
+    .assert_eq(&told.replace(out, "out"));
+    let text = std::fs::read_to_string(folder.path().join("out/web/templates/a.yaml")).unwrap();
+    assert_eq!(
+        text,
+        "---\n# Source: web/templates/a.yaml\nkind: ConfigMap\nmetadata: {name: a}\n\n\
+         ---\n# Source: web/templates/a.yaml\nkind: Service\nmetadata: {name: s}\n\n"
+    );
+}
+
+#[tokio::test]
+async fn values_may_come_from_a_url_and_need_not_fit_the_schema_if_so_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |path: &str, text: &str| put(folder.path(), path, text);
+    write("web/Chart.yaml", "{apiVersion: v2, name: web, version: 1.0.0}");
+    write("web/values.schema.json", r#"{"properties": {"replicas": {"type": "integer"}}}"#);
+    write("web/templates/a.yaml", "kind: ConfigMap\nv: {{ toJson .Values }}\n");
+    let web = folder.path().join("web");
+    let web = web.to_str().unwrap();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let routes = axum::Router::new().route("/values.yaml", axum::routing::get(async || "replicas: many\n"));
+    let server = tokio::spawn(axum::serve(listener, routes).into_future());
+    let url = format!("http://{address}/values.yaml?token=hidden");
+
+    let error = trueup(&["render", web, "-f", &url]).await.unwrap_err().to_string();
+    assert!(error.contains("/replicas") || error.contains("replicas"), "{error}");
+    let (_, text) = trueup(&["render", web, "-f", &url, "--skip-schema-validation"]).await.unwrap();
+    assert!(text.contains(r#"v: {"replicas":"many"}"#), "{text}");
+    let (_, text) = trueup(&["render", web, "-f", &url, "--values"]).await.unwrap();
+    assert_eq!(text, format!("replicas: many  # http://{address}/values.yaml:1\n"));
+    let missing = format!("http://{address}/none.yaml?token=hidden");
+    let error = format!("{:#}", trueup(&["render", web, "-f", &missing]).await.unwrap_err());
+    assert!(error.contains("/none.yaml") && error.contains("404") && !error.contains("hidden"), "{error}");
+    server.abort();
+}
+
+#[tokio::test]
 async fn a_chart_and_a_kustomization_are_rendered_with_the_charts_beside_them() {
     let folder = tempfile::tempdir().unwrap();
     let write = |path: &str, text: &str| put(folder.path(), path, text);

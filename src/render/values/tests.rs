@@ -4,7 +4,7 @@ use crate::render::lookups::{Answer, Answers};
 use crate::render::{Given, build};
 use expect_test::{Expect, expect};
 use serde_json::json;
-use trueup_helm::Crds;
+use trueup_helm::{Crds, Schemas};
 use trueup_model::MemoryTree;
 use trueup_model::provenance::annotated;
 
@@ -52,6 +52,7 @@ fn request(values_from: Vec<ValuesFrom>, objects: &[(Query, Answer)]) -> Request
         values: read_values("replicas: 2\nlabels: {}").unwrap(),
         values_from,
         crds: Crds::Included,
+        schemas: Schemas::Checked,
         api_versions: Vec::new(),
         pass: Pass::Straight,
     };
