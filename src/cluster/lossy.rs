@@ -96,6 +96,14 @@ impl Lossy {
         assert_eq!(code(&self.lock().ask(&asked)), 201, "{path}");
     }
 
+    /// Somebody else deletes an object.
+    pub(crate) fn remove(&self, path: &str) {
+        let (method, path) = ("DELETE".to_owned(), path.to_owned());
+        let asked =
+            Asked { method, path, query: String::new(), content_type: String::new(), body: Bytes::new() };
+        assert_eq!(code(&self.lock().ask(&asked)), 200);
+    }
+
     /// How many requests of a method to a path with this end came this way.
     pub(crate) fn count(&self, method: &str, end: &str) -> usize {
         let state = self.lock();
@@ -122,6 +130,11 @@ impl Lossy {
             state.sandbox.roll_back(&snapshot, Versions::Repeated);
             state.era += 1;
         }
+    }
+
+    /// Ends all connections.
+    pub(crate) fn disconnect(&self) {
+        self.lock().era += 1;
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -223,7 +223,30 @@ impl Cluster {
                 self.0.with_index(|index| index.remove(id));
                 Ok(Deletion::Gone)
             }
-            Err(error) if error.class == ApiErrorClass::Conflict => Ok(Deletion::Changed),
+            Err(error) if error.class == ApiErrorClass::Conflict => {
+                // The watch will tell where this cannot be read.
+                let _ = self.refresh(id).await;
+                Ok(Deletion::Changed)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Has the index know an object as it is now, where its watch is behind or has fallen silent. Gives it if it is a member of a set.
+    pub async fn refresh(&self, id: &ObjectId) -> Result<Option<Arc<Live>>, ApiError> {
+        let (catalog, era) = (self.catalog(), self.0.era());
+        let Some(resource) = catalog.preferred(&id.group_kind()) else { return Ok(None) };
+        let answer = self.0.rest.bytes(Ask::get("get", id, resource.object(id))).await;
+        if era.is_cancelled() {
+            let words = format!("get {id}: the cluster was put back to an older state meanwhile");
+            return Err(ApiError::new(ApiErrorClass::Other, words));
+        }
+        match answer {
+            Ok(answer) => Ok(self.0.take(&answer, resource).and_then(|taken| taken.live)),
+            Err(error) if error.class == ApiErrorClass::NotFound => {
+                self.0.with_index(|index| index.remove(id));
+                Ok(None)
+            }
             Err(error) => Err(error),
         }
     }

@@ -1,7 +1,7 @@
 //! What must hold when the way to a cluster, or the cluster's own memory, cannot be relied on.
 
 use super::lossy::{Fate, Lossy};
-use super::{Cluster, Parent};
+use super::{Cluster, Deletion, Parent};
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -129,6 +129,56 @@ async fn a_kind_whose_first_list_fails_is_unknown_and_not_empty() {
     }
     assert!(!unknown());
     cluster.stop();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_kind_is_known_again_as_soon_as_its_watch_goes_on_after_the_server_was_away() {
+    let lossy = Lossy::new();
+    let cluster = lossy.cluster().await;
+    cluster.discover().await.unwrap();
+    cluster.watch(&BTreeSet::from([kind("ConfigMap")]));
+    lossy.post("/api/v1/namespaces/shop/configmaps", &member("a"));
+    until(&cluster, &["a"]).await;
+    for _ in 0..9 {
+        lossy.next("GET", "/api/v1/configmaps", Fate::Lost);
+    }
+    lossy.disconnect();
+    let unknown = || cluster.members(&["set".to_owned()]).unknown.contains_key(&kind("ConfigMap"));
+    let away = tokio::time::Instant::now();
+    while !unknown() {
+        assert!(away.elapsed() < Duration::from_mins(1));
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    // It goes on from the version that it had: there is no new list.
+    tokio::time::sleep(Duration::from_mins(2)).await;
+    lossy.post("/api/v1/namespaces/shop/configmaps", &member("b"));
+    until(&cluster, &["a", "b"]).await;
+    assert!(!unknown());
+    cluster.stop();
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_object_of_which_no_watch_has_told_is_read_when_its_deletion_is_refused() {
+    let lossy = Lossy::new();
+    let cluster = lossy.cluster().await;
+    cluster.discover().await.unwrap();
+    let place = "/api/v1/namespaces/shop/configmaps";
+    let id = &ids(&["a".to_owned()])[0];
+    lossy.post(place, &member("a"));
+    let first = cluster.refresh(id).await.unwrap().unwrap();
+    assert_eq!(cluster.delete(id, &first.uid, None).await.unwrap(), Deletion::Gone);
+    lossy.post(place, &member("a"));
+    let second = cluster.refresh(id).await.unwrap().unwrap();
+    assert_ne!(first.uid, second.uid);
+    // Somebody makes it anew, and it is still known as it was.
+    lossy.remove(&format!("{place}/a"));
+    lossy.post(place, &member("a"));
+    let refused = cluster.delete(id, &second.uid, Some(&second.resource_version)).await.unwrap();
+    assert_eq!(refused, Deletion::Changed);
+    let known = cluster.members(&["set".to_owned()]).members[id].clone();
+    assert_ne!(known.uid, second.uid);
+    assert_eq!(cluster.delete(id, &known.uid, Some(&known.resource_version)).await.unwrap(), Deletion::Gone);
+    assert!(members(&cluster).is_empty());
 }
 
 fn ids(names: &[String]) -> Vec<ObjectId> {

@@ -298,7 +298,8 @@ async fn watch(place: &Place<'_>, from: Option<&str>) -> Result<Option<String>, 
     };
     let listed = from.is_none().then(BTreeSet::new);
     let version = from.map(str::to_owned);
-    let mut stream = Stream { place, version, listed, newer: None, changed: Changed::new() };
+    let mut stream =
+        Stream { place, version, listed, newer: None, is_resumed: from.is_some(), changed: Changed::new() };
     match stream.follow(body).await? {
         Ended::Here if stream.listed.is_none() => Ok(stream.version),
         // Only a complete list can be gone on from.
@@ -322,6 +323,8 @@ struct Stream<'p> {
     listed: Option<BTreeSet<ObjectId>>,
     /// The least version in which objects are known of which the list shows an older one.
     newer: Option<u64>,
+    /// Whether it goes on from a version, and the server has not told anything yet.
+    is_resumed: bool,
     /// The sets whose members changed, until somebody is told.
     changed: Changed,
 }
@@ -407,6 +410,10 @@ impl Stream<'_> {
             "BOOKMARK" if head.ends_list() => self.end_list(head.version()),
             "BOOKMARK" => {}
             _ => return self.refused(object),
+        }
+        if std::mem::take(&mut self.is_resumed) {
+            // It may have been down before.
+            cluster.note(self.place.kind, self.place.namespace, Progress::Following);
         }
         if !head.version().is_empty() && !self.place.era.is_cancelled() {
             if self.listed.is_none() {

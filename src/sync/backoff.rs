@@ -63,6 +63,32 @@ pub struct Refusal {
     pub message: String,
 }
 
+/// Notices turns that come to the same as the one before, and did nothing.
+#[derive(Debug, Default)]
+pub struct Repeats {
+    /// What the last turn came to.
+    last: u64,
+    in_a_row: u32,
+}
+
+impl Repeats {
+    /// Notes what a turn came to, as a hash. Gives how long the next one waits at least, where only time asks for it: from the second
+    /// repetition on one second and more, up to five minutes.
+    pub fn pause(&mut self, came_to: u64) -> Duration {
+        self.in_a_row = if self.last == came_to { self.in_a_row.saturating_add(1) } else { 0 };
+        self.last = came_to;
+        match self.in_a_row {
+            0 | 1 => Duration::ZERO,
+            many => delay(many - 1, 0.5),
+        }
+    }
+
+    /// Something was done: whatever comes of the next turn is new.
+    pub fn end(&mut self) {
+        *self = Self::default();
+    }
+}
+
 /// The repairs of one object's drift.
 #[derive(Clone, Copy, Debug)]
 struct Repairs {
@@ -122,6 +148,17 @@ mod tests {
         assert!(backoff.pause_of_object(5, 0.5) > Duration::from_hours(24));
         let spread = [0.0, 1.0].map(|random| backoff.pause(1, random).unwrap().as_millis());
         assert_eq!(spread, [2250, 3750]);
+    }
+
+    #[test]
+    fn turns_that_come_to_the_same_again_and_again_grow_rare() {
+        let mut repeats = Repeats::default();
+        let seconds: Vec<u64> = (0..12).map(|_| repeats.pause(7).as_secs()).collect();
+        assert_eq!(seconds, [0, 0, 1, 2, 4, 8, 16, 32, 64, 128, 256, 300]);
+        assert_eq!(repeats.pause(8), Duration::ZERO);
+        let _ = (repeats.pause(8), repeats.pause(8));
+        repeats.end();
+        assert_eq!(repeats.pause(8), Duration::ZERO);
     }
 
     #[test]

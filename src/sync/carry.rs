@@ -22,6 +22,9 @@ const IN_FLIGHT: usize = 64;
 /// How long the objects of a new kind may wait for the API server to serve it.
 const ESTABLISHED: Duration = Duration::from_secs(20);
 
+/// Why a turn writes no more once the server may have been put back.
+const BROKEN: &str = "what is known of the cluster has to be read again";
+
 /// What came of a plan.
 #[derive(Debug, Default)]
 pub struct Carried {
@@ -45,6 +48,8 @@ pub struct Orders<'a> {
     pub mask: &'a MaskKey,
     /// Ends the turn between two steps.
     pub stop: &'a CancellationToken,
+    /// The breaks of the cluster's history that are reckoned with: another one ends the turn, too.
+    pub breaks: u64,
 }
 
 /// Carries the plan out.
@@ -99,6 +104,9 @@ async fn finish(
     }
     if orders.stop.is_cancelled() {
         return ended(OutcomeResult::Skipped, "the turn was ended by something newer".to_owned());
+    }
+    if cluster.breaks() != orders.breaks {
+        return ended(OutcomeResult::Skipped, BROKEN.to_owned());
     }
     if step.prunes() {
         if !failed.is_empty() {

@@ -270,14 +270,20 @@ async fn look_around(context: &Context<'_>, spec: &TargetSpec, sets: &[String], 
             observed.unknown.insert(kind, error.to_string());
         }
         for (id, found) in strangers.found {
+            if found.part_of.as_ref().is_some_and(|set| sets.contains(set)) {
+                // It is a member of which the watch has not told yet.
+                match context.cluster.refresh(&id).await {
+                    Ok(Some(live)) => drop(observed.members.insert(id, live)),
+                    Ok(None) => {}
+                    Err(error) => drop(observed.unknown.insert(id.group_kind(), error.to_string())),
+                }
+                continue;
+            }
             if found.migrate {
                 view.migrate.insert(id.clone());
             }
             view.released |= found.release.is_some();
-            let part_of = found
-                .part_of
-                .filter(|set| !sets.contains(set))
-                .map(|set| context.directory.owner(&spec.cluster, &set));
+            let part_of = found.part_of.map(|set| context.directory.owner(&spec.cluster, &set));
             observed.strangers.insert(id, Stranger { uid: found.uid, managers: found.managers, part_of });
         }
     }

@@ -67,6 +67,19 @@ pub fn namespaces(spec: &TargetSpec, desired: &Desired, state: &TargetState) -> 
     namespaces
 }
 
+/// Reads the parent once more, the first time that something is to be written after it was found. The watches began after that: had the
+/// cluster been put back to a backup in between, nobody would have noticed.
+pub async fn confirm(cluster: &Cluster, state: &mut TargetState) -> Result<(), String> {
+    if let Some(parent) = state.parent.as_ref().filter(|_| state.is_unconfirmed) {
+        let (name, namespace) = (&parent.name, &parent.namespace);
+        let read = cluster.reread_parent(parent).await;
+        state.parent = read
+            .map_err(|error| format!("the target's record {namespace}/{name} could not be read: {error}"))?;
+    }
+    state.is_unconfirmed = false;
+    Ok(())
+}
+
 /// Makes sure that the parent names all kinds and namespaces that are about to be applied.
 pub async fn grow(
     cluster: &Cluster,
@@ -167,7 +180,7 @@ pub fn is_behind(
     };
     let recorded = recorded_status(parent).unwrap_or_default();
     let story = |status: &TargetStatus| (status.sync, status.objects, status.run.clone());
-    if !state.former.is_empty() || story(&recorded) != story(status) {
+    if story(&recorded) != story(status) {
         return true;
     }
     if recorded.revision == status.revision {
@@ -187,8 +200,8 @@ pub fn lingers(cluster: &Cluster, spec: &TargetSpec, state: &TargetState) -> Opt
         .then(|| until().map_or(Duration::ZERO, |until| until.saturating_duration_since(Instant::now())))
 }
 
-/// Writes the record, takes kinds and namespaces out that no member is in any more, and lets go of parents that the
-/// target moved away from once they are empty. What fails is tried again at the next turn that has something to record.
+/// Writes the record where it says something else by now, and takes kinds and namespaces out that no member is in any more. What fails
+/// is tried again at the next turn that has something to record.
 pub async fn settle(
     cluster: &Cluster,
     spec: &TargetSpec,
@@ -230,6 +243,10 @@ pub async fn settle(
         uid: state.parent.as_ref().map(|parent| parent.uid.clone()).unwrap_or_default(),
         version: state.parent.as_ref().map(|parent| parent.version.clone()).unwrap_or_default(),
     };
+    if state.parent.as_ref() == Some(&parent) {
+        state.behind = None;
+        return;
+    }
     match cluster.write_parent(&parent).await {
         Ok(parent) => (state.parent, state.behind) = (Some(parent), None),
         Err(error) => {
@@ -241,21 +258,25 @@ pub async fn settle(
             }
         }
     }
-    let mut kept = Vec::new();
+}
+
+/// Lets go of parents that the target moved away from, once they are empty; false where that failed.
+pub async fn let_go(cluster: &Cluster, state: &mut TargetState) -> bool {
+    let (mut kept, mut failed) = (Vec::new(), false);
     for former in std::mem::take(&mut state.former) {
         let left = cluster.members(std::slice::from_ref(&former.id));
         let is_late = cluster.late_until(&former.id).is_some();
         state.lingers |= is_late;
-        if !is_late
-            && left.members.is_empty()
-            && left.unknown.is_empty()
-            && cluster.delete_parent(&former).await.is_ok()
-        {
-            continue;
+        if !is_late && left.members.is_empty() && left.unknown.is_empty() {
+            match cluster.delete_parent(&former).await {
+                Ok(_) => continue,
+                Err(_) => failed = true,
+            }
         }
         kept.push(former);
     }
     state.former = kept;
+    !failed
 }
 
 #[cfg(test)]
@@ -334,6 +355,39 @@ mod tests {
         assert!(is_behind(&spec, &mut state, &desired, &TargetStatus { objects: 2, ..at("13") }));
         spec.mode = target::Mode::Manual;
         assert!(is_behind(&spec, &mut state, &desired, &at("13")));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_record_that_says_all_already_is_not_written() {
+        let lossy = Lossy::new();
+        let (cluster, mut state) = begun(&lossy, &["ConfigMap"]).await;
+        let written = || lossy.count("PATCH", "trueup.web.test");
+        settled(&cluster, &mut state, &desired(&["ConfigMap"])).await;
+        let before = written();
+        settled(&cluster, &mut state, &desired(&["ConfigMap"])).await;
+        assert_eq!(written(), before);
+        let told = TargetStatus { message: "refused".to_owned(), ..TargetStatus::default() };
+        let (spec, desired) = (spec("web@test"), desired(&["ConfigMap"]));
+        settle(&cluster, &spec, &mut state, &desired, &BTreeMap::new(), &told).await;
+        assert_eq!(written(), before + 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_record_that_was_put_back_before_anything_was_watched_is_read_again_before_the_first_write() {
+        let lossy = Lossy::new();
+        let (cluster, mut state) = begun(&lossy, &["ConfigMap"]).await;
+        let found = state.parent.clone().unwrap();
+        // It was found when it named a Secret, and the cluster was put back then.
+        let kinds = kinds_of(desired(&["ConfigMap", "Secret"]).objects.keys());
+        state.parent = Some(Parent { kinds, ..found });
+        state.is_unconfirmed = true;
+        confirm(&cluster, &mut state).await.unwrap();
+        let both = desired(&["ConfigMap", "Secret"]);
+        grow(&cluster, &spec("web@test"), &mut state, &both).await.unwrap();
+        assert_eq!(named(&lossy), "ConfigMap,Secret");
+        let asked = lossy.count("GET", "trueup.web.test");
+        confirm(&cluster, &mut state).await.unwrap();
+        assert_eq!(lossy.count("GET", "trueup.web.test"), asked, "once is enough");
     }
 
     #[tokio::test(start_paused = true)]

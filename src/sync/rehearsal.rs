@@ -11,7 +11,7 @@ use futures::FutureExt as _;
 use std::collections::BTreeSet;
 use trueup_model::ObjectId;
 use trueup_plan::desired::{Desired, Want};
-use trueup_plan::planning::{Action, Plan, Step};
+use trueup_plan::planning::{Action, Plan, Reason, Step};
 use trueup_plan::record::{Outcome, OutcomeResult};
 
 /// Dry runs under way at once. The cluster's own limit may be lower.
@@ -51,7 +51,9 @@ pub async fn rehearse(
         plan.steps.iter().filter(|step| step.action == Action::Create).map(|step| &step.id).collect();
     let tries = plan.steps.iter().map(|step| attempt(cluster, spec, desired, step, &new).boxed());
     let refusals: Vec<Option<ApiError>> = in_order(tries, IN_FLIGHT).await;
-    let held = |step: &Step| step.is_problem() || (step.action == Action::Wait && !step.prunes());
+    // A hook that runs was taken already.
+    let waits = |step: &Step| step.action == Action::Wait && !matches!(step.reason, Reason::HookRuns(_));
+    let held = |step: &Step| step.is_problem() || (waits(step) && !step.prunes());
     if refusals.iter().all(Option::is_none) && !plan.steps.iter().any(held) {
         return Rehearsed::Passed;
     }

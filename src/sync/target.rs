@@ -1,7 +1,7 @@
 //! A target: what the configuration says of it, and what is remembered of it between turns.
 
 use super::audit::Audit;
-use super::backoff::{Backoff, Fights, Refusal};
+use super::backoff::{Backoff, Fights, Refusal, Repeats};
 use super::causes::Causes;
 use super::ignore::Fits;
 use super::inquiries::Inquiries;
@@ -23,7 +23,7 @@ use trueup_plan::budget::Approval;
 use trueup_plan::desired::Desired;
 use trueup_plan::ignore::IgnoreRule;
 use trueup_plan::observed::Ledger;
-use trueup_plan::planning::{Drift, Policy};
+use trueup_plan::planning::{Drift, Plan, Policy};
 use trueup_plan::record::TargetStatus;
 
 /// What the configuration says of a target, with placeholders filled in.
@@ -130,6 +130,8 @@ pub struct TargetState {
     pub fits: Fits,
     /// Objects that the server refused, until they change or it is time again.
     pub refusals: BTreeMap<ObjectId, Refusal>,
+    /// Turns that come to the same as the ones before.
+    pub repeats: Repeats,
     /// Objects whose immutable fields Git changes.
     pub immutable: BTreeMap<ObjectId, (Digest, Vec<String>)>,
     /// The commit that a person asked for, while its sync goes on: waves and what is made anew take several turns.
@@ -152,6 +154,8 @@ pub struct TargetState {
     pub attempted: String,
     /// The parent object as the cluster has it.
     pub parent: Option<Parent>,
+    /// Whether the parent was read when nothing of the cluster was followed yet: what became of it since is unknown.
+    pub is_unconfirmed: bool,
     /// Parents of the same target elsewhere: it moved from there.
     pub former: Vec<Parent>,
     /// Whether the parent names kinds or namespaces only because a write that was given up may still come through, or whether
@@ -169,6 +173,21 @@ impl TargetState {
     /// Whether something in the last rendering was made of chance or of the time.
     pub(super) fn uses_chance(&self) -> bool {
         self.rendering.as_ref().is_some_and(|rendering| !rendering.calls.is_empty())
+    }
+
+    /// Lets go of what is remembered of objects that are not in Git any more, or not as they were. What a plan of the whole target does
+    /// not mention is as Git has it, whatever the server said when it was asked for that.
+    pub(super) fn forget(&mut self, desired: &Desired, plan: &Plan) {
+        if !self.ledger.keys().all(|id| desired.objects.contains_key(id)) {
+            Arc::make_mut(&mut self.ledger).retain(|id, _| desired.objects.contains_key(id));
+        }
+        let is_wanted =
+            |id: &ObjectId, digest: Digest| desired.objects.get(id).is_some_and(|want| want.digest == digest);
+        self.immutable.retain(|id, (digest, _)| is_wanted(id, *digest));
+        if !self.refusals.is_empty() {
+            let planned: BTreeSet<&ObjectId> = plan.steps.iter().map(|step| &step.id).collect();
+            self.refusals.retain(|id, refusal| planned.contains(id) && is_wanted(id, refusal.digest));
+        }
     }
 }
 
@@ -197,7 +216,52 @@ pub struct Rendering {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use trueup_plan::planning::{Empty, Prune, Recreate, TakeOver};
+    use trueup_model::Origin;
+    use trueup_plan::desired::Want;
+    use trueup_plan::order::stage;
+    use trueup_plan::planning::{Action, Empty, Prune, Reason, Recreate, Step, TakeOver};
+
+    #[test]
+    fn what_the_server_refused_is_forgotten_once_it_is_not_wanted_or_nothing_is_to_be_done_about_it() {
+        let id = |name: &str| ObjectId::new("", "ConfigMap", "shop", name);
+        let digest = |text: &str| trueup_merge::token::digest(text.as_bytes(), "", "", 0);
+        let mut desired = Desired::default();
+        for name in ["planned", "well", "changed"] {
+            let want = Want {
+                id: id(name),
+                api_version: "v1".to_owned(),
+                body: Arc::default(),
+                digest: digest("new"),
+                extract: digest(""),
+                origin: Origin::default(),
+                wave: 0,
+                recreate: false,
+                needs: Vec::new(),
+                leave: Vec::new(),
+            };
+            desired.objects.insert(id(name), Arc::new(want));
+        }
+        let step = |name: &str| Step {
+            id: id(name),
+            action: Action::Create,
+            reason: Reason::Missing,
+            phase: (0, stage("", "ConfigMap")),
+            precondition: None,
+            origin: Origin::default(),
+        };
+        let plan = Plan { steps: vec![step("planned"), step("changed")], unchanged: 1 };
+        let mut state = TargetState::default();
+        for (name, of) in [("planned", "new"), ("well", "new"), ("changed", "old"), ("gone", "new")] {
+            let refusal =
+                Refusal { digest: digest(of), attempts: 1, again: Instant::now(), message: String::new() };
+            state.refusals.insert(id(name), refusal);
+            state.immutable.insert(id(name), (digest(of), Vec::new()));
+        }
+        state.forget(&desired, &plan);
+        let names = |ids: Vec<&ObjectId>| ids.iter().map(|id| id.name.clone()).collect::<Vec<_>>();
+        assert_eq!(names(state.refusals.keys().collect()), ["planned"]);
+        assert_eq!(names(state.immutable.keys().collect()), ["planned", "well"]);
+    }
 
     /// A target on the cluster `here` with all defaults.
     pub(crate) fn spec(name: &str) -> TargetSpec {

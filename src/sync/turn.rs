@@ -27,6 +27,7 @@ use crate::source::Commit;
 use crate::web::metrics::{Metrics, Stage};
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -59,6 +60,8 @@ const FIELDS_LISTED: usize = 50;
 pub struct Context<'a> {
     /// The target's cluster.
     pub cluster: &'a Cluster,
+    /// How often the cluster's history had broken when its records were read.
+    pub breaks: u64,
     /// The commit, or why there is none.
     pub commit: Result<Arc<Commit>, String>,
     /// What is wrong with the repository, if a commit is known all the same.
@@ -109,12 +112,12 @@ pub async fn turn(
     let result = stages(context, spec, state, trigger).await;
     let (mut status, outcomes, again, drift) = match result {
         Ok(done) => (done.status, done.outcomes, done.again, done.drift),
-        Err(Ending::Superseded) => {
+        Err(ending @ (Ending::Superseded | Ending::Broken)) => {
             let unheard = state.status.target.is_empty();
             let status = if unheard { base_status(spec, state) } else { state.status.clone() };
             return Turned {
                 record: Record { status, history: None, drift: Vec::new() },
-                again: spec.interval,
+                again: if matches!(ending, Ending::Broken) { NEXT_WAVE } else { spec.interval },
                 inquires: inquires(spec, state),
             };
         }
@@ -206,6 +209,8 @@ enum Ending {
     Trouble(Trouble),
     /// Something newer is in the queue already.
     Superseded,
+    /// The cluster may have been put back to a backup: its records have to be read again.
+    Broken,
 }
 
 impl From<Undesired> for Ending {
@@ -295,6 +300,7 @@ async fn stages(
         None => Vec::new(),
     };
     let drift = drifted(&plan, &outcomes, &before);
+    let pause = pause(state, &plan, &outcomes, hooks_moved);
     state.asked_for = (may_write && goes_on(&plan, &outcomes)).then(|| revision.clone());
     let all_done = outcomes.len() == plan.steps.len()
         && outcomes.iter().all(|outcome| outcome.result == OutcomeResult::Done)
@@ -322,7 +328,24 @@ async fn stages(
     state.calm = view.calm(spec, state, end);
     let lingers = membership::lingers(context.cluster, spec, state);
     done.again = [done.again, state.causes.due_in(), lingers].into_iter().flatten().min();
+    done.again = done.again.map(|again| again.max(pause));
     Ok(done)
+}
+
+/// How long to wait at least for a turn that nothing but time asks for: longer and longer while turns come to the same.
+fn pause(state: &mut TargetState, plan: &Plan, outcomes: &[Outcome], hooks_moved: bool) -> Duration {
+    if hooks_moved || outcomes.iter().any(|outcome| outcome.result == OutcomeResult::Done) {
+        state.repeats.end();
+        return Duration::ZERO;
+    }
+    let mut came_to = DefaultHasher::new();
+    for step in &plan.steps {
+        (&step.id, step.action as u8).hash(&mut came_to);
+    }
+    for outcome in outcomes {
+        (outcome.result as u8).hash(&mut came_to);
+    }
+    state.repeats.pause(came_to.finish())
 }
 
 /// Why a target may not begin with a commit yet, and when to look whether it may.
@@ -450,7 +473,11 @@ async fn write(
     view: &View,
     plan: &Plan,
     revision: &str,
-) -> Result<Vec<Outcome>, Trouble> {
+) -> Result<Vec<Outcome>, Ending> {
+    // A record that was put back may not name what is about to be applied.
+    if context.cluster.breaks() != context.breaks {
+        return Err(Ending::Broken);
+    }
     let desired = &view.desired;
     let failed = |message: String| Trouble { sync: SyncStatus::Failed, message };
     // What failed before and is tried again goes on to say why, until it is known to be better.
@@ -463,10 +490,17 @@ async fn write(
             ..base_status(spec, state)
         });
     }
+    membership::confirm(context.cluster, state).await.map_err(failed)?;
     membership::grow(context.cluster, spec, state, desired).await.map_err(failed)?;
     seed::keep(context.cluster, spec, state).await.map_err(failed)?;
     let clock = Instant::now();
-    let orders = Orders { force: spec.force, migrate: &view.migrate, mask: context.mask, stop: context.stop };
+    let orders = Orders {
+        force: spec.force,
+        migrate: &view.migrate,
+        mask: context.mask,
+        stop: context.stop,
+        breaks: context.breaks,
+    };
     let carried = carry(context.cluster, desired, plan, &orders).await;
     context.metrics.stage(Stage::Apply, clock.elapsed());
     remember(spec, state, desired, plan, &carried);
@@ -522,8 +556,8 @@ async fn conclude(
     let desired = view.whole();
     let Standing { sync, message, errors, drift, drifted, prune_pending } = standing(plan, &outcomes);
     let members = view.members(context.cluster, spec.set());
-    if view.is_whole() && !state.ledger.keys().all(|id| desired.objects.contains_key(id)) {
-        Arc::make_mut(&mut state.ledger).retain(|id, _| desired.objects.contains_key(id));
+    if view.is_whole() {
+        state.forget(desired, plan);
     }
     let (health, mut unhealthy) = health(view.maybe_unwell().filter(|id| !spec.is_itself(id)), &members);
     let unwell = unhealthy.iter().map(|object| object.id.clone()).collect();
@@ -562,16 +596,18 @@ async fn conclude(
     if !outcomes.is_empty() || has_lingered || membership::is_behind(spec, state, desired, &status) {
         membership::settle(context.cluster, spec, state, desired, &members, &status).await;
     }
+    let has_let_go = membership::let_go(context.cluster, state).await;
     let failed = outcomes
         .iter()
         .any(|outcome| matches!(outcome.result, OutcomeResult::Failed | OutcomeResult::Skipped));
     let again = if failed {
         state.attempts += 1;
         let now = Instant::now();
-        let refused =
-            state.refusals.values().map(|refusal| refusal.again.saturating_duration_since(now)).min();
+        // One that could have been tried and was not waits for something else.
+        let later = state.refusals.values().filter(|refusal| refusal.again > now);
+        let refused = later.map(|refusal| refusal.again.duration_since(now)).min();
         [spec.retry.pause(state.attempts, ambient::fraction()), refused].into_iter().flatten().min()
-    } else if recreated(plan, &outcomes) {
+    } else if recreated(plan, &outcomes) || !has_let_go {
         Some(LOOK_AGAIN)
     } else {
         plan.steps.iter().filter_map(|step| look_again(step, &outcomes)).min()

@@ -4,6 +4,7 @@ use crate::content::{self, Content, Id, MARK, MARK_ENCODED, text};
 use crate::forge::Forge;
 use crate::gate::{Asked, Cluster, Witness};
 use crate::hooks::{Hook, Ledger, Look};
+use crate::pace::Pace;
 use crate::plan::{Layout, TARGETS, Target};
 use crate::trace::Trace;
 use serde_json::Value;
@@ -22,6 +23,7 @@ pub(crate) struct Guard {
     /// How often the configuration has changed.
     pub(crate) changes: AtomicUsize,
     pub(crate) ledger: Mutex<Ledger>,
+    pub(crate) pace: Pace,
 }
 
 /// Configurations, shared by those who change them and those who look.
@@ -38,6 +40,11 @@ impl Witness for Guard {
             return;
         }
         self.check_secrets(cluster, asked);
+        if asked.method != "POST"
+            && let Some(wrong) = self.pace.count(cluster, &asked.path, self.forge.delivered())
+        {
+            self.trace.violation(format!("{cluster}: {wrong}"));
+        }
         let Some(object) = Named::of(&asked.path) else {
             let is_record = asked.path.ends_with("/configmaps") && asked.method == "POST";
             if !is_record && !asked.path.ends_with("/events") {

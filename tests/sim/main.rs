@@ -8,6 +8,7 @@ mod forge;
 mod gate;
 mod hooks;
 mod invariants;
+mod pace;
 mod plan;
 mod process;
 mod random;

@@ -5,6 +5,7 @@ use crate::forge::{self, Forge};
 use crate::gate::{Asked, Cluster, Weather};
 use crate::hooks::{BAD, FLAKY, IMAGES, Ledger, SLOW};
 use crate::invariants::{Guard, Layouts, check_membership, check_output, differences, records};
+use crate::pace::Pace;
 use crate::plan::{Layout, NAMESPACES, TARGETS, Target};
 use crate::process::Process;
 use crate::random::Random;
@@ -153,6 +154,7 @@ impl Run {
             layouts: layouts.clone(),
             changes: AtomicUsize::new(0),
             ledger: Mutex::new(Ledger::default()),
+            pace: Pace::default(),
         });
         let cluster = |name| Cluster::new(name, seed, now, guard.clone(), trace.clone());
         let clusters = vec![cluster("a"), cluster("b")];
@@ -216,6 +218,7 @@ impl Run {
     }
 
     fn pass(&mut self, time: Duration) {
+        self.guard.pace.begin();
         self.clusters.iter().for_each(|cluster| cluster.pass(time));
         if let Some(process) = &self.process {
             self.now = process.run(time);

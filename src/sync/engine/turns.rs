@@ -76,6 +76,7 @@ impl Core {
         let revision = commit.as_ref().ok().map(|commit| commit.revision.clone());
         let context = Context {
             cluster,
+            breaks: memory.breaks,
             commit,
             repository_trouble: trouble,
             bases: &self.bases,
@@ -226,6 +227,7 @@ impl Core {
         {
             let read = cluster.reread_parent(parent).await;
             memory.state.parent = read.map_err(|error| format!("cluster {}: {error}", cluster.name()))?;
+            memory.state.is_unconfirmed = false;
         }
         (memory.loaded, memory.breaks) = (true, breaks);
         Ok(())
@@ -291,6 +293,7 @@ impl Core {
                     ));
                 }
                 state.parent = Some(parent);
+                state.is_unconfirmed = true;
             } else if is_former(&parent) {
                 state.former.push(parent);
             } else {
