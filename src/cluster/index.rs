@@ -322,10 +322,14 @@ impl Index {
         })
     }
 
-    /// Whether nothing could be learnt of a kind so far.
-    pub(super) fn is_refused(&self, kind: &GroupKind) -> bool {
+    /// Whether nothing could be learnt of a kind so far, or for too long.
+    pub(super) fn is_missed(&self, kind: &GroupKind) -> bool {
         let mut parts = self.watches.get(kind).into_iter().flat_map(BTreeMap::values);
-        parts.any(|progress| matches!(progress, Progress::Refused(_)))
+        parts.any(|progress| match progress {
+            Progress::Refused(_) => true,
+            Progress::Down(since, _) => since.elapsed() > STALE,
+            Progress::Following | Progress::Starting => false,
+        })
     }
 
     /// Why a kind is unknown, where it is.

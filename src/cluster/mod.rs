@@ -118,6 +118,9 @@ struct Inner {
     era: RwLock<CancellationToken>,
     /// How often it may have been another one.
     breaks: AtomicU64,
+    losses: AtomicU64,
+    /// Wakes whoever looks whether the server is what it was.
+    lost: Notify,
     stop: CancellationToken,
 }
 
@@ -165,6 +168,8 @@ impl Cluster {
             progressed: Notify::new(),
             era: RwLock::default(),
             breaks: AtomicU64::new(0),
+            losses: AtomicU64::new(0),
+            lost: Notify::new(),
             stop: CancellationToken::new(),
         };
         Ok(Self(Arc::new(inner)))
@@ -287,6 +292,12 @@ impl Cluster {
         self.0.breaks.load(Ordering::SeqCst)
     }
 
+    /// How often that happened, or a watch was cut off. A server that is put back to a backup ends all connections before anything
+    /// else tells of it.
+    pub fn interruptions(&self) -> u64 {
+        self.breaks() + self.0.losses.load(Ordering::SeqCst)
+    }
+
     /// Up to when objects of a set may still be created by a write that was given up, or that an earlier process sent; `None` where
     /// that time is over. Until then their kinds have to be watched.
     pub fn late_until(&self, set: &str) -> Option<Instant> {
@@ -396,6 +407,12 @@ impl Inner {
         self.breaks.fetch_add(1, Ordering::SeqCst);
     }
 
+    /// A watch was cut off.
+    fn note_loss(&self) {
+        self.losses.fetch_add(1, Ordering::SeqCst);
+        self.lost.notify_one();
+    }
+
     /// The server has been put back to an older state: what is known of it is from a history that has not happened.
     fn rewind(&self) {
         tracing::warn!(
@@ -417,9 +434,9 @@ impl Inner {
 
     fn note(&self, kind: &GroupKind, namespace: &str, progress: Progress) {
         let (changed, is_news) = self.with_index(|index| {
-            let was_refused = index.is_refused(kind);
+            let was_missed = index.is_missed(kind);
             let changed = index.progress(kind, namespace, progress);
-            (changed, was_refused && !index.is_refused(kind))
+            (changed, was_missed && !index.is_missed(kind))
         });
         self.progressed.notify_waiters();
         self.changed(&changed);

@@ -30,6 +30,8 @@ const STREAM_SILENCE: Duration = Duration::from_secs(20);
 pub(super) const WATCH_SECONDS: u64 = 1500;
 /// Bookmarks come about once a minute; a connection that is silent for longer than this is given up and taken up again.
 pub(super) const WATCH_SILENCE: Duration = Duration::from_mins(4);
+/// A watch that ends sooner was cut off.
+const REGULAR: Duration = Duration::from_secs(WATCH_SECONDS - 60);
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// How often a kind that may not be watched is tried again.
@@ -339,6 +341,7 @@ enum Ended {
 impl Stream<'_> {
     async fn follow(&mut self, mut body: Body) -> Result<Ended, ApiError> {
         let cluster = self.place.cluster;
+        let begun = Instant::now();
         let mut buffer = BytesMut::new();
         loop {
             let silence = match &self.listed {
@@ -358,7 +361,12 @@ impl Stream<'_> {
                     return Err(ApiError::new(ApiErrorClass::Timeout, words));
                 }
                 // The server ended the watch, or the connection broke: the next one goes on from the last version.
-                Ok(None | Some(Err(_))) => return Ok(Ended::Here),
+                Ok(None | Some(Err(_))) => {
+                    if begun.elapsed() < REGULAR {
+                        cluster.note_loss();
+                    }
+                    return Ok(Ended::Here);
+                }
                 // Not even a bookmark came: who knows what has become of that version.
                 Err(_) => return Ok(Ended::Forgotten),
             };
@@ -495,8 +503,16 @@ pub(super) async fn follow_kinds(cluster: Arc<Inner>) {
                 pause
             }
         };
-        if cluster.pause(wait).await {
-            return;
+        // However many watches are cut off together, it is looked once.
+        let soon = async {
+            cluster.lost.notified().await;
+            tokio::time::sleep(FIRST_PAUSE).await;
+        };
+        tokio::select! {
+            biased;
+            () = cluster.stop.cancelled() => return,
+            () = soon => {}
+            () = tokio::time::sleep(wait) => {}
         }
     }
 }

@@ -67,16 +67,17 @@ pub fn namespaces(spec: &TargetSpec, desired: &Desired, state: &TargetState) -> 
     namespaces
 }
 
-/// Reads the parent once more, the first time that something is to be written after it was found. The watches began after that: had the
-/// cluster been put back to a backup in between, nobody would have noticed.
+/// Reads the parent once more before something is written, if the cluster may have been put back to a backup since it was read: watches
+/// were cut off, or had not begun yet.
 pub async fn confirm(cluster: &Cluster, state: &mut TargetState) -> Result<(), String> {
-    if let Some(parent) = state.parent.as_ref().filter(|_| state.is_unconfirmed) {
+    let interruptions = cluster.interruptions();
+    if let Some(parent) = state.parent.as_ref().filter(|_| state.confirmed != Some(interruptions)) {
         let (name, namespace) = (&parent.name, &parent.namespace);
         let read = cluster.reread_parent(parent).await;
         state.parent = read
             .map_err(|error| format!("the target's record {namespace}/{name} could not be read: {error}"))?;
     }
-    state.is_unconfirmed = false;
+    state.confirmed = Some(interruptions);
     Ok(())
 }
 
@@ -380,7 +381,7 @@ mod tests {
         // It was found when it named a Secret, and the cluster was put back then.
         let kinds = kinds_of(desired(&["ConfigMap", "Secret"]).objects.keys());
         state.parent = Some(Parent { kinds, ..found });
-        state.is_unconfirmed = true;
+        state.confirmed = None;
         confirm(&cluster, &mut state).await.unwrap();
         let both = desired(&["ConfigMap", "Secret"]);
         grow(&cluster, &spec("web@test"), &mut state, &both).await.unwrap();

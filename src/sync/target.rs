@@ -154,8 +154,9 @@ pub struct TargetState {
     pub attempted: String,
     /// The parent object as the cluster has it.
     pub parent: Option<Parent>,
-    /// Whether the parent was read when nothing of the cluster was followed yet: what became of it since is unknown.
-    pub is_unconfirmed: bool,
+    /// [`Cluster::interruptions`](crate::cluster::Cluster::interruptions) when the parent was last read or written; none where nothing of
+    /// the cluster was followed by then.
+    pub confirmed: Option<u64>,
     /// Parents of the same target elsewhere: it moved from there.
     pub former: Vec<Parent>,
     /// Whether the parent names kinds or namespaces only because a write that was given up may still come through, or whether

@@ -159,6 +159,8 @@ struct State {
     earlier: Option<Snapshot>,
     /// Watches begun before this one are over.
     era: u64,
+    /// Moves where the cluster is put back to a backup.
+    history: u64,
     writes: u64,
     watches: u64,
     /// Whether anything may have changed since somebody looked.
@@ -182,6 +184,7 @@ impl Cluster {
             doom: None,
             earlier: None,
             era: 0,
+            history: 0,
             writes: 0,
             watches: 0,
             is_news: true,
@@ -299,6 +302,7 @@ impl Cluster {
             if state.weather == Weather::default() { Versions::Repeated } else { Versions::Bumped };
         state.sandbox.roll_back(&earlier, versions);
         state.era += 1;
+        state.history += 1;
         state.is_news = true;
         drop(state);
         self.changed();
@@ -368,12 +372,15 @@ impl Cluster {
         if self.is_over() {
             return std::future::pending().await;
         }
+        let history = self.lock().history;
         let (fate, before, after, yields) = self.fate(&asked);
         for _ in 0..yields {
             tokio::task::yield_now().await;
         }
         tokio::time::sleep(before).await;
-        let answer = self.meet(fate, &asked).await;
+        // What is on its way to a server that is put back does not reach it.
+        let is_cut = self.lock().history != history;
+        let answer = self.meet(if is_cut { Fate::LostBefore } else { fate }, &asked).await;
         if self.is_doomed() {
             return std::future::pending().await;
         }
@@ -524,6 +531,7 @@ impl Cluster {
                 let stream = Stream {
                     ends: tokio::time::Instant::now() + Duration::from_secs(watch.timeout.unwrap_or(1800)),
                     era: state.era,
+                    history: state.history,
                     cluster: self.clone(),
                     watch,
                     is_over: false,
@@ -563,6 +571,7 @@ struct Stream {
     watch: trueup_sandbox::watch::Watch,
     ends: tokio::time::Instant,
     era: u64,
+    history: u64,
     is_over: bool,
 }
 
@@ -574,6 +583,19 @@ impl Drop for Stream {
 }
 
 impl Stream {
+    /// A server that is put back to a backup is another process: not even the connections of which nobody hears outlive that.
+    async fn until_another_history(&self) {
+        loop {
+            let changed = self.cluster.0.changes.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            if self.cluster.lock().history != self.history {
+                return;
+            }
+            changed.await;
+        }
+    }
+
     /// The next events, a line each; `None` when the watch is over.
     async fn next(&mut self) -> Option<Result<Bytes, std::io::Error>> {
         loop {
@@ -585,7 +607,8 @@ impl Stream {
             tokio::pin!(changed);
             changed.as_mut().enable();
             if self.cluster.weather().is_silent {
-                return std::future::pending().await;
+                self.until_another_history().await;
+                return None;
             }
             let lag = {
                 let mut state = self.cluster.lock();

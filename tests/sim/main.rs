@@ -21,6 +21,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use trace::Detail;
 
+/// A run is made of small allocations: the system's allocator makes it take a quarter longer.
+#[cfg(feature = "jemalloc")]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 /// How long the seeds of a run of all tests may take together. They are the same ones each time; `make sim` tries others.
 const BUDGET: Duration = Duration::from_secs(15);
 /// And how many there are at most.

@@ -225,9 +225,10 @@ impl Core {
         } else if memory.breaks != breaks
             && let Some(parent) = &memory.state.parent
         {
+            let interruptions = cluster.interruptions();
             let read = cluster.reread_parent(parent).await;
             memory.state.parent = read.map_err(|error| format!("cluster {}: {error}", cluster.name()))?;
-            memory.state.is_unconfirmed = false;
+            memory.state.confirmed = Some(interruptions);
         }
         (memory.loaded, memory.breaks) = (true, breaks);
         Ok(())
@@ -293,7 +294,7 @@ impl Core {
                     ));
                 }
                 state.parent = Some(parent);
-                state.is_unconfirmed = true;
+                state.confirmed = None;
             } else if is_former(&parent) {
                 state.former.push(parent);
             } else {
