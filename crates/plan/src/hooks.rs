@@ -423,13 +423,27 @@ fn stands<'l>(
         };
     };
     match step.map(|step| &step.reason) {
-        None | Some(Reason::Drifted(_) | Reason::Contested(_)) => ended(live),
-        // Nothing is remembered of it, so what differs may only be what somebody changed since.
-        Some(Reason::Differs(changes)) if !changes.iter().any(is_of_the_run) => ended(live),
+        None => ended(live),
+        // What differs could not be found out.
         Some(Reason::Unproven) => Standing::Doubtful,
-        Some(Reason::ChangedInGit | Reason::Differs(_) | Reason::Immutable(_) | Reason::Replaced(_)) => {
-            Standing::Again(live)
+        Some(Reason::Drifted(changes) | Reason::Contested(changes)) if changes.is_empty() => {
+            Standing::Doubtful
         }
+        // What differs may only be what somebody changed since: also where nothing is remembered of it. One that is there from an earlier run,
+        // though this one made it already, came back with a backup.
+        Some(Reason::Differs(changes) | Reason::Drifted(changes) | Reason::Contested(changes))
+            if !changes.iter().any(is_of_the_run) =>
+        {
+            ended(live)
+        }
+        Some(
+            Reason::ChangedInGit
+            | Reason::Differs(_)
+            | Reason::Drifted(_)
+            | Reason::Contested(_)
+            | Reason::Immutable(_)
+            | Reason::Replaced(_),
+        ) => Standing::Again(live),
         Some(_) => Standing::AsPlanned,
     }
 }
@@ -636,6 +650,32 @@ mod tests {
         );
         check(
             &format!("{before}(differs=metadata/labels/by)"),
+            &[],
+            expect![[r#"
+                unchanged: 2
+                Deployment.apps shop/pre: Succeeded
+            "#]],
+        );
+        // It came back with a backup: this run made it already, and what is there is of an earlier one.
+        let back = "in git: deploy/pre(wave=-9) cm/a | member: deploy/pre(changed) cm/a | applied: cm/a deploy/pre | dry run: deploy/pre";
+        check(
+            &format!("{back}(differs=metadata/annotations/trueup.dev~1hook-run)"),
+            &[],
+            expect![[r#"
+                recreate  deploy/pre (the hook runs again, since what is wanted changed)
+                unchanged: 1
+            "#]],
+        );
+        check(
+            "in git: deploy/pre(wave=-9) cm/a | member: deploy/pre(changed) cm/a | applied: cm/a deploy/pre",
+            &[],
+            expect![[r#"
+                wait      deploy/pre (not known to be as in Git)
+                unchanged: 1
+            "#]],
+        );
+        check(
+            &format!("{back}(differs=metadata/labels/by)"),
             &[],
             expect![[r#"
                 unchanged: 2
