@@ -91,7 +91,7 @@ enum Command {
     Run(run::Run),
     Status(status::Status),
     Diff(diff::Diff),
-    Render(render::Render),
+    Render(Box<render::Render>),
     Sync(sync::Sync),
     Adopt(adopt::Adopt),
     Drift(drift::Drift),

@@ -270,7 +270,7 @@ pub async fn let_go(cluster: &Cluster, state: &mut TargetState) -> bool {
         state.lingers |= is_late;
         if !is_late && left.members.is_empty() && left.unknown.is_empty() {
             match cluster.delete_parent(&former).await {
-                Ok(_) => continue,
+                Ok(()) => continue,
                 Err(_) => failed = true,
             }
         }

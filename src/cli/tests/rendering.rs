@@ -157,12 +157,12 @@ async fn what_a_chart_makes_is_written_into_files() {
     let (web, out) = (folder.path().join("web"), folder.path().join("out"));
     let (web, out) = (web.to_str().unwrap(), out.to_str().unwrap());
     let (_, told) = trueup(&["render", web, "--include-crds", "--output-dir", out]).await.unwrap();
-    expect![[r#"
+    expect![[r"
         wrote out/web/crds/w.yaml
         wrote out/web/charts/db/templates/db.yaml
         wrote out/web/templates/a.yaml
         wrote out/web/templates/hook.yaml
-    "#]]
+    "]]
     .assert_eq(&told.replace(out, "out"));
     let text = std::fs::read_to_string(folder.path().join("out/web/templates/a.yaml")).unwrap();
     assert_eq!(
