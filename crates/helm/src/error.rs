@@ -49,9 +49,6 @@ pub enum Error {
         /// What is wrong, with the line within the manifest.
         message: String,
     },
-    /// Rendering could not be started.
-    #[error("cannot render")]
-    Start(#[source] std::io::Error),
 }
 
 impl Error {

@@ -207,19 +207,22 @@ fn annotations(value: &Json) -> Result<BTreeMap<String, String>, String> {
 
 /// The documents of a text: wherever a line begins with `---`, with whatever behind it.
 fn split(text: &str) -> Vec<&str> {
+    const SEPARATOR: &str = "---";
     let text = text.trim_start();
     let mut documents = Vec::new();
-    let mut start = 0;
-    let mut at = 0;
-    for line in text.split_inclusive('\n') {
-        if let Some(rest) = line.strip_prefix("---") {
-            documents.push(&text[start..at]);
-            start = at + line.len() - rest.trim_start_matches([' ', '\t']).len();
-        }
-        at += line.len();
+    let mut rest = text.strip_prefix(SEPARATOR).map_or(text, behind);
+    let separators = memchr::memmem::Finder::new("\n---");
+    while let Some(at) = separators.find(rest.as_bytes()) {
+        documents.push(&rest[..=at]);
+        rest = behind(&rest[at + 1 + SEPARATOR.len()..]);
     }
-    documents.push(&text[start..]);
+    documents.push(rest);
     documents.into_iter().map(str::trim_start).filter(|document| !document.is_empty()).collect()
+}
+
+/// What comes behind a separator and the blanks next to it.
+fn behind(separator: &str) -> &str {
+    separator.trim_start_matches([' ', '\t'])
 }
 
 /// Where a kind stands: by the list, and behind it by name.

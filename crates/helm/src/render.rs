@@ -244,16 +244,9 @@ pub fn computed_values(chart: &Chart, values: &Values) -> Result<Values, Error> 
     })
 }
 
-/// What templates share stays on one thread, and that one should not depend on the caller's stack.
-fn apart<T: Send>(work: impl FnOnce() -> Result<T, Error> + Send) -> Result<T, Error> {
-    std::thread::scope(|scope| {
-        let working = std::thread::Builder::new()
-            .name("helm".into())
-            .stack_size(engine::STACK)
-            .spawn_scoped(scope, work)
-            .map_err(Error::Start)?;
-        working.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-    })
+/// On a stack of its own: how deep a chart may nest things should not depend on where its caller stands.
+fn apart<T>(work: impl FnOnce() -> T) -> T {
+    stacker::grow(engine::STACK, work)
 }
 
 /// The name that a template makes of Helm's functions, as `helm template --name-template` has it.
@@ -261,14 +254,7 @@ fn apart<T: Send>(work: impl FnOnce() -> Result<T, Error> + Send) -> Result<T, E
 /// # Errors
 /// The template cannot be read, or fails.
 pub fn release_name(template: &str, options: &Options) -> Result<String, Error> {
-    std::thread::scope(|scope| {
-        let naming = std::thread::Builder::new()
-            .name("helm".into())
-            .stack_size(engine::STACK)
-            .spawn_scoped(scope, || engine::name(template, options))
-            .map_err(Error::Start)?;
-        naming.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-    })
+    apart(|| engine::name(template, options))
 }
 
 fn rendered(chart: &Chart, values: &Values, options: &Options) -> Result<Rendered, Error> {

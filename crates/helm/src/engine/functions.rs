@@ -1,7 +1,7 @@
 //! Helm's own functions, beside those of Sprig.
 
 use super::yaml::{self, Layout, Wanted};
-use super::{SAID, duration, toml, without_no_value};
+use super::{NO_VALUE, SAID, duration, toml, without_no_value};
 use crate::render::{Call, Calls, Options, Random};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -219,6 +219,14 @@ fn tpl(context: &mut Context<'_>, given: &Arguments) -> Result<Value, Failure> {
         format!("{what} {:?}: {failure}", text.to_string_lossy())
     };
     context.spend(text.len() as u64)?;
+    if !text.windows(2).any(|pair| pair == b"{{") {
+        // Nothing is to be done with it: it comes out as it is.
+        context.write(text.len())?;
+        return Ok(match std::str::from_utf8(&text) {
+            Ok(plain) if plain.contains(NO_VALUE) => plain.replace(NO_VALUE, "").into(),
+            Ok(_) | Err(_) => Value::Text(text),
+        });
+    }
     let mut templates = context.templates().clone();
     let name = templates.name().clone();
     // Within another `tpl` there is a template of that name already, which nothing but space would not replace.

@@ -23,7 +23,7 @@ pub(crate) use objects::VALUES;
 /// Templates within one another. Helm lets a template include itself a thousand times, and others may stand around it.
 const DEPTH: usize = 2000;
 
-/// What the thread of a rendering has to begin with; templates within one another get more as they need it.
+/// The stack that a rendering has to begin with; templates within one another get more as they need it.
 pub(crate) const STACK: usize = 16 << 20;
 
 /// The value as JSON.
@@ -52,16 +52,16 @@ pub(crate) fn render(
     let functions = functions::all(options, &current).map_err(|error| Error::Template(error.to_string()))?;
     let mut templates = Templates::new("gotpl").with_functions(functions).with_missing_key(MissingKey::Zero);
     let order = in_order(&all);
-    for path in &order {
-        templates.parse(path.as_str(), &all[*path].text).map_err(|error| parse_error(&error.to_string()))?;
+    for (path, renderable) in &order {
+        let parsed = templates.parse(path.as_str(), &renderable.text);
+        parsed.map_err(|error| parse_error(&error.to_string()))?;
     }
     let budget = budget(options);
     let mut rendered = BTreeMap::new();
-    for path in order {
+    for (path, Renderable { dot, base, .. }) in order {
         if base_name(path).starts_with('_') {
             continue;
         }
-        let Renderable { dot, base, .. } = &all[path];
         current.borrow_mut().clone_from(path);
         let place = [("Name", Value::text(path.as_str())), ("BasePath", Value::text(base.as_str()))];
         dot.entries_mut().insert("Template".into(), named(VALUES, map(place)));
@@ -151,9 +151,9 @@ fn map<const N: usize>(entries: [(&str, Value); N]) -> Map {
 }
 
 /// The deepest first, and backwards among those that are equally deep: what stands further up is parsed later, and wins.
-fn in_order(all: &BTreeMap<String, Renderable>) -> Vec<&String> {
-    let mut order: Vec<&String> = all.keys().collect();
-    order.sort_by_key(|path| std::cmp::Reverse((path.matches('/').count(), *path)));
+fn in_order(all: &BTreeMap<String, Renderable>) -> Vec<(&String, &Renderable)> {
+    let mut order: Vec<_> = all.iter().rev().collect();
+    order.sort_by_cached_key(|(path, _)| std::cmp::Reverse(path.matches('/').count()));
     order
 }
 
@@ -161,9 +161,11 @@ fn base_name(path: &str) -> &str {
     path.rsplit('/').next().unwrap_or(path)
 }
 
-/// What Go prints for a key that is missing is nothing to Helm.
+/// What Go prints for a key that is missing.
+const NO_VALUE: &str = "<no value>";
+
+/// What is nothing to Go is nothing to Helm.
 fn without_no_value(text: String) -> String {
-    const NO_VALUE: &str = "<no value>";
     if text.contains(NO_VALUE) { text.replace(NO_VALUE, "") } else { text }
 }
 
