@@ -49,7 +49,7 @@ impl<'f> Parser<'_, 'f> {
         // Space is an item: in "$x foo" the foo must be seen to know that $x is an argument.
         let after = self.peek();
         let next = self.peek_non_space();
-        let comma = next.kind == Kind::Char && next.text[..] == *b",";
+        let comma = next.kind == Kind::Char && next.text == b",";
         match next.kind {
             Kind::Assign | Kind::Declare => {
                 pipe.assign = next.kind == Kind::Assign;
@@ -75,7 +75,7 @@ impl<'f> Parser<'_, 'f> {
 
     fn declare(&mut self, pipe: &mut Pipe, variable: &Item<'f>) {
         pipe.variables.push(variable.span());
-        self.variables.push(variable.text.clone());
+        self.variables.push(variable.text);
     }
 
     fn check_pipeline(&self, pipe: &Pipe, context: &str) -> Result<(), Error> {
@@ -163,8 +163,8 @@ impl<'f> Parser<'_, 'f> {
         let item = self.next_non_space();
         let kind = match item.kind {
             Kind::Identifier => {
-                if !(self.file.defined)(&item.text) {
-                    let what = [b"function ", &quote(&item.text)[..], b" not defined"].concat();
+                if !(self.file.defined)(item.text) {
+                    let what = [b"function ", &quote(item.text)[..], b" not defined"].concat();
                     return Err(self.error(what));
                 }
                 OperandKind::Identifier(item.span())
@@ -172,19 +172,19 @@ impl<'f> Parser<'_, 'f> {
             Kind::Dot => OperandKind::Dot,
             Kind::Nil => OperandKind::Nil,
             Kind::Variable => {
-                if !self.variables.iter().any(|known| known[..] == item.text[..]) {
-                    let what = [b"undefined variable ", &quote(&item.text)[..]].concat();
+                if !self.variables.contains(&item.text) {
+                    let what = [b"undefined variable ", &quote(item.text)[..]].concat();
                     return Err(self.error(what));
                 }
                 OperandKind::Variable(item.span(), Span { start: item.at, end: item.at })
             }
             Kind::Field => OperandKind::Field(item.span()),
-            Kind::Bool => OperandKind::Bool(item.text[..] == *b"true"),
+            Kind::Bool => OperandKind::Bool(item.text == b"true"),
             Kind::CharConstant => {
-                OperandKind::Number(Number::parse_char(&item.text).map_err(|what| self.error(what))?.into())
+                OperandKind::Number(Number::parse_char(item.text).map_err(|what| self.error(what))?.into())
             }
             Kind::Complex | Kind::Number => {
-                OperandKind::Number(Number::parse(&item.text).map_err(|what| self.error(what))?.into())
+                OperandKind::Number(Number::parse(item.text).map_err(|what| self.error(what))?.into())
             }
             Kind::LeftParen => {
                 let pipe =

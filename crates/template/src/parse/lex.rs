@@ -4,7 +4,6 @@
 use super::node::Span;
 use crate::quote::quote;
 use crate::unicode::{self, is_digit, is_letter, is_print};
-use std::borrow::Cow;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -72,12 +71,12 @@ fn keyword(word: &[u8]) -> Option<Kind> {
     })
 }
 
-/// A piece of the input, or what is wrong with it.
-#[derive(Debug, Clone)]
+/// A piece of the input. An error has no text: what is wrong is the lexer's [`message`](Lexer::message).
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Item<'i> {
     pub(crate) kind: Kind,
     pub(crate) at: usize,
-    pub(crate) text: Cow<'i, [u8]>,
+    pub(crate) text: &'i [u8],
     pub(crate) line: usize,
 }
 
@@ -91,13 +90,12 @@ impl Item<'_> {
     pub(crate) fn describe(&self) -> Vec<u8> {
         match self.kind {
             Kind::Eof => b"EOF".to_vec(),
-            Kind::Error => self.text.to_vec(),
-            kind if kind.is_keyword() => [b"<", &self.text[..], b">"].concat(),
+            kind if kind.is_keyword() => [b"<", self.text, b">"].concat(),
             _ if self.text.len() > 10 => {
-                let end = unicode::chars(&self.text).nth(10).map_or(self.text.len(), |(at, _, _)| at);
+                let end = unicode::chars(self.text).nth(10).map_or(self.text.len(), |(at, _, _)| at);
                 [&quote(&self.text[..end])[..], b"..."].concat()
             }
-            _ => quote(&self.text),
+            _ => quote(self.text),
         }
     }
 }
@@ -116,6 +114,8 @@ pub(crate) struct Lexer<'i> {
     line: usize,
     start_line: usize,
     in_action: bool,
+    /// What is wrong first.
+    pub(crate) message: Vec<u8>,
     /// `break` and `continue` are keywords, unless functions have these names.
     pub(crate) break_is_keyword: bool,
     pub(crate) continue_is_keyword: bool,
@@ -181,6 +181,7 @@ impl<'i> Lexer<'i> {
             line: 1,
             start_line: 1,
             in_action: false,
+            message: Vec::new(),
             break_is_keyword: true,
             continue_is_keyword: true,
         }
@@ -238,7 +239,7 @@ impl<'i> Lexer<'i> {
     }
 
     fn item(&mut self, kind: Kind) -> Item<'i> {
-        let text = Cow::Borrowed(&self.input[self.start..self.at]);
+        let text = &self.input[self.start..self.at];
         let item = Item { kind, at: self.start, text, line: self.start_line };
         self.start = self.at;
         self.start_line = self.line;
@@ -269,8 +270,10 @@ impl<'i> Lexer<'i> {
     }
 
     fn error(&mut self, text: impl Into<Vec<u8>>) -> Step<'i> {
-        let text = Cow::Owned(text.into());
-        let item = Item { kind: Kind::Error, at: self.start, text, line: self.start_line };
+        if self.message.is_empty() {
+            self.message = text.into();
+        }
+        let item = Item { kind: Kind::Error, at: self.start, text: &[], line: self.start_line };
         self.start = 0;
         self.at = 0;
         self.input = &[];
@@ -473,7 +476,6 @@ impl<'i> Lexer<'i> {
         }
     }
 
-    /// A constant between quotes that a backslash escapes.
     /// Goes to the end of a word. Nearly all of them are ASCII.
     fn skip_word(&mut self) {
         loop {
@@ -485,6 +487,7 @@ impl<'i> Lexer<'i> {
         }
     }
 
+    /// A constant between quotes that a backslash escapes.
     fn until(&mut self, close: char, unterminated: &str, kind: Kind) -> Step<'i> {
         loop {
             let is_plain =

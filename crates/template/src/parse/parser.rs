@@ -5,7 +5,6 @@ use super::node::{Branch, BranchKind, Node, Nodes, Operand, OperandKind, Pipe, T
 use crate::error::{Error, ErrorKind};
 use crate::quote::{quote, unquote};
 use crate::text::Text;
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -61,7 +60,7 @@ pub(super) struct Parser<'p, 'f> {
     /// Items that were looked at, the next one last.
     tokens: [Item<'f>; 3],
     peeked: usize,
-    pub(super) variables: Vec<Cow<'f, [u8]>>,
+    pub(super) variables: Vec<&'f [u8]>,
     /// The line that the action began at, zero outside of actions.
     action_line: usize,
     ranges: usize,
@@ -91,15 +90,8 @@ impl Parsed {
 
 impl<'p, 'f> Parser<'p, 'f> {
     fn new(file: &'p mut File<'f>) -> Self {
-        let none = Item { kind: Kind::Error, at: 0, text: Cow::Borrowed(&[]), line: 0 };
-        Self {
-            file,
-            tokens: [none.clone(), none.clone(), none],
-            peeked: 0,
-            variables: vec![Cow::Borrowed(b"$")],
-            action_line: 0,
-            ranges: 0,
-        }
+        let none = Item { kind: Kind::Error, at: 0, text: &[], line: 0 };
+        Self { file, tokens: [none; 3], peeked: 0, variables: vec![b"$"], action_line: 0, ranges: 0 }
     }
 
     pub(super) fn next(&mut self) -> Item<'f> {
@@ -108,7 +100,7 @@ impl<'p, 'f> Parser<'p, 'f> {
         } else {
             self.tokens[0] = self.file.lexer.next_item();
         }
-        self.tokens[self.peeked].clone()
+        self.tokens[self.peeked]
     }
 
     pub(super) fn backup(&mut self) {
@@ -132,7 +124,7 @@ impl<'p, 'f> Parser<'p, 'f> {
             self.peeked = 1;
             self.tokens[0] = self.file.lexer.next_item();
         }
-        self.tokens[self.peeked - 1].clone()
+        self.tokens[self.peeked - 1]
     }
 
     pub(super) fn next_non_space(&mut self) -> Item<'f> {
@@ -163,14 +155,14 @@ impl<'p, 'f> Parser<'p, 'f> {
         }
         let mut extra = Vec::new();
         if self.action_line != 0 && self.action_line != item.line {
-            if !item.text.ends_with(b" action") {
+            if !self.file.lexer.message.ends_with(b" action") {
                 extra.extend_from_slice(b" in action");
             }
             extra.extend_from_slice(b" started at ");
             extra.extend_from_slice(self.file.name);
             extra.extend_from_slice(format!(":{}", self.action_line).as_bytes());
         }
-        self.error([&item.text[..], &extra].concat())
+        self.error([&self.file.lexer.message[..], &extra].concat())
     }
 
     fn expect(&mut self, kind: Kind, context: &str) -> Result<Item<'f>, Error> {
@@ -259,7 +251,7 @@ impl<'p, 'f> Parser<'p, 'f> {
     }
 
     fn unquoted(&self, item: &Item<'_>) -> Result<Text, Error> {
-        unquote(&item.text).map(Text::from).map_err(|_| self.error("invalid syntax"))
+        unquote(item.text).map(Text::from).map_err(|_| self.error("invalid syntax"))
     }
 
     /// Nodes up to an `else` or `end`.
