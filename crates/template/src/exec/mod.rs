@@ -44,6 +44,9 @@ impl Slot {
     }
 }
 
+/// The bytes that most templates write less than.
+const LIKELY: usize = 512;
+
 /// Executes a template from the start.
 pub(crate) fn execute(
     templates: &Templates,
@@ -54,7 +57,7 @@ pub(crate) fn execute(
     let Some(tree) = templates.get(name) else {
         return Err(Error::new(ErrorKind::Execute, no_template(name, templates.name())));
     };
-    let mut out = Vec::new();
+    let mut out = Vec::with_capacity(tree.text.len().min(LIKELY));
     let dot = Slot::plain(data);
     let mut executor = Executor::new(templates, run, tree, &mut out, dot.clone());
     executor.in_template(|executor| executor.list(&dot, &tree.root))?;

@@ -10,6 +10,9 @@ use crate::error::{ErrorKind, Failure};
 use crate::unicode;
 use crate::value::Value;
 
+/// Bytes that most of what is printed takes less than.
+const LIKELY: usize = 64;
+
 /// Values nested deeper than this are not printed.
 const DEEPEST: usize = 300;
 
@@ -251,7 +254,13 @@ impl Format<'_> {
 
 impl Printer {
     fn new(room: usize) -> Self {
-        Self { out: Vec::new(), room, flags: Flags::default(), erroring: false, refused: None }
+        Self {
+            out: Vec::with_capacity(LIKELY),
+            room,
+            flags: Flags::default(),
+            erroring: false,
+            refused: None,
+        }
     }
 
     fn finish(self) -> Result<Vec<u8>, Failure> {

@@ -54,10 +54,8 @@ pub(super) const TABLE: &[Entry] = &[
         let printed = present(arguments).map(|value| sprint(std::slice::from_ref(value), room));
         joined(context, &printed.collect::<Result<Vec<_>, Failure>>()?)
     }),
-    (&["indent"], "func(int, string) string", |context, arguments| Ok(indent(context, arguments)?.into())),
-    (&["nindent"], "func(int, string) string", |context, arguments| {
-        Ok([b"\n", &indent(context, arguments)?[..]].concat().into())
-    }),
+    (&["indent"], "func(int, string) string", |context, arguments| indent(context, arguments, b"")),
+    (&["nindent"], "func(int, string) string", |context, arguments| indent(context, arguments, b"\n")),
     (&["replace"], "func(string, string, string) string", |context, arguments| {
         replace(context, arguments.text(2)?, arguments.text(0)?, arguments.text(1)?)
     }),
@@ -139,19 +137,20 @@ fn trimmed(text: &[u8], off: impl Fn(char) -> bool) -> Vec<u8> {
     rest.to_vec()
 }
 
-fn indent(context: &mut Context<'_>, arguments: &Arguments) -> Result<Vec<u8>, Failure> {
+fn indent(context: &mut Context<'_>, arguments: &Arguments, before: &[u8]) -> Result<Value, Failure> {
     let (spaces, text) = (count(arguments.int(0)?)?, arguments.text(1)?);
     let lines = 1 + memchr::memchr_iter(b'\n', text).count();
     context.write(text.len().saturating_add(spaces.saturating_mul(lines)))?;
-    let mut out = Vec::with_capacity(text.len() + spaces * lines);
-    for (index, line) in text.split(|&byte| byte == b'\n').enumerate() {
-        if index > 0 {
-            out.push(b'\n');
-        }
+    let mut out = Vec::with_capacity(before.len() + text.len() + spaces * lines);
+    out.extend_from_slice(before);
+    let mut start = 0;
+    for end in memchr::memchr_iter(b'\n', text).chain([text.len()]) {
         out.resize(out.len() + spaces, b' ');
-        out.extend_from_slice(line);
+        // With the line break, where there is one.
+        out.extend_from_slice(&text[start..text.len().min(end + 1)]);
+        start = end + 1;
     }
-    Ok(out)
+    Ok(out.into())
 }
 
 fn replace(context: &mut Context<'_>, text: &[u8], old: &[u8], new: &[u8]) -> Result<Value, Failure> {
