@@ -80,9 +80,8 @@ fn globals(own: &Map, outer: &Map) {
 
 /// Puts the chart's own values below `values`.
 fn own_values(unit: &Unit, values: &Map, nulls: Nulls) {
-    let own = copied(&unit.values);
-    let entries: Vec<_> = own.entries().iter().map(|(key, value)| (key.clone(), value.clone())).collect();
-    for (key, default) in entries {
+    let own = std::mem::take(&mut *copied(&unit.values).entries_mut());
+    for (key, default) in own {
         match (values.get(&key), default) {
             (Some(Value::Nil), _) if nulls == Nulls::Remove => {
                 values.entries_mut().remove(&key);

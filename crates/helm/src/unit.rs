@@ -126,10 +126,14 @@ impl<'c> Unit<'c> {
             }
             one.imports = shown;
         }
-        // What was taken over may be part of the values that it is put below.
-        let own = copied(&values);
-        tables(&own, &imported, Nulls::Keep);
-        self.values = own;
+        self.values = if imported.is_empty() {
+            values
+        } else {
+            // What was taken over may be part of the values that it is put below.
+            let own = copied(&values);
+            tables(&own, &imported, Nulls::Keep);
+            own
+        };
         self.wanted = Some(wanted);
         Ok(())
     }

@@ -43,6 +43,7 @@ pub fn read_values(text: &str) -> Result<Values, ValuesError> {
     let mut values = Values::new();
     for document in yaml::documents_as(text, READING)? {
         match as_json_reads(document.value) {
+            serde_json::Value::Object(map) if values.is_empty() => values = map,
             serde_json::Value::Object(map) => merge_values(&mut values, map),
             other => return Err(ValuesError::NoMap { line: document.line, found: kind(&other) }),
         }
@@ -77,19 +78,21 @@ pub(crate) fn kind(value: &serde_json::Value) -> &'static str {
 }
 
 /// All numbers as floats: Go's JSON knows no others.
-pub(crate) fn as_json_reads(value: serde_json::Value) -> serde_json::Value {
+pub(crate) fn as_json_reads(mut value: serde_json::Value) -> serde_json::Value {
+    with_floats(&mut value);
+    value
+}
+
+fn with_floats(value: &mut serde_json::Value) {
     match value {
-        serde_json::Value::Number(number) if !number.is_f64() => {
-            number.as_f64().map_or(serde_json::Value::Number(number), serde_json::Value::from)
+        serde_json::Value::Number(number) => {
+            if let (false, Some(float)) = (number.is_f64(), number.as_f64()) {
+                *value = float.into();
+            }
         }
-        serde_json::Value::Array(items) => items.into_iter().map(as_json_reads).collect(),
-        serde_json::Value::Object(map) => {
-            map.into_iter().map(|(key, value)| (key, as_json_reads(value))).collect()
-        }
-        other @ (serde_json::Value::Null
-        | serde_json::Value::Bool(_)
-        | serde_json::Value::Number(_)
-        | serde_json::Value::String(_)) => other,
+        serde_json::Value::Array(items) => items.iter_mut().for_each(with_floats),
+        serde_json::Value::Object(map) => map.values_mut().for_each(with_floats),
+        serde_json::Value::Null | serde_json::Value::Bool(_) | serde_json::Value::String(_) => {}
     }
 }
 
@@ -121,16 +124,19 @@ pub(crate) fn empty() -> Map {
 
 /// A copy that shares nothing that can change with the original.
 pub(crate) fn copied(map: &Map) -> Map {
-    let entries = map.entries().iter().map(|(key, value)| (key.clone(), copied_value(value))).collect();
+    let mut entries = map.entries().clone();
+    entries.values_mut().for_each(part);
     Map::new(map.type_of().clone(), entries)
 }
 
-fn copied_value(value: &Value) -> Value {
+/// Parts a value from what it shares.
+fn part(value: &mut Value) {
     match value {
-        Value::Map(map) => Value::Map(copied(map)),
+        Value::Map(map) => *map = copied(map),
         Value::List(list) if !list.is_nil() => {
-            let items = list.items().iter().map(copied_value).collect();
-            Value::List(trueup_template::List::new(list.type_of().clone(), items))
+            let mut items = list.items().clone();
+            items.iter_mut().for_each(part);
+            *list = trueup_template::List::new(list.type_of().clone(), items);
         }
         Value::Nil
         | Value::Bool(_)
@@ -140,7 +146,7 @@ fn copied_value(value: &Value) -> Value {
         | Value::Text(_)
         | Value::List(_)
         | Value::Object(_)
-        | Value::Function(_) => value.clone(),
+        | Value::Function(_) => {}
     }
 }
 

@@ -201,6 +201,10 @@ impl Value {
         }
     }
 
+    fn holds_others(&self) -> bool {
+        matches!(self, Self::List(_) | Self::Map(_))
+    }
+
     /// A text.
     pub fn text(text: impl Into<Text>) -> Self {
         Self::Text(text.into())
@@ -482,12 +486,12 @@ fn dismantle(mut pending: Vec<Value>) {
         match value {
             Value::List(List(shared)) => {
                 if let Some(data) = Rc::into_inner(shared) {
-                    pending.append(&mut data.items.take());
+                    pending.extend(data.items.take().into_iter().filter(Value::holds_others));
                 }
             }
             Value::Map(Map(shared)) => {
                 if let Some(data) = Rc::into_inner(shared) {
-                    pending.extend(data.entries.take().into_values());
+                    pending.extend(data.entries.take().into_values().filter(Value::holds_others));
                 }
             }
             Value::Nil
@@ -504,13 +508,13 @@ fn dismantle(mut pending: Vec<Value>) {
 
 impl Drop for ListData {
     fn drop(&mut self) {
-        dismantle(self.items.take());
+        dismantle(self.items.take().into_iter().filter(Value::holds_others).collect());
     }
 }
 
 impl Drop for MapData {
     fn drop(&mut self) {
-        dismantle(self.entries.take().into_values().collect());
+        dismantle(self.entries.take().into_values().filter(Value::holds_others).collect());
     }
 }
 

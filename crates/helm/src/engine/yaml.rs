@@ -73,9 +73,11 @@ impl Conversion<'_> {
             Value::List(list) => self.list(list, depth)?,
             Value::Map(map) if map.is_nil() && self.layout == Layout::Plain => Json::Null,
             Value::Map(map) => {
-                let entries = map.entries();
-                let entries = entries.iter().map(|(key, item)| (key.clone(), item.clone()));
-                self.object(entries.collect(), depth)?
+                let mut object = serde_json::Map::new();
+                for (key, item) in &*map.entries() {
+                    self.entry(&mut object, key, item, depth)?;
+                }
+                Json::Object(object)
             }
             Value::Object(object) => match (object.underlying(), object.to_json_text()) {
                 (Some(Value::Int(..)), _) if self.layout == Layout::Pretty && object.to_text().is_some() => {
@@ -112,7 +114,7 @@ impl Conversion<'_> {
 
     fn list(&mut self, list: &List, depth: usize) -> Result<Json, Failure> {
         let is_bytes = *list.type_of() == Type::List(Type::Uint(Uint::Uint8).into());
-        let items = list.items().clone();
+        let items = list.items();
         match self.layout {
             Layout::Plain if list.is_nil() => Ok(Json::Null),
             Layout::Plain if is_bytes => {
@@ -144,17 +146,30 @@ impl Conversion<'_> {
     fn object(&mut self, entries: Vec<(Text, Value)>, depth: usize) -> Result<Json, Failure> {
         let mut object = serde_json::Map::new();
         for (key, item) in entries {
-            (self.room)(key.len())?;
-            if self.layout == Layout::Plain && key.to_string_lossy().contains(NEXT_LINE) {
-                return Err("yaml: line 1: did not find expected ',' or '}'".into());
-            }
-            let key = self.text(&key)?;
-            if self.layout == Layout::Plain && is_too_long(&key) {
-                return Err("yaml: line 1: did not find expected ',' or '}'".into());
-            }
-            object.insert(key, self.value(&item, depth + 1)?);
+            self.entry(&mut object, &key, &item, depth)?;
         }
         Ok(Json::Object(object))
+    }
+
+    fn entry(
+        &mut self,
+        object: &mut serde_json::Map<String, Json>,
+        key: &Text,
+        item: &Value,
+        depth: usize,
+    ) -> Result<(), Failure> {
+        let unreadable = || Failure::from("yaml: line 1: did not find expected ',' or '}'");
+        (self.room)(key.len())?;
+        let is_plain = self.layout == Layout::Plain;
+        if is_plain && !key.is_ascii() && key.to_string_lossy().contains(NEXT_LINE) {
+            return Err(unreadable());
+        }
+        let key = self.text(key)?;
+        if is_plain && is_too_long(&key) {
+            return Err(unreadable());
+        }
+        object.insert(key, self.value(item, depth + 1)?);
+        Ok(())
     }
 }
 
