@@ -104,7 +104,7 @@ impl Cluster {
             resource.object(request.id)
         );
         let body = Bytes::copy_from_slice(request.body);
-        let era = self.0.era();
+        let (era, interruptions) = (self.0.era(), self.interruptions());
         let mut tries = 0;
         loop {
             tries += 1;
@@ -126,7 +126,8 @@ impl Cluster {
                 Err(error) if error.is_passing() && tries < TRIES => {
                     let pause = Duration::from_millis(100 * 2u64.pow(tries));
                     let pause = error.retry_after.unwrap_or(pause).min(Duration::from_secs(10));
-                    if self.0.pause(pause).await {
+                    // A server that comes back may have been put back to a backup: whoever asked looks first.
+                    if self.0.pause(pause).await || self.interruptions() != interruptions {
                         return Err(self.explained(request, error).await);
                     }
                 }

@@ -22,8 +22,8 @@ const IN_FLIGHT: usize = 64;
 /// How long the objects of a new kind may wait for the API server to serve it.
 const ESTABLISHED: Duration = Duration::from_secs(20);
 
-/// Why a turn writes no more once the server may have been put back.
-const BROKEN: &str = "what is known of the cluster has to be read again";
+/// Why a turn writes no more once the server may have been put back to a backup: its record may not name what is about to be applied.
+const CUT_OFF: &str = "watches were cut off, and the target's record has to be read again";
 
 /// What came of a plan.
 #[derive(Debug, Default)]
@@ -48,8 +48,8 @@ pub struct Orders<'a> {
     pub mask: &'a MaskKey,
     /// Ends the turn between two steps.
     pub stop: &'a CancellationToken,
-    /// The breaks of the cluster's history that are reckoned with: another one ends the turn, too.
-    pub breaks: u64,
+    /// [`Cluster::interruptions`] when the target's record was read: another one ends the turn, too.
+    pub interruptions: u64,
 }
 
 /// Carries the plan out.
@@ -105,8 +105,8 @@ async fn finish(
     if orders.stop.is_cancelled() {
         return ended(OutcomeResult::Skipped, "the turn was ended by something newer".to_owned());
     }
-    if cluster.breaks() != orders.breaks {
-        return ended(OutcomeResult::Skipped, BROKEN.to_owned());
+    if cluster.interruptions() != orders.interruptions {
+        return ended(OutcomeResult::Skipped, CUT_OFF.to_owned());
     }
     if step.prunes() {
         if !failed.is_empty() {

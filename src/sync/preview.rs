@@ -43,7 +43,6 @@ impl Engine {
         let (stop, mask) = (CancellationToken::new(), random_key()?);
         let context = Context {
             cluster: &cluster,
-            breaks: cluster.breaks(),
             commit: Ok(commit.clone()),
             repository_trouble: None,
             bases: self.bases(),

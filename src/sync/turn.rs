@@ -60,8 +60,6 @@ const FIELDS_LISTED: usize = 50;
 pub struct Context<'a> {
     /// The target's cluster.
     pub cluster: &'a Cluster,
-    /// How often the cluster's history had broken when its records were read.
-    pub breaks: u64,
     /// The commit, or why there is none.
     pub commit: Result<Arc<Commit>, String>,
     /// What is wrong with the repository, if a commit is known all the same.
@@ -112,12 +110,12 @@ pub async fn turn(
     let result = stages(context, spec, state, trigger).await;
     let (mut status, outcomes, again, drift) = match result {
         Ok(done) => (done.status, done.outcomes, done.again, done.drift),
-        Err(ending @ (Ending::Superseded | Ending::Broken)) => {
+        Err(Ending::Superseded) => {
             let unheard = state.status.target.is_empty();
             let status = if unheard { base_status(spec, state) } else { state.status.clone() };
             return Turned {
                 record: Record { status, history: None, drift: Vec::new() },
-                again: if matches!(ending, Ending::Broken) { NEXT_WAVE } else { spec.interval },
+                again: spec.interval,
                 inquires: inquires(spec, state),
             };
         }
@@ -209,8 +207,6 @@ enum Ending {
     Trouble(Trouble),
     /// Something newer is in the queue already.
     Superseded,
-    /// The cluster may have been put back to a backup: its records have to be read again.
-    Broken,
 }
 
 impl From<Undesired> for Ending {
@@ -473,11 +469,7 @@ async fn write(
     view: &View,
     plan: &Plan,
     revision: &str,
-) -> Result<Vec<Outcome>, Ending> {
-    // A record that was put back may not name what is about to be applied.
-    if context.cluster.breaks() != context.breaks {
-        return Err(Ending::Broken);
-    }
+) -> Result<Vec<Outcome>, Trouble> {
     let desired = &view.desired;
     let failed = |message: String| Trouble { sync: SyncStatus::Failed, message };
     // What failed before and is tried again goes on to say why, until it is known to be better.
@@ -499,7 +491,7 @@ async fn write(
         migrate: &view.migrate,
         mask: context.mask,
         stop: context.stop,
-        breaks: context.breaks,
+        interruptions: state.confirmed.unwrap_or_default(),
     };
     let carried = carry(context.cluster, desired, plan, &orders).await;
     context.metrics.stage(Stage::Apply, clock.elapsed());

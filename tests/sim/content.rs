@@ -23,14 +23,18 @@ pub(crate) struct Content {
     apps: BTreeMap<String, BTreeMap<String, Value>>,
     /// Apps of which a file is no YAML.
     broken: BTreeMap<String, String>,
+    /// So many objects are enough for an app.
+    enough: usize,
 }
 
 impl Content {
     pub(crate) fn first(random: &mut Random) -> Self {
-        let mut content = Self::default();
+        let mut content =
+            Self { enough: 3 + usize::try_from(random.below(6)).unwrap_or(0), ..Self::default() };
+        let first = content.enough as u64 - 2;
         for app in APPS {
             let objects = content.apps.entry(app.to_owned()).or_default();
-            for number in 0..2 + random.below(4) {
+            for number in 0..=random.below(first) {
                 let object = object(app, number, random);
                 objects.insert(file(&object), object);
             }
@@ -75,7 +79,7 @@ impl Content {
                 objects.remove(&file);
                 format!("remove {app}/{file}")
             }
-            0..=5 if objects.len() < 8 => {
+            0..=5 if objects.len() < self.enough => {
                 let has_widgets = objects.contains_key(DEFINITION);
                 let number = random.below(8);
                 let object = if has_widgets && random.happens(300) {

@@ -146,7 +146,8 @@ impl Run {
         let trace = Trace::new(detail);
         let now = Timestamp::from_second(START).unwrap();
         let forge = Forge::new(seed, trace.clone());
-        let layout = Layout::first();
+        let mut random = Random::new(seed, 2);
+        let layout = Layout::first(&mut random);
         let layouts: Layouts = Arc::new(Mutex::new(vec![layout.clone()]));
         let guard = Arc::new(Guard {
             forge: forge.clone(),
@@ -158,7 +159,6 @@ impl Run {
         });
         let cluster = |name| Cluster::new(name, seed, now, guard.clone(), trace.clone());
         let clusters = vec![cluster("a"), cluster("b")];
-        let mut random = Random::new(seed, 2);
         let content = Content::first(&mut random);
         forge.commit(content.clone());
         let state = scratch();

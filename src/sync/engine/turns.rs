@@ -76,7 +76,6 @@ impl Core {
         let revision = commit.as_ref().ok().map(|commit| commit.revision.clone());
         let context = Context {
             cluster,
-            breaks: memory.breaks,
             commit,
             repository_trouble: trouble,
             bases: &self.bases,
