@@ -3,7 +3,8 @@
 //! For looking at a folder as it is: unlike a [`super::folder`] nothing is left out, and nothing is frozen. It keeps note of
 //! how far its readers went, so that whoever names files can name them from there.
 
-use std::fs::Metadata;
+use std::fs::{DirEntry, File, FileType, Metadata};
+use std::io::Read as _;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -55,6 +56,39 @@ impl DiskTree {
         *reach = Some(common);
     }
 
+    /// What a folder holds, by name, with what is told of each; what is told nothing of is left out.
+    fn named<T>(
+        &self,
+        path: &str,
+        tell: impl Fn(&DirEntry) -> std::io::Result<Option<T>>,
+    ) -> Result<Vec<(String, T)>, TreeError> {
+        self.note(path);
+        let Some(metadata) = self.metadata(path)? else {
+            self.note(tree::parent(path));
+            return Err(TreeError::Missing(path.to_owned()));
+        };
+        if !metadata.is_dir() {
+            return Err(TreeError::NotAFolder(path.to_owned()));
+        }
+        let mut named = Vec::new();
+        for child in self.root.join(path).read_dir().map_err(failed(path))? {
+            let child = child.map_err(failed(path))?;
+            let name = child.file_name();
+            // A name that is no text cannot be written in a kustomization either.
+            let Ok(name) = std::str::from_utf8(name.as_bytes()) else { continue };
+            if name == ".git" {
+                continue;
+            }
+            match tell(&child) {
+                Ok(told) => named.extend(told.map(|told| (name.to_owned(), told))),
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                Err(error) => return Err(failed(path)(error)),
+            }
+        }
+        named.sort_by(|a, b| a.0.cmp(&b.0));
+        Ok(named)
+    }
+
     /// Where a link points, from the folder that it is in; an absolute path is taken from the root.
     fn target(&self, path: &str, full: &Path) -> std::io::Result<Vec<u8>> {
         let target = full.read_link()?;
@@ -73,17 +107,17 @@ fn is_within(path: &str, folder: &str) -> bool {
 }
 
 /// What stands there, unless it is nothing that holds manifests: a socket, a device.
-fn kind(metadata: &Metadata) -> Option<EntryKind> {
-    match metadata {
-        _ if metadata.is_symlink() => Some(EntryKind::Link),
-        _ if metadata.is_dir() => Some(EntryKind::Folder),
-        _ if metadata.is_file() => Some(EntryKind::File),
+fn kind(of: FileType) -> Option<EntryKind> {
+    match of {
+        _ if of.is_symlink() => Some(EntryKind::Link),
+        _ if of.is_dir() => Some(EntryKind::Folder),
+        _ if of.is_file() => Some(EntryKind::File),
         _ => None,
     }
 }
 
 fn entry(metadata: &Metadata) -> Option<Entry> {
-    let kind = kind(metadata)?;
+    let kind = kind(metadata.file_type())?;
     let mut hash = Sha256::new();
     for part in [metadata.dev(), metadata.ino(), metadata.size()] {
         hash.update(part.to_le_bytes());
@@ -92,6 +126,15 @@ fn entry(metadata: &Metadata) -> Option<Entry> {
         hash.update(time.to_le_bytes());
     }
     Some(Entry { kind, id: ContentId::from_hash(&hash.finalize()) })
+}
+
+/// What is in a file of that size. The system is not asked for the size again, nor, behind it, whether there is more; but of a file
+/// that is made while it is read nobody knows the size.
+fn content(file: &Path, size: u64) -> std::io::Result<Vec<u8>> {
+    let most = if size == 0 { objects::MAX_FILE } else { size };
+    let mut content = Vec::with_capacity(usize::try_from(size).unwrap_or_default());
+    File::open(file)?.take(most).read_to_end(&mut content)?;
+    Ok(content)
 }
 
 fn failed(path: &str) -> impl FnOnce(std::io::Error) -> TreeError {
@@ -111,13 +154,13 @@ impl Tree for DiskTree {
         self.note(tree::parent(path));
         let full = self.root.join(path);
         let metadata = self.metadata(path)?;
-        match metadata.as_ref().and_then(kind) {
+        match metadata.as_ref().and_then(|metadata| kind(metadata.file_type())) {
             Some(EntryKind::File) => {
                 let size = metadata.map_or(0, |metadata| metadata.len());
                 if size > objects::MAX_FILE {
                     return Err(objects::too_large(path, size));
                 }
-                Ok(std::fs::read(full).map_err(failed(path))?.into())
+                Ok(content(&full, size).map_err(failed(path))?.into())
             }
             Some(EntryKind::Link) => Ok(self.target(path, &full).map_err(failed(path))?.into()),
             Some(EntryKind::Folder | EntryKind::Submodule) => Err(TreeError::NotAFile(path.to_owned())),
@@ -126,31 +169,11 @@ impl Tree for DiskTree {
     }
 
     fn list(&self, path: &str) -> Result<Vec<(String, Entry)>, TreeError> {
-        self.note(path);
-        match self.entry(path)?.map(|entry| entry.kind) {
-            Some(EntryKind::Folder) => {}
-            Some(EntryKind::File | EntryKind::Link | EntryKind::Submodule) => {
-                return Err(TreeError::NotAFolder(path.to_owned()));
-            }
-            None => return Err(TreeError::Missing(path.to_owned())),
-        }
-        let mut listed = Vec::new();
-        for child in self.root.join(path).read_dir().map_err(failed(path))? {
-            let child = child.map_err(failed(path))?;
-            let name = child.file_name();
-            // A name that is no text cannot be written in a kustomization either.
-            let Ok(name) = std::str::from_utf8(name.as_bytes()) else { continue };
-            if name == ".git" {
-                continue;
-            }
-            match child.metadata() {
-                Ok(metadata) => listed.extend(entry(&metadata).map(|entry| (name.to_owned(), entry))),
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-                Err(error) => return Err(failed(path)(error)),
-            }
-        }
-        listed.sort_by(|a, b| a.0.cmp(&b.0));
-        Ok(listed)
+        self.named(path, |child| child.metadata().map(|metadata| entry(&metadata)))
+    }
+
+    fn kinds(&self, path: &str) -> Result<Vec<(String, EntryKind)>, TreeError> {
+        self.named(path, |child| child.file_type().map(kind))
     }
 }
 

@@ -91,17 +91,18 @@ impl Walk<'_> {
         if depth > MAX_FOLDERS {
             return Err(Error::file(root, inner, format!("folders lie more than {MAX_FOLDERS} deep")));
         }
-        for (name, entry) in self.tree.list(real).map_err(whole)? {
+        for (name, kind) in self.tree.kinds(real).map_err(whole)? {
             let path = if inner.is_empty() { name.clone() } else { format!("{inner}/{name}") };
             let own = tree::join(real, &name).map_err(whole)?;
-            let (own, entry) = match entry.kind {
+            let (own, kind) = match kind {
                 EntryKind::Link | EntryKind::Submodule => {
                     let missing = || Error::file(root, &path, "is a link that leads nowhere");
-                    tree::resolve(self.tree, &own).map_err(whole)?.ok_or_else(missing)?
+                    let (real, entry) = tree::resolve(self.tree, &own).map_err(whole)?.ok_or_else(missing)?;
+                    (real, entry.kind)
                 }
-                EntryKind::File | EntryKind::Folder => (own, entry),
+                EntryKind::File | EntryKind::Folder => (own, kind),
             };
-            if entry.kind == EntryKind::Folder {
+            if kind == EntryKind::Folder {
                 if !self.rules.ignores(&path, Kind::Folder) {
                     self.folder(&path, &own, depth + 1)?;
                 }
