@@ -23,6 +23,11 @@ use measure::Sides;
 use report::Row;
 use workload::Subject;
 
+/// What is measured in process allocates as the program does.
+#[cfg(feature = "jemalloc")]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 /// Compares rendering of charts with Helm's.
 #[derive(Debug, Parser)]
 struct Arguments {

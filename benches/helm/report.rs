@@ -74,7 +74,8 @@ Go module. Both print the same bytes, which is checked.
 
 {tables}
 - *The whole process*: from its start until all that it prints is read; the two programs in turns, `--include-crds` on both sides.
-- *In process*: loading the chart from disk, rendering and printing, without the start of a process; the two libraries in turns.
+- *In process*: loading the chart from disk, rendering and printing, without the start of a process; the two libraries in turns, ours with the
+  program's allocator.
 - Times are medians, with the least and the most in brackets; the ratio is that of the medians.
 - *Peak memory*: the most that the process ever had resident, in a run of its own.
 ",
