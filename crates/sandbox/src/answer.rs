@@ -6,6 +6,9 @@ use crate::watch::Watch;
 use serde_json::{Value, json};
 use trueup_merge::field_manager::Conflict;
 
+/// The media type of a text, which is no document although it is kept as one.
+pub const TEXT: &str = "text/plain";
+
 /// What a request is answered with.
 #[derive(Debug)]
 pub enum Answer {
@@ -26,6 +29,11 @@ impl Answer {
     /// A document that was asked for.
     pub fn ok(body: Value) -> Self {
         Self::json(200, body)
+    }
+
+    /// A text that was asked for, such as a log. It is sent as it is.
+    pub fn text(body: String) -> Self {
+        Self::Json { code: 200, body: body.into(), media_type: TEXT }
     }
 
     /// A document with another status than 200.
@@ -131,6 +139,11 @@ impl Refusal {
         Self { causes, ..Self::new(422, "Invalid", message).about(about) }
     }
 
+    /// Nobody knows who asks.
+    pub fn unauthorized() -> Self {
+        Self::new(401, "Unauthorized", "Unauthorized".to_owned())
+    }
+
     /// Nobody may do that now.
     pub fn forbidden(about: About, why: &str) -> Self {
         let message = format!("{} {:?} is forbidden: {why}", qualified(&about), about.name);
@@ -181,6 +194,12 @@ impl Refusal {
             "the body of the request was in an unknown format - accepted media types include: {wanted}"
         );
         Self::new(415, "UnsupportedMediaType", message)
+    }
+
+    /// The endpoint answers in none of the forms that the client takes.
+    pub fn not_acceptable() -> Self {
+        let message = "only the following media types are accepted: application/json, application/yaml, application/vnd.kubernetes.protobuf";
+        Self::new(406, "NotAcceptable", message.to_owned())
     }
 
     /// The body is longer than what is read of one.

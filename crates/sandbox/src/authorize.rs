@@ -33,7 +33,7 @@ pub enum Authorization {
 /// What somebody wants to do.
 struct Wish<'w> {
     user: &'w str,
-    verb: &'static str,
+    verb: &'w str,
     group: &'w str,
     resource: &'w str,
     subresource: &'w str,
@@ -53,6 +53,10 @@ impl Sandbox {
             Authorization::Roles => {}
         }
         let kind = &target.kind;
+        // Everybody may ask what they may do, and who they are.
+        if kind.plural.starts_with("selfsubject") {
+            return Ok(());
+        }
         // A namespace is in itself.
         let is_namespace = kind.group.is_empty() && kind.plural == "namespaces";
         let namespace = if is_namespace { target.name.as_deref() } else { target.namespace.as_deref() };
@@ -80,6 +84,23 @@ impl Sandbox {
         );
         let name = target.name.clone().unwrap_or_default();
         Err(Refusal::denied(About { name, group: kind.group.clone(), kind: kind.plural.clone() }, &why))
+    }
+
+    /// Whether somebody may do what the attributes of a review say.
+    pub(crate) fn may(&self, user: &str, attributes: &Value) -> bool {
+        if self.authorization == Authorization::Everything || user.is_empty() {
+            return true;
+        }
+        let text = |name: &str| attributes[name].as_str().unwrap_or_default();
+        let wish = Wish {
+            user,
+            verb: text("verb"),
+            group: text("group"),
+            resource: text("resource"),
+            subresource: text("subresource"),
+            name: text("name"),
+        };
+        self.is_allowed(&wish, Some(text("namespace")).filter(|namespace| !namespace.is_empty()))
     }
 
     fn is_allowed(&self, wish: &Wish<'_>, namespace: Option<&str>) -> bool {

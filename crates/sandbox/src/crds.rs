@@ -180,6 +180,13 @@ pub(crate) fn complete(kind: &Kind, object: &mut Value, nulls: Nulls) -> Result<
 
 /// Checks an object against its kind, and against what it was before.
 pub(crate) fn validate(target: &Target, before: Option<&Value>, object: &Value) -> Result<(), Refusal> {
+    let name = object["metadata"]["name"].as_str().unwrap_or_default();
+    if target.kind.group.is_empty() && target.kind.kind == "Service" && target.subresource.is_empty() {
+        let causes = crate::services::wrong_addresses(before, object);
+        if !causes.is_empty() {
+            return Err(Refusal::invalid(target.about_kind(name), causes));
+        }
+    }
     let mut causes = Vec::new();
     match before {
         None => crate::metadata::check_new(&target.kind, object, &mut causes),
@@ -188,6 +195,7 @@ pub(crate) fn validate(target: &Target, before: Option<&Value>, object: &Value) 
     if let Some(custom) = &target.kind.custom {
         check(object, &custom.schema, "", &mut causes);
         crate::scale::check(custom, object, &mut causes);
+        check_lists(&custom.schema, before, object, &mut causes);
         if let Some(rules) = &custom.rules {
             check_rules(rules, before, object, &mut causes);
         }
@@ -202,8 +210,18 @@ pub(crate) fn validate(target: &Target, before: Option<&Value>, object: &Value) 
     if causes.is_empty() {
         return Ok(());
     }
-    let name = object["metadata"]["name"].as_str().unwrap_or_default();
     Err(Refusal::invalid(target.about_kind(name), causes))
+}
+
+/// Looks for what comes twice, unless it did before.
+fn check_lists(schema: &Value, before: Option<&Value>, object: &Value, causes: &mut Vec<Cause>) {
+    let mut known = Vec::new();
+    if let Some(before) = before {
+        crate::list_types::check(before, schema, "", &mut known);
+    }
+    if known.is_empty() {
+        crate::list_types::check(object, schema, "", causes);
+    }
 }
 
 fn rules(schema: &Value) -> Option<Arc<kube_cel::CompiledSchema>> {
@@ -373,7 +391,9 @@ fn check(value: &Value, schema: &Value, at: &str, causes: &mut Vec<Cause>) {
         check_allowed(value, schema, at, causes);
         return;
     }
-    if !is_of_type(value, schema, at, causes) {
+    // What is of a wrong type is looked at as what it is, but for nothing at all.
+    if !is_of_type(value, schema, at, causes) && value.is_null() {
+        check_allowed(value, schema, at, causes);
         return;
     }
     check_allowed(value, schema, at, causes);
@@ -497,24 +517,26 @@ fn bounds(value: &Value, schema: &Value, at: &str, causes: &mut Vec<Cause>, wron
     let length = match value {
         Value::String(text) => Some((text.chars().count(), "minLength", "maxLength", "chars long")),
         Value::Array(items) => Some((items.len(), "minItems", "maxItems", "items")),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => None,
+        Value::Object(fields) => Some((fields.len(), "minProperties", "maxProperties", "properties")),
+        Value::Null | Value::Bool(_) | Value::Number(_) => None,
     };
     if let Some((length, least, most, what)) = length {
         let least = schema[least].as_u64().filter(|least| (length as u64) < *least);
         let most = schema[most].as_u64().filter(|most| (length as u64) > *most);
-        let verb = if what == "items" { "should have" } else { "should be" };
+        let is_text = what == "chars long";
+        let verb = if is_text { "should be" } else { "should have" };
         if let Some(least) = least {
-            let shown = if what == "items" { length.into() } else { value.clone() };
+            let shown = if is_text { value.clone() } else { length.into() };
             causes
                 .push(wrong(format!("Invalid value: {shown}: {at} in body {verb} at least {least} {what}")));
         }
         if let Some(most) = most {
-            causes.push(if what == "items" {
-                let message = format!("Too many: {length}: must have at most {most} items");
-                Cause { reason: "FieldValueTooMany", message, field: at }
-            } else {
+            causes.push(if is_text {
                 let message = format!("Too long: may not be more than {most} bytes");
                 Cause { reason: "FieldValueTooLong", message, field: at }
+            } else {
+                let message = format!("Too many: {length}: must have at most {most} items");
+                Cause { reason: "FieldValueTooMany", message, field: at }
             });
         }
     }

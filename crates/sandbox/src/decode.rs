@@ -1,7 +1,6 @@
 //! Whether an object can be read into its kind's type, and what the server says where it cannot.
 //!
-//! Enters: an object as it was sent. Leaves: the words of Go's decoder. Absent: types that have a name of their own and are texts
-//! to everybody else, which the schemas do not tell.
+//! Enters: an object as it was sent. Leaves: the words of Go's decoder. Absent: what is wrong further on in a time.
 //!
 //! Source: Go's `encoding/json`, `encoding/base64` and `time`; k8s.io/apimachinery `pkg/api/resource`, `pkg/apis/meta/v1/time.go`.
 
@@ -33,15 +32,19 @@ fn wrong(value: &Value, shape: &'static Shape, at: Place<'_>) -> Option<String> 
         _ => {}
     }
     shape.fields.as_ref()?;
-    each(shape, value.as_object()?)
-        .find_map(|(field, value)| below(value, &field.part, shape, Place::Field(&at, field.name)))
+    each(shape, value.as_object()?).find_map(|(field, value)| {
+        let go = field.go.map_or("", |known| known.go);
+        below(value, &field.part, go, shape, Place::Field(&at, field.name))
+    })
 }
 
-fn below(value: &Value, part: &Part, owner: &'static Shape, at: Place<'_>) -> Option<String> {
+/// The same of what stands at a field whose type in Go is `go`, where that is known.
+fn below(value: &Value, part: &Part, go: &str, owner: &'static Shape, at: Place<'_>) -> Option<String> {
     if value.is_null() {
         return None;
     }
-    let cannot = |go: &str| {
+    let go = go.trim_start_matches('*');
+    let cannot = |otherwise: &str| {
         let found = match value {
             Value::String(_) => "string",
             Value::Number(_) => "number",
@@ -51,6 +54,8 @@ fn below(value: &Value, part: &Part, owner: &'static Shape, at: Place<'_>) -> Op
             Value::Null => return None,
         };
         let owner = owner.name.rsplit('.').next().unwrap_or_default();
+        // What is called a byte in the sources is a number to Go.
+        let go = if go.is_empty() { otherwise.to_owned() } else { go.replace("byte", "uint8") };
         Some(format!("json: cannot unmarshal {found} into Go struct field {owner}.{at} of type {go}"))
     };
     if let Some(name) = part.type_name {
@@ -75,12 +80,15 @@ fn below(value: &Value, part: &Part, owner: &'static Shape, at: Place<'_>) -> Op
         }
         (Some("array"), Value::Array(items)) => {
             let part = part.items.as_deref()?;
-            items.iter().find_map(|item| below(item, part, owner, at))
+            let go = go.strip_prefix("[]").unwrap_or_default();
+            items.iter().find_map(|item| below(item, part, go, owner, at))
         }
         (Some("object"), Value::Object(entries)) => {
             let part = part.entries.as_deref()?;
-            entries.values().find_map(|entry| below(entry, part, owner, at))
+            let go = go.strip_prefix("map[").and_then(|rest| rest.split_once(']')).map_or("", |(_, go)| go);
+            entries.values().find_map(|entry| below(entry, part, go, owner, at))
         }
+        (Some("array" | "object"), _) if !go.is_empty() => cannot(go),
         (_, _) => None,
     }
 }

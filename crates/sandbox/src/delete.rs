@@ -149,6 +149,9 @@ impl Sandbox {
     fn ending(&self, resource: &Resource, live: &Value, policy: Option<&str>) -> Ended {
         let mut object = live.clone();
         let is_namespace = resource.0.is_empty() && resource.1 == "namespaces";
+        if is_namespace && live["metadata"]["deletionTimestamp"].is_string() {
+            return Ended::Waits(object);
+        }
         let policy = policy.filter(|_| resource.1 != "events");
         // These two leave their pods behind unless they are told otherwise, as they always did.
         let leaves = matches!(

@@ -35,10 +35,9 @@ pub(crate) fn before(kind: &Kind, object: &mut Value) {
     if is(kind, "batch", "Job") {
         job(object);
     }
-    if is(kind, "", "Namespace") {
-        let name = object["metadata"]["name"].clone();
-        let labels = metadata(object).entry("labels").or_insert_with(|| json!({}));
-        labels["kubernetes.io/metadata.name"] = name;
+    // A name that the server makes is not there yet, and the label is nobody's then.
+    if is(kind, "", "Namespace") && object["metadata"]["name"].is_string() {
+        crate::namespaces::label(object);
     }
 }
 
@@ -68,6 +67,9 @@ fn job(object: &mut Value) {
 
 /// Defaults of one value that depend on its other fields.
 pub(crate) fn on_others(type_name: &str, fields: &mut Map<String, Value>, kind: &Kind) {
+    if type_name == crate::shapes::DEFINITION_NAMES {
+        return crate::definition_rules::name(fields);
+    }
     let Some(name) = type_name.strip_prefix("io.k8s.api.") else { return };
     let text = |fields: &Map<String, Value>, name: &str| {
         fields.get(name).and_then(Value::as_str).unwrap_or_default().to_owned()
@@ -197,16 +199,29 @@ fn tolerate(fields: &mut Map<String, Value>) {
 }
 
 fn service(fields: &mut Map<String, Value>) {
-    let kind =
-        fields.get("type").and_then(Value::as_str).filter(|kind| !kind.is_empty()).unwrap_or("ClusterIP");
-    let kind = kind.to_owned();
-    if fields.get("sessionAffinity") == Some(&"ClientIP".into()) {
-        put_new(fields, "sessionAffinityConfig", json!({"clientIP": {"timeoutSeconds": 10800}}));
+    let text = |fields: &Map<String, Value>, name: &str, or: &str| {
+        let value = fields.get(name).and_then(Value::as_str).filter(|value| !value.is_empty());
+        value.unwrap_or(or).to_owned()
+    };
+    match text(fields, "sessionAffinity", "None").as_str() {
+        "None" => drop(fields.remove("sessionAffinityConfig")),
+        "ClientIP"
+            if fields
+                .get("sessionAffinityConfig")
+                .is_none_or(|config| config["clientIP"]["timeoutSeconds"].is_null()) =>
+        {
+            let config = json!({"clientIP": {"timeoutSeconds": 10800}});
+            fields.insert("sessionAffinityConfig".to_owned(), config);
+        }
+        _ => {}
     }
-    if kind != "ExternalName" {
+    let kind = text(fields, "type", "ClusterIP");
+    if matches!(kind.as_str(), "ClusterIP" | "NodePort" | "LoadBalancer") {
         put_new(fields, "internalTrafficPolicy", "Cluster".into());
     }
-    if matches!(kind.as_str(), "NodePort" | "LoadBalancer") {
+    let is_outside = kind == "ClusterIP"
+        && fields.get("externalIPs").and_then(Value::as_array).is_some_and(|all| !all.is_empty());
+    if is_outside || matches!(kind.as_str(), "NodePort" | "LoadBalancer") {
         put_new(fields, "externalTrafficPolicy", "Cluster".into());
     }
     if kind == "LoadBalancer" {
@@ -265,7 +280,7 @@ pub(crate) fn begin(kind: &Kind, object: &mut Value, number: u64) {
     }
     match (kind.group.as_str(), kind.kind.as_str()) {
         ("apps", "DaemonSet") => object["metadata"]["annotations"][GENERATION] = "1".into(),
-        ("", "Service") => addresses(object, number),
+        ("", "Service") => crate::services::begin(object, number),
         ("", "Pod") => {
             object["status"]["qosClass"] = quality(object).into();
             if let Some(spec) = object["spec"].as_object_mut() {
@@ -296,10 +311,8 @@ pub(crate) fn go_on(kind: &Kind, before: &Value, object: &mut Value, number: u64
             let changed = before["spec"]["template"] != object["spec"]["template"];
             object["metadata"]["annotations"][GENERATION] = (known + u64::from(changed)).to_string().into();
         }
-        ("", "Service") => {
-            keep_addresses(before, object);
-            keep_node_ports(before, object, number);
-        }
+        ("", "Service") => crate::services::go_on(before, object, number),
+        ("", "Namespace") => crate::namespaces::go_on(before, object),
         ("", "PersistentVolume") => {
             for field in ["phase", "lastPhaseTransitionTime"] {
                 let known = before["status"].get(field).cloned();
@@ -309,6 +322,11 @@ pub(crate) fn go_on(kind: &Kind, before: &Value, object: &mut Value, number: u64
             }
         }
         ("", "Pod") => {
+            if object["status"]["qosClass"].is_null()
+                && let Some(known) = before["status"].get("qosClass")
+            {
+                object["status"]["qosClass"] = known.clone();
+            }
             if let Some(spec) = object["spec"].as_object_mut() {
                 tolerate(spec);
                 for field in ["priority", "preemptionPolicy", "nodeName"] {
@@ -343,101 +361,6 @@ pub(crate) fn generation(kind: &Kind, before: &Value, object: &Value) -> Option<
         return known;
     }
     Some(known.unwrap_or(1) + i64::from(has_changed))
-}
-
-fn addresses(object: &mut Value, number: u64) {
-    let Some(spec) = object["spec"].as_object_mut() else { return };
-    if spec.get("type") == Some(&"ExternalName".into()) {
-        return;
-    }
-    if spec.get("clusterIP").is_none_or(|address| address == "") {
-        let address = format!("10.96.{}.{}", (number / 250) % 250, number % 250 + 1);
-        spec.insert("clusterIP".to_owned(), address.into());
-    }
-    let address = spec["clusterIP"].clone();
-    put_new(spec, "clusterIPs", json!([address]));
-    put_new(spec, "ipFamilies", json!(["IPv4"]));
-    put_new(spec, "ipFamilyPolicy", "SingleStack".into());
-    open_ports(spec, number);
-}
-
-/// Whether a service's ports are open on all nodes.
-fn is_open(spec: &Map<String, Value>) -> bool {
-    match spec.get("type").and_then(Value::as_str) {
-        Some("NodePort") => true,
-        Some("LoadBalancer") => spec.get("allocateLoadBalancerNodePorts") != Some(&Value::Bool(false)),
-        Some(_) | None => false,
-    }
-}
-
-/// Gives a port of the nodes to each port of a service that has none and needs one.
-fn open_ports(spec: &mut Map<String, Value>, number: u64) {
-    if !is_open(spec) {
-        return;
-    }
-    for (index, port) in spec["ports"].as_array_mut().into_iter().flatten().enumerate() {
-        if let Some(port) = port.as_object_mut()
-            && port.get("nodePort").is_none_or(|port| *port == 0)
-        {
-            port.insert("nodePort".to_owned(), (30_000 + (number * 8 + index as u64) % 2_767).into());
-        }
-    }
-}
-
-/// The ports of the nodes that a service had, as far as it still needs them.
-fn keep_node_ports(before: &Value, object: &mut Value, number: u64) {
-    let Some(had) = before["spec"].as_object() else { return };
-    let Some(spec) = object["spec"].as_object_mut() else { return };
-    let known = had.get("ports").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-    let node_ports =
-        |ports: &[Value]| -> Vec<Value> { ports.iter().map(|port| port["nodePort"].clone()).collect() };
-    let is_same = spec
-        .get("ports")
-        .and_then(Value::as_array)
-        .is_some_and(|ports| node_ports(ports) == node_ports(known));
-    let (was_open, is_open) = (is_open(had), is_open(spec));
-    for port in spec.get_mut("ports").and_then(Value::as_array_mut).into_iter().flatten() {
-        let old = known.iter().find(|old| old["port"] == port["port"] && old["protocol"] == port["protocol"]);
-        let Some(port) = port.as_object_mut() else { continue };
-        if was_open && !is_open && is_same {
-            port.remove("nodePort");
-        } else if was_open && is_open && port.get("nodePort").is_none_or(|port| *port == 0) {
-            let kept = old.and_then(|old| old.get("nodePort")).cloned();
-            kept.and_then(|kept| port.insert("nodePort".to_owned(), kept));
-        }
-    }
-    open_ports(spec, number);
-}
-
-/// An update that leaves a service's addresses out keeps them.
-fn keep_addresses(before: &Value, object: &mut Value) {
-    let Some(spec) = object["spec"].as_object_mut() else { return };
-    if spec.get("type") == Some(&"ExternalName".into()) {
-        // Who changes the kind of a service and leaves its addresses as they were means that they go.
-        if before["spec"]["type"] != "ExternalName" {
-            for field in ["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy", "internalTrafficPolicy"]
-            {
-                if spec.get(field) == before["spec"].get(field) {
-                    spec.remove(field);
-                }
-            }
-        }
-        return;
-    }
-    // Who changes one of the two means both.
-    let is_set = spec
-        .get("clusterIP")
-        .is_some_and(|address| *address != "" && *address != before["spec"]["clusterIP"]);
-    let is_left = spec.get("clusterIPs").is_none_or(|all| *all == before["spec"]["clusterIPs"]);
-    if is_set && is_left {
-        let address = spec["clusterIP"].clone();
-        spec.insert("clusterIPs".to_owned(), json!([address]));
-    }
-    for field in ["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"] {
-        if let Some(value) = before["spec"].get(field) {
-            put_new(spec, field, value.clone());
-        }
-    }
 }
 
 /// The quality of service that a pod's requests and limits amount to.

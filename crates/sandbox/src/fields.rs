@@ -67,6 +67,9 @@ fn form(value: &mut Value, shape: &'static Shape) {
 
 /// What becomes of an object when it is stored: lists with nothing in them come back as none.
 pub(crate) fn store(kind: &Kind, object: &mut Value) {
+    if kind.group.is_empty() && kind.kind == "Service" {
+        crate::services::store(object);
+    }
     let type_name = kind.type_ref.named.as_deref().filter(|_| kind.custom.is_none());
     if let Some(shape) = type_name.and_then(shape) {
         empty_lists(object, shape);
@@ -137,14 +140,20 @@ fn fill_in(fields: &mut Map<String, Value>, field: &Field, told: &Value) {
     let is_open = match found {
         None | Some(Value::Null) => true,
         // A struct that nobody wrote is there already, with nothing in it but zero values.
-        Some(Value::Object(held)) => held.values().all(is_zero) && field.schema_default.is_some(),
-        Some(Value::String(text)) => text.is_empty() && field.known["zero"].is_null(),
+        Some(Value::Object(held)) => field.schema_default.is_some() && is_nothing(held, field.part.shape()),
+        Some(Value::String(text)) => text.is_empty() && !field.is_pointer() && field.known["zero"].is_null(),
         Some(_) => false,
     };
     let is_missing = found.is_none_or(Value::is_null);
     if is_open && !is_zero(told) || is_missing && !told.is_null() {
         fields.insert(field.name.to_owned(), told.clone());
     }
+}
+
+/// Whether nothing was written into a struct: of a pointer zero is something.
+fn is_nothing(held: &Map<String, Value>, shape: Option<&Shape>) -> bool {
+    let is_pointer = |name: &str| shape.and_then(|shape| shape.field(name)).is_some_and(Field::is_pointer);
+    held.iter().all(|(name, value)| is_zero(value) && (value.is_null() || !is_pointer(name)))
 }
 
 fn default_below(value: &mut Value, part: &Part, kind: &Kind) {

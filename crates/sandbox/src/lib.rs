@@ -10,16 +10,19 @@
 //! | [`request`] | what a request is about |
 //! | [`answer`] | answers, and refusals in the API server's words |
 //! | [`authorize`] | who may do what |
+//! | [`accounts`] | tokens of service accounts, and questions about rights |
 //! | `scale`, `table`, `cells` | other forms of objects |
 //! | [`select`] | label and field selectors |
 //! | [`store`] | the objects, and what happened to them |
 //! | [`read`], [`mod@write`], [`delete`], [`patch`] | the verbs |
 //! | [`watch`] | what happens, told as it happens |
 //! | [`discovery`] | what the API tells of itself |
-//! | [`crds`], `ending` | kinds that come and go with their definitions |
+//! | [`crds`], `definition_rules`, `list_types`, `ending` | kinds that come and go with their definitions, and what those ask for |
 //! | `shapes` | what is known of each field of a built-in kind, put together once |
 //! | `strict` | fields that a kind does not have |
 //! | `decode` | whether an object can be read into its kind's type |
+//! | `protobuf` | bodies that typed clients send |
+//! | `go_types` | what is known of the types of built-in kinds in Go |
 //! | `fields`, `depends` | what the server makes of objects of built-in kinds: its form of them, and defaults |
 //! | `metadata`, `rules`, `relations` | what it asks of them |
 //! | `limit_ranges`, `limit_rules`, `quota`, `usage`, `amounts` | what a namespace's limits and quotas ask of it |
@@ -29,11 +32,14 @@
 //! | `autoscale` | autoscalers, which read a load that is written down |
 //! | `claims` | claims of storage, and volumes |
 //! | `tick` | what happens because time passes |
+//! | `logs` | what pods wrote |
+//! | `services` | addresses and ports of Services, and what follows from their type |
 //! | `nodes` | where pods go |
 //! | `limits` | how large things may be |
 //! | [`restore`] | objects of another cluster, put into this one; the cluster itself, put back to what it was |
 //! | [`serve`] | the same over HTTP |
 
+pub mod accounts;
 mod amounts;
 pub mod answer;
 pub mod authorize;
@@ -44,6 +50,7 @@ pub mod crds;
 mod cron;
 mod cron_jobs;
 mod decode;
+mod definition_rules;
 pub mod delete;
 mod depends;
 pub mod discovery;
@@ -51,15 +58,19 @@ mod ending;
 mod endpoints;
 mod fields;
 mod garbage;
+mod go_types;
 mod jobs;
 pub mod kinds;
 mod limit_ranges;
 mod limit_rules;
 mod limits;
+mod list_types;
+mod logs;
 mod metadata;
 pub mod namespaces;
 mod nodes;
 pub mod patch;
+mod protobuf;
 mod quota;
 pub mod read;
 mod relations;
@@ -69,6 +80,7 @@ mod rules;
 mod scale;
 pub mod select;
 pub mod serve;
+mod services;
 mod settle;
 mod shapes;
 pub mod store;
@@ -111,6 +123,7 @@ pub struct Sandbox {
     settled: u64,
     fates: BTreeMap<String, Fate>,
     warnings: Vec<String>,
+    tokens: BTreeMap<String, accounts::Token>,
 }
 
 impl Sandbox {
@@ -135,6 +148,7 @@ impl Sandbox {
             settled: 0,
             fates: BTreeMap::new(),
             warnings: Vec::new(),
+            tokens: BTreeMap::new(),
         };
         sandbox.begin();
         sandbox
@@ -155,7 +169,13 @@ impl Sandbox {
         }
         let target = Target::of(request, &self.kinds)?;
         self.check_allowed(request, &target)?;
-        let answer = self.act(request, &target)?;
+        table::check(request, &target)?;
+        let answer = if protobuf::is_meant(request.content_type) && !request.body.is_empty() {
+            let body = read_protobuf(request, &target)?;
+            self.act(&Request { body: &body, content_type: "application/json", ..*request }, &target)?
+        } else {
+            self.act(request, &target)?
+        };
         Ok(match answer {
             Answer::Json { code, body, media_type }
                 if request.accept.contains("as=Table")
@@ -174,7 +194,13 @@ impl Sandbox {
     }
 
     fn act(&mut self, request: &Request<'_>, target: &Target) -> Result<Answer, Refusal> {
+        if request.method == "POST"
+            && let Some(answer) = self.review(request, target)
+        {
+            return answer;
+        }
         match (request.method, target.name.is_some()) {
+            ("GET", true) if target.subresource == "log" => self.log(request, target),
             ("GET", _) if request.flag("watch") => self.watch(request, target).map(Answer::Watch),
             ("GET", true) => self.get(target),
             ("GET", false) => self.list(request, target),
@@ -191,4 +217,17 @@ impl Sandbox {
     fn time(&self) -> String {
         self.now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
     }
+}
+
+/// The body of a request in protobuf, as JSON.
+fn read_protobuf(request: &Request<'_>, target: &Target) -> Result<Vec<u8>, Refusal> {
+    if target.kind.custom.is_some() {
+        return Err(Refusal::unsupported_media_type("application/json, application/yaml"));
+    }
+    let body = protobuf::decode(request.body).map_err(|why| {
+        let (kind, begins) = (&target.kind.kind, protobuf::summary(request.body));
+        let unrecognized = format!("the object provided is unrecognized (must be of type {kind})");
+        Refusal::bad_request(format!("{unrecognized}: {why} ({begins})"))
+    })?;
+    Ok(body.to_string().into_bytes())
 }

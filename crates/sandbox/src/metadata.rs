@@ -150,6 +150,31 @@ fn wrong_name(kind: &Kind, name: &str) -> Vec<String> {
     wrong
 }
 
+/// What is wrong in a name that begins with a letter.
+pub(crate) fn wrong_label(text: &str) -> Vec<String> {
+    const WORDS: &str = "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, and end with an alphanumeric character (e.g. 'my-name',  or 'abc-123', regex used for validation is '[a-z]([-a-z0-9]*[a-z0-9])?')";
+    let mut wrong = Vec::new();
+    if text.len() > 63 {
+        wrong.push("must be no more than 63 characters".to_owned());
+    }
+    if !matches("[a-z]([-a-z0-9]*[a-z0-9])?", text) {
+        wrong.push(WORDS.to_owned());
+    }
+    wrong
+}
+
+/// What is wrong in a domain.
+pub(crate) fn wrong_subdomain(text: &str) -> Vec<String> {
+    let mut wrong = Vec::new();
+    if text.len() > 253 {
+        wrong.push("must be no more than 253 bytes".to_owned());
+    }
+    if !matches(SUBDOMAIN, text) {
+        wrong.push(SUBDOMAIN_WORDS.to_owned());
+    }
+    wrong
+}
+
 /// What is wrong in a name that only has to fit into a path.
 fn wrong_segment(name: &str) -> Vec<String> {
     if matches!(name, "." | "..") {

@@ -4,7 +4,7 @@ use crate::Sandbox;
 use crate::kinds::Kind;
 use crate::request::Target;
 use crate::store::{Key, Resource};
-use crate::write::Change;
+use crate::write::{Change, metadata};
 use serde_json::{Value, json};
 
 /// The namespaces that every cluster has.
@@ -82,6 +82,30 @@ pub(crate) fn begin_life(kind: &Kind, object: &mut Value) {
     if !kind.is_stored_under(&resource()) {
         return;
     }
-    object["spec"] = json!({"finalizers": ["kubernetes"]});
+    label(object);
+    let mut finalizers = object["spec"]["finalizers"].as_array().cloned().unwrap_or_default();
+    if !finalizers.iter().any(|one| one == "kubernetes") {
+        finalizers.push("kubernetes".into());
+    }
+    object["spec"] = json!({"finalizers": finalizers});
     object["status"] = json!({"phase": "Active"});
+}
+
+/// Whether an object is a namespace that waits for its controller.
+pub(crate) fn is_held(kind: &Kind, object: &Value) -> bool {
+    kind.is_stored_under(&resource())
+        && object["spec"]["finalizers"].as_array().is_some_and(|all| !all.is_empty())
+}
+
+/// What stays of a namespace whatever is written: only `finalize` changes what it waits for.
+pub(crate) fn go_on(before: &Value, object: &mut Value) {
+    label(object);
+    object["spec"] = before["spec"].clone();
+}
+
+/// A namespace's name is among its labels.
+pub(crate) fn label(object: &mut Value) {
+    let name = object["metadata"]["name"].clone();
+    let labels = metadata(object).entry("labels").or_insert_with(|| json!({}));
+    labels["kubernetes.io/metadata.name"] = name;
 }

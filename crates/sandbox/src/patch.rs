@@ -4,7 +4,7 @@
 
 use crate::Sandbox;
 use crate::answer::{About, Answer, Cause, Refusal};
-use crate::read::filled;
+use crate::read::{filled, versioned};
 use crate::request::{Request, Target};
 use crate::scale::scale;
 use crate::write::Change;
@@ -26,7 +26,9 @@ impl Sandbox {
             return Err(Refusal::unsupported_media_type(CUSTOM));
         }
         let live = self.found(target)?.clone();
-        let mut object = filled(&live, &target.kind);
+        let is_json_patch = media_type == "application/json-patch+json";
+        let mut object =
+            if is_json_patch { versioned(&live, &target.kind) } else { filled(&live, &target.kind) };
         if target.subresource == "scale" {
             object = scale(&target.kind, &object);
         }

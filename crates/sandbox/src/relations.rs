@@ -43,6 +43,10 @@ pub(crate) fn check(kind: &Kind, object: &Value, causes: &mut Vec<Cause>) {
     if let Some(spec) = object.pointer(pod).filter(|_| kind.custom.is_none()) {
         let at = pod.trim_start_matches('/').replace('/', ".");
         containers(spec, &object["spec"]["volumeClaimTemplates"], &at, causes);
+        tolerations(spec, &at, causes);
+        if kind.kind == "Pod" {
+            tokens(spec, causes);
+        }
     }
     match (kind.group.as_str(), kind.kind.as_str()) {
         ("apps", "DaemonSet" | "ReplicaSet") => workload(object, causes),
@@ -53,17 +57,20 @@ pub(crate) fn check(kind: &Kind, object: &Value, causes: &mut Vec<Cause>) {
         ("apps", "StatefulSet") => {
             workload(object, causes);
             update_strategy(&object["spec"]["updateStrategy"], causes);
-        }
-        ("", "ReplicationController") => replication_controller(object, causes),
-        ("", "Service") => service(object, causes),
-        ("", "PersistentVolume") => {
-            let spec = object["spec"].as_object();
-            if !spec.is_some_and(|spec| spec.keys().any(|field| VOLUMES.contains(&field.as_str()))) {
-                causes.push(required("spec", "must specify a volume type"));
+            for (index, claim) in
+                object["spec"]["volumeClaimTemplates"].as_array().into_iter().flatten().enumerate()
+            {
+                self::claim(&claim["spec"], &format!("spec.volumeClaimTemplates[{index}].spec"), causes);
             }
         }
+        ("", "ReplicationController") => replication_controller(object, causes),
+        ("", "Service") => crate::services::check(object, causes),
+        ("", "PersistentVolume") => volume(&object["spec"], causes),
         ("", "PersistentVolumeClaim") => claim(&object["spec"], "spec", causes),
-        ("batch", "Job") => job(&object["spec"], "spec", causes),
+        ("batch", "Job") => {
+            job(&object["spec"], "spec", causes);
+            generated(object, causes);
+        }
         ("batch", "CronJob") => job(&object["spec"]["jobTemplate"]["spec"], "spec.jobTemplate.spec", causes),
         ("", "Namespace") => {
             let phase = &object["status"]["phase"];
@@ -81,17 +88,27 @@ pub(crate) fn check(kind: &Kind, object: &Value, causes: &mut Vec<Cause>) {
                 }
             }
         }
+        ("", "Event") => event(object, &object["involvedObject"], causes),
+        ("events.k8s.io", "Event") => event(object, &object["regarding"], causes),
+        ("autoscaling", "HorizontalPodAutoscaler") => autoscaler(&object["spec"], causes),
+        ("networking.k8s.io", "IngressClass") => controller(&object["spec"]["controller"], causes),
         ("rbac.authorization.k8s.io", "Role" | "ClusterRole") => policy(object, causes),
         ("networking.k8s.io", "Ingress") => ingress(&object["spec"], causes),
         ("networking.k8s.io", "NetworkPolicy") => peers(&object["spec"], causes),
         ("policy", "PodDisruptionBudget") => budget(&object["spec"], causes),
-        ("rbac.authorization.k8s.io", "RoleBinding" | "ClusterRoleBinding") => role(kind, object, causes),
+        ("rbac.authorization.k8s.io", "RoleBinding" | "ClusterRoleBinding") => {
+            role(kind, object, causes);
+            subjects(kind, object, causes);
+        }
+        ("admissionregistration.k8s.io", "ValidatingAdmissionPolicyBinding") => {
+            actions(&object["spec"]["validationActions"], causes);
+        }
         ("admissionregistration.k8s.io", _) => webhooks(object, causes),
         (_, _) => {}
     }
 }
 
-fn required(field: &str, why: &str) -> Cause {
+pub(crate) fn required(field: &str, why: &str) -> Cause {
     let message = if why.is_empty() { "Required value".to_owned() } else { format!("Required value: {why}") };
     Cause { reason: "FieldValueRequired", message, field: field.to_owned() }
 }
@@ -126,43 +143,6 @@ fn workload(object: &Value, causes: &mut Vec<Cause>) {
     }
 }
 
-fn service(object: &Value, causes: &mut Vec<Cause>) {
-    let spec = &object["spec"];
-    let is_external = spec["type"] == "ExternalName";
-    let ports = spec["ports"].as_array().map(Vec::as_slice).unwrap_or_default();
-    if ports.is_empty() && !is_external && spec["clusterIP"] != "None" {
-        causes.push(required("spec.ports", ""));
-    }
-    if is_external && spec["clusterIP"].as_str().is_some_and(|address| !address.is_empty()) {
-        causes.push(forbidden("spec.clusterIPs", "may not be set for ExternalName services"));
-    }
-    if is_external && spec["externalName"].as_str().unwrap_or_default().is_empty() {
-        causes.push(required("spec.externalName", ""));
-    }
-    for (index, port) in ports.iter().enumerate() {
-        let at = format!("spec.ports[{index}]");
-        let name = port["name"].as_str().unwrap_or_default();
-        if name.is_empty() && ports.len() > 1 {
-            causes.push(required(&format!("{at}.name"), ""));
-        }
-        if !name.is_empty() && ports[..index].iter().any(|other| other["name"] == name) {
-            let message = format!("Duplicate value: {name:?}");
-            causes.push(Cause { reason: "FieldValueDuplicate", message, field: format!("{at}.name") });
-        }
-        if port["targetPort"] == 0 {
-            let why = "must be between 1 and 65535, inclusive";
-            causes.push(invalid(&format!("{at}.targetPort"), &port["targetPort"], why));
-        }
-    }
-    for (index, address) in spec["clusterIPs"].as_array().into_iter().flatten().enumerate() {
-        let text = address.as_str().unwrap_or_default();
-        if !is_external && text != "None" && text.parse::<std::net::IpAddr>().is_err() {
-            let why = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)";
-            causes.push(invalid(&format!("spec.clusterIPs[{index}]"), address, why));
-        }
-    }
-}
-
 /// Names of containers and of what they mount.
 fn containers(pod: &Value, claims: &Value, at: &str, causes: &mut Vec<Cause>) {
     let names = |list: &Value| -> Vec<Value> {
@@ -175,6 +155,13 @@ fn containers(pod: &Value, claims: &Value, at: &str, causes: &mut Vec<Cause>) {
         for (index, container) in pod[list].as_array().into_iter().flatten().enumerate() {
             let at = format!("{at}.{list}[{index}]");
             crate::limit_rules::check_requests(&container["resources"], &format!("{at}.resources"), causes);
+            for probe in ["livenessProbe", "readinessProbe", "startupProbe"] {
+                let handlers = ["exec", "grpc", "httpGet", "tcpSocket"];
+                let is_there = |handler: &&str| !container[probe][*handler].is_null();
+                if container[probe].is_object() && !handlers.iter().any(is_there) {
+                    causes.push(required(&format!("{at}.{probe}"), "must specify a handler type"));
+                }
+            }
             let name = &container["name"];
             if name.is_string() && known[..index].contains(name) {
                 let message = format!("Duplicate value: {name}");
@@ -190,6 +177,43 @@ fn containers(pod: &Value, claims: &Value, at: &str, causes: &mut Vec<Cause>) {
                         field,
                     });
                 }
+            }
+        }
+    }
+}
+
+/// What a pod puts up with.
+fn tolerations(pod: &Value, at: &str, causes: &mut Vec<Cause>) {
+    for (index, toleration) in pod["tolerations"].as_array().into_iter().flatten().enumerate() {
+        let at = format!("{at}.tolerations[{index}]");
+        let text = |name: &str| toleration[name].as_str().unwrap_or_default();
+        let operator = text("operator");
+        if text("key").is_empty() && operator != "Exists" {
+            let why =
+                "operator must be Exists when `key` is empty, which means \"match all values and all keys\"";
+            causes.push(invalid(&format!("{at}.operator"), &operator.into(), why));
+        }
+        if !toleration["tolerationSeconds"].is_null() && text("effect") != "NoExecute" {
+            let why = "effect must be 'NoExecute' when `tolerationSeconds` is set";
+            causes.push(invalid(&format!("{at}.effect"), &text("effect").into(), why));
+        }
+        if operator == "Exists" && !text("value").is_empty() {
+            let why = "value must be empty when `operator` is 'Exists'";
+            causes.push(invalid(&format!("{at}.operator"), &text("value").into(), why));
+        }
+    }
+}
+
+/// Tokens are those of an account that the pod names.
+fn tokens(pod: &Value, causes: &mut Vec<Cause>) {
+    if !pod["serviceAccountName"].as_str().unwrap_or_default().is_empty() {
+        return;
+    }
+    for (index, volume) in pod["volumes"].as_array().into_iter().flatten().enumerate() {
+        for (place, source) in volume["projected"]["sources"].as_array().into_iter().flatten().enumerate() {
+            if source["serviceAccountToken"].is_object() {
+                let field = format!("spec.volumes[{index}].projected.sources[{place}].serviceAccountToken");
+                causes.push(forbidden(&field, "must not be specified when serviceAccountName is not set"));
             }
         }
     }
@@ -272,8 +296,145 @@ fn replication_controller(object: &Value, causes: &mut Vec<Cause>) {
 }
 
 fn claim(spec: &Value, at: &str, causes: &mut Vec<Cause>) {
-    if spec["resources"]["requests"]["storage"].is_null() {
-        causes.push(required(&format!("{at}.resources[storage]"), ""));
+    modes(&spec["accessModes"], at, causes);
+    let field = format!("{at}.resources[storage]");
+    match &spec["resources"]["requests"]["storage"] {
+        Value::Null => causes.push(required(&field, "")),
+        size => size_is_positive(size, &field, causes),
+    }
+}
+
+fn volume(spec: &Value, causes: &mut Vec<Cause>) {
+    let is_one = |spec: &Map<String, Value>| spec.keys().any(|field| VOLUMES.contains(&field.as_str()));
+    if !spec.as_object().is_some_and(is_one) {
+        causes.push(required("spec", "must specify a volume type"));
+    }
+    modes(&spec["accessModes"], "spec", causes);
+    let Some(capacity) = spec["capacity"].as_object().filter(|capacity| !capacity.is_empty()) else { return };
+    if capacity.len() > 1 || !capacity.contains_key("storage") {
+        causes.push(unsupported("spec.capacity", &spec["capacity"].to_string(), &["storage"]));
+    }
+    for (name, size) in capacity {
+        size_is_positive(size, &format!("spec.capacity[{name}]"), causes);
+    }
+}
+
+fn size_is_positive(size: &Value, at: &str, causes: &mut Vec<Cause>) {
+    let text = size.as_str().unwrap_or_default();
+    if text == "0" || text.starts_with('-') {
+        causes.push(invalid(at, size, "must be greater than zero"));
+    }
+}
+
+/// How volumes may be mounted.
+fn modes(modes: &Value, at: &str, causes: &mut Vec<Cause>) {
+    const KNOWN: [&str; 4] = ["ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod"];
+    let field = format!("{at}.accessModes");
+    let modes: Vec<&str> = modes.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    for mode in modes.iter().filter(|mode| !KNOWN.contains(mode)) {
+        causes.push(unsupported(&field, &format!("{mode:?}"), &KNOWN));
+    }
+    let (alone, others): (Vec<&str>, Vec<&str>) = modes
+        .iter()
+        .copied()
+        .filter(|mode| KNOWN.contains(mode))
+        .partition(|mode| *mode == "ReadWriteOncePod");
+    if !alone.is_empty() && !others.is_empty() {
+        causes.push(forbidden(&field, "may not use ReadWriteOncePod with other access modes"));
+    }
+}
+
+/// What an event is about is where the event is.
+fn event(object: &Value, about: &Value, causes: &mut Vec<Cause>) {
+    let namespace = object["metadata"]["namespace"].as_str().unwrap_or_default();
+    let there = about["namespace"].as_str().unwrap_or_default();
+    let is_right = match (there, object["eventTime"].is_null()) {
+        ("", true) => namespace == "default",
+        ("", false) => matches!(namespace, "default" | "kube-system"),
+        (there, true) => there == namespace,
+        (_, false) => true,
+    };
+    if !is_right {
+        causes.push(invalid("involvedObject.namespace", &there.into(), "does not match event.namespace"));
+    }
+}
+
+fn autoscaler(spec: &Value, causes: &mut Vec<Cause>) {
+    let (least, most) = (&spec["minReplicas"], &spec["maxReplicas"]);
+    if least.as_i64() == Some(0) {
+        // The metrics that would do are looked for by their types.
+        let mut metrics = spec["metrics"].as_array().into_iter().flatten();
+        if !metrics.any(|metric| metric["type"] == "Object" || metric["type"] == "External") {
+            let why =
+                "must specify at least one Object or External metric to support scaling to zero replicas";
+            causes.push(forbidden("spec.metrics", why));
+        }
+    }
+    if let (Some(few), Some(many @ 1..)) = (least.as_i64(), most.as_i64())
+        && many < few
+    {
+        causes.push(invalid("spec.maxReplicas", most, "must be greater than or equal to `minReplicas`"));
+    }
+    let version = &spec["scaleTargetRef"]["apiVersion"];
+    if let Some(text) = version.as_str().filter(|text| !text.is_empty()) {
+        let why = match text.matches('/').count() {
+            0 => "apiVersion must specify API group".to_owned(),
+            1 => return,
+            _ => format!("unexpected GroupVersion string: {text}"),
+        };
+        causes.push(invalid("spec.scaleTargetRef.apiVersion", version, &why));
+    }
+}
+
+/// The controller of an `IngressClass` is a path behind a domain.
+fn controller(controller: &Value, causes: &mut Vec<Cause>) {
+    const PATH: &str = r"[A-Za-z0-9/\-._~%!$&'()*+,;=:]+";
+    let field = "spec.controller";
+    let Some((host, path)) = controller.as_str().and_then(|text| text.split_once('/')) else { return };
+    if host.is_empty() || path.is_empty() {
+        return;
+    }
+    for why in crate::metadata::wrong_subdomain(host) {
+        causes.push(invalid(field, &host.into(), &why));
+    }
+    if !crate::rules::matches(PATH, path) {
+        let why = format!("Invalid path (regex used for validation is '{PATH}')");
+        causes.push(invalid(field, &path.into(), &why));
+    }
+}
+
+fn subjects(kind: &Kind, object: &Value, causes: &mut Vec<Cause>) {
+    for (index, subject) in object["subjects"].as_array().into_iter().flatten().enumerate() {
+        let at = format!("subjects[{index}]");
+        let text = |name: &str| subject[name].as_str().unwrap_or_default();
+        if text("kind") != "ServiceAccount" {
+            continue;
+        }
+        if !text("name").is_empty() {
+            for why in crate::metadata::wrong_subdomain(text("name")) {
+                causes.push(invalid(&format!("{at}.name"), &subject["name"], &why));
+            }
+        }
+        if !text("apiGroup").is_empty() {
+            causes.push(unsupported(&format!("{at}.apiGroup"), &subject["apiGroup"].to_string(), &[""]));
+        }
+        if kind.kind == "ClusterRoleBinding" && text("namespace").is_empty() {
+            causes.push(required(&format!("{at}.namespace"), ""));
+        }
+    }
+}
+
+/// What a policy's binding has done with what is not right.
+fn actions(actions: &Value, causes: &mut Vec<Cause>) {
+    let field = "spec.validationActions";
+    let all = actions.as_array().map(Vec::as_slice).unwrap_or_default();
+    for (index, action) in all.iter().enumerate().filter(|(index, action)| all[..*index].contains(action)) {
+        let message = format!("Duplicate value: {action}");
+        causes.push(Cause { reason: "FieldValueDuplicate", message, field: format!("{field}[{index}]") });
+    }
+    if ["Deny", "Warn"].iter().all(|one| all.iter().any(|action| action == one)) {
+        let why = "must not contain both Deny and Warn (repeating the same validation failure information in the API response and headers serves no purpose)";
+        causes.push(invalid(field, actions, why));
     }
 }
 
@@ -286,6 +447,30 @@ fn job(spec: &Value, at: &str, causes: &mut Vec<Cause>) {
             let shown = Value::from(other).to_string();
             causes.push(unsupported(&field, &shown, &["Always", "OnFailure", "Never"]));
             causes.push(unsupported(&field, &shown, &["OnFailure", "Never"]));
+        }
+    }
+}
+
+/// The labels by which a Job finds its pods, where it did not choose them itself.
+fn generated(object: &Value, causes: &mut Vec<Cause>) {
+    let spec = &object["spec"];
+    if spec["manualSelector"] == true || spec["selector"].is_null() {
+        return;
+    }
+    let labels = spec.pointer("/template/metadata/labels");
+    let (uid, name) = (&object["metadata"]["uid"], &object["metadata"]["name"]);
+    for prefix in ["", "batch.kubernetes.io/"] {
+        for (label, wanted) in [("controller-uid", uid), ("job-name", name)] {
+            let key = format!("{prefix}{label}");
+            let field = format!("spec.template.metadata.labels[{key}]");
+            let why = format!("must be '{}'", wanted.as_str().unwrap_or_default());
+            match labels.and_then(|labels| labels.get(&key)) {
+                None => causes.push(required(&field, &why)),
+                Some(found) if found != wanted => {
+                    causes.push(invalid(&field, labels.unwrap_or(&Value::Null), &why));
+                }
+                Some(_) => {}
+            }
         }
     }
 }
@@ -382,8 +567,11 @@ fn webhooks(object: &Value, causes: &mut Vec<Cause>) {
             });
         }
         let service = &webhook["clientConfig"]["service"];
-        if service.is_object() && service["name"] == "" {
-            causes.push(required(&format!("webhooks[{index}].clientConfig.service.name"), ""));
+        // The server confuses the two, and so do its refusals.
+        for (field, told) in [("name", "namespace"), ("namespace", "name")] {
+            if service.is_object() && service[field].as_str().unwrap_or_default().is_empty() {
+                causes.push(required(&format!("webhooks[{index}].clientConfig.service.{told}"), ""));
+            }
         }
     }
 }

@@ -12,6 +12,8 @@ use serde_json::{Map, Value};
 use std::cell::RefCell;
 use std::collections::HashMap;
 
+const SELECTOR: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.LabelSelector";
+
 /// What is wrong in an object of a built-in kind.
 pub(crate) fn wrong(kind: &Kind, before: Option<&Value>, object: &Value) -> Vec<Cause> {
     let mut causes = Vec::new();
@@ -24,11 +26,25 @@ pub(crate) fn wrong(kind: &Kind, before: Option<&Value>, object: &Value) -> Vec<
     }
     crate::limits::check_entries(kind, object, &mut causes);
     crate::relations::check(kind, object, &mut causes);
+    // They never change, and what was taken once stays.
+    if before.is_some() && kind.kind == "StatefulSet" {
+        causes.retain(|cause| !cause.field.starts_with("spec.volumeClaimTemplates"));
+    }
+    // A volume that is changed is looked at as a new one first.
+    if before.is_some() && kind.group.is_empty() && kind.kind == "PersistentVolume" {
+        causes.extend(causes.clone());
+    }
+    if kind.kind == "CustomResourceDefinition" {
+        crate::definition_rules::check(before, object, &mut causes);
+    }
     causes
 }
 
 fn check(value: &Value, shape: &'static Shape, at: Place<'_>, causes: &mut Vec<Cause>) {
     let (Some(known), Value::Object(fields)) = (&shape.fields, value) else { return };
+    if shape.name == SELECTOR {
+        crate::metadata::check_labels(&value["matchLabels"], &format!("{at}.matchLabels"), causes);
+    }
     for field in known {
         if at.is_root() && matches!(field.name, "metadata" | "status" | "apiVersion" | "kind") {
             continue;
@@ -42,7 +58,9 @@ fn check(value: &Value, shape: &'static Shape, at: Place<'_>, causes: &mut Vec<C
                 }
             }
             Some(value) => {
-                scalar(value, field.known, place, causes);
+                if is_judged(shape.name, field.name, fields) {
+                    scalar(value, field.known, place, causes);
+                }
                 below(value, field, place, causes);
             }
         }
@@ -91,13 +109,30 @@ fn is_asked(type_name: &str, field: &str, fields: &Map<String, Value>) -> bool {
     }
 }
 
+/// Whether what a field holds is looked at in this value.
+fn is_judged(type_name: &str, field: &str, fields: &Map<String, Value>) -> bool {
+    let text = |name: &str| fields.get(name).and_then(Value::as_str).unwrap_or_default();
+    match (type_name.rsplit('.').next().unwrap_or_default(), field) {
+        ("ServiceSpec", "externalName") => text("type") == "ExternalName",
+        // Of accounts and of what an event is about the relations say more.
+        ("Subject", "apiGroup") => matches!(text("kind"), "User" | "Group"),
+        ("ObjectReference", "namespace") => false,
+        (_, _) => true,
+    }
+}
+
 fn scalar(value: &Value, known: &Value, at: Place<'_>, causes: &mut Vec<Cause>) {
     match value {
         Value::String(text) if text.is_empty() => tell(known.get("empty"), None, at, causes),
         Value::String(text) => {
             for cause in known["bad"].as_array().into_iter().flatten() {
-                if !fits(text, cause[1].as_str().unwrap_or_default()) {
+                let message = cause[1].as_str().unwrap_or_default();
+                if !fits(text, message) {
                     tell_one(cause, Some(value), at, causes);
+                }
+                // What is a port's name by its letters may still be none by their order.
+                if message.contains("must contain only alpha-numeric characters") {
+                    port_name(text, at, causes);
                 }
             }
             if !known["long"].is_null() && limit(&known["long"]).is_some_and(|most| text.len() > most) {
@@ -120,6 +155,18 @@ fn scalar(value: &Value, known: &Value, at: Place<'_>, causes: &mut Vec<Cause>) 
         Value::Array(items) if items.is_empty() => tell(known.get("empty"), None, at, causes),
         Value::Object(fields) if fields.is_empty() => tell(known.get("empty"), None, at, causes),
         Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => {}
+    }
+}
+
+/// What else is asked of a port's name.
+fn port_name(text: &str, at: Place<'_>, causes: &mut Vec<Cause>) {
+    let wrong = [
+        (!text.bytes().any(|one| one.is_ascii_lowercase()), "must contain at least one letter (a-z)"),
+        (text.contains("--"), "must not contain consecutive hyphens"),
+        (text.starts_with('-') || text.ends_with('-'), "must not begin or end with a hyphen"),
+    ];
+    for (_, why) in wrong.into_iter().filter(|(is_wrong, _)| *is_wrong) {
+        causes.push(invalid(&at.to_string(), &text.into(), why));
     }
 }
 
@@ -171,7 +218,7 @@ fn fits(text: &str, message: &str) -> bool {
         return matches(pattern.trim_end_matches("')"), &text);
     }
     if message.contains("must contain only alpha-numeric characters") {
-        return text.chars().all(|one| one.is_ascii_alphanumeric() || one == '-');
+        return text.chars().all(|one| one.is_ascii_lowercase() || one.is_ascii_digit() || one == '-');
     }
     if let Some((_, allowed)) = message.split_once(": must be '") {
         return allowed.split("' or '").any(|one| one.trim_matches('\'') == text);
@@ -181,6 +228,9 @@ fn fits(text: &str, message: &str) -> bool {
     }
     if message.contains("must be a domain-prefixed path") {
         return text.split_once('/').is_some_and(|(domain, path)| !domain.is_empty() && !path.is_empty());
+    }
+    if let Some((_, allowed)) = message.split_once(": must be either ") {
+        return allowed.split(", ").any(|one| one.trim_start_matches("or ") == text);
     }
     if message.contains("must start with a '/'") {
         return text.starts_with('/');
@@ -246,6 +296,7 @@ const FIXED: &[(&str, &str, &str)] = &[
     ("events.k8s.io/Event", "reportingInstance", "reportingInstance"),
     ("events.k8s.io/Event", "type", "type"),
     ("/PersistentVolume", "spec.volumeMode", "volumeMode"),
+    ("/PersistentVolumeClaim", "spec.volumeMode", "volumeMode"),
     ("/Secret", "type", "type"),
 ];
 
@@ -282,9 +333,11 @@ pub(crate) fn changed(kind: &Kind, before: &Value, object: &Value) -> Vec<Cause>
         }
     }
     causes.extend(changed_inside(&name, before, object));
+    if name == "/Service" {
+        causes.extend(crate::services::changed(before, object));
+    }
     causes.extend(match name.as_str() {
         "/Pod" => changed_pod(before, object),
-        "/Service" => changed_addresses(before, object),
         "/PersistentVolumeClaim" => changed_claim(before, object),
         _ => None,
     });
@@ -367,11 +420,7 @@ fn changed_pod(before: &Value, object: &Value) -> Option<Cause> {
     let count = |object: &Value, list: &str| object["spec"][list].as_array().map_or(0, Vec::len);
     for list in ["containers", "initContainers"] {
         if count(before, list) != count(object, list) {
-            let why = if list == "containers" {
-                "pod updates may not add or remove containers"
-            } else {
-                "pod updates may not add or remove init containers"
-            };
+            let why = "pod updates may not add or remove containers";
             return Some(forbidden(&format!("spec.{list}"), why));
         }
     }
@@ -396,18 +445,6 @@ fn changed_pod(before: &Value, object: &Value) -> Option<Cause> {
     (fixed(before) != fixed(object)).then(|| {
         forbidden("spec", "pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)")
     })
-}
-
-/// Addresses that a service keeps as long as it has any.
-fn changed_addresses(before: &Value, object: &Value) -> Option<Cause> {
-    let (was, is) = (&before["spec"], &object["spec"]);
-    if [was, is].iter().any(|spec| spec["type"] == "ExternalName") {
-        return None;
-    }
-    let (had, has) = (was["clusterIPs"].as_array()?, is["clusterIPs"].as_array()?);
-    let place = had.iter().zip(has).position(|(one, other)| one != other)?;
-    let field = format!("spec.clusterIPs[{place}]");
-    (had.len() == has.len()).then(|| invalid(&field, &is["clusterIPs"], "may not change once set"))
 }
 
 /// What a claim's spec may not change; as for pods, the server adds how the two differ.

@@ -105,6 +105,11 @@ fn go_type(value: &Value) -> &'static str {
     }
 }
 
+/// How many replicas an object asks for; none where it does not say.
+pub(crate) fn replicas(kind: &Kind, object: &Value) -> i64 {
+    path_of(kind, "specReplicasPath").and_then(|at| object.pointer(&at)?.as_i64()).unwrap_or(0)
+}
+
 /// Writes replicas where the kind has them.
 pub(crate) fn set_replicas(kind: &Kind, object: &mut Value, replicas: &Value) {
     let Some(at) = path_of(kind, "specReplicasPath") else { return };

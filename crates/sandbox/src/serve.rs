@@ -2,6 +2,8 @@
 //!
 //! Enters: a listener. Leaves: nothing until it is stopped. The time is the clock's here.
 
+use crate::accounts::Bearer;
+use crate::answer::TEXT;
 use crate::limits::BODY;
 use crate::watch::Watch;
 use crate::{Answer, Refusal, Request, Sandbox};
@@ -124,6 +126,12 @@ async fn answer(
     let text = |name: header::HeaderName| {
         headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
     };
+    let token = text(header::AUTHORIZATION).strip_prefix("Bearer ").unwrap_or_default();
+    let user = match served.lock().bearer(Timestamp::now(), token) {
+        Bearer::Account(user) => user,
+        Bearer::Nobody => return refused(&Refusal::unauthorized()),
+        Bearer::Foreign => text(header::HeaderName::from_static("impersonate-user")).to_owned(),
+    };
     let request = Request {
         method: method.as_str(),
         path: uri.path(),
@@ -131,7 +139,7 @@ async fn answer(
         accept: text(header::ACCEPT),
         content_type: text(header::CONTENT_TYPE),
         user_agent: text(header::USER_AGENT),
-        user: text(header::HeaderName::from_static("impersonate-user")),
+        user: &user,
         body: &body,
     };
     let (answer, warnings) = {
@@ -161,7 +169,11 @@ async fn answer(
 
 fn told(code: u16, body: &Value, media_type: &'static str, warnings: &[String]) -> Response {
     let status = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let mut response = (status, [(header::CONTENT_TYPE, media_type)], body.to_string()).into_response();
+    let text = match body {
+        Value::String(text) if media_type == TEXT => text.clone(),
+        body => body.to_string(),
+    };
+    let mut response = (status, [(header::CONTENT_TYPE, media_type)], text).into_response();
     for warning in warnings {
         // As RFC 9111 had it: a code, an agent that nobody names, and the text in quotes.
         if let Ok(value) = header::HeaderValue::try_from(format!("299 - {warning:?}")) {

@@ -3,6 +3,7 @@
 //! Enters: the OpenAPI models, and what a real API server was seen to do (`tables/fields.json`). Leaves: a shape for each type,
 //! with all that is looked up for each of its fields. Absent: custom resources, whose schemas come and go.
 
+use crate::go_types::{self, GoField};
 use crate::kinds::models;
 use serde_json::{Map, Value};
 use std::collections::HashMap;
@@ -18,6 +19,9 @@ static SHAPES: LazyLock<HashMap<&'static str, Shape>> =
 pub(crate) const META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.";
 const ADMISSION: &str = "io.k8s.api.admissionregistration";
 
+pub(crate) const DEFINITION_NAMES: &str =
+    "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceDefinitionNames";
+
 /// Defaults that are not the types' own, and that nobody owns.
 const EXCLUDED: &[(&str, &str)] = &[
     // The samples' own, which follow from what else is in them.
@@ -28,6 +32,8 @@ const EXCLUDED: &[(&str, &str)] = &[
     ("io.k8s.api.core.v1.NodeSpec", "taints"),
     ("io.k8s.api.core.v1.Namespace", "spec"),
     ("io.k8s.api.core.v1.NamespaceSpec", "finalizers"),
+    (DEFINITION_NAMES, "listKind"),
+    (DEFINITION_NAMES, "singular"),
 ];
 
 /// What a new object of a kind has in its status, and whether its generations are counted.
@@ -57,6 +63,8 @@ pub(crate) struct Shape {
 /// A field of a type.
 pub(crate) struct Field {
     pub(crate) name: &'static str,
+    /// How Go has it.
+    pub(crate) go: Option<&'static GoField>,
     /// What a real API server was seen to make of it.
     pub(crate) known: &'static Value,
     /// The same for the items of a list, and for the values of a map.
@@ -168,6 +176,7 @@ impl Field {
         };
         Self {
             name,
+            go: go_types::field(type_name, name),
             known,
             known_items: self::known(type_name, &format!("{name}[]")),
             known_entries: self::known(type_name, &format!("{name}{{}}")),
@@ -180,6 +189,11 @@ impl Field {
         }
     }
 
+    /// Whether nothing written and a zero value are two things.
+    pub(crate) fn is_pointer(&self) -> bool {
+        self.go.is_some_and(GoField::is_pointer)
+    }
+
     /// Whether the server leaves the field out when it has its zero value.
     pub(crate) fn is_dropped(&self, value: &Value) -> bool {
         let known = self.known;
@@ -188,6 +202,9 @@ impl Field {
         }
         if known["zero"] == "gone" {
             return true;
+        }
+        if let (Some(go), None) = (self.go, self.part.type_name) {
+            return go.is_dropped_when_zero && !go.is_pointer();
         }
         let is_shown = self.schema_default.is_some_and(is_zero);
         match value {

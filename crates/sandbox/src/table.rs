@@ -4,12 +4,21 @@
 //! k8s.io/kubernetes `pkg/printers/internalversion` has them; `additionalPrinterColumns` of `apiextensions.k8s.io/v1`.
 
 use crate::Sandbox;
+use crate::answer::Refusal;
 use crate::kinds::Kind;
+use crate::request::{Request, Target};
 use crate::scale::selector;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
 const AGE: &str = "CustomResourceDefinition";
+
+/// The status of a definition is the one endpoint that makes no tables.
+pub(crate) fn check(request: &Request<'_>, target: &Target) -> Result<(), Refusal> {
+    let is_status = target.kind.kind == "CustomResourceDefinition" && target.subresource == "status";
+    let is_nothing_else = request.accept.split(',').all(|form| form.contains("as=Table"));
+    if is_status && is_nothing_else { Err(Refusal::not_acceptable()) } else { Ok(()) }
+}
 
 impl Sandbox {
     /// An object or a list as a table.
@@ -58,7 +67,11 @@ impl Sandbox {
         let age = self.age(body["metadata"]["creationTimestamp"].as_str().unwrap_or_default());
         let cells = json!([
             body["metadata"]["name"],
-            number(body, "/spec/replicas"),
+            if kind.custom.is_some() && body["spec"]["replicas"].is_null() {
+                Value::Null
+            } else {
+                number(body, "/spec/replicas").into()
+            },
             number(body, "/status/replicas"),
             age
         ]);

@@ -50,11 +50,11 @@ impl Sandbox {
     pub(crate) fn create_object(&mut self, change: &Change<'_>, mut object: Value) -> Result<Value, Refusal> {
         let kind = &change.target.kind;
         let generated = object["metadata"]["generateName"].as_str().unwrap_or_default().to_owned();
-        if object["metadata"]["name"].as_str().unwrap_or_default().is_empty() && !generated.is_empty() {
+        let mut name = object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+        if name.is_empty() && !generated.is_empty() {
             let suffix: String = self.store.uid().chars().take(5).collect();
-            object["metadata"]["name"] = format!("{generated}{suffix}").into();
+            name = format!("{generated}{suffix}");
         }
-        let name = object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
         if name.is_empty() {
             let message = "Required value: name or generateName is required".to_owned();
             let cause = Cause { reason: "FieldValueRequired", message, field: "metadata.name".to_owned() };
@@ -67,7 +67,8 @@ impl Sandbox {
         }
         complete(kind, &mut object, Nulls::Dropped)?;
         let nothing = nothing(kind);
-        let object = self.manage(change, |manager, act| Ok(manager.update(&nothing, &object, act)))?;
+        let mut object = self.manage(change, |manager, act| Ok(manager.update(&nothing, &object, act)))?;
+        metadata(&mut object).insert("name".to_owned(), key.1.as_str().into());
         self.store_new(change, &key, object)
     }
 
@@ -82,7 +83,10 @@ impl Sandbox {
             metadata.insert("generation".to_owned(), 1.into());
         }
         self.fill_limits(change, &mut object);
-        crate::depends::begin(kind, &mut object, self.store.next());
+        // A status that makes its object gives it nothing of its own.
+        if change.target.subresource.is_empty() || kind.kind != "Service" {
+            crate::depends::begin(kind, &mut object, self.store.next());
+        }
         begin_life(kind, &mut object);
         validate(change.target, None, &object)?;
         self.check_limits(change, None, &object)?;
@@ -104,7 +108,7 @@ impl Sandbox {
         let start = crate::fields::start(&target.kind);
         let live = match self.found(target).cloned() {
             Ok(live) => live,
-            Err(_) if start["creates"] == true && target.subresource.is_empty() => {
+            Err(_) if start["creates"] == true && matches!(target.subresource.as_str(), "" | "status") => {
                 let nobody = json!({"metadata": {"name": target.name}});
                 check_uid(&change, &nobody, &object)?;
                 return self.create_object(&change, object).map(|object| Answer::json(201, object));
@@ -178,9 +182,11 @@ impl Sandbox {
         if is_same(live, &object) {
             return Ok(live.clone());
         }
-        let is_over = object["metadata"]["deletionTimestamp"].is_string() && !has_finalizers(&object);
+        let is_over = object["metadata"]["deletionTimestamp"].is_string()
+            && !has_finalizers(&object)
+            && !crate::namespaces::is_held(kind, &object);
+        // What goes with its last finalizer is told as it was stored last.
         if is_over && !change.is_dry_run {
-            metadata(&mut object).insert("resourceVersion".to_owned(), self.store.next().to_string().into());
             self.forget(&kind.resource(), &key);
             return Ok(object);
         }
@@ -217,7 +223,9 @@ impl Sandbox {
         let key = key(target);
         let live = self.store.get(&target.kind.resource(), &key).map(|live| versioned(live, &target.kind));
         if live.is_none() {
-            if !target.subresource.is_empty() {
+            let creates = crate::fields::start(&target.kind)["creates"] == true;
+            let is_place = target.subresource.is_empty() || creates && target.subresource == "status";
+            if !is_place {
                 return Err(Refusal::not_found(target.about(&key.1)));
             }
             self.check_namespace(target, &key.1)?;
@@ -243,7 +251,7 @@ impl Sandbox {
             check_preconditions(&change, &live, &config)?;
             object = seen_through(target, &live, object);
             complete(&target.kind, &mut object, Nulls::Kept)?;
-            if self.is_stored(&target.kind, &live, &object) {
+            if Self::is_stored(&target.kind, &live, &object) {
                 return Ok(Answer::ok(live));
             }
             return self.store_changed(&change, &live, object).map(Answer::ok);
@@ -255,15 +263,14 @@ impl Sandbox {
         self.store_new(&change, &key, object).map(|object| Answer::json(201, object))
     }
 
-    /// Whether what was applied is there already, but for what the stored version does not have.
-    fn is_stored(&self, kind: &Kind, live: &Value, object: &Value) -> bool {
+    /// Whether what was applied is there already, but for defaults of what the stored version does not have.
+    fn is_stored(kind: &Kind, live: &Value, object: &Value) -> bool {
         if kind.custom.as_ref().is_none_or(|custom| custom.storage == kind.version) {
             return false;
         }
-        let mut stored = object.clone();
-        keep_metadata(live, &mut stored);
-        self.prune_as_stored(kind, &mut stored);
-        is_same(live, &stored)
+        let mut object = object.clone();
+        keep_metadata(live, &mut object);
+        is_same(&filled(live, kind), &object)
     }
 
     fn check_namespace(&self, target: &Target, name: &str) -> Result<(), Refusal> {
@@ -342,13 +349,39 @@ impl<'s> Versions<'s> for Relabelled<'s> {
 fn ignored(kind: &Kind, subresource: &str) -> BTreeMap<String, FieldSet> {
     let fields = match subresource {
         "status" if kind.custom.is_some() => json!({"f:spec": {}, "f:metadata": {}}),
-        "status" if kind.kind == "VolumeAttachment" => json!({"f:spec": {}, "f:metadata": {}}),
-        "status" if kind.kind == "Deployment" => json!({"f:spec": {}, "f:metadata": {"f:labels": {}}}),
-        "status" => json!({"f:spec": {}}),
+        "status" => {
+            let mut fields = json!({"f:spec": {}});
+            let kept = kept_by_status(kind);
+            if kept == KEPT_METADATA {
+                fields["f:metadata"] = json!({});
+            } else {
+                for field in kept {
+                    fields["f:metadata"][format!("f:{field}")] = json!({});
+                }
+            }
+            fields
+        }
         _ if has_status(kind) => json!({"f:status": {}}),
         _ => return BTreeMap::new(),
     };
     FieldSet::parse(&fields).map(|set| (kind.api_version(), set)).into_iter().collect()
+}
+
+/// What of the metadata people write.
+const KEPT_METADATA: [&str; 4] = ["labels", "annotations", "finalizers", "ownerReferences"];
+
+/// What of it a write through a built-in kind's status leaves as it is.
+///
+/// Source: the status strategies' `GetResetFields` and `PrepareForUpdate`.
+fn kept_by_status(kind: &Kind) -> &'static [&'static str] {
+    match kind.kind.as_str() {
+        "APIService" | "ResourceClaim" | "ServiceCIDR" | "ValidatingAdmissionPolicy" | "VolumeAttachment" => {
+            &KEPT_METADATA
+        }
+        "Deployment" => &["labels"],
+        "Pod" => &["deletionTimestamp", "ownerReferences"],
+        _ => &[],
+    }
 }
 
 fn parse(request: &Request<'_>) -> Result<Value, Refusal> {
@@ -440,15 +473,9 @@ fn seen_through(target: &Target, live: &Value, mut object: Value) -> Value {
         for field in fields.iter().filter(|field| !matches!(field.as_str(), "metadata" | "status")) {
             set(&mut object, field, live.get(field).cloned());
         }
-        if target.kind.kind == "Deployment" {
-            let labels = live["metadata"].get("labels").cloned();
-            set(&mut object["metadata"], "labels", labels);
-        }
-        if target.kind.kind == "VolumeAttachment" {
-            for field in ["labels", "annotations", "finalizers", "ownerReferences"] {
-                let kept = live["metadata"].get(field).cloned();
-                set(&mut object["metadata"], field, kept);
-            }
+        for field in kept_by_status(&target.kind) {
+            let kept = live["metadata"].get(*field).cloned();
+            set(&mut object["metadata"], field, kept);
         }
         return object;
     }
@@ -469,6 +496,7 @@ fn seen_through(target: &Target, live: &Value, mut object: Value) -> Value {
 /// Notes who scales an object, which the server does only where somebody owned the replicas before, and without a time.
 fn hand_over(scaled: &mut Value, live: &Value, change: &Change<'_>) {
     let has_changed = wanted(scaled) != wanted(live);
+    let scaled_to_none = crate::scale::replicas(&change.target.kind, scaled) == 0;
     let Some(books) = scaled.pointer_mut("/metadata/managedFields").and_then(Value::as_array_mut) else {
         return;
     };
@@ -491,6 +519,10 @@ fn hand_over(scaled: &mut Value, live: &Value, change: &Change<'_>) {
         if entry["fieldsV1"]["f:spec"] == json!({}) {
             entry["fieldsV1"].as_object_mut().and_then(|fields| fields.remove("f:spec"));
         }
+    }
+    // A scale has no field for none, so nobody owns that.
+    if scaled_to_none {
+        return;
     }
     let first = books.iter().position(|entry| entry["operation"] != "Apply").unwrap_or(books.len());
     books.insert(first, json!({"manager": change.manager, "operation": "Update", "apiVersion": change.target.kind.api_version(),

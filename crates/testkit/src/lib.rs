@@ -17,6 +17,7 @@ mod file_server;
 mod git_http;
 mod git_repo;
 mod git_server;
+pub mod go_types;
 mod namespace;
 pub mod patch_keys;
 mod port;

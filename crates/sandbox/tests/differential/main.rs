@@ -19,6 +19,7 @@ mod limits;
 mod normal;
 mod objects;
 mod operation;
+mod protobuf;
 mod random;
 mod run;
 mod servers;

@@ -54,6 +54,15 @@ impl Real {
         self.send_timed(filled).0
     }
 
+    /// What the server answers, as it is.
+    pub fn bytes(&self, filled: &Filled) -> Vec<u8> {
+        let request = Self::request(filled);
+        self.runtime.block_on(async {
+            let response = self.client.send(request).await.expect("the API server answers");
+            response.into_body().collect().await.unwrap().to_bytes().to_vec()
+        })
+    }
+
     /// The answer, the second in which the server carried the request out, and the fields that it warns of.
     pub fn send_timed(&self, filled: &Filled) -> (Reply, Timestamp, Vec<String>) {
         let request = Self::request(filled);
