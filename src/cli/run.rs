@@ -33,6 +33,9 @@ pub(super) struct Run {
     /// Read the configuration from the custom resources of a namespace instead of files, and tell them how they stand
     #[arg(long, conflicts_with = "once")]
     config_from_cluster: bool,
+    /// How long an App that is being deleted waits for a cluster that does not answer; then it goes, and what is there is left
+    #[arg(long, default_value = "10m", value_name = "TIME", value_parser = humantime::parse_duration, requires = "config_from_cluster")]
+    deletion_timeout: Duration,
     #[command(flatten)]
     place: Place,
     /// Keep what comes in (commits, answers of API servers, the time) in a new file, for `trueup replay`
@@ -56,7 +59,8 @@ impl Run {
 
     async fn reconcile(&self, session: &Session, config: Configuration) -> Result<Verdict> {
         let (state, record) = (session.state.clone(), self.record.clone());
-        offline::run(RunOptions { config, state, listen: self.listen, record }).await?;
+        let patience = self.deletion_timeout;
+        offline::run(RunOptions { config, state, listen: self.listen, record, patience }).await?;
         Ok(Verdict::Fine)
     }
 

@@ -37,6 +37,11 @@ impl Late {
         self.given_up = Some(now);
     }
 
+    /// Whether a write that this process gave up may still come through.
+    pub(super) fn is_awaited(&self, now: Instant) -> bool {
+        self.given_up.is_some_and(|at| at + OVER > now)
+    }
+
     /// Up to when objects of a set may be created by a write of which nobody knows any more; `None` where that time is over.
     pub(super) fn until(&self, set: &str, now: Instant) -> Option<Instant> {
         let earlier = (!self.begun.contains(set)).then_some(self.began);
@@ -62,5 +67,7 @@ mod tests {
         assert_eq!(late.until("begun", at(3)), Some(at(12)));
         assert_eq!(late.until("found", at(3)), Some(at(12)));
         assert_eq!(late.until("begun", at(12)), None);
+        assert!(late.is_awaited(at(3)) && !late.is_awaited(at(12)));
+        assert!(!Late::new(start).is_awaited(at(1)), "nothing was given up yet");
     }
 }

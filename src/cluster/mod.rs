@@ -304,6 +304,11 @@ impl Cluster {
         self.0.late().until(set, Instant::now())
     }
 
+    /// Whether a write of this process got no answer and may still come through.
+    pub fn awaits_lost_writes(&self) -> bool {
+        self.0.late().is_awaited(Instant::now())
+    }
+
     /// How many objects of all sets are known.
     pub fn objects(&self) -> usize {
         self.0.with_index(|index| index.len())

@@ -22,6 +22,8 @@ use trueup_model::Value;
 
 /// Who writes what resources say of themselves: another manager than the one of what they ask for.
 const STATUS_MANAGER: &str = "trueup-status";
+/// Who writes finalizers.
+const FINALIZER_MANAGER: &str = "trueup-deletion";
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
@@ -75,6 +77,37 @@ impl Cluster {
             body: body.to_string().into(),
         };
         self.0.rest.json(ask).await
+    }
+
+    /// Writes who has to let a resource go before it can, if it is still as it is known.
+    pub async fn write_finalizers(
+        &self,
+        path: &str,
+        object: &Value,
+        finalizers: &[&str],
+    ) -> Result<Value, ApiError> {
+        let version = &object["metadata"]["resourceVersion"];
+        let ask = Ask {
+            verb: "patch",
+            what: &format!("the finalizers of {path}"),
+            method: Method::PATCH,
+            uri: format!("{path}?fieldManager={FINALIZER_MANAGER}"),
+            content_type: Some("application/merge-patch+json"),
+            accept: None,
+            body: json!({"metadata": {"resourceVersion": version, "finalizers": finalizers}})
+                .to_string()
+                .into(),
+        };
+        self.0.rest.json(ask).await
+    }
+
+    /// Whether an object is being deleted; one that is not there is gone.
+    pub async fn is_on_its_way_out(&self, path: &str) -> Result<bool, ApiError> {
+        match self.0.rest.json(Ask::get("get", &path, path.to_owned())).await {
+            Ok(object) => Ok(object.pointer("/metadata/deletionTimestamp").is_some()),
+            Err(error) if error.class == ApiErrorClass::NotFound => Ok(true),
+            Err(error) => Err(error),
+        }
     }
 
     /// Writes an Event about a resource.

@@ -68,6 +68,22 @@ pub struct AppSpec {
     /// Stops syncing; what is applied stays.
     #[serde(default)]
     pub suspend: bool,
+    /// What becomes of what was applied when somebody deletes the App as a custom resource. Taking an App out of files deletes
+    /// nothing, whatever this says.
+    #[serde(default)]
+    pub deletion_policy: DeletionPolicy,
+}
+
+/// What becomes of what an App applied when the App is deleted.
+///
+/// The words are those of Flux and Crossplane.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum DeletionPolicy {
+    /// All of it stays.
+    #[default]
+    Orphan,
+    /// It is pruned, and the App is there until that is done. A suspended App leaves everything as it is.
+    Delete,
 }
 
 /// Whether `${name}` is replaced in rendered text.

@@ -15,6 +15,7 @@ mod duration;
 mod environment;
 mod helm;
 mod ignore;
+mod leave;
 pub(crate) mod nearest;
 mod problem;
 mod read;
@@ -27,11 +28,12 @@ mod template;
 mod watch;
 mod webhook;
 
-pub use app::{AppSpec, BackoffSpec, KustomizeSpec, LoadRestrictions, RetrySpec, Substitute};
+pub use app::{AppSpec, BackoffSpec, DeletionPolicy, KustomizeSpec, LoadRestrictions, RetrySpec, Substitute};
 pub use cluster::{Access, ClusterSpec, Kubeconfig, KubeconfigSecret};
 pub use environment::{ClusterSelection, EnvironmentSpec, LabelSelector, RolloutSpec, SyncPolicy, SyncSpec};
 pub use helm::{Chart, Helm, HelmSpec, ValuesFrom, ValuesKind};
 pub use ignore::IgnoreSpec;
+pub use leave::Leaving;
 pub use problem::{Finding, Findings, Place, Problem, Problems, Step};
 pub use read::{Written, load, load_written};
 pub use repository::{Credentials, Location, Reference, RepositorySpec, Secret, Setting};
@@ -64,6 +66,12 @@ pub struct Config {
     /// By name.
     #[serde(skip)]
     targets: Vec<Target>,
+    /// What Apps that are being deleted have to prune.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    leaving: Vec<Target>,
+    /// The namespace of the custom resources that this was read from.
+    #[serde(skip)]
+    home: Option<String>,
 }
 
 /// One App in one Environment on one Cluster: the unit of reconciliation.
@@ -133,6 +141,16 @@ impl Config {
     /// All targets, by name.
     pub fn targets(&self) -> &[Target] {
         &self.targets
+    }
+
+    /// The targets whose Apps are being deleted: what was applied of them has to go.
+    pub fn leaving(&self) -> &[Target] {
+        &self.leaving
+    }
+
+    /// The namespace of the custom resources that this was read from; none where files were.
+    pub fn home(&self) -> Option<&str> {
+        self.home.as_deref()
     }
 
     /// The target of this name.

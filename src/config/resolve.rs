@@ -134,7 +134,7 @@ impl Declarations {
         }
         targets.sort_by(|a, b| a.name.cmp(&b.name));
         let Self { repositories, clusters, environments, apps, known: _, incomplete: _ } = self;
-        Config { repositories, clusters, environments, apps, targets }
+        Config { repositories, clusters, environments, apps, targets, leaving: Vec::new(), home: None }
     }
 
     /// References to what is there and broken.
@@ -262,9 +262,9 @@ fn field(name: &str) -> Step {
     Step::Field(name.to_owned())
 }
 
-struct Resolver<'d> {
-    declared: &'d Declarations,
-    findings: Vec<Finding>,
+pub(super) struct Resolver<'d> {
+    pub(super) declared: &'d Declarations,
+    pub(super) findings: Vec<Finding>,
 }
 
 impl<'d> Resolver<'d> {
@@ -300,7 +300,7 @@ impl<'d> Resolver<'d> {
     }
 
     /// The clusters of an environment that exist.
-    fn clusters(&mut self, environment: &'d Declared<EnvironmentSpec>) -> Vec<&'d str> {
+    pub(super) fn clusters(&mut self, environment: &'d Declared<EnvironmentSpec>) -> Vec<&'d str> {
         let mut names: BTreeSet<&str> = BTreeSet::new();
         if let Some(name) = &environment.spec.cluster {
             self.reference(environment, Place::spec("cluster"), Kind::Cluster, name);
@@ -358,7 +358,7 @@ impl<'d> Resolver<'d> {
         targets
     }
 
-    fn target(
+    pub(super) fn target(
         &mut self,
         app: &Declared<AppSpec>,
         environment: &Declared<EnvironmentSpec>,
@@ -557,7 +557,7 @@ fn fits(selector: &LabelSelector, cluster: &Declared<ClusterSpec>) -> bool {
     selector.match_labels.iter().all(|(key, value)| cluster.metadata.labels.get(key) == Some(value))
 }
 
-fn target_name(app: &str, environment: &Declared<EnvironmentSpec>, cluster: &str) -> String {
+pub(super) fn target_name(app: &str, environment: &Declared<EnvironmentSpec>, cluster: &str) -> String {
     let environment_name = &environment.metadata.name;
     match environment.spec.clusters {
         Some(_) => format!("{app}@{environment_name}/{cluster}"),

@@ -179,7 +179,7 @@ pub(super) async fn rendered(
     Ok(Err(Unmade::Broken(bases::too_deep())))
 }
 
-async fn catalog(context: &Context<'_>) -> Result<Arc<Catalog>, Trouble> {
+pub(super) async fn catalog(context: &Context<'_>) -> Result<Arc<Catalog>, Trouble> {
     let catalog = context.cluster.catalog();
     if !catalog.is_empty() {
         return Ok(catalog);

@@ -6,6 +6,7 @@
 use super::bases::Bases;
 use super::charts::Charts;
 use super::directory::Directory;
+use super::leave::Progress;
 use super::preview::random_key;
 use super::queue::Queue;
 use super::repositories::{Known, Repositories};
@@ -15,7 +16,7 @@ use super::topology::select;
 use super::view::{Board, Request, Wait};
 use crate::cluster::{Access, Cluster, ClusterEvent, Reach, Via};
 use crate::config::Config;
-use crate::config::custom::Answer;
+use crate::config::custom::{Answer, Departure};
 use crate::recording::Recorder;
 use crate::render;
 use crate::source::{self, Commit, Source};
@@ -27,6 +28,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use trueup_merge::secrets::MaskKey;
 use trueup_plan::drift::Drifted;
@@ -84,6 +86,8 @@ struct Core {
     home: Option<Via>,
     /// What the configuration said of each target when it had its last turn.
     turned: Mutex<BTreeMap<String, Arc<TargetSpec>>>,
+    /// How far the targets are that are on their way out.
+    departures: Mutex<BTreeMap<String, Leave>>,
     stop: CancellationToken,
 }
 
@@ -99,6 +103,13 @@ struct Memory {
     drift: Vec<Drifted>,
     /// The commit that a target of a suspended repository stays at.
     held: Option<Arc<Commit>>,
+}
+
+/// How far a target is that is on its way out.
+struct Leave {
+    progress: Progress,
+    /// Since when its cluster does not answer.
+    silent: Option<Instant>,
 }
 
 /// A turn under way.
@@ -197,6 +208,7 @@ impl Engine {
                 recorder: parts.ends.recorder,
                 home: parts.ends.home,
                 turned: Mutex::default(),
+                departures: Mutex::default(),
                 stop: CancellationToken::new(),
             }
         });
@@ -292,6 +304,20 @@ impl Engine {
         let is_current = |(name, spec): &(&String, &Arc<TargetSpec>)| turned.get(*name) == Some(*spec);
         let targets = setup.targets.iter().filter(is_current);
         targets.filter_map(|(name, _)| Some((name.clone(), statuses.get(name)?.clone()))).collect()
+    }
+
+    /// How far the targets are whose Apps are being deleted.
+    pub fn departures(&self) -> BTreeMap<String, Departure> {
+        let departure = |leave: &Leave| match &leave.progress {
+            Progress::UnderWay { why, .. } => Departure::UnderWay(why.clone()),
+            Progress::OutOfReach(why) => {
+                let silent = leave.silent.map(|since| since.elapsed()).unwrap_or_default();
+                Departure::OutOfReach { silent, why: why.clone() }
+            }
+            Progress::Gone { left } => Departure::Gone { left: left.clone() },
+        };
+        let departures = lock(&self.0.departures);
+        departures.iter().map(|(name, leave)| (name.clone(), departure(leave))).collect()
     }
 
     /// What is known of each Repository: the commit that it is at, and why it could not be asked.

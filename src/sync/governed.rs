@@ -5,10 +5,11 @@
 
 use super::custom::Home;
 use super::engine::Engine;
+use super::finalizers::{Finalizers, Ground};
 use crate::ambient;
 use crate::cluster::{Cluster, EventKind, Followed};
 use crate::config::custom::{self, Answer, ConditionStatus, Known, PLURALS, Resources};
-use crate::config::{API_VERSION, Kind};
+use crate::config::{API_VERSION, Kind, Target};
 use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -27,7 +28,8 @@ const ASK_AGAIN: Duration = Duration::from_secs(5);
 const REST: Duration = Duration::from_secs(20);
 
 /// Keeps the engine at what the resources say, and the resources at what the engine knows, without end.
-pub(super) async fn govern(engine: &Engine, home: &Home) -> Result<()> {
+/// An App that is being deleted waits for a cluster that does not answer no longer than `patience`.
+pub(super) async fn govern(engine: &Engine, home: &Home, patience: Duration) -> Result<()> {
     let cluster = engine.connect_home(&home.access()).await.context("the cluster of the configuration")?;
     let followed = cluster.follow_resources(API_VERSION, &home.namespace, PLURALS.map(|(_, plural)| plural));
     tracing::info!(namespace = home.namespace, "the configuration is the custom resources there");
@@ -43,6 +45,8 @@ pub(super) async fn govern(engine: &Engine, home: &Home) -> Result<()> {
         asked: BTreeMap::new(),
         answers: Arc::default(),
         resting: BTreeMap::new(),
+        before: Vec::new(),
+        finalizers: Finalizers::new(patience),
     };
     loop {
         let mut is_new = tokio::select! {
@@ -58,6 +62,7 @@ pub(super) async fn govern(engine: &Engine, home: &Home) -> Result<()> {
             governed.read().await;
         }
         governed.ask_clusters();
+        governed.let_go().await;
         governed.tell().await;
     }
 }
@@ -77,6 +82,9 @@ struct Governed<'e> {
     answers: Arc<Mutex<BTreeMap<String, Answer>>>,
     /// Resources whose status could not be written, and until when they are left alone.
     resting: BTreeMap<(Kind, String), Instant>,
+    /// The targets, also those that were on their way out, as the resources said last.
+    before: Vec<Target>,
+    finalizers: Finalizers,
 }
 
 impl Governed<'_> {
@@ -93,7 +101,13 @@ impl Governed<'_> {
             }
         };
         self.trouble.clear();
-        let resources = custom::read(objects, self.namespace);
+        let mut resources = custom::read(objects, self.namespace, &self.before);
+        let ground = Ground { cluster: &self.cluster, followed: &self.followed, namespace: self.namespace };
+        if !self.finalizers.settle(&ground, &mut resources).await {
+            // It is read again.
+            self.fingerprint = None;
+            return;
+        }
         let fingerprint = resources.config.fingerprint();
         if self.fingerprint.as_ref() != Some(&fingerprint) {
             if self.fingerprint.is_some() {
@@ -110,7 +124,18 @@ impl Governed<'_> {
                 }
             }
         }
+        let config = &resources.config;
+        self.before = config.targets().iter().chain(config.leaving()).cloned().collect();
         self.resources = Some(resources);
+    }
+
+    /// Lets Apps go of which nothing more is to be pruned.
+    async fn let_go(&mut self) {
+        let Some(resources) = &mut self.resources else { return };
+        let ground = Ground { cluster: &self.cluster, followed: &self.followed, namespace: self.namespace };
+        if !self.finalizers.let_go(&ground, resources, &self.engine.departures()).await {
+            self.fingerprint = None;
+        }
     }
 
     /// Asks clusters, now and then, whether they are there. Nobody waits for them.
@@ -146,7 +171,13 @@ impl Governed<'_> {
         for (name, trouble) in self.engine.troubles("Cluster") {
             clusters.insert(name, Answer { last: None, trouble: Some(trouble) });
         }
-        Known { targets: self.engine.current_statuses(), repositories: self.engine.repositories(), clusters }
+        Known {
+            targets: self.engine.current_statuses(),
+            repositories: self.engine.repositories(),
+            clusters,
+            unheld: self.finalizers.unheld().clone(),
+            leaving: self.finalizers.waiting().clone(),
+        }
     }
 
     /// Writes the statuses that are others than before.
@@ -156,7 +187,8 @@ impl Governed<'_> {
         self.resting.retain(|_, until| *until > now);
         let mut written = Vec::new();
         for ((kind, name), resource) in &resources.all {
-            if resource.is_leaving() || self.resting.contains_key(&(*kind, name.clone())) {
+            let is_shown = !resource.is_leaving() || (*kind == Kind::App && known.leaving.contains_key(name));
+            if !is_shown || self.resting.contains_key(&(*kind, name.clone())) {
                 continue;
             }
             let Some(status) = custom::status(resources, (*kind, name), &known, ambient::now()) else {
@@ -193,7 +225,7 @@ impl Governed<'_> {
         if let Some(ready) = custom::news(before, status) {
             let kind = match (ready.status, ready.reason.as_str()) {
                 (ConditionStatus::True, _) => Some(EventKind::Normal),
-                (ConditionStatus::False, "Progressing" | "Syncing" | "Suspended")
+                (ConditionStatus::False, "Progressing" | "Syncing" | "Suspended" | "Deleting")
                 | (ConditionStatus::Unknown, _) => None,
                 (ConditionStatus::False, _) => Some(EventKind::Warning),
             };

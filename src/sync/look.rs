@@ -237,8 +237,11 @@ pub(super) async fn look_at_all(
     let sets: Vec<String> =
         std::iter::once(spec.set()).chain(state.former.iter().map(|parent| parent.id.clone())).collect();
     let (found, mark) = cluster.follow_members(&sets);
-    if !found.unknown.is_empty() && found.unknown.len() >= kinds.len() && !kinds.is_empty() {
-        let why = found.unknown.values().next().cloned().unwrap_or_default();
+    // Kinds of other targets may be unknown as well, which is no matter of this one.
+    let why = kinds.first().and_then(|kind| found.unknown.get(kind)).cloned();
+    if let Some(why) = why
+        && kinds.iter().all(|kind| found.unknown.contains_key(kind))
+    {
         return Err(Trouble::unknown(format!("cluster {}: {why}", cluster.name())));
     }
     let mut view = View {

@@ -475,6 +475,8 @@ pub struct RunOptions {
     pub listen: std::net::SocketAddr,
     /// The file that keeps what comes in, if that is wanted.
     pub record: Option<PathBuf>,
+    /// How long an App that is being deleted waits for a cluster that does not answer.
+    pub patience: Duration,
 }
 
 /// Where a configuration is.
@@ -530,7 +532,7 @@ pub async fn run(options: RunOptions) -> Result<()> {
         Configuration::Files(path) => {
             until_signal(&engine, path, first.map(|first| first.fingerprint()).unwrap_or_default()).await
         }
-        Configuration::Resources(home) => governed_until_signal(&engine, home).await,
+        Configuration::Resources(home) => governed_until_signal(&engine, home, options.patience).await,
     };
     tracing::info!("stopping");
     engine.stop();
@@ -555,11 +557,11 @@ fn ends_recorded(path: &Path) -> Result<Ends> {
     })
 }
 
-async fn governed_until_signal(engine: &Engine, home: &Home) -> Result<()> {
+async fn governed_until_signal(engine: &Engine, home: &Home, patience: Duration) -> Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hangup = signal(SignalKind::hangup())?;
-    let mut govern = std::pin::pin!(governed::govern(engine, home));
+    let mut govern = std::pin::pin!(governed::govern(engine, home, patience));
     loop {
         tokio::select! {
             _ = terminate.recv() => return Ok(()),

@@ -12,7 +12,7 @@ use crate::ambient;
 use crate::bounded::in_order;
 use crate::cluster::{Apply, Cluster, Mode};
 use crate::source::{Commit, Location, Spec};
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Context as _, Result, anyhow, bail};
 use futures::FutureExt as _;
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -37,6 +37,9 @@ impl Engine {
     pub(super) async fn examine(&self, name: &str, options: &PlanOptions) -> Result<(Preview, Arc<Desired>)> {
         let (spec, cluster) = self.target(name).with_context(|| format!("there is no target {name}"))?;
         let cluster = cluster.with_context(|| self.trouble_of("Cluster", &spec.cluster))?;
+        if spec.is_leaving() {
+            bail!("App {} is being deleted, and all that is there of {name} is pruned", spec.app);
+        }
         let mut state = self.remembered(&spec, &cluster).await?;
         recall_run(&mut state);
         let commit = self.commit(&spec, options).await?;
@@ -50,6 +53,7 @@ impl Engine {
             beside: &BTreeSet::new,
             directory: self.directory(),
             waits_for: None,
+            is_leaving: &|_| false,
             begin: &|_| Ok(()),
             metrics: self.metrics(),
             parsed: self.parsed(),

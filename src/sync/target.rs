@@ -69,6 +69,17 @@ pub struct TargetSpec {
     pub atomic: Atomic,
     /// The custom resources that say all this; none where files do. They may be among its objects, and are never pruned by it.
     pub made_of: BTreeSet<ObjectId>,
+    /// Whether it is wanted, or on its way out.
+    pub presence: Presence,
+}
+
+/// Whether a target is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Presence {
+    /// It is to be as Git has it.
+    Wanted,
+    /// Somebody deleted its App and wants nothing of it to be left.
+    Leaving,
 }
 
 /// What makes a target change.
@@ -294,6 +305,7 @@ pub(super) mod tests {
             retry: Backoff::default(),
             atomic: Atomic::Each,
             made_of: BTreeSet::new(),
+            presence: Presence::Wanted,
             ignore: Vec::new(),
         }
     }

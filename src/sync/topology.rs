@@ -6,7 +6,7 @@ use super::charts::Wanted;
 use super::hooks::{Hook, HookKey};
 use super::rehearsal::Atomic;
 use super::rollout;
-use super::target::{Mode, TargetSpec};
+use super::target::{Mode, Presence, TargetSpec};
 use crate::cluster::{Access, Cluster, Force, Via};
 use crate::config::{self, Config, RepositorySpec, Substitute, Target, Webhook};
 use crate::render::{Depth, Given, Helm, Holder, Need, Pass, Place, Request, ValuesFrom, Variables};
@@ -24,7 +24,11 @@ use trueup_plan::planning::{Drift, Empty, Policy, Prune, Recreate, TakeOver};
 
 /// What the configuration says of each target.
 pub fn targets(config: &Config) -> BTreeMap<String, TargetSpec> {
-    config.targets().iter().map(|target| (target.name.clone(), target_spec(config, target))).collect()
+    let leaving = config.leaving().iter().map(|target| {
+        (target.name.clone(), TargetSpec { presence: Presence::Leaving, ..target_spec(config, target) })
+    });
+    let wanted = config.targets().iter().map(|target| (target.name.clone(), target_spec(config, target)));
+    leaving.chain(wanted).collect()
 }
 
 fn target_spec(config: &Config, target: &Target) -> TargetSpec {
@@ -80,15 +84,13 @@ fn target_spec(config: &Config, target: &Target) -> TargetSpec {
         },
         atomic: if target.atomic { Atomic::All } else { Atomic::Each },
         made_of: made_of(config, target),
+        presence: Presence::Wanted,
     }
 }
 
 /// The custom resources that a target is made of; none where files say what it is.
 fn made_of(config: &Config, target: &Target) -> BTreeSet<ObjectId> {
-    let Some(app) = config.apps.get(&target.app).filter(|app| app.origin.path.is_empty()) else {
-        return BTreeSet::new();
-    };
-    let namespace = app.metadata.namespace.as_deref().unwrap_or_default();
+    let Some(namespace) = config.home() else { return BTreeSet::new() };
     let parts = [
         (config::Kind::App, &target.app),
         (config::Kind::Repository, &target.repository),

@@ -14,12 +14,13 @@ use super::given;
 use super::hooked;
 use super::ignore;
 use super::judge::{Judgement, judge};
+use super::leave::{Progress, leave};
 use super::look::{End, View, look};
 use super::membership;
 use super::rehearsal::{Atomic, Rehearsed, rehearse};
 use super::seed;
 use super::status::{LISTED, Standing, health, standing};
-use super::target::{Mode, TargetSpec, TargetState};
+use super::target::{Mode, Presence, TargetSpec, TargetState};
 use crate::ambient;
 use crate::cluster::Cluster;
 use crate::render::Parsed;
@@ -46,11 +47,11 @@ use trueup_plan::record::{
 use trueup_plan::waves;
 
 /// How soon a turn looks again at what is on its way out.
-const LOOK_AGAIN: Duration = Duration::from_secs(1);
+pub(super) const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// How soon after a wave the next one is tried: most objects are well as soon as they are written.
 const NEXT_WAVE: Duration = Duration::from_millis(20);
 /// How soon a target that waits for another one looks whether it still has to.
-const BLOCKED: Duration = Duration::from_secs(5);
+pub(super) const BLOCKED: Duration = Duration::from_secs(5);
 /// The same in a rollout: who is next is told.
 const HELD_BACK: Duration = Duration::from_mins(1);
 /// Fields that are left to others, or rewritten, and that a status lists at most.
@@ -74,6 +75,8 @@ pub struct Context<'a> {
     pub directory: &'a Directory,
     /// The target that this one waits for, if any.
     pub waits_for: Option<String>,
+    /// Whether a target is on its way out.
+    pub is_leaving: &'a (dyn Fn(&str) -> bool + Send + Sync),
     /// Whether the target may begin with a commit, as far as a rollout over clusters is concerned; why not.
     pub begin: &'a (dyn Fn(&str) -> Result<(), String> + Send + Sync),
     /// Where durations are counted.
@@ -96,6 +99,8 @@ pub struct Turned {
     pub again: Duration,
     /// When to ask the cluster again for what the rendering took from it.
     pub inquires: Option<Duration>,
+    /// How far it is, where it is on its way out.
+    pub leaving: Option<Progress>,
 }
 
 /// Runs one turn.
@@ -107,7 +112,14 @@ pub async fn turn(
 ) -> Turned {
     let started = ambient::now();
     forget_attempts(context, state, trigger);
-    let result = stages(context, spec, state, trigger).await;
+    let mut leaving = None;
+    let result = match spec.presence {
+        Presence::Wanted => stages(context, spec, state, trigger).await,
+        Presence::Leaving => leave(context, spec, state).await.map(|(done, progress)| {
+            leaving = Some(progress);
+            done
+        }),
+    };
     let (mut status, outcomes, again, drift) = match result {
         Ok(done) => (done.status, done.outcomes, done.again, done.drift),
         Err(Ending::Superseded) => {
@@ -117,6 +129,7 @@ pub async fn turn(
                 record: Record { status, history: None, drift: Vec::new() },
                 again: spec.interval,
                 inquires: inquires(spec, state),
+                leaving: None,
             };
         }
         Err(Ending::Trouble(trouble)) => {
@@ -124,6 +137,7 @@ pub async fn turn(
             let mut status = base_status(spec, state);
             status.sync = trouble.sync;
             status.message.clone_from(&trouble.message);
+            leaving = spec.is_leaving().then(|| Progress::OutOfReach(trouble.message.clone()));
             status.errors = vec![trouble.message];
             (status, Vec::new(), spec.retry.pause(state.attempts, ambient::fraction()), Vec::new())
         }
@@ -134,6 +148,7 @@ pub async fn turn(
         status.inputs = given::inputs(rendering);
     }
     if status.message.is_empty()
+        && !spec.is_leaving()
         && let Some(trouble) = context
             .repository_trouble
             .clone()
@@ -153,14 +168,17 @@ pub async fn turn(
         record: Record { status, history, drift },
         again: again.unwrap_or(spec.interval).min(spec.interval),
         inquires: inquires(spec, state),
+        leaving,
     }
 }
 
 // Nobody asks for a target that has no turns.
 fn inquires(spec: &TargetSpec, state: &TargetState) -> Option<Duration> {
-    match spec.mode {
-        Mode::Automatic | Mode::Manual => state.inquiries.due_in(spec.inquire, Instant::now()),
-        Mode::Suspended => None,
+    match (spec.presence, spec.mode) {
+        (Presence::Wanted, Mode::Automatic | Mode::Manual) => {
+            state.inquiries.due_in(spec.inquire, Instant::now())
+        }
+        (Presence::Leaving, _) | (_, Mode::Suspended) => None,
     }
 }
 
@@ -203,7 +221,7 @@ impl Trouble {
 }
 
 /// Why a turn has nothing to conclude.
-enum Ending {
+pub(super) enum Ending {
     Trouble(Trouble),
     /// Something newer is in the queue already.
     Superseded,
@@ -225,17 +243,17 @@ impl From<Trouble> for Ending {
 }
 
 // Between two stages a turn makes way for a newer commit.
-fn go_on(context: &Context<'_>) -> Result<(), Ending> {
+pub(super) fn go_on(context: &Context<'_>) -> Result<(), Ending> {
     if context.stop.is_cancelled() { Err(Ending::Superseded) } else { Ok(()) }
 }
 
-struct Done {
-    status: TargetStatus,
-    outcomes: Vec<Outcome>,
-    again: Option<Duration>,
-    drift: Vec<Drifted>,
+pub(super) struct Done {
+    pub(super) status: TargetStatus,
+    pub(super) outcomes: Vec<Outcome>,
+    pub(super) again: Option<Duration>,
+    pub(super) drift: Vec<Drifted>,
     /// All objects that are not well.
-    unwell: Vec<ObjectId>,
+    pub(super) unwell: Vec<ObjectId>,
 }
 
 async fn stages(

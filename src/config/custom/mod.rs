@@ -8,6 +8,7 @@
 
 mod definition;
 mod exchange;
+mod parting;
 mod read;
 mod rules;
 mod standing;
@@ -18,7 +19,8 @@ mod tests;
 
 pub use definition::{PLURALS, definitions, to_files};
 pub use exchange::{NotHere, document, resource};
-pub use read::{Resource, Resources, read};
+pub use parting::{Departure, Fate, fate};
+pub use read::{FINALIZER, Resource, Resources, read};
 pub use standing::{Answer, Known, news, status};
 pub use status::{
     AppStatus, ClusterStatus, Condition, ConditionStatus, EnvironmentStatus, RepositoryStatus, TargetSummary,

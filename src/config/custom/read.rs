@@ -1,12 +1,13 @@
 //! From resources to a configuration. What is wrong with one is found of that one, and stops what needs it.
 //!
-//! Enters: resources as the API server has them. Leaves: the configuration that the good ones make, and of each
-//! resource what is known of it. One that is being deleted is no part of the configuration.
+//! Enters: resources as the API server has them, and the targets as they were before. Leaves: the configuration that the good ones
+//! make, and of each resource what is known of it. One that is being deleted is no part of the configuration, but for
+//! what an App that waits for trueup has to prune.
 
 use super::exchange::settle;
 use crate::config::{
-    AppSpec, ClusterSpec, Config, Declarations, Declared, EnvironmentSpec, Finding, Findings, Kind, Metadata,
-    Place, RepositorySpec, Spec, read::Declare,
+    AppSpec, ClusterSpec, Config, Declarations, Declared, EnvironmentSpec, Finding, Findings, Kind, Leaving,
+    Metadata, Place, RepositorySpec, Spec, Target, leave, read::Declare,
 };
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -19,6 +20,19 @@ pub struct Resources {
     pub config: Config,
     /// All of them.
     pub all: BTreeMap<(Kind, String), Resource>,
+    /// The Apps that somebody has deleted and that wait for trueup to let them go, by name.
+    pub leaving: BTreeMap<String, Leaving>,
+}
+
+/// The finalizer of an App that prunes what it applied before it goes.
+pub const FINALIZER: &str = "trueup.dev/deletion";
+
+impl Resources {
+    /// Has the Apps that are being deleted leave everything as it is.
+    pub fn orphan_all(&mut self) {
+        self.config.leaving.clear();
+        self.leaving.values_mut().for_each(|leaving| *leaving = Leaving::orphans());
+    }
 }
 
 /// A resource.
@@ -45,10 +59,16 @@ impl Resource {
     pub fn is_leaving(&self) -> bool {
         self.object.pointer("/metadata/deletionTimestamp").is_some()
     }
+
+    /// Whether it stays until trueup lets it go.
+    pub fn is_held(&self) -> bool {
+        let finalizers = self.object.pointer("/metadata/finalizers").and_then(Value::as_array);
+        finalizers.is_some_and(|finalizers| finalizers.iter().any(|one| one == FINALIZER))
+    }
 }
 
-/// Reads the resources of a namespace.
-pub fn read(objects: Vec<Value>, namespace: &str) -> Resources {
+/// Reads the resources of a namespace. `before` are the targets as the resources said last, as far as that is known.
+pub fn read(objects: Vec<Value>, namespace: &str, before: &[Target]) -> Resources {
     let mut declarations = Declarations::default();
     let mut all = BTreeMap::new();
     for object in objects {
@@ -73,13 +93,40 @@ pub fn read(objects: Vec<Value>, namespace: &str) -> Resources {
         let findings = findings.0.into_iter().map(finding).collect();
         all.insert((kind, name.clone()), Resource { findings, ..resource });
     }
-    let (config, findings) = declarations.resolve_usable();
+    let leaving: BTreeMap<String, Leaving> = all
+        .iter()
+        .filter(|((kind, _), resource)| *kind == Kind::App && resource.is_leaving() && resource.is_held())
+        .map(|((_, name), resource)| (name.clone(), leaves(&declarations, resource, name, namespace, before)))
+        .collect();
+    let (mut config, findings) = declarations.resolve_usable();
+    config.leaving = leave::in_reverse(&leaving);
+    config.home = Some(namespace.to_owned());
     for finding in findings {
         if let Some(resource) = all.get_mut(&(finding.kind, finding.name.clone())) {
             resource.findings.push(finding);
         }
     }
-    Resources { config, all }
+    Resources { config, all, leaving }
+}
+
+/// What an App has to prune that somebody has deleted.
+fn leaves(
+    declarations: &Declarations,
+    resource: &Resource,
+    name: &str,
+    namespace: &str,
+    before: &[Target],
+) -> Leaving {
+    let spec: Result<AppSpec, _> =
+        serde_json::from_value(resource.object.get("spec").cloned().unwrap_or_default());
+    match spec {
+        Ok(spec) => {
+            let namespace = Some(namespace.to_owned());
+            let metadata = Metadata { name: name.to_owned(), namespace, ..Metadata::default() };
+            declarations.leaving(&Declared { metadata, spec, origin: Origin::default() }, before)
+        }
+        Err(error) => Leaving::unknown(format!("spec: {error}; correct it, or set deletionPolicy: Orphan")),
+    }
 }
 
 /// Takes a good one in; of another one it is known that it is there.

@@ -30,6 +30,10 @@ pub struct Known {
     pub repositories: BTreeMap<String, Answer>,
     /// Clusters that were asked: what they answer is their version.
     pub clusters: BTreeMap<String, Answer>,
+    /// Apps whose finalizer could not be set, and why.
+    pub unheld: BTreeMap<String, String>,
+    /// What Apps that are being deleted wait for.
+    pub leaving: BTreeMap<String, String>,
 }
 
 /// What came of asking something.
@@ -227,18 +231,27 @@ fn app(
     known: &Known,
     now: Timestamp,
 ) -> Option<AppStatus> {
-    let targets: Vec<&Target> =
-        resources.config.targets().iter().filter(|target| target.app == name).collect();
+    let targets = resources.config.targets().iter().chain(resources.config.leaving());
+    let targets: Vec<&Target> = targets.filter(|target| target.app == name).collect();
     let mut statuses: Vec<&TargetStatus> =
         targets.iter().filter_map(|target| known.targets.get(&target.name)).collect();
     let waiting = targets.len() - statuses.len();
-    if waiting > 0 && is_told(resource) {
+    if waiting > 0 && is_told(resource) && !resource.is_leaving() {
         return None;
     }
     let badness = |status: &TargetStatus| (status.sync, status.health);
     statuses.sort_by(|a, b| (badness(b), &a.target).cmp(&(badness(a), &b.target)));
     let verdict = match Verdict::of_findings(resource) {
         Some(verdict) => verdict,
+        None if resource.is_leaving() => {
+            let message = known.leaving.get(name).cloned().unwrap_or_default();
+            Verdict::at_it(ConditionStatus::False, "Deleting", message)
+        }
+        None if known.unheld.contains_key(name) => {
+            let why = known.unheld.get(name).map_or("", String::as_str);
+            let message = format!("the finalizer that deletionPolicy: Delete needs could not be set: {why}");
+            Verdict::at_it(ConditionStatus::False, "NoFinalizer", message)
+        }
         None if targets.is_empty() => {
             let message = "it has no target: the statuses of its Environments say why";
             Verdict::idle("NoTargets", message)

@@ -1,7 +1,7 @@
 #![expect(clippy::needless_raw_string_hashes, reason = "expect-test writes them")]
 
 use super::*;
-use crate::config::{Written, load, load_written};
+use crate::config::{Target, Written, load, load_written};
 use expect_test::{Expect, expect};
 use serde_json::{Value, json};
 use std::fs;
@@ -187,7 +187,169 @@ fn resources(lines: &[(&str, &str, &str)]) -> Resources {
             "metadata": {"name": name, "namespace": "ops", "uid": name, "generation": 2, "labels": {"name": name}},
         })
     };
-    read(lines.iter().map(object).collect(), "ops")
+    read(lines.iter().map(object).collect(), "ops", &[])
+}
+
+/// The same, of which these Apps are being deleted; `before` are the targets before that.
+fn without(lines: &[(&str, &str, &str)], apps: &[&str], before: &[Target]) -> Resources {
+    let mut objects: Vec<Value> =
+        resources(lines).all.into_values().map(|resource| resource.object).collect();
+    for object in objects.iter_mut().filter(|object| object["kind"] == "App") {
+        if apps.iter().any(|app| object["metadata"]["name"] == *app) {
+            object["metadata"]["deletionTimestamp"] = "2026-11-21T10:00:00Z".into();
+            object["metadata"]["finalizers"] = json!(["example.com/other", FINALIZER]);
+        }
+    }
+    read(objects, "ops", before)
+}
+
+/// What leaves when these Apps are deleted: targets with those that go first, what is waited for, what is gone.
+fn leaves(lines: &[(&str, &str, &str)], apps: &[&str], before: &[Target], expected: &Expect) {
+    let resources = without(lines, apps, before);
+    let mut shown: Vec<String> = resources
+        .config
+        .leaving()
+        .iter()
+        .map(|target| format!("{} in {:?} after {:?}", target.name, target.namespace, target.depends_on))
+        .collect();
+    for (app, leaving) in &resources.leaving {
+        shown.push(format!("{app}: {:?}", leaving.policy));
+        shown.extend(leaving.waits.iter().map(|why| format!("waits: {why}")));
+        shown.extend(leaving.gone.iter().map(|name| format!("gone: {name}")));
+    }
+    for target in resources.config.targets() {
+        shown.push(format!("{} stays", target.name));
+    }
+    expected.assert_eq(&shown.into_iter().map(|line| line + "\n").collect::<String>());
+}
+
+#[test]
+fn an_app_that_is_being_deleted_leaves_in_the_reverse_order_of_what_it_waited_for() {
+    const API: (&str, &str, &str) =
+        ("App", "api", "{repository: config, path: api, environments: [test], deletionPolicy: Delete}");
+    const WEB: (&str, &str, &str) = (
+        "App",
+        "web",
+        "{repository: config, path: '{values.gone}', namespace: '{app}', environments: [test], dependsOn: [api], deletionPolicy: Delete}",
+    );
+    let all = [HERE, CONFIG, TEST, API, WEB];
+    leaves(
+        &all,
+        &["api", "web"],
+        &[],
+        &expect![[r#"
+        api@test in None after ["web@test"]
+        web@test in Some("web") after []
+        api: Delete
+        web: Delete
+    "#]],
+    );
+    leaves(
+        &all,
+        &["api"],
+        &[],
+        &expect![[r#"
+        api@test in None after []
+        api: Delete
+    "#]],
+    );
+    // One that says nothing, or is suspended, leaves everything as it is.
+    let quiet = ("App", "quiet", "{repository: config, path: api, environments: [test]}");
+    let still = (
+        "App",
+        "still",
+        "{repository: config, path: api, environments: [test], deletionPolicy: Delete, suspend: true}",
+    );
+    leaves(
+        &[HERE, CONFIG, TEST, quiet, still],
+        &["quiet", "still"],
+        &[],
+        &expect![[r#"
+        quiet: Orphan
+        still: Orphan
+    "#]],
+    );
+}
+
+#[test]
+fn a_target_that_nobody_can_find_any_more_is_gone_and_one_that_is_only_wrong_is_waited_for() {
+    const APP: (&str, &str, &str) =
+        ("App", "web", "{repository: config, path: web, environments: [test, far], deletionPolicy: Delete}");
+    const FAR: (&str, &str, &str) =
+        ("Environment", "far", "{clusters: {selector: {matchLabels: {name: here}}}}");
+    let before = resources(&[HERE, CONFIG, TEST, FAR, APP]).config.targets().to_vec();
+    assert_eq!(before.len(), 2);
+    leaves(
+        &[HERE, CONFIG, TEST, FAR, APP],
+        &["web"],
+        &[],
+        &expect![[r#"
+        web@far/here in None after []
+        web@test in None after []
+        web: Delete
+    "#]],
+    );
+    // Without the Environment it is known from before, or not at all.
+    leaves(
+        &[HERE, CONFIG, TEST, APP],
+        &["web"],
+        &before,
+        &expect![[r#"
+        web@far/here in None after []
+        web@test in None after []
+        web: Delete
+    "#]],
+    );
+    leaves(
+        &[HERE, CONFIG, TEST, APP],
+        &["web"],
+        &[],
+        &expect![[r#"
+        web@test in None after []
+        web: Delete
+        gone: web@far
+    "#]],
+    );
+    // Without the Cluster there is nothing to reach.
+    leaves(
+        &[CONFIG, TEST, FAR, APP],
+        &["web"],
+        &before,
+        &expect![[r#"
+        web: Delete
+        gone: web@test
+        gone: web@far/here
+    "#]],
+    );
+    leaves(
+        &[("Cluster", "here", "{kubeconfig: {}}"), CONFIG, TEST, FAR, APP],
+        &["web"],
+        &before,
+        &expect![[r#"
+            web: Delete
+            waits: web@test: Cluster `here` cannot be used: its own status says why
+            waits: web@far/here: Cluster `here` cannot be used: its own status says why
+        "#]],
+    );
+    leaves(
+        &[HERE, CONFIG, ("Environment", "test", "{}"), FAR, APP],
+        &["web"],
+        &before,
+        &expect![[r#"
+        web@far/here in None after []
+        web: Delete
+        waits: web@test: Environment `test` cannot be used: its own status says why
+    "#]],
+    );
+    leaves(
+        &[HERE, TEST, FAR, ("App", "web", "{deletionPolicy: Delete}")],
+        &["web"],
+        &before,
+        &expect![[r#"
+        web: Delete
+        waits: spec: missing field `repository`; correct it, or set deletionPolicy: Orphan
+    "#]],
+    );
 }
 
 const HERE: (&str, &str, &str) = ("Cluster", "here", "{inCluster: true}");
@@ -310,11 +472,11 @@ fn a_bad_cluster_stops_what_it_should_go_before_and_no_other_environment() {
 fn secrets_are_of_the_resources_namespace_and_leaving_resources_are_left_out() {
     let mut objects: Vec<Value> =
         resources(&[CONFIG, HERE]).all.into_values().map(|resource| resource.object).collect();
-    let all = read(objects.clone(), "ops");
+    let all = read(objects.clone(), "ops", &[]);
     let secret = all.config.repositories["config"].spec.secret_ref.clone().unwrap();
     assert_eq!(secret.namespace.as_deref(), Some("ops"));
     objects[0]["metadata"]["deletionTimestamp"] = "2026-11-21T10:00:00Z".into();
-    let all = read(objects, "ops");
+    let all = read(objects, "ops", &[]);
     assert!(all.config.repositories.is_empty() && all.config.clusters.contains_key("here"));
 }
 

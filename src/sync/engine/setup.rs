@@ -57,6 +57,16 @@ impl Setup {
     }
 }
 
+/// A Repository that is deleted together with its Apps still says whose their records are.
+fn with_repository(spec: TargetSpec, before: Option<&Arc<TargetSpec>>) -> TargetSpec {
+    match before {
+        Some(before) if spec.is_leaving() && spec.repository_url.is_empty() => {
+            TargetSpec { repository_url: before.repository_url.clone(), ..spec }
+        }
+        Some(_) | None => spec,
+    }
+}
+
 impl Core {
     pub(super) async fn configure(self: &Arc<Self>, config: &Config) -> Result<()> {
         let old = self.setup();
@@ -103,8 +113,11 @@ impl Core {
         }
         self.bases.configure(configured);
         self.charts.configure(charts);
-        setup.targets =
-            topology::targets(config).into_iter().map(|(name, spec)| (name, Arc::new(spec))).collect();
+        let spec = |(name, spec): (String, TargetSpec)| {
+            let before = old.targets.get(&name);
+            (name, Arc::new(with_repository(spec, before)))
+        };
+        setup.targets = topology::targets(config).into_iter().map(spec).collect();
         setup.index();
         self.put_to_work(&old, Arc::new(setup), follow).await;
         let news = |(part, why): &(&(&'static str, String), &String)| old.troubles.get(*part) != Some(*why);
@@ -156,9 +169,10 @@ impl Core {
                 .get(target)
                 .is_some_and(|new| old.targets.get(target).map(place) == Some(place(new)))
         });
+        self.begin_to_leave(old, &setup);
         self.bases.retain(|target| setup.targets.contains_key(target));
         self.board.configure(setup.targets.keys().cloned());
-        self.forget(&setup).await;
+        self.forget(old, &setup).await;
         for (name, (access, cluster)) in &old.clusters {
             if setup.clusters.get(name).is_none_or(|(new, _)| new != access) {
                 cluster.stop();
@@ -176,11 +190,31 @@ impl Core {
         }
     }
 
+    /// What a target still applies when its App is deleted would have to be pruned again.
+    fn begin_to_leave(&self, old: &Setup, setup: &Setup) {
+        let is_leaving =
+            |setup: &Setup, name: &String| setup.targets.get(name).is_some_and(|target| target.is_leaving());
+        let stays_leaving = |name: &String| is_leaving(old, name) && is_leaving(setup, name);
+        lock(&self.departures).retain(|name, _| stays_leaving(name));
+        for (name, running) in &*lock(&self.turns) {
+            if is_leaving(setup, name) && !is_leaving(old, name) {
+                running.stop.cancel();
+            }
+        }
+    }
+
     /// Forgets what is no longer configured, also what left while no trueup ran.
-    async fn forget(&self, setup: &Setup) {
+    async fn forget(&self, old: &Setup, setup: &Setup) {
         let known: Vec<String> = lock(&self.statuses).keys().cloned().collect();
         for name in known.iter().filter(|name| !setup.targets.contains_key(*name)) {
-            tracing::info!(target = name, "the target is no longer configured; its objects stay as they are");
+            if old.targets.get(name).is_some_and(|target| target.is_leaving()) {
+                tracing::info!(target = name, "the target is gone with its App");
+            } else {
+                tracing::info!(
+                    target = name,
+                    "the target is no longer configured; its objects stay as they are"
+                );
+            }
             lock(&self.statuses).remove(name);
             lock(&self.turned).remove(name);
             lock(&self.waiters).remove(name);

@@ -3,13 +3,14 @@
 //! Enters: a target that is due. Leaves: its status on the board, its record in the store, an Event and a metric, and when to
 //! look again. Absent: the stages themselves, which are in `sync::turn`.
 
+use super::super::leave::Progress;
 use super::super::queue::Due;
 use super::super::repositories::chain;
 use super::super::rollout::Sibling;
 use super::super::target::{TargetSpec, TargetState};
 use super::super::turn::{Context, Turned, base_status, turn};
 use super::super::{hooked, membership};
-use super::{Core, Memory, REPAIR, Running, lock};
+use super::{Core, Leave, Memory, REPAIR, Running, lock};
 use crate::cluster::{Cluster, EventKind, Parent};
 use crate::source::Commit;
 use crate::store::LedgerChange;
@@ -17,6 +18,7 @@ use crate::web::metrics::Ended;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use trueup_plan::budget::Approval;
 use trueup_plan::health::HealthStatus;
@@ -60,11 +62,13 @@ impl Core {
         let mut memory = memory.lock().await;
         let setup = self.setup();
         let Some((_, cluster)) = setup.clusters.get(&spec.cluster) else {
-            let why = setup.troubles.get(&("Cluster", spec.cluster.clone()));
-            self.trouble(spec, &memory.state, why.cloned().unwrap_or_default());
+            let why = setup.troubles.get(&("Cluster", spec.cluster.clone())).cloned().unwrap_or_default();
+            self.departs(spec, Progress::OutOfReach(why.clone()));
+            self.trouble(spec, &memory.state, why);
             return;
         };
         if let Err(why) = self.recall(spec, cluster, &mut memory).await {
+            self.departs(spec, Progress::OutOfReach(why.clone()));
             self.trouble(spec, &memory.state, why);
             self.push(&spec.name, Trigger::Retry, Duration::from_secs(3));
             return;
@@ -83,6 +87,7 @@ impl Core {
             beside: &|| self.paths_of(&spec.repository),
             directory: &self.directory,
             waits_for: self.waits_for(spec, revision.as_deref()),
+            is_leaving: &|name| setup.targets.get(name).is_some_and(|target| target.is_leaving()),
             begin: &|revision| self.begin(spec, revision),
             metrics: &self.metrics,
             parsed: &self.parsed,
@@ -182,6 +187,14 @@ impl Core {
     // One of the same repository is first when it is settled at the same commit.
     fn waits_for(&self, spec: &TargetSpec, revision: Option<&str>) -> Option<String> {
         let setup = self.setup();
+        if spec.is_leaving() {
+            let departures = lock(&self.departures);
+            let is_gone = |name: &String| {
+                let progress = departures.get(name).map(|leave| &leave.progress);
+                matches!(progress, Some(Progress::Gone { .. })) || !setup.targets.contains_key(name)
+            };
+            return spec.depends_on.iter().find(|name| !is_gone(name)).cloned();
+        }
         let statuses = lock(&self.statuses);
         let settled = |name: &&String| {
             let together = setup.targets.get(*name).is_some_and(|other| other.repository == spec.repository);
@@ -285,6 +298,10 @@ impl Core {
         for parent in parents {
             if parent.id == set {
                 if !is_ours(&parent) && !same_repository(&parent) {
+                    if spec.is_leaving() {
+                        // So nothing of it is this one's.
+                        continue;
+                    }
                     return Err(format!(
                         "{}/{} is the record of another trueup, for the repository {}; rename the App, or delete the record to take its objects over",
                         parent.namespace,
@@ -314,6 +331,37 @@ impl Core {
         self.show(status);
     }
 
+    /// Notes how far a target is that is on its way out, and tells those that wait for it.
+    fn departs(&self, spec: &TargetSpec, progress: Progress) {
+        if !spec.is_leaving() {
+            return;
+        }
+        let mut told = match &progress {
+            Progress::UnderWay { heirs, .. } => heirs.clone(),
+            Progress::OutOfReach(_) => BTreeSet::new(),
+            Progress::Gone { .. } => {
+                self.setup().dependents.get(&spec.name).into_iter().flatten().cloned().collect()
+            }
+        };
+        {
+            let mut departures = lock(&self.departures);
+            let before = departures.get(&spec.name);
+            if before.is_some_and(|leave| leave.progress == progress) {
+                told.clear();
+            }
+            let silent = match &progress {
+                Progress::OutOfReach(_) => {
+                    before.and_then(|leave| leave.silent).or_else(|| Some(Instant::now()))
+                }
+                Progress::UnderWay { .. } | Progress::Gone { .. } => None,
+            };
+            departures.insert(spec.name.clone(), Leave { progress, silent });
+        }
+        for name in &told {
+            self.push(name, Trigger::Configuration, Duration::ZERO);
+        }
+    }
+
     fn show(&self, status: TargetStatus) {
         lock(&self.statuses).insert(status.target.clone(), status.clone());
         self.board.show(status);
@@ -328,7 +376,10 @@ impl Core {
         change: Option<LedgerChange>,
         parent: Option<Parent>,
     ) -> bool {
-        let Turned { record, again, inquires } = turned;
+        let Turned { record, again, inquires, leaving } = turned;
+        if let Some(progress) = leaving {
+            self.departs(spec, progress);
+        }
         let before = lock(&self.statuses).get(&spec.name).cloned();
         let was_settled = before
             .as_ref()

@@ -6,34 +6,34 @@ use super::harness::World;
 use serde_json::{Value, json};
 use std::process::Command;
 use std::sync::OnceLock;
-use trueup_testkit::{ControlPlane, wait_until};
+use trueup_testkit::{Api, ControlPlane, wait_until};
 
 /// Makes the kinds known to a cluster, once a process: they are of all namespaces, so of all tests.
 pub(crate) fn install(plane: &ControlPlane) {
     static INSTALLED: OnceLock<()> = OnceLock::new();
-    INSTALLED.get_or_init(|| {
-        let output =
-            Command::new(env!("CARGO_BIN_EXE_trueup")).args(["crds", "-o", "json"]).output().unwrap();
-        let list: Value = serde_json::from_slice(&output.stdout).unwrap();
-        for definition in list["items"].as_array().unwrap() {
-            let name = definition["metadata"]["name"].as_str().unwrap();
-            let path = format!("/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{name}");
-            plane.api().apply(&path, definition, "test").unwrap();
-            wait_until("the definition is established", super::harness::PATIENCE, || {
-                let live = plane.api().get(&path)?;
-                let conditions = live["status"]["conditions"].as_array().cloned().unwrap_or_default();
-                let holds = |kind: &str, status: &str| {
-                    conditions.iter().any(|one| one["type"] == kind && one["status"] == status)
-                };
-                assert!(!holds("NonStructuralSchema", "True"), "{live}");
-                let served = plane
-                    .api()
-                    .find(&format!("/apis/trueup.dev/v1alpha1/{}", name.split('.').next().unwrap()));
-                Ok((holds("Established", "True") && served.is_ok_and(|list| list.is_some())).then_some(()))
-            })
-            .unwrap();
-        }
-    });
+    INSTALLED.get_or_init(|| define(plane.api()));
+}
+
+/// Makes the kinds known to a cluster.
+pub(crate) fn define(api: &Api) {
+    let output = Command::new(env!("CARGO_BIN_EXE_trueup")).args(["crds", "-o", "json"]).output().unwrap();
+    let list: Value = serde_json::from_slice(&output.stdout).unwrap();
+    for definition in list["items"].as_array().unwrap() {
+        let name = definition["metadata"]["name"].as_str().unwrap();
+        let path = format!("/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{name}");
+        api.apply(&path, definition, "test").unwrap();
+        wait_until("the definition is established", super::harness::PATIENCE, || {
+            let live = api.get(&path)?;
+            let conditions = live["status"]["conditions"].as_array().cloned().unwrap_or_default();
+            let holds = |kind: &str, status: &str| {
+                conditions.iter().any(|one| one["type"] == kind && one["status"] == status)
+            };
+            assert!(!holds("NonStructuralSchema", "True"), "{live}");
+            let served = api.find(&format!("/apis/trueup.dev/v1alpha1/{}", name.split('.').next().unwrap()));
+            Ok((holds("Established", "True") && served.is_ok_and(|list| list.is_some())).then_some(()))
+        })
+        .unwrap();
+    }
 }
 
 /// The path of a resource of the world's namespace, or with an empty name of all of a kind.

@@ -1,7 +1,7 @@
 //! A trueup whose configuration is custom resources: what they say is done, and they say how it stands.
 
-use super::custom::{install, object, path};
-use super::ground::Ground;
+use super::custom::{define, install, object, path};
+use super::ground::{Cluster, Ground};
 use super::harness::{PATIENCE, World, config_map};
 use serde_json::{Value, json};
 use std::fs;
@@ -9,16 +9,24 @@ use std::time::Duration;
 use trueup_testkit::{GitServer, wait_until};
 
 /// A world with a repository behind HTTP and resources for `app@test`.
-struct Governed {
-    world: World,
+pub(super) struct Governed {
+    pub(super) world: World,
     _server: GitServer,
 }
 
 impl Governed {
-    fn new(hint: &str) -> Self {
-        let plane = trueup_testkit::played().unwrap();
-        install(plane);
-        let world = World::played(Ground::ApiServer, hint);
+    pub(super) fn new(hint: &str) -> Self {
+        install(trueup_testkit::played().unwrap());
+        Self::in_world(World::played(Ground::ApiServer, hint))
+    }
+
+    /// The same on a cluster of its own.
+    pub(super) fn on(cluster: &Cluster, hint: &str) -> Self {
+        define(cluster.api());
+        Self::in_world(World::on(cluster, hint))
+    }
+
+    pub(super) fn in_world(world: World) -> Self {
         let server = GitServer::serve(&world.repo).unwrap();
         let url = server.url("config.git");
         let governed = Self { world, _server: server };
@@ -35,28 +43,33 @@ impl Governed {
         governed
     }
 
-    fn apply(&self, plural: &str, kind: &str, name: &str, spec: &Value) {
+    pub(super) fn apply(&self, plural: &str, kind: &str, name: &str, spec: &Value) {
         self.world.api.apply(&path(&self.world, plural, name), &object(kind, name, spec), "test").unwrap();
     }
 
-    fn start(&mut self) {
-        let kubeconfig = trueup_testkit::played().unwrap().kubeconfig().to_str().unwrap().to_owned();
-        let namespace = self.world.namespace.name().to_owned();
-        self.world.start_with(&[
-            "--config-from-cluster",
-            "--namespace",
-            &namespace,
-            "--kubeconfig",
-            &kubeconfig,
-        ]);
+    pub(super) fn start(&mut self) {
+        self.start_with(&[]);
     }
 
-    fn get(&self, plural: &str, name: &str) -> Value {
+    pub(super) fn start_with(&mut self, more: &[&str]) {
+        let kubeconfig = self.world.kubeconfig().to_str().unwrap().to_owned();
+        let namespace = self.world.namespace.name().to_owned();
+        let place = ["--config-from-cluster", "--namespace", &namespace, "--kubeconfig", &kubeconfig];
+        self.world.start_with(&[&place, more].concat());
+    }
+
+    pub(super) fn get(&self, plural: &str, name: &str) -> Value {
         self.world.api.get(&path(&self.world, plural, name)).unwrap()
     }
 
     /// Waits until a resource is as wanted, and its status of its last generation.
-    fn until(&self, plural: &str, name: &str, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+    pub(super) fn until(
+        &self,
+        plural: &str,
+        name: &str,
+        what: &str,
+        wanted: impl Fn(&Value) -> bool,
+    ) -> Value {
         let mut last = Value::Null;
         let found = wait_until(what, PATIENCE, || {
             last = self.get(plural, name);
@@ -70,16 +83,29 @@ impl Governed {
     }
 }
 
-fn app(path: &str) -> Value {
+impl Drop for Governed {
+    fn drop(&mut self) {
+        // Nobody is there any more who would let them go. They may be gone, and the API server may be.
+        self.world.kill();
+        let apps = self.world.api.get(&path(&self.world, "apps", "")).unwrap_or_default();
+        for app in apps["items"].as_array().into_iter().flatten() {
+            let free = json!({"metadata": {"finalizers": null}});
+            let path = path(&self.world, "apps", app["metadata"]["name"].as_str().unwrap_or_default());
+            let _ = self.world.api.merge(&path, &free);
+        }
+    }
+}
+
+pub(super) fn app(path: &str) -> Value {
     json!({"repository": "config", "path": path, "environments": ["test"]})
 }
 
-fn condition<'v>(resource: &'v Value, kind: &str) -> &'v Value {
+pub(super) fn condition<'v>(resource: &'v Value, kind: &str) -> &'v Value {
     let conditions = resource["status"]["conditions"].as_array().map_or(&[][..], Vec::as_slice);
     conditions.iter().find(|one| one["type"] == kind).unwrap_or(&Value::Null)
 }
 
-fn is(resource: &Value, kind: &str, status: &str) -> bool {
+pub(super) fn is(resource: &Value, kind: &str, status: &str) -> bool {
     condition(resource, kind)["status"] == status
 }
 
@@ -205,13 +231,12 @@ fn while_nothing_happens_nothing_is_written_also_over_a_restart() {
 }
 
 /// A kubeconfig of a service account, with a token of its own.
-fn as_account(world: &World, name: &str) -> std::path::PathBuf {
+pub(super) fn as_account(world: &World, name: &str) -> std::path::PathBuf {
     let namespace = world.namespace.name();
     let request = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": 3600}});
     let path = format!("/api/v1/namespaces/{namespace}/serviceaccounts/{name}/token");
     let token = world.api.create(&path, &request).unwrap()["status"]["token"].clone();
-    let plane = trueup_testkit::played().unwrap();
-    let documents = trueup_model::yaml::documents(&fs::read_to_string(plane.kubeconfig()).unwrap()).unwrap();
+    let documents = trueup_model::yaml::documents(&fs::read_to_string(world.kubeconfig()).unwrap()).unwrap();
     let mut kubeconfig = documents[0].value.clone();
     kubeconfig["users"][0]["user"] = json!({ "token": token });
     let file = world.path("account.kubeconfig");
@@ -277,6 +302,19 @@ fn the_rights_of_the_chart_are_enough_and_a_missing_one_is_named() {
     governed.until("apps", "app", "the right is named", |app| {
         let words = condition(app, "Ready")["message"].as_str().unwrap_or_default();
         words.contains("services") && words.contains(&namespace) && words.contains("cannot")
+    });
+    // An App that prunes is held, and let go when nothing is left.
+    governed.world.repo.commit(&[("more/b.yaml", &config_map("b", "1"))], "more").unwrap();
+    let mut more = app("more");
+    more["deletionPolicy"] = json!("Delete");
+    governed.apply("apps", "App", "more", &more);
+    governed.until("apps", "more", "held and Ready", |app| {
+        is(app, "Ready", "True") && app["metadata"]["finalizers"] == json!(["trueup.dev/deletion"])
+    });
+    governed.world.api.delete(&path(&governed.world, "apps", "more")).unwrap();
+    governed.world.holds("it is gone with what it applied", |world| {
+        let gone = |path: &str| world.api.find(path).unwrap().is_none();
+        gone(&path(world, "apps", "more")) && gone(&world.config_map("b"))
     });
     // A Secret that is not there is named by the repository that needs it.
     let private = json!({"url": "https://git.example.com/private.git", "secretRef": {"name": "gone"}});

@@ -3,6 +3,7 @@
 mod adopt;
 mod bases;
 mod custom;
+mod deletion;
 mod drift;
 mod faults;
 mod governed;
@@ -22,4 +23,5 @@ mod recording;
 mod rollout;
 mod scale;
 mod scheduling;
+mod tools;
 mod wire;
