@@ -5,6 +5,7 @@
 
 mod demo;
 mod hostile;
+mod image;
 mod imagined;
 mod proof;
 mod scenarios;

@@ -14,6 +14,7 @@ mod helm_values;
 mod hooks;
 mod ignore;
 mod in_memory;
+mod install;
 mod journal;
 mod large;
 mod life;

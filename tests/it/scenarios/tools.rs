@@ -1,4 +1,4 @@
-//! The programs that users have beside trueup: kubectl.
+//! The programs that users have beside trueup: kubectl, and Helm.
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -16,4 +16,10 @@ fn program(script: &str) -> PathBuf {
 pub(super) fn kubectl() -> Command {
     static PATH: OnceLock<PathBuf> = OnceLock::new();
     Command::new(PATH.get_or_init(|| program("kubectl.sh")))
+}
+
+/// The real Helm.
+pub(super) fn helm() -> Command {
+    static PATH: OnceLock<PathBuf> = OnceLock::new();
+    Command::new(PATH.get_or_init(|| program("helm.sh")))
 }
