@@ -78,16 +78,16 @@ pub(super) async fn leave(
     membership::confirm(context.cluster, state).await.map_err(Trouble::unknown)?;
     let mut view = look_at_all(context, spec, state, &desired).await?;
     go_on(context)?;
-    if context.cluster.breaks() != context.breaks {
-        return Err(Ending::Broken);
+    if state.confirmed != Some(context.cluster.interruptions()) {
+        return Ok(under_way(spec, state, "what is known of the cluster is read again".to_owned(), &[]));
     }
     let leaving = hold_what_holds_others(context, spec, state, &mut view).await?;
     let plan = plan(&desired, &view.observed, &state.ledger, &POLICY);
     let outcomes = if plan.writes().next().is_some() {
         let stop = context.stop;
-        let breaks = context.breaks;
-        let orders =
-            Orders { force: spec.force, migrate: &BTreeSet::new(), mask: context.mask, stop, breaks };
+        let interruptions = state.confirmed.unwrap_or_default();
+        let (force, mask) = (spec.force, context.mask);
+        let orders = Orders { force, migrate: &BTreeSet::new(), mask, stop, interruptions };
         carry(context.cluster, &desired, &plan, &orders).await
     } else {
         super::carry::Carried::default()
