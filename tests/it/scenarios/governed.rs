@@ -1,12 +1,24 @@
 //! A trueup whose configuration is custom resources: what they say is done, and they say how it stands.
 
 use super::custom::{install, object, path};
-use super::ground::Ground;
+use super::ground::{Ground, on_the_api_server_only, scenarios};
 use super::harness::{PATIENCE, World, config_map};
 use serde_json::{Value, json};
 use std::fs;
 use std::time::Duration;
 use trueup_testkit::{GitServer, wait_until};
+
+scenarios![
+    resources_are_put_to_work_and_say_how_they_stand,
+    a_bad_resource_stops_itself_and_nothing_else,
+    the_rights_of_the_chart_are_enough_and_a_missing_one_is_named,
+    an_app_of_apps_brings_apps_and_never_takes_itself_away,
+];
+
+on_the_api_server_only! {
+    "In the sandbox an App's status is written once more after a restart.":
+        while_nothing_happens_nothing_is_written_also_over_a_restart;
+}
 
 /// A world with a repository behind HTTP and resources for `app@test`.
 struct Governed {
@@ -15,10 +27,9 @@ struct Governed {
 }
 
 impl Governed {
-    fn new(hint: &str) -> Self {
-        let plane = trueup_testkit::played().unwrap();
-        install(plane);
-        let world = World::played(Ground::ApiServer, hint);
+    fn new(ground: Ground, hint: &str) -> Self {
+        let world = World::played(ground, hint);
+        install(&world.cluster);
         let server = GitServer::serve(&world.repo).unwrap();
         let url = server.url("config.git");
         let governed = Self { world, _server: server };
@@ -40,7 +51,7 @@ impl Governed {
     }
 
     fn start(&mut self) {
-        let kubeconfig = trueup_testkit::played().unwrap().kubeconfig().to_str().unwrap().to_owned();
+        let kubeconfig = self.world.kubeconfig().to_str().unwrap().to_owned();
         let namespace = self.world.namespace.name().to_owned();
         self.world.start_with(&[
             "--config-from-cluster",
@@ -83,9 +94,8 @@ fn is(resource: &Value, kind: &str, status: &str) -> bool {
     condition(resource, kind)["status"] == status
 }
 
-#[test]
-fn resources_are_put_to_work_and_say_how_they_stand() {
-    let mut governed = Governed::new("governed");
+fn resources_are_put_to_work_and_say_how_they_stand(ground: Ground) {
+    let mut governed = Governed::new(ground, "governed");
     let first = governed.world.repo.commit(&[("app/a.yaml", &config_map("a", "1"))], "first").unwrap();
     governed.start();
     let app = governed.until("apps", "app", "Ready", |app| is(app, "Ready", "True"));
@@ -127,9 +137,8 @@ fn resources_are_put_to_work_and_say_how_they_stand() {
     governed.until("apps", "app", "Ready again", |app| is(app, "Ready", "True"));
 }
 
-#[test]
-fn a_bad_resource_stops_itself_and_nothing_else() {
-    let mut governed = Governed::new("governed-bad");
+fn a_bad_resource_stops_itself_and_nothing_else(ground: Ground) {
+    let mut governed = Governed::new(ground, "governed-bad");
     governed
         .world
         .repo
@@ -173,9 +182,8 @@ fn a_bad_resource_stops_itself_and_nothing_else() {
     }
 }
 
-#[test]
-fn while_nothing_happens_nothing_is_written_also_over_a_restart() {
-    let mut governed = Governed::new("governed-idle");
+fn while_nothing_happens_nothing_is_written_also_over_a_restart(ground: Ground) {
+    let mut governed = Governed::new(ground, "governed-idle");
     governed.world.repo.commit(&[("app/a.yaml", &config_map("a", "1"))], "first").unwrap();
     governed.start();
     for (plural, name) in
@@ -184,14 +192,13 @@ fn while_nothing_happens_nothing_is_written_also_over_a_restart() {
         governed.until(plural, name, "Ready", |it| is(it, "Ready", "True"));
     }
     std::thread::sleep(Duration::from_secs(2));
-    let plane = trueup_testkit::played().unwrap();
-    let mark = plane.mark().unwrap();
+    let mark = governed.world.cluster.mark();
     std::thread::sleep(Duration::from_secs(5));
     governed.world.terminate();
     governed.start();
     governed.world.holds("it is at work again", |world| world.trueup(&["status"]).status.code() == Some(0));
     std::thread::sleep(Duration::from_secs(5));
-    let requests = plane.requests_since(mark).unwrap();
+    let requests = governed.world.cluster.requests_since(mark);
     let written: Vec<String> = requests
         .iter()
         .filter(|request| {
@@ -210,8 +217,7 @@ fn as_account(world: &World, name: &str) -> std::path::PathBuf {
     let request = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": 3600}});
     let path = format!("/api/v1/namespaces/{namespace}/serviceaccounts/{name}/token");
     let token = world.api.create(&path, &request).unwrap()["status"]["token"].clone();
-    let plane = trueup_testkit::played().unwrap();
-    let documents = trueup_model::yaml::documents(&fs::read_to_string(plane.kubeconfig()).unwrap()).unwrap();
+    let documents = trueup_model::yaml::documents(&fs::read_to_string(world.kubeconfig()).unwrap()).unwrap();
     let mut kubeconfig = documents[0].value.clone();
     kubeconfig["users"][0]["user"] = json!({ "token": token });
     let file = world.path("account.kubeconfig");
@@ -252,9 +258,8 @@ fn install_chart(world: &mut World, values: &[&str]) {
     }
 }
 
-#[test]
-fn the_rights_of_the_chart_are_enough_and_a_missing_one_is_named() {
-    let mut governed = Governed::new("governed-chart");
+fn the_rights_of_the_chart_are_enough_and_a_missing_one_is_named(ground: Ground) {
+    let mut governed = Governed::new(ground, "governed-chart");
     let namespace = governed.world.namespace.name().to_owned();
     governed.world.repo.commit(&[("app/a.yaml", &config_map("a", "1"))], "first").unwrap();
     let values = governed.world.path("values.yaml");
@@ -286,9 +291,8 @@ fn the_rights_of_the_chart_are_enough_and_a_missing_one_is_named() {
     });
 }
 
-#[test]
-fn an_app_of_apps_brings_apps_and_never_takes_itself_away() {
-    let mut governed = Governed::new("governed-apps");
+fn an_app_of_apps_brings_apps_and_never_takes_itself_away(ground: Ground) {
+    let mut governed = Governed::new(ground, "governed-apps");
     let manifest = |kind: &str, name: &str, spec: &Value| {
         let mut resource = object(kind, name, spec);
         resource["metadata"]["namespace"] = json!(governed.world.namespace.name());
