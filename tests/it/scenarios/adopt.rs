@@ -1,6 +1,6 @@
 //! Helm releases become targets without a change to what runs, and Helm can take them back. Helm is the real one.
 
-use super::ground::{Ground, on_the_api_server_only};
+use super::ground::{Ground, scenarios};
 use super::harness::World;
 use super::helm::{configure, names, objects};
 use serde_json::Value;
@@ -11,15 +11,14 @@ use std::sync::OnceLock;
 use trueup_oracle::Original;
 use trueup_testkit::{Components, Options, User};
 
-on_the_api_server_only! {
-    "Helm sends its records as protobuf, which the sandbox does not read.":
-        a_release_is_adopted_without_touching_what_runs_and_helm_can_take_it_back,
-        what_was_synced_over_a_client_side_release_is_adopted_later_and_then_fields_go,
-        what_git_does_not_have_is_named_and_left_alone_and_what_cannot_be_adopted_is_refused,
-        rights_that_are_missing_are_named_before_anything_is_handed_over,
-        a_release_that_helm_keeps_in_config_maps_is_adopted_as_well,
-        an_adoption_that_was_killed_is_brought_to_its_end_by_the_next;
-}
+scenarios![
+    a_release_is_adopted_without_touching_what_runs_and_helm_can_take_it_back,
+    what_was_synced_over_a_client_side_release_is_adopted_later_and_then_fields_go,
+    what_git_does_not_have_is_named_and_left_alone_and_what_cannot_be_adopted_is_refused,
+    rights_that_are_missing_are_named_before_anything_is_handed_over,
+    a_release_that_helm_keeps_in_config_maps_is_adopted_as_well,
+    an_adoption_that_was_killed_is_brought_to_its_end_by_the_next,
+];
 
 const CHART: &str = "apiVersion: v2\nname: web\nversion: 1.2.3\n";
 

@@ -1,17 +1,29 @@
-//! The configuration as custom resources, on a real API server: definitions that it takes, objects that it refuses, and the way
+//! The configuration as custom resources: definitions that a cluster takes, objects that it refuses, and the way
 //! between files and resources.
 
-use super::ground::Ground;
+use super::ground::{Cluster, Ground, scenarios};
 use super::harness::World;
 use serde_json::{Value, json};
 use std::process::Command;
 use std::sync::OnceLock;
-use trueup_testkit::{Api, ControlPlane, wait_until};
+use trueup_testkit::{Api, wait_until};
 
-/// Makes the kinds known to a cluster, once a process: they are of all namespaces, so of all tests.
-pub(crate) fn install(plane: &ControlPlane) {
+scenarios![
+    a_wrong_repository_is_refused_where_it_is_wrong,
+    a_wrong_cluster_is_refused_where_it_is_wrong,
+    a_wrong_environment_is_refused_where_it_is_wrong,
+    a_wrong_app_is_refused_where_it_is_wrong,
+    names_that_become_parts_of_names_have_no_dots,
+    a_configuration_goes_into_a_cluster_and_comes_out_the_same,
+];
+
+/// Makes the kinds known to a cluster. They are of all namespaces, so of all tests that share it: once a process then.
+pub(crate) fn install(cluster: &Cluster) {
     static INSTALLED: OnceLock<()> = OnceLock::new();
-    INSTALLED.get_or_init(|| define(plane.api()));
+    match cluster {
+        Cluster::Shared(plane) => *INSTALLED.get_or_init(|| define(plane.api())),
+        Cluster::Own(_) | Cluster::InMemory(_) => define(cluster.api()),
+    }
 }
 
 /// Makes the kinds known to a cluster.
@@ -47,9 +59,10 @@ pub(crate) fn object(kind: &str, name: &str, spec: &Value) -> Value {
     json!({"apiVersion": "trueup.dev/v1alpha1", "kind": kind, "metadata": {"name": name}, "spec": spec})
 }
 
-fn world(hint: &str) -> World {
-    install(trueup_testkit::shared().unwrap());
-    World::new(Ground::ApiServer, hint)
+fn world(ground: Ground, hint: &str) -> World {
+    let world = World::new(ground, hint);
+    install(&world.cluster);
+    world
 }
 
 /// A resource that is right, and what makes it wrong with the words that the server has to say of it, in parts.
@@ -74,9 +87,8 @@ fn refused(world: &World, plural: &str, kind: &str, right: &Value, wrong: &[(Val
     }
 }
 
-#[test]
-fn a_wrong_repository_is_refused_where_it_is_wrong() {
-    let world = world("crd-repository");
+fn a_wrong_repository_is_refused_where_it_is_wrong(ground: Ground) {
+    let world = world(ground, "crd-repository");
     let secret = json!({"name": "x", "namespace": "kube-system"});
     refused(
         &world,
@@ -116,9 +128,8 @@ fn a_wrong_repository_is_refused_where_it_is_wrong() {
     );
 }
 
-#[test]
-fn a_wrong_cluster_is_refused_where_it_is_wrong() {
-    let world = world("crd-cluster");
+fn a_wrong_cluster_is_refused_where_it_is_wrong(ground: Ground) {
+    let world = world(ground, "crd-cluster");
     let secret = json!({"name": "x", "namespace": "kube-system"});
     refused(
         &world,
@@ -144,9 +155,8 @@ fn a_wrong_cluster_is_refused_where_it_is_wrong() {
     );
 }
 
-#[test]
-fn a_wrong_environment_is_refused_where_it_is_wrong() {
-    let world = world("crd-environment");
+fn a_wrong_environment_is_refused_where_it_is_wrong(ground: Ground) {
+    let world = world(ground, "crd-environment");
     refused(
         &world,
         "environments",
@@ -185,9 +195,8 @@ fn a_wrong_environment_is_refused_where_it_is_wrong() {
     );
 }
 
-#[test]
-fn a_wrong_app_is_refused_where_it_is_wrong() {
-    let world = world("crd-app");
+fn a_wrong_app_is_refused_where_it_is_wrong(ground: Ground) {
+    let world = world(ground, "crd-app");
     refused(
         &world,
         "apps",
@@ -219,9 +228,8 @@ fn a_wrong_app_is_refused_where_it_is_wrong() {
     );
 }
 
-#[test]
-fn names_that_become_parts_of_names_have_no_dots() {
-    let world = world("crd-names");
+fn names_that_become_parts_of_names_have_no_dots(ground: Ground) {
+    let world = world(ground, "crd-names");
     for (plural, kind, spec) in [
         ("apps", "App", json!({"repository": "config", "path": "app", "environments": ["test"]})),
         ("environments", "Environment", json!({"cluster": "here"})),
@@ -232,16 +240,15 @@ fn names_that_become_parts_of_names_have_no_dots() {
     }
 }
 
-#[test]
-fn a_configuration_goes_into_a_cluster_and_comes_out_the_same() {
-    let world = world("crd-exchange");
+fn a_configuration_goes_into_a_cluster_and_comes_out_the_same(ground: Ground) {
+    let world = world(ground, "crd-exchange");
     let namespace = world.namespace.name().to_owned();
     let text = "apiVersion: trueup.dev/v1alpha1\nkind: Repository\nmetadata: {name: config, labels: {team: a}}\nspec: {url: 'https://git.example.com/c.git', ref: {semver: '>=1'}, interval: 1m 30s, secretRef: {name: git}}\n---\n\
         apiVersion: trueup.dev/v1alpha1\nkind: Cluster\nmetadata: {name: here, labels: {tier: test}}\nspec: {inCluster: true, maxInFlight: 7}\n---\n\
         apiVersion: trueup.dev/v1alpha1\nkind: Environment\nmetadata: {name: test, annotations: {note: 'x: y'}}\nspec: {clusters: {selector: {matchLabels: {tier: test}}}, namespace: shop, values: {a: 1, b: '1.10', c: [1, 2.5, true, null], d: {e: null}, f: null}}\n---\n\
         apiVersion: trueup.dev/v1alpha1\nkind: App\nmetadata: {name: app}\nspec: {repository: config, environments: [test], helm: {chart: web, values: {image: null, size: 3}}, ignore: [{kind: Deployment, fields: [/spec/replicas]}]}\n";
     world.write_configuration(text);
-    let kubeconfig = trueup_testkit::shared().unwrap().kubeconfig().to_str().unwrap().to_owned();
+    let kubeconfig = world.kubeconfig().to_str().unwrap().to_owned();
     let place = ["--namespace", &namespace, "--kubeconfig", &kubeconfig];
     let run = |words: &[&str]| {
         let output = world.alone(&[words, &place].concat());

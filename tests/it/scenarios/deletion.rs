@@ -88,7 +88,7 @@ const WORKLOAD: &str = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: 
 
 #[test]
 fn a_deleted_app_is_pruned_in_reverse_order_and_then_goes() {
-    let mut governed = Governed::new("deletion-prune");
+    let mut governed = Governed::new(Ground::ApiServer, "deletion-prune");
     let files = [("app/a.yaml", &*config_map("a", "1")), ("app/web.yaml", WORKLOAD)];
     governed.world.repo.commit(&files, "first").unwrap();
     let mut spec = pruning("app");
@@ -130,7 +130,7 @@ fn a_deleted_app_is_pruned_in_reverse_order_and_then_goes() {
 
 #[test]
 fn an_app_without_the_policy_goes_at_once_and_what_it_applied_stays() {
-    let mut governed = Governed::new("deletion-orphan");
+    let mut governed = Governed::new(Ground::ApiServer, "deletion-orphan");
     let files = [("app/a.yaml", &*config_map("a", "1")), ("more/b.yaml", &*config_map("b", "1"))];
     governed.world.repo.commit(&files, "first").unwrap();
     governed.apply("apps", "App", "more", &pruning("more"));
@@ -168,7 +168,7 @@ fn an_app_without_the_policy_goes_at_once_and_what_it_applied_stays() {
 #[test]
 fn an_app_whose_cluster_is_gone_is_let_go_and_what_stays_is_named() {
     let far = Ground::ApiServer.start(Options::default());
-    let mut governed = Governed::new("deletion-far");
+    let mut governed = Governed::new(Ground::ApiServer, "deletion-far");
     let files = [("one/a.yaml", &*config_map("one", "1")), ("two/b.yaml", &*config_map("two", "1"))];
     governed.world.repo.commit(&files, "first").unwrap();
     let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "far"},
@@ -216,7 +216,7 @@ fn an_app_whose_cluster_is_gone_is_let_go_and_what_stays_is_named() {
 #[test]
 fn an_app_that_is_deleted_in_the_middle_of_a_turn_leaves_nothing() {
     const ALL: usize = 400;
-    let mut governed = Governed::new("deletion-turn");
+    let mut governed = Governed::new(Ground::ApiServer, "deletion-turn");
     let many: String = (0..ALL).map(|n| config_map(&format!("m-{n}"), "1") + "---\n").collect();
     governed.world.repo.commit(&[("app/many.yaml", &many)], "many").unwrap();
     governed.apply("apps", "App", "app", &pruning("app"));
@@ -235,7 +235,7 @@ fn an_app_that_is_deleted_in_the_middle_of_a_turn_leaves_nothing() {
 
 #[test]
 fn a_deletion_goes_on_after_a_restart_and_nobody_takes_it_back_by_an_apply() {
-    let mut governed = Governed::new("deletion-restart");
+    let mut governed = Governed::new(Ground::ApiServer, "deletion-restart");
     let files = [("app/a.yaml", &*held_config_map("a")), ("app/b.yaml", &*config_map("b", "1"))];
     governed.world.repo.commit(&files, "first").unwrap();
     governed.apply("apps", "App", "app", &pruning("app"));
@@ -275,7 +275,7 @@ fn a_deletion_goes_on_after_a_restart_and_nobody_takes_it_back_by_an_apply() {
 
 #[test]
 fn what_others_need_goes_last_and_what_holds_others_stays() {
-    let mut governed = Governed::new("deletion-order");
+    let mut governed = Governed::new(Ground::ApiServer, "deletion-order");
     let shared = format!("{}-shared", governed.world.namespace.name());
     let within =
         |name: &str| config_map(name, "1").replace("{name: ", &format!("{{namespace: {shared}, name: "));
@@ -319,7 +319,7 @@ fn what_others_need_goes_last_and_what_holds_others_stays() {
 
 #[test]
 fn two_apps_of_a_namespace_that_are_deleted_together_take_it_along() {
-    let mut governed = Governed::new("deletion-pair");
+    let mut governed = Governed::new(Ground::ApiServer, "deletion-pair");
     let shared = format!("{}-shared", governed.world.namespace.name());
     let within =
         |name: &str| config_map(name, "1").replace("{name: ", &format!("{{namespace: {shared}, name: "));
@@ -347,7 +347,7 @@ fn two_apps_of_a_namespace_that_are_deleted_together_take_it_along() {
 
 #[test]
 fn an_app_of_apps_that_is_deleted_takes_apps_away_only_where_it_says_so() {
-    let mut governed = Governed::new("deletion-apps");
+    let mut governed = Governed::new(Ground::ApiServer, "deletion-apps");
     let namespace = governed.world.namespace.name().to_owned();
     let manifest = |kind: &str, name: &str, spec: &Value| {
         let mut resource = object(kind, name, spec);
@@ -390,7 +390,7 @@ fn an_app_of_apps_that_is_deleted_takes_apps_away_only_where_it_says_so() {
 
 #[test]
 fn who_takes_trueup_away_takes_nothing_away_that_it_applied() {
-    let mut governed = Governed::new("deletion-home");
+    let mut governed = Governed::new(Ground::ApiServer, "deletion-home");
     let elsewhere = Namespace::create(&governed.world.api, "deletion-elsewhere").unwrap();
     let environment = json!({"cluster": "here", "namespace": elsewhere.name()});
     governed.apply("environments", "Environment", "test", &environment);

@@ -1,12 +1,24 @@
 //! A trueup whose configuration is custom resources: what they say is done, and they say how it stands.
 
 use super::custom::{define, install, object, path};
-use super::ground::{Cluster, Ground};
+use super::ground::{Cluster, Ground, on_the_api_server_only, scenarios};
 use super::harness::{PATIENCE, World, config_map};
 use serde_json::{Value, json};
 use std::fs;
 use std::time::Duration;
 use trueup_testkit::{GitServer, wait_until};
+
+scenarios![
+    resources_are_put_to_work_and_say_how_they_stand,
+    a_bad_resource_stops_itself_and_nothing_else,
+    the_rights_of_the_chart_are_enough_and_a_missing_one_is_named,
+    an_app_of_apps_brings_apps_and_never_takes_itself_away,
+];
+
+on_the_api_server_only! {
+    "In the sandbox an App's status is written once more after a restart.":
+        while_nothing_happens_nothing_is_written_also_over_a_restart;
+}
 
 /// A world with a repository behind HTTP and resources for `app@test`.
 pub(super) struct Governed {
@@ -15,9 +27,10 @@ pub(super) struct Governed {
 }
 
 impl Governed {
-    pub(super) fn new(hint: &str) -> Self {
-        install(trueup_testkit::played().unwrap());
-        Self::in_world(World::played(Ground::ApiServer, hint))
+    pub(super) fn new(ground: Ground, hint: &str) -> Self {
+        let world = World::played(ground, hint);
+        install(&world.cluster);
+        Self::in_world(world)
     }
 
     /// The same on a cluster of its own.
@@ -109,9 +122,8 @@ pub(super) fn is(resource: &Value, kind: &str, status: &str) -> bool {
     condition(resource, kind)["status"] == status
 }
 
-#[test]
-fn resources_are_put_to_work_and_say_how_they_stand() {
-    let mut governed = Governed::new("governed");
+fn resources_are_put_to_work_and_say_how_they_stand(ground: Ground) {
+    let mut governed = Governed::new(ground, "governed");
     let first = governed.world.repo.commit(&[("app/a.yaml", &config_map("a", "1"))], "first").unwrap();
     governed.start();
     let app = governed.until("apps", "app", "Ready", |app| is(app, "Ready", "True"));
@@ -153,9 +165,8 @@ fn resources_are_put_to_work_and_say_how_they_stand() {
     governed.until("apps", "app", "Ready again", |app| is(app, "Ready", "True"));
 }
 
-#[test]
-fn a_bad_resource_stops_itself_and_nothing_else() {
-    let mut governed = Governed::new("governed-bad");
+fn a_bad_resource_stops_itself_and_nothing_else(ground: Ground) {
+    let mut governed = Governed::new(ground, "governed-bad");
     governed
         .world
         .repo
@@ -199,9 +210,8 @@ fn a_bad_resource_stops_itself_and_nothing_else() {
     }
 }
 
-#[test]
-fn while_nothing_happens_nothing_is_written_also_over_a_restart() {
-    let mut governed = Governed::new("governed-idle");
+fn while_nothing_happens_nothing_is_written_also_over_a_restart(ground: Ground) {
+    let mut governed = Governed::new(ground, "governed-idle");
     governed.world.repo.commit(&[("app/a.yaml", &config_map("a", "1"))], "first").unwrap();
     governed.start();
     for (plural, name) in
@@ -210,14 +220,13 @@ fn while_nothing_happens_nothing_is_written_also_over_a_restart() {
         governed.until(plural, name, "Ready", |it| is(it, "Ready", "True"));
     }
     std::thread::sleep(Duration::from_secs(2));
-    let plane = trueup_testkit::played().unwrap();
-    let mark = plane.mark().unwrap();
+    let mark = governed.world.cluster.mark();
     std::thread::sleep(Duration::from_secs(5));
     governed.world.terminate();
     governed.start();
     governed.world.holds("it is at work again", |world| world.trueup(&["status"]).status.code() == Some(0));
     std::thread::sleep(Duration::from_secs(5));
-    let requests = plane.requests_since(mark).unwrap();
+    let requests = governed.world.cluster.requests_since(mark);
     let written: Vec<String> = requests
         .iter()
         .filter(|request| {
@@ -277,9 +286,8 @@ fn install_chart(world: &mut World, values: &[&str]) {
     }
 }
 
-#[test]
-fn the_rights_of_the_chart_are_enough_and_a_missing_one_is_named() {
-    let mut governed = Governed::new("governed-chart");
+fn the_rights_of_the_chart_are_enough_and_a_missing_one_is_named(ground: Ground) {
+    let mut governed = Governed::new(ground, "governed-chart");
     let namespace = governed.world.namespace.name().to_owned();
     governed.world.repo.commit(&[("app/a.yaml", &config_map("a", "1"))], "first").unwrap();
     let values = governed.world.path("values.yaml");
@@ -324,9 +332,8 @@ fn the_rights_of_the_chart_are_enough_and_a_missing_one_is_named() {
     });
 }
 
-#[test]
-fn an_app_of_apps_brings_apps_and_never_takes_itself_away() {
-    let mut governed = Governed::new("governed-apps");
+fn an_app_of_apps_brings_apps_and_never_takes_itself_away(ground: Ground) {
+    let mut governed = Governed::new(ground, "governed-apps");
     let manifest = |kind: &str, name: &str, spec: &Value| {
         let mut resource = object(kind, name, spec);
         resource["metadata"]["namespace"] = json!(governed.world.namespace.name());

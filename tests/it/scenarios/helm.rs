@@ -1,7 +1,7 @@
 //! Charts as targets: they are synced, changed by values and versions, put back and pruned; their hooks run; and they come from
 //! the App's repository, from a chart repository and from a registry.
 
-use super::ground::{Ground, on_the_api_server_only, scenarios};
+use super::ground::{Ground, scenarios};
 use super::harness::World;
 use crate::source::charts::push;
 use serde_json::{Value, json};
@@ -16,6 +16,7 @@ scenarios![
     an_exporter_s_chart_lives_as_git_says,
     hooks_run_once_for_each_change_at_their_moments_and_a_test_never,
     a_hook_that_fails_stops_its_target_and_says_why,
+    a_hook_that_fails_tells_the_last_words_of_its_pod,
     a_chart_of_a_repository_follows_its_range_and_stays_when_the_repository_is_away,
     a_chart_of_a_registry_is_synced_and_a_version_that_is_named_is_asked_for_once,
     what_a_chart_makes_of_chance_stays_until_its_seed_is_taken_away,
@@ -23,11 +24,6 @@ scenarios![
     charts_of_a_kustomization_come_from_the_repository_and_from_elsewhere,
     what_a_chart_asks_for_and_does_not_hold_is_fetched_and_told,
 ];
-
-on_the_api_server_only! {
-    "The sandbox takes a question for a pod's log for one for the pod.":
-        a_hook_that_fails_tells_the_last_words_of_its_pod;
-}
 
 /// A configuration whose App has this in its `helm`.
 pub(super) fn configure(world: &World, helm: &str) {

@@ -43,9 +43,8 @@ impl InMemory {
             Components::Full => Sandbox::new(Timestamp::now()),
             Components::ApiOnly => Sandbox::api_only(Timestamp::now()),
         };
-        if !options.users.is_empty() {
-            sandbox.authorize(Authorization::Roles);
-        }
+        // The administrator, who has no token, may do everything; others have what roles give them.
+        sandbox.authorize(Authorization::Roles);
         let (port, folder) = (Port::claim()?, tempfile::tempdir()?);
         let tokens = options.users.iter().map(|user| (user.name.as_str(), user.token.as_str()));
         for (user, token) in tokens.chain([(ADMINISTRATOR, "")]) {
