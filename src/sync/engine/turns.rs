@@ -5,7 +5,6 @@
 
 use super::super::queue::Due;
 use super::super::repositories::chain;
-use super::super::rollout::Sibling;
 use super::super::target::{TargetSpec, TargetState};
 use super::super::turn::{Context, Turned, base_status, turn};
 use super::super::{hooked, membership};
@@ -22,18 +21,20 @@ use trueup_plan::budget::Approval;
 use trueup_plan::health::HealthStatus;
 use trueup_plan::record::{HistoryEntry, OutcomeResult, Record, SyncStatus, TargetStatus, Trigger};
 
-fn rollout_of(spec: &TargetSpec) -> (&str, &str) {
-    (&spec.app, &spec.environment)
-}
-
 impl Core {
     pub(super) async fn take(self: Arc<Self>, due: Due) {
+        if let Some(again) = self.not_yet(&due.target) {
+            self.queue.done(&due.target);
+            self.push(&due.target, due.trigger, again);
+            return;
+        }
         self.metrics.queue_depth(i64::try_from(self.queue.depth()).unwrap_or(i64::MAX));
         self.metrics.queue_wait(due.waited);
         let stop = self.stop.child_token();
         lock(&self.turns).insert(due.target.clone(), Running { stop: stop.clone(), revision: None });
         let waiters = lock(&self.waiters).remove(&due.target).unwrap_or_default();
-        if let Some(spec) = self.setup().targets.get(&due.target).cloned() {
+        let spec = self.setup().targets.get(&due.target).cloned();
+        if let Some(spec) = spec.filter(|spec| self.has(&spec.cluster)) {
             let core = self.clone();
             let (ended, looked_at) = (stop.clone(), spec.clone());
             let turn = tokio::spawn(async move { core.turn(&spec, due.trigger, &stop).await });
@@ -45,7 +46,7 @@ impl Core {
                 // What a person asked for holds for the newer commit, too.
                 self.push(&due.target, Trigger::Manual, Duration::ZERO);
             } else if !ended.is_cancelled() {
-                lock(&self.turned).insert(due.target.clone(), looked_at);
+                self.note_turn(looked_at);
             }
         }
         lock(&self.turns).remove(&due.target);
@@ -55,7 +56,7 @@ impl Core {
         }
     }
 
-    async fn turn(&self, spec: &Arc<TargetSpec>, trigger: Trigger, stop: &CancellationToken) {
+    async fn turn(self: &Arc<Self>, spec: &Arc<TargetSpec>, trigger: Trigger, stop: &CancellationToken) {
         let memory = lock(&self.states).entry(spec.name.clone()).or_default().clone();
         let mut memory = memory.lock().await;
         let setup = self.setup();
@@ -134,6 +135,10 @@ impl Core {
         let trouble = known.trouble.map(|trouble| format!("repository {}: {trouble}", spec.repository));
         let trouble = trouble.or(configured);
         if let Some(commit) = known.commit {
+            if self.may_be_old(spec, known.looked) {
+                let again = || format!("repository {} has not been read again yet", spec.repository);
+                return (Err(trouble.clone().unwrap_or_else(again)), trouble);
+            }
             return (Ok(commit), trouble);
         }
         if memory.held.is_none() {
@@ -191,31 +196,6 @@ impl Core {
         spec.depends_on.iter().find(|name| !settled(name)).cloned()
     }
 
-    /// Whether a target may begin with a commit as far as the rollout over its environment's clusters is concerned.
-    fn begin(&self, spec: &TargetSpec, revision: &str) -> Result<(), String> {
-        let Some(place) = spec.rollout else { return Ok(()) };
-        self.among_siblings(spec, |siblings| {
-            self.rollouts.begin(rollout_of(spec), &spec.name, place, revision, siblings)
-        })
-    }
-
-    /// Shows how the targets of the same rollout stand.
-    fn among_siblings<T>(&self, spec: &TargetSpec, look: impl FnOnce(&[Sibling<'_>]) -> T) -> T {
-        let setup = self.setup();
-        let (app, environment) = rollout_of(spec);
-        let names = setup.rollouts.get(&(app.to_owned(), environment.to_owned()));
-        let statuses = lock(&self.statuses);
-        let siblings: Vec<Sibling<'_>> = names
-            .into_iter()
-            .flatten()
-            .filter_map(|name| {
-                let wave = setup.targets.get(name)?.rollout?.wave;
-                Some(Sibling { name, wave, status: statuses.get(name) })
-            })
-            .collect();
-        look(&siblings)
-    }
-
     /// Sees to it that what was read earlier is there, and that the cluster's part of it still holds.
     async fn recall(&self, spec: &TargetSpec, cluster: &Cluster, memory: &mut Memory) -> Result<(), String> {
         let breaks = cluster.breaks();
@@ -252,7 +232,8 @@ impl Core {
         }
         if let Some(recorded) = recorded {
             hooked::recall(&mut state.status, recorded.run);
-            if state.status.revision.is_empty() {
+            // Another replica may have kept it since this one wrote its store.
+            if state.status.revision.is_empty() || recorded.last_sync > state.status.last_sync {
                 state.status.revision = recorded.revision;
                 state.status.last_sync = recorded.last_sync;
             }
@@ -269,7 +250,8 @@ impl Core {
         cluster.scope(&std::iter::once(spec.parent_namespace().to_owned()).collect());
         let (setup, set) = (self.setup(), spec.set());
         // What another installation keeps is never taken for a place that a target of ours moved away from.
-        let is_ours = |parent: &Parent| parent.field(membership::INSTALLATION) == self.installation;
+        let installation = lock(&self.installation).clone();
+        let is_ours = |parent: &Parent| parent.field(membership::INSTALLATION) == installation;
         let is_former = |parent: &Parent| is_ours(parent) && parent.field(membership::TARGET) == spec.name;
         let same_repository = |parent: &Parent| parent.field(membership::REPOSITORY) == spec.repository_url;
         let is_removed = |parent: &Parent| {
@@ -280,7 +262,7 @@ impl Core {
         let concerns = |parent: &Parent| parent.id == set || is_former(parent) || is_removed(parent);
         let parents = cluster.parents(concerns).await;
         let parents = parents.map_err(|error| format!("cluster {}: {error}", cluster.name()))?;
-        state.installation.clone_from(&self.installation);
+        state.installation.clone_from(&installation);
         (state.parent, state.former) = (None, Vec::new());
         for parent in parents {
             if parent.id == set {
@@ -314,7 +296,7 @@ impl Core {
         self.show(status);
     }
 
-    fn show(&self, status: TargetStatus) {
+    pub(super) fn show(&self, status: TargetStatus) {
         lock(&self.statuses).insert(status.target.clone(), status.clone());
         self.board.show(status);
     }
@@ -330,10 +312,6 @@ impl Core {
     ) -> bool {
         let Turned { record, again, inquires } = turned;
         let before = lock(&self.statuses).get(&spec.name).cloned();
-        let was_settled = before
-            .as_ref()
-            .is_some_and(|before| before.is_settled() && before.revision == record.status.revision);
-        let settled = record.status.is_settled();
         if let Some(recorder) = &self.recorder {
             recorder.turn(&record);
         }
@@ -350,22 +328,7 @@ impl Core {
         if let Some(entry) = &record.history {
             self.tell(spec, cluster, entry, &record.status, parent.as_ref()).await;
         }
-        if settled && !was_settled {
-            for name in self.setup().dependents.get(&spec.name).into_iter().flatten() {
-                // What it waited with is a commit.
-                self.push(name, Trigger::Commit, Duration::ZERO);
-            }
-        }
-        if let Some(place) = spec.rollout {
-            let rollout = rollout_of(spec);
-            let mut next = self.rollouts.stopped(rollout, before.as_ref(), &record.status);
-            if settled && !was_settled {
-                next.extend(self.among_siblings(spec, |all| self.rollouts.next(rollout, place.most, all)));
-            }
-            for name in &next {
-                self.push(name, Trigger::Commit, Duration::ZERO);
-            }
-        }
+        self.spread(spec, before.as_ref(), &record.status);
         match change {
             Some(change) => self.keep(record, change).await,
             None => true,
