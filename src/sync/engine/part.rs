@@ -143,6 +143,11 @@ impl Core {
         self.taken(spec).is_some_and(|taken| looked < Some(taken.at))
     }
 
+    /// Whether another replica may have kept the target before.
+    pub(super) fn was_taken(&self, spec: &TargetSpec) -> bool {
+        self.taken(spec).is_some()
+    }
+
     fn taken(&self, spec: &TargetSpec) -> Option<Taken> {
         lock(&self.taken).get(&Shard::of(&spec.cluster)).copied()
     }

@@ -220,8 +220,11 @@ impl Core {
         cluster: &Cluster,
         state: &mut TargetState,
     ) -> Result<(), String> {
-        state.ledger =
-            self.store.ledger(&spec.name).await.map_err(|error| format!("the store: {error:#}"))?.into();
+        // What the store has may be from before another replica kept it: an apply of what that one applied would be one too many.
+        if !self.was_taken(spec) {
+            let ledger = self.store.ledger(&spec.name).await;
+            state.ledger = ledger.map_err(|error| format!("the store: {error:#}"))?.into();
+        }
         state.status = lock(&self.statuses).get(&spec.name).cloned().unwrap_or_default();
         self.find_parents(spec, cluster, state).await?;
         let recorded = state.parent.as_ref().and_then(membership::recorded_status);
