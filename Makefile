@@ -3,6 +3,7 @@
 #   make demo                 the play of `trueup demo`, on a real control plane
 #   make demo CONTEXT=kind    the same in a cluster of yours, reached by that context of your kubeconfig
 #   make test                 all tests, on a control plane that is built once
+#   make test-long            what takes ten minutes: replicas killed at random; KILLS is for how many seconds, SEED what happens
 #   make fuzz                random kustomizations against the real kustomize; SEED and TREES say where to begin and how many
 #   make fuzz-templates       random charts against the real Helm; SEED and TEMPLATES say where to begin and how many
 #   make fuzz-bytes          damaged bytes against panics, hangs and growth; SEED says where to begin, MINUTES how long
@@ -19,7 +20,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: demo test fuzz fuzz-templates fuzz-bytes fuzz-sandbox sim sim-bugs prove lint bench bench-render bench-helm bench-scale setup control-plane
+.PHONY: demo test test-long fuzz fuzz-templates fuzz-bytes fuzz-sandbox sim sim-bugs prove lint bench bench-render bench-helm bench-scale setup control-plane
 
 SEED ?= 0
 TREES ?= 10000
@@ -28,6 +29,7 @@ MINUTES ?= 10
 COMPARISONS ?= 50000
 SEQUENCES ?= 20000
 SEEDS ?= 1000
+KILLS ?= 600
 STEPS ?= 200
 THREADS ?= 1
 
@@ -46,6 +48,9 @@ control-plane:
 
 test: setup control-plane
 	$(CARGO) test --workspace --locked --no-fail-fast
+
+test-long: setup control-plane
+	TRUEUP_KILLS_SECONDS=$(KILLS) TRUEUP_KILLS_SEED=$(SEED) $(CARGO) test --locked --test it random_kills -- --ignored --nocapture
 
 fuzz: setup
 	TRUEUP_FUZZ_SEED=$(SEED) TRUEUP_FUZZ_TREES=$(TREES) $(CARGO) test --locked --profile fuzz -p trueup-kustomize --test differential -- --nocapture

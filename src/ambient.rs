@@ -88,6 +88,14 @@ pub fn secret<const N: usize>() -> std::io::Result<[u8; N]> {
     Ok(bytes)
 }
 
+/// The name of the machine; in a pod the pod's.
+pub fn host() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname")
+        .or_else(|_| std::env::var("HOSTNAME").map_err(std::io::Error::other));
+    let name = name.unwrap_or_default();
+    if name.trim().is_empty() { "trueup".to_owned() } else { name.trim().to_owned() }
+}
+
 /// Does work that blocks where it holds up nobody.
 pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, JoinError> {
     if simulated(|_| ()).is_some() {

@@ -5,7 +5,7 @@ use super::config::Place;
 use super::progress::Progress;
 use super::session::Session;
 use super::status;
-use crate::sync::offline::{self, Configuration, RunOptions, Until};
+use crate::sync::offline::{self, Configuration, RunOptions, Shared, Until};
 use anyhow::{Result, bail};
 use clap::Args;
 use jiff::Timestamp;
@@ -38,15 +38,36 @@ pub(super) struct Run {
     deletion_timeout: Duration,
     #[command(flatten)]
     place: Place,
+    /// How long this replica's Lease lasts without a renewal: so long nothing is done for the clusters of one that died
+    #[arg(long, default_value = "30s", value_name = "TIME", value_parser = lease_duration, requires = "config_from_cluster")]
+    lease_duration: Duration,
+    /// Where the other replicas reach this one [default: what --listen says, if that is one address]
+    #[arg(long, env = "TRUEUP_ADVERTISE", value_name = "HOST[:PORT]", requires = "config_from_cluster")]
+    advertise: Option<String>,
     /// Keep what comes in (commits, answers of API servers, the time) in a new file, for `trueup replay`
     #[arg(long, value_name = "FILE", conflicts_with = "once")]
     record: Option<PathBuf>,
 }
 
+/// Whole seconds, as Leases have them, and enough of them to renew it in time.
+fn lease_duration(text: &str) -> Result<Duration, String> {
+    let given = humantime::parse_duration(text).map_err(|error| error.to_string())?;
+    let (least, most) = (Duration::from_secs(3), Duration::from_mins(10));
+    if given.subsec_nanos() != 0 || !(least..=most).contains(&given) {
+        return Err("it has to be whole seconds, from 3s to 10m".to_owned());
+    }
+    Ok(given)
+}
+
 impl Run {
     pub(super) async fn run(&self, session: &Session, out: &mut dyn Write) -> Result<Verdict> {
         if self.config_from_cluster {
-            return self.reconcile(session, Configuration::Resources(self.place.home())).await;
+            let shared = Shared {
+                home: self.place.home(),
+                lease: self.lease_duration,
+                advertise: self.advertise.clone(),
+            };
+            return self.reconcile(session, Configuration::Resources(shared)).await;
         }
         if !session.config.exists() {
             bail!("there is no configuration at {} (--config)", session.config.display());

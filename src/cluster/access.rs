@@ -1,6 +1,8 @@
 //! How to reach an API server.
 
+use super::fence::{Fence, Fenced};
 use super::overheard::{Ear, overheard};
+use super::rest::Clients;
 use anyhow::{Context as _, Result};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
@@ -66,19 +68,36 @@ pub enum Reach {
 }
 
 impl Reach {
-    /// Makes a client; asks nobody yet.
-    pub(super) async fn client(&self, access: &Access) -> Result<Client> {
+    /// Makes clients; asks nobody yet. Where somebody else may write as well, writes have connections of their own.
+    pub(super) async fn clients(&self, access: &Access, fence: &Fence) -> Result<Clients> {
+        let config = async || config(access).await.with_context(|| format!("Cluster {}", access.name));
         match self {
-            Self::Network => client(access).await,
-            Self::Overheard(ear) => Ok(overheard(client(access).await?, &access.name, ear)),
-            Self::Here(find) => {
-                find(&access.name).with_context(|| format!("there is no cluster {} here", access.name))
+            Self::Network | Self::Overheard(_) => {
+                let reader = self.heard(connect(config().await?, &Fence::open())?, access);
+                let writer = if fence.is_open() {
+                    reader.clone()
+                } else {
+                    self.heard(connect(config().await?, fence)?, access)
+                };
+                Ok(Clients { reader, writer })
             }
+            Self::Here(find) => {
+                let reader = find(&access.name)
+                    .with_context(|| format!("there is no cluster {} here", access.name))?;
+                Ok(Clients { writer: reader.clone(), reader })
+            }
+        }
+    }
+
+    fn heard(&self, client: Client, access: &Access) -> Client {
+        match self {
+            Self::Overheard(ear) => overheard(client, &access.name, ear),
+            Self::Network | Self::Here(_) => client,
         }
     }
 }
 
-async fn client(access: &Access) -> Result<Client> {
+async fn config(access: &Access) -> Result<Config> {
     let mut config = match &access.via {
         Via::Kubeconfig { path, context } => {
             let kubeconfig = match path {
@@ -93,21 +112,20 @@ async fn client(access: &Access) -> Result<Client> {
             from(Kubeconfig::from_yaml(text).context("the kubeconfig in the Secret")?, None).await
         }
         Via::InCluster => Config::incluster().context("trueup does not run in a cluster"),
-    }
-    .with_context(|| format!("Cluster {}", access.name))?;
+    }?;
     config.connect_timeout = Some(Duration::from_secs(5));
     // Bounded by each request itself; a watch is silent for minutes.
     config.read_timeout = None;
     config.write_timeout = Some(Duration::from_secs(30));
     // Retries are ours to make and to count, as the server paces them.
     config.default_retry = false;
-    connect(config).with_context(|| format!("Cluster {}", access.name))
+    Ok(config)
 }
 
 // kube's own connector leaves Nagle's algorithm on: the first request of each connection then waits 40 ms for an
 // acknowledgement that the server holds back. Ways that need more than a connection (a proxy, certificates from a program)
-// stay with kube.
-fn connect(config: Config) -> Result<Client> {
+// stay with kube; there the fence is looked at when a write begins, and not again.
+fn connect(config: Config, fence: &Fence) -> Result<Client> {
     if config.proxy_url.is_some() || config.auth_info.exec.is_some() {
         return Ok(Client::try_from(config)?);
     }
@@ -117,7 +135,9 @@ fn connect(config: Config) -> Result<Client> {
     connector.set_connect_timeout(config.connect_timeout);
     let client = hyper_util::client::legacy::Client::builder(TokioExecutor::new())
         .pool_timer(TokioTimer::new())
-        .build::<_, Body>(config.rustls_https_connector_with_connector(connector)?);
+        .build::<_, Body>(
+            config.rustls_https_connector_with_connector(Fenced::new(connector, fence.clone()))?,
+        );
     let service = ServiceBuilder::new()
         .layer(config.base_uri_layer())
         .option_layer(config.auth_layer()?)

@@ -30,6 +30,8 @@ pub enum ApiErrorClass {
     Timeout,
     /// The server does not serve the kind.
     NoSuchKind,
+    /// It was not sent: this process may not write at present.
+    Fenced,
     /// Anything else, such as a 500.
     Other,
 }
@@ -58,6 +60,11 @@ impl std::error::Error for ApiError {}
 impl ApiError {
     pub(super) fn new(class: ApiErrorClass, message: impl Into<String>) -> Self {
         Self { class, message: message.into(), retry_after: None, status: None }
+    }
+
+    /// A request that was waited for no longer.
+    pub fn unanswered(what: &str, limit: Duration) -> Self {
+        Self::new(ApiErrorClass::Timeout, format!("{what}: no answer within {limit:?}"))
     }
 
     /// An error of a kind that discovery does not know.
@@ -116,7 +123,8 @@ impl ApiError {
             | ApiErrorClass::Invalid
             | ApiErrorClass::Immutable(_)
             | ApiErrorClass::TooLarge
-            | ApiErrorClass::NoSuchKind => false,
+            | ApiErrorClass::NoSuchKind
+            | ApiErrorClass::Fenced => false,
         }
     }
 

@@ -1,6 +1,6 @@
 //! A cluster for tests: a sandbox in this process, behind a way on which single requests get lost or come late.
 
-use super::{Access, Cluster, Reach, Via};
+use super::{Access, Cluster, Fence, Reach, Via};
 use axum::body::{Body, Bytes};
 use futures::FutureExt as _;
 use http::{Request, Response, StatusCode, header};
@@ -69,7 +69,7 @@ impl Lossy {
             Some(kube::Client::new(service, "default"))
         }));
         let access = Access { name: "here".to_owned(), via: Via::InCluster, in_flight: None };
-        Cluster::reach(&reach, &access, Arc::new(|_, _| {}), Arc::new(|_| {})).await.unwrap()
+        Cluster::reach(&reach, &access, &Fence::open(), Arc::new(|_, _| {}), Arc::new(|_| {})).await.unwrap()
     }
 
     /// Has this become of the next request of a method to a path with this end.

@@ -7,8 +7,10 @@ mod access;
 mod catalog;
 mod epoch;
 mod error;
+mod fence;
 mod index;
 mod late;
+mod leases;
 mod lookup;
 #[cfg(test)]
 pub(crate) mod lossy;
@@ -32,7 +34,9 @@ pub use access::{Access, Find, Reach, Via};
 pub use catalog::{Catalog, Resource, Scope};
 pub use epoch::Epochs;
 pub use error::{ApiError, ApiErrorClass};
+pub use fence::{Fence, since_boot};
 pub use index::{Mark, Members, Touched};
+pub use leases::{LEASES, Lease};
 pub use lookup::Query;
 pub use objects::{Applied, Apply, Deletion, Force, Mode};
 pub use parent::{EventKind, Parent};
@@ -137,20 +141,21 @@ struct Taken {
 impl Cluster {
     /// Makes ready to speak to a cluster, which need not be up. `counter` is told of each request, `listener` of each change.
     pub async fn connect(access: &Access, counter: Counter, listener: Listener) -> anyhow::Result<Self> {
-        Self::reach(&Reach::Network, access, counter, listener).await
+        Self::reach(&Reach::Network, access, &Fence::open(), counter, listener).await
     }
 
-    /// The same for a cluster that may be somewhere else than in the network.
+    /// The same for a cluster that may be somewhere else than in the network, and that is only written to while the fence allows it.
     pub async fn reach(
         reach: &Reach,
         access: &Access,
+        fence: &Fence,
         counter: Counter,
         listener: Listener,
     ) -> anyhow::Result<Self> {
-        let client = reach.client(access).await?;
+        let clients = reach.clients(access, fence).await?;
         let inner = Inner {
             name: access.name.clone(),
-            rest: Rest::new(client, counter, Pace::below(access.in_flight)),
+            rest: Rest::new(clients, counter, Pace::below(access.in_flight), fence.clone()),
             listener,
             catalog: RwLock::default(),
             index: Mutex::default(),
@@ -307,6 +312,17 @@ impl Cluster {
     /// Whether a write of this process got no answer and may still come through.
     pub fn awaits_lost_writes(&self) -> bool {
         self.0.late().is_awaited(Instant::now())
+    }
+
+    /// Whether nothing of it was looked at yet.
+    pub fn is_new(&self) -> bool {
+        self.0.watched.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+    }
+
+    /// Another process has written here until now: what was read of records is read again, and what it sent may still be on its way.
+    pub async fn succeed(&self) {
+        self.0.late().give_up(Instant::now());
+        *self.0.parents.lock().await = None;
     }
 
     /// How many objects of all sets are known.

@@ -34,8 +34,12 @@ pub struct Followed(Arc<Shared>);
 struct Shared {
     /// The path up to the collection: `/apis/trueup.dev/v1alpha1/namespaces/ops`.
     root: String,
+    /// The labels that the objects have; empty for any.
+    selector: &'static str,
     collections: Mutex<BTreeMap<&'static str, Known>>,
     changes: watch::Sender<u64>,
+    /// Which doubt the lists have to be newer than.
+    doubt: watch::Sender<u64>,
 }
 
 #[derive(Default)]
@@ -44,20 +48,30 @@ struct Known {
     objects: Option<BTreeMap<String, Value>>,
     /// Why the last request failed, if it did.
     trouble: Option<String>,
+    /// The last doubt that was there when the objects were listed.
+    doubt: u64,
 }
 
 impl Cluster {
-    /// Follows collections of a namespace, such as `apps` of `trueup.dev/v1alpha1`, until the cluster is let go.
+    /// Follows collections of a namespace, such as `apps` of `trueup.dev/v1alpha1`, until the cluster is let go: all objects of
+    /// them, or those with the labels of `selector`.
     pub fn follow_resources(
         &self,
         api_version: &str,
         namespace: &str,
         collections: impl IntoIterator<Item = &'static str>,
+        selector: &'static str,
     ) -> Followed {
         let root = format!("/apis/{api_version}/namespaces/{namespace}");
         let names: Vec<&'static str> = collections.into_iter().collect();
         let known = names.iter().map(|name| (*name, Known::default())).collect();
-        let shared = Shared { root, collections: Mutex::new(known), changes: watch::Sender::new(0) };
+        let shared = Shared {
+            root,
+            selector,
+            collections: Mutex::new(known),
+            changes: watch::Sender::new(0),
+            doubt: watch::Sender::new(0),
+        };
         let followed = Followed(Arc::new(shared));
         for name in names {
             tokio::spawn(follow(self.0.clone(), followed.clone(), name));
@@ -179,6 +193,20 @@ impl Followed {
         Ok(all)
     }
 
+    /// Has everything listed again, whatever the watches have shown: they may be behind. Doubts are numbered upwards.
+    pub fn doubt(&self, number: u64) {
+        self.0.doubt.send_if_modified(|doubt| {
+            let is_new = *doubt < number;
+            *doubt = number.max(*doubt);
+            is_new
+        });
+    }
+
+    /// The last doubt since which everything was listed.
+    pub fn settled_doubt(&self) -> u64 {
+        self.collections().values().map(|known| known.doubt).min().unwrap_or_default()
+    }
+
     /// Why they may be out of date.
     pub fn troubles(&self) -> Vec<String> {
         self.collections().values().filter_map(|known| known.trouble.clone()).collect()
@@ -260,7 +288,9 @@ async fn follow(cluster: Arc<Inner>, followed: Followed, collection: &'static st
 
 async fn list(cluster: &Inner, followed: &Followed, collection: &'static str) -> Result<String, ApiError> {
     let path = format!("{}/{collection}", followed.0.root);
-    let listing = Listing { what: &collection, collection: &path, selector: "", accept: None };
+    let doubt = *followed.0.doubt.borrow();
+    let selector = followed.0.selector;
+    let listing = Listing { what: &collection, collection: &path, selector, accept: None };
     let mut objects = BTreeMap::new();
     let take = |page: Vec<Value>| {
         for object in page {
@@ -269,7 +299,7 @@ async fn list(cluster: &Inner, followed: &Followed, collection: &'static str) ->
         Ok(())
     };
     let version = cluster.rest.list(&listing, take).await?;
-    followed.with(collection, |known| *known = Known { objects: Some(objects), trouble: None });
+    followed.with(collection, |known| *known = Known { objects: Some(objects), trouble: None, doubt });
     Ok(version)
 }
 
@@ -280,21 +310,30 @@ async fn watch_from(
     collection: &'static str,
     version: &str,
 ) -> Result<Option<String>, ApiError> {
-    let uri = format!(
+    let mut uri = format!(
         "{}/{collection}?watch=true&allowWatchBookmarks=true&resourceVersion={}&timeoutSeconds={WATCH_SECONDS}",
         followed.0.root,
         encode(version)
     );
+    if !followed.0.selector.is_empty() {
+        uri = format!("{uri}&labelSelector={}", encode(followed.0.selector));
+    }
     let mut body = cluster.rest.stream(Ask::get("watch", &collection, uri)).await?;
     if followed.collections().get(collection).is_some_and(|known| known.trouble.is_some()) {
         followed.with(collection, |known| known.trouble = None);
     }
     let mut version = version.to_owned();
     let mut buffer = BytesMut::new();
+    let mut doubt = followed.0.doubt.subscribe();
     loop {
+        let known = followed.collections().get(collection).map_or(0, |known| known.doubt);
+        if *doubt.borrow_and_update() > known {
+            return Ok(None);
+        }
         let frame = tokio::select! {
             biased;
             () = cluster.stop.cancelled() => return Ok(Some(version)),
+            _ = doubt.changed() => continue,
             frame = tokio::time::timeout(WATCH_SILENCE, body.frame()) => frame,
         };
         let data: Bytes = match frame {

@@ -1,6 +1,7 @@
 //! One request and its answer; every request that trueup makes of a cluster goes through here and is counted.
 
 use super::error::{ApiError, ApiErrorClass};
+use super::fence::Fence;
 use super::pace::Pace;
 use bytes::Bytes;
 use http::{Method, Request, StatusCode, header};
@@ -30,9 +31,18 @@ pub(super) const METADATA_LIST: &str = "application/json;as=PartialObjectMetadat
 
 /// A connection to one API server.
 pub(super) struct Rest {
-    client: kube::Client,
+    clients: Clients,
     counter: Counter,
     pace: Pace,
+    fence: Fence,
+}
+
+/// The ways to one API server.
+pub(super) struct Clients {
+    /// To ask.
+    pub reader: kube::Client,
+    /// To write: its connections end with the right to write.
+    pub writer: kube::Client,
 }
 
 /// A list that comes in pages.
@@ -66,11 +76,16 @@ impl<'a> Ask<'a> {
     pub(super) fn get(verb: &'static str, what: &'a (dyn std::fmt::Display + Sync), uri: String) -> Self {
         Self { verb, what, method: Method::GET, uri, content_type: None, accept: None, body: Bytes::new() }
     }
+
+    /// Whether nothing stays of it.
+    fn is_dry_run(&self) -> bool {
+        self.uri.split_once('?').is_some_and(|(_, query)| query.split('&').any(|part| part == "dryRun=All"))
+    }
 }
 
 impl Rest {
-    pub(super) fn new(client: kube::Client, counter: Counter, pace: Pace) -> Self {
-        Self { client, counter, pace }
+    pub(super) fn new(clients: Clients, counter: Counter, pace: Pace, fence: Fence) -> Self {
+        Self { clients, counter, pace, fence }
     }
 
     /// The answer's bytes. A request that the server refuses because it has too much to do is made again when it says.
@@ -93,14 +108,23 @@ impl Rest {
     async fn exchange(&self, ask: &Ask<'_>) -> Result<Bytes, ApiError> {
         let description = format!("{} {}", ask.verb, ask.what);
         let (verb, sent) = (ask.verb, ask.body.len());
+        let reads = matches!(verb, "get" | "list") || ask.is_dry_run();
+        let (client, limit) = if reads {
+            (&self.clients.reader, ANSWER)
+        } else if let Some(left) = self.fence.left() {
+            (&self.clients.writer, left.min(ANSWER))
+        } else {
+            let message = format!("{description}: this replica's Lease has run out");
+            return Err(ApiError::new(ApiErrorClass::Fenced, message));
+        };
         let exchange = async {
             let response =
-                self.client.send(request(ask)?).await.map_err(|error| unreachable(&description, &error))?;
+                client.send(request(ask)?).await.map_err(|error| unreachable(&description, &error))?;
             let (parts, body) = response.into_parts();
             let bytes = body.collect().await.map_err(|error| unreachable(&description, &error))?.to_bytes();
             Ok((parts, bytes))
         };
-        let (parts, bytes) = match tokio::time::timeout(ANSWER, exchange).await {
+        let (parts, bytes) = match tokio::time::timeout(limit, exchange).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(error)) => {
                 (self.counter)(verb, 0);
@@ -108,7 +132,7 @@ impl Rest {
             }
             Err(_) => {
                 (self.counter)(verb, 0);
-                let message = format!("{description}: no answer within {} seconds", ANSWER.as_secs());
+                let message = format!("{description}: no answer within {} seconds", limit.as_secs());
                 return Err(ApiError::new(ApiErrorClass::Timeout, message));
             }
         };
@@ -163,7 +187,7 @@ impl Rest {
     pub(super) async fn stream(&self, ask: Ask<'_>) -> Result<Body, ApiError> {
         let description = format!("{} {}", ask.verb, ask.what);
         let verb = ask.verb;
-        let sending = self.client.send(request(&ask)?);
+        let sending = self.clients.reader.send(request(&ask)?);
         let response = match tokio::time::timeout(ANSWER, sending).await {
             Ok(Ok(response)) => response,
             Ok(Err(error)) => {

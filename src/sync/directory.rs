@@ -57,6 +57,11 @@ impl Directory {
         entries.places.insert(target, cluster.to_owned());
     }
 
+    /// Forgets what a target wants: somebody else keeps it now.
+    pub fn forget(&self, target: &str) {
+        self.lock().release(target);
+    }
+
     /// A number that stays while no target of the cluster wants other objects than before, and the same targets are configured there.
     pub fn version(&self, cluster: &str) -> u64 {
         self.lock().clusters.get(cluster).map_or(0, |place| place.version)

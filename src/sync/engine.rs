@@ -9,11 +9,12 @@ use super::directory::Directory;
 use super::leave::Progress;
 use super::preview::random_key;
 use super::queue::Queue;
+use super::replicas::{Shard, Share};
 use super::repositories::{Known, Repositories};
 use super::rollout::Rollouts;
 use super::target::{TargetSpec, TargetState};
 use super::topology::select;
-use super::view::{Board, Request, Wait};
+use super::view::{Board, Request};
 use crate::cluster::{Access, Cluster, ClusterEvent, Reach, Via};
 use crate::config::Config;
 use crate::config::custom::{Answer, Departure};
@@ -23,12 +24,13 @@ use crate::source::{self, Commit, Source};
 use crate::store::{Store, installation};
 use crate::web::metrics::Metrics;
 use anyhow::{Context as _, Result};
+use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use trueup_merge::secrets::MaskKey;
 use trueup_plan::drift::Drifted;
@@ -43,9 +45,15 @@ const REPAIR: Duration = Duration::from_secs(30);
 /// How long turns may take to end when trueup stops.
 const FAREWELL: Duration = Duration::from_secs(20);
 
+mod begin;
+mod errands;
+mod part;
 mod setup;
 mod turns;
 
+use begin::Wish;
+use errands::Errand;
+use part::Taken;
 use setup::Setup;
 
 /// A reconciler. Cheap to clone; clones are the same.
@@ -61,7 +69,7 @@ struct Core {
     /// What targets that share bases, and commits that share files, need not read and parse again.
     parsed: render::Parsed,
     cache: source::Cache,
-    installation: String,
+    installation: Mutex<String>,
     /// By which values of Secrets are hashed in what is recorded, as long as this process lives.
     mask: MaskKey,
     repositories: Mutex<Repositories>,
@@ -88,6 +96,18 @@ struct Core {
     turned: Mutex<BTreeMap<String, Arc<TargetSpec>>>,
     /// How far the targets are that are on their way out.
     departures: Mutex<BTreeMap<String, Leave>>,
+    /// By what targets of other replicas had their last turns, as these say.
+    heard: Mutex<BTreeMap<String, String>>,
+    /// When the shards of this replica were taken.
+    taken: Mutex<BTreeMap<Shard, Taken>>,
+    /// Counts the times when what was read of the configuration came into doubt.
+    doubts: watch::Sender<u64>,
+    /// The last of them since which the configuration was read anew.
+    configured: AtomicU64,
+    /// What other replicas are asked for in rollouts, by target.
+    wishes: Mutex<BTreeMap<String, Wish>>,
+    /// Held by who puts another setup in place.
+    configuring: tokio::sync::Mutex<()>,
     stop: CancellationToken,
 }
 
@@ -109,7 +129,7 @@ struct Memory {
 struct Leave {
     progress: Progress,
     /// Since when its cluster does not answer.
-    silent: Option<Instant>,
+    silent: Option<Timestamp>,
 }
 
 /// A turn under way.
@@ -147,12 +167,14 @@ pub struct Ends {
 }
 
 /// Which targets have turns.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum Chosen {
     /// All that are configured.
     All,
     /// These.
     Only(BTreeSet<String>),
+    /// Those of the clusters that this replica has.
+    Shared(Share),
 }
 
 impl Engine {
@@ -191,7 +213,7 @@ impl Engine {
                 directory: Directory::default(),
                 parsed: render::Parsed::default(),
                 cache,
-                installation,
+                installation: Mutex::new(installation),
                 mask,
                 setup: RwLock::default(),
                 states: Mutex::default(),
@@ -209,6 +231,12 @@ impl Engine {
                 home: parts.ends.home,
                 turned: Mutex::default(),
                 departures: Mutex::default(),
+                heard: Mutex::default(),
+                taken: Mutex::default(),
+                doubts: watch::Sender::new(0),
+                configured: AtomicU64::new(0),
+                wishes: Mutex::default(),
+                configuring: tokio::sync::Mutex::default(),
                 stop: CancellationToken::new(),
             }
         });
@@ -269,12 +297,12 @@ impl Engine {
     pub async fn answer(&self, mut requests: mpsc::Receiver<Request>) {
         while let Some(request) = requests.recv().await {
             match request {
-                Request::Sync { targets, confirm, wait, answer } => {
-                    self.0.sync(&targets, confirm.as_deref(), wait, answer);
+                Request::Sync { targets, confirm, wait, by, answer } => {
+                    self.0.sync(Errand { written: targets, confirm, wait, by }, answer);
                 }
-                Request::Ask(hints) => {
-                    lock(&self.0.repositories).hint(&hints);
-                    self.0.bases.hint(&hints);
+                Request::Ask(hints, by) => self.hint(hints, by),
+                Request::Begin { target, revision, answer } => {
+                    let _ = answer.send(self.may_begin(&target, &revision));
                 }
                 Request::Plan { target, options, answer } => {
                     let engine = self.clone();
@@ -308,16 +336,9 @@ impl Engine {
 
     /// How far the targets are whose Apps are being deleted.
     pub fn departures(&self) -> BTreeMap<String, Departure> {
-        let departure = |leave: &Leave| match &leave.progress {
-            Progress::UnderWay { why, .. } => Departure::UnderWay(why.clone()),
-            Progress::OutOfReach(why) => {
-                let silent = leave.silent.map(|since| since.elapsed()).unwrap_or_default();
-                Departure::OutOfReach { silent, why: why.clone() }
-            }
-            Progress::Gone { left } => Departure::Gone { left: left.clone() },
-        };
-        let departures = lock(&self.0.departures);
-        departures.iter().map(|(name, leave)| (name.clone(), departure(leave))).collect()
+        let setup = self.0.setup();
+        let leaving = setup.targets.values().filter(|spec| spec.is_leaving());
+        leaving.filter_map(|spec| Some((spec.name.clone(), self.0.departure(&spec.name)?))).collect()
     }
 
     /// What is known of each Repository: the commit that it is at, and why it could not be asked.
@@ -358,7 +379,8 @@ impl Engine {
     pub async fn connect_home(&self, access: &Access) -> Result<Cluster> {
         let metrics = self.0.metrics.clone();
         let counter = Arc::new(move |verb: &str, code: u16| metrics.kubernetes_request(verb, code));
-        Cluster::reach(&self.0.clusters, access, counter, Arc::new(|_| {})).await
+        let fence = self.0.chosen.fence();
+        Cluster::reach(&self.0.clusters, access, &fence, counter, Arc::new(|_| {})).await
     }
 
     /// Asks for a turn of each target, and gives a receiver a target that is told when the turn is over.
@@ -476,40 +498,6 @@ impl Core {
         }
     }
 
-    fn sync(
-        &self,
-        written: &[String],
-        confirm: Option<&str>,
-        wait: Wait,
-        answer: oneshot::Sender<Result<Vec<String>, String>>,
-    ) {
-        let targets = match select(self.setup().targets.keys().map(String::as_str), written) {
-            Ok(targets) => targets,
-            Err(why) => {
-                let _ = answer.send(Err(why));
-                return;
-            }
-        };
-        lock(&self.repositories).poke();
-        self.bases.poke();
-        self.charts.poke();
-        if let Some(code) = confirm {
-            self.approve(&targets, code);
-        }
-        let turns = self.ask_for_turns(&targets);
-        match wait {
-            Wait::Queued => drop(answer.send(Ok(targets))),
-            Wait::Turn => {
-                tokio::spawn(async move {
-                    for turn in turns {
-                        let _ = turn.await;
-                    }
-                    let _ = answer.send(Ok(targets));
-                });
-            }
-        }
-    }
-
     /// The next turn of each of these targets may delete beyond the budget what has that code.
     fn approve(&self, targets: &[String], code: &str) {
         lock(&self.approved).extend(targets.iter().map(|target| (target.clone(), code.to_owned())));
@@ -533,10 +521,11 @@ impl Core {
 
     fn push(&self, target: &str, trigger: Trigger, delay: Duration) {
         let is_chosen = match &self.chosen {
-            Chosen::All => true,
+            Chosen::All | Chosen::Shared(_) => true,
             Chosen::Only(targets) => targets.contains(target),
         };
-        if let Some(spec) = self.setup().targets.get(target).filter(|_| is_chosen) {
+        let setup = self.setup();
+        if let Some(spec) = setup.targets.get(target).filter(|spec| is_chosen && self.has(&spec.cluster)) {
             self.queue.push_after(target, &spec.cluster, trigger, delay);
         }
     }

@@ -7,7 +7,7 @@ use super::custom::Home;
 use super::engine::Engine;
 use super::finalizers::{Finalizers, Ground};
 use crate::ambient;
-use crate::cluster::{Cluster, EventKind, Followed};
+use crate::cluster::{ApiError, ApiErrorClass, Cluster, EventKind, Followed};
 use crate::config::custom::{self, Answer, ConditionStatus, Known, PLURALS, Resources};
 use crate::config::{API_VERSION, Kind, Target};
 use anyhow::{Context as _, Result};
@@ -31,9 +31,11 @@ const REST: Duration = Duration::from_secs(20);
 /// An App that is being deleted waits for a cluster that does not answer no longer than `patience`.
 pub(super) async fn govern(engine: &Engine, home: &Home, patience: Duration) -> Result<()> {
     let cluster = engine.connect_home(&home.access()).await.context("the cluster of the configuration")?;
-    let followed = cluster.follow_resources(API_VERSION, &home.namespace, PLURALS.map(|(_, plural)| plural));
+    let kinds = PLURALS.map(|(_, plural)| plural);
+    let followed = cluster.follow_resources(API_VERSION, &home.namespace, kinds, "");
     tracing::info!(namespace = home.namespace, "the configuration is the custom resources there");
     let (mut changes, mut shown) = (followed.changes(), engine.subscribe());
+    let mut doubts = engine.doubts();
     let mut governed = Governed {
         engine,
         cluster,
@@ -51,6 +53,10 @@ pub(super) async fn govern(engine: &Engine, home: &Home, patience: Duration) -> 
     loop {
         let mut is_new = tokio::select! {
             _ = changes.changed() => true,
+            _ = doubts.changed() => {
+                governed.followed.doubt(*doubts.borrow_and_update());
+                continue;
+            }
             _ = shown.changed() => false,
             () = tokio::time::sleep(LOOK) => false,
         };
@@ -65,6 +71,10 @@ pub(super) async fn govern(engine: &Engine, home: &Home, patience: Duration) -> 
         governed.let_go().await;
         governed.tell().await;
     }
+}
+
+fn is_fenced(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<ApiError>().is_some_and(|error| error.class == ApiErrorClass::Fenced)
 }
 
 struct Governed<'e> {
@@ -90,6 +100,7 @@ struct Governed<'e> {
 impl Governed<'_> {
     /// Reads the resources; puts them to work where they say something new.
     async fn read(&mut self) {
+        let settled = self.followed.settled_doubt();
         let objects = match self.followed.objects() {
             Ok(objects) => objects,
             Err(why) => {
@@ -126,6 +137,9 @@ impl Governed<'_> {
         }
         let config = &resources.config;
         self.before = config.targets().iter().chain(config.leaving()).cloned().collect();
+        if self.fingerprint.is_some() {
+            self.engine.is_configured_since(settled);
+        }
         self.resources = Some(resources);
     }
 
@@ -147,7 +161,7 @@ impl Governed<'_> {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .retain(|name, _| clusters.contains_key(name));
-        for (name, cluster) in clusters {
+        for (name, cluster) in clusters.into_iter().filter(|(name, _)| self.engine.has_cluster(name)) {
             if self.asked.get(&name).is_some_and(|at| *at > now) {
                 continue;
             }
@@ -194,8 +208,13 @@ impl Governed<'_> {
             let Some(status) = custom::status(resources, (*kind, name), &known, ambient::now()) else {
                 continue;
             };
+            // A cluster's status is for who speaks to it. Of the others each replica has its part.
+            let part = if *kind == Kind::Cluster { name.clone() } else { format!("{kind} {name}") };
+            let Some(_held) = self.engine.hold(&part).await else { continue };
             match self.write(*kind, name, &resource.object, &status).await {
                 Ok(object) => written.push(((*kind, name.clone()), object)),
+                // It is for later, or for another replica.
+                Err(error) if is_fenced(&error) => {}
                 Err(error) => {
                     tracing::warn!(%kind, name, error = format!("{error:#}"), "the status could not be written");
                     self.resting.insert((*kind, name.clone()), now + REST);

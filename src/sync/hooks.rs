@@ -4,6 +4,7 @@
 //! sooner. A hint carries no truth: what the repository holds is found out by asking it.
 
 use crate::source::{Reference, Secret};
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// A Repository as webhooks see it.
@@ -41,7 +42,7 @@ impl fmt::Debug for HookKey {
 }
 
 /// A reason to ask a repository now.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hint {
     /// The Repository's name.
     pub repository: String,

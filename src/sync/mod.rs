@@ -31,6 +31,7 @@ pub mod offline;
 pub mod preview;
 pub mod queue;
 pub mod rehearsal;
+pub mod replicas;
 pub mod repositories;
 pub mod rollout;
 pub mod seed;

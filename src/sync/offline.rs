@@ -6,6 +6,7 @@ use super::engine::{Chosen, Ends, Engine, Parts};
 use super::governed;
 use super::inquiries::ROUNDS;
 use super::membership;
+use super::replicas::{self, Keeper, Share, Terms};
 use super::repositories::chain;
 use super::rollout;
 use super::target::TargetSpec;
@@ -25,11 +26,13 @@ use crate::web::metrics::Metrics;
 use anyhow::{Context as _, Result, anyhow, bail};
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use trueup_helm::Chart;
 use trueup_model::{Tree, Value};
@@ -479,13 +482,24 @@ pub struct RunOptions {
     pub patience: Duration,
 }
 
+/// The configuration in a cluster, which several replicas may share.
+#[derive(Clone, Debug)]
+pub struct Shared {
+    /// Where it is.
+    pub home: Home,
+    /// How long the Lease of a replica lasts without a renewal.
+    pub lease: Duration,
+    /// Where the other replicas reach this one: a host, at the port that is listened on, or `host:port`.
+    pub advertise: Option<String>,
+}
+
 /// Where a configuration is.
 #[derive(Clone, Debug)]
 pub enum Configuration {
     /// In a file or a folder.
     Files(PathBuf),
     /// In custom resources.
-    Resources(Home),
+    Resources(Shared),
 }
 
 /// Reconciles until a signal ends it.
@@ -495,8 +509,11 @@ pub async fn run(options: RunOptions) -> Result<()> {
         Configuration::Resources(_) => None,
     };
     let mut ends = options.record.as_deref().map(ends_recorded).transpose()?.unwrap_or_default();
-    if let Configuration::Resources(home) = &options.config {
-        ends.home = Some(home.access().via);
+    let mut chosen = Chosen::All;
+    let share = Share::nothing().context("a client for other replicas")?;
+    if let Configuration::Resources(shared) = &options.config {
+        ends.home = Some(shared.home.access().via);
+        chosen = Chosen::Shared(share.clone());
     }
     let store = {
         let state = options.state.clone();
@@ -510,13 +527,11 @@ pub async fn run(options: RunOptions) -> Result<()> {
     let metrics = Metrics::new();
     let stop = CancellationToken::new();
     let sources = web::Sources { handle, store: store.clone(), metrics: metrics.clone() };
-    tracing::info!(address = %listener.local_addr()?, "listening");
+    let address = listener.local_addr()?;
+    tracing::info!(%address, "listening");
     let server = tokio::spawn(web::serve(listener, sources, stop.clone().cancelled_owned()));
-    let engine = Engine::new(
-        Parts { board, metrics, store: store.clone(), chosen: Chosen::All, ends },
-        &options.state,
-    )
-    .await?;
+    let parts = Parts { board, metrics: metrics.clone(), store: store.clone(), chosen, ends };
+    let engine = Engine::new(parts, &options.state).await?;
     if let Some(first) = &first {
         engine.configure(first).await?;
     }
@@ -528,20 +543,82 @@ pub async fn run(options: RunOptions) -> Result<()> {
         let engine = engine.clone();
         async move { engine.answer(requests).await }
     });
+    let mut part = None;
     let ended = match &options.config {
         Configuration::Files(path) => {
             until_signal(&engine, path, first.map(|first| first.fingerprint()).unwrap_or_default()).await
         }
-        Configuration::Resources(home) => governed_until_signal(&engine, home, options.patience).await,
+        Configuration::Resources(shared) => {
+            part = Some(Part::take(&engine, share, metrics, shared, &options.state, address).await?);
+            governed_until_signal(&engine, &shared.home, options.patience).await
+        }
     };
     tracing::info!("stopping");
     engine.stop();
     stop.cancel();
     let _ = worker.await;
+    if let Some(part) = part {
+        part.leave().await;
+    }
     let _ = server.await;
     answers.abort();
     store.close().await?;
     ended
+}
+
+/// Where others reach what listens at an address, if that can be told.
+fn reached_at(said: Option<&str>, listens: SocketAddr) -> Option<String> {
+    match said.map(|said| (said, said.parse::<IpAddr>())) {
+        Some((_, Ok(ip))) => Some(SocketAddr::new(ip, listens.port()).to_string()),
+        Some((said, Err(_))) if said.contains(':') => Some(said.to_owned()),
+        Some((said, Err(_))) => Some(format!("{said}:{}", listens.port())),
+        None => (!listens.ip().is_unspecified()).then(|| listens.to_string()),
+    }
+}
+
+/// This process as one of several replicas.
+struct Part {
+    keeper: JoinHandle<()>,
+    listener: JoinHandle<()>,
+    stop: CancellationToken,
+}
+
+impl Part {
+    async fn take(
+        engine: &Engine,
+        share: Share,
+        metrics: Metrics,
+        shared: &Shared,
+        state: &Path,
+        listens: SocketAddr,
+    ) -> Result<Self> {
+        let requests = metrics.clone();
+        let counter = Arc::new(move |verb: &str, code: u16| requests.kubernetes_request(verb, code));
+        // What says how long may be written is not itself kept from writing.
+        let cluster = Cluster::connect(&shared.home.access(), counter, Arc::new(|_| {})).await;
+        let terms = Terms {
+            namespace: shared.home.namespace.clone(),
+            duration: shared.lease,
+            address: reached_at(shared.advertise.as_deref(), listens),
+            host: ambient::host(),
+            state: state.to_owned(),
+        };
+        let cluster = cluster.context("the cluster of the configuration")?;
+        let keeper = Keeper::new(terms, engine.clone(), share.clone(), metrics, cluster);
+        let stop = CancellationToken::new();
+        Ok(Self {
+            keeper: tokio::spawn(keeper.keep(stop.clone())),
+            listener: tokio::spawn(replicas::listen(engine.clone(), share)),
+            stop,
+        })
+    }
+
+    /// Leaves what it has to the others, now that no turn is under way.
+    async fn leave(self) {
+        self.stop.cancel();
+        let _ = self.keeper.await;
+        self.listener.abort();
+    }
 }
 
 /// The ends of the network, and a file that keeps what comes from there.
@@ -605,4 +682,20 @@ async fn until_signal(engine: &Engine, path: &Path, mut fingerprint: String) -> 
 /// The JSON schema of the configuration.
 pub fn schema() -> Result<Value> {
     Ok(config::schema())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn replicas_are_reached_where_they_say_or_where_they_listen() {
+        let at = |said, listens: &str| reached_at(said, listens.parse().unwrap()).unwrap_or_default();
+        assert_eq!(at(None, "127.0.0.1:8321"), "127.0.0.1:8321");
+        assert_eq!(at(None, "0.0.0.0:8321"), "");
+        assert_eq!(at(Some("10.1.2.3"), "0.0.0.0:8321"), "10.1.2.3:8321");
+        assert_eq!(at(Some("fd00::7"), "[::]:8321"), "[fd00::7]:8321");
+        assert_eq!(at(Some("trueup-0.trueup"), "0.0.0.0:8321"), "trueup-0.trueup:8321");
+        assert_eq!(at(Some("edge.example.com:80"), "0.0.0.0:8321"), "edge.example.com:80");
+    }
 }

@@ -32,6 +32,8 @@ pub struct Known {
     pub commit: Option<Arc<Commit>>,
     /// Why the last look failed, if it did.
     pub trouble: Option<String>,
+    /// When the last look began that went well.
+    pub looked: Option<Instant>,
 }
 
 /// What is known of all repositories, and the tasks that find it out.
@@ -338,11 +340,12 @@ impl Follower {
         };
         self.metrics.git_request(if result.is_ok() { Ended::Success } else { Ended::Failure });
         let (known, looked) = match result {
-            Ok(None) => (Known { trouble: None, ..before.clone() }, Looked::AsBefore),
+            Ok(None) => (Known { trouble: None, looked: Some(clock), ..before.clone() }, Looked::AsBefore),
             Ok(Some(commit)) => {
                 self.metrics.stage(Stage::Fetch, clock.elapsed());
                 tracing::info!(repository = self.name, revision = commit.revision, "a new commit");
-                (Known { commit: Some(Arc::new(commit)), trouble: None }, Looked::Moved)
+                let commit = Some(Arc::new(commit));
+                (Known { commit, trouble: None, looked: Some(clock) }, Looked::Moved)
             }
             Err(error) => {
                 let trouble = chain(&error);
@@ -357,7 +360,7 @@ impl Follower {
                     (None, Some(pinned)) => self.source.kept(pinned).await.ok().flatten().map(Arc::new),
                     (commit, _) => commit.clone(),
                 };
-                (Known { trouble: Some(trouble), commit }, Looked::Failed)
+                (Known { trouble: Some(trouble), commit, looked: before.looked }, Looked::Failed)
             }
         };
         let revision = |known: &Known| known.commit.as_ref().map(|commit| commit.revision.clone());

@@ -120,6 +120,11 @@ impl Rollouts {
     }
 }
 
+/// What a target says that waits in a rollout.
+pub fn waits(why: &str) -> String {
+    format!("{WAITS}{why}")
+}
+
 /// Whether a target that says this waits for others of its rollout, and goes on by itself.
 pub fn is_waiting(message: &str) -> bool {
     message.starts_with(WAITS)

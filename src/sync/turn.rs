@@ -407,6 +407,7 @@ pub(super) fn base_status(spec: &TargetSpec, state: &TargetState) -> TargetStatu
         errors: Vec::new(),
         message: String::new(),
         suspended: false,
+        parting: None,
         ..state.status.clone()
     }
 }

@@ -6,6 +6,7 @@
 //! Deliberately absent: any decision, and any call to Git or a cluster.
 
 use super::hooks::{Hint, Hook};
+use super::replicas::{BeginRequest, News, Told};
 use anyhow::{Context as _, Result, anyhow};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -112,6 +113,15 @@ pub enum Wait {
     Turn,
 }
 
+/// Who asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum By {
+    /// A person, or a forge: what concerns other replicas is passed on to them.
+    Person,
+    /// Another replica, which was asked itself.
+    Replica,
+}
+
 /// A thing that somebody asks of the reconciler.
 #[derive(Debug)]
 pub enum Request {
@@ -123,11 +133,22 @@ pub enum Request {
         confirm: Option<String>,
         /// When to answer.
         wait: Wait,
+        /// Who asks.
+        by: By,
         /// The targets that were meant, or why not.
         answer: oneshot::Sender<Result<Vec<String>, String>>,
     },
     /// Ask these repositories now.
-    Ask(Vec<Hint>),
+    Ask(Vec<Hint>, By),
+    /// Say whether a target that another replica keeps may begin with a commit.
+    Begin {
+        /// The target.
+        target: String,
+        /// The commit.
+        revision: String,
+        /// Why it may not, if that is so.
+        answer: oneshot::Sender<Result<(), String>>,
+    },
     /// Say what a sync would do.
     Plan {
         /// The target.
@@ -177,6 +198,26 @@ struct Shown {
     configured: Option<BTreeSet<String>>,
     statuses: BTreeMap<String, TargetStatus>,
     hooks: Option<Arc<[Hook]>>,
+    /// The targets that this replica keeps; all where there is no other one.
+    kept: Option<BTreeSet<String>>,
+    /// Why this replica keeps nothing at present, if that is so.
+    idle: Option<String>,
+    /// Counts what is told to other replicas, and by target when that was last something new.
+    sequence: u64,
+    told: BTreeMap<String, u64>,
+    /// A hash of what the configuration said of each target at its last turn.
+    turned: BTreeMap<String, String>,
+}
+
+impl Shown {
+    fn tell(&mut self, target: &str) {
+        self.sequence += 1;
+        self.told.insert(target.to_owned(), self.sequence);
+    }
+
+    fn keeps(&self, target: &str) -> bool {
+        self.kept.as_ref().is_none_or(|kept| kept.contains(target))
+    }
 }
 
 /// A handle, the board that it reads, and the inbox that it writes to.
@@ -192,6 +233,8 @@ impl Board {
         let mut shown = self.shown();
         let targets: BTreeSet<String> = targets.into_iter().collect();
         shown.statuses.retain(|target, _| targets.contains(target));
+        shown.told.retain(|target, _| targets.contains(target));
+        shown.turned.retain(|target, _| targets.contains(target));
         shown.configured = Some(targets);
         drop(shown);
         self.changed();
@@ -209,10 +252,43 @@ impl Board {
 
     /// Shows how a target stands.
     pub fn show(&self, status: TargetStatus) {
-        let before = self.shown().statuses.insert(status.target.clone(), status.clone());
-        if before != Some(status) {
-            self.changed();
+        let mut shown = self.shown();
+        if shown.statuses.get(&status.target) == Some(&status) {
+            return;
         }
+        shown.tell(&status.target);
+        shown.statuses.insert(status.target.clone(), status);
+        drop(shown);
+        self.changed();
+    }
+
+    /// Says which targets are this replica's.
+    pub fn keep(&self, targets: BTreeSet<String>) {
+        let mut shown = self.shown();
+        let new: Vec<String> = targets.iter().filter(|target| !shown.keeps(target)).cloned().collect();
+        for target in new {
+            shown.tell(&target);
+        }
+        shown.kept = Some(targets);
+        drop(shown);
+        self.changed();
+    }
+
+    /// Says why this replica keeps nothing at present, if that is so.
+    pub fn idle(&self, why: Option<String>) {
+        self.shown().idle = why;
+    }
+
+    /// Says by what a target had its last turn.
+    pub fn turned(&self, target: &str, of: String) {
+        let mut shown = self.shown();
+        if shown.turned.get(target) == Some(&of) {
+            return;
+        }
+        shown.turned.insert(target.to_owned(), of);
+        shown.tell(target);
+        drop(shown);
+        self.changed();
     }
 
     fn changed(&self) {
@@ -230,14 +306,32 @@ impl Handle {
         self.board.shown().statuses.values().cloned().collect()
     }
 
+    /// How those stand that this replica keeps.
+    pub fn kept(&self) -> Vec<TargetStatus> {
+        let shown = self.board.shown();
+        shown.statuses.values().filter(|status| shown.keeps(&status.target)).cloned().collect()
+    }
+
+    /// What is new of the targets that this replica keeps, since an earlier answer; all of it after 0.
+    pub fn news(&self, after: u64) -> News {
+        let shown = self.board.shown();
+        let is_new = |target: &&String| shown.keeps(target) && shown.told.get(*target) > Some(&after);
+        let told = shown.statuses.iter().filter(|(target, _)| is_new(target)).map(|(target, status)| Told {
+            status: status.clone(),
+            of: shown.turned.get(target).cloned().unwrap_or_default(),
+        });
+        // Who has heard of nothing yet asks after 0.
+        News { targets: told.collect(), sequence: shown.sequence.max(1) }
+    }
+
     /// The Repositories, as webhooks see them; none before the configuration is loaded.
     pub fn hooks(&self) -> Option<Arc<[Hook]>> {
         self.board.shown().hooks.clone()
     }
 
     /// Has repositories asked now; waits for nothing.
-    pub fn hint(&self, hints: Vec<Hint>) -> Result<()> {
-        self.ask(Request::Ask(hints))
+    pub fn hint(&self, hints: Vec<Hint>, by: By) -> Result<()> {
+        self.ask(Request::Ask(hints, by))
     }
 
     /// A counter that moves with each change of a status.
@@ -252,8 +346,10 @@ impl Handle {
             None => vec!["the configuration is not loaded yet".to_owned()],
             Some(targets) => targets
                 .iter()
+                .filter(|target| shown.keeps(target))
                 .filter(|target| shown.statuses.get(*target).is_none_or(had_no_turn))
                 .map(|target| format!("the status of {target} is not known yet"))
+                .chain(shown.idle.clone())
                 .collect(),
         };
         Readiness { missing }
@@ -266,9 +362,10 @@ impl Handle {
         targets: Vec<String>,
         confirm: Option<String>,
         wait: Wait,
+        by: By,
     ) -> Result<Vec<String>, String> {
         let (answer, answered) = oneshot::channel();
-        self.ask(Request::Sync { targets, confirm, wait, answer }).map_err(|error| error.to_string())?;
+        self.ask(Request::Sync { targets, confirm, wait, by, answer }).map_err(|error| error.to_string())?;
         answered.await.map_err(|_| "trueup is stopping".to_owned())?
     }
 
@@ -277,6 +374,13 @@ impl Handle {
         let (answer, answered) = oneshot::channel();
         self.ask(Request::Plan { target: target.to_owned(), options, answer })?;
         answered.await.context("trueup is stopping")?
+    }
+
+    /// Asks whether a target that another replica keeps may begin with a commit; the inner error is why it may not.
+    pub async fn may_begin(&self, wish: BeginRequest) -> Result<Result<(), String>> {
+        let (answer, answered) = oneshot::channel();
+        self.ask(Request::Begin { target: wish.target, revision: wish.revision, answer })?;
+        answered.await.context("trueup is stopping")
     }
 
     fn ask(&self, request: Request) -> Result<()> {
@@ -319,13 +423,39 @@ mod tests {
         assert_eq!(handle.ready().missing, ["the status of api@staging is not known yet"]);
     }
 
+    #[test]
+    fn other_replicas_are_told_what_is_new_of_the_targets_that_are_kept_here() {
+        let (handle, board, _requests) = open();
+        let told = |after| {
+            let news = handle.news(after);
+            let words = news.targets.iter().map(|told| format!("{} {}", told.status.target, told.of));
+            (words.collect::<Vec<_>>(), news.sequence)
+        };
+        board.configure(["api@staging", "web@staging"].map(str::to_owned));
+        board.keep(BTreeSet::new());
+        for target in ["api@staging", "web@staging"] {
+            board.show(status(target, SyncStatus::Synced));
+        }
+        let (nothing, sequence) = told(0);
+        assert_eq!((nothing, handle.kept(), handle.ready().missing), (Vec::new(), Vec::new(), Vec::new()));
+        board.keep(["web@staging".to_owned()].into());
+        let (taken_over, sequence) = (told(sequence).0, told(sequence).1);
+        assert_eq!(taken_over, ["web@staging "]);
+        assert_eq!(told(sequence).0, Vec::<String>::new());
+        board.turned("web@staging", "1f".to_owned());
+        board.show(status("api@staging", SyncStatus::Failed));
+        assert_eq!(told(sequence).0, ["web@staging 1f"]);
+        board.idle(Some("this replica has no Lease".to_owned()));
+        assert_eq!(handle.ready().missing, ["this replica has no Lease"]);
+    }
+
     #[tokio::test]
     async fn more_requests_than_the_inbox_holds_are_told_to_come_back() {
         let (handle, _board, requests) = open();
         let waiting: Vec<_> = (0..INBOX)
             .map(|_| {
                 let handle = handle.clone();
-                tokio::spawn(async move { handle.sync(Vec::new(), None, Wait::Queued).await })
+                tokio::spawn(async move { handle.sync(Vec::new(), None, Wait::Queued, By::Person).await })
             })
             .collect();
         while requests.len() < INBOX {

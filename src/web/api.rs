@@ -3,7 +3,10 @@
 //! A target's name is one part of a path when its `/` is written `%2F`; two parts are understood as well.
 
 use super::Sources;
+use crate::sync::hooks::Hint;
+use crate::sync::replicas::{BeginAnswer, BeginRequest, News, PATIENCE};
 use crate::sync::topology::is_meant;
+use crate::sync::view::By;
 use crate::sync::{PlanOptions, Preview, Wait};
 use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
@@ -145,6 +148,10 @@ pub(super) fn router() -> Router<Sources> {
         .route("/targets/{target}/{cluster}/plan", get(split_plan))
         .route("/drift", get(drift))
         .route("/sync", post(sync))
+        .route("/replica/news", get(news))
+        .route("/replica/begin", post(begin))
+        .route("/replica/sync", post(sync_here))
+        .route("/replica/hints", post(hints))
 }
 
 async fn targets(State(sources): State<Sources>) -> Json<Targets> {
@@ -250,17 +257,76 @@ async fn drift(
     Ok(Json(Drift::of(&statuses, drift, &named)))
 }
 
+#[derive(Debug, Deserialize)]
+struct NewsQuery {
+    after: u64,
+}
+
+/// Answers another replica when there is something new of the targets that this one keeps, or when it has waited for long.
+async fn news(
+    State(sources): State<Sources>,
+    query: Result<Query<NewsQuery>, QueryRejection>,
+) -> Result<Json<News>, Refusal> {
+    let Query(NewsQuery { after }) = query.map_err(|error| Refusal::new(StatusCode::BAD_REQUEST, error))?;
+    let mut shown = sources.handle.subscribe();
+    let some = async {
+        loop {
+            let news = sources.handle.news(after);
+            if after == 0 || !news.targets.is_empty() || shown.changed().await.is_err() {
+                return news;
+            }
+        }
+    };
+    let news = tokio::time::timeout(PATIENCE, some).await;
+    Ok(Json(news.unwrap_or_else(|_| sources.handle.news(after))))
+}
+
+async fn begin(
+    State(sources): State<Sources>,
+    body: Result<Json<BeginRequest>, JsonRejection>,
+) -> Result<Json<BeginAnswer>, Refusal> {
+    let Json(request) = body.map_err(|error| Refusal::new(StatusCode::BAD_REQUEST, error.body_text()))?;
+    let answer = sources.handle.may_begin(request).await;
+    let answer = answer.map_err(|error| Refusal::new(StatusCode::SERVICE_UNAVAILABLE, error))?;
+    Ok(Json(BeginAnswer { why: answer.err() }))
+}
+
 async fn sync(
     State(sources): State<Sources>,
     body: Result<Json<SyncRequest>, JsonRejection>,
 ) -> Result<(StatusCode, Json<SyncAnswer>), Refusal> {
+    sync_by(&sources, body, By::Person).await
+}
+
+async fn sync_here(
+    State(sources): State<Sources>,
+    body: Result<Json<SyncRequest>, JsonRejection>,
+) -> Result<(StatusCode, Json<SyncAnswer>), Refusal> {
+    sync_by(&sources, body, By::Replica).await
+}
+
+async fn hints(
+    State(sources): State<Sources>,
+    body: Result<Json<Vec<Hint>>, JsonRejection>,
+) -> Result<StatusCode, Refusal> {
+    let Json(hints) = body.map_err(|error| Refusal::new(StatusCode::BAD_REQUEST, error.body_text()))?;
+    let taken = sources.handle.hint(hints, By::Replica);
+    taken.map_err(|error| Refusal::new(StatusCode::SERVICE_UNAVAILABLE, error))?;
+    Ok(StatusCode::ACCEPTED)
+}
+
+async fn sync_by(
+    sources: &Sources,
+    body: Result<Json<SyncRequest>, JsonRejection>,
+    by: By,
+) -> Result<(StatusCode, Json<SyncAnswer>), Refusal> {
     let Json(request) = body.map_err(|error| Refusal::new(StatusCode::BAD_REQUEST, error.body_text()))?;
     for target in &request.targets {
-        exists(&sources, target)?;
+        exists(sources, target)?;
     }
     let (wait, code) =
         if request.wait { (Wait::Turn, StatusCode::OK) } else { (Wait::Queued, StatusCode::ACCEPTED) };
-    let answer = sources.handle.sync(request.targets, request.confirm_prune, wait).await;
+    let answer = sources.handle.sync(request.targets, request.confirm_prune, wait, by).await;
     let targets = answer.map_err(|error| Refusal::new(StatusCode::SERVICE_UNAVAILABLE, error))?;
     Ok((code, Json(SyncAnswer { targets })))
 }

@@ -131,6 +131,11 @@ struct RequestLabels {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct MoveLabels {
+    direction: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ResultLabels {
     result: &'static str,
 }
@@ -148,6 +153,9 @@ pub struct Metrics {
     queue_depth: Gauge,
     queue_wait: Histogram,
     looked_at: Counter,
+    shards: Gauge,
+    moves: Family<MoveLabels, Counter>,
+    renewals: Family<ResultLabels, Counter>,
 }
 
 /// How a scrape wants its text.
@@ -194,6 +202,9 @@ impl Metrics {
             queue_depth: Gauge::default(),
             queue_wait: durations(),
             looked_at: Counter::default(),
+            shards: Gauge::default(),
+            moves: Family::default(),
+            renewals: Family::default(),
         };
         metrics.registry = Arc::new(metrics.register());
         metrics
@@ -224,6 +235,17 @@ impl Metrics {
             self.queue_wait.clone(),
         );
         ours.register("objects_looked_at", "Objects that turns compared with Git", self.looked_at.clone());
+        ours.register("replica_shards", "Shards of all clusters that this replica has", self.shards.clone());
+        ours.register(
+            "replica_shard_moves",
+            "Shards that this replica took, released or lost",
+            self.moves.clone(),
+        );
+        ours.register(
+            "replica_lease_renewals",
+            "Attempts to renew this replica's Lease, by result",
+            self.renewals.clone(),
+        );
         let build = [("version", env!("CARGO_PKG_VERSION")), ("revision", env!("TRUEUP_COMMIT"))];
         ours.sub_registry_with_labels(build.into_iter().map(|(name, value)| (name.into(), value.into())))
             .register("build_info", "The version that runs; always 1", ConstGauge::new(1_i64));
@@ -270,6 +292,23 @@ impl Metrics {
     /// Counts objects that a turn compares with Git.
     pub fn looked_at(&self, objects: usize) {
         self.looked_at.inc_by(objects as u64);
+    }
+
+    /// Says how many shards this replica has.
+    pub fn shards_held(&self, shards: usize) {
+        self.shards.set(i64::try_from(shards).unwrap_or(i64::MAX));
+    }
+
+    /// Counts shards that came or went: `taken`, `released`, `lost`.
+    pub fn shards_moved(&self, direction: &'static str, shards: usize) {
+        if shards > 0 {
+            self.moves.get_or_create(&MoveLabels { direction }).inc_by(shards as u64);
+        }
+    }
+
+    /// Counts an attempt to renew this replica's Lease.
+    pub fn lease_renewed(&self, result: Ended) {
+        self.renewals.get_or_create(&ResultLabels { result: result.as_str() }).inc();
     }
 
     /// Says how all targets stand; series of targets that are not among them go.

@@ -90,7 +90,8 @@ async fn ready(State(sources): State<Sources>) -> (StatusCode, Json<Readiness>) 
 }
 
 async fn scrape(State(sources): State<Sources>, headers: HeaderMap) -> Response {
-    sources.metrics.statuses(&sources.handle.statuses());
+    // Each replica tells of its own, so that nothing is counted twice.
+    sources.metrics.statuses(&sources.handle.kept());
     let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let format = Format::accepted(accept);
     match sources.metrics.scrape(format) {

@@ -17,6 +17,7 @@ use trueup::store::{Retention, Store};
 use trueup::sync::Handle;
 use trueup::sync::engine::{Chosen, Ends, Engine, Parts};
 use trueup::sync::view;
+use trueup::sync::view::{By, Wait};
 use trueup::web::metrics::{Format, Metrics};
 use trueup_plan::record::TargetStatus;
 
@@ -140,7 +141,7 @@ impl Process {
     pub(crate) fn sync(&self) {
         let handle = self.handle.clone();
         self.runtime.block_on(async {
-            tokio::spawn(async move { handle.sync(Vec::new(), None, trueup::sync::Wait::Queued).await });
+            tokio::spawn(async move { handle.sync(Vec::new(), None, Wait::Queued, By::Person).await });
         });
     }
 

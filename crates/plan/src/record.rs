@@ -219,6 +219,24 @@ pub enum Purpose {
     Lookup,
 }
 
+/// How far a target is whose App is being deleted. Why it is not further is in the message.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum Parting {
+    /// There is more to do, or to wait for.
+    UnderWay,
+    /// Its cluster cannot be asked.
+    OutOfReach {
+        /// Since when.
+        since: Timestamp,
+    },
+    /// Nothing more is to be done.
+    Gone {
+        /// What stays, and why.
+        left: Vec<String>,
+    },
+}
+
 /// How a target stands: what `trueup status` shows.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -263,6 +281,9 @@ pub struct TargetStatus {
     /// Whether trueup leaves it alone for now.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub suspended: bool,
+    /// How far it is where its App is being deleted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parting: Option<Parting>,
     /// All that went wrong in the last turn, with object and file.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<String>,

@@ -23,7 +23,7 @@ use trueup_plan::record::Trigger;
 const REPAIR_FIRST: Duration = Duration::from_secs(1);
 
 /// A configuration, put to work.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Setup {
     pub(super) targets: BTreeMap<String, Arc<TargetSpec>>,
     pub(super) clusters: BTreeMap<String, (Access, Cluster)>,
@@ -69,6 +69,7 @@ fn with_repository(spec: TargetSpec, before: Option<&Arc<TargetSpec>>) -> Target
 
 impl Core {
     pub(super) async fn configure(self: &Arc<Self>, config: &Config) -> Result<()> {
+        let _one_at_a_time = self.configuring.lock().await;
         let old = self.setup();
         let mut setup = Setup::default();
         let secrets = Secrets { home: self.home(config, &old).await };
@@ -171,7 +172,10 @@ impl Core {
         });
         self.begin_to_leave(old, &setup);
         self.bases.retain(|target| setup.targets.contains_key(target));
+        lock(&self.wishes).retain(|target, _| setup.targets.contains_key(target));
         self.board.configure(setup.targets.keys().cloned());
+        self.show_part(&setup);
+        self.match_heard(&setup);
         self.forget(old, &setup).await;
         for (name, (access, cluster)) in &old.clusters {
             if setup.clusters.get(name).is_none_or(|(new, _)| new != access) {
@@ -259,7 +263,7 @@ impl Core {
         Ok((access, cluster))
     }
 
-    async fn connect(self: &Arc<Self>, access: &Access) -> Result<Cluster> {
+    pub(super) async fn connect(self: &Arc<Self>, access: &Access) -> Result<Cluster> {
         let metrics = self.metrics.clone();
         let counter = Arc::new(move |verb: &str, code: u16| metrics.kubernetes_request(verb, code));
         let (core, name) = (Arc::downgrade(self), access.name.clone());
@@ -268,7 +272,7 @@ impl Core {
                 core.cluster_changed(&name, &event);
             }
         });
-        Cluster::reach(&self.clusters, access, counter, listener).await
+        Cluster::reach(&self.clusters, access, &self.chosen.fence(), counter, listener).await
     }
 
     async fn follow(&self, config: &Config, name: &str, secrets: &Secrets) -> Result<Follow> {

@@ -6,36 +6,39 @@
 use super::super::leave::Progress;
 use super::super::queue::Due;
 use super::super::repositories::chain;
-use super::super::rollout::Sibling;
 use super::super::target::{TargetSpec, TargetState};
 use super::super::turn::{Context, Turned, base_status, turn};
 use super::super::{hooked, membership};
 use super::{Core, Leave, Memory, REPAIR, Running, lock};
+use crate::ambient;
 use crate::cluster::{Cluster, EventKind, Parent};
+use crate::config::custom::Departure;
 use crate::source::Commit;
 use crate::store::LedgerChange;
 use crate::web::metrics::Ended;
+use jiff::Timestamp;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use trueup_plan::budget::Approval;
 use trueup_plan::health::HealthStatus;
-use trueup_plan::record::{HistoryEntry, OutcomeResult, Record, SyncStatus, TargetStatus, Trigger};
-
-fn rollout_of(spec: &TargetSpec) -> (&str, &str) {
-    (&spec.app, &spec.environment)
-}
+use trueup_plan::record::{HistoryEntry, OutcomeResult, Parting, Record, SyncStatus, TargetStatus, Trigger};
 
 impl Core {
     pub(super) async fn take(self: Arc<Self>, due: Due) {
+        if let Some(again) = self.not_yet(&due.target) {
+            self.queue.done(&due.target);
+            self.push(&due.target, due.trigger, again);
+            return;
+        }
         self.metrics.queue_depth(i64::try_from(self.queue.depth()).unwrap_or(i64::MAX));
         self.metrics.queue_wait(due.waited);
         let stop = self.stop.child_token();
         lock(&self.turns).insert(due.target.clone(), Running { stop: stop.clone(), revision: None });
         let waiters = lock(&self.waiters).remove(&due.target).unwrap_or_default();
-        if let Some(spec) = self.setup().targets.get(&due.target).cloned() {
+        let spec = self.setup().targets.get(&due.target).cloned();
+        if let Some(spec) = spec.filter(|spec| self.has(&spec.cluster)) {
             let core = self.clone();
             let (ended, looked_at) = (stop.clone(), spec.clone());
             let turn = tokio::spawn(async move { core.turn(&spec, due.trigger, &stop).await });
@@ -47,7 +50,7 @@ impl Core {
                 // What a person asked for holds for the newer commit, too.
                 self.push(&due.target, Trigger::Manual, Duration::ZERO);
             } else if !ended.is_cancelled() {
-                lock(&self.turned).insert(due.target.clone(), looked_at);
+                self.note_turn(looked_at);
             }
         }
         lock(&self.turns).remove(&due.target);
@@ -57,7 +60,7 @@ impl Core {
         }
     }
 
-    async fn turn(&self, spec: &Arc<TargetSpec>, trigger: Trigger, stop: &CancellationToken) {
+    async fn turn(self: &Arc<Self>, spec: &Arc<TargetSpec>, trigger: Trigger, stop: &CancellationToken) {
         let memory = lock(&self.states).entry(spec.name.clone()).or_default().clone();
         let mut memory = memory.lock().await;
         let setup = self.setup();
@@ -139,6 +142,10 @@ impl Core {
         let trouble = known.trouble.map(|trouble| format!("repository {}: {trouble}", spec.repository));
         let trouble = trouble.or(configured);
         if let Some(commit) = known.commit {
+            if self.may_be_old(spec, known.looked) {
+                let again = || format!("repository {} has not been read again yet", spec.repository);
+                return (Err(trouble.clone().unwrap_or_else(again)), trouble);
+            }
             return (Ok(commit), trouble);
         }
         if memory.held.is_none() {
@@ -188,10 +195,9 @@ impl Core {
     fn waits_for(&self, spec: &TargetSpec, revision: Option<&str>) -> Option<String> {
         let setup = self.setup();
         if spec.is_leaving() {
-            let departures = lock(&self.departures);
             let is_gone = |name: &String| {
-                let progress = departures.get(name).map(|leave| &leave.progress);
-                matches!(progress, Some(Progress::Gone { .. })) || !setup.targets.contains_key(name)
+                matches!(self.departure(name), Some(Departure::Gone { .. }))
+                    || !setup.targets.contains_key(name)
             };
             return spec.depends_on.iter().find(|name| !is_gone(name)).cloned();
         }
@@ -202,31 +208,6 @@ impl Core {
             statuses.get(*name).is_some_and(|status| status.is_settled() && is_there(status))
         };
         spec.depends_on.iter().find(|name| !settled(name)).cloned()
-    }
-
-    /// Whether a target may begin with a commit as far as the rollout over its environment's clusters is concerned.
-    fn begin(&self, spec: &TargetSpec, revision: &str) -> Result<(), String> {
-        let Some(place) = spec.rollout else { return Ok(()) };
-        self.among_siblings(spec, |siblings| {
-            self.rollouts.begin(rollout_of(spec), &spec.name, place, revision, siblings)
-        })
-    }
-
-    /// Shows how the targets of the same rollout stand.
-    fn among_siblings<T>(&self, spec: &TargetSpec, look: impl FnOnce(&[Sibling<'_>]) -> T) -> T {
-        let setup = self.setup();
-        let (app, environment) = rollout_of(spec);
-        let names = setup.rollouts.get(&(app.to_owned(), environment.to_owned()));
-        let statuses = lock(&self.statuses);
-        let siblings: Vec<Sibling<'_>> = names
-            .into_iter()
-            .flatten()
-            .filter_map(|name| {
-                let wave = setup.targets.get(name)?.rollout?.wave;
-                Some(Sibling { name, wave, status: statuses.get(name) })
-            })
-            .collect();
-        look(&siblings)
     }
 
     /// Sees to it that what was read earlier is there, and that the cluster's part of it still holds.
@@ -253,8 +234,11 @@ impl Core {
         cluster: &Cluster,
         state: &mut TargetState,
     ) -> Result<(), String> {
-        state.ledger =
-            self.store.ledger(&spec.name).await.map_err(|error| format!("the store: {error:#}"))?.into();
+        // What the store has may be from before another replica kept it: an apply of what that one applied would be one too many.
+        if !self.was_taken(spec) {
+            let ledger = self.store.ledger(&spec.name).await;
+            state.ledger = ledger.map_err(|error| format!("the store: {error:#}"))?.into();
+        }
         state.status = lock(&self.statuses).get(&spec.name).cloned().unwrap_or_default();
         self.find_parents(spec, cluster, state).await?;
         let recorded = state.parent.as_ref().and_then(membership::recorded_status);
@@ -265,7 +249,8 @@ impl Core {
         }
         if let Some(recorded) = recorded {
             hooked::recall(&mut state.status, recorded.run);
-            if state.status.revision.is_empty() {
+            // Another replica may have kept it since this one wrote its store.
+            if state.status.revision.is_empty() || recorded.last_sync > state.status.last_sync {
                 state.status.revision = recorded.revision;
                 state.status.last_sync = recorded.last_sync;
             }
@@ -282,7 +267,8 @@ impl Core {
         cluster.scope(&std::iter::once(spec.parent_namespace().to_owned()).collect());
         let (setup, set) = (self.setup(), spec.set());
         // What another installation keeps is never taken for a place that a target of ours moved away from.
-        let is_ours = |parent: &Parent| parent.field(membership::INSTALLATION) == self.installation;
+        let installation = lock(&self.installation).clone();
+        let is_ours = |parent: &Parent| parent.field(membership::INSTALLATION) == installation;
         let is_former = |parent: &Parent| is_ours(parent) && parent.field(membership::TARGET) == spec.name;
         let same_repository = |parent: &Parent| parent.field(membership::REPOSITORY) == spec.repository_url;
         let is_removed = |parent: &Parent| {
@@ -293,7 +279,7 @@ impl Core {
         let concerns = |parent: &Parent| parent.id == set || is_former(parent) || is_removed(parent);
         let parents = cluster.parents(concerns).await;
         let parents = parents.map_err(|error| format!("cluster {}: {error}", cluster.name()))?;
-        state.installation.clone_from(&self.installation);
+        state.installation.clone_from(&installation);
         (state.parent, state.former) = (None, Vec::new());
         for parent in parents {
             if parent.id == set {
@@ -331,6 +317,41 @@ impl Core {
         self.show(status);
     }
 
+    /// How far a target is whose App is being deleted, as it was found out here, or as the replica says that keeps its cluster.
+    pub(super) fn departure(&self, name: &str) -> Option<Departure> {
+        let since = |since: Timestamp| Duration::try_from(ambient::now() - since).unwrap_or_default();
+        if let Some(leave) = lock(&self.departures).get(name) {
+            return Some(match &leave.progress {
+                Progress::UnderWay { why, .. } => Departure::UnderWay(why.clone()),
+                Progress::OutOfReach(why) => Departure::OutOfReach {
+                    silent: leave.silent.map(since).unwrap_or_default(),
+                    why: why.clone(),
+                },
+                Progress::Gone { left } => Departure::Gone { left: left.clone() },
+            });
+        }
+        let statuses = lock(&self.statuses);
+        let status = statuses.get(name)?;
+        Some(match status.parting.clone()? {
+            Parting::UnderWay => Departure::UnderWay(status.message.clone()),
+            Parting::OutOfReach { since: at } => {
+                Departure::OutOfReach { silent: since(at), why: status.message.clone() }
+            }
+            Parting::Gone { left } => Departure::Gone { left },
+        })
+    }
+
+    /// The same, for others.
+    fn parting(&self, name: &str) -> Option<Parting> {
+        let departures = lock(&self.departures);
+        let leave = departures.get(name)?;
+        Some(match &leave.progress {
+            Progress::UnderWay { .. } => Parting::UnderWay,
+            Progress::OutOfReach(_) => Parting::OutOfReach { since: leave.silent.unwrap_or_default() },
+            Progress::Gone { left } => Parting::Gone { left: left.clone() },
+        })
+    }
+
     /// Notes how far a target is that is on its way out, and tells those that wait for it.
     fn departs(&self, spec: &TargetSpec, progress: Progress) {
         if !spec.is_leaving() {
@@ -351,7 +372,7 @@ impl Core {
             }
             let silent = match &progress {
                 Progress::OutOfReach(_) => {
-                    before.and_then(|leave| leave.silent).or_else(|| Some(Instant::now()))
+                    before.and_then(|leave| leave.silent).or_else(|| Some(ambient::now()))
                 }
                 Progress::UnderWay { .. } | Progress::Gone { .. } => None,
             };
@@ -362,7 +383,10 @@ impl Core {
         }
     }
 
-    fn show(&self, status: TargetStatus) {
+    pub(super) fn show(&self, mut status: TargetStatus) {
+        if let Some(parting) = self.parting(&status.target) {
+            status.parting = Some(parting);
+        }
         lock(&self.statuses).insert(status.target.clone(), status.clone());
         self.board.show(status);
     }
@@ -381,10 +405,6 @@ impl Core {
             self.departs(spec, progress);
         }
         let before = lock(&self.statuses).get(&spec.name).cloned();
-        let was_settled = before
-            .as_ref()
-            .is_some_and(|before| before.is_settled() && before.revision == record.status.revision);
-        let settled = record.status.is_settled();
         if let Some(recorder) = &self.recorder {
             recorder.turn(&record);
         }
@@ -401,22 +421,7 @@ impl Core {
         if let Some(entry) = &record.history {
             self.tell(spec, cluster, entry, &record.status, parent.as_ref()).await;
         }
-        if settled && !was_settled {
-            for name in self.setup().dependents.get(&spec.name).into_iter().flatten() {
-                // What it waited with is a commit.
-                self.push(name, Trigger::Commit, Duration::ZERO);
-            }
-        }
-        if let Some(place) = spec.rollout {
-            let rollout = rollout_of(spec);
-            let mut next = self.rollouts.stopped(rollout, before.as_ref(), &record.status);
-            if settled && !was_settled {
-                next.extend(self.among_siblings(spec, |all| self.rollouts.next(rollout, place.most, all)));
-            }
-            for name in &next {
-                self.push(name, Trigger::Commit, Duration::ZERO);
-            }
-        }
+        self.spread(spec, before.as_ref(), &record.status);
         match change {
             Some(change) => self.keep(record, change).await,
             None => true,

@@ -17,6 +17,7 @@ use super::api::Refusal;
 use super::metrics::Delivered;
 use crate::source::Reference;
 use crate::sync::hooks::{Hint, Hook, HookKey};
+use crate::sync::view::By;
 use address::Address;
 use axum::body::{Body, to_bytes};
 use axum::extract::{Path, State};
@@ -133,7 +134,7 @@ async fn deliver(
     let repositories: Vec<String> = hints.iter().map(|hint| hint.repository.clone()).collect();
     tracing::debug!(forge = forge.as_str(), ?repositories, "a delivery says that they moved");
     let busy = |error: anyhow::Error| refusal(StatusCode::SERVICE_UNAVAILABLE, error.to_string());
-    sources.handle.hint(hints).map_err(busy)?;
+    sources.handle.hint(hints, By::Person).map_err(busy)?;
     Ok(Answer { repositories, message: "the repository is asked now".to_owned() })
 }
 

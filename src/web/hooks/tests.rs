@@ -43,7 +43,7 @@ async fn post(running: &mut Running, forge: &str, headers: &Headers, body: &str)
     let body = answer.text().await.unwrap();
     let body = serde_json::from_str(&body).unwrap_or_else(|_| panic!("{forge}: {code} {body}"));
     let mut hints = Vec::new();
-    while let Ok(Request::Ask(more)) = running.requests.try_recv() {
+    while let Ok(Request::Ask(more, _)) = running.requests.try_recv() {
         hints.extend(more);
     }
     (code, body, hints)

@@ -21,6 +21,7 @@ mod life;
 mod mutation;
 mod process;
 mod recording;
+mod replicas;
 mod rollout;
 mod scale;
 mod scheduling;

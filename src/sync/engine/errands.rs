@@ -1,0 +1,106 @@
+//! What people and forges ask for, done here and passed on to the replicas that keep the other targets.
+//!
+//! Enters: targets to look at now, repositories to ask now. Leaves: turns, and the same requests to other replicas, which
+//! pass nothing on. Absent: who asks, and whether he may.
+
+use super::super::hooks::Hint;
+use super::super::replicas::pass_on;
+use super::super::topology::select;
+use super::super::view::{By, Wait};
+use super::{Chosen, Core, Engine, lock};
+use crate::web::api::SyncRequest;
+use futures::future::join_all;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use tokio::sync::oneshot;
+
+/// Targets that somebody wants to be looked at now.
+pub(super) struct Errand {
+    /// As they were written; all where there are none.
+    pub(super) written: Vec<String>,
+    /// The code of deletions beyond the budget that are approved.
+    pub(super) confirm: Option<String>,
+    pub(super) wait: Wait,
+    pub(super) by: By,
+}
+
+impl Engine {
+    /// Has repositories asked now.
+    pub(super) fn hint(&self, hints: Vec<Hint>, by: By) {
+        lock(&self.0.repositories).hint(&hints);
+        self.0.bases.hint(&hints);
+        if let (Chosen::Shared(share), By::Person) = (&self.0.chosen, by) {
+            let share = share.clone();
+            tokio::spawn(async move {
+                for (replica, address) in share.addresses() {
+                    if let Err(error) = pass_on(&share, &address, "hints", &hints).await {
+                        tracing::debug!(replica, error, "a webhook could not be passed on");
+                    }
+                }
+            });
+        }
+    }
+}
+
+impl Core {
+    pub(super) fn sync(
+        self: &Arc<Self>,
+        errand: Errand,
+        answer: oneshot::Sender<Result<Vec<String>, String>>,
+    ) {
+        let setup = self.setup();
+        let targets = match select(setup.targets.keys().map(String::as_str), &errand.written) {
+            Ok(targets) => targets,
+            Err(why) => {
+                let _ = answer.send(Err(why));
+                return;
+            }
+        };
+        lock(&self.repositories).poke();
+        self.bases.poke();
+        self.charts.poke();
+        let has = |name: &String| setup.targets.get(name).is_some_and(|spec| self.has(&spec.cluster));
+        let (ours, theirs): (Vec<String>, Vec<String>) = targets.iter().cloned().partition(has);
+        if let Some(code) = &errand.confirm {
+            self.approve(&ours, code);
+        }
+        let turns = self.ask_for_turns(&ours);
+        if theirs.is_empty() && errand.wait == Wait::Queued {
+            drop(answer.send(Ok(targets)));
+            return;
+        }
+        let core = self.clone();
+        tokio::spawn(async move {
+            let passed = core.pass_on(&theirs, &errand).await;
+            if errand.wait == Wait::Turn {
+                for turn in turns {
+                    let _ = turn.await;
+                }
+            }
+            let _ = answer.send(passed.map(|()| targets));
+        });
+    }
+
+    /// Asks the replicas that keep these targets.
+    async fn pass_on(&self, targets: &[String], errand: &Errand) -> Result<(), String> {
+        let (Chosen::Shared(share), false) = (&self.chosen, targets.is_empty()) else { return Ok(()) };
+        let mut of: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for target in targets {
+            let cluster = self.setup().targets.get(target).map(|spec| spec.cluster.clone());
+            let keeper = cluster.and_then(|cluster| share.keeper_of(&cluster));
+            match (keeper, errand.by) {
+                (Some((_, address)), By::Person) => of.entry(address).or_default().push(target.clone()),
+                (_, _) => return Err(format!("{target} is between two replicas at this moment; try again")),
+            }
+        }
+        let asked = of.into_iter().map(|(address, targets)| async move {
+            let request = SyncRequest {
+                targets,
+                wait: errand.wait == Wait::Turn,
+                confirm_prune: errand.confirm.clone(),
+            };
+            pass_on(share, &address, "sync", &request).await
+        });
+        join_all(asked).await.into_iter().collect()
+    }
+}

@@ -1,0 +1,568 @@
+//! Several replicas of one trueup on a real API server: they share clusters, one goes, is killed or is stopped, and none writes what
+//! is another one's.
+//!
+//! Each replica is a process with a service account of its own, so the audit log tells who wrote what.
+
+use super::custom::{install, object, path};
+use super::ground::Ground;
+use super::harness::{PATIENCE, World, config_map};
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+use trueup_testkit::{GitServer, Mark, Port, Request, played, wait_until};
+
+/// How long the Leases last here.
+const LEASE: Duration = Duration::from_secs(15);
+/// Clusters, each with one target; all of them are the same API server by other names.
+const CLUSTERS: usize = 12;
+
+/// A process of trueup.
+struct Replica {
+    /// Its service account.
+    account: String,
+    kubeconfig: PathBuf,
+    port: Port,
+    running: Option<Child>,
+}
+
+/// Replicas that share the clusters `c0` and on, with the App `app` in an environment of each.
+struct Shared {
+    world: World,
+    replicas: Vec<Replica>,
+    objects: usize,
+    _server: GitServer,
+}
+
+impl Shared {
+    fn new(hint: &str, replicas: usize, objects: usize) -> Self {
+        let world = World::played(Ground::ApiServer, hint);
+        install(&world.cluster);
+        let server = GitServer::serve(&world.repo).unwrap();
+        let url = server.url("config.git");
+        let mut shared = Self { world, replicas: Vec::new(), objects, _server: server };
+        shared.apply("repositories", "Repository", "config", &json!({"url": url, "interval": "300ms"}));
+        for number in 0..CLUSTERS {
+            shared.add_cluster(number);
+        }
+        shared.say_environments(CLUSTERS);
+        for number in 0..replicas {
+            shared.add_replica(&format!("replica-{number}"));
+        }
+        shared
+    }
+
+    fn apply(&self, plural: &str, kind: &str, name: &str, spec: &Value) {
+        self.world.api.apply(&path(&self.world, plural, name), &object(kind, name, spec), "test").unwrap();
+    }
+
+    fn add_cluster(&self, number: usize) {
+        let namespace = self.world.namespace.name();
+        let (cluster, environment) = (format!("c{number}"), format!("e{number}"));
+        self.apply("clusters", "Cluster", &cluster, &json!({"inCluster": true}));
+        let spec = json!({"cluster": cluster, "namespace": namespace});
+        self.apply("environments", "Environment", &environment, &spec);
+    }
+
+    /// Has the App go to the first environments.
+    fn say_environments(&self, count: usize) {
+        let environments: Vec<String> = (0..count).map(|number| format!("e{number}")).collect();
+        let spec = json!({"repository": "config", "path": "app/{environment}", "environments": environments});
+        self.apply("apps", "App", "app", &spec);
+    }
+
+    fn add_replica(&mut self, name: &str) {
+        let namespace = self.world.namespace.name().to_owned();
+        let account = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name}});
+        let accounts = format!("/api/v1/namespaces/{namespace}/serviceaccounts");
+        self.world.api.create(&accounts, &account).unwrap();
+        let binding = format!("{namespace}-{name}");
+        let bindings = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings";
+        let role = json!({
+            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": {"name": binding},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"},
+            "subjects": [{"kind": "ServiceAccount", "name": name, "namespace": namespace}],
+        });
+        self.world.api.create(bindings, &role).unwrap();
+        self.world.takes_away(format!("{bindings}/{binding}"));
+        let request = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": 7200}});
+        let token = self.world.api.create(&format!("{accounts}/{name}/token"), &request).unwrap();
+        let text = fs::read_to_string(played().unwrap().kubeconfig()).unwrap();
+        let mut kubeconfig = trueup_model::yaml::documents(&text).unwrap()[0].value.clone();
+        kubeconfig["users"][0]["user"] = json!({ "token": token["status"]["token"] });
+        let file = self.world.path(&format!("{name}.kubeconfig"));
+        fs::write(&file, kubeconfig.to_string()).unwrap();
+        let account = format!("system:serviceaccount:{namespace}:{name}");
+        let port = Port::claim().unwrap();
+        self.replicas.push(Replica { account, kubeconfig: file, port, running: None });
+    }
+
+    fn start(&mut self, number: usize) {
+        let state = self.world.path(&format!("state-{number}"));
+        let log = self.world.path(&format!("log-{number}"));
+        let log = fs::File::options().create(true).append(true).open(log).unwrap();
+        let namespace = self.world.namespace.name().to_owned();
+        let replica = &mut self.replicas[number];
+        let mut command = Command::new(env!("CARGO_BIN_EXE_trueup"));
+        command.env_remove("TRUEUP_SERVER").arg("--state").arg(state);
+        command.args(["run", "--config-from-cluster", "--namespace", &namespace]);
+        command.arg("--kubeconfig").arg(&replica.kubeconfig);
+        command.args(["--listen", &format!("127.0.0.1:{}", replica.port.number())]);
+        command.args(["--lease-duration", &format!("{}s", LEASE.as_secs())]);
+        let spawned = command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log).spawn();
+        replica.running = Some(spawned.unwrap());
+    }
+
+    fn signal(&self, number: usize, signal: &str) {
+        let pid = self.replicas[number].running.as_ref().expect("it runs").id().to_string();
+        assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
+    }
+
+    /// Waits for the end of a process.
+    fn ended(&mut self, number: usize) -> Option<i32> {
+        self.replicas[number].running.take()?.wait().unwrap().code()
+    }
+
+    fn leases(&self) -> String {
+        format!("/apis/coordination.k8s.io/v1/namespaces/{}/leases", self.world.namespace.name())
+    }
+
+    /// How many shards each replica has, by its name.
+    fn table(&self) -> BTreeMap<String, usize> {
+        let table = self.world.api.find(&format!("{}/trueup-shards", self.leases())).unwrap();
+        let text = table.as_ref().and_then(|table| {
+            table.pointer("/metadata/annotations")?.get("trueup.dev/shards")?.as_str().map(str::to_owned)
+        });
+        let of: BTreeMap<String, Vec<u64>> =
+            text.map(|text| serde_json::from_str(&text).unwrap()).unwrap_or_default();
+        of.into_iter().map(|(replica, shards)| (replica, shards.len())).collect()
+    }
+
+    /// The names of the replicas that have a Lease.
+    fn members(&self) -> BTreeSet<String> {
+        let list = self.world.api.get(&self.leases()).unwrap();
+        let holders = list["items"].as_array().unwrap().iter();
+        holders.filter_map(|lease| lease["spec"]["holderIdentity"].as_str().map(str::to_owned)).collect()
+    }
+
+    /// Waits until all shards are shared evenly by so many live replicas.
+    fn shared_by(&self, replicas: usize) {
+        self.within(PATIENCE, &format!("{replicas} replicas share"), |shared| {
+            let (table, members) = (shared.table(), shared.members());
+            table.len() == replicas
+                && table.keys().cloned().collect::<BTreeSet<_>>() == members
+                && table.values().all(|shards| (64 / replicas..=64 / replicas + 1).contains(shards))
+                && table.values().sum::<usize>() == 64
+        });
+    }
+
+    fn within(&self, limit: Duration, what: &str, check: impl Fn(&Self) -> bool) {
+        wait_until(what, limit, || Ok(check(self).then_some(()))).unwrap_or_else(|error| {
+            let app = self.world.api.find(&path(&self.world, "apps", "app"));
+            let logs = self.logs();
+            panic!(
+                "{error:#}\ntable: {:?} members: {:?}\napp: {app:#?}\n{logs}",
+                self.table(),
+                self.members()
+            )
+        });
+    }
+
+    fn logs(&self) -> String {
+        let log = |number| fs::read_to_string(self.world.path(&format!("log-{number}"))).unwrap_or_default();
+        (0..self.replicas.len()).map(log).collect::<Vec<_>>().join("--- the next one's log\n")
+    }
+
+    /// Commits objects with a value for the first environments.
+    fn commit(&self, value: &str, environments: usize) -> String {
+        let mut files = Vec::new();
+        for environment in 0..environments {
+            for number in 0..self.objects {
+                let name = format!("e{environment}-{number}");
+                files.push((format!("app/e{environment}/{number}.yaml"), config_map(&name, value)));
+            }
+        }
+        let files: Vec<(&str, &str)> = files.iter().map(|(path, text)| (&**path, &**text)).collect();
+        self.world.repo.commit(&files, value).unwrap()
+    }
+
+    /// Waits until the App is Ready at a commit in so many environments.
+    fn ready(&self, revision: &str, environments: usize, limit: Duration) {
+        self.within(limit, &format!("the App is Ready at {revision}"), |shared| {
+            let app = shared.world.api.get(&path(&shared.world, "apps", "app")).unwrap();
+            let status = &app["status"];
+            let conditions = status["conditions"].as_array().map_or(&[][..], Vec::as_slice);
+            let is_ready = conditions.iter().any(|one| one["type"] == "Ready" && one["status"] == "True");
+            let listed = status["targets"].as_array().map_or(0, Vec::len);
+            is_ready
+                && status["revision"] == revision
+                && listed == environments
+                && status["observedGeneration"] == app["metadata"]["generation"]
+        });
+    }
+
+    fn values(&self) -> BTreeMap<String, usize> {
+        let list = self.world.api.get(&self.world.config_map("")).unwrap();
+        let mut values = BTreeMap::new();
+        for object in list["items"].as_array().unwrap() {
+            let name = object["metadata"]["name"].as_str().unwrap();
+            if is_of_app(name) {
+                let value = object["data"]["value"].as_str().unwrap_or_default().to_owned();
+                *values.entry(value).or_default() += 1;
+            }
+        }
+        values
+    }
+
+    /// What replicas wrote in the namespace since the mark, in the order of the answers.
+    fn writes_since(&self, mark: Mark) -> Vec<Request> {
+        let mut requests = played().unwrap().requests_since(mark).unwrap();
+        let ours = |user: &str| self.replicas.iter().any(|replica| replica.account == user);
+        requests.retain(|request| {
+            request.namespace == self.world.namespace.name()
+                && request.is_write()
+                && request.status < 300
+                && ours(&request.user)
+        });
+        requests
+    }
+
+    /// How often each of the Apps' objects was written, and by how many replicas in all.
+    fn applied_since(&self, mark: Mark) -> (BTreeMap<String, usize>, usize) {
+        let (mut applied, mut by) = (BTreeMap::new(), BTreeSet::new());
+        for write in self.writes_since(mark) {
+            if write.resource == "configmaps" && is_of_app(&write.name) {
+                *applied.entry(write.name).or_default() += 1;
+                by.insert(write.user);
+            }
+        }
+        (applied, by.len())
+    }
+
+    /// The writes of these objects, one a line.
+    fn writes_of(&self, mark: Mark, names: &[&String]) -> String {
+        let of = |write: &Request| {
+            names.contains(&&write.name).then(|| format!("{} by {}: {}", write.name, write.user, write.uri))
+        };
+        self.writes_since(mark).iter().filter_map(of).collect::<Vec<_>>().join("\n")
+    }
+
+    /// Each object was written once since the mark; gives by how many replicas.
+    fn applied_once(&self, mark: Mark, environments: usize) -> usize {
+        let (applied, by) = self.applied_since(mark);
+        let twice = applied.iter().filter(|(_, times)| **times != 1);
+        let twice: Vec<&String> = twice.map(|(name, _)| name).take(5).collect();
+        let shown = || format!("{}\n{}", self.writes_of(mark, &twice), self.logs());
+        assert!(twice.is_empty(), "not once:\n{}", shown());
+        assert_eq!(applied.len(), environments * self.objects);
+        by
+    }
+
+    /// What the command line shows, asked of one replica.
+    fn statuses(&self, number: usize) -> Vec<Value> {
+        let output = Command::new(env!("CARGO_BIN_EXE_trueup"))
+            .env("TRUEUP_SERVER", format!("http://127.0.0.1:{}", self.replicas[number].port.number()))
+            .args(["status", "-o", "json"])
+            .output()
+            .unwrap();
+        let all: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
+        all["targets"].as_array().cloned().unwrap_or_default()
+    }
+}
+
+/// What became of the Apps' objects, as a watch told it: the values that each one had, in order.
+struct Witness {
+    seen: Arc<Mutex<BTreeMap<String, Vec<String>>>>,
+    over: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Witness {
+    fn of(world: &World) -> Self {
+        let (seen, over) = (Arc::new(Mutex::new(BTreeMap::<String, Vec<String>>::new())), Arc::default());
+        let collection = world.config_map("").trim_end_matches('/').to_owned();
+        let mut version = world.api.get(&collection).unwrap()["metadata"]["resourceVersion"].clone();
+        let (api, witnessed, ended): (_, _, Arc<AtomicBool>) =
+            (world.api.clone(), seen.clone(), Arc::clone(&over));
+        let thread = std::thread::spawn(move || {
+            while !ended.load(Ordering::SeqCst) {
+                let from = version.as_str().unwrap();
+                let path = format!("{collection}?watch=true&resourceVersion={from}&timeoutSeconds=2");
+                // Several lines are no JSON document, and come as text.
+                let text = match api.get(&path).unwrap() {
+                    Value::String(text) => text,
+                    one => one.to_string(),
+                };
+                for line in text.lines() {
+                    let event: Value = serde_json::from_str(line).unwrap();
+                    assert_ne!(event["type"], "ERROR", "{event}");
+                    let object = &event["object"];
+                    version = object["metadata"]["resourceVersion"].clone();
+                    let name = object["metadata"]["name"].as_str().unwrap();
+                    if is_of_app(name) {
+                        let value = object["data"]["value"].as_str().unwrap_or_default().to_owned();
+                        witnessed.lock().unwrap().entry(name.to_owned()).or_default().push(value);
+                    }
+                }
+            }
+        });
+        Self { seen, over, thread: Some(thread) }
+    }
+
+    fn end(mut self) -> BTreeMap<String, Vec<String>> {
+        // Longer than a watch.
+        std::thread::sleep(Duration::from_secs(3));
+        self.over.store(true, Ordering::SeqCst);
+        self.thread.take().unwrap().join().unwrap();
+        self.seen.lock().unwrap().clone()
+    }
+}
+
+fn is_of_app(name: &str) -> bool {
+    name.starts_with('e') && name.contains('-')
+}
+
+/// `xorshift64`.
+struct Chance(u64);
+
+impl Chance {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % bound
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        for replica in &mut self.replicas {
+            if let Some(mut child) = replica.running.take() {
+                let _ = child.kill();
+                let _ = child.wait();
+            }
+        }
+    }
+}
+
+#[test]
+fn replicas_share_clusters_and_take_over_from_who_goes_or_is_killed() {
+    let mut shared = Shared::new("replicas", 3, 4);
+    for number in 0..3 {
+        shared.start(number);
+    }
+    shared.shared_by(3);
+    let plane = played().unwrap();
+    let mark = plane.mark().unwrap();
+    let first = shared.commit("1", CLUSTERS);
+    shared.ready(&first, CLUSTERS, PATIENCE);
+    let by = shared.applied_once(mark, CLUSTERS);
+    assert!(by > 1, "by {by} replicas");
+    for number in 0..3 {
+        shared.within(PATIENCE, "each replica knows of all targets", |shared| {
+            let statuses = shared.statuses(number);
+            statuses.len() == CLUSTERS && statuses.iter().all(|status| status["revision"] == first)
+        });
+    }
+
+    // Killed: the others go on with its clusters when its Lease has run out.
+    shared.signal(2, "-KILL");
+    shared.ended(2);
+    let killed = Instant::now();
+    let mark = plane.mark().unwrap();
+    let second = shared.commit("2", CLUSTERS);
+    shared.ready(&second, CLUSTERS, PATIENCE);
+    let took = killed.elapsed();
+    shared.shared_by(2);
+    assert!(took < LEASE + Duration::from_secs(10), "{took:?}");
+    shared.applied_once(mark, CLUSTERS);
+
+    // It comes back in the same place and has its part at once, although its old Lease would still last.
+    shared.signal(1, "-KILL");
+    shared.ended(1);
+    shared.start(1);
+    shared.start(2);
+    shared.shared_by(3);
+
+    // The configuration changes for all.
+    shared.add_cluster(CLUSTERS);
+    let third = shared.commit("3", CLUSTERS + 1);
+    shared.say_environments(CLUSTERS + 1);
+    shared.ready(&third, CLUSTERS + 1, PATIENCE);
+
+    // Who goes hands over at once.
+    shared.signal(0, "-TERM");
+    let asked = Instant::now();
+    assert_eq!(shared.ended(0), Some(0));
+    shared.shared_by(2);
+    let took = asked.elapsed();
+    assert!(took < LEASE, "{took:?}");
+    let mark = plane.mark().unwrap();
+    let fourth = shared.commit("4", CLUSTERS + 1);
+    shared.ready(&fourth, CLUSTERS + 1, PATIENCE);
+    shared.applied_once(mark, CLUSTERS + 1);
+    assert_eq!(shared.values(), [("4".to_owned(), (CLUSTERS + 1) * 4)].into());
+}
+
+#[test]
+fn a_replica_that_was_stopped_writes_nothing_when_it_goes_on_after_its_lease() {
+    let mut shared = Shared::new("replicas-paused", 2, 60);
+    let plane = played().unwrap();
+    shared.start(0);
+    shared.shared_by(1);
+    let first = shared.commit("1", CLUSTERS);
+    shared.ready(&first, CLUSTERS, PATIENCE);
+    // Stopped in the middle of its writes.
+    let mark = plane.mark().unwrap();
+    let _second = shared.commit("2", CLUSTERS);
+    shared.within(PATIENCE, "it writes", |shared| shared.applied_since(mark).0.len() > 10);
+    shared.signal(0, "-STOP");
+    let before = shared.values();
+    assert!(before.len() == 2, "it was to be stopped half-way: {before:?}");
+    shared.start(1);
+    shared.shared_by(1);
+    let third = shared.commit("3", CLUSTERS);
+    shared.ready(&third, CLUSTERS, PATIENCE);
+    assert_eq!(shared.values(), [("3".to_owned(), CLUSTERS * 60)].into());
+
+    let mark = plane.mark().unwrap();
+    shared.signal(0, "-CONT");
+    shared.shared_by(2);
+    let fourth = shared.commit("4", CLUSTERS);
+    shared.ready(&fourth, CLUSTERS, PATIENCE);
+    // Until it has a Lease of its own again, and shards by it, it wrote nothing but that.
+    let account = shared.replicas[0].account.clone();
+    let writes = shared.writes_since(mark);
+    let takes_part = writes.iter().position(|write| write.user == account && write.name == "trueup-shards");
+    let takes_part = takes_part.expect("it took shards");
+    let early: Vec<_> = writes[..takes_part]
+        .iter()
+        .filter(|write| write.user == account && write.resource != "leases")
+        .map(|write| format!("{} {} {}", write.verb, write.resource, write.name))
+        .collect();
+    assert!(early.is_empty(), "{early:?}");
+    // And nobody wrote any object but for the fourth commit, once.
+    assert_eq!(shared.applied_once(mark, CLUSTERS), 2);
+}
+
+/// The namespace of a cluster in a rollout.
+fn space(world: &World, cluster: &str) -> String {
+    format!("{}-{cluster}", world.namespace.name())
+}
+
+#[test]
+fn a_rollout_goes_over_the_clusters_of_all_replicas_one_by_one() {
+    let mut shared = Shared::new("replicas-rollout", 2, 0);
+    let clusters: Vec<String> = (0..8).map(|number| format!("c{number}")).collect();
+    for cluster in &clusters {
+        let name = space(&shared.world, cluster);
+        let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
+        shared.world.api.create("/api/v1/namespaces", &namespace).unwrap();
+        shared.world.takes_away(format!("/api/v1/namespaces/{name}"));
+    }
+    let fleet = json!({"clusters": {"names": clusters}, "rollout": {"maxUnavailable": 1}});
+    shared.apply("environments", "Environment", "fleet", &fleet);
+    let namespace = format!("{}-{{cluster}}", shared.world.namespace.name());
+    let app =
+        json!({"repository": "config", "path": "fleet", "environments": ["fleet"], "namespace": namespace});
+    shared.apply("apps", "App", "app", &app);
+    for number in 0..2 {
+        shared.start(number);
+    }
+    shared.shared_by(2);
+    for round in ["1", "2"] {
+        let mark = played().unwrap().mark().unwrap();
+        let files: Vec<(String, String)> = (0..3)
+            .map(|number| (format!("fleet/{number}.yaml"), config_map(&format!("e-{number}"), round)))
+            .collect();
+        let files: Vec<(&str, &str)> = files.iter().map(|(path, text)| (&**path, &**text)).collect();
+        let revision = shared.world.repo.commit(&files, round).unwrap();
+        shared.ready(&revision, clusters.len(), PATIENCE);
+        let requests = played().unwrap().requests_since(mark).unwrap();
+        let (mut order, mut by) = (Vec::new(), BTreeSet::new());
+        for write in requests.iter().filter(|request| request.is_write() && is_of_app(&request.name)) {
+            if write.namespace.starts_with(&space(&shared.world, ""))
+                && order.last() != Some(&write.namespace)
+            {
+                order.push(write.namespace.clone());
+                by.insert(write.user.clone());
+            }
+        }
+        let each: BTreeSet<&String> = order.iter().collect();
+        assert_eq!(
+            (order.len(), each.len()),
+            (clusters.len(), clusters.len()),
+            "one after another: {order:?}"
+        );
+        assert_eq!(by.len(), 2, "both replicas have some of them");
+    }
+}
+
+/// Kills, stops and ends replicas at random while commits come. `TRUEUP_KILLS_SECONDS` says for how long, `TRUEUP_KILLS_SEED` what
+/// happens.
+#[test]
+#[ignore = "ten minutes: `make test-long`"]
+fn random_kills_of_three_replicas_lose_nothing_and_apply_nothing_twice() {
+    let number = |name: &str, default: u64| std::env::var(name).map_or(default, |text| text.parse().unwrap());
+    let (seconds, seed) = (number("TRUEUP_KILLS_SECONDS", 600), number("TRUEUP_KILLS_SEED", 1));
+    let mut chance = Chance(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
+    let mut shared = Shared::new("replicas-killed", 3, 10);
+    let plane = played().unwrap();
+    for number in 0..3 {
+        shared.start(number);
+    }
+    shared.shared_by(3);
+    let (witness, mark) = (Witness::of(&shared.world), plane.mark().unwrap());
+    let (end, mut commit, mut done) = (Instant::now() + Duration::from_secs(seconds), 0, BTreeMap::new());
+    while Instant::now() < end {
+        std::thread::sleep(Duration::from_millis(200 + chance.below(4000)));
+        commit += 1;
+        shared.commit(&format!("{commit:06}"), CLUSTERS);
+        let number = usize::try_from(chance.below(3)).unwrap();
+        if shared.replicas[number].running.is_none() {
+            shared.start(number);
+            *done.entry("started").or_insert(0) += 1;
+            continue;
+        }
+        let what = ["-KILL", "-KILL", "-TERM", "-STOP", "nothing"][usize::try_from(chance.below(5)).unwrap()];
+        *done.entry(what).or_insert(0) += 1;
+        match what {
+            "-STOP" => {
+                shared.signal(number, "-STOP");
+                std::thread::sleep(Duration::from_millis(chance.below(2 * 1000 * LEASE.as_secs())));
+                shared.signal(number, "-CONT");
+            }
+            "nothing" => {}
+            signal => {
+                shared.signal(number, signal);
+                shared.ended(number);
+            }
+        }
+    }
+    for number in 0..3 {
+        if shared.replicas[number].running.is_none() {
+            shared.start(number);
+        }
+    }
+    shared.shared_by(3);
+    let last = shared.commit("last", CLUSTERS);
+    shared.ready(&last, CLUSTERS, PATIENCE);
+    let lived = witness.end();
+    let (applied, _) = shared.applied_since(mark);
+    eprintln!(
+        "seed {seed}: {commit} commits, {done:?}, {} writes of {} objects",
+        applied.values().sum::<usize>(),
+        applied.len()
+    );
+    assert_eq!(shared.values(), [("last".to_owned(), CLUSTERS * 10)].into(), "nothing is lost");
+    for (name, values) in &lived {
+        assert!(values.is_sorted_by(|a, b| a < b), "{name} went back, or had a value twice: {values:?}");
+        assert_eq!(applied.get(name), Some(&values.len()), "each write of {name} changed it: {values:?}");
+    }
+    assert_eq!(lived.len(), applied.len());
+}
