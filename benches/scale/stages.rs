@@ -14,6 +14,7 @@ use trueup::config::{self, Config};
 use trueup::store::{Retention, Store};
 use trueup::sync::engine::{Chosen, Ends, Engine, Parts};
 use trueup::sync::hooks::Hint;
+use trueup::sync::view::By;
 use trueup::sync::{Handle, view};
 use trueup::web::metrics::Metrics;
 use trueup::{cluster, source};
@@ -276,7 +277,7 @@ impl Running {
         let tree = tree.clone();
         let clock = world.clock()?;
         *head = world.forge.commit(tree);
-        self.handle.hint(vec![Hint { repository: "fleet".to_owned(), promised: None }])?;
+        self.handle.hint(vec![Hint { repository: "fleet".to_owned(), promised: None }], By::Person)?;
         self.settled_at(head).await?;
         clock.read(world)
     }
