@@ -50,6 +50,8 @@ pub(super) async fn govern(engine: &Engine, home: &Home, patience: Duration) -> 
         before: Vec::new(),
         finalizers: Finalizers::new(patience),
     };
+    // Shards may have been taken already.
+    governed.followed.doubt(*doubts.borrow_and_update());
     loop {
         let mut is_new = tokio::select! {
             _ = changes.changed() => true,
