@@ -39,7 +39,7 @@ const WAYS: [&str; 4] = [
     "",
     "{rbac: {scope: namespaces, namespaces: [shop, blog], rules: [{apiGroups: [apps], resources: [deployments]}, {apiGroups: [''], resources: [configmaps, services]}]}}",
     "{serviceMonitor: {enabled: true, labels: {release: prometheus}}, podDisruptionBudget: {enabled: true}, networkPolicy: {from: [{namespaceSelector: {matchLabels: {name: monitoring}}}], ports: [443]}}",
-    "{image: {tag: v9, pullPolicy: Always}, imagePullSecrets: [{name: pull}], serviceAccount: {create: false, name: own}, arguments: [-v], environment: [{name: HTTPS_PROXY, value: 'http://proxy:3128'}], state: {existingClaim: state}, podLabels: {team: a}, podAnnotations: {note: x}, nodeSelector: {disk: ssd}, tolerations: [{key: a, operator: Exists}], priorityClassName: high, rbac: {create: false}, networkPolicy: {enabled: false}}",
+    "{replicas: 1, image: {tag: v9, pullPolicy: Always}, imagePullSecrets: [{name: pull}], serviceAccount: {create: false, name: own}, arguments: [-v], environment: [{name: HTTPS_PROXY, value: 'http://proxy:3128'}], state: {existingClaim: state}, podLabels: {team: a}, podAnnotations: {note: x}, nodeSelector: {disk: ssd}, tolerations: [{key: a, operator: Exists}], priorityClassName: high, rbac: {create: false}, networkPolicy: {enabled: false}}",
 ];
 
 #[test]
@@ -47,7 +47,8 @@ fn our_engine_and_helm_itself_make_the_same_of_it() {
     let mut helm = Original::of_crate(env!("CARGO_MANIFEST_DIR")).with_variable("TZ", "UTC").start().unwrap();
     let ask = |values: &str| json!({"chart": folder(), "times": 1, "values": values});
     let refused = [
-        "{replicas: 2}",
+        "{state: {existingClaim: state}}",
+        "{replicas: 3, state: {existingClaim: state}}",
         "{networkPolicies: {}}",
         "{rbac: {scope: everywhere}}",
         "{serviceAccount: {create: false}}",
@@ -91,8 +92,11 @@ fn the_pod_is_as_restricted_as_pod_security_can_ask() {
             let expected = json!({"allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true, "capabilities": {"drop": ["ALL"]}});
             assert_eq!(container["securityContext"], expected);
         }
-        assert_eq!((deployment["spec"]["replicas"].clone(), containers.len()), (json!(1), 1));
-        assert_eq!(deployment["spec"]["strategy"]["type"], "Recreate");
+        // Two cannot have one folder.
+        let (replicas, strategy) =
+            if values.contains("existingClaim") { (1, "Recreate") } else { (2, "RollingUpdate") };
+        assert_eq!((deployment["spec"]["replicas"].clone(), containers.len()), (json!(replicas), 1));
+        assert_eq!(deployment["spec"]["strategy"]["type"], strategy);
     }
 }
 
