@@ -16,7 +16,6 @@ use crate::config::custom::Departure;
 use crate::source::Commit;
 use crate::store::LedgerChange;
 use crate::web::metrics::Ended;
-use jiff::Timestamp;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -319,36 +318,32 @@ impl Core {
 
     /// How far a target is whose App is being deleted, as it was found out here, or as the replica says that keeps its cluster.
     pub(super) fn departure(&self, name: &str) -> Option<Departure> {
-        let since = |since: Timestamp| Duration::try_from(ambient::now() - since).unwrap_or_default();
-        if let Some(leave) = lock(&self.departures).get(name) {
-            return Some(match &leave.progress {
-                Progress::UnderWay { why, .. } => Departure::UnderWay(why.clone()),
-                Progress::OutOfReach(why) => Departure::OutOfReach {
-                    silent: leave.silent.map(since).unwrap_or_default(),
-                    why: why.clone(),
-                },
-                Progress::Gone { left } => Departure::Gone { left: left.clone() },
-            });
-        }
-        let statuses = lock(&self.statuses);
-        let status = statuses.get(name)?;
-        Some(match status.parting.clone()? {
-            Parting::UnderWay => Departure::UnderWay(status.message.clone()),
-            Parting::OutOfReach { since: at } => {
-                Departure::OutOfReach { silent: since(at), why: status.message.clone() }
+        let told = || {
+            let statuses = lock(&self.statuses);
+            let status = statuses.get(name)?;
+            Some((status.parting.clone()?, status.message.clone()))
+        };
+        let (parting, why) = self.parting(name).or_else(told)?;
+        Some(match parting {
+            Parting::UnderWay => Departure::UnderWay(why),
+            Parting::OutOfReach { since } => {
+                let silent = Duration::try_from(ambient::now() - since).unwrap_or_default();
+                Departure::OutOfReach { silent, why }
             }
             Parting::Gone { left } => Departure::Gone { left },
         })
     }
 
-    /// The same, for others.
-    fn parting(&self, name: &str) -> Option<Parting> {
+    /// What was found out of it here, and why it is not further.
+    fn parting(&self, name: &str) -> Option<(Parting, String)> {
         let departures = lock(&self.departures);
         let leave = departures.get(name)?;
         Some(match &leave.progress {
-            Progress::UnderWay { .. } => Parting::UnderWay,
-            Progress::OutOfReach(_) => Parting::OutOfReach { since: leave.silent.unwrap_or_default() },
-            Progress::Gone { left } => Parting::Gone { left: left.clone() },
+            Progress::UnderWay { why, .. } => (Parting::UnderWay, why.clone()),
+            Progress::OutOfReach(why) => {
+                (Parting::OutOfReach { since: leave.silent.unwrap_or_else(ambient::now) }, why.clone())
+            }
+            Progress::Gone { left } => (Parting::Gone { left: left.clone() }, String::new()),
         })
     }
 
@@ -384,7 +379,7 @@ impl Core {
     }
 
     pub(super) fn show(&self, mut status: TargetStatus) {
-        if let Some(parting) = self.parting(&status.target) {
+        if let Some((parting, _)) = self.parting(&status.target) {
             status.parting = Some(parting);
         }
         lock(&self.statuses).insert(status.target.clone(), status.clone());
