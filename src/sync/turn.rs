@@ -62,7 +62,7 @@ pub struct Context<'a> {
     /// The target's cluster.
     pub cluster: &'a Cluster,
     /// The commit, or why there is none.
-    pub commit: Result<Arc<Commit>, String>,
+    pub commit: Result<Arc<Commit>, Uncommitted>,
     /// What is wrong with the repository, if a commit is known all the same.
     pub repository_trouble: Option<String>,
     /// What is known of remote bases.
@@ -101,6 +101,17 @@ pub struct Turned {
     pub inquires: Option<Duration>,
     /// How far it is, where it is on its way out.
     pub leaving: Option<Progress>,
+    /// Whether it ended before its sources were read for the first time: it says nothing of the target, and comes again.
+    pub is_early: bool,
+}
+
+/// Why there is no commit.
+#[derive(Clone, Debug)]
+pub enum Uncommitted {
+    /// The repository has not been read yet. When it is, or cannot be, the target is asked for again.
+    Unread(String),
+    /// Something is wrong.
+    Trouble(String),
 }
 
 /// Runs one turn.
@@ -112,7 +123,7 @@ pub async fn turn(
 ) -> Turned {
     let started = ambient::now();
     forget_attempts(context, state, trigger);
-    let mut leaving = None;
+    let (mut leaving, mut is_early) = (None, false);
     let result = match spec.presence {
         Presence::Wanted => stages(context, spec, state, trigger).await,
         Presence::Leaving => leave(context, spec, state).await.map(|(done, progress)| {
@@ -130,9 +141,11 @@ pub async fn turn(
                 again: spec.interval,
                 inquires: inquires(spec, state),
                 leaving: None,
+                is_early: false,
             };
         }
-        Err(Ending::Trouble(trouble)) => {
+        Err(Ending::Trouble { trouble, is_early: early }) => {
+            is_early = early;
             state.attempts += 1;
             let mut status = base_status(spec, state);
             status.sync = trouble.sync;
@@ -169,6 +182,7 @@ pub async fn turn(
         again: again.unwrap_or(spec.interval).min(spec.interval),
         inquires: inquires(spec, state),
         leaving,
+        is_early,
     }
 }
 
@@ -222,7 +236,11 @@ impl Trouble {
 
 /// Why a turn has nothing to conclude.
 pub(super) enum Ending {
-    Trouble(Trouble),
+    Trouble {
+        trouble: Trouble,
+        /// Whether it is only that a source has not been read yet.
+        is_early: bool,
+    },
     /// Something newer is in the queue already.
     Superseded,
 }
@@ -230,15 +248,28 @@ pub(super) enum Ending {
 impl From<Undesired> for Ending {
     fn from(undesired: Undesired) -> Self {
         match undesired {
-            Undesired::Trouble(trouble) => Self::Trouble(trouble),
-            Undesired::Unread(message) => Self::Trouble(Trouble { sync: SyncStatus::Unknown, message }),
+            Undesired::Trouble(trouble) => trouble.into(),
+            Undesired::Unread(message) => {
+                Self::Trouble { trouble: Trouble::unknown(message), is_early: true }
+            }
+        }
+    }
+}
+
+impl From<Uncommitted> for Ending {
+    fn from(uncommitted: Uncommitted) -> Self {
+        match uncommitted {
+            Uncommitted::Unread(message) => {
+                Self::Trouble { trouble: Trouble::unknown(message), is_early: true }
+            }
+            Uncommitted::Trouble(message) => Trouble::unknown(message).into(),
         }
     }
 }
 
 impl From<Trouble> for Ending {
     fn from(trouble: Trouble) -> Self {
-        Self::Trouble(trouble)
+        Self::Trouble { trouble, is_early: false }
     }
 }
 
@@ -267,7 +298,7 @@ async fn stages(
             TargetStatus { suspended: true, message: "suspended".to_owned(), ..base_status(spec, state) };
         return Ok(Done { status, outcomes: Vec::new(), again: None, drift: Vec::new(), unwell: Vec::new() });
     }
-    let commit = context.commit.clone().map_err(Trouble::unknown)?;
+    let commit = context.commit.clone()?;
     let (desired, broken) = desire(context, spec, state, &commit).await?;
     if state.calm.as_ref().is_none_or(|calm| !calm.is_of(&desired)) {
         context.directory.claim(&spec.name, &spec.cluster, &desired);

@@ -85,6 +85,7 @@ struct Shared {
     content: Content,
     tls: Option<Arc<ServerConfig>>,
     access: Mutex<Access>,
+    delay: Mutex<Duration>,
     requests: Mutex<Vec<GitRequest>>,
     stop: Mutex<bool>,
 }
@@ -118,6 +119,7 @@ impl GitServer {
             content,
             tls,
             access: Mutex::new(access),
+            delay: Mutex::default(),
             requests: Mutex::default(),
             stop: Mutex::new(false),
         });
@@ -140,6 +142,11 @@ impl GitServer {
     /// Changes who may use the server from now on.
     pub fn set_access(&self, access: Access) {
         *lock(&self.shared.access) = access;
+    }
+
+    /// How long each answer takes from now on.
+    pub fn set_delay(&self, delay: Duration) {
+        *lock(&self.shared.delay) = delay;
     }
 
     /// All requests so far, in the order of their answers.
@@ -228,6 +235,8 @@ impl Shared {
         let Some(request) = Incoming::read(&mut stream)? else {
             return Ok(());
         };
+        let delay = *lock(&self.delay);
+        thread::sleep(delay);
         let answer = self.answer_to(&request)?;
         lock(&self.requests).push(GitRequest {
             method: request.method,

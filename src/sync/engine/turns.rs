@@ -7,7 +7,7 @@ use super::super::leave::Progress;
 use super::super::queue::Due;
 use super::super::repositories::chain;
 use super::super::target::{TargetSpec, TargetState};
-use super::super::turn::{Context, Turned, base_status, turn};
+use super::super::turn::{Context, Turned, Uncommitted, base_status, turn};
 use super::super::{hooked, membership};
 use super::{Core, Leave, Memory, REPAIR, Running, lock};
 use crate::ambient;
@@ -41,14 +41,15 @@ impl Core {
             let core = self.clone();
             let (ended, looked_at) = (stop.clone(), spec.clone());
             let turn = tokio::spawn(async move { core.turn(&spec, due.trigger, &stop).await });
-            if let Err(panic) = turn.await {
+            let is_known = turn.await;
+            if let Err(panic) = &is_known {
                 tracing::error!(target = due.target, %panic, "the turn ended unexpectedly; the next begins afresh");
                 lock(&self.states).remove(&due.target);
                 self.push(&due.target, Trigger::Retry, REPAIR);
             } else if ended.is_cancelled() && due.trigger == Trigger::Manual {
                 // What a person asked for holds for the newer commit, too.
                 self.push(&due.target, Trigger::Manual, Duration::ZERO);
-            } else if !ended.is_cancelled() {
+            } else if !ended.is_cancelled() && matches!(is_known, Ok(true)) {
                 self.note_turn(looked_at);
             }
         }
@@ -59,7 +60,13 @@ impl Core {
         }
     }
 
-    async fn turn(self: &Arc<Self>, spec: &Arc<TargetSpec>, trigger: Trigger, stop: &CancellationToken) {
+    /// Runs a turn; says whether it found out how the target stands.
+    async fn turn(
+        self: &Arc<Self>,
+        spec: &Arc<TargetSpec>,
+        trigger: Trigger,
+        stop: &CancellationToken,
+    ) -> bool {
         let memory = lock(&self.states).entry(spec.name.clone()).or_default().clone();
         let mut memory = memory.lock().await;
         let setup = self.setup();
@@ -67,13 +74,13 @@ impl Core {
             let why = setup.troubles.get(&("Cluster", spec.cluster.clone())).cloned().unwrap_or_default();
             self.departs(spec, Progress::OutOfReach(why.clone()));
             self.trouble(spec, &memory.state, why);
-            return;
+            return true;
         };
         if let Err(why) = self.recall(spec, cluster, &mut memory).await {
             self.departs(spec, Progress::OutOfReach(why.clone()));
             self.trouble(spec, &memory.state, why);
             self.push(&spec.name, Trigger::Retry, Duration::from_secs(3));
-            return;
+            return true;
         }
         if let Some(code) = lock(&self.approved).remove(&spec.name) {
             memory.state.approval = Some(Approval::Code(code));
@@ -110,9 +117,13 @@ impl Core {
             || turned.record.status != before
             || turned.record.drift != memory.drift
             || !change.is_empty();
-        let news = is_news.then_some(change);
+        // After a start the record goes on saying how the target stood, until more is known.
+        let is_early = turned.is_early;
+        let news = (is_news && !is_early).then_some(change);
         memory.drift.clone_from(&turned.record.drift);
-        memory.kept = self.record(spec, cluster, turned, news, parent).await;
+        let kept = self.record(spec, cluster, turned, news, parent).await;
+        memory.kept = kept && (memory.kept || !is_early);
+        !is_early
     }
 
     /// Where the targets of a repository are rendered from.
@@ -127,7 +138,7 @@ impl Core {
         &self,
         spec: &TargetSpec,
         memory: &mut Memory,
-    ) -> (Result<Arc<Commit>, String>, Option<String>) {
+    ) -> (Result<Arc<Commit>, Uncommitted>, Option<String>) {
         let known = {
             // Together, so that a commit that comes now either is seen here or sees this turn.
             let mut turns = lock(&self.turns);
@@ -142,20 +153,21 @@ impl Core {
         let trouble = trouble.or(configured);
         if let Some(commit) = known.commit {
             if self.may_be_old(spec, known.looked) {
-                let again = || format!("repository {} has not been read again yet", spec.repository);
-                return (Err(trouble.clone().unwrap_or_else(again)), trouble);
+                let again = || {
+                    Uncommitted::Unread(format!("repository {} has not been read again yet", spec.repository))
+                };
+                return (Err(trouble.clone().map_or_else(again, Uncommitted::Trouble)), trouble);
             }
             return (Ok(commit), trouble);
         }
         if memory.held.is_none() {
             match self.held(spec, &memory.state.status).await {
                 Ok(held) => memory.held = held,
-                Err(why) => return (Err(why), trouble),
+                Err(why) => return (Err(Uncommitted::Trouble(why)), trouble),
             }
         }
-        let missing = || {
-            trouble.clone().unwrap_or_else(|| format!("repository {} has not been read yet", spec.repository))
-        };
+        let unread = || Uncommitted::Unread(format!("repository {} has not been read yet", spec.repository));
+        let missing = || trouble.clone().map_or_else(unread, Uncommitted::Trouble);
         (memory.held.clone().ok_or_else(missing), trouble)
     }
 
@@ -395,7 +407,7 @@ impl Core {
         change: Option<LedgerChange>,
         parent: Option<Parent>,
     ) -> bool {
-        let Turned { record, again, inquires, leaving } = turned;
+        let Turned { record, again, inquires, leaving, is_early: _ } = turned;
         if let Some(progress) = leaving {
             self.departs(spec, progress);
         }

@@ -1,7 +1,7 @@
 //! A trueup whose configuration is custom resources: what they say is done, and they say how it stands.
 
 use super::custom::{define, install, object, path};
-use super::ground::{Cluster, Ground, on_the_api_server_only, scenarios};
+use super::ground::{Cluster, Ground, scenarios};
 use super::harness::{PATIENCE, World, config_map};
 use serde_json::{Value, json};
 use std::fs;
@@ -13,17 +13,13 @@ scenarios![
     a_bad_resource_stops_itself_and_nothing_else,
     the_rights_of_the_chart_are_enough_and_a_missing_one_is_named,
     an_app_of_apps_brings_apps_and_never_takes_itself_away,
+    while_nothing_happens_nothing_is_written_also_over_a_restart,
 ];
-
-on_the_api_server_only! {
-    "In the sandbox an App's status is written once more after a restart.":
-        while_nothing_happens_nothing_is_written_also_over_a_restart;
-}
 
 /// A world with a repository behind HTTP and resources for `app@test`.
 pub(super) struct Governed {
     pub(super) world: World,
-    _server: GitServer,
+    server: GitServer,
 }
 
 impl Governed {
@@ -42,7 +38,7 @@ impl Governed {
     pub(super) fn in_world(world: World) -> Self {
         let server = GitServer::serve(&world.repo).unwrap();
         let url = server.url("config.git");
-        let governed = Self { world, _server: server };
+        let governed = Self { world, server };
         let namespace = governed.world.namespace.name().to_owned();
         governed.apply("repositories", "Repository", "config", &json!({"url": url, "interval": "300ms"}));
         governed.apply("clusters", "Cluster", "here", &json!({"inCluster": true}));
@@ -140,13 +136,15 @@ fn resources_are_put_to_work_and_say_how_they_stand(ground: Ground) {
     assert!(cluster["status"]["version"].as_str().unwrap().starts_with("v1."), "{cluster:#}");
     let environment = governed.until("environments", "test", "Ready", |it| is(it, "Ready", "True"));
     assert_eq!(environment["status"]["targets"], 1);
-    let events = governed
-        .world
-        .api
-        .get(&format!("/apis/events.k8s.io/v1/namespaces/{}/events", governed.world.namespace.name()));
-    let events = events.unwrap();
+    // The Event is posted after the status is written, and once.
+    let path = format!("/apis/events.k8s.io/v1/namespaces/{}/events", governed.world.namespace.name());
     let about_app = |event: &&Value| event["regarding"]["kind"] == "App" && event["reason"] == "Synced";
-    assert_eq!(events["items"].as_array().unwrap().iter().filter(about_app).count(), 1, "{events:#}");
+    let posted = || {
+        let events = governed.world.api.get(&path).unwrap();
+        events["items"].as_array().unwrap().iter().filter(about_app).count()
+    };
+    governed.world.holds("an Event tells that the App is Synced", |_| posted() > 0);
+    assert_eq!(posted(), 1);
 
     // A commit is followed, and a spec that leads nowhere is told for its own generation.
     let second = governed.world.repo.commit(&[("app/a.yaml", &config_map("a", "2"))], "second").unwrap();
@@ -223,7 +221,12 @@ fn while_nothing_happens_nothing_is_written_also_over_a_restart(ground: Ground) 
     let mark = governed.world.cluster.mark();
     std::thread::sleep(Duration::from_secs(5));
     governed.world.terminate();
+    // What is not known yet is no news, however long Git takes to answer.
+    governed.server.set_delay(Duration::from_secs(3));
     governed.start();
+    governed.world.holds("it is started", |world| {
+        String::from_utf8_lossy(&world.trueup(&["status"]).stdout).contains("has not been read yet")
+    });
     governed.world.holds("it is at work again", |world| world.trueup(&["status"]).status.code() == Some(0));
     std::thread::sleep(Duration::from_secs(5));
     let requests = governed.world.cluster.requests_since(mark);
