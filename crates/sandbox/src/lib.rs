@@ -84,6 +84,7 @@ mod services;
 mod settle;
 mod shapes;
 pub mod store;
+mod strategic;
 mod strict;
 mod table;
 #[cfg(test)]

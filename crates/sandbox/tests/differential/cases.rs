@@ -1,11 +1,11 @@
 //! Small cases, each a rule that the two servers once told apart: requests in order, in a namespace of their own.
 
 use crate::normal::differences;
-use crate::operation::{APPLY, JSON, MERGE_PATCH, Operation, TABLE};
+use crate::operation::{APPLY, JSON, MERGE_PATCH, Operation, STRATEGIC, TABLE};
 use crate::run::Run;
 
 /// A line is a method, a path within the namespace's part of the API or from the root, and the body. `APPLY` is a patch that is
-/// applied, `TABLE` a get as a table, `RAW` a post whose body goes out as it is written.
+/// applied, `STRATEGIC` a strategic merge patch, `TABLE` a get as a table, `RAW` a post whose body goes out as it is written.
 const CASES: &[(&str, &str)] = &[
     (
         "a name, a label and a finalizer have a form",
@@ -140,6 +140,55 @@ const CASES: &[(&str, &str)] = &[
         r#"
         POST /api/v1/namespaces/@ns@/pods {"apiVersion":"v1","kind":"Pod","metadata":{"name":"a"},"spec":{"containers":[{"name":"a","image":"a","volumeMounts":[{"name":"x","mountPath":"/x"}]},{"name":"a","image":"a"}]}}"#,
     ),
+    (
+        "the items of a patch come in its order, new ones before those that only the server has",
+        r#"
+        POST /apis/apps/v1/namespaces/@ns@/deployments {"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":"a","finalizers":["t.dev/a","t.dev/b"]},"spec":{"selector":{"matchLabels":{"a":"b"}},"template":{"metadata":{"labels":{"a":"b"}},"spec":{"containers":[{"name":"a","image":"a"},{"name":"b","image":"b"},{"name":"c","image":"c"}]}}}}
+        STRATEGIC /apis/apps/v1/namespaces/@ns@/deployments/a {"spec":{"template":{"spec":{"containers":[{"name":"d","image":"d"},{"name":"b","image":"b2"}]}}}}
+        STRATEGIC /apis/apps/v1/namespaces/@ns@/deployments/a {"spec":{"template":{"spec":{"containers":[{"name":"c","image":"c2"},{"name":"a","image":"a2"}]}}}}
+        STRATEGIC /apis/apps/v1/namespaces/@ns@/deployments/a {"spec":{"template":{"spec":{"containers":[{"name":"a","$patch":"delete"},{"name":"e","image":"e"}]}}}}
+        STRATEGIC /apis/apps/v1/namespaces/@ns@/deployments/a {"metadata":{"finalizers":["t.dev/c","t.dev/a"]}}"#,
+    ),
+    (
+        "a patch says in which order items come, also those that it does not bring",
+        r#"
+        POST /apis/apps/v1/namespaces/@ns@/deployments {"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":"a","finalizers":["t.dev/a","t.dev/b"]},"spec":{"selector":{"matchLabels":{"a":"b"}},"template":{"metadata":{"labels":{"a":"b"}},"spec":{"containers":[{"name":"a","image":"a"},{"name":"b","image":"b"},{"name":"c","image":"c"}]}}}}
+        STRATEGIC /apis/apps/v1/namespaces/@ns@/deployments/a {"spec":{"template":{"spec":{"$setElementOrder/containers":[{"name":"c"},{"name":"a"}]}}}}
+        STRATEGIC /apis/apps/v1/namespaces/@ns@/deployments/a {"spec":{"template":{"spec":{"$setElementOrder/containers":[{"name":"b"},{"name":"d"},{"name":"c"},{"name":"a"}],"containers":[{"name":"d","image":"d"}]}}}}
+        STRATEGIC /apis/apps/v1/namespaces/@ns@/deployments/a {"spec":{"template":{"spec":{"$setElementOrder/containers":[{"name":"a"},{"name":"b"}],"containers":[{"name":"c","$patch":"delete"},{"name":"b","image":"b2"}]}}}}
+        STRATEGIC /apis/apps/v1/namespaces/@ns@/deployments/a {"spec":{"template":{"spec":{"$setElementOrder/containers":[{"name":"a"},{"name":"b"}],"containers":[{"name":"b","image":"b3"},{"name":"a","image":"a3"}]}}}}
+        STRATEGIC /apis/apps/v1/namespaces/@ns@/deployments/a {"spec":{"template":{"spec":{"$setElementOrder/containers":{"name":"a"}}}}}
+        STRATEGIC /apis/apps/v1/namespaces/@ns@/deployments/a {"spec":{"template":{"spec":{"$setElementOrder/volumes":[{"name":"v"},{"name":"u"}],"volumes":[{"name":"v","emptyDir":{}},{"name":"u","emptyDir":{}}]}}}}
+        STRATEGIC /apis/apps/v1/namespaces/@ns@/deployments/a {"metadata":{"$setElementOrder/finalizers":["t.dev/b","t.dev/c","t.dev/a"],"finalizers":["t.dev/c"]}}
+        STRATEGIC /apis/apps/v1/namespaces/@ns@/deployments/a {"metadata":{"$deleteFromPrimitiveList/finalizers":["t.dev/a"],"$setElementOrder/finalizers":["t.dev/c","t.dev/b"]}}"#,
+    ),
+    (
+        "a patch says what goes and what stays",
+        r#"
+        POST /apis/apps/v1/namespaces/@ns@/deployments {"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":"a","finalizers":["t.dev/a","t.dev/b"]},"spec":{"selector":{"matchLabels":{"a":"b"}},"template":{"metadata":{"labels":{"a":"b"}},"spec":{"containers":[{"name":"a","image":"a","env":[{"name":"x","value":"1"},{"name":"y","value":"2"}]}]}}}}
+        STRATEGIC /apis/apps/v1/namespaces/@ns@/deployments/a {"spec":{"template":{"spec":{"containers":[{"$patch":"replace"},{"name":"z","image":"z","env":[{"name":"q","value":"1"}]}]}}}}
+        STRATEGIC /apis/apps/v1/namespaces/@ns@/deployments/a {"spec":{"template":{"spec":{"containers":[{"$patch":"merge"},{"name":"z","image":"z"}]}}}}
+        STRATEGIC /apis/apps/v1/namespaces/@ns@/deployments/a {"spec":{"template":{"spec":{"containers":[{"$patch":"other","name":"z"}]}}}}
+        STRATEGIC /apis/apps/v1/namespaces/@ns@/deployments/a {"spec":{"template":{"spec":{"containers":[{"image":"z"}]}}}}
+        STRATEGIC /apis/apps/v1/namespaces/@ns@/deployments/a {"spec":{"template":{"spec":{"containers":[{"$patch":"delete","image":"z"}]}}}}
+        STRATEGIC /apis/apps/v1/namespaces/@ns@/deployments/a {"spec":{"template":{"spec":{"securityContext":{"runAsUser":1,"runAsGroup":2}}}}}
+        STRATEGIC /apis/apps/v1/namespaces/@ns@/deployments/a {"spec":{"template":{"spec":{"securityContext":{"$patch":"replace","runAsUser":3}}}}}
+        STRATEGIC /apis/apps/v1/namespaces/@ns@/deployments/a {"spec":{"template":{"spec":{"securityContext":{"$patch":"delete"}}}}}
+        STRATEGIC /apis/apps/v1/namespaces/@ns@/deployments/a {"spec":{"template":{"spec":{"affinity":{"$patch":"delete"}}}}}
+        STRATEGIC /apis/apps/v1/namespaces/@ns@/deployments/a {"spec":{"template":{"spec":{"containers":[{"name":"n","image":"n","env":[{"name":"q","$patch":"delete"},{"name":"r","value":null}]}]}}}}
+        STRATEGIC /apis/apps/v1/namespaces/@ns@/deployments/a {"spec":{"strategy":{"$retainKeys":["type"],"type":"Recreate"}}}
+        STRATEGIC /apis/apps/v1/namespaces/@ns@/deployments/a {"spec":{"strategy":{"$retainKeys":["type"],"rollingUpdate":{"maxSurge":1}}}}
+        STRATEGIC /apis/apps/v1/namespaces/@ns@/deployments/a {"$patch":"other"}
+        STRATEGIC /apis/apps/v1/namespaces/@ns@/deployments/a {"metadata":{"labels":{"$patch":"replace","x":"y"}}}"#,
+    ),
+    (
+        "ports are told apart by their number alone, in a patch",
+        r#"
+        POST /apis/apps/v1/namespaces/@ns@/deployments {"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":"a","finalizers":["t.dev/a","t.dev/b"]},"spec":{"selector":{"matchLabels":{"a":"b"}},"template":{"metadata":{"labels":{"a":"b"}},"spec":{"containers":[{"name":"a","image":"a","ports":[{"containerPort":53,"protocol":"TCP","name":"t"}]}]}}}}
+        STRATEGIC /apis/apps/v1/namespaces/@ns@/deployments/a {"spec":{"template":{"spec":{"containers":[{"name":"a","ports":[{"containerPort":53,"protocol":"UDP","name":"u"}]}]}}}}
+        POST /api/v1/namespaces/@ns@/services {"apiVersion":"v1","kind":"Service","metadata":{"name":"s"},"spec":{"ports":[{"name":"a","port":80},{"name":"b","port":81}]}}
+        STRATEGIC /api/v1/namespaces/@ns@/services/s {"spec":{"$setElementOrder/ports":[{"port":82},{"port":81}],"ports":[{"port":80,"$patch":"delete"},{"name":"c","port":82}]}}"#,
+    ),
 ];
 
 fn operation(line: &str) -> Operation {
@@ -153,6 +202,7 @@ fn operation(line: &str) -> Operation {
         "TABLE" => ("GET", TABLE, JSON),
         "PATCH" => ("PATCH", JSON, MERGE_PATCH),
         "APPLY" => ("PATCH", JSON, APPLY),
+        "STRATEGIC" => ("PATCH", JSON, STRATEGIC),
         other => panic!("no such word: {other}"),
     };
     let query = query.split('&').filter_map(|pair| pair.split_once('='));
