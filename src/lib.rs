@@ -4,6 +4,7 @@
 //! commit and its tree; [`render`] turns the tree into objects; [`cluster`] observes and applies them; [`sync`] is the
 //! only place that puts these stages in order; [`store`] keeps what was done; [`web`] and [`cli`] show it; [`demo`] plays
 //! with all of it, on a [`sandbox`] where there is no cluster; [`ambient`] is time, randomness and threads;
+//! [`generate`] makes Apps of folders, files and clusters;
 //! [`recording`] keeps what came in, and plans it again. Decisions are made in the crates `trueup-plan` and
 //! `trueup-merge`, which touch nothing.
 
@@ -13,6 +14,7 @@ pub mod cli;
 pub mod cluster;
 pub mod config;
 pub mod demo;
+pub mod generate;
 mod hex;
 pub mod recording;
 pub mod render;

@@ -57,8 +57,16 @@ impl Remote {
     }
 
     pub(super) async fn statuses(&self) -> Result<Reached<Vec<TargetStatus>>> {
+        Ok(match self.standing().await? {
+            Reached::Yes(answer) => Reached::Yes(answer.targets),
+            Reached::No(why) => Reached::No(why),
+        })
+    }
+
+    /// How targets and AppSets stand.
+    pub(super) async fn standing(&self) -> Result<Reached<Targets>> {
         let request = self.client()?.get(self.url(&["targets"])).timeout(ANSWER);
-        self.ask(request, |answer: Targets| answer.targets).await
+        self.ask(request, |answer| answer).await
     }
 
     pub(super) async fn history(&self, target: &str, limit: usize) -> Result<Reached<Vec<HistoryEntry>>> {

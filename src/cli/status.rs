@@ -7,6 +7,7 @@ use super::session::Session;
 use crate::store::Reader;
 use crate::sync::offline;
 use crate::sync::topology::{is_meant, no_target};
+use crate::sync::view::AppSetStanding;
 use crate::web::api::Targets;
 use anyhow::{Result, bail};
 use clap::Args;
@@ -39,28 +40,39 @@ impl Status {
         if self.watch {
             return self.watch(session, out).await;
         }
-        let (statuses, source) = read(session).await?;
+        let (shown, source) = self.shown(session).await?;
         if let Some(note) = source.note(session) {
             anstream::eprintln!("{note}");
         }
-        let statuses = select(statuses, &self.targets)?;
-        write(out, session.output, &statuses, Timestamp::now())?;
-        Ok(Verdict::fine_if(statuses.iter().all(TargetStatus::is_settled)))
+        write_with(out, session.output, &shown, Timestamp::now())?;
+        let is_fine = shown.targets.iter().all(TargetStatus::is_settled)
+            && shown.app_sets.iter().all(|set| set.state.is_fine());
+        Ok(Verdict::fine_if(is_fine))
+    }
+
+    /// What is asked for: the AppSets, too, where no target is named.
+    async fn shown(&self, session: &Session) -> Result<(Targets, Source)> {
+        let (mut all, source) = read_all(session).await?;
+        all.targets = select(all.targets, &self.targets)?;
+        if !self.targets.is_empty() {
+            all.app_sets.clear();
+        }
+        Ok((all, source))
     }
 
     async fn watch(&self, session: &Session, out: &mut dyn Write) -> Result<Verdict> {
         let clear = std::io::stdout().is_terminal();
         let mut shown = None;
         loop {
-            let statuses = select(read(session).await?.0, &self.targets)?;
+            let now = self.shown(session).await?.0;
             // On a terminal the ages move as well; elsewhere only changes are news.
-            if clear || shown.as_ref() != Some(&statuses) {
+            if clear || shown.as_ref() != Some(&now) {
                 if clear {
                     write!(out, "{CLEAR}")?;
                 }
-                write(out, session.output, &statuses, Timestamp::now())?;
+                write_with(out, session.output, &now, Timestamp::now())?;
                 out.flush()?;
-                shown = Some(statuses);
+                shown = Some(now);
             }
             tokio::time::sleep(WATCH_EVERY).await;
         }
@@ -89,17 +101,21 @@ impl Source {
     }
 }
 
-/// The statuses of all targets, from the best source that there is.
-pub(super) async fn read(session: &Session) -> Result<(Vec<TargetStatus>, Source)> {
-    let alone = match session.remote.statuses().await? {
-        Reached::Yes(statuses) => return Ok((statuses, Source::Server)),
+/// How all targets and AppSets stand, from the best source that there is. Of AppSets only a running trueup knows.
+async fn read_all(session: &Session) -> Result<(Targets, Source)> {
+    let alone = match session.remote.standing().await? {
+        Reached::Yes(standing) => return Ok((standing, Source::Server)),
         Reached::No(why) => session.alone(why)?,
     };
     if let Some(reader) = Reader::open(&session.state)? {
-        return Ok((reader.statuses()?, Source::State(alone.why)));
+        return Ok((only(reader.statuses()?), Source::State(alone.why)));
     }
     let config = session.config_or(&alone)?;
-    Ok((offline::statuses(config).await?, Source::Cluster(alone.why)))
+    Ok((only(offline::statuses(config).await?), Source::Cluster(alone.why)))
+}
+
+fn only(targets: Vec<TargetStatus>) -> Targets {
+    Targets { targets, app_sets: Vec::new() }
 }
 
 /// The named ones of all statuses, in their order; all where none is named.
@@ -121,9 +137,45 @@ pub(super) fn write(
     statuses: &[TargetStatus],
     now: Timestamp,
 ) -> Result<()> {
+    write_with(out, format, &only(statuses.to_vec()), now)
+}
+
+/// Writes how targets and AppSets stand as `format` says.
+pub(super) fn write_with(out: &mut dyn Write, format: Format, all: &Targets, now: Timestamp) -> Result<()> {
     match format {
-        Format::Json => output::json(out, &Targets { targets: statuses.to_vec() }),
-        Format::Yaml => output::yaml(out, &Targets { targets: statuses.to_vec() }),
+        Format::Json => return output::json(out, all),
+        Format::Yaml => return output::yaml(out, all),
+        Format::Table | Format::Wide | Format::Name => {}
+    }
+    if !(all.targets.is_empty() && !all.app_sets.is_empty() && format != Format::Name) {
+        write_targets(out, format, &all.targets, now)?;
+        if all.app_sets.is_empty() || format == Format::Name {
+            return Ok(());
+        }
+        writeln!(out)?;
+    }
+    let row = |set: &AppSetStanding| {
+        let style = if set.state.is_fine() { GOOD } else { UNSURE };
+        vec![
+            Cell::new(&set.name),
+            Cell::new(set.apps.len()),
+            Cell::styled(format!("{:?}", set.state), style),
+            Cell::new(set.message.lines().next().unwrap_or_default()),
+        ]
+    };
+    let rows: Vec<_> = all.app_sets.iter().map(row).collect();
+    output::table(out, &["APPSET", "APPS", "STATE", "MESSAGE"], &rows)
+}
+
+fn write_targets(
+    out: &mut dyn Write,
+    format: Format,
+    statuses: &[TargetStatus],
+    now: Timestamp,
+) -> Result<()> {
+    match format {
+        // These are whole documents.
+        Format::Json | Format::Yaml => Ok(()),
         Format::Name => Ok(statuses.iter().try_for_each(|status| writeln!(out, "{}", status.target))?),
         Format::Table => {
             let header =

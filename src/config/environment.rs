@@ -75,6 +75,13 @@ pub struct LabelSelector {
     pub match_labels: BTreeMap<String, String>,
 }
 
+impl LabelSelector {
+    /// Whether something with these labels is selected.
+    pub fn fits(&self, labels: &BTreeMap<String, String>) -> bool {
+        self.match_labels.iter().all(|(key, value)| labels.get(key) == Some(value))
+    }
+}
+
 /// What trueup does by itself. What is left out is taken from the Environment, and at last from the defaults,
 /// which keep the cluster true to Git: everything on.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

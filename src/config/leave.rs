@@ -121,12 +121,7 @@ impl Declarations {
     }
 
     fn is_broken(&self, kind: Kind, name: &str) -> bool {
-        let is_declared = match kind {
-            Kind::Repository => self.repositories.contains_key(name),
-            Kind::Cluster => self.clusters.contains_key(name),
-            Kind::Environment => self.environments.contains_key(name),
-            Kind::App => self.apps.contains_key(name),
-        };
+        let is_declared = self.is_declared(kind, name);
         !is_declared && self.known.contains(&(kind, name.to_owned()))
     }
 }

@@ -1,4 +1,4 @@
-//! What trueup is asked to do: Repositories, Clusters, Environments and Apps, from files or custom resources.
+//! What trueup is asked to do: Repositories, Clusters, Environments, Apps and AppSets, from files or custom resources.
 //!
 //! [`load`] reads files and gives a [`Config`] in which everything fits together, or [`Problems`] that name
 //! everything that does not, with file, line and column. [`watch`] loads again when a file changes. [`schema`] is
@@ -8,6 +8,7 @@
 //! Absent here: reading Secrets, reaching clusters, anything of Git.
 
 mod app;
+pub(crate) mod app_set;
 mod check;
 mod cluster;
 pub mod custom;
@@ -16,6 +17,7 @@ mod environment;
 mod helm;
 mod ignore;
 mod leave;
+mod made;
 pub(crate) mod nearest;
 mod problem;
 mod read;
@@ -29,11 +31,13 @@ mod watch;
 mod webhook;
 
 pub use app::{AppSpec, BackoffSpec, DeletionPolicy, KustomizeSpec, LoadRestrictions, RetrySpec, Substitute};
+pub use app_set::{AppSetSpec, AppTemplate, CONFIRM_REMOVAL};
 pub use cluster::{Access, ClusterSpec, Kubeconfig, KubeconfigSecret};
 pub use environment::{ClusterSelection, EnvironmentSpec, LabelSelector, RolloutSpec, SyncPolicy, SyncSpec};
 pub use helm::{Chart, Helm, HelmSpec, ValuesFrom, ValuesKind};
 pub use ignore::IgnoreSpec;
 pub use leave::Leaving;
+pub use made::Misfits;
 pub use problem::{Finding, Findings, Place, Problem, Problems, Step};
 pub use read::{Written, load, load_written};
 pub use repository::{Credentials, Location, Reference, RepositorySpec, Secret, Setting};
@@ -46,7 +50,7 @@ pub use webhook::{Webhook, WebhookSecret};
 use crate::hex::hex;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use trueup_model::Value;
 use trueup_plan::budget::Budget;
 use trueup_plan::ignore::IgnoreRule;
@@ -63,6 +67,15 @@ pub struct Config {
     pub environments: BTreeMap<String, Declared<EnvironmentSpec>>,
     /// By name.
     pub apps: BTreeMap<String, Declared<AppSpec>>,
+    /// By name.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub app_sets: BTreeMap<String, Declared<AppSetSpec>>,
+    /// What is declared and cannot be used.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    broken: BTreeSet<(Kind, String)>,
+    /// The AppSets of the Apps that nobody wrote.
+    #[serde(skip)]
+    makers: BTreeMap<String, String>,
     /// By name.
     #[serde(skip)]
     targets: Vec<Target>,
@@ -151,6 +164,11 @@ impl Config {
     /// The namespace of the custom resources that this was read from; none where files were.
     pub fn home(&self) -> Option<&str> {
         self.home.as_deref()
+    }
+
+    /// The names of those of a kind that are declared and cannot be used.
+    pub fn broken(&self, kind: Kind) -> impl Iterator<Item = &str> {
+        self.broken.iter().filter(move |(of, _)| *of == kind).map(|(_, name)| name.as_str())
     }
 
     /// The target of this name.

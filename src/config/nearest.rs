@@ -43,7 +43,7 @@ pub(crate) fn few<'k>(
 }
 
 /// The end of a sentence: which word was probably meant, or all that are known.
-pub(super) fn suggestion<'k>(
+pub(crate) fn suggestion<'k>(
     written: &str,
     known: impl IntoIterator<Item = &'k str> + Clone,
     none: &str,

@@ -79,6 +79,11 @@ impl Place {
         Self(steps)
     }
 
+    /// The place of an App as that of an AppSet's template.
+    pub(crate) fn within_template(&self) -> Self {
+        Self(Self::spec("template").0.into_iter().chain(self.0.iter().cloned()).collect())
+    }
+
     /// An item of the list at this place.
     #[must_use]
     pub fn item(&self, index: usize) -> Self {

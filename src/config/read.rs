@@ -7,7 +7,8 @@ use super::resolve::Declarations;
 use super::resource::{API_VERSION, Declared, Kind, Metadata, Spec};
 use super::schema::schema;
 use super::{
-    Config, app::AppSpec, cluster::ClusterSpec, environment::EnvironmentSpec, repository::RepositorySpec,
+    Config, app::AppSpec, app_set::AppSetSpec, cluster::ClusterSpec, environment::EnvironmentSpec,
+    repository::RepositorySpec,
 };
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -164,6 +165,7 @@ impl Reader {
                 Kind::Cluster => self.declare::<ClusterSpec>(file, &node),
                 Kind::Environment => self.declare::<EnvironmentSpec>(file, &node),
                 Kind::App => self.declare::<AppSpec>(file, &node),
+                Kind::AppSet => self.declare::<AppSetSpec>(file, &node),
             }
         }
         self.declarations.known.insert((kind, name.clone()));

@@ -3,6 +3,7 @@
 //! Pure: no file is read, and objects may as well be custom resources.
 
 use super::app::AppSpec;
+use super::app_set::AppSetSpec;
 use super::cluster::ClusterSpec;
 use super::environment::{ClusterSelection, EnvironmentSpec, LabelSelector, SyncPolicy, check_namespace};
 use super::helm::{Chart, Helm, HelmSpec, ValuesFrom};
@@ -28,6 +29,8 @@ pub struct Declarations {
     pub environments: BTreeMap<String, Declared<EnvironmentSpec>>,
     /// By name.
     pub apps: BTreeMap<String, Declared<AppSpec>>,
+    /// By name.
+    pub app_sets: BTreeMap<String, Declared<AppSetSpec>>,
     /// Names of objects that exist but are broken, so that references to them are no second problem.
     pub known: BTreeSet<(Kind, String)>,
     /// Whether there are objects that are not even known by name; then a missing name proves nothing.
@@ -55,6 +58,12 @@ impl Declare<EnvironmentSpec> for Declarations {
 impl Declare<AppSpec> for Declarations {
     fn declare(&mut self, declared: Declared<AppSpec>) {
         self.apps.insert(declared.metadata.name.clone(), declared);
+    }
+}
+
+impl Declare<AppSetSpec> for Declarations {
+    fn declare(&mut self, declared: Declared<AppSetSpec>) {
+        self.app_sets.insert(declared.metadata.name.clone(), declared);
     }
 }
 
@@ -124,6 +133,7 @@ impl Declarations {
             targets.extend(resolver.targets(app, &clusters));
         }
         resolver.cycles();
+        self.app_sets.values().for_each(|set| resolver.references_of_set(set));
         (targets, resolver.findings)
     }
 
@@ -133,21 +143,39 @@ impl Declarations {
             target.depends_on = depends_on;
         }
         targets.sort_by(|a, b| a.name.cmp(&b.name));
-        let Self { repositories, clusters, environments, apps, known: _, incomplete: _ } = self;
-        Config { repositories, clusters, environments, apps, targets, leaving: Vec::new(), home: None }
+        let mut broken = self.known.clone();
+        broken.retain(|(kind, name)| !self.is_declared(*kind, name));
+        let Self { repositories, clusters, environments, apps, app_sets, known: _, incomplete: _ } = self;
+        Config {
+            repositories,
+            clusters,
+            environments,
+            apps,
+            app_sets,
+            broken,
+            makers: BTreeMap::new(),
+            targets,
+            leaving: Vec::new(),
+            home: None,
+        }
+    }
+
+    /// Whether there is one of this kind and name that can be used.
+    pub(super) fn is_declared(&self, kind: Kind, name: &str) -> bool {
+        match kind {
+            Kind::Repository => self.repositories.contains_key(name),
+            Kind::Cluster => self.clusters.contains_key(name),
+            Kind::Environment => self.environments.contains_key(name),
+            Kind::App => self.apps.contains_key(name),
+            Kind::AppSet => self.app_sets.contains_key(name),
+        }
     }
 
     /// References to what is there and broken.
     fn references_to_broken(&self) -> Vec<Finding> {
         let mut findings = Vec::new();
-        let declared = |kind: Kind, name: &str| match kind {
-            Kind::Repository => self.repositories.contains_key(name),
-            Kind::Cluster => self.clusters.contains_key(name),
-            Kind::Environment => self.environments.contains_key(name),
-            Kind::App => self.apps.contains_key(name),
-        };
         let mut look = |from: Kind, name: &str, place: Place, kind: Kind, to: &str| {
-            if self.known.contains(&(kind, to.to_owned())) && !declared(kind, to) {
+            if self.known.contains(&(kind, to.to_owned())) && !self.is_declared(kind, to) {
                 let message = format!("{kind} `{to}` cannot be used: its own status says why");
                 findings.push(Finding { kind: from, name: name.to_owned(), place, message });
             }
@@ -284,6 +312,7 @@ impl<'d> Resolver<'d> {
             Kind::Cluster => declared.clusters.keys().map(String::as_str).collect(),
             Kind::Environment => declared.environments.keys().map(String::as_str).collect(),
             Kind::App => declared.apps.keys().map(String::as_str).collect(),
+            Kind::AppSet => declared.app_sets.keys().map(String::as_str).collect(),
         };
         let broken = declared.known.contains(&(kind, name.to_owned()));
         if keys.contains(&name) || broken || declared.incomplete {
@@ -338,6 +367,24 @@ impl<'d> Resolver<'d> {
         }
         for (index, name) in app.spec.depends_on.iter().enumerate() {
             self.reference(app, Place::spec("dependsOn").item(index), Kind::App, name);
+        }
+    }
+
+    /// What an AppSet names as it is written: what has placeholders is looked for when they are filled in.
+    fn references_of_set(&mut self, set: &Declared<AppSetSpec>) {
+        for (place, one) in set.spec.ones() {
+            if let Some(name) = one.repository() {
+                self.reference(set, place.field("repository"), Kind::Repository, name);
+            }
+        }
+        let (of_app, is_plain) = (&set.spec.template.spec, |name: &str| !name.contains('{'));
+        if is_plain(&of_app.repository) {
+            let place = Place::spec("repository").within_template();
+            self.reference(set, place, Kind::Repository, &of_app.repository);
+        }
+        for (index, name) in of_app.environments.iter().enumerate().filter(|(_, name)| is_plain(name)) {
+            let place = Place::spec("environments").item(index).within_template();
+            self.reference(set, place, Kind::Environment, name);
         }
     }
 
@@ -554,7 +601,7 @@ impl<'d> Resolver<'d> {
 
 /// `web@production`, or `web@production/eu-1` where the environment can have several clusters.
 fn fits(selector: &LabelSelector, cluster: &Declared<ClusterSpec>) -> bool {
-    selector.match_labels.iter().all(|(key, value)| cluster.metadata.labels.get(key) == Some(value))
+    selector.fits(&cluster.metadata.labels)
 }
 
 pub(super) fn target_name(app: &str, environment: &Declared<EnvironmentSpec>, cluster: &str) -> String {

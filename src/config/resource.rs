@@ -13,7 +13,7 @@ use trueup_model::Origin;
 pub const API_VERSION: &str = "trueup.dev/v1alpha1";
 
 /// The kinds of a configuration.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub enum Kind {
     /// A Git source.
     Repository,
@@ -23,11 +23,13 @@ pub enum Kind {
     Environment,
     /// What runs.
     App,
+    /// What follows from folders, files and clusters.
+    AppSet,
 }
 
 impl Kind {
     /// All kinds, in the order in which they build on each other.
-    pub const ALL: [Self; 4] = [Self::Repository, Self::Cluster, Self::Environment, Self::App];
+    pub const ALL: [Self; 5] = [Self::Repository, Self::Cluster, Self::Environment, Self::App, Self::AppSet];
 
     /// The kind as it is written.
     pub fn as_str(self) -> &'static str {
@@ -36,6 +38,7 @@ impl Kind {
             Self::Cluster => "Cluster",
             Self::Environment => "Environment",
             Self::App => "App",
+            Self::AppSet => "AppSet",
         }
     }
 }
@@ -107,7 +110,7 @@ impl<S: Spec> Declared<S> {
 fn check_name(kind: Kind, name: &str) -> Result<(), String> {
     let dots = match kind {
         Kind::Repository | Kind::Cluster => true,
-        Kind::Environment | Kind::App => false,
+        Kind::Environment | Kind::App | Kind::AppSet => false,
     };
     let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || (dots && c == '.');
     let edge = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();

@@ -1,6 +1,7 @@
 //! The JSON schema of the kinds, made from the Rust types. Editors read it, and so does the check of files.
 
 use super::app::AppSpec;
+use super::app_set::AppSetSpec;
 use super::cluster::ClusterSpec;
 use super::environment::EnvironmentSpec;
 use super::repository::RepositorySpec;
@@ -17,6 +18,7 @@ pub fn schema() -> Value {
         (Kind::Cluster, document::<ClusterSpec>(&mut generator)),
         (Kind::Environment, document::<EnvironmentSpec>(&mut generator)),
         (Kind::App, document::<AppSpec>(&mut generator)),
+        (Kind::AppSet, document::<AppSetSpec>(&mut generator)),
     ];
     let mut definitions = generator.take_definitions(true);
     let mut any = Vec::new();

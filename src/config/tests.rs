@@ -607,7 +607,7 @@ fn the_fingerprint_changes_with_the_content_and_not_with_the_layout() {
 #[test]
 fn the_schema_has_every_kind_with_descriptions_and_defaults() {
     let schema = schema();
-    assert_eq!(schema["oneOf"].as_array().unwrap().len(), 4);
+    assert_eq!(schema["oneOf"].as_array().unwrap().len(), 5);
     let repository = &schema["$defs"]["RepositorySpec"];
     assert_eq!(repository["additionalProperties"], false);
     assert_eq!(repository["required"], serde_json::json!(["url"]));

@@ -146,6 +146,8 @@ impl Recorder {
                 Kind::Cluster => json!(config.clusters),
                 Kind::Environment => json!(config.environments),
                 Kind::App => json!(config.apps),
+                // The Apps that they make are among the Apps.
+                Kind::AppSet => continue,
             };
             for mut document in declared.as_object().into_iter().flat_map(serde_json::Map::values).cloned() {
                 document["apiVersion"] = crate::config::API_VERSION.into();

@@ -106,7 +106,7 @@ pub struct Adopting {
 impl Adopting {
     /// Looks into an adoption; touches nothing.
     pub async fn examine(config: &Path, asked: &Asked) -> Result<Self> {
-        let config = load(config)?;
+        let config = load(config).await?;
         let specs = topology::targets(&config);
         let candidates: Vec<Candidate<'_>> = specs.values().map(Candidate::of).collect();
         let spec = &specs[&target(&candidates, asked)?];

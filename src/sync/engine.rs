@@ -3,6 +3,7 @@
 //! Enters: a configuration and its changes, commits, cluster events, requests of people. Leaves: turns, their records in the
 //! store, on the board and in the metrics. A worker is never parked: a turn that has to wait ends, and is asked for again.
 
+use super::app_sets::AppSets;
 use super::bases::Bases;
 use super::charts::Charts;
 use super::directory::Directory;
@@ -14,7 +15,7 @@ use super::repositories::{Known, Repositories};
 use super::rollout::Rollouts;
 use super::target::{TargetSpec, TargetState};
 use super::topology::select;
-use super::view::{Board, Request};
+use super::view::{AppSetStanding, Board, Request};
 use crate::cluster::{Access, Cluster, ClusterEvent, Reach, Via};
 use crate::config::Config;
 use crate::config::custom::{Answer, Departure};
@@ -30,7 +31,7 @@ use std::path::Path;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
-use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+use tokio::sync::{Notify, Semaphore, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use trueup_merge::secrets::MaskKey;
 use trueup_plan::drift::Drifted;
@@ -47,6 +48,7 @@ const FAREWELL: Duration = Duration::from_secs(20);
 
 mod begin;
 mod errands;
+mod generate;
 mod part;
 mod setup;
 mod turns;
@@ -84,7 +86,11 @@ struct Core {
     waiters: Mutex<BTreeMap<String, Vec<oneshot::Sender<()>>>>,
     /// Codes of deletions that a person approved and that no turn has taken yet.
     approved: Mutex<BTreeMap<String, String>>,
+    /// The configuration as it is written: without the Apps that AppSets make.
     config: Mutex<Option<Config>>,
+    /// What AppSets have made, and that somebody should look again.
+    app_sets: AppSets,
+    generate: Notify,
     /// How commits go over clusters.
     rollouts: Rollouts,
     chosen: Chosen,
@@ -224,6 +230,8 @@ impl Engine {
                 waiters: Mutex::default(),
                 approved: Mutex::default(),
                 config: Mutex::default(),
+                app_sets: AppSets::new(state),
+                generate: Notify::new(),
                 rollouts: Rollouts::default(),
                 chosen: parts.chosen,
                 clusters: parts.ends.clusters,
@@ -252,6 +260,7 @@ impl Engine {
     pub async fn work(&self) {
         let permits = Arc::new(Semaphore::new(TURNS));
         tokio::spawn(self.0.clone().repair());
+        tokio::spawn(self.0.clone().generate());
         loop {
             let permit = tokio::select! {
                 biased;
@@ -355,6 +364,11 @@ impl Engine {
             (name, Answer { last: known.commit.map(|commit| commit.revision.clone()), trouble })
         };
         names.into_iter().map(answer).collect()
+    }
+
+    /// How the AppSets stand, by name.
+    pub fn app_sets(&self) -> BTreeMap<String, AppSetStanding> {
+        self.0.app_sets.standings().into_iter().map(|standing| (standing.name.clone(), standing)).collect()
     }
 
     /// The Clusters that could be set up.
@@ -470,6 +484,9 @@ impl Core {
 
     /// A turn on an older commit is not worth finishing; one on the last that could be read is.
     fn repository_moved(&self, name: &str) {
+        if self.is_generated_from(name) {
+            self.generate_again();
+        }
         let known = lock(&self.repositories).known(name);
         let newest = known.commit.filter(|_| known.trouble.is_none()).map(|commit| commit.revision.clone());
         for target in self.setup().of_repository.get(name).into_iter().flatten() {

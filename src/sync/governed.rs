@@ -191,6 +191,7 @@ impl Governed<'_> {
             targets: self.engine.current_statuses(),
             repositories: self.engine.repositories(),
             clusters,
+            app_sets: self.engine.app_sets(),
             unheld: self.finalizers.unheld().clone(),
             leaving: self.finalizers.waiting().clone(),
         }

@@ -46,7 +46,7 @@ type Seen = BTreeMap<(String, ObjectId), Arc<Value>>;
 
 /// Says what the change would do to the objects of `targets` (of all of them if there are none named).
 pub async fn previews(config: &Path, targets: &[String], change: &Change) -> Result<Vec<Preview>> {
-    let mut config = config::load(config).map_err(|problems| anyhow!("{problems}"))?;
+    let mut config = offline::load(config).await?;
     let specs = topology::targets(&config);
     let shown = topology::select(specs.keys().map(String::as_str), targets).map_err(anyhow::Error::msg)?;
     let applied = with_dependencies(&shown, &specs);

@@ -4,6 +4,7 @@
 //! renders, observes, judges, plans, [`carry`]s out and records; [`view`] is how the command line and HTTP see it.
 
 pub mod adopt;
+mod app_sets;
 pub mod audit;
 pub mod awaited;
 pub mod backoff;

@@ -1,5 +1,6 @@
 //! A reconciler for the length of one command, and the one that runs until it is stopped.
 
+use super::app_sets;
 use super::bases::{self, Bases, Configured};
 use super::custom::Home;
 use super::engine::{Chosen, Ends, Engine, Parts};
@@ -45,13 +46,33 @@ const FIRST_READ: Duration = Duration::from_mins(1);
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 const ASK_EVERY: Duration = Duration::from_secs(3);
 
-pub(super) fn load(path: &Path) -> Result<Config> {
+fn load_written(path: &Path) -> Result<Config> {
     config::load(path).map_err(|problems| anyhow!("{problems}"))
+}
+
+/// A configuration with the Apps that its AppSets ask for at this moment.
+pub(super) async fn load(path: &Path) -> Result<Config> {
+    let config = load_written(path)?;
+    if config.app_sets.is_empty() {
+        return Ok(config);
+    }
+    let folder = tempfile::tempdir().context("a folder for the time being")?;
+    let (cache, secrets) = (source::Cache::new(folder.path())?, topology::secrets(&config).await);
+    let mut commits = BTreeMap::new();
+    let repositories = config.app_sets.values().flat_map(|set| set.spec.ones());
+    let repositories = repositories.filter_map(|(_, one)| one.repository().map(str::to_owned));
+    for name in repositories.collect::<BTreeSet<String>>() {
+        let source = cache.open(topology::source(&config, &name, &secrets).await?)?;
+        let read = async { source.fetch(&source.poll().await?).await };
+        let commit = read.await.map_err(|error| anyhow!("repository {name}: {}", chain(&error)))?;
+        commits.insert(name, Arc::new(commit));
+    }
+    app_sets::expanded(&config, &commits).await
 }
 
 /// How the targets stood when they were last recorded in their clusters.
 pub async fn statuses(config: &Path) -> Result<Vec<TargetStatus>> {
-    let config = load(config)?;
+    let config = load(config).await?;
     let mut found: BTreeMap<String, TargetStatus> = BTreeMap::new();
     let secrets = topology::secrets(&config).await;
     let specs = topology::targets(&config);
@@ -132,7 +153,7 @@ impl Once {
 
 /// Plans `targets` (all of them if there are none named); touches nothing.
 pub async fn plans(config: &Path, targets: &[String], options: &PlanOptions) -> Result<Vec<Preview>> {
-    plans_loaded(&load(config)?, targets, options).await
+    plans_loaded(&load(config).await?, targets, options).await
 }
 
 /// As [`plans`], by a configuration that is loaded already. What fails for one target is told in its preview.
@@ -169,7 +190,7 @@ pub async fn sync(
     confirm: Option<&str>,
     until: Until,
 ) -> Result<Vec<TargetStatus>> {
-    sync_loaded(&load(config)?, state, targets, confirm, until).await
+    sync_loaded(&load(config).await?, state, targets, confirm, until).await
 }
 
 /// As [`sync`], by a configuration that is loaded already.
@@ -252,7 +273,7 @@ pub async fn render<T: Send + 'static>(
     revision: Option<&str>,
     build: render::Build<T>,
 ) -> Result<T> {
-    let config = load(config)?;
+    let config = load(config).await?;
     let specs = topology::targets(&config);
     let names = topology::select(specs.keys().map(String::as_str), &[target.to_owned()])
         .map_err(anyhow::Error::msg)?;
@@ -505,7 +526,7 @@ pub enum Configuration {
 /// Reconciles until a signal ends it.
 pub async fn run(options: RunOptions) -> Result<()> {
     let first = match &options.config {
-        Configuration::Files(path) => Some(load(path)?),
+        Configuration::Files(path) => Some(load_written(path)?),
         Configuration::Resources(_) => None,
     };
     let mut ends = options.record.as_deref().map(ends_recorded).transpose()?.unwrap_or_default();

@@ -160,6 +160,48 @@ pub enum Request {
     },
 }
 
+/// How an AppSet stands.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AppSetStanding {
+    /// Its name.
+    pub name: String,
+    /// Whether its Apps are those that it asks for.
+    pub state: AppSetState,
+    /// The Apps that there are.
+    pub apps: Vec<String>,
+    /// Why they are not those that it asks for.
+    pub message: String,
+}
+
+/// Whether the Apps of an AppSet are those that it asks for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum AppSetState {
+    /// Nobody has looked yet; what was made before is there.
+    #[default]
+    Pending,
+    /// They are.
+    Made,
+    /// They are those of before, and are to stay so.
+    Suspended,
+    /// They are those of before: what it asks for is not known.
+    Failed,
+    /// Some are there that it does not ask for any more, and wait for a person.
+    Held,
+    /// Some that it asks for do not fit the configuration.
+    Misfit,
+}
+
+impl AppSetState {
+    /// Whether nobody has to do anything.
+    pub fn is_fine(self) -> bool {
+        match self {
+            Self::Made | Self::Suspended => true,
+            Self::Pending | Self::Failed | Self::Held | Self::Misfit => false,
+        }
+    }
+}
+
 /// Whether the reconciler knows all that it should show.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Readiness {
@@ -198,6 +240,7 @@ struct Shown {
     configured: Option<BTreeSet<String>>,
     statuses: BTreeMap<String, TargetStatus>,
     hooks: Option<Arc<[Hook]>>,
+    app_sets: Vec<AppSetStanding>,
     /// The targets that this replica keeps; all where there is no other one.
     kept: Option<BTreeSet<String>>,
     /// Why this replica keeps nothing at present, if that is so.
@@ -243,6 +286,17 @@ impl Board {
     /// Says which Repositories there are, and what their webhooks have to prove.
     pub fn listen(&self, hooks: Vec<Hook>) {
         self.shown().hooks = Some(hooks.into());
+    }
+
+    /// Shows how the AppSets stand.
+    pub fn show_app_sets(&self, app_sets: Vec<AppSetStanding>) {
+        let mut shown = self.shown();
+        if shown.app_sets == app_sets {
+            return;
+        }
+        shown.app_sets = app_sets;
+        drop(shown);
+        self.changed();
     }
 
     /// A counter that moves with each change of a status.
@@ -304,6 +358,11 @@ impl Handle {
     /// How each known target stands, sorted by name.
     pub fn statuses(&self) -> Vec<TargetStatus> {
         self.board.shown().statuses.values().cloned().collect()
+    }
+
+    /// How the AppSets stand, sorted by name.
+    pub fn app_sets(&self) -> Vec<AppSetStanding> {
+        self.board.shown().app_sets.clone()
     }
 
     /// How those stand that this replica keeps.

@@ -6,7 +6,7 @@ use super::Sources;
 use crate::sync::hooks::Hint;
 use crate::sync::replicas::{BeginAnswer, BeginRequest, News, PATIENCE};
 use crate::sync::topology::is_meant;
-use crate::sync::view::By;
+use crate::sync::view::{AppSetStanding, By};
 use crate::sync::{PlanOptions, Preview, Wait};
 use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
@@ -28,6 +28,9 @@ const HISTORY: usize = 20;
 pub struct Targets {
     /// All targets, sorted by name.
     pub targets: Vec<TargetStatus>,
+    /// All AppSets, sorted by name.
+    #[serde(default, rename = "appSets", skip_serializing_if = "Vec::is_empty")]
+    pub app_sets: Vec<AppSetStanding>,
 }
 
 /// `GET /api/v1/targets/{target}/history`.
@@ -155,7 +158,7 @@ pub(super) fn router() -> Router<Sources> {
 }
 
 async fn targets(State(sources): State<Sources>) -> Json<Targets> {
-    Json(Targets { targets: sources.handle.statuses() })
+    Json(Targets { targets: sources.handle.statuses(), app_sets: sources.handle.app_sets() })
 }
 
 async fn one(

@@ -1,20 +1,21 @@
-//! The definitions of the four kinds, as they are applied to a cluster.
+//! The definitions of the kinds, as they are applied to a cluster.
 
-use super::status::{AppStatus, ClusterStatus, EnvironmentStatus, RepositoryStatus};
+use super::status::{AppSetStatus, AppStatus, ClusterStatus, EnvironmentStatus, RepositoryStatus};
 use super::{rules, structural::structural};
 use crate::config::{
-    API_VERSION, AppSpec, ClusterSpec, EnvironmentSpec, Kind, RepositorySpec, resource::Spec,
+    API_VERSION, AppSetSpec, AppSpec, ClusterSpec, EnvironmentSpec, Kind, RepositorySpec, resource::Spec,
 };
 use schemars::JsonSchema;
 use serde_json::{Value, json};
 use trueup_model::yaml;
 
 /// The kinds and their names in paths, in the order in which kinds build on each other.
-pub const PLURALS: [(Kind, &str); 4] = [
+pub const PLURALS: [(Kind, &str); 5] = [
     (Kind::Repository, "repositories"),
     (Kind::Cluster, "clusters"),
     (Kind::Environment, "environments"),
     (Kind::App, "apps"),
+    (Kind::AppSet, "appsets"),
 ];
 
 /// A column of `kubectl get`.
@@ -68,6 +69,7 @@ pub fn definitions() -> Vec<Value> {
             Column { wide: true, ..READY },
             MESSAGE,
         ]),
+        definition::<AppSetSpec, AppSetStatus>(&[READY, count("Apps", ".status.apps"), AGE, MESSAGE]),
     ]
 }
 
@@ -156,5 +158,6 @@ fn short_name(kind: Kind) -> &'static str {
         Kind::Cluster => "tcluster",
         Kind::Environment => "tenv",
         Kind::App => "tapp",
+        Kind::AppSet => "tappset",
     }
 }

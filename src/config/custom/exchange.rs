@@ -1,7 +1,7 @@
 //! Between documents of files and resources, as both are written: what is left out stays so, and there and back is the same.
 
 use crate::config::{
-    API_VERSION, AppSpec, ClusterSpec, EnvironmentSpec, Finding, Findings, Kind, Metadata, Place,
+    API_VERSION, AppSetSpec, AppSpec, ClusterSpec, EnvironmentSpec, Finding, Findings, Kind, Metadata, Place,
     RepositorySpec, Spec, Step, Written,
 };
 use serde_json::{Map, Value, json};
@@ -20,6 +20,7 @@ pub fn resource(written: &Written, namespace: &str) -> Result<Value, NotHere> {
         Kind::Cluster => checked::<ClusterSpec>(&written.spec, namespace),
         Kind::Environment => checked::<EnvironmentSpec>(&written.spec, namespace),
         Kind::App => checked::<AppSpec>(&written.spec, namespace),
+        Kind::AppSet => checked::<AppSetSpec>(&written.spec, namespace),
     };
     let (findings, secrets) = checked.unwrap_or_else(|error| {
         let mut findings = Findings::default();

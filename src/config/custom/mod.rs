@@ -23,5 +23,6 @@ pub use parting::{Departure, Fate, fate};
 pub use read::{FINALIZER, Resource, Resources, read};
 pub use standing::{Answer, Known, news, status};
 pub use status::{
-    AppStatus, ClusterStatus, Condition, ConditionStatus, EnvironmentStatus, RepositoryStatus, TargetSummary,
+    AppSetStatus, AppStatus, ClusterStatus, Condition, ConditionStatus, EnvironmentStatus, RepositoryStatus,
+    TargetSummary,
 };

@@ -6,8 +6,8 @@
 
 use super::exchange::settle;
 use crate::config::{
-    AppSpec, ClusterSpec, Config, Declarations, Declared, EnvironmentSpec, Finding, Findings, Kind, Leaving,
-    Metadata, Place, RepositorySpec, Spec, Target, leave, read::Declare,
+    AppSetSpec, AppSpec, CONFIRM_REMOVAL, ClusterSpec, Config, Declarations, Declared, EnvironmentSpec,
+    Finding, Findings, Kind, Leaving, Metadata, Place, RepositorySpec, Spec, Target, leave, read::Declare,
 };
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -88,6 +88,7 @@ pub fn read(objects: Vec<Value>, namespace: &str, before: &[Target]) -> Resource
                 declare::<EnvironmentSpec>(&mut declarations, &resource.object, &name, namespace)
             }
             Kind::App => declare::<AppSpec>(&mut declarations, &resource.object, &name, namespace),
+            Kind::AppSet => declare::<AppSetSpec>(&mut declarations, &resource.object, &name, namespace),
         };
         let finding = |(place, message)| Finding { kind, name: name.clone(), place, message };
         let findings = findings.0.into_iter().map(finding).collect();
@@ -145,16 +146,19 @@ where
         }
     };
     settle(&mut spec, namespace, &mut findings);
-    let texts = |field: &str| {
+    let texts = |field: &str| -> BTreeMap<String, String> {
         let texts = object.pointer(&format!("/metadata/{field}")).and_then(Value::as_object);
         let text = |(key, value): (&String, &Value)| Some((key.clone(), value.as_str()?.to_owned()));
         texts.into_iter().flatten().filter_map(text).collect()
     };
+    // Others are no reason to do anything.
+    let mut confirmations: BTreeMap<String, String> = texts("annotations");
+    confirmations.retain(|name, _| name == CONFIRM_REMOVAL);
     let metadata = Metadata {
         name: name.to_owned(),
         namespace: Some(namespace.to_owned()),
         labels: texts("labels"),
-        annotations: BTreeMap::new(),
+        annotations: confirmations,
     };
     let declared = Declared { metadata, spec, origin: Origin::default() };
     declared.check(&mut findings);

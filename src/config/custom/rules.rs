@@ -114,6 +114,24 @@ const APP: &[Rule] = &[
     rule("spec.helm.secretRef", "!has(self.__namespace__)", OWN_NAMESPACE),
 ];
 
+const APP_SET: &[Rule] = &[
+    rule("", "size(self.metadata.name) <= 63 && !self.metadata.name.contains('.')", SHORT_NAME),
+    rule("spec.template.spec", "has(self.path) || has(self.helm)", "an app needs a `path`, or `helm`"),
+    rule(
+        "spec.template.spec",
+        "!has(self.prune) || !has(self.sync) || !has(self.sync.prune)",
+        "`prune` is short for `sync.prune`: write one of the two",
+    ),
+    rule(
+        "spec.template.spec",
+        "!has(self.helm) || !has(self.recurse) || !self.recurse",
+        "`recurse` is for folders of plain manifests, and this App has a chart",
+    ),
+    rule("spec.template.spec.ignore[]", SOMETHING, NOT_ALL),
+    rule("spec.template.spec.helm", "!has(self.credentials)", NO_CREDENTIALS),
+    rule("spec.template.spec.helm.secretRef", "!has(self.__namespace__)", OWN_NAMESPACE),
+];
+
 const SHORT_NAME: &str = "a name has at most 63 lower-case letters, digits and `-`";
 const SOMETHING: &str =
     "(has(self.fields) && size(self.fields) > 0) || (has(self.managers) && size(self.managers) > 0)";
@@ -138,6 +156,16 @@ fn bounds(kind: Kind) -> &'static [(&'static str, &'static str, u32)] {
             ("spec.helm.repository", "maxLength", 2048),
             ("spec.helm.chart", "minLength", 1),
         ],
+        Kind::AppSet => &[
+            ("spec.generators", "minItems", 1),
+            ("spec.generators", "maxItems", 100),
+            ("spec.template.metadata.name", "minLength", 1),
+            ("spec.template.spec.environments", "minItems", 1),
+            ("spec.template.spec.environments", "maxItems", 1000),
+            ("spec.template.spec.dependsOn", "maxItems", 1000),
+            ("spec.template.spec.ignore", "maxItems", 100),
+            ("spec.template.spec.helm.chart", "minLength", 1),
+        ],
     }
 }
 
@@ -147,18 +175,23 @@ fn sets(kind: Kind) -> &'static [&'static str] {
         Kind::Repository | Kind::Cluster => &[],
         Kind::Environment => &["spec.clusters.names"],
         Kind::App => &["spec.environments", "spec.dependsOn"],
+        Kind::AppSet => &["spec.template.spec.environments", "spec.template.spec.dependsOn"],
+    }
+}
+
+fn rules(kind: Kind) -> &'static [Rule] {
+    match kind {
+        Kind::Repository => REPOSITORY,
+        Kind::Cluster => CLUSTER,
+        Kind::Environment => ENVIRONMENT,
+        Kind::App => APP,
+        Kind::AppSet => APP_SET,
     }
 }
 
 /// Adds what holds of a kind to the schema of its resources.
 pub(super) fn add(kind: Kind, schema: &mut Value) {
-    let rules = match kind {
-        Kind::Repository => REPOSITORY,
-        Kind::Cluster => CLUSTER,
-        Kind::Environment => ENVIRONMENT,
-        Kind::App => APP,
-    };
-    for Rule { place, holds, message } in rules {
+    for Rule { place, holds, message } in rules(kind) {
         if let Some(at) = find(schema, place) {
             let rules = at
                 .as_object_mut()
@@ -202,13 +235,7 @@ mod tests {
     fn every_rule_and_bound_finds_its_place() {
         for (kind, definition) in Kind::ALL.into_iter().zip(definitions()) {
             let mut schema = definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"].clone();
-            let rules = match kind {
-                Kind::Repository => REPOSITORY,
-                Kind::Cluster => CLUSTER,
-                Kind::Environment => ENVIRONMENT,
-                Kind::App => APP,
-            };
-            let places = rules.iter().map(|rule| rule.place);
+            let places = rules(kind).iter().map(|rule| rule.place);
             let places =
                 places.chain(bounds(kind).iter().map(|bound| bound.0)).chain(sets(kind).iter().copied());
             for place in places {

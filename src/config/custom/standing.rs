@@ -5,9 +5,11 @@
 
 use super::read::{Resource, Resources};
 use super::status::{
-    AppStatus, ClusterStatus, Condition, ConditionStatus, EnvironmentStatus, RepositoryStatus, TargetSummary,
+    AppSetStatus, AppStatus, ClusterStatus, Condition, ConditionStatus, EnvironmentStatus, RepositoryStatus,
+    TargetSummary,
 };
 use crate::config::{Kind, Target};
+use crate::sync::view::{AppSetStanding, AppSetState};
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
@@ -30,6 +32,8 @@ pub struct Known {
     pub repositories: BTreeMap<String, Answer>,
     /// Clusters that were asked: what they answer is their version.
     pub clusters: BTreeMap<String, Answer>,
+    /// AppSets, as far as anybody has looked.
+    pub app_sets: BTreeMap<String, AppSetStanding>,
     /// Apps whose finalizer could not be set, and why.
     pub unheld: BTreeMap<String, String>,
     /// What Apps that are being deleted wait for.
@@ -148,6 +152,7 @@ pub fn status(
         Kind::Cluster => json(cluster(resource, name, known, now)?),
         Kind::Environment => json(environment(resources, resource, name, now)),
         Kind::App => json(app(resources, resource, name, known, now)?),
+        Kind::AppSet => json(app_set(resource, known.app_sets.get(name), now)?),
     };
     (status != *resource.status()).then_some(status)
 }
@@ -221,6 +226,32 @@ fn environment(resources: &Resources, resource: &Resource, name: &str, now: Time
         clusters: count(clusters.len()),
         targets: count(targets().count()),
     }
+}
+
+/// Nothing where nobody has looked yet, and the resource is as it was when its status was written.
+fn app_set(resource: &Resource, standing: Option<&AppSetStanding>, now: Timestamp) -> Option<AppSetStatus> {
+    const NAMED: usize = 100;
+    let unknown = AppSetStanding::default();
+    let standing = standing.unwrap_or(&unknown);
+    let message = || standing.message.clone();
+    let verdict = match (Verdict::of_findings(resource), standing.state) {
+        (Some(verdict), _) => verdict,
+        (None, AppSetState::Pending) if is_told(resource) => return None,
+        (None, AppSetState::Pending) => {
+            Verdict::at_it(ConditionStatus::Unknown, "Progressing", "nobody has looked yet")
+        }
+        (None, AppSetState::Made) => Verdict::ready("Made", format!("{} Apps", standing.apps.len())),
+        (None, AppSetState::Suspended) => Verdict::ready("Suspended", message()),
+        (None, AppSetState::Failed) => Verdict::at_it(ConditionStatus::False, "SourceFailed", message()),
+        (None, AppSetState::Held) => Verdict::idle("RemovalHeld", message()),
+        (None, AppSetState::Misfit) => Verdict::idle("AppsInvalid", message()),
+    };
+    Some(AppSetStatus {
+        observed_generation: resource.generation(),
+        conditions: verdict.conditions(resource, now),
+        apps: Some(u32::try_from(standing.apps.len()).unwrap_or(u32::MAX)),
+        names: standing.apps.iter().take(NAMED).cloned().collect(),
+    })
 }
 
 /// Nothing where the targets have had no turn yet, and the resource is as it was when its status was written.

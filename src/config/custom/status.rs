@@ -89,6 +89,23 @@ pub struct TargetSummary {
     pub message: String,
 }
 
+/// How an AppSet stands.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct AppSetStatus {
+    /// The generation of the resource that this was found for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// Ready, Reconciling and Stalled.
+    pub conditions: Vec<Condition>,
+    /// How many Apps there are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub apps: Option<u32>,
+    /// The names of the Apps, the first hundred of them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub names: Vec<String>,
+}
+
 /// How a Repository stands.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]

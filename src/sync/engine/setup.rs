@@ -9,7 +9,7 @@ use super::super::repositories::{Follow, Hold};
 use super::super::target::{TargetSpec, TargetState};
 use super::super::topology::{self, Secrets};
 use super::super::turn::base_status;
-use super::{Core, REPAIR, lock};
+use super::{Chosen, Core, REPAIR, lock};
 use crate::cluster::{Access, Cluster, ClusterEvent, Via};
 use crate::config::Config;
 use crate::source::Source;
@@ -68,8 +68,18 @@ fn with_repository(spec: TargetSpec, before: Option<&Arc<TargetSpec>>) -> Target
 }
 
 impl Core {
-    pub(super) async fn configure(self: &Arc<Self>, config: &Config) -> Result<()> {
+    /// Puts a configuration to work as it is written, with the Apps that its AppSets have made so far.
+    pub(super) async fn configure(self: &Arc<Self>, written: &Config) -> Result<()> {
         let _one_at_a_time = self.configuring.lock().await;
+        let made = match &self.chosen {
+            // A command that works alone has asked for itself, and leaves what is remembered to those that follow.
+            Chosen::Only(_) => BTreeMap::new(),
+            Chosen::All | Chosen::Shared(_) => self.app_sets.made(written),
+        };
+        let (config, misfits) = written.with_made(&made);
+        let config = &config;
+        self.app_sets.note(misfits);
+        self.board.show_app_sets(self.app_sets.standings());
         let old = self.setup();
         let mut setup = Setup::default();
         let secrets = Secrets { home: self.home(config, &old).await };
@@ -128,7 +138,8 @@ impl Core {
         if let Some(recorder) = &self.recorder {
             recorder.configuration(config);
         }
-        *lock(&self.config) = Some(config.clone());
+        *lock(&self.config) = Some(written.clone());
+        self.generate_again();
         Ok(())
     }
 

@@ -13,6 +13,7 @@ scenarios![
     a_wrong_cluster_is_refused_where_it_is_wrong,
     a_wrong_environment_is_refused_where_it_is_wrong,
     a_wrong_app_is_refused_where_it_is_wrong,
+    a_wrong_app_set_is_refused_where_it_is_wrong,
     names_that_become_parts_of_names_have_no_dots,
     a_configuration_goes_into_a_cluster_and_comes_out_the_same,
 ];
@@ -223,6 +224,46 @@ fn a_wrong_app_is_refused_where_it_is_wrong(ground: Ground) {
             (
                 json!({"retry": {"limit": -1}}),
                 "spec.retry.limit in body should be greater than or equal to 0",
+            ),
+        ],
+    );
+}
+
+fn a_wrong_app_set_is_refused_where_it_is_wrong(ground: Ground) {
+    let world = world(ground, "crd-appset");
+    let app = json!({"repository": "config", "path": "{folder.path}", "environments": ["test"]});
+    let with = |field: &str, value: Value| {
+        let mut app = app.clone();
+        app[field] = value;
+        app.as_object_mut().unwrap().retain(|_, value| !value.is_null());
+        json!({"template": {"metadata": {"name": "{folder.name}"}, "spec": app}})
+    };
+    let folders = json!({"repository": "config", "paths": ["apps/*"]});
+    let mut right = with("suspend", json!(false));
+    right["generators"] = json!([
+        {"folders": folders},
+        {"matrix": [{"clusters": {"selector": {"matchLabels": {"a": "b"}}}}, {"list": [{"a": 1, "b": {"c": [true, null]}}]}]},
+    ]);
+    right["maxRemoved"] = json!("10%");
+    refused(
+        &world,
+        "appsets",
+        "AppSet",
+        &right,
+        &[
+            (json!({"generators": []}), "spec.generators in body should have at least 1 items"),
+            (json!({"generators": [{}]}), "spec.generators[0] in body should have at least 1 properties"),
+            (
+                json!({"generators": [{"folders": folders, "list": []}]}),
+                "spec.generators[0]: Too many: 2: must have at most 1 item",
+            ),
+            (json!({"generators": [{"folder": folders}]}), "unknown field \"spec.generators[0].folder\""),
+            (json!({"maxRemoved": "ten"}), "spec.maxRemoved: Invalid value"),
+            (with("path", Value::Null), "an app needs a `path`, or `helm`"),
+            (with("helm", json!({"chart": "web", "credentials": {}})), "in a Secret of its namespace"),
+            (
+                with("helm", json!({"chart": "web", "secretRef": {"name": "a", "namespace": "b"}})),
+                "uses Secrets of its own namespace only",
             ),
         ],
     );

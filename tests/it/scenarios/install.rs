@@ -50,7 +50,7 @@ fn piped(world: &World, trueup: &[&str], words: &[&str]) -> Output {
 }
 
 fn served(cluster: &Cluster) {
-    for plural in ["repositories", "clusters", "environments", "apps"] {
+    for plural in ["repositories", "clusters", "environments", "apps", "appsets"] {
         wait_until("the definitions are served", super::harness::PATIENCE, || {
             let found = cluster.api().find(&format!("/apis/trueup.dev/v1alpha1/{plural}"));
             Ok(found.is_ok_and(|list| list.is_some()).then_some(()))

@@ -1,0 +1,307 @@
+//! What AppSets have made: found out anew at each commit, and remembered in the state folder.
+//!
+//! Enters: the AppSets of a configuration, and what is known of the repositories that they read. Leaves: the Apps that there are, and how
+//! each AppSet stands. What cannot be found out leaves the Apps as they were, over a start too. Absent: which Apps an AppSet asks
+//! for and which of them may go, which is [`crate::generate`]'s; and putting Apps to work.
+
+use super::repositories::{Known, chain};
+use super::view::{AppSetStanding, AppSetState};
+use crate::ambient;
+use crate::config::{AppSetSpec, CONFIRM_REMOVAL, Config, Declared, Kind, Misfits};
+use crate::generate::{self, Apps, Ground, Unmade};
+use crate::source::Commit;
+use anyhow::{Context as _, Result, anyhow, bail};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use trueup_model::Tree;
+
+/// How often files are fetched that turn out to be needed.
+const ROUNDS: usize = 5;
+/// The folder below the state folder, with a file an AppSet.
+const FOLDER: &str = "appsets";
+
+/// What AppSets have made.
+pub(super) struct AppSets {
+    folder: PathBuf,
+    known: Mutex<BTreeMap<String, Remembered>>,
+}
+
+#[derive(Clone, Default)]
+struct Remembered {
+    apps: Apps,
+    state: AppSetState,
+    /// Why the Apps are not those that are asked for.
+    trouble: String,
+    /// What of the Apps does not fit the configuration.
+    misfits: Vec<String>,
+}
+
+/// What is kept in a file.
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    apps: Apps,
+}
+
+/// What came of looking at one AppSet.
+enum Found {
+    Apps(Apps),
+    /// It is to stay as it is, or has to.
+    Stays(AppSetState, String),
+}
+
+impl AppSets {
+    /// With what was remembered in a state folder. What of it cannot be read is told, and made anew.
+    pub(super) fn new(state: &Path) -> Self {
+        let folder = state.join(FOLDER);
+        let mut known = BTreeMap::new();
+        for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
+            let path = entry.path();
+            let name = path.file_name().and_then(|name| name.to_str()?.strip_suffix(".json"));
+            let Some(name) = name else { continue };
+            match read(&path) {
+                Ok(Kept { apps }) => {
+                    known.insert(name.to_owned(), Remembered { apps, ..Remembered::default() });
+                }
+                Err(error) => tracing::warn!(
+                    file = %path.display(),
+                    error = format!("{error:#}"),
+                    "what an AppSet made last cannot be read"
+                ),
+            }
+        }
+        Self { folder, known: Mutex::new(known) }
+    }
+
+    /// The Apps that there are, of the AppSets of a configuration. Of those that left it nothing is remembered any more; one that is there
+    /// and wrong keeps its Apps.
+    pub(super) fn made(&self, config: &Config) -> BTreeMap<String, Apps> {
+        let broken: BTreeSet<&str> = config.broken(Kind::AppSet).collect();
+        let mut known = self.lock();
+        known.retain(|name, _| {
+            let stays = config.app_sets.contains_key(name) || broken.contains(name.as_str());
+            if !stays {
+                // It may never have been written.
+                let _ = std::fs::remove_file(self.file(name));
+            }
+            stays
+        });
+        for name in config.app_sets.keys() {
+            known.entry(name.clone()).or_default();
+        }
+        known.iter().map(|(name, one)| (name.clone(), one.apps.clone())).collect()
+    }
+
+    /// Notes what of the Apps does not fit the configuration.
+    pub(super) fn note(&self, mut misfits: Misfits) {
+        for (name, one) in &mut *self.lock() {
+            one.misfits = misfits.remove(name).unwrap_or_default();
+            for why in &one.misfits {
+                tracing::warn!(app_set = name, error = why, "an App that an AppSet makes is left out");
+            }
+        }
+    }
+
+    /// How the AppSets stand, sorted by name.
+    pub(super) fn standings(&self) -> Vec<AppSetStanding> {
+        self.lock().iter().map(|(name, one)| one.standing(name)).collect()
+    }
+
+    /// Looks what the AppSets of a configuration ask for now. True where there are other Apps than before.
+    pub(super) async fn look(&self, config: &Config, repository: impl Fn(&str) -> Known) -> bool {
+        let mut changed = false;
+        for (name, set) in &config.app_sets {
+            let found = match find(config, set, &repository).await {
+                Ok(found) => found,
+                Err(why) => Found::Stays(AppSetState::Failed, why),
+            };
+            match found {
+                Found::Apps(asked) => changed |= self.settle(name, set, asked).await,
+                Found::Stays(state, why) => self.stays(name, state, why),
+            }
+        }
+        changed
+    }
+
+    fn stays(&self, name: &str, state: AppSetState, why: String) {
+        let mut known = self.lock();
+        let one = known.entry(name.to_owned()).or_default();
+        if one.trouble != why && state == AppSetState::Failed {
+            let apps = one.apps.len();
+            tracing::warn!(app_set = name, error = why, apps, "the Apps stay as they were");
+        }
+        (one.state, one.trouble) = (state, why);
+    }
+
+    /// Takes what is asked for, as far as Apps may go; true where that is something else than before.
+    async fn settle(&self, name: &str, set: &Declared<AppSetSpec>, mut asked: Apps) -> bool {
+        let (before, others) = {
+            let known = self.lock();
+            let others = known.iter().filter(|(other, _)| *other != name);
+            let others: BTreeMap<String, String> = others
+                .flat_map(|(other, one)| one.apps.keys().map(|app| (app.clone(), other.clone())))
+                .collect();
+            (known.get(name).map(|one| one.apps.clone()).unwrap_or_default(), others)
+        };
+        // Who has an App keeps it.
+        let taken: Vec<String> = asked
+            .keys()
+            .filter_map(|app| {
+                Some(format!("App {app}: AppSet {} makes an App of this name", others.get(app)?))
+            })
+            .collect();
+        asked.retain(|app, _| !others.contains_key(app));
+        let confirmed = set.metadata.annotations.get(CONFIRM_REMOVAL).map(String::as_str);
+        let settled = generate::settle(&before, asked, set.spec.budget(), confirmed);
+        let (state, trouble) = match (&settled.held, taken.is_empty()) {
+            (Some(held), _) => (AppSetState::Held, held.to_string()),
+            (None, false) => (AppSetState::Misfit, taken.join("; ")),
+            (None, true) => (AppSetState::Made, String::new()),
+        };
+        let changed = settled.apps != before;
+        if changed {
+            tell(name, &before, &settled.apps);
+            if let Err(error) = self.keep(name, &settled.apps).await {
+                tracing::warn!(app_set = name, error = format!("{error:#}"), "what it made cannot be kept");
+            }
+        }
+        let mut known = self.lock();
+        let one = known.entry(name.to_owned()).or_default();
+        if one.trouble != trouble && !trouble.is_empty() {
+            tracing::warn!(app_set = name, error = trouble, "the Apps are not those that are asked for");
+        }
+        (one.apps, one.state, one.trouble) = (settled.apps, state, trouble);
+        changed
+    }
+
+    /// Written aside and renamed, so that a crash leaves no half of it.
+    async fn keep(&self, name: &str, apps: &Apps) -> Result<()> {
+        let (folder, path) = (self.folder.clone(), self.file(name));
+        let aside = self.folder.join(format!("{name}.new"));
+        let text = serde_json::to_vec(&Kept { apps: apps.clone() })?;
+        let write = move || {
+            std::fs::create_dir_all(&folder)
+                .and_then(|()| std::fs::write(&aside, text))
+                .and_then(|()| std::fs::rename(&aside, &path))
+                .with_context(|| path.display().to_string())
+        };
+        ambient::blocking(write).await?
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.folder.join(format!("{name}.json"))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Remembered>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Remembered {
+    fn standing(&self, name: &str) -> AppSetStanding {
+        let (state, message) = match self.state {
+            AppSetState::Made if !self.misfits.is_empty() => (AppSetState::Misfit, self.misfits.join("; ")),
+            state => (state, self.trouble.clone()),
+        };
+        AppSetStanding { name: name.to_owned(), state, apps: self.apps.keys().cloned().collect(), message }
+    }
+}
+
+fn read(path: &Path) -> Result<Kept> {
+    Ok(serde_json::from_slice(&std::fs::read(path)?)?)
+}
+
+fn tell(name: &str, before: &Apps, after: &Apps) {
+    let only = |one: &Apps, other: &Apps| -> Vec<String> {
+        one.keys().filter(|app| !other.contains_key(*app)).cloned().collect()
+    };
+    let (new, gone) = (only(after, before), only(before, after));
+    tracing::info!(
+        app_set = name,
+        apps = after.len(),
+        ?new,
+        ?gone,
+        "the AppSet makes other Apps than before"
+    );
+}
+
+/// What an AppSet asks for, as far as its repositories could be read.
+async fn find(
+    config: &Config,
+    set: &Declared<AppSetSpec>,
+    repository: &impl Fn(&str) -> Known,
+) -> Result<Found, String> {
+    if set.spec.suspend {
+        return Ok(Found::Stays(AppSetState::Suspended, "suspended; its Apps stay as they are".to_owned()));
+    }
+    let mut commits: BTreeMap<String, Arc<Commit>> = BTreeMap::new();
+    for (_, one) in set.spec.ones() {
+        let Some(name) = one.repository() else { continue };
+        let known = repository(name);
+        match (known.commit, known.trouble) {
+            // What was read last still says what it said; but whether there is more to it nobody knows.
+            (_, Some(why)) => return Err(format!("Repository {name}: {why}")),
+            (Some(commit), None) => drop(commits.insert(name.to_owned(), commit)),
+            (None, None) => {
+                let suspended = config.repositories.get(name).is_some_and(|one| one.spec.suspend);
+                let (state, why) = if suspended {
+                    (
+                        AppSetState::Suspended,
+                        format!("the Repository {name} is suspended; Apps stay as they are"),
+                    )
+                } else {
+                    (AppSetState::Pending, format!("the Repository {name} has not been read yet"))
+                };
+                return Ok(Found::Stays(state, why));
+            }
+        }
+    }
+    make(config, set, &commits).await.map(Found::Apps)
+}
+
+/// The Apps that an AppSet asks for at these commits. Files that are needed and were not fetched are fetched.
+async fn make(
+    config: &Config,
+    set: &Declared<AppSetSpec>,
+    commits: &BTreeMap<String, Arc<Commit>>,
+) -> Result<Apps, String> {
+    let trees: BTreeMap<String, Arc<dyn Tree>> =
+        commits.iter().map(|(name, commit)| (name.clone(), commit.tree.clone())).collect();
+    let broken: Vec<String> = config.broken(Kind::Cluster).map(str::to_owned).collect();
+    for _ in 0..ROUNDS {
+        let (set, trees) = (set.clone(), trees.clone());
+        let (clusters, broken) = (config.clusters.clone(), broken.clone());
+        let work =
+            move || generate::make(&set, &Ground { trees: &trees, clusters: &clusters, broken: &broken });
+        let made = ambient::blocking(work).await.map_err(|panic| format!("ended unexpectedly: {panic}"))?;
+        let (repository, path) = match made {
+            Ok(apps) => return Ok(apps),
+            Err(Unmade::Wrong(place, why)) => return Err(format!("{place}: {why}")),
+            Err(Unmade::Absent { repository, path }) => (repository, path),
+        };
+        let commit = commits.get(&repository).ok_or_else(|| format!("{path} is of no commit"))?;
+        // Those beside it are likely to be needed as well.
+        let above = path.rsplit_once('/').map_or("", |(folder, _)| trueup_model::tree::parent(folder));
+        let supplied = commit.supply(BTreeSet::from([path.clone(), above.to_owned()])).await;
+        supplied.map_err(|error| format!("Repository {repository}: {path}: {}", chain(&error)))?;
+    }
+    Err("files of it cannot be fetched".to_owned())
+}
+
+/// The configuration with the Apps that its AppSets ask for at these commits, for a command that works alone.
+pub(super) async fn expanded(config: &Config, commits: &BTreeMap<String, Arc<Commit>>) -> Result<Config> {
+    let mut made = BTreeMap::new();
+    let mut owners: BTreeMap<String, String> = BTreeMap::new();
+    for (name, set) in &config.app_sets {
+        let mut apps = make(config, set, commits).await.map_err(|why| anyhow!("AppSet {name}: {why}"))?;
+        apps.retain(|app, _| *owners.entry(app.clone()).or_insert_with(|| name.clone()) == *name);
+        made.insert(name.clone(), apps);
+    }
+    let (mut expanded, misfits) = config.with_made(&made);
+    if let Some((name, why)) = misfits.iter().find_map(|(name, all)| Some((name, all.first()?))) {
+        bail!("AppSet {name}: {why}");
+    }
+    expanded.app_sets.clear();
+    Ok(expanded)
+}
