@@ -1,6 +1,6 @@
 //! What AppSets have made: found out anew at each commit, and remembered in the state folder.
 //!
-//! Enters: the AppSets of a configuration, and what is known of the repositories that they read. Leaves: the Apps that there are, and how
+//! Enters: the AppSets of a configuration, what is known of the repositories that they read, and what their statuses say was made last. Leaves: the Apps that there are, and how
 //! each AppSet stands. What cannot be found out leaves the Apps as they were, over a start too. Absent: which Apps an AppSet asks
 //! for and which of them may go, which is [`crate::generate`]'s; and putting Apps to work.
 
@@ -36,6 +36,8 @@ struct Remembered {
     trouble: String,
     /// What of the Apps does not fit the configuration.
     misfits: Vec<String>,
+    /// Whether this process has found out which Apps are asked for.
+    is_found: bool,
 }
 
 /// What is kept in a file.
@@ -91,6 +93,22 @@ impl AppSets {
             known.entry(name.clone()).or_default();
         }
         known.iter().map(|(name, one)| (name.clone(), one.apps.clone())).collect()
+    }
+
+    /// Takes what others say was made last, where this process has not found out anything yet.
+    pub(super) fn recall(&self, made: BTreeMap<String, Apps>) {
+        let mut known = self.lock();
+        for (name, apps) in made {
+            let one = known.entry(name).or_default();
+            if !one.is_found {
+                one.apps = apps;
+            }
+        }
+    }
+
+    /// The Apps that there are.
+    pub(super) fn apps(&self) -> BTreeMap<String, Apps> {
+        self.lock().iter().map(|(name, one)| (name.clone(), one.apps.clone())).collect()
     }
 
     /// Notes what of the Apps does not fit the configuration.
@@ -172,6 +190,7 @@ impl AppSets {
             tracing::warn!(app_set = name, error = trouble, "the Apps are not those that are asked for");
         }
         (one.apps, one.state, one.trouble) = (settled.apps, state, trouble);
+        one.is_found = true;
         changed
     }
 

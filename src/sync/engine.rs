@@ -19,6 +19,7 @@ use super::view::{AppSetStanding, Board, Request};
 use crate::cluster::{Access, Cluster, ClusterEvent, Reach, Via};
 use crate::config::Config;
 use crate::config::custom::{Answer, Departure};
+use crate::generate::Apps;
 use crate::recording::Recorder;
 use crate::render;
 use crate::source::{self, Commit, Source};
@@ -369,6 +370,16 @@ impl Engine {
     /// How the AppSets stand, by name.
     pub fn app_sets(&self) -> BTreeMap<String, AppSetStanding> {
         self.0.app_sets.standings().into_iter().map(|standing| (standing.name.clone(), standing)).collect()
+    }
+
+    /// The Apps of each AppSet.
+    pub fn made_apps(&self) -> BTreeMap<String, Apps> {
+        self.0.app_sets.apps()
+    }
+
+    /// Takes what statuses of AppSets say was made last, where this process has not found out yet.
+    pub fn recall_apps(&self, made: BTreeMap<String, Apps>) {
+        self.0.app_sets.recall(made);
     }
 
     /// The Clusters that could be set up.

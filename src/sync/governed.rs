@@ -121,6 +121,7 @@ impl Governed<'_> {
             self.fingerprint = None;
             return;
         }
+        self.engine.recall_apps(custom::made(&resources));
         let fingerprint = resources.config.fingerprint();
         if self.fingerprint.as_ref() != Some(&fingerprint) {
             if self.fingerprint.is_some() {
@@ -192,6 +193,7 @@ impl Governed<'_> {
             repositories: self.engine.repositories(),
             clusters,
             app_sets: self.engine.app_sets(),
+            made: self.engine.made_apps(),
             unheld: self.finalizers.unheld().clone(),
             leaving: self.finalizers.waiting().clone(),
         }

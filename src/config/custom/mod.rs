@@ -21,7 +21,7 @@ pub use definition::{PLURALS, definitions, to_files};
 pub use exchange::{NotHere, document, resource};
 pub use parting::{Departure, Fate, fate};
 pub use read::{FINALIZER, Resource, Resources, read};
-pub use standing::{Answer, Known, news, status};
+pub use standing::{Answer, Known, made, news, status};
 pub use status::{
     AppSetStatus, AppStatus, ClusterStatus, Condition, ConditionStatus, EnvironmentStatus, RepositoryStatus,
     TargetSummary,

@@ -9,6 +9,7 @@ use super::status::{
     TargetSummary,
 };
 use crate::config::{Kind, Target};
+use crate::generate::Apps;
 use crate::sync::view::{AppSetStanding, AppSetState};
 use jiff::Timestamp;
 use serde::Serialize;
@@ -34,6 +35,8 @@ pub struct Known {
     pub clusters: BTreeMap<String, Answer>,
     /// AppSets, as far as anybody has looked.
     pub app_sets: BTreeMap<String, AppSetStanding>,
+    /// The Apps of AppSets.
+    pub made: BTreeMap<String, Apps>,
     /// Apps whose finalizer could not be set, and why.
     pub unheld: BTreeMap<String, String>,
     /// What Apps that are being deleted wait for.
@@ -152,7 +155,7 @@ pub fn status(
         Kind::Cluster => json(cluster(resource, name, known, now)?),
         Kind::Environment => json(environment(resources, resource, name, now)),
         Kind::App => json(app(resources, resource, name, known, now)?),
-        Kind::AppSet => json(app_set(resource, known.app_sets.get(name), now)?),
+        Kind::AppSet => json(app_set(resource, name, known, now)?),
     };
     (status != *resource.status()).then_some(status)
 }
@@ -229,10 +232,14 @@ fn environment(resources: &Resources, resource: &Resource, name: &str, now: Time
 }
 
 /// Nothing where nobody has looked yet, and the resource is as it was when its status was written.
-fn app_set(resource: &Resource, standing: Option<&AppSetStanding>, now: Timestamp) -> Option<AppSetStatus> {
+fn app_set(resource: &Resource, name: &str, known: &Known, now: Timestamp) -> Option<AppSetStatus> {
     const NAMED: usize = 100;
+    // An object has 1.5 MB at most, and this is in it once.
+    const LONGEST_OF_APPS: usize = 512 * 1024;
     let unknown = AppSetStanding::default();
-    let standing = standing.unwrap_or(&unknown);
+    let standing = known.app_sets.get(name).unwrap_or(&unknown);
+    let made = known.made.get(name).filter(|apps| !apps.is_empty());
+    let made = made.and_then(|apps| serde_json::to_string(apps).ok()).unwrap_or_default();
     let message = || standing.message.clone();
     let verdict = match (Verdict::of_findings(resource), standing.state) {
         (Some(verdict), _) => verdict,
@@ -251,7 +258,18 @@ fn app_set(resource: &Resource, standing: Option<&AppSetStanding>, now: Timestam
         conditions: verdict.conditions(resource, now),
         apps: Some(u32::try_from(standing.apps.len()).unwrap_or(u32::MAX)),
         names: standing.apps.iter().take(NAMED).cloned().collect(),
+        made: if made.len() <= LONGEST_OF_APPS { made } else { String::new() },
     })
+}
+
+/// The Apps of each AppSet as its status has them, where it has.
+pub fn made(resources: &Resources) -> BTreeMap<String, Apps> {
+    let of_set = |((kind, name), resource): (&(Kind, String), &Resource)| {
+        let is_there = *kind == Kind::AppSet && !resource.is_leaving();
+        let text = resource.status().get("made").filter(|_| is_there)?.as_str()?;
+        Some((name.clone(), serde_json::from_str(text).ok()?))
+    };
+    resources.all.iter().filter_map(of_set).collect()
 }
 
 /// Nothing where the targets have had no turn yet, and the resource is as it was when its status was written.

@@ -104,6 +104,9 @@ pub struct AppSetStatus {
     /// The names of the Apps, the first hundred of them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub names: Vec<String>,
+    /// The Apps, as JSON: what a trueup goes on with that has no state folder of before. Left out where it is very long.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub made: String,
 }
 
 /// How a Repository stands.

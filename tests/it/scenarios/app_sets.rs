@@ -3,7 +3,7 @@
 use super::custom::path;
 use super::governed::{Governed, condition, is};
 use super::ground::{Ground, scenarios};
-use super::harness::{World, config_map};
+use super::harness::{World, config_map, forget};
 use serde_json::{Value, json};
 use std::fs;
 
@@ -233,7 +233,19 @@ fn an_app_set_is_a_resource_and_says_how_it_stands(ground: Ground) {
     governed.apply("appsets", "AppSet", "folders", &set("/apps"));
     not_ready("Invalid", "is absolute");
     governed.apply("appsets", "AppSet", "folders", &set("apps/o*"));
-    let message = not_ready("RemovalHeld", "2 of 3 Apps would go (three, two)");
+    not_ready("RemovalHeld", "2 of 3 Apps would go (three, two)");
+    // Whoever has no memory of his own goes on with what the status says.
+    governed.world.terminate();
+    forget(&governed.world.state());
+    governed.start();
+    governed.world.is_synced("one");
+    governed.world.holds("all are there again", |world| world.has_target("two") && world.has_target("three"));
+    let set = governed.get("appsets", "folders");
+    assert_eq!(
+        (&set["status"]["apps"], &condition(&set, "Ready")["reason"]),
+        (&json!(3), &json!("RemovalHeld"))
+    );
+    let message = condition(&set, "Ready")["message"].as_str().unwrap();
     let code = message.split("confirm-removal: \"").nth(1).unwrap().split('"').next().unwrap();
     let confirmed = json!({"metadata": {"annotations": {"trueup.dev/confirm-removal": code}}});
     governed.world.api.merge(&path(&governed.world, "appsets", "folders"), &confirmed).unwrap();
