@@ -2,8 +2,10 @@
 //!
 //! Source: aggregated discovery (KEP-3352, `apidiscovery.k8s.io/v2`), with the older form where a server has no other.
 
-use super::error::ApiError;
+use super::error::{ApiError, ApiErrorClass};
 use super::rest::{Ask, Rest};
+use serde::Deserialize;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use trueup_model::{GroupKind, ObjectId, Value};
 
@@ -121,14 +123,30 @@ pub(super) async fn discover(rest: &Rest) -> Result<Catalog, ApiError> {
     for root in ["/api", "/apis"] {
         let mut ask = Ask::get("get", &"the API's kinds", root.to_owned());
         ask.accept = Some(AGGREGATED);
-        let answer = rest.json(ask).await?;
-        if answer.get("kind").and_then(Value::as_str) == Some("APIGroupDiscoveryList") {
-            read_aggregated(&mut catalog, &answer);
+        let answer = rest.bytes(ask).await?;
+        let kind: Kind<'_> = read(&answer)?;
+        if kind.kind.as_deref() == Some("APIGroupDiscoveryList") {
+            read_aggregated(&mut catalog, read(&answer)?);
         } else {
-            discover_each(rest, &mut catalog, root, &answer).await?;
+            discover_each(rest, &mut catalog, root, &read(&answer)?).await?;
         }
     }
     Ok(catalog)
+}
+
+fn read<'a, T: Deserialize<'a>>(answer: &'a [u8]) -> Result<T, ApiError> {
+    serde_json::from_slice(answer).map_err(|error| {
+        ApiError::new(
+            ApiErrorClass::Other,
+            format!("get the API's kinds: the answer cannot be read: {error}"),
+        )
+    })
+}
+
+#[derive(Deserialize)]
+struct Kind<'a> {
+    #[serde(borrow)]
+    kind: Option<Cow<'a, str>>,
 }
 
 fn list<'v>(value: &'v Value, field: &str) -> impl Iterator<Item = &'v Value> {
@@ -139,38 +157,78 @@ fn text(value: &Value, pointer: &str) -> String {
     value.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned()
 }
 
-fn read_aggregated(catalog: &mut Catalog, answer: &Value) {
-    for group in list(answer, "items") {
-        let name = text(group, "/metadata/name");
-        for version in list(group, "versions") {
-            if text(version, "/freshness") == "Stale" {
+/// What of an aggregated answer says which kinds there are. All that a server may leave out may be null, too.
+#[derive(Deserialize)]
+struct Aggregated<'a> {
+    #[serde(borrow)]
+    items: Option<Vec<AggregatedGroup<'a>>>,
+}
+
+#[derive(Deserialize)]
+struct AggregatedGroup<'a> {
+    #[serde(borrow)]
+    metadata: Named<'a>,
+    versions: Option<Vec<AggregatedVersion<'a>>>,
+}
+
+#[derive(Deserialize)]
+struct Named<'a> {
+    #[serde(borrow)]
+    name: Option<Cow<'a, str>>,
+}
+
+#[derive(Deserialize)]
+struct AggregatedVersion<'a> {
+    #[serde(borrow)]
+    version: Cow<'a, str>,
+    freshness: Option<Cow<'a, str>>,
+    resources: Option<Vec<AggregatedResource<'a>>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct AggregatedResource<'a> {
+    #[serde(borrow)]
+    resource: Cow<'a, str>,
+    response_kind: Option<ResponseKind<'a>>,
+    scope: Option<Cow<'a, str>>,
+    verbs: Option<Vec<Cow<'a, str>>>,
+}
+
+#[derive(Deserialize)]
+struct ResponseKind<'a> {
+    #[serde(borrow)]
+    group: Option<Cow<'a, str>>,
+    kind: Option<Cow<'a, str>>,
+}
+
+fn read_aggregated(catalog: &mut Catalog, answer: Aggregated<'_>) {
+    for group in answer.items.into_iter().flatten() {
+        let name = group.metadata.name.unwrap_or_default();
+        for version in group.versions.into_iter().flatten() {
+            if version.freshness.as_deref() == Some("Stale") {
                 let why = format!("the server behind the API group {name} does not answer");
-                catalog.unknown.insert(name.clone(), why);
+                catalog.unknown.insert(name.clone().into_owned(), why);
             }
-            for resource in list(version, "resources") {
-                let kind = text(resource, "/responseKind/kind");
-                let group = match text(resource, "/responseKind/group") {
-                    empty if empty.is_empty() => name.clone(),
-                    group => group,
-                };
-                if group != name {
+            for resource in version.resources.into_iter().flatten() {
+                let Some(ResponseKind { group, kind: Some(kind) }) = resource.response_kind else { continue };
+                // A subresource, such as `scale`, may answer with a kind of another group.
+                if group.is_some_and(|group| !group.is_empty() && group != name) {
                     continue;
                 }
+                let scope = match resource.scope.as_deref() {
+                    Some("Namespaced") => Scope::Namespaced,
+                    Some(_) | None => Scope::Cluster,
+                };
                 add(
                     catalog,
                     Resource {
-                        group,
-                        version: text(version, "/version"),
-                        kind,
-                        plural: text(resource, "/resource"),
-                        scope: if text(resource, "/scope") == "Namespaced" {
-                            Scope::Namespaced
-                        } else {
-                            Scope::Cluster
-                        },
-                        verbs: list(resource, "verbs")
-                            .filter_map(|verb| verb.as_str().map(str::to_owned))
-                            .collect(),
+                        group: name.clone().into_owned(),
+                        version: version.version.clone().into_owned(),
+                        kind: kind.into_owned(),
+                        plural: resource.resource.into_owned(),
+                        scope,
+                        verbs: resource.verbs.into_iter().flatten().map(Cow::into_owned).collect(),
                     },
                 );
             }
@@ -252,14 +310,17 @@ mod tests {
             json!({"resource": plural, "scope": "Namespaced", "verbs": ["get", "list"],
             "responseKind": {"group": "", "version": "", "kind": kind}})
         };
-        read_aggregated(
-            &mut catalog,
-            &json!({"items": [
-            {"metadata": {"name": "apps"}, "versions": [
-                {"version": "v1", "resources": [resource("Deployment", "deployments")]},
-                {"version": "v1beta1", "resources": [resource("Deployment", "deployments")]}]},
-            {"metadata": {"name": "metrics.example.com"}, "versions": [{"version": "v1", "freshness": "Stale"}]}]}),
-        );
+        let answer = json!({"kind": "APIGroupDiscoveryList", "items": [
+            {"metadata": {"name": "apps", "creationTimestamp": null}, "versions": [
+                {"version": "v1", "freshness": "Current", "resources": [resource("Deployment", "deployments")]},
+                {"version": "v1beta1", "resources": [
+                    resource("Deployment", "deployments"),
+                    {"resource": "tokens", "scope": "Namespaced", "verbs": ["get"],
+                     "responseKind": {"group": "authentication.k8s.io", "version": "v1", "kind": "TokenRequest"}}]},
+                {"version": "v1alpha1", "resources": null}]},
+            {"metadata": {"name": "metrics.example.com"}, "versions": [{"version": "v1", "freshness": "Stale"}]}]});
+        read_aggregated(&mut catalog, read(answer.to_string().as_bytes()).unwrap());
+        assert!(catalog.versions(&GroupKind::new("apps", "TokenRequest")).is_empty());
         let kind = GroupKind::new("apps", "Deployment");
         assert_eq!(catalog.versions(&kind), ["v1", "v1beta1"]);
         let id = ObjectId::new("apps", "Deployment", "shop", "web");
