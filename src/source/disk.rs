@@ -3,13 +3,14 @@
 //! For looking at a folder as it is: unlike a [`super::folder`] nothing is left out, and nothing is frozen. It keeps note of
 //! how far its readers went, so that whoever names files can name them from there.
 
-use std::fs::{DirEntry, File, FileType, Metadata};
+use std::fs::{DirEntry, File, FileType, Metadata, OpenOptions};
 use std::io::Read as _;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use rustix::fs::OFlags;
 use sha2::{Digest, Sha256};
 use trueup_model::{ContentId, Entry, EntryKind, Tree, TreeError, tree};
 
@@ -128,12 +129,24 @@ fn entry(metadata: &Metadata) -> Option<Entry> {
     Some(Entry { kind, id: ContentId::from_hash(&hash.finalize()) })
 }
 
+/// What is in the plain file there, which the system looks up once only; `None` for all that is something else.
+fn plain(full: &Path, path: &str) -> Option<Result<Arc<[u8]>, TreeError>> {
+    let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
+    let file = OpenOptions::new().read(true).custom_flags(flags).open(full).ok()?;
+    let metadata = file.metadata().ok().filter(Metadata::is_file)?;
+    let size = metadata.len();
+    if size > objects::MAX_FILE {
+        return Some(Err(objects::too_large(path, size)));
+    }
+    Some(content(file, size).map(Into::into).map_err(failed(path)))
+}
+
 /// What is in a file of that size. The system is not asked for the size again, nor, behind it, whether there is more; but of a file
 /// that is made while it is read nobody knows the size.
-fn content(file: &Path, size: u64) -> std::io::Result<Vec<u8>> {
+fn content(file: File, size: u64) -> std::io::Result<Vec<u8>> {
     let most = if size == 0 { objects::MAX_FILE } else { size };
     let mut content = Vec::with_capacity(usize::try_from(size).unwrap_or_default());
-    File::open(file)?.take(most).read_to_end(&mut content)?;
+    file.take(most).read_to_end(&mut content)?;
     Ok(content)
 }
 
@@ -153,14 +166,15 @@ impl Tree for DiskTree {
     fn read(&self, path: &str) -> Result<Arc<[u8]>, TreeError> {
         self.note(tree::parent(path));
         let full = self.root.join(path);
+        if let Some(read) = plain(&full, path) {
+            return read;
+        }
         let metadata = self.metadata(path)?;
         match metadata.as_ref().and_then(|metadata| kind(metadata.file_type())) {
+            // It could not be opened, or has become one since.
             Some(EntryKind::File) => {
-                let size = metadata.map_or(0, |metadata| metadata.len());
-                if size > objects::MAX_FILE {
-                    return Err(objects::too_large(path, size));
-                }
-                Ok(content(&full, size).map_err(failed(path))?.into())
+                let read = File::open(&full).and_then(|file| content(file, 0));
+                Ok(read.map_err(failed(path))?.into())
             }
             Some(EntryKind::Link) => Ok(self.target(path, &full).map_err(failed(path))?.into()),
             Some(EntryKind::Folder | EntryKind::Submodule) => Err(TreeError::NotAFile(path.to_owned())),
