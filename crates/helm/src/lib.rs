@@ -8,6 +8,7 @@ mod coalesce;
 mod engine;
 mod error;
 mod glob;
+mod halves;
 mod ignore;
 mod load;
 mod lock;

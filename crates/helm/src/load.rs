@@ -5,15 +5,19 @@
 use crate::archive::{Bounds, Room, unpack};
 use crate::chart::{Chart, File};
 use crate::error::Error;
+use crate::halves;
 use crate::ignore::{Kind, Rules};
 use crate::lock::Lock;
 use crate::metadata::Metadata;
 use crate::values::{Values, read_values};
 use std::collections::BTreeMap;
-use std::sync::Arc;
-use trueup_model::tree::{self, EntryKind, Tree};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use trueup_model::tree::{self, EntryKind, Tree, TreeError};
 
 const MAX_FOLDERS: usize = 64;
+
+/// Where charts lie within a chart.
+const CHARTS: &str = "charts";
 
 impl Chart {
     /// Loads the chart in the folder `path` of a tree.
@@ -29,10 +33,10 @@ impl Chart {
         };
         let rules =
             Rules::parse(&rules).map_err(|error| Error::file(path, ".helmignore", error.to_string()))?;
-        let mut room = Room::new(Bounds::default());
+        let room = Mutex::new(Room::new(Bounds::default()));
         let mut files = Vec::new();
-        Walk { tree, root: path, rules: &rules, room: &mut room, files: &mut files }.folder("", path, 0)?;
-        outermost(assemble(files, if path.is_empty() { "." } else { path }, &mut room, 0)?)
+        Walk { tree, root: path, rules: &rules, room: &room }.folder("", path, 0, &mut files)?;
+        outermost(assemble(files, if path.is_empty() { "." } else { path }, &room, 0)?)
     }
 
     /// Loads a packed chart: the bytes of a `.tgz`. `name` is what errors call it until its own name is known.
@@ -50,7 +54,7 @@ impl Chart {
     pub fn from_archive_within(packed: &[u8], name: &str, bounds: Bounds) -> Result<Self, Error> {
         let mut room = Room::new(bounds);
         let files = unpack(packed, &mut room).map_err(|message| Error::chart(name, message))?;
-        outermost(assemble(files, name, &mut room, 0)?)
+        outermost(assemble(files, name, &Mutex::new(room), 0)?)
     }
 }
 
@@ -74,56 +78,85 @@ fn outermost(chart: Chart) -> Result<Chart, Error> {
     }
 }
 
+/// Charts within a chart are loaded side by side where there are as many.
+const MANY: usize = 16;
+
 /// A walk through a folder, in the order of names.
 struct Walk<'w> {
     tree: &'w dyn Tree,
     root: &'w str,
     rules: &'w Rules,
-    room: &'w mut Room,
-    files: &'w mut Vec<File>,
+    room: &'w Mutex<Room>,
 }
 
 impl Walk<'_> {
-    /// `inner` is the path within the chart, `real` the one in the tree, links followed.
-    fn folder(&mut self, inner: &str, real: &str, depth: usize) -> Result<(), Error> {
-        let root = self.root;
-        let whole = |source| Error::Tree { chart: root.to_owned(), source };
+    /// Adds the files of a folder. `inner` is its path within the chart, `real` the one in the tree, links followed.
+    fn folder(&self, inner: &str, real: &str, depth: usize, files: &mut Vec<File>) -> Result<(), Error> {
         if depth > MAX_FOLDERS {
-            return Err(Error::file(root, inner, format!("folders lie more than {MAX_FOLDERS} deep")));
+            let message = format!("folders lie more than {MAX_FOLDERS} deep");
+            return Err(Error::file(self.root, inner, message));
         }
-        for (name, kind) in self.tree.kinds(real).map_err(whole)? {
-            let path = if inner.is_empty() { name.clone() } else { format!("{inner}/{name}") };
-            let own = tree::join(real, &name).map_err(whole)?;
-            let (own, kind) = match kind {
-                EntryKind::Link | EntryKind::Submodule => {
-                    let missing = || Error::file(root, &path, "is a link that leads nowhere");
-                    let (real, entry) = tree::resolve(self.tree, &own).map_err(whole)?.ok_or_else(missing)?;
-                    (real, entry.kind)
-                }
-                EntryKind::File | EntryKind::Folder => (own, kind),
-            };
-            if kind == EntryKind::Folder {
-                if !self.rules.ignores(&path, Kind::Folder) {
-                    self.folder(&path, &own, depth + 1)?;
-                }
-                continue;
-            }
-            if self.rules.ignores(&path, Kind::File) {
-                continue;
-            }
-            let data = self.tree.read(&own).map_err(whole)?;
-            self.room.take(data.len() as u64).map_err(|message| Error::chart(root, message))?;
-            let data = data.strip_prefix(b"\xef\xbb\xbf").map_or_else(|| Arc::clone(&data), Arc::from);
-            self.files.push(File { name: path, data });
+        let entries = self.tree.kinds(real).map_err(|source| self.whole(source))?;
+        if inner != CHARTS || entries.len() < MANY {
+            return entries.into_iter().try_for_each(|entry| self.entry(inner, real, entry, depth, files));
+        }
+        for found in halves::each(entries, MANY, |entry| {
+            let mut files = Vec::new();
+            self.entry(inner, real, entry, depth, &mut files).map(|()| files)
+        }) {
+            files.extend(found?);
         }
         Ok(())
     }
+
+    fn entry(
+        &self,
+        inner: &str,
+        real: &str,
+        (name, kind): (String, EntryKind),
+        depth: usize,
+        files: &mut Vec<File>,
+    ) -> Result<(), Error> {
+        let root = self.root;
+        let path = if inner.is_empty() { name.clone() } else { format!("{inner}/{name}") };
+        let own = tree::join(real, &name).map_err(|source| self.whole(source))?;
+        let (own, kind) = match kind {
+            EntryKind::Link | EntryKind::Submodule => {
+                let missing = || Error::file(root, &path, "is a link that leads nowhere");
+                let found = tree::resolve(self.tree, &own).map_err(|source| self.whole(source))?;
+                let (real, entry) = found.ok_or_else(missing)?;
+                (real, entry.kind)
+            }
+            EntryKind::File | EntryKind::Folder => (own, kind),
+        };
+        let ignored = if kind == EntryKind::Folder { Kind::Folder } else { Kind::File };
+        if self.rules.ignores(&path, ignored) {
+            return Ok(());
+        }
+        if kind == EntryKind::Folder {
+            return self.folder(&path, &own, depth + 1, files);
+        }
+        let data = self.tree.read(&own).map_err(|source| self.whole(source))?;
+        lock(self.room).take(data.len() as u64).map_err(|message| Error::chart(root, message))?;
+        let data = data.strip_prefix(b"\xef\xbb\xbf").map_or_else(|| Arc::clone(&data), Arc::from);
+        files.push(File { name: path, data });
+        Ok(())
+    }
+
+    fn whole(&self, source: TreeError) -> Error {
+        Error::Tree { chart: self.root.to_owned(), source }
+    }
+}
+
+fn lock(room: &Mutex<Room>) -> MutexGuard<'_, Room> {
+    room.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Puts the files of a chart in their places.
-fn assemble(files: Vec<File>, called: &str, room: &mut Room, depth: usize) -> Result<Chart, Error> {
-    if depth > room.bounds.depth {
-        return Err(Error::chart(called, format!("charts lie more than {} deep", room.bounds.depth)));
+fn assemble(files: Vec<File>, called: &str, room: &Mutex<Room>, depth: usize) -> Result<Chart, Error> {
+    let deepest = lock(room).bounds.depth;
+    if depth > deepest {
+        return Err(Error::chart(called, format!("charts lie more than {deepest} deep")));
     }
     let (metadata, warnings) = read_metadata(&files, called)?;
     let mut chart = Chart {
@@ -162,11 +195,12 @@ fn assemble(files: Vec<File>, called: &str, room: &mut Room, depth: usize) -> Re
             _ => chart.files.push(file),
         }
     }
-    for (name, files) in inner {
-        if !name.starts_with(['_', '.']) {
-            chart.dependencies.extend(inner_chart(&name, files, &chart, room, depth)?);
-        }
-    }
+    let inner: Vec<_> = inner.into_iter().filter(|(name, _)| !name.starts_with(['_', '.'])).collect();
+    // Those further down have a thread of this already.
+    let least = if depth == 0 { MANY } else { usize::MAX };
+    let load = |(name, files): (String, Vec<File>)| inner_chart(&name, files, &chart, room, depth);
+    let loaded: Result<Vec<_>, Error> = halves::each(inner, least, load).into_iter().collect();
+    chart.dependencies = loaded?.into_iter().flatten().collect();
     Ok(chart)
 }
 
@@ -175,7 +209,7 @@ fn inner_chart(
     name: &str,
     files: Vec<File>,
     chart: &Chart,
-    room: &mut Room,
+    room: &Mutex<Room>,
     depth: usize,
 ) -> Result<Option<Chart>, Error> {
     let called = format!("{}/charts/{name}", chart.name());
@@ -189,7 +223,7 @@ fn inner_chart(
             );
             return Err(Error::chart(chart.name(), message));
         }
-        let files = unpack(&file.data, room).map_err(|message| Error::chart(&called, message))?;
+        let files = unpack(&file.data, &mut lock(room)).map_err(|message| Error::chart(&called, message))?;
         return assemble(files, &called, room, depth + 1).map(Some);
     }
     let files = files.into_iter().filter_map(|file| {

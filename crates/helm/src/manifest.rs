@@ -1,6 +1,7 @@
 //! From what templates made to manifests: documents split, hooks told from the rest, all in the order of an installation.
 
 use crate::error::Error;
+use crate::halves;
 use crate::metadata::Struct;
 use crate::values::READING;
 use serde_json::Value as Json;
@@ -127,17 +128,40 @@ pub(crate) struct Sorted {
     pub(crate) warnings: Vec<String>,
 }
 
+/// Texts are read side by side where there are as many.
+const MANY: usize = 64;
+
 /// Splits and sorts what templates made.
 pub(crate) fn sort(rendered: BTreeMap<String, String>, detail: Detail) -> Result<Sorted, Error> {
     let mut sorted = Sorted { manifests: Vec::new(), hooks: Vec::new(), warnings: Vec::new() };
-    for (template, text) in rendered {
-        for document in split(&text) {
-            sorted.take(&template, document, detail)?;
+    let texts: Vec<_> = rendered.into_iter().collect();
+    for read in halves::each(texts, MANY, |(template, text)| read(&template, &text, detail)) {
+        for (manifest, annotations) in read? {
+            sorted.take(manifest, &annotations);
         }
     }
     sorted.manifests.sort_by_cached_key(|manifest| place(manifest.kind()));
     sorted.hooks.sort_by_cached_key(|hook| place(hook.manifest.kind()));
     Ok(sorted)
+}
+
+type Annotations = BTreeMap<String, String>;
+
+/// The documents that a template made, with their annotations.
+fn read(template: &str, text: &str, detail: Detail) -> Result<Vec<(Manifest, Annotations)>, Error> {
+    let refused = |message: String| Error::Manifest { template: template.to_owned(), message };
+    let document = |text: &str| {
+        let head = match detail {
+            Detail::Whole => None,
+            Detail::Head => yaml::heads(text, &HEAD, READING),
+        };
+        let read = head.map_or_else(|| yaml::documents_as(text, READING), Ok);
+        let read = read.map_err(|error| refused(error.to_string()))?;
+        let value = read.into_iter().next().map_or(Json::Null, |document| document.value);
+        let annotations = annotations(&value).map_err(refused)?;
+        Ok((Manifest { template: template.to_owned(), text: text.to_owned(), value }, annotations))
+    };
+    split(text).into_iter().map(document).collect()
 }
 
 impl Manifest {
@@ -148,26 +172,18 @@ impl Manifest {
 }
 
 impl Sorted {
-    fn take(&mut self, template: &str, text: &str, detail: Detail) -> Result<(), Error> {
-        let refused = |message: String| Error::Manifest { template: template.to_owned(), message };
-        let head = match detail {
-            Detail::Whole => None,
-            Detail::Head => yaml::heads(text, &HEAD, READING),
-        };
-        let read = head.map_or_else(|| yaml::documents_as(text, READING), Ok);
-        let read = read.map_err(|error| refused(error.to_string()))?;
-        let value = read.into_iter().next().map_or(Json::Null, |document| document.value);
-        let annotations = annotations(&value).map_err(refused)?;
-        let manifest = Manifest { template: template.to_owned(), text: text.to_owned(), value };
+    fn take(&mut self, manifest: Manifest, annotations: &Annotations) {
         let Some(events) = annotations.get("helm.sh/hook") else {
             self.manifests.push(manifest);
-            return Ok(());
+            return;
         };
         let events: Option<Vec<_>> =
             events.split(',').map(|event| HookEvent::named(&event.trim().to_lowercase())).collect();
         let Some(events) = events else {
-            self.warnings.push(format!("{template}: skipping unknown hooks {}", annotations["helm.sh/hook"]));
-            return Ok(());
+            let skipped =
+                format!("{}: skipping unknown hooks {}", manifest.template, annotations["helm.sh/hook"]);
+            self.warnings.push(skipped);
+            return;
         };
         let words = |key: &str| match annotations.get(key) {
             Some(words) => words.split(',').map(|word| word.trim().to_lowercase()).collect(),
@@ -181,12 +197,11 @@ impl Sorted {
             delete_policies: words("helm.sh/hook-delete-policy"),
             output_log_policies: words("helm.sh/hook-output-log-policy"),
         });
-        Ok(())
     }
 }
 
 /// The annotations of a manifest, read as Helm reads the head of one.
-fn annotations(value: &Json) -> Result<BTreeMap<String, String>, String> {
+fn annotations(value: &Json) -> Result<Annotations, String> {
     let map = match value {
         Json::Null => return Ok(BTreeMap::new()),
         Json::Object(map) => map,

@@ -6,7 +6,7 @@ use crate::text::Text;
 use crate::value::{Float, Int, List, Map, Object, Type, Uint, Value};
 use std::borrow::{Borrow, Cow};
 use std::cell::OnceCell;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::hash::{BuildHasherDefault, Hash, Hasher};
 use std::rc::Rc;
@@ -238,9 +238,15 @@ fn unlike(index: usize, value: &Value) -> Failure {
     Failure::new(format!("argument {index} is of type {}", value.type_name()))
 }
 
+type Entries = HashMap<Name, Entry, BuildHasherDefault<Fnv>>;
+
 /// Functions by their names.
 #[derive(Clone, Default)]
-pub struct Functions(HashMap<Name, Entry, BuildHasherDefault<Fnv>>);
+pub struct Functions {
+    own: Entries,
+    /// Those that count where there is no own one of a name.
+    below: Option<Rc<Functions>>,
+}
 
 /// The FNV-1a hash: names are short, and are not chosen by whoever writes a template.
 struct Fnv(u64);
@@ -306,9 +312,14 @@ impl Functions {
         Self::default()
     }
 
+    /// No functions but Go's own and those below, which are shared: hundreds of them cost nothing where they are made once.
+    pub fn over(below: Rc<Self>) -> Self {
+        Self { own: Entries::default(), below: Some(below) }
+    }
+
     /// Adds a function, in the place of an earlier one of that name.
     pub fn insert(&mut self, name: impl Into<Cow<'static, str>>, function: Function) {
-        self.0.insert(Name(name.into()), Entry::Made(function));
+        self.own.insert(Name(name.into()), Entry::Made(function));
     }
 
     /// Adds functions of these names, which are made when one of them is asked for. A name that is not among those that are made is
@@ -316,55 +327,69 @@ impl Functions {
     pub fn insert_group(&mut self, names: &[&'static str], make: impl Fn() -> Self + 'static) {
         let group = Rc::new(Group { make: Box::new(make), made: OnceCell::new() });
         for name in names {
-            self.0.insert(Name((*name).into()), Entry::Group(Rc::clone(&group), name));
+            self.own.insert(Name((*name).into()), Entry::Group(Rc::clone(&group), name));
         }
     }
 
     /// Makes room for that many more.
     pub(crate) fn reserve(&mut self, more: usize) {
-        self.0.reserve(more);
+        self.own.reserve(more);
     }
 
     /// Adds a function of a table. One whose signature cannot be read is none.
     pub(crate) fn insert_entry(&mut self, name: &'static str, signature: &'static str, body: TableBody) {
-        self.0.insert(Name(name.into()), Entry::Table { signature, body, made: OnceCell::new() });
+        self.own.insert(Name(name.into()), Entry::Table { signature, body, made: OnceCell::new() });
     }
 
     /// Adds all of others, in the place of earlier ones with their names.
     pub fn extend(&mut self, others: Self) {
-        self.0.extend(others.0);
+        self.own.extend(others.flat());
     }
 
     /// The same functions; what is made of each name is told of the arguments of each call first.
     #[must_use]
     pub fn into_told<T: Fn(&Arguments) + 'static>(self, teller: impl Fn(&str) -> T) -> Self {
-        let told = self.0.into_iter().filter_map(|(name, entry)| {
+        let told = self.flat().into_iter().filter_map(|(name, entry)| {
             let function = entry.function()?.told(teller(&name.0));
             Some((name, Entry::Made(function)))
         });
-        Self(told.collect())
+        Self { own: told.collect(), below: None }
     }
 
-    /// Takes a function out.
+    /// Takes a function out. Those below stay.
     pub fn remove(&mut self, name: &str) -> Option<Function> {
-        self.0.remove(name.as_bytes()).and_then(|entry| entry.function().cloned())
+        self.own.remove(name.as_bytes()).and_then(|entry| entry.function().cloned())
     }
 
     /// Whether there is a function of that name.
     pub fn contains(&self, name: &[u8]) -> bool {
-        self.0.contains_key(name)
+        self.own.contains_key(name) || self.below.as_ref().is_some_and(|below| below.contains(name))
     }
 
     /// The function of that name.
     pub fn get(&self, name: &[u8]) -> Option<&Function> {
-        self.0.get(name)?.function()
+        match self.own.get(name) {
+            Some(entry) => entry.function(),
+            None => self.below.as_ref()?.get(name),
+        }
     }
 
     /// The names in their order.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        let mut names: Vec<&str> = self.0.keys().map(|name| &*name.0).collect();
-        names.sort_unstable();
+        let mut names = BTreeSet::new();
+        let mut layer = Some(self);
+        while let Some(here) = layer {
+            names.extend(here.own.keys().map(|name| &*name.0));
+            layer = here.below.as_deref();
+        }
         names.into_iter()
+    }
+
+    fn flat(self) -> Entries {
+        let Some(below) = self.below else { return self.own };
+        let mut all = Rc::unwrap_or_clone(below).flat();
+        all.extend(self.own);
+        all
     }
 }
 
@@ -389,6 +414,25 @@ impl fmt::Debug for Functions {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn own_functions_stand_over_those_below() {
+        let says = |word: &'static str| Function::new("func() string", move |_, _| Ok(word.into())).unwrap();
+        let mut below = Functions::new();
+        below.insert("a", says("below"));
+        below.insert("b", says("below"));
+        let mut functions = Functions::over(Rc::new(below));
+        functions.insert("a", says("own"));
+        let mut templates = crate::Templates::new("all").with_functions(functions.clone());
+        templates.parse("main", "{{a}} {{b}}").unwrap();
+        let text = templates.execute("main", Value::Nil, &crate::Limits::default()).unwrap();
+        assert_eq!(text, b"own below");
+        assert_eq!(functions.names().collect::<Vec<_>>(), ["a", "b"]);
+        assert!(functions.remove("b").is_none() && functions.contains(b"b") && !functions.contains(b"c"));
+        let mut others = Functions::new();
+        others.extend(functions);
+        assert_eq!(others.names().count(), 2);
+    }
 
     #[test]
     fn a_signature_is_read_as_go_writes_it() {

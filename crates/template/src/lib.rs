@@ -22,6 +22,6 @@ pub use context::{Budget, Context, Limits};
 pub use error::{Error, ErrorKind, Failure};
 pub use function::{Arguments, Function, Functions, InvalidSignature, Signature};
 pub use number::float_of;
-pub use templates::{MissingKey, Templates};
+pub use templates::{MissingKey, Parsed, Parser, Templates};
 pub use text::Text;
 pub use value::{Float, Int, List, Map, Object, Type, Uint, Value};

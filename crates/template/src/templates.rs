@@ -8,7 +8,7 @@ use crate::function::{Function, Functions};
 use crate::parse::{self, Delimiters, Tree};
 use crate::text::Text;
 use crate::value::Value;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -41,6 +41,26 @@ impl Layer {
                 (None, None) => return None,
             }
         }
+    }
+}
+
+/// What parses texts for a set of templates: it knows the functions that they may call.
+#[derive(Debug, Clone)]
+pub struct Parser {
+    functions: HashSet<Box<[u8]>>,
+    delimiters: Delimiters,
+}
+
+/// A text that was parsed: the template that it is, and those that it defines.
+#[derive(Debug)]
+pub struct Parsed(BTreeMap<Text, Tree>);
+
+impl Parser {
+    /// Reads the text of the template of that name.
+    pub fn parse(&self, name: impl Into<Text>, text: impl AsRef<[u8]>) -> Result<Parsed, Error> {
+        let defined =
+            |function: &[u8]| self.functions.contains(function) || Builtin::named(function).is_some();
+        parse::parse(&name.into(), text.as_ref(), &self.delimiters, &defined).map(Parsed)
     }
 }
 
@@ -97,20 +117,29 @@ impl Templates {
     /// Adds the template of that text, and those that it defines, in the place of earlier ones with their names. A template
     /// that has nothing in it but space and definitions replaces none.
     pub fn parse(&mut self, name: impl Into<Text>, text: impl AsRef<[u8]>) -> Result<(), Error> {
-        let name = name.into();
         let defined =
             |function: &[u8]| self.functions.contains(function) || Builtin::named(function).is_some();
-        let trees = parse::parse(&name, text.as_ref(), &self.delimiters, &defined)?;
-        let trees = trees
-            .into_iter()
-            .filter(|(name, tree)| !tree.root.is_empty(&tree.text) || self.get(name).is_none());
+        let trees = parse::parse(&name.into(), text.as_ref(), &self.delimiters, &defined)?;
+        self.add(Parsed(trees));
+        Ok(())
+    }
+
+    /// What parses texts for these templates without changing them, on as many threads as one likes.
+    pub fn parser(&self) -> Parser {
+        let functions = self.functions.names().map(|name| name.as_bytes().into()).collect();
+        Parser { functions, delimiters: self.delimiters.clone() }
+    }
+
+    /// Adds what a [`Parser`] of these templates read, as [`parse`](Self::parse) does.
+    pub fn add(&mut self, parsed: Parsed) {
+        let trees = parsed.0.into_iter();
+        let trees = trees.filter(|(name, tree)| !tree.root.is_empty(&tree.text) || self.get(name).is_none());
         let trees: BTreeMap<_, _> = trees.map(|(name, tree)| (name, Arc::new(tree))).collect();
         if let Some(layer) = Rc::get_mut(&mut self.layer) {
             layer.trees.extend(trees);
         } else {
             self.layer = Rc::new(Layer { trees, below: Some(Rc::clone(&self.layer)) });
         }
-        Ok(())
     }
 
     /// Whether there is a template of that name.
@@ -165,6 +194,23 @@ mod tests {
         let run = |templates: &Templates| templates.execute("b", Value::Nil, &Limits::default()).unwrap();
         assert_eq!((run(&all), run(&copy)), (b"first".to_vec(), b"second".to_vec()));
         assert!(!all.contains(b"c") && copy.names().len() == 3);
+    }
+
+    #[test]
+    fn what_is_parsed_on_another_thread_is_as_if_it_had_been_here() {
+        let templates = || {
+            let mut functions = Functions::new();
+            functions.insert("one", Function::new("func() int", |_, _| Ok(Value::int(1))).unwrap());
+            Templates::new("all").with_functions(functions)
+        };
+        let mut all = templates();
+        let parser = all.parser();
+        let read =
+            |name, text| std::thread::scope(|scope| scope.spawn(|| parser.parse(name, text)).join().unwrap());
+        all.add(read("a", "{{define `b`}}{{one}}{{end}}").unwrap());
+        assert_eq!(all.execute("b", Value::Nil, &Limits::default()).unwrap(), b"1");
+        let told = |error: Result<(), Error>| error.unwrap_err().to_string();
+        assert_eq!(told(read("c", "{{two}}").map(drop)), told(templates().parse("c", "{{two}}")));
     }
 
     #[test]

@@ -21,19 +21,30 @@ type Included = Rc<RefCell<HashMap<Text, usize>>>;
 /// Functions of dates that ask what time it is, whatever they are given.
 const OF_NOW: [&str; 2] = ["now", "ago"];
 
-/// All functions that templates of charts have. `current` is the path of the one that is rendered.
-pub(super) fn all(options: &Options, current: &Rc<RefCell<String>>) -> Result<Functions, InvalidSignature> {
-    let (mut functions, now) = (sprig::functions(), options.now);
-    let chance = chance(options, current);
-    functions.insert_group(&[&sprig::CHANCE[..], &sprig::CERTIFICATES].concat(), chance.clone());
-    functions.insert_group(&sprig::DATES, move || dates(now).unwrap_or_default());
-    functions.insert_group(&OF_NOW, chance);
+thread_local! {
+    /// Those that need nothing of a rendering are made once a thread.
+    static EVERYWHERE: Rc<Functions> = Rc::new(everywhere().unwrap_or_default());
+}
+
+fn everywhere() -> Result<Functions, InvalidSignature> {
+    let mut functions = sprig::functions();
     functions.insert("getHostByName", Function::new("func(string) string", |_, _| Ok("".into()))?);
     conversions(&mut functions)?;
     toml_functions(&mut functions)?;
     duration::add(&mut functions)?;
-    templates(&mut functions)?;
+    functions.insert("tpl", Function::new("func(string, interface {}) (string, error)", tpl)?);
     refusals(&mut functions)?;
+    Ok(functions)
+}
+
+/// All functions that templates of charts have. `current` is the path of the one that is rendered.
+pub(super) fn all(options: &Options, current: &Rc<RefCell<String>>) -> Result<Functions, InvalidSignature> {
+    let (mut functions, now) = (Functions::over(EVERYWHERE.with(Rc::clone)), options.now);
+    let chance = chance(options, current);
+    functions.insert_group(&[&sprig::CHANCE[..], &sprig::CERTIFICATES].concat(), chance.clone());
+    functions.insert_group(&sprig::DATES, move || dates(now).unwrap_or_default());
+    functions.insert_group(&OF_NOW, chance);
+    functions.insert("include", include()?);
     let lookup = options.lookup.clone();
     functions.insert(
         "lookup",
@@ -187,8 +198,8 @@ fn from_json(text: &[u8], wanted: Wanted) -> Result<Value, Failure> {
     Ok(wanted.with_error(&wanted.refusal(found)))
 }
 
-/// `include` and `tpl`.
-fn templates(functions: &mut Functions) -> Result<(), InvalidSignature> {
+/// `include`, which knows how often each template is being included.
+fn include() -> Result<Function, InvalidSignature> {
     let included = Included::default();
     let include = move |context: &mut Context<'_>, given: &Arguments| {
         let name = given.text(0)?.clone();
@@ -208,9 +219,7 @@ fn templates(functions: &mut Functions) -> Result<(), InvalidSignature> {
         }
         Ok(result?.into())
     };
-    functions.insert("include", Function::new("func(string, interface {}) (string, error)", include)?);
-    functions.insert("tpl", Function::new("func(string, interface {}) (string, error)", tpl)?);
-    Ok(())
+    Function::new("func(string, interface {}) (string, error)", include)
 }
 
 fn tpl(context: &mut Context<'_>, given: &Arguments) -> Result<Value, Failure> {

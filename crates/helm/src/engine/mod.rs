@@ -9,6 +9,7 @@ mod toml;
 mod yaml;
 
 use crate::error::Error;
+use crate::halves;
 use crate::render::Options;
 use crate::unit::Unit;
 use objects::{Capabilities, Files, named};
@@ -52,10 +53,8 @@ pub(crate) fn render(
     let functions = functions::all(options, &current).map_err(|error| Error::Template(error.to_string()))?;
     let mut templates = Templates::new("gotpl").with_functions(functions).with_missing_key(MissingKey::Zero);
     let order = in_order(&all);
-    for (path, renderable) in &order {
-        let parsed = templates.parse(path.as_str(), &renderable.text);
-        parsed.map_err(|error| parse_error(&error.to_string()))?;
-    }
+    let texts = order.iter().map(|(path, renderable)| (path.as_str(), &renderable.text));
+    parse(&mut templates, texts.collect()).map_err(|error| parse_error(&error.to_string()))?;
     let budget = budget(options);
     let mut rendered = BTreeMap::new();
     for (path, Renderable { dot, base, .. }) in order {
@@ -76,6 +75,20 @@ pub(crate) fn render(
         rendered.insert(path.clone(), without_no_value(output));
     }
     Ok(rendered)
+}
+
+/// Templates are parsed side by side where there are as many.
+const MANY: usize = 64;
+
+fn parse(templates: &mut Templates, texts: Vec<(&str, &Arc<[u8]>)>) -> Result<(), trueup_template::Error> {
+    if texts.len() < MANY {
+        return texts.into_iter().try_for_each(|(path, text)| templates.parse(path, text));
+    }
+    let parser = templates.parser();
+    for parsed in halves::each(texts, MANY, |(path, text)| parser.parse(path, text)) {
+        templates.add(parsed?);
+    }
+    Ok(())
 }
 
 /// What the template of a release's name makes.
