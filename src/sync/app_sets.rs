@@ -114,8 +114,8 @@ impl AppSets {
     /// Notes what of the Apps does not fit the configuration.
     pub(super) fn note(&self, mut misfits: Misfits) {
         for (name, one) in &mut *self.lock() {
-            one.misfits = misfits.remove(name).unwrap_or_default();
-            for why in &one.misfits {
+            let before = std::mem::replace(&mut one.misfits, misfits.remove(name).unwrap_or_default());
+            for why in one.misfits.iter().filter(|why| !before.contains(why)) {
                 tracing::warn!(app_set = name, error = why, "an App that an AppSet makes is left out");
             }
         }

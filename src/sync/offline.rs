@@ -70,9 +70,21 @@ pub(super) async fn load(path: &Path) -> Result<Config> {
     app_sets::expanded(&config, &commits).await
 }
 
+/// The same, or as it is written where it cannot be told which Apps its AppSets ask for.
+async fn load_or_written(path: &Path) -> Result<Config> {
+    let written = load_written(path)?;
+    match load(path).await {
+        Err(error) if !written.app_sets.is_empty() => {
+            tracing::warn!(error = format!("{error:#}"), "the Apps of AppSets are not known, and not shown");
+            Ok(written)
+        }
+        loaded => loaded,
+    }
+}
+
 /// How the targets stood when they were last recorded in their clusters.
 pub async fn statuses(config: &Path) -> Result<Vec<TargetStatus>> {
-    let config = load(config).await?;
+    let config = load_or_written(config).await?;
     let mut found: BTreeMap<String, TargetStatus> = BTreeMap::new();
     let secrets = topology::secrets(&config).await;
     let specs = topology::targets(&config);

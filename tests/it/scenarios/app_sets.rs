@@ -93,6 +93,17 @@ fn an_app_comes_and_goes_with_its_folder(ground: Ground) {
     world.terminate();
     let diff = world.alone(&["diff", "three"]);
     assert_eq!(diff.status.code(), Some(0), "{}", String::from_utf8_lossy(&diff.stderr));
+
+    // Where nobody can say which Apps there are, the clusters still say how the others stand.
+    let shown = |world: &World| {
+        forget(&world.state());
+        let all: Value = serde_json::from_slice(&world.alone(&["status", "-o", "json"]).stdout).unwrap();
+        let targets = all["targets"].as_array().unwrap().iter();
+        targets.map(|status| status["target"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(shown(&world), ["app@test", "one@test", "three@test", "two@test"]);
+    fs::rename(world.repo.bare_path(), world.path("away")).unwrap();
+    assert_eq!(shown(&world), ["app@test"]);
 }
 
 fn a_source_that_fails_takes_nothing_away_also_over_a_restart(ground: Ground) {
