@@ -32,6 +32,12 @@ impl Late {
         self.begun.insert(set.to_owned());
     }
 
+    /// Another process wrote here until now. It is as if this one had just begun; what it gave up itself earlier stays given up.
+    pub(super) fn succeed(&mut self, now: Instant) {
+        self.began = now;
+        self.begun.clear();
+    }
+
     /// A write was given up.
     pub(super) fn give_up(&mut self, now: Instant) {
         self.given_up = Some(now);
@@ -69,5 +75,20 @@ mod tests {
         assert_eq!(late.until("begun", at(12)), None);
         assert!(late.is_awaited(at(3)) && !late.is_awaited(at(12)));
         assert!(!Late::new(start).is_awaited(at(1)), "nothing was given up yet");
+    }
+
+    #[test]
+    fn what_another_process_sent_until_lately_is_heeded_like_what_an_earlier_one_sent() {
+        let start = Instant::now();
+        let at = |minutes| start + Duration::from_mins(minutes);
+        let mut late = Late::new(start);
+        late.begin("begun");
+        late.succeed(at(20));
+        assert_eq!(late.until("begun", at(21)), Some(at(30)));
+        assert_eq!(late.until("found", at(21)), Some(at(30)));
+        assert!(!late.is_awaited(at(21)), "this process has given up nothing");
+        late.give_up(at(22));
+        late.succeed(at(23));
+        assert!(late.is_awaited(at(24)));
     }
 }

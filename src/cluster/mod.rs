@@ -321,7 +321,7 @@ impl Cluster {
 
     /// Another process has written here until now: what was read of records is read again, and what it sent may still be on its way.
     pub async fn succeed(&self) {
-        self.0.late().give_up(Instant::now());
+        self.0.late().succeed(Instant::now());
         *self.0.parents.lock().await = None;
     }
 

@@ -116,7 +116,9 @@ impl Finalizers {
             }
             match write(ground, name, resource, wanted).await {
                 Ok(object) => {
-                    resource.object = object;
+                    if let Some(object) = object {
+                        resource.object = object;
+                    }
                     self.unheld.remove(name);
                 }
                 Err(error) => {
@@ -168,9 +170,12 @@ impl Finalizers {
                 continue;
             }
             match write(ground, name, resource, false).await {
-                Ok(_) => {
+                Ok(let_go) => {
                     self.gone.insert(uid(resource).to_owned());
-                    farewell(ground, name, resource, leaving.policy, &left).await;
+                    // Who let it go tells of it; another replica may have done so.
+                    if let_go.is_some() {
+                        farewell(ground, name, resource, leaving.policy, &left).await;
+                    }
                 }
                 Err(error) => {
                     // Somebody may have changed it meanwhile, which is then read.
@@ -187,8 +192,13 @@ fn uid(resource: &Resource) -> &str {
     resource.object.pointer("/metadata/uid").and_then(Value::as_str).unwrap_or_default()
 }
 
-/// Sets our finalizer, or takes it away; gives the App as it is then.
-async fn write(ground: &Ground<'_>, name: &str, resource: &Resource, held: bool) -> Result<Value, String> {
+/// Sets our finalizer, or takes it away; gives the App as it is then, or nothing where it is gone already.
+async fn write(
+    ground: &Ground<'_>,
+    name: &str,
+    resource: &Resource,
+    held: bool,
+) -> Result<Option<Value>, String> {
     let written = resource.object.pointer("/metadata/finalizers").and_then(Value::as_array);
     let others = written.into_iter().flatten().filter_map(Value::as_str).filter(|one| *one != FINALIZER);
     let finalizers: Vec<&str> = others.chain(held.then_some(FINALIZER)).collect();
@@ -199,10 +209,9 @@ async fn write(ground: &Ground<'_>, name: &str, resource: &Resource, held: bool)
             if object.pointer("/metadata/deletionTimestamp").is_none() {
                 ground.followed.note(APPS, object.clone());
             }
-            Ok(object)
+            Ok(Some(object))
         }
-        // It is gone already.
-        Err(error) if !held && error.class == ApiErrorClass::NotFound => Ok(resource.object.clone()),
+        Err(error) if !held && error.class == ApiErrorClass::NotFound => Ok(None),
         Err(error) => Err(error.to_string()),
     }
 }

@@ -5,6 +5,7 @@ mod app_sets;
 mod bases;
 mod custom;
 mod deletion;
+mod departures;
 mod drift;
 mod faults;
 mod governed;

@@ -18,29 +18,29 @@ use std::time::{Duration, Instant};
 use trueup_testkit::{GitServer, Mark, Port, Request, played, wait_until};
 
 /// How long the Leases last here.
-const LEASE: Duration = Duration::from_secs(15);
+pub(super) const LEASE: Duration = Duration::from_secs(15);
 /// Clusters, each with one target; all of them are the same API server by other names.
-const CLUSTERS: usize = 12;
+pub(super) const CLUSTERS: usize = 12;
 
 /// A process of trueup.
-struct Replica {
+pub(super) struct Replica {
     /// Its service account.
-    account: String,
+    pub(super) account: String,
     kubeconfig: PathBuf,
     port: Port,
-    running: Option<Child>,
+    pub(super) running: Option<Child>,
 }
 
 /// Replicas that share the clusters `c0` and on, with the App `app` in an environment of each.
-struct Shared {
-    world: World,
-    replicas: Vec<Replica>,
+pub(super) struct Shared {
+    pub(super) world: World,
+    pub(super) replicas: Vec<Replica>,
     objects: usize,
     _server: GitServer,
 }
 
 impl Shared {
-    fn new(hint: &str, replicas: usize, objects: usize) -> Self {
+    pub(super) fn new(hint: &str, replicas: usize, objects: usize) -> Self {
         let world = World::played(Ground::ApiServer, hint);
         install(&world.cluster);
         let server = GitServer::serve(&world.repo).unwrap();
@@ -57,7 +57,7 @@ impl Shared {
         shared
     }
 
-    fn apply(&self, plural: &str, kind: &str, name: &str, spec: &Value) {
+    pub(super) fn apply(&self, plural: &str, kind: &str, name: &str, spec: &Value) {
         self.world.api.apply(&path(&self.world, plural, name), &object(kind, name, spec), "test").unwrap();
     }
 
@@ -102,7 +102,7 @@ impl Shared {
         self.replicas.push(Replica { account, kubeconfig: file, port, running: None });
     }
 
-    fn start(&mut self, number: usize) {
+    pub(super) fn start(&mut self, number: usize) {
         let state = self.world.path(&format!("state-{number}"));
         let log = self.world.path(&format!("log-{number}"));
         let log = fs::File::options().create(true).append(true).open(log).unwrap();
@@ -118,13 +118,13 @@ impl Shared {
         replica.running = Some(spawned.unwrap());
     }
 
-    fn signal(&self, number: usize, signal: &str) {
+    pub(super) fn signal(&self, number: usize, signal: &str) {
         let pid = self.replicas[number].running.as_ref().expect("it runs").id().to_string();
         assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
     }
 
     /// Waits for the end of a process.
-    fn ended(&mut self, number: usize) -> Option<i32> {
+    pub(super) fn ended(&mut self, number: usize) -> Option<i32> {
         self.replicas[number].running.take()?.wait().unwrap().code()
     }
 
@@ -151,7 +151,7 @@ impl Shared {
     }
 
     /// Waits until all shards are shared evenly by so many live replicas.
-    fn shared_by(&self, replicas: usize) {
+    pub(super) fn shared_by(&self, replicas: usize) {
         self.within(PATIENCE, &format!("{replicas} replicas share"), |shared| {
             let (table, members) = (shared.table(), shared.members());
             table.len() == replicas
@@ -161,7 +161,7 @@ impl Shared {
         });
     }
 
-    fn within(&self, limit: Duration, what: &str, check: impl Fn(&Self) -> bool) {
+    pub(super) fn within(&self, limit: Duration, what: &str, check: impl Fn(&Self) -> bool) {
         wait_until(what, limit, || Ok(check(self).then_some(()))).unwrap_or_else(|error| {
             let app = self.world.api.find(&path(&self.world, "apps", "app"));
             let logs = self.logs();
@@ -173,13 +173,13 @@ impl Shared {
         });
     }
 
-    fn logs(&self) -> String {
+    pub(super) fn logs(&self) -> String {
         let log = |number| fs::read_to_string(self.world.path(&format!("log-{number}"))).unwrap_or_default();
         (0..self.replicas.len()).map(log).collect::<Vec<_>>().join("--- the next one's log\n")
     }
 
     /// Commits objects with a value for the first environments.
-    fn commit(&self, value: &str, environments: usize) -> String {
+    pub(super) fn commit(&self, value: &str, environments: usize) -> String {
         let mut files = Vec::new();
         for environment in 0..environments {
             for number in 0..self.objects {
@@ -192,7 +192,7 @@ impl Shared {
     }
 
     /// Waits until the App is Ready at a commit in so many environments.
-    fn ready(&self, revision: &str, environments: usize, limit: Duration) {
+    pub(super) fn ready(&self, revision: &str, environments: usize, limit: Duration) {
         self.within(limit, &format!("the App is Ready at {revision}"), |shared| {
             let app = shared.world.api.get(&path(&shared.world, "apps", "app")).unwrap();
             let status = &app["status"];
@@ -220,7 +220,7 @@ impl Shared {
     }
 
     /// What replicas wrote in the namespace since the mark, in the order of the answers.
-    fn writes_since(&self, mark: Mark) -> Vec<Request> {
+    pub(super) fn writes_since(&self, mark: Mark) -> Vec<Request> {
         let mut requests = played().unwrap().requests_since(mark).unwrap();
         let ours = |user: &str| self.replicas.iter().any(|replica| replica.account == user);
         requests.retain(|request| {
@@ -264,7 +264,7 @@ impl Shared {
     }
 
     /// What the command line shows, asked of one replica.
-    fn statuses(&self, number: usize) -> Vec<Value> {
+    pub(super) fn statuses(&self, number: usize) -> Vec<Value> {
         let output = Command::new(env!("CARGO_BIN_EXE_trueup"))
             .env("TRUEUP_SERVER", format!("http://127.0.0.1:{}", self.replicas[number].port.number()))
             .args(["status", "-o", "json"])
