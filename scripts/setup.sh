@@ -1,15 +1,20 @@
 #!/usr/bin/env bash
-# Sees to the tools that the tests ask things of: git, ssh and sshd (sources over ssh), promtool (the text of /metrics).
+# Sees to the tools that the tests ask things of: git, ssh and sshd (sources over ssh), promtool (the text of /metrics), and the server
+# of PostgreSQL (shared history).
 # Installs what is missing through apt, where there is apt and the right to use it; otherwise says what is missing.
 # Does nothing where all is there. Ends with 1 only when something is missing without which nothing can be built.
 set -euo pipefail
 PATH="$PATH:/usr/sbin:/sbin"
+# Debian has the server's programs beside the path, a folder a version.
+for programs in /usr/lib/postgresql/*/bin; do
+    PATH="$PATH:$programs"
+done
 
 has() { command -v "$1" >/dev/null 2>&1; }
 say() { echo "setup: $*" >&2; }
 
 # tool:Debian package
-wanted=(git:git ssh:openssh-client ssh-keygen:openssh-client sshd:openssh-server promtool:prometheus)
+wanted=(git:git ssh:openssh-client ssh-keygen:openssh-client sshd:openssh-server promtool:prometheus postgres:postgresql)
 missing_tools=() missing_packages=()
 for pair in "${wanted[@]}"; do
     has "${pair%%:*}" && continue
@@ -48,6 +53,9 @@ if [[ ${#missing_tools[@]} -gt 0 ]]; then
     else
         say "no apt-get here: install what gives you ${missing_tools[*]} (on Debian: ${missing_packages[*]})"
     fi
+    for programs in /usr/lib/postgresql/*/bin; do
+        PATH="$PATH:$programs"
+    done
     for tool in "${missing_tools[@]}"; do
         has "$tool" || say "$tool is missing still: the tests that ask it say so"
     done

@@ -5,10 +5,12 @@ use super::config::Place;
 use super::progress::Progress;
 use super::session::Session;
 use super::status;
+use crate::store::Database;
 use crate::sync::offline::{self, Configuration, RunOptions, Shared, Until};
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use jiff::Timestamp;
+use std::fmt;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -44,9 +46,29 @@ pub(super) struct Run {
     /// Where the other replicas reach this one [default: what --listen says, if that is one address]
     #[arg(long, env = "TRUEUP_ADVERTISE", value_name = "HOST[:PORT]", requires = "config_from_cluster")]
     advertise: Option<String>,
+    /// Bring history and drift together with those of other replicas in PostgreSQL; the URL begins with postgres://
+    // What a URL says is a secret: it is in no help text, and in no message of clap's.
+    #[arg(long, env = "TRUEUP_STORE", hide_env_values = true, value_name = "URL", conflicts_with = "once")]
+    store: Option<StoreUrl>,
     /// Keep what comes in (commits, answers of API servers, the time) in a new file, for `trueup replay`
     #[arg(long, value_name = "FILE", conflicts_with = "once")]
     record: Option<PathBuf>,
+}
+
+/// A URL that may have a password in it.
+#[derive(Clone)]
+struct StoreUrl(String);
+
+impl From<String> for StoreUrl {
+    fn from(url: String) -> Self {
+        Self(url)
+    }
+}
+
+impl fmt::Debug for StoreUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("StoreUrl")
+    }
 }
 
 /// Whole seconds, as Leases have them, and enough of them to renew it in time.
@@ -81,7 +103,10 @@ impl Run {
     async fn reconcile(&self, session: &Session, config: Configuration) -> Result<Verdict> {
         let (state, record) = (session.state.clone(), self.record.clone());
         let patience = self.deletion_timeout;
-        offline::run(RunOptions { config, state, listen: self.listen, record, patience }).await?;
+        let given = self.store.as_ref().filter(|url| !url.0.is_empty());
+        let database = given.map(|url| Database::parse(&url.0)).transpose();
+        let database = database.context("--store is not the URL of a PostgreSQL database")?;
+        offline::run(RunOptions { config, state, database, listen: self.listen, record, patience }).await?;
         Ok(Verdict::Fine)
     }
 

@@ -54,6 +54,13 @@ const MIGRATIONS: &[&str] = &[
     ) WITHOUT ROWID;
     CREATE INDEX drift_by_time ON drift (target, last);
 ",
+    "
+    CREATE TABLE outbox (
+        number INTEGER PRIMARY KEY AUTOINCREMENT,    -- never given out twice
+        sender TEXT NOT NULL,                        -- the process that wrote it
+        parcel TEXT NOT NULL                         -- JSON
+    );
+",
 ];
 
 /// The name of this installation of trueup: random, made once a state folder. What another installation left in a cluster is

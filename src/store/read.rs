@@ -1,6 +1,6 @@
 //! Reading, also beside a running trueup and after a killed one.
 
-use super::file;
+use super::{file, statements};
 use anyhow::{Context as _, Result};
 use rusqlite::{Connection, params};
 use serde::de::DeserializeOwned;
@@ -33,9 +33,7 @@ impl Reader {
 
     /// The last `limit` entries of a target's history, newest first.
     pub fn history(&self, target: &str, limit: usize) -> Result<Vec<HistoryEntry>> {
-        let mut rows = self
-            .connection
-            .prepare_cached("SELECT entry FROM history WHERE target = ?1 ORDER BY id DESC LIMIT ?2")?;
+        let mut rows = self.connection.prepare_cached(statements::by_number::HISTORY)?;
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let texts = rows.query_map(params![target, limit], |row| row.get::<_, String>(0))?;
         texts.map(|text| from_json(&text?)).collect()

@@ -1,24 +1,51 @@
 //! The one thread that writes.
 
+use super::outbox::{self, Parcel};
+use super::statements::{self, by_number};
 use super::{LedgerChange, Retention, drift};
 use crate::ambient;
 use anyhow::Result;
 use rusqlite::{Connection, Transaction, params};
 use std::fs::File;
-use tokio::sync::{mpsc, oneshot};
+use std::sync::Arc;
+use tokio::sync::{Notify, mpsc, oneshot};
 use trueup_plan::record::{HistoryEntry, Record};
 
 /// What is to be written, and who waits for it.
 #[derive(Debug)]
 pub(super) enum Request {
-    Save { record: Box<Record>, ledger: LedgerChange, answer: oneshot::Sender<Result<()>> },
-    Forget { target: String, answer: oneshot::Sender<Result<()>> },
-    Close { answer: oneshot::Sender<Result<()>> },
+    Save {
+        record: Box<Record>,
+        ledger: LedgerChange,
+        answer: oneshot::Sender<Result<()>>,
+    },
+    Forget {
+        target: String,
+        answer: oneshot::Sender<Result<()>>,
+    },
+    /// The shared history has all parcels up to this number.
+    Sent {
+        through: i64,
+        answer: oneshot::Sender<Result<()>>,
+    },
+    Close {
+        answer: oneshot::Sender<Result<()>>,
+    },
+}
+
+/// What a store that shares its history needs to put parcels into the outbox.
+#[derive(Debug)]
+pub(super) struct Outgoing {
+    /// This process.
+    pub(super) sender: String,
+    /// Told when there is one.
+    pub(super) wake: Arc<Notify>,
 }
 
 pub(super) struct Writer {
     pub(super) connection: Connection,
     pub(super) retention: Retention,
+    pub(super) outgoing: Option<Outgoing>,
     /// Held as long as this thread may write.
     pub(super) lock: File,
 }
@@ -34,6 +61,9 @@ impl Writer {
                 }
                 Some(Request::Forget { target, answer }) => {
                     let _ = answer.send(self.forget(&target));
+                }
+                Some(Request::Sent { through, answer }) => {
+                    let _ = answer.send(outbox::sent(&self.connection, through));
                 }
                 Some(Request::Close { answer }) => break Some(answer),
                 None => break None,
@@ -67,33 +97,62 @@ impl Writer {
         if let Some(entry) = &record.history {
             append(&transaction, entry, self.retention)?;
         }
-        drift::note(&transaction, target, &record.drift, self.retention, ambient::now())?;
+        let now = ambient::now();
+        drift::note(&transaction, target, &record.drift, self.retention, now)?;
         change_ledger(&transaction, target, change)?;
-        Ok(transaction.commit()?)
+        post(&transaction, self.outgoing.as_ref(), || Parcel::turn(record, now))?;
+        transaction.commit()?;
+        self.posted();
+        Ok(())
     }
 
     fn forget(&mut self, target: &str) -> Result<()> {
         let transaction = self.connection.transaction()?;
         transaction.execute("DELETE FROM status WHERE target = ?1", [target])?;
         transaction.execute("DELETE FROM ledger WHERE target = ?1", [target])?;
-        transaction.execute("DELETE FROM drift WHERE target = ?1", [target])?;
-        Ok(transaction.commit()?)
+        transaction.execute(statements::FORGET_DRIFT, [target])?;
+        post(&transaction, self.outgoing.as_ref(), || Parcel::Forget { target: target.to_owned() })?;
+        transaction.commit()?;
+        self.posted();
+        Ok(())
+    }
+
+    fn posted(&self) {
+        if let Some(outgoing) = &self.outgoing {
+            outgoing.wake.notify_one();
+        }
     }
 }
 
+/// Puts a parcel into the outbox, where history is shared.
+fn post(
+    transaction: &Transaction<'_>,
+    outgoing: Option<&Outgoing>,
+    parcel: impl FnOnce() -> Parcel,
+) -> Result<()> {
+    let Some(outgoing) = outgoing else { return Ok(()) };
+    let lost = outbox::put(transaction, &outgoing.sender, &parcel())?;
+    if lost > 0 {
+        tracing::error!(
+            lost,
+            "history that waited for the shared database too long is not brought there any more"
+        );
+    }
+    Ok(())
+}
+
 fn append(transaction: &Transaction<'_>, entry: &HistoryEntry, retention: Retention) -> Result<()> {
+    transaction.prepare_cached(statements::APPEND)?.execute(params![
+        entry.target,
+        entry.ended.as_millisecond(),
+        serde_json::to_string(entry)?
+    ])?;
     transaction
-        .prepare_cached("INSERT INTO history (target, ended, entry) VALUES (?1, ?2, ?3)")?
-        .execute(params![entry.target, entry.ended.as_millisecond(), serde_json::to_string(entry)?])?;
-    transaction
-        .prepare_cached(
-            "DELETE FROM history WHERE target = ?1 AND id <=
-               (SELECT id FROM history WHERE target = ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2)",
-        )?
+        .prepare_cached(by_number::BOUND)?
         .execute(params![entry.target, i64::try_from(retention.entries).unwrap_or(i64::MAX)])?;
     let oldest =
         entry.ended.as_millisecond().saturating_sub(retention.age.as_millis().try_into().unwrap_or(i64::MAX));
-    transaction.prepare_cached("DELETE FROM history WHERE ended < ?1")?.execute([oldest])?;
+    transaction.prepare_cached(statements::AGE)?.execute([oldest])?;
     Ok(())
 }
 

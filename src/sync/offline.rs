@@ -21,7 +21,7 @@ use crate::recording::Recorder;
 use crate::render::dependencies::{self, Around, Elsewhere, Incomplete};
 use crate::render::{self, Needed, Remote, Unasked};
 use crate::source::{self, DiskTree, Location, Spec};
-use crate::store::{Retention, Store};
+use crate::store::{Database, Retention, Store};
 use crate::web;
 use crate::web::metrics::Metrics;
 use anyhow::{Context as _, Result, anyhow, bail};
@@ -507,6 +507,8 @@ pub struct RunOptions {
     pub config: Configuration,
     /// The state folder.
     pub state: PathBuf,
+    /// Where history and drift are shared, if they are.
+    pub database: Option<Database>,
     /// Where HTTP is answered.
     pub listen: std::net::SocketAddr,
     /// The file that keeps what comes in, if that is wanted.
@@ -549,10 +551,19 @@ pub async fn run(options: RunOptions) -> Result<()> {
         chosen = Chosen::Shared(share.clone());
     }
     let store = {
-        let state = options.state.clone();
-        tokio::task::spawn_blocking(move || Store::open(&state, Retention::default(), Timestamp::now()))
-            .await??
+        let (state, database) = (options.state.clone(), options.database.clone());
+        tokio::task::spawn_blocking(move || {
+            let (retention, now) = (Retention::default(), Timestamp::now());
+            match database {
+                Some(database) => Store::open_shared(&state, retention, now, database),
+                None => Store::open(&state, retention, now),
+            }
+        })
+        .await??
     };
+    if let Some(database) = &options.database {
+        tracing::info!(%database, "history and drift are shared");
+    }
     let listener = TcpListener::bind(options.listen)
         .await
         .with_context(|| format!("listening on {}", options.listen))?;

@@ -38,7 +38,7 @@ fn ours(values: &str) -> Result<String, String> {
 const WAYS: [&str; 4] = [
     "",
     "{rbac: {scope: namespaces, namespaces: [shop, blog], rules: [{apiGroups: [apps], resources: [deployments]}, {apiGroups: [''], resources: [configmaps, services]}]}}",
-    "{serviceMonitor: {enabled: true, labels: {release: prometheus}}, podDisruptionBudget: {enabled: true}, networkPolicy: {from: [{namespaceSelector: {matchLabels: {name: monitoring}}}], ports: [443]}}",
+    "{store: {existingSecret: history, port: 6432}, serviceMonitor: {enabled: true, labels: {release: prometheus}}, podDisruptionBudget: {enabled: true}, networkPolicy: {from: [{namespaceSelector: {matchLabels: {name: monitoring}}}], ports: [443]}}",
     "{replicas: 1, image: {tag: v9, pullPolicy: Always}, imagePullSecrets: [{name: pull}], serviceAccount: {create: false, name: own}, arguments: [-v], environment: [{name: HTTPS_PROXY, value: 'http://proxy:3128'}], state: {existingClaim: state}, podLabels: {team: a}, podAnnotations: {note: x}, nodeSelector: {disk: ssd}, tolerations: [{key: a, operator: Exists}], priorityClassName: high, rbac: {create: false}, networkPolicy: {enabled: false}}",
 ];
 
@@ -98,6 +98,27 @@ fn the_pod_is_as_restricted_as_pod_security_can_ask() {
         assert_eq!((deployment["spec"]["replicas"].clone(), containers.len()), (json!(replicas), 1));
         assert_eq!(deployment["spec"]["strategy"]["type"], strategy);
     }
+}
+
+#[test]
+fn the_url_of_the_shared_history_comes_from_a_secret_and_its_port_is_open() {
+    let of_kind =
+        |values: &str, kind: &str| objects(values).into_iter().find(|object| object["kind"] == kind).unwrap();
+    let from = |values: &str| {
+        let deployment = of_kind(values, "Deployment");
+        let container = deployment["spec"]["template"]["spec"]["containers"][0].clone();
+        let variables = container["env"].as_array().unwrap().clone();
+        variables.into_iter().find(|one| one["name"] == "TRUEUP_STORE")
+    };
+    let port = json!({"port": 6432, "protocol": "TCP"});
+    let is_open = |values: &str| {
+        let policy = of_kind(values, "NetworkPolicy");
+        policy["spec"]["egress"][1]["ports"].as_array().unwrap().contains(&port)
+    };
+    let expected =
+        json!({"name": "TRUEUP_STORE", "valueFrom": {"secretKeyRef": {"name": "history", "key": "url"}}});
+    assert_eq!((from(WAYS[2]), is_open(WAYS[2])), (Some(expected), true));
+    assert_eq!((from(WAYS[0]), is_open(WAYS[0])), (None, false));
 }
 
 #[test]

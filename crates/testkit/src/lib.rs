@@ -1,7 +1,7 @@
 //! Real servers for trueup's tests, benches and demo; development only.
 //!
 //! Enters: nothing but the programs of `tests/cluster` (built when they are missing) and `git`. Leaves: Kubernetes control
-//! planes, Git servers over HTTP and SSH, and the few calls a test needs to look at them. Everything listens on loopback
+//! planes, Git servers over HTTP and SSH, PostgreSQL, and the few calls a test needs to look at them. Everything listens on loopback
 //! ports that are claimed for as long as they are used, writes to a fresh temporary folder, and is gone when its owner is,
 //! whether the owner returned, panicked or was killed (see [`ControlPlane`](crate::ControlPlane#how-it-ends)).
 //!
@@ -21,6 +21,7 @@ pub mod go_types;
 mod namespace;
 pub mod patch_keys;
 mod port;
+mod postgres;
 mod registry;
 mod ssh_server;
 mod supervise;
@@ -37,6 +38,7 @@ pub use git_repo::GitRepo;
 pub use git_server::{Access, GitRequest, GitServer, Transport};
 pub use namespace::Namespace;
 pub use port::Port;
+pub use postgres::Postgres;
 pub use registry::{Registry, RegistryAccess};
 pub use ssh_server::SshServer;
 pub use wait::wait_until;

@@ -27,5 +27,6 @@ mod replicas;
 mod rollout;
 mod scale;
 mod scheduling;
+mod shared_history;
 mod tools;
 mod wire;

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -36,6 +36,8 @@ pub(super) struct Shared {
     pub(super) world: World,
     pub(super) replicas: Vec<Replica>,
     objects: usize,
+    /// The URL of the database where their history is together.
+    pub(super) store: Option<String>,
     _server: GitServer,
 }
 
@@ -45,7 +47,7 @@ impl Shared {
         install(&world.cluster);
         let server = GitServer::serve(&world.repo).unwrap();
         let url = server.url("config.git");
-        let mut shared = Self { world, replicas: Vec::new(), objects, _server: server };
+        let mut shared = Self { world, replicas: Vec::new(), objects, store: None, _server: server };
         shared.apply("repositories", "Repository", "config", &json!({"url": url, "interval": "300ms"}));
         for number in 0..CLUSTERS {
             shared.add_cluster(number);
@@ -114,6 +116,9 @@ impl Shared {
         command.arg("--kubeconfig").arg(&replica.kubeconfig);
         command.args(["--listen", &format!("127.0.0.1:{}", replica.port.number())]);
         command.args(["--lease-duration", &format!("{}s", LEASE.as_secs())]);
+        if let Some(store) = &self.store {
+            command.env("TRUEUP_STORE", store);
+        }
         let spawned = command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log).spawn();
         replica.running = Some(spawned.unwrap());
     }
@@ -263,13 +268,18 @@ impl Shared {
         by
     }
 
+    /// Asks one replica by the command line.
+    pub(super) fn ask(&self, number: usize, arguments: &[&str]) -> Output {
+        Command::new(env!("CARGO_BIN_EXE_trueup"))
+            .env("TRUEUP_SERVER", format!("http://127.0.0.1:{}", self.replicas[number].port.number()))
+            .args(arguments)
+            .output()
+            .unwrap()
+    }
+
     /// What the command line shows, asked of one replica.
     pub(super) fn statuses(&self, number: usize) -> Vec<Value> {
-        let output = Command::new(env!("CARGO_BIN_EXE_trueup"))
-            .env("TRUEUP_SERVER", format!("http://127.0.0.1:{}", self.replicas[number].port.number()))
-            .args(["status", "-o", "json"])
-            .output()
-            .unwrap();
+        let output = self.ask(number, &["status", "-o", "json"]);
         let all: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
         all["targets"].as_array().cloned().unwrap_or_default()
     }
