@@ -48,17 +48,19 @@ struct Bounds {
     begin: AtomicU64,
     /// Up to when it may be under way.
     end: AtomicU64,
+    /// How often the right was lost.
+    lost: AtomicU64,
 }
 
 impl Fence {
     /// A right that nobody else has, and that is never over.
     pub fn open() -> Self {
-        Self(Arc::new(Bounds { begin: u64::MAX.into(), end: u64::MAX.into() }))
+        Self(Arc::new(Bounds { begin: u64::MAX.into(), end: u64::MAX.into(), lost: 0.into() }))
     }
 
     /// A right that is still to be given.
     pub fn closed() -> Self {
-        Self(Arc::new(Bounds { begin: 0.into(), end: 0.into() }))
+        Self(Arc::new(Bounds { begin: 0.into(), end: 0.into(), lost: 0.into() }))
     }
 
     /// Writes may begin up to one time, and be under way up to another one.
@@ -67,8 +69,9 @@ impl Fence {
         self.0.begin.store(milliseconds(begin), Ordering::SeqCst);
     }
 
-    /// No write may begin any more, and what is under way is not sent on.
+    /// No write may begin any more, and what is under way is not sent on, also not if the right is given again.
     pub fn close(&self) {
+        self.0.lost.fetch_add(1, Ordering::SeqCst);
         self.0.begin.store(0, Ordering::SeqCst);
         self.0.end.store(0, Ordering::SeqCst);
     }
@@ -80,9 +83,14 @@ impl Fence {
         (now < self.0.begin.load(Ordering::SeqCst) && now < end).then(|| Duration::from_millis(end - now))
     }
 
-    /// Whether what was begun may go on.
-    fn holds(&self) -> bool {
-        milliseconds(since_boot()) < self.0.end.load(Ordering::SeqCst)
+    /// How often the right was lost: what was begun at another number was begun under another right.
+    pub(super) fn lost(&self) -> u64 {
+        self.0.lost.load(Ordering::SeqCst)
+    }
+
+    /// Whether what was begun when the right was lost that often may go on.
+    fn holds(&self, lost: u64) -> bool {
+        milliseconds(since_boot()) < self.0.end.load(Ordering::SeqCst) && lost == self.lost()
     }
 
     /// Whether it is never over.
@@ -125,19 +133,35 @@ impl Service<Uri> for Fenced {
 
     fn call(&mut self, to: Uri) -> Self::Future {
         let fence = self.fence.clone();
-        self.connector.call(to).map(|stream| Ok(FencedStream { stream: stream?, fence })).boxed()
+        let lost = fence.lost();
+        self.connector.call(to).map(move |stream| Ok(FencedStream { stream: stream?, fence, lost })).boxed()
     }
 }
 
-/// A connection that sends nothing once the fence is closed.
+/// Why a connection sends nothing.
+#[derive(Debug, thiserror::Error)]
+#[error("the right to write is over")]
+struct Over;
+
+/// Whether nothing was sent because the connection is of another right, or there is none.
+pub(super) fn is_over(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut causes = std::iter::successors(Some(error), |error| error.source());
+    causes.any(|cause| {
+        let refused = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        refused.and_then(|refused| refused.downcast_ref::<Over>()).is_some()
+    })
+}
+
+/// A connection that sends nothing once the fence was closed: what waits in it then was for another right than comes after it.
 pub(super) struct FencedStream {
     stream: TokioIo<TcpStream>,
     fence: Fence,
+    lost: u64,
 }
 
 impl FencedStream {
     fn check(&self) -> io::Result<()> {
-        if self.fence.holds() { Ok(()) } else { Err(io::Error::other("the right to write is over")) }
+        if self.fence.holds(self.lost) { Ok(()) } else { Err(io::Error::other(Over)) }
     }
 }
 
@@ -207,9 +231,15 @@ mod tests {
         fence.extend(now + 10 * SECOND, now + 20 * SECOND);
         assert!(fence.left().is_some_and(|left| left > 18 * SECOND && left <= 20 * SECOND));
         fence.extend(now, now + 20 * SECOND);
-        assert_eq!((fence.left(), fence.holds()), (None, true));
+        assert_eq!((fence.left(), fence.holds(0)), (None, true));
         fence.close();
-        assert!(!fence.holds());
+        assert!(!fence.holds(0));
+        fence.extend(now + 10 * SECOND, now + 20 * SECOND);
+        assert_eq!(
+            (fence.holds(0), fence.holds(1)),
+            (false, true),
+            "what is left of the former right is not sent"
+        );
     }
 
     #[tokio::test]
@@ -225,6 +255,7 @@ mod tests {
         fence.extend(now, now);
         let refused = poll_fn(|context| Pin::new(&mut stream).poll_write(context, b"two")).await.unwrap_err();
         assert_eq!(refused.to_string(), "the right to write is over");
+        assert!(is_over(&refused) && !is_over(&io::Error::other("gone")));
         drop(stream);
         let mut sent = String::new();
         server.read_to_string(&mut sent).await.unwrap();

@@ -1,7 +1,7 @@
 //! One request and its answer; every request that trueup makes of a cluster goes through here and is counted.
 
 use super::error::{ApiError, ApiErrorClass};
-use super::fence::Fence;
+use super::fence::{Fence, is_over};
 use super::pace::Pace;
 use bytes::Bytes;
 use http::{Method, Request, StatusCode, header};
@@ -109,6 +109,7 @@ impl Rest {
         let description = format!("{} {}", ask.verb, ask.what);
         let (verb, sent) = (ask.verb, ask.body.len());
         let reads = matches!(verb, "get" | "list") || ask.is_dry_run();
+        let right = self.fence.lost();
         let (client, limit) = if reads {
             (&self.clients.reader, ANSWER)
         } else if let Some(left) = self.fence.left() {
@@ -118,8 +119,14 @@ impl Rest {
             return Err(ApiError::new(ApiErrorClass::Fenced, message));
         };
         let exchange = async {
-            let response =
-                client.send(request(ask)?).await.map_err(|error| unreachable(&description, &error))?;
+            let response = loop {
+                match client.send(request(ask)?).await {
+                    // A connection that is kept from before: nothing was sent, and it is given up with this.
+                    Err(error)
+                        if is_over(&error) && self.fence.left().is_some() && self.fence.lost() == right => {}
+                    answer => break answer.map_err(|error| unreachable(&description, &error))?,
+                }
+            };
             let (parts, body) = response.into_parts();
             let bytes = body.collect().await.map_err(|error| unreachable(&description, &error))?.to_bytes();
             Ok((parts, bytes))
