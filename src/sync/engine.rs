@@ -10,7 +10,7 @@ use super::directory::Directory;
 use super::leave::Progress;
 use super::preview::random_key;
 use super::queue::Queue;
-use super::replicas::{Shard, Share};
+use super::replicas::{Shard, Share, Told};
 use super::repositories::{Known, Repositories};
 use super::rollout::Rollouts;
 use super::target::{TargetSpec, TargetState};
@@ -105,6 +105,8 @@ struct Core {
     departures: Mutex<BTreeMap<String, Leave>>,
     /// By what targets of other replicas had their last turns, as these say.
     heard: Mutex<BTreeMap<String, String>>,
+    /// What other replicas told of targets that are not known here, or not as theirs: who told it, by target.
+    unplaced: Mutex<BTreeMap<String, (String, Told)>>,
     /// When the shards of this replica were taken.
     taken: Mutex<BTreeMap<Shard, Taken>>,
     /// Counts the times when what was read of the configuration came into doubt.
@@ -241,6 +243,7 @@ impl Engine {
                 turned: Mutex::default(),
                 departures: Mutex::default(),
                 heard: Mutex::default(),
+                unplaced: Mutex::default(),
                 taken: Mutex::default(),
                 doubts: watch::Sender::new(0),
                 configured: AtomicU64::new(0),

@@ -6,7 +6,8 @@
 //! trueup being taken away is no word about what it applied: where the namespace of the configuration or the definition of Apps is
 //! itself being deleted, all Apps go at once and leave everything as it is.
 
-use crate::cluster::{ApiErrorClass, Cluster, EventKind, Followed};
+use super::engine::Engine;
+use crate::cluster::{ApiError, ApiErrorClass, Cluster, EventKind, Followed};
 use crate::config::custom::{self, Departure, FINALIZER, Fate, Resource, Resources};
 use crate::config::{DeletionPolicy, Kind};
 use serde_json::Value;
@@ -22,8 +23,9 @@ const LOOK: Duration = Duration::from_secs(2);
 const APPS: &str = "apps";
 const DEFINITION: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/apps.trueup.dev";
 
-/// Where the resources are.
+/// Where the resources are, and who knows which of them are this replica's part.
 pub(super) struct Ground<'g> {
+    pub(super) engine: &'g Engine,
     pub(super) cluster: &'g Cluster,
     pub(super) followed: &'g Followed,
     pub(super) namespace: &'g str,
@@ -121,11 +123,16 @@ impl Finalizers {
                     }
                     self.unheld.remove(name);
                 }
+                // Another replica was first, or a person: it is read again.
+                Err(error) if error.class == ApiErrorClass::Conflict => {
+                    tracing::debug!(app = name, %error, "the finalizer could not be written yet");
+                    self.resting.insert(name.clone(), now + LOOK);
+                }
                 Err(error) => {
-                    tracing::warn!(app = name, error, "the finalizer could not be written");
+                    tracing::warn!(app = name, %error, "the finalizer could not be written");
                     self.resting.insert(name.clone(), now + REST);
                     if wanted {
-                        self.unheld.insert(name.clone(), error);
+                        self.unheld.insert(name.clone(), error.to_string());
                     }
                 }
             }
@@ -141,6 +148,7 @@ impl Finalizers {
     ) -> bool {
         let now = Instant::now();
         self.waiting.clear();
+        self.resting.retain(|_, until| *until > now);
         if !self.unheld.is_empty() {
             self.hold(ground, resources).await;
         }
@@ -169,23 +177,30 @@ impl Finalizers {
             if self.resting.contains_key(name) {
                 continue;
             }
+            // The API server takes the last finalizer away as often as it is asked to at a time: one replica does, and tells of it.
+            let Some(_held) = ground.engine.hold(&part(name)).await else { continue };
             match write(ground, name, resource, false).await {
                 Ok(let_go) => {
                     self.gone.insert(uid(resource).to_owned());
-                    // Who let it go tells of it; another replica may have done so.
+                    // It may have been gone before.
                     if let_go.is_some() {
                         farewell(ground, name, resource, leaving.policy, &left).await;
                     }
                 }
                 Err(error) => {
                     // Somebody may have changed it meanwhile, which is then read.
-                    tracing::debug!(app = name, error, "the finalizer could not be taken away");
+                    tracing::debug!(app = name, %error, "the finalizer could not be taken away");
                     self.resting.insert(name.clone(), now + LOOK);
                 }
             }
         }
         true
     }
+}
+
+/// What an App is called where replicas share resources.
+fn part(app: &str) -> String {
+    format!("{} {app}", Kind::App)
 }
 
 fn uid(resource: &Resource) -> &str {
@@ -198,7 +213,7 @@ async fn write(
     name: &str,
     resource: &Resource,
     held: bool,
-) -> Result<Option<Value>, String> {
+) -> Result<Option<Value>, ApiError> {
     let written = resource.object.pointer("/metadata/finalizers").and_then(Value::as_array);
     let others = written.into_iter().flatten().filter_map(Value::as_str).filter(|one| *one != FINALIZER);
     let finalizers: Vec<&str> = others.chain(held.then_some(FINALIZER)).collect();
@@ -212,7 +227,7 @@ async fn write(
             Ok(Some(object))
         }
         Err(error) if !held && error.class == ApiErrorClass::NotFound => Ok(None),
-        Err(error) => Err(error.to_string()),
+        Err(error) => Err(error),
     }
 }
 

@@ -115,7 +115,12 @@ impl Governed<'_> {
         };
         self.trouble.clear();
         let mut resources = custom::read(objects, self.namespace, &self.before);
-        let ground = Ground { cluster: &self.cluster, followed: &self.followed, namespace: self.namespace };
+        let ground = Ground {
+            engine: self.engine,
+            cluster: &self.cluster,
+            followed: &self.followed,
+            namespace: self.namespace,
+        };
         if !self.finalizers.settle(&ground, &mut resources).await {
             // It is read again.
             self.fingerprint = None;
@@ -149,7 +154,12 @@ impl Governed<'_> {
     /// Lets Apps go of which nothing more is to be pruned.
     async fn let_go(&mut self) {
         let Some(resources) = &mut self.resources else { return };
-        let ground = Ground { cluster: &self.cluster, followed: &self.followed, namespace: self.namespace };
+        let ground = Ground {
+            engine: self.engine,
+            cluster: &self.cluster,
+            followed: &self.followed,
+            namespace: self.namespace,
+        };
         if !self.finalizers.let_go(&ground, resources, &self.engine.departures()).await {
             self.fingerprint = None;
         }

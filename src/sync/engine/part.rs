@@ -40,8 +40,13 @@ impl Engine {
 
     /// Takes in what another replica tells of targets that it keeps as far as `table` says so.
     pub(in crate::sync) fn told(&self, replica: &str, table: &BTreeMap<Shard, String>, told: Vec<Told>) {
+        let setup = self.0.setup();
         for told in told {
-            self.0.told(replica, table, told);
+            self.0.told(&setup, replica, table, told);
+        }
+        let now = self.0.setup();
+        if !Arc::ptr_eq(&now, &setup) {
+            self.0.place_heard(&now);
         }
     }
 
@@ -239,13 +244,21 @@ impl Core {
         self.show_part(&self.setup());
     }
 
-    fn told(&self, replica: &str, table: &BTreeMap<Shard, String>, told: Told) {
-        let Told { status, of } = told;
-        let Some(spec) = self.setup().targets.get(&status.target).cloned() else { return };
-        let is_theirs = table.get(&Shard::of(&spec.cluster)).is_some_and(|keeper| keeper == replica);
-        if !is_theirs || self.has(&spec.cluster) {
+    fn told(&self, setup: &Setup, replica: &str, table: &BTreeMap<Shard, String>, told: Told) {
+        let spec = setup.targets.get(&told.status.target).cloned();
+        if spec.as_ref().is_some_and(|spec| self.has(&spec.cluster)) {
             return;
         }
+        let is_theirs = |spec: &Arc<TargetSpec>| {
+            table.get(&Shard::of(&spec.cluster)).is_some_and(|keeper| keeper == replica)
+        };
+        let Some(spec) = spec.filter(is_theirs) else {
+            // They are ahead with the configuration or the table, and say it once.
+            lock(&self.unplaced).insert(told.status.target.clone(), (replica.to_owned(), told));
+            return;
+        };
+        lock(&self.unplaced).remove(&spec.name);
+        let Told { status, of } = told;
         if !of.is_empty() && of == digest(&spec) {
             lock(&self.turned).insert(spec.name.clone(), spec.clone());
         } else {
@@ -257,8 +270,21 @@ impl Core {
         self.spread(&spec, before.as_ref(), &status);
     }
 
+    /// What is whose is known anew, or the configuration: what could not be placed may have its place now.
+    pub(super) fn place_heard(&self, setup: &Setup) {
+        let Some(share) = self.chosen.share() else { return };
+        let table = share.others().borrow().table.clone();
+        let unplaced = std::mem::take(&mut *lock(&self.unplaced));
+        for (replica, told) in unplaced.into_values() {
+            if table.values().any(|keeper| *keeper == replica) {
+                self.told(setup, &replica, &table, told);
+            }
+        }
+    }
+
     /// The configuration is another one: what was heard of a target may be about just that.
     pub(super) fn match_heard(&self, setup: &Setup) {
+        self.place_heard(setup);
         let mut heard = lock(&self.heard);
         heard.retain(|name, _| setup.targets.contains_key(name));
         for (name, of) in heard.iter().filter(|(_, of)| !of.is_empty()) {

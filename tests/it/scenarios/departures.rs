@@ -105,6 +105,7 @@ fn a_deleted_app_is_pruned_on_the_clusters_of_both_replicas_once() {
     shared.delete_app();
     shared.app_is_gone(LEASE);
     assert_eq!(shared.names(), Vec::<String>::new());
+    shared.within(PATIENCE, "that is told, too", |shared| shared.told("Deleted").len() > 1);
     assert_eq!(shared.told("Deleted"), ["deleted, with all that it applied"; 2], "each App once");
     assert_eq!(shared.told("LeftBehind"), Vec::<String>::new());
 }
