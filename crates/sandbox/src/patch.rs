@@ -1,6 +1,6 @@
 //! The four kinds of patches.
 //!
-//! Source: RFC 6902, RFC 7386; strategic merges are [`crate::strategic`]'s.
+//! Source: RFC 6902, RFC 7386; strategic merges have a module of their own.
 
 use crate::Sandbox;
 use crate::answer::{About, Answer, Cause, Refusal};
