@@ -469,7 +469,7 @@ fn space(world: &World, cluster: &str) -> String {
 fn a_rollout_goes_over_the_clusters_of_all_replicas_one_by_one() {
     let mut shared = Shared::new("replicas-rollout", 2, 0);
     // So many that hardly ever one replica has all of their shards.
-    let clusters: Vec<String> = (0..14).map(|number| format!("c{number}")).collect();
+    let clusters: Vec<String> = (0..CLUSTERS).map(|number| format!("c{number}")).collect();
     for cluster in &clusters {
         let name = space(&shared.world, cluster);
         let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
