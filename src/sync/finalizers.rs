@@ -178,7 +178,7 @@ impl Finalizers {
                 continue;
             }
             // The API server takes the last finalizer away as often as it is asked to at a time: one replica does, and tells of it.
-            let Some(_held) = ground.engine.hold(&part(name)).await else { continue };
+            let Some(_held) = ground.engine.hold(&part(Kind::App, name)).await else { continue };
             match write(ground, name, resource, false).await {
                 Ok(let_go) => {
                     self.gone.insert(uid(resource).to_owned());
@@ -198,9 +198,9 @@ impl Finalizers {
     }
 }
 
-/// What an App is called where replicas share resources.
-fn part(app: &str) -> String {
-    format!("{} {app}", Kind::App)
+/// What a resource is called where replicas share them.
+pub(super) fn part(kind: Kind, name: &str) -> String {
+    format!("{kind} {name}")
 }
 
 fn uid(resource: &Resource) -> &str {

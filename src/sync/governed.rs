@@ -5,7 +5,7 @@
 
 use super::custom::Home;
 use super::engine::Engine;
-use super::finalizers::{Finalizers, Ground};
+use super::finalizers::{Finalizers, Ground, part};
 use crate::ambient;
 use crate::cluster::{ApiError, ApiErrorClass, Cluster, EventKind, Followed};
 use crate::config::custom::{self, Answer, ConditionStatus, Known, PLURALS, Resources};
@@ -224,7 +224,7 @@ impl Governed<'_> {
                 continue;
             };
             // A cluster's status is for who speaks to it. Of the others each replica has its part.
-            let part = if *kind == Kind::Cluster { name.clone() } else { format!("{kind} {name}") };
+            let part = if *kind == Kind::Cluster { name.clone() } else { part(*kind, name) };
             let Some(_held) = self.engine.hold(&part).await else { continue };
             match self.write(*kind, name, &resource.object, &status).await {
                 Ok(object) => written.push(((*kind, name.clone()), object)),

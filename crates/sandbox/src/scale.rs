@@ -93,7 +93,8 @@ fn printed(value: &Value) -> String {
     }
 }
 
-fn go_type(value: &Value) -> &'static str {
+/// What Go's reflection calls a value's type.
+pub(crate) fn go_type(value: &Value) -> &'static str {
     match value {
         Value::Null => "<nil>",
         Value::Bool(_) => "bool",

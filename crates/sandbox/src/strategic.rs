@@ -6,6 +6,7 @@
 //! Source: k8s.io/apimachinery `pkg/util/strategicpatch`.
 
 use crate::answer::Refusal;
+use crate::scale::go_type;
 use serde_json::{Map, Value};
 use std::cmp::Ordering;
 use std::sync::Arc;
@@ -271,15 +272,7 @@ fn no_key(item: &Map<String, Value>, key: &str) -> Refusal {
 }
 
 fn no_list(value: &Value) -> Refusal {
-    let found = match value {
-        Value::Null => "%!s(<nil>)",
-        Value::Bool(_) => "bool",
-        Value::Number(number) if number.is_f64() => "float64",
-        Value::Number(_) => "int64",
-        Value::String(_) => "string",
-        Value::Array(_) => "[]interface {}",
-        Value::Object(_) => "map[string]interface {}",
-    };
+    let found = if value.is_null() { "%!s(<nil>)" } else { go_type(value) };
     Refusal::internal(format!("expected a []interface {{}}, but received a {found}"))
 }
 
