@@ -33,6 +33,8 @@ pub struct FieldManager<'m, 's> {
     pub versions: &'m dyn Versions<'s>,
     /// Fields that this endpoint does not write, by API version.
     pub ignored: &'m BTreeMap<String, FieldSet>,
+    /// Gives an object in which nothing was written: what its type shows of itself belongs to nobody.
+    pub nothing: &'m dyn Fn() -> Value,
 }
 
 /// Who does it and when.
@@ -157,7 +159,7 @@ impl<'s> FieldManager<'_, 's> {
         let books = if books.managers.is_empty() {
             let act = Act { manager: BEFORE_FIRST_APPLY, ..act };
             let nothing = self
-                .typed(bare(config), Duplicates::Allowed)
+                .typed((self.nothing)(), Duplicates::Allowed)
                 .map_err(|errors| ApplyError::Merge(errors.into()))?;
             first = self.updated(&nothing, &typed_live, books.clone(), act).map_err(ApplyError::Merge)?;
             &first
@@ -486,11 +488,6 @@ fn without_books(object: &Value) -> Value {
     Value::Object(fields.iter().map(without).collect())
 }
 
-/// An object of the kind with nothing in it.
-fn bare(of: &Value) -> Value {
-    serde_json::json!({"apiVersion": part(of, "apiVersion"), "kind": part(of, "kind"), "metadata": {}})
-}
-
 fn described(object: &Value) -> String {
     let metadata = object.get("metadata").unwrap_or(&Value::Null);
     let (namespace, name) = (part(metadata, "namespace"), part(metadata, "name"));
@@ -533,7 +530,13 @@ mod tests {
             subresource: "",
             versions: &OneVersion,
             ignored: &BTreeMap::new(),
+            nothing: &|| json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {}}),
         })
+    }
+
+    /// An object of the kind with nothing in it.
+    fn bare(of: &Value) -> Value {
+        json!({"apiVersion": part(of, "apiVersion"), "kind": part(of, "kind"), "metadata": {}})
     }
 
     fn config_map(data: &Value) -> Value {

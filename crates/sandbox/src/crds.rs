@@ -363,14 +363,29 @@ pub(crate) fn default(value: &mut Value, schema: &Value, nulls: Nulls) {
                 }
             }
             let additional = &schema["additionalProperties"];
+            if nulls == Nulls::Dropped && additional.is_object() && additional["nullable"] != true {
+                let is_known = |name: &String| schema["properties"].get(name).is_some();
+                let has_default = additional.get("default").is_some();
+                object.retain(|name, value| !value.is_null() || is_known(name) || has_default);
+            }
             for (name, value) in object {
-                let below = schema["properties"].get(name).unwrap_or(additional);
-                default(value, below, nulls);
+                match schema["properties"].get(name) {
+                    Some(below) => default(value, below, nulls),
+                    None => default_item(value, additional, nulls),
+                }
             }
         }
-        Value::Array(items) => items.iter_mut().for_each(|item| default(item, &schema["items"], nulls)),
+        Value::Array(items) => items.iter_mut().for_each(|item| default_item(item, &schema["items"], nulls)),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
+}
+
+/// The same of what stands in a list or under any name, which has a default only in the place of a null.
+fn default_item(value: &mut Value, schema: &Value, nulls: Nulls) {
+    if let (true, Some(told)) = (value.is_null() && schema["nullable"] != true, schema.get("default")) {
+        *value = told.clone();
+    }
+    default(value, schema, nulls);
 }
 
 fn type_of(value: &Value) -> &'static str {
@@ -532,10 +547,12 @@ fn bounds(value: &Value, schema: &Value, at: &str, causes: &mut Vec<Cause>, wron
         }
         if let Some(most) = most {
             causes.push(if is_text {
-                let message = format!("Too long: may not be more than {most} bytes");
+                let unit = if most == 1 { "byte" } else { "bytes" };
+                let message = format!("Too long: may not be more than {most} {unit}");
                 Cause { reason: "FieldValueTooLong", message, field: at }
             } else {
-                let message = format!("Too many: {length}: must have at most {most} items");
+                let unit = if most == 1 { "item" } else { "items" };
+                let message = format!("Too many: {length}: must have at most {most} {unit}");
                 Cause { reason: "FieldValueTooMany", message, field: at }
             });
         }

@@ -37,34 +37,36 @@ pub(crate) struct Fields {
 }
 
 impl Schedule {
-    /// Reads a schedule; `None` where it is none.
-    pub(crate) fn parse(text: &str) -> Option<Self> {
+    /// Reads a schedule, or says in the server's words why it is none.
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let text = text.trim();
         if let Some(every) = text.strip_prefix("@every ") {
-            let every = duration(every.trim())?;
+            let every = duration(every.trim()).ok_or_else(|| format!("failed to parse duration {text}"))?;
             // Finer than a second is not counted.
-            return Some(Self::Every(SignedDuration::from_secs(every.as_secs().max(1))));
+            return Ok(Self::Every(SignedDuration::from_secs(every.as_secs().max(1))));
         }
-        let text = match text {
+        let fields = match text {
+            "" => return Err("empty spec string".to_owned()),
             "@yearly" | "@annually" => "0 0 1 1 *",
             "@monthly" => "0 0 1 * *",
             "@weekly" => "0 0 * * 0",
             "@daily" | "@midnight" => "0 0 * * *",
             "@hourly" => "0 * * * *",
+            other if other.starts_with('@') => return Err(format!("unrecognized descriptor: {other}")),
             other => other,
         };
-        let parts: Vec<&str> = text.split_whitespace().collect();
-        let [minutes, hours, days, months, weekdays] = parts.as_slice() else { return None };
-        let (days_of_month, any_day) = field(days, 1, 31, &[])?;
-        let (days_of_week, any_weekday) = field(weekdays, 0, 6, &DAYS)?;
-        Some(Self::At(Box::new(Fields {
-            minutes: field(minutes, 0, 59, &[])?.0,
-            hours: field(hours, 0, 23, &[])?.0,
-            days: days_of_month,
-            months: field(months, 1, 12, &MONTHS)?.0,
-            weekdays: days_of_week,
-            is_any_day: any_day || any_weekday,
-        })))
+        let parts: Vec<&str> = fields.split_whitespace().collect();
+        let [minutes, hours, days, months, weekdays] = parts.as_slice() else {
+            let (count, shown) = (parts.len(), parts.join(" "));
+            return Err(format!("expected exactly 5 fields, found {count}: [{shown}]"));
+        };
+        let minutes = field(minutes, 0, 59, &[])?.0;
+        let hours = field(hours, 0, 23, &[])?.0;
+        let (days, any_day) = field(days, 1, 31, &[])?;
+        let months = field(months, 1, 12, &MONTHS)?.0;
+        let (weekdays, any_weekday) = field(weekdays, 0, 6, &DAYS)?;
+        let is_any_day = any_day || any_weekday;
+        Ok(Self::At(Box::new(Fields { minutes, hours, days, months, weekdays, is_any_day })))
     }
 
     /// The first time after another; `None` where there is none.
@@ -124,35 +126,55 @@ impl Fields {
 }
 
 /// The numbers of a field, and whether they are all there are.
-fn field(text: &str, lowest: u32, highest: u32, names: &[&str]) -> Option<(u64, bool)> {
+fn field(text: &str, lowest: u32, highest: u32, names: &[&str]) -> Result<(u64, bool), String> {
     let (mut bits, mut is_any) = (0, false);
-    for part in text.split(',') {
+    for part in text.split(',').filter(|part| !part.is_empty()) {
         let (range, step) = part.split_once('/').map_or((part, None), |(range, step)| (range, Some(step)));
-        let is_all = matches!(range, "*" | "?");
-        let (first, last) = match range.split_once('-') {
+        let (first, last) = range.split_once('-').map_or((range, None), |(first, last)| (first, Some(last)));
+        let is_all = matches!(first, "*" | "?");
+        let (first, last) = match last {
             _ if is_all => (lowest, highest),
-            Some((first, last)) => (number(first, names)?, number(last, names)?),
+            Some(last) if last.contains('-') => return Err(format!("too many hyphens: {part}")),
+            Some(last) => (number(first, names)?, number(last, names)?),
             // From one number with a step it goes on to the end.
-            None if step.is_some() => (number(range, names)?, highest),
-            None => (number(range, names)?, number(range, names)?),
+            None if step.is_some() => (number(first, names)?, highest),
+            None => (number(first, names)?, number(first, names)?),
         };
-        let step: u32 = step.map_or(Some(1), |step| step.parse().ok())?;
-        if step == 0 || first < lowest || last > highest || first > last {
-            return None;
+        let step = match step {
+            None => 1,
+            Some(step) if step.contains('/') => return Err(format!("too many slashes: {part}")),
+            Some(step) => number(step, &[])?,
+        };
+        if first < lowest {
+            return Err(format!("beginning of range ({first}) below minimum ({lowest}): {part}"));
+        }
+        if last > highest {
+            return Err(format!("end of range ({last}) above maximum ({highest}): {part}"));
+        }
+        if first > last {
+            return Err(format!("beginning of range ({first}) beyond end of range ({last}): {part}"));
+        }
+        if step == 0 {
+            return Err(format!("step of range should be a positive number: {part}"));
         }
         is_any |= is_all && step == 1;
-        for number in (first..=last).step_by(usize::try_from(step).ok()?) {
+        for number in (first..=last).step_by(usize::try_from(step).unwrap_or(usize::MAX)) {
             bits |= 1 << number;
         }
     }
-    Some((bits, is_any))
+    Ok((bits, is_any))
 }
 
-fn number(text: &str, names: &[&str]) -> Option<u32> {
+fn number(text: &str, names: &[&str]) -> Result<u32, String> {
     let lower = text.to_lowercase();
-    let Some(place) = names.iter().position(|name| *name == lower) else { return text.parse().ok() };
+    let Some(place) = names.iter().position(|name| *name == lower) else {
+        let unread =
+            |_| format!("failed to parse int from {text}: strconv.Atoi: parsing {text:?}: invalid syntax");
+        return text.parse().map_err(unread);
+    };
     // Months are counted from one, days from Sunday.
-    u32::try_from(if names.len() == 12 { place + 1 } else { place }).ok()
+    let place = if names.len() == 12 { place + 1 } else { place };
+    Ok(u32::try_from(place).unwrap_or(u32::MAX))
 }
 
 /// `1h30m`, as Go writes durations.
@@ -246,10 +268,19 @@ mod tests {
 
     #[test]
     fn what_is_no_schedule_is_none_and_what_never_comes_never_does() {
-        for text in
-            ["", "* * * *", "60 * * * *", "* * * * 7", "a * * * *", "*/0 * * * *", "5-3 * * * *", "@often"]
-        {
-            assert_eq!(Schedule::parse(text), None, "{text}");
+        for (text, why) in [
+            ("", "empty spec string"),
+            ("* * * *", "expected exactly 5 fields, found 4: [* * * *]"),
+            ("60 * * * *", "end of range (60) above maximum (59): 60"),
+            ("* * * * 7", "end of range (7) above maximum (6): 7"),
+            ("* * 0 * *", "beginning of range (0) below minimum (1): 0"),
+            ("a * * * *", "failed to parse int from a: strconv.Atoi: parsing \"a\": invalid syntax"),
+            ("*/0 * * * *", "step of range should be a positive number: */0"),
+            ("5-3 * * * *", "beginning of range (5) beyond end of range (3): 5-3"),
+            ("1-2-3 * * * *", "too many hyphens: 1-2-3"),
+            ("@often", "unrecognized descriptor: @often"),
+        ] {
+            assert_eq!(Schedule::parse(text), Err(why.to_owned()), "{text}");
         }
         let never = Schedule::parse("0 0 31 2 *").unwrap();
         assert_eq!(never.next(Timestamp::UNIX_EPOCH, &TimeZone::UTC), None);

@@ -69,7 +69,7 @@ impl Sandbox {
         if spec["suspend"] == true || cron["metadata"]["deletionTimestamp"].is_string() {
             return None;
         }
-        let schedule = Schedule::parse(spec["schedule"].as_str()?)?;
+        let schedule = Schedule::parse(spec["schedule"].as_str()?).ok()?;
         let deadline = spec["startingDeadlineSeconds"].as_i64().map(SignedDuration::from_secs);
         let last = time_at(&status["lastScheduleTime"]);
         let mut begin = last.or_else(|| time_at(&cron["metadata"]["creationTimestamp"]))?;

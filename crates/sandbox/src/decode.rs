@@ -1,6 +1,6 @@
 //! Whether an object can be read into its kind's type, and what the server says where it cannot.
 //!
-//! Enters: an object as it was sent. Leaves: the words of Go's decoder. Absent: what is wrong further on in a time.
+//! Enters: an object as it was sent. Leaves: the words of Go's decoder. Absent: what is wrong in the middle of a time.
 //!
 //! Source: Go's `encoding/json`, `encoding/base64` and `time`; k8s.io/apimachinery `pkg/api/resource`, `pkg/apis/meta/v1/time.go`.
 
@@ -22,6 +22,12 @@ pub(crate) fn unreadable(kind: &Kind, object: &Value) -> Option<String> {
 pub(crate) fn why(kind: &Kind, object: &Value) -> Option<String> {
     let type_name = kind.type_ref.named.as_deref().filter(|_| kind.custom.is_none())?;
     wrong(object, shape(type_name)?, Place::Root)
+}
+
+/// The same for an object that was applied, which is read in another way: texts in base64 are told of as what they are in.
+pub(crate) fn why_applied(kind: &Kind, object: &Value) -> Option<String> {
+    let why = why(kind, object)?;
+    Some(if why.starts_with("illegal base64") { format!("error decoding from json: {why}") } else { why })
 }
 
 fn wrong(value: &Value, shape: &'static Shape, at: Place<'_>) -> Option<String> {
@@ -112,9 +118,16 @@ fn wrong_quantity(value: &Value) -> Option<String> {
     })
 }
 
-/// A time that does not even begin with a year; what is wrong further on is told in as many ways as there are.
+/// A time that does not even begin with a year, or after which something follows; what is wrong in between is told in as many
+/// ways as there are.
 fn wrong_time(value: &Value, layout: &str) -> Option<String> {
+    const TIME: &str = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)";
     let text = value.as_str()?;
+    // Where a time ends: at its zone, for which the last letters are not looked at again.
+    let zone = text.find('Z').map(|at| at + 1).filter(|end| *end < text.len());
+    if let Some(end) = zone.filter(|end| crate::rules::matches(TIME, &text[..*end])) {
+        return Some(format!("parsing time {text:?}: extra text: {:?}", &text[end..]));
+    }
     let begins = text.len() >= 4 && text.bytes().take(4).all(|one| one.is_ascii_digit());
     (!begins).then(|| format!("parsing time {text:?} as {layout:?}: cannot parse {text:?} as \"2006\""))
 }

@@ -128,13 +128,7 @@ fn claim_templates(fields: &mut Map<String, Value>) {
 
 fn container(fields: &mut Map<String, Value>, kind: &Kind) {
     let image = fields.get("image").and_then(Value::as_str).unwrap_or_default();
-    let (name, is_pinned) = image.split_once('@').map_or((image, false), |(name, _)| (name, true));
-    let last = name.rsplit('/').next().unwrap_or_default();
-    let tag = last.split_once(':').map(|(_, tag)| tag);
-    let is_latest = match tag {
-        None => !is_pinned,
-        Some(tag) => tag == "latest",
-    };
+    let is_latest = crate::images::is_latest(image);
     if fields.get("imagePullPolicy").is_none_or(|policy| policy == "") {
         let policy = if is_latest { "Always" } else { "IfNotPresent" };
         fields.insert("imagePullPolicy".to_owned(), policy.into());
@@ -350,7 +344,13 @@ pub(crate) fn generation(kind: &Kind, before: &Value, object: &Value) -> Option<
     let has_changed = match (kind.group.as_str(), kind.kind.as_str()) {
         ("apps", "Deployment") => differs("/spec") || differs("/metadata/annotations"),
         ("discovery.k8s.io", "EndpointSlice") => {
-            wanted(before) != wanted(object) || differs("/metadata/labels")
+            let is_list = |field: &str| object[field].as_array().is_some_and(|all| !all.is_empty());
+            // No ports and an empty list of them are the same.
+            let fields = ["addressType", "endpoints", "ports"];
+            let has_changed = |field: &str| {
+                before.get(field) != object.get(field) && (is_list(field) || !before[field].is_null())
+            };
+            fields.into_iter().any(has_changed) || differs("/metadata/labels")
         }
         ("scheduling.k8s.io", "PriorityClass") => false,
         // It begins at none, and counts from there.
@@ -398,10 +398,16 @@ fn job_selector(object: &mut Value) {
     }
     let (uid, name) = (object["metadata"]["uid"].clone(), object["metadata"]["name"].clone());
     let own = object["metadata"]["labels"].clone();
+    // One whose name the server made is a copy, in which the two go their own ways.
+    let generated = object["metadata"]["generateName"].as_str().filter(|start| !start.is_empty());
+    let is_named_here = generated.is_none_or(|start| {
+        let name = name.as_str().unwrap_or_default();
+        !name.starts_with(start) || name.len() != start.len() + 5
+    });
     let spec = &mut object["spec"];
     spec["selector"]["matchLabels"]["batch.kubernetes.io/controller-uid"] = uid.clone();
     let template = spec.pointer("/template/metadata/labels").cloned().unwrap_or_default();
-    let is_shared = own == template || count_is_zero(&own) && count_is_zero(&template);
+    let is_shared = is_named_here && own == template || count_is_zero(&own) && count_is_zero(&template);
     let labels = &mut spec["template"]["metadata"]["labels"];
     for prefix in ["batch.kubernetes.io/", ""] {
         labels[format!("{prefix}controller-uid")] = uid.clone();

@@ -62,6 +62,7 @@ pub(crate) fn check_changed(kind: &Kind, before: &Value, object: &Value, causes:
 fn check_written(kind: &Kind, metadata: &Value, causes: &mut Vec<Cause>) {
     check_labels(&metadata["labels"], "metadata.labels", causes);
     check_annotations(&metadata["annotations"], "metadata.annotations", causes);
+    check_owners(&metadata["ownerReferences"], causes);
     for (index, finalizer) in metadata["finalizers"].as_array().into_iter().flatten().enumerate() {
         let text = finalizer.as_str().unwrap_or_default();
         let field = "metadata.finalizers";
@@ -75,20 +76,77 @@ fn check_written(kind: &Kind, metadata: &Value, causes: &mut Vec<Cause>) {
     }
 }
 
+/// What is wrong in the references to owners: each says whose it is, and one of them at most controls.
+fn check_owners(owners: &Value, causes: &mut Vec<Cause>) {
+    const AT: &str = "metadata.ownerReferences";
+    let mut controller: Option<String> = None;
+    for owner in owners.as_array().into_iter().flatten() {
+        let text = |field: &str| owner[field].as_str().unwrap_or_default();
+        for field in ["kind", "name", "uid"] {
+            if text(field).is_empty() {
+                causes.push(invalid(&format!("{AT}.{field}"), &"".into(), "must not be empty"));
+            }
+        }
+        if text("apiVersion").rsplit('/').next().unwrap_or_default().is_empty() {
+            let shown = text("apiVersion").into();
+            causes.push(invalid(&format!("{AT}.apiVersion"), &shown, "version must not be empty"));
+        }
+        if owner["controller"] != true {
+            continue;
+        }
+        let name = format!("{}/{}", text("kind"), text("name"));
+        match &controller {
+            None => controller = Some(name),
+            Some(first) => {
+                let why = format!(
+                    "Only one reference can have Controller set to true. Found \"true\" in references for {first} and {name}"
+                );
+                let message = format!("Invalid value: {}: {why}", shown_owners(owners));
+                causes.push(Cause { reason: "FieldValueInvalid", message, field: AT.to_owned() });
+            }
+        }
+    }
+}
+
+/// References as the server prints them, in the order of its type.
+fn shown_owners(owners: &Value) -> String {
+    let one = |owner: &Value| {
+        let mut parts: Vec<String> = ["apiVersion", "kind", "name", "uid"]
+            .map(|field| format!("\"{field}\":{}", Value::from(owner[field].as_str().unwrap_or_default())))
+            .into();
+        for field in ["controller", "blockOwnerDeletion"] {
+            if let Some(value) = owner.get(field).filter(|value| !value.is_null()) {
+                parts.push(format!("\"{field}\":{value}"));
+            }
+        }
+        format!("{{{}}}", parts.join(","))
+    };
+    let all: Vec<String> = owners.as_array().into_iter().flatten().map(one).collect();
+    format!("[{}]", all.join(","))
+}
+
 /// What is wrong in labels.
 pub(crate) fn check_labels(labels: &Value, at: &str, causes: &mut Vec<Cause>) {
     for (key, value) in labels.as_object().unwrap_or(&Map::new()) {
         for why in wrong_key(key) {
             causes.push(invalid(at, &key.as_str().into(), &why));
         }
-        let text = value.as_str().unwrap_or_default();
-        if text.len() > 63 {
-            causes.push(invalid(at, value, "must be no more than 63 bytes"));
-        }
-        if !matches(LABEL_VALUE, text) {
-            causes.push(invalid(at, value, VALUE_WORDS));
+        for why in wrong_label_value(value.as_str().unwrap_or_default()) {
+            causes.push(invalid(at, value, &why));
         }
     }
+}
+
+/// What is wrong in the value of a label.
+pub(crate) fn wrong_label_value(text: &str) -> Vec<String> {
+    let mut wrong = Vec::new();
+    if text.len() > 63 {
+        wrong.push("must be no more than 63 bytes".to_owned());
+    }
+    if !matches(LABEL_VALUE, text) {
+        wrong.push(VALUE_WORDS.to_owned());
+    }
+    wrong
 }
 
 fn check_annotations(annotations: &Value, at: &str, causes: &mut Vec<Cause>) {
@@ -159,6 +217,19 @@ pub(crate) fn wrong_label(text: &str) -> Vec<String> {
     }
     if !matches("[a-z]([-a-z0-9]*[a-z0-9])?", text) {
         wrong.push(WORDS.to_owned());
+    }
+    wrong
+}
+
+/// What is wrong in one part of a domain.
+pub(crate) fn wrong_dns_label(text: &str) -> Vec<String> {
+    let mut wrong = Vec::new();
+    if text.len() > 63 {
+        wrong.push("must be no more than 63 characters".to_owned());
+    }
+    if !matches(LABEL, text) {
+        let words = if matches(SUBDOMAIN, text) { "must not contain dots" } else { LABEL_WORDS };
+        wrong.push(words.to_owned());
     }
     wrong
 }

@@ -1,6 +1,6 @@
 //! The four kinds of patches.
 //!
-//! Source: RFC 6902, RFC 7386; strategic merges have a module of their own.
+//! Source: RFC 7386; JSON patches and strategic merges have modules of their own.
 
 use crate::Sandbox;
 use crate::answer::{About, Answer, Cause, Refusal};
@@ -9,7 +9,7 @@ use crate::request::{Request, Target};
 use crate::scale::scale;
 use crate::strategic::StrategicMerge;
 use crate::write::Change;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 const ACCEPTED: &str = "application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml, application/strategic-merge-patch+json";
 
@@ -36,9 +36,10 @@ impl Sandbox {
             serde_json::from_slice(request.body).map_err(|error| Refusal::bad_request(error.to_string()))?;
         match media_type {
             "application/json-patch+json" => {
-                let patch: json_patch::Patch = serde_json::from_value(body)
+                let operations: Vec<Map<String, Value>> = serde_json::from_value(body)
                     .map_err(|error| Refusal::bad_request(format!("error decoding patch: {error}")))?;
-                json_patch::patch(&mut object, &patch).map_err(|_| Refusal::refused_patch())?;
+                crate::patch_operations::apply(&mut object, &operations)
+                    .map_err(|_| Refusal::refused_patch())?;
             }
             "application/merge-patch+json" => json_patch::merge(&mut object, &body),
             "application/strategic-merge-patch+json" if target.kind.custom.is_none() => {

@@ -33,11 +33,15 @@ const VOLUMES: [&str; 22] = [
     "vsphereVolume",
 ];
 
+/// What an autoscaler may look at.
+const METRICS: [&str; 5] = ["ContainerResource", "External", "Object", "Pods", "Resource"];
+
 /// What does not go together in an object.
 pub(crate) fn check(kind: &Kind, object: &Value, causes: &mut Vec<Cause>) {
     let pod = match kind.kind.as_str() {
         "Pod" => "/spec",
         "CronJob" => "/spec/jobTemplate/spec/template/spec",
+        "PodTemplate" => "/template/spec",
         _ => "/spec/template/spec",
     };
     if let Some(spec) = object.pointer(pod).filter(|_| kind.custom.is_none()) {
@@ -49,34 +53,30 @@ pub(crate) fn check(kind: &Kind, object: &Value, causes: &mut Vec<Cause>) {
         }
     }
     match (kind.group.as_str(), kind.kind.as_str()) {
-        ("apps", "DaemonSet" | "ReplicaSet") => workload(object, causes),
-        ("apps", "Deployment") => {
-            workload(object, causes);
-            strategy(&object["spec"]["strategy"], causes);
-        }
-        ("apps", "StatefulSet") => {
-            workload(object, causes);
-            update_strategy(&object["spec"]["updateStrategy"], causes);
-            for (index, claim) in
-                object["spec"]["volumeClaimTemplates"].as_array().into_iter().flatten().enumerate()
-            {
-                self::claim(&claim["spec"], &format!("spec.volumeClaimTemplates[{index}].spec"), causes);
-            }
-        }
-        ("", "ReplicationController") => replication_controller(object, causes),
+        ("apps", _) => crate::workload_rules::check(kind, object, causes),
+        ("", "ReplicationController") => crate::workload_rules::replication_controller(object, causes),
         ("", "Service") => crate::services::check(object, causes),
         ("", "PersistentVolume") => volume(&object["spec"], causes),
         ("", "PersistentVolumeClaim") => claim(&object["spec"], "spec", causes),
         ("batch", "Job") => {
-            job(&object["spec"], "spec", causes);
-            generated(object, causes);
+            crate::job_rules::check(&object["spec"], "spec", causes);
+            crate::job_rules::selector(&object["spec"], causes);
         }
-        ("batch", "CronJob") => job(&object["spec"]["jobTemplate"]["spec"], "spec.jobTemplate.spec", causes),
+        ("batch", "CronJob") => {
+            crate::job_rules::check(&object["spec"]["jobTemplate"]["spec"], "spec.jobTemplate.spec", causes);
+        }
         ("", "Namespace") => {
             let phase = &object["status"]["phase"];
-            if object["metadata"]["deletionTimestamp"].is_null() && *phase != "Active" && !phase.is_null() {
+            let is_ending = object["metadata"]["deletionTimestamp"].is_string();
+            if !is_ending && *phase != "Active" && !phase.is_null() {
                 let why = "may only be 'Active' if `deletionTimestamp` is empty";
                 causes.push(invalid("status.Phase", phase, why));
+            }
+            if is_ending && *phase != "Terminating" {
+                // What is nothing is filled in first.
+                let shown = if phase.is_null() { "Active".into() } else { phase.clone() };
+                let why = "may only be 'Terminating' if `deletionTimestamp` is not empty";
+                causes.push(invalid("status.Phase", &shown, why));
             }
         }
         ("", "Endpoints") => {
@@ -89,8 +89,15 @@ pub(crate) fn check(kind: &Kind, object: &Value, causes: &mut Vec<Cause>) {
             }
         }
         ("", "Event") => event(object, &object["involvedObject"], causes),
-        ("events.k8s.io", "Event") => event(object, &object["regarding"], causes),
+        ("events.k8s.io", "Event") => {
+            event(object, &object["regarding"], causes);
+            let kind = object["type"].as_str().unwrap_or_default();
+            if !matches!(kind, "" | "Normal" | "Warning") {
+                causes.push(invalid("type", &"".into(), &format!("has invalid value: {kind}")));
+            }
+        }
         ("autoscaling", "HorizontalPodAutoscaler") => autoscaler(&object["spec"], causes),
+        ("storage.k8s.io", "StorageClass") => provisioner(&object["provisioner"], causes),
         ("networking.k8s.io", "IngressClass") => controller(&object["spec"]["controller"], causes),
         ("rbac.authorization.k8s.io", "Role" | "ClusterRole") => policy(object, causes),
         ("networking.k8s.io", "Ingress") => ingress(&object["spec"], causes),
@@ -111,36 +118,6 @@ pub(crate) fn check(kind: &Kind, object: &Value, causes: &mut Vec<Cause>) {
 pub(crate) fn required(field: &str, why: &str) -> Cause {
     let message = if why.is_empty() { "Required value".to_owned() } else { format!("Required value: {why}") };
     Cause { reason: "FieldValueRequired", message, field: field.to_owned() }
-}
-
-fn workload(object: &Value, causes: &mut Vec<Cause>) {
-    let empty = Map::new();
-    let labels =
-        object.pointer("/spec/template/metadata/labels").and_then(Value::as_object).unwrap_or(&empty);
-    let selector = &object["spec"]["selector"];
-    let wanted = selector["matchLabels"].as_object().unwrap_or(&empty);
-    // Of no selector at all these make one that selects nothing.
-    let is_nothing = selector.is_null() && object["kind"] != "Deployment";
-    let is_empty =
-        !is_nothing && wanted.is_empty() && selector["matchExpressions"].as_array().is_none_or(Vec::is_empty);
-    crate::metadata::check_labels(&Value::Object(labels.clone()), "spec.template.labels", causes);
-    if is_nothing || !is_empty && wanted.iter().any(|(key, value)| labels.get(key) != Some(value)) {
-        let shown = if labels.is_empty() { Value::Null } else { Value::Object(labels.clone()) };
-        causes.push(invalid(
-            "spec.template.metadata.labels",
-            &shown,
-            "`selector` does not match template `labels`",
-        ));
-    }
-    let policy =
-        object.pointer("/spec/template/spec/restartPolicy").and_then(Value::as_str).unwrap_or_default();
-    if matches!(policy, "OnFailure" | "Never") {
-        causes.push(Cause {
-            reason: "FieldValueNotSupported",
-            message: format!("Unsupported value: {policy:?}: supported values: \"Always\""),
-            field: "spec.template.spec.restartPolicy".to_owned(),
-        });
-    }
 }
 
 /// Names of containers and of what they mount.
@@ -183,7 +160,7 @@ fn containers(pod: &Value, claims: &Value, at: &str, causes: &mut Vec<Cause>) {
 }
 
 /// What a pod puts up with.
-fn tolerations(pod: &Value, at: &str, causes: &mut Vec<Cause>) {
+pub(crate) fn tolerations(pod: &Value, at: &str, causes: &mut Vec<Cause>) {
     for (index, toleration) in pod["tolerations"].as_array().into_iter().flatten().enumerate() {
         let at = format!("{at}.tolerations[{index}]");
         let text = |name: &str| toleration[name].as_str().unwrap_or_default();
@@ -197,9 +174,25 @@ fn tolerations(pod: &Value, at: &str, causes: &mut Vec<Cause>) {
             let why = "effect must be 'NoExecute' when `tolerationSeconds` is set";
             causes.push(invalid(&format!("{at}.effect"), &text("effect").into(), why));
         }
-        if operator == "Exists" && !text("value").is_empty() {
-            let why = "value must be empty when `operator` is 'Exists'";
-            causes.push(invalid(&format!("{at}.operator"), &text("value").into(), why));
+        let (field, value) = (format!("{at}.operator"), text("value"));
+        match operator {
+            "" | "Equal" => {
+                let wrong = crate::metadata::wrong_label_value(value);
+                if !wrong.is_empty() {
+                    causes.push(invalid(&field, &value.into(), &wrong.join(";")));
+                }
+            }
+            "Exists" if !value.is_empty() => {
+                let why = "value must be empty when `operator` is 'Exists'";
+                causes.push(invalid(&field, &value.into(), why));
+            }
+            // Whether a value is larger than another may be asked only where the server is told so.
+            "Gt" | "Lt" => {
+                let allowed = ["Equal", "Exists", "Lt", "Gt"];
+                causes.push(unsupported(&field, &format!("{operator:?}"), &allowed));
+            }
+            "Exists" => {}
+            _ => causes.push(unsupported(&field, &format!("{operator:?}"), &["Equal", "Exists"])),
         }
     }
 }
@@ -237,65 +230,7 @@ fn policy(object: &Value, causes: &mut Vec<Cause>) {
     }
 }
 
-fn strategy(strategy: &Value, causes: &mut Vec<Cause>) {
-    match strategy["type"].as_str().unwrap_or_default() {
-        "Recreate" if strategy["rollingUpdate"].is_object() => causes.push(forbidden(
-            "spec.strategy.rollingUpdate",
-            "may not be specified when strategy `type` is 'Recreate'",
-        )),
-        "Recreate" | "RollingUpdate" | "" => {}
-        other if strategy["rollingUpdate"].is_null() => {
-            let shown = format!("{{\"Type\":{other:?},\"RollingUpdate\":null}}");
-            causes.push(unsupported("spec.strategy", &shown, &["Recreate", "RollingUpdate"]));
-        }
-        _ => {}
-    }
-}
-
-fn update_strategy(strategy: &Value, causes: &mut Vec<Cause>) {
-    let rolling = &strategy["rollingUpdate"];
-    let or_null = |name: &str| rolling.get(name).cloned().unwrap_or_default();
-    let partition = rolling.get("partition").cloned().unwrap_or_else(|| 0.into());
-    let shown = if rolling.is_object() {
-        format!("{{\"Partition\":{partition},\"MaxUnavailable\":{}}}", or_null("maxUnavailable"))
-    } else {
-        "null".to_owned()
-    };
-    match strategy["type"].as_str().unwrap_or_default() {
-        "RollingUpdate" | "" => {}
-        "OnDelete" => {
-            if rolling.is_object() {
-                let why = "only allowed for updateStrategy 'RollingUpdate'";
-                causes.push(Cause {
-                    reason: "FieldValueInvalid",
-                    message: format!("Invalid value: {shown}: {why}"),
-                    field: "spec.updateStrategy.rollingUpdate".to_owned(),
-                });
-            }
-        }
-        other => causes.push(Cause {
-            reason: "FieldValueInvalid",
-            message: format!(
-                "Invalid value: {{\"Type\":{other:?},\"RollingUpdate\":{shown}}}: must be 'RollingUpdate' or 'OnDelete'"
-            ),
-            field: "spec.updateStrategy".to_owned(),
-        }),
-    }
-}
-
-fn replication_controller(object: &Value, causes: &mut Vec<Cause>) {
-    let empty = Map::new();
-    let labels = object.pointer("/spec/template/metadata/labels").and_then(Value::as_object);
-    let wanted = object["spec"]["selector"].as_object().unwrap_or(&empty);
-    let found = labels.unwrap_or(&empty);
-    if wanted.iter().any(|(key, value)| found.get(key) != Some(value)) {
-        let shown = labels.map_or(Value::Null, |labels| Value::Object(labels.clone()));
-        let why = "`selector` does not match template `labels`";
-        causes.push(invalid("spec.template.metadata.labels", &shown, why));
-    }
-}
-
-fn claim(spec: &Value, at: &str, causes: &mut Vec<Cause>) {
+pub(crate) fn claim(spec: &Value, at: &str, causes: &mut Vec<Cause>) {
     modes(&spec["accessModes"], at, causes);
     let field = format!("{at}.resources[storage]");
     match &spec["resources"]["requests"]["storage"] {
@@ -375,6 +310,13 @@ fn autoscaler(spec: &Value, causes: &mut Vec<Cause>) {
     {
         causes.push(invalid("spec.maxReplicas", most, "must be greater than or equal to `minReplicas`"));
     }
+    // A type that there is not is told of twice; the table has it once.
+    for (index, metric) in spec["metrics"].as_array().into_iter().flatten().enumerate() {
+        let kind = metric["type"].as_str().unwrap_or_default();
+        if !METRICS.contains(&kind) {
+            causes.push(unsupported(&format!("spec.metrics[{index}].type"), &format!("{kind:?}"), &METRICS));
+        }
+    }
     let version = &spec["scaleTargetRef"]["apiVersion"];
     if let Some(text) = version.as_str().filter(|text| !text.is_empty()) {
         let why = match text.matches('/').count() {
@@ -383,6 +325,18 @@ fn autoscaler(spec: &Value, causes: &mut Vec<Cause>) {
             _ => format!("unexpected GroupVersion string: {text}"),
         };
         causes.push(invalid("spec.scaleTargetRef.apiVersion", version, &why));
+    }
+}
+
+/// What provisions volumes has a qualified name, whatever its letters.
+fn provisioner(provisioner: &Value, causes: &mut Vec<Cause>) {
+    let name = provisioner.as_str().unwrap_or_default().to_lowercase();
+    if name.is_empty() {
+        return;
+    }
+    causes.retain(|cause| cause.field != "provisioner");
+    for why in crate::metadata::wrong_key(&name) {
+        causes.push(invalid("provisioner", &name.as_str().into(), &why));
     }
 }
 
@@ -435,43 +389,6 @@ fn actions(actions: &Value, causes: &mut Vec<Cause>) {
     if ["Deny", "Warn"].iter().all(|one| all.iter().any(|action| action == one)) {
         let why = "must not contain both Deny and Warn (repeating the same validation failure information in the API response and headers serves no purpose)";
         causes.push(invalid(field, actions, why));
-    }
-}
-
-fn job(spec: &Value, at: &str, causes: &mut Vec<Cause>) {
-    let field = format!("{at}.template.spec.restartPolicy");
-    match spec["template"]["spec"]["restartPolicy"].as_str() {
-        Some("Always") | None => causes.push(required(&field, "valid values: \"OnFailure\", \"Never\"")),
-        Some("OnFailure" | "Never") => {}
-        Some(other) => {
-            let shown = Value::from(other).to_string();
-            causes.push(unsupported(&field, &shown, &["Always", "OnFailure", "Never"]));
-            causes.push(unsupported(&field, &shown, &["OnFailure", "Never"]));
-        }
-    }
-}
-
-/// The labels by which a Job finds its pods, where it did not choose them itself.
-fn generated(object: &Value, causes: &mut Vec<Cause>) {
-    let spec = &object["spec"];
-    if spec["manualSelector"] == true || spec["selector"].is_null() {
-        return;
-    }
-    let labels = spec.pointer("/template/metadata/labels");
-    let (uid, name) = (&object["metadata"]["uid"], &object["metadata"]["name"]);
-    for prefix in ["", "batch.kubernetes.io/"] {
-        for (label, wanted) in [("controller-uid", uid), ("job-name", name)] {
-            let key = format!("{prefix}{label}");
-            let field = format!("spec.template.metadata.labels[{key}]");
-            let why = format!("must be '{}'", wanted.as_str().unwrap_or_default());
-            match labels.and_then(|labels| labels.get(&key)) {
-                None => causes.push(required(&field, &why)),
-                Some(found) if found != wanted => {
-                    causes.push(invalid(&field, labels.unwrap_or(&Value::Null), &why));
-                }
-                Some(_) => {}
-            }
-        }
     }
 }
 
@@ -555,7 +472,7 @@ fn webhooks(object: &Value, causes: &mut Vec<Cause>) {
         }
         let name = webhook["name"].as_str().unwrap_or_default();
         let field = format!("webhooks[{index}].name");
-        if !name.is_empty() && name.split('.').filter(|part| !part.is_empty()).count() < 3 {
+        if crate::metadata::wrong_subdomain(name).is_empty() && name.split('.').count() < 3 {
             let why = "should be a domain with at least three segments separated by dots";
             causes.push(invalid(&field, &name.into(), why));
         }

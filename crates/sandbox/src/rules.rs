@@ -11,6 +11,7 @@ use regex::Regex;
 use serde_json::{Map, Value};
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::net::IpAddr;
 
 const SELECTOR: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.LabelSelector";
 
@@ -30,14 +31,34 @@ pub(crate) fn wrong(kind: &Kind, before: Option<&Value>, object: &Value) -> Vec<
     if before.is_some() && kind.kind == "StatefulSet" {
         causes.retain(|cause| !cause.field.starts_with("spec.volumeClaimTemplates"));
     }
-    // A volume that is changed is looked at as a new one first.
-    if before.is_some() && kind.group.is_empty() && kind.kind == "PersistentVolume" {
+    let is_kind = |group: &str, name: &str| kind.group == group && kind.kind == name;
+    // A volume or a Job that is changed is looked at as a new one first.
+    if before.is_some() && (is_kind("", "PersistentVolume") || is_kind("batch", "Job")) {
         causes.extend(causes.clone());
+    }
+    if is_kind("batch", "Job") {
+        crate::job_rules::generated(object, &mut causes);
+    }
+    if before.is_some() {
+        causes.retain(|cause| !is_asked_of_new_ones(kind, object, cause));
     }
     if kind.kind == "CustomResourceDefinition" {
         crate::definition_rules::check(before, object, &mut causes);
     }
     causes
+}
+
+/// Whether only a new object is asked for what is wrong.
+fn is_asked_of_new_ones(kind: &Kind, object: &Value, cause: &Cause) -> bool {
+    match (kind.group.as_str(), kind.kind.as_str()) {
+        ("apps", "ControllerRevision") => cause.field == "data",
+        ("events.k8s.io", "Event") => {
+            let old = ["action", "reason", "reportingController", "reportingInstance"];
+            let is_old = object["eventTime"].is_null() && old.contains(&cause.field.as_str());
+            is_old || matches!(cause.field.as_str(), "eventTime" | "type")
+        }
+        (_, _) => false,
+    }
 }
 
 fn check(value: &Value, shape: &'static Shape, at: Place<'_>, causes: &mut Vec<Cause>) {
@@ -127,7 +148,11 @@ fn scalar(value: &Value, known: &Value, at: Place<'_>, causes: &mut Vec<Cause>) 
         Value::String(text) => {
             for cause in known["bad"].as_array().into_iter().flatten() {
                 let message = cause[1].as_str().unwrap_or_default();
-                if !fits(text, message) {
+                if message.contains("expected exactly 5 fields") {
+                    if let Err(why) = crate::cron::Schedule::parse(text) {
+                        causes.push(invalid(&at.to_string(), value, &why));
+                    }
+                } else if !fits(text, message) {
                     tell_one(cause, Some(value), at, causes);
                 }
                 // What is a port's name by its letters may still be none by their order.
@@ -180,6 +205,10 @@ fn tell(told: Option<&Value>, value: Option<&Value>, at: Place<'_>, causes: &mut
 fn tell_one(cause: &Value, value: Option<&Value>, at: Place<'_>, causes: &mut Vec<Cause>) {
     let message = cause[1].as_str().unwrap_or_default();
     let message = match value {
+        // The table was asked with a text of its own, which some messages have once more.
+        Some(Value::String(text)) => {
+            message.replacen("{}", &Value::from(text.as_str()).to_string(), 1).replace("Bad_Value!", text)
+        }
         Some(value) => message.replacen("{}", &value.to_string(), 1),
         None => message.to_owned(),
     };
@@ -232,10 +261,59 @@ fn fits(text: &str, message: &str) -> bool {
     if let Some((_, allowed)) = message.split_once(": must be either ") {
         return allowed.split(", ").any(|one| one.trim_start_matches("or ") == text);
     }
-    if message.contains("must start with a '/'") {
+    if message.contains("must start with a '/'") || message.contains("must be an absolute path") {
         return text.starts_with('/');
     }
+    if message.contains("must be a valid IP address") {
+        return text.parse::<IpAddr>().is_ok();
+    }
+    if message.contains("must be a valid CIDR value") {
+        return is_block(text);
+    }
+    if message.contains("unknown time zone") {
+        return jiff::tz::TimeZone::get(text).is_ok_and(|zone| zone.iana_name() == Some(text));
+    }
+    if message.contains("field label not supported") {
+        return is_pod_field(text);
+    }
     true
+}
+
+/// Whether a text is a block of addresses.
+fn is_block(text: &str) -> bool {
+    let Some((address, bits)) = text.split_once('/') else { return false };
+    let most = match address.parse::<IpAddr>() {
+        Ok(IpAddr::V4(_)) => 32,
+        Ok(IpAddr::V6(_)) => 128,
+        Err(_) => return false,
+    };
+    bits.bytes().all(|one| one.is_ascii_digit()) && bits.parse::<u8>().is_ok_and(|bits| bits <= most)
+}
+
+/// Whether a text names a field of a pod that containers can be told.
+fn is_pod_field(text: &str) -> bool {
+    let known = [
+        "metadata.annotations",
+        "metadata.labels",
+        "metadata.name",
+        "metadata.namespace",
+        "metadata.uid",
+        "spec.host",
+        "spec.nodeName",
+        "spec.restartPolicy",
+        "spec.schedulerName",
+        "spec.serviceAccountName",
+        "status.hostIP",
+        "status.hostIPs",
+        "status.phase",
+        "status.podIP",
+        "status.podIPs",
+    ];
+    let keyed = text.strip_suffix("']").and_then(|text| text.split_once("['"));
+    match keyed {
+        Some((field, _)) => matches!(field, "metadata.annotations" | "metadata.labels"),
+        None => known.contains(&text),
+    }
 }
 
 /// Whether all of a text matches a pattern.
@@ -273,9 +351,12 @@ const FIXED: &[(&str, &str, &str)] = &[
     ("apps/DaemonSet", "spec.selector", "spec.selector"),
     ("apps/Deployment", "spec.selector", "spec.selector"),
     ("apps/ReplicaSet", "spec.selector", "spec.selector"),
+    ("batch/Job", "spec.backoffLimitPerIndex", "spec.backoffLimitPerIndex"),
     ("batch/Job", "spec.completionMode", "spec.completionMode"),
+    ("batch/Job", "spec.managedBy", "spec.managedBy"),
+    ("batch/Job", "spec.podFailurePolicy", "spec.podFailurePolicy"),
     ("batch/Job", "spec.selector", "spec.selector"),
-    ("batch/Job", "spec.template", "spec.template"),
+    ("batch/Job", "spec.successPolicy", "spec.successPolicy"),
     ("discovery.k8s.io/EndpointSlice", "addressType", "addressType"),
     ("networking.k8s.io/IngressClass", "spec.controller", "spec.controller"),
     ("node.k8s.io/RuntimeClass", "handler", "handler"),
@@ -291,6 +372,8 @@ const FIXED: &[(&str, &str, &str)] = &[
     ("events.k8s.io/Event", "action", "action"),
     ("events.k8s.io/Event", "eventTime", "eventTime"),
     ("events.k8s.io/Event", "note", "message"),
+    // The server looks twice.
+    ("events.k8s.io/Event", "reason", "reason"),
     ("events.k8s.io/Event", "reason", "reason"),
     ("events.k8s.io/Event", "reportingController", "reportingController"),
     ("events.k8s.io/Event", "reportingInstance", "reportingInstance"),
@@ -336,11 +419,11 @@ pub(crate) fn changed(kind: &Kind, before: &Value, object: &Value) -> Vec<Cause>
     if name == "/Service" {
         causes.extend(crate::services::changed(before, object));
     }
-    causes.extend(match name.as_str() {
-        "/Pod" => changed_pod(before, object),
-        "/PersistentVolumeClaim" => changed_claim(before, object),
-        _ => None,
-    });
+    match name.as_str() {
+        "/Pod" => crate::pod_rules::changed(before, object, &mut causes),
+        "/PersistentVolumeClaim" => causes.extend(changed_claim(before, object)),
+        _ => {}
+    }
     if name == "scheduling.k8s.io/PriorityClass" && before["value"] != object["value"] {
         causes.push(forbidden("value", "may not be changed in an update."));
     }
@@ -398,53 +481,9 @@ fn changed_inside(name: &str, before: &Value, object: &Value) -> Vec<Cause> {
             );
             vec![told("spec", &shown, "field is immutable")]
         }
-        "batch/Job" if before["spec"]["completions"] != object["spec"]["completions"] => {
-            let completions = &object["spec"]["completions"];
-            let is_indexed = object["spec"]["completionMode"] == "Indexed" && !completions.is_null();
-            if is_indexed && *completions == object["spec"]["parallelism"] {
-                return Vec::new();
-            }
-            let why = if is_indexed {
-                "can only be modified in tandem with spec.parallelism"
-            } else {
-                "field is immutable"
-            };
-            vec![invalid("spec.completions", completions, why)]
-        }
+        "batch/Job" => crate::job_rules::changed(before, object),
         _ => Vec::new(),
     }
-}
-
-/// What a pod's spec may not change. The server adds how the two differ, in its own types, which are not here.
-fn changed_pod(before: &Value, object: &Value) -> Option<Cause> {
-    let count = |object: &Value, list: &str| object["spec"][list].as_array().map_or(0, Vec::len);
-    for list in ["containers", "initContainers"] {
-        if count(before, list) != count(object, list) {
-            let why = "pod updates may not add or remove containers";
-            return Some(forbidden(&format!("spec.{list}"), why));
-        }
-    }
-    let fixed = |object: &Value| {
-        let mut spec = object["spec"].clone();
-        for list in ["containers", "initContainers"] {
-            for container in spec[list].as_array_mut().into_iter().flatten() {
-                container.as_object_mut().and_then(|container| container.remove("image"));
-            }
-        }
-        for field in ["activeDeadlineSeconds", "tolerations", "nodeName", "priority", "preemptionPolicy"] {
-            spec.as_object_mut().and_then(|spec| spec.remove(field));
-        }
-        spec
-    };
-    let had = before["spec"]["tolerations"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let has = object["spec"]["tolerations"].as_array().map(Vec::as_slice).unwrap_or_default();
-    if had.iter().any(|one| !has.contains(one)) {
-        let why = "existing toleration can not be modified except its tolerationSeconds";
-        return Some(forbidden("spec.tolerations", why));
-    }
-    (fixed(before) != fixed(object)).then(|| {
-        forbidden("spec", "pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)")
-    })
 }
 
 /// What a claim's spec may not change; as for pods, the server adds how the two differ.

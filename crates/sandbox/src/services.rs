@@ -303,6 +303,7 @@ pub(crate) fn check(object: &Value, causes: &mut Vec<Cause>) {
     if ports.is_empty() && !is_external(spec) && !is_headless(spec) {
         causes.push(required("spec.ports", ""));
     }
+    crate::metadata::check_labels(&object["spec"]["selector"], "spec.selector", causes);
     match text(spec, "type") {
         kind @ ("LoadBalancer" | "NodePort") if is_headless(spec) => {
             let why = format!("may not be set to 'None' for {kind} services");

@@ -166,7 +166,14 @@ impl Field {
         let is_shown_as_null = is_status || told == Some(&Value::Null);
         // What has to be there and has no zero value is shown as null.
         let is_asked = is_required && !type_name.starts_with(ADMISSION) && schema_default.is_none();
-        let zero = schema_default.filter(|default| is_zero(default) && known["hidden"] != true);
+        let go = go_types::field(type_name, name);
+        let part = Part::of(schema);
+        // What JSON leaves out when it is zero is never shown so; a struct is always there.
+        let is_left_out = part.type_name.is_none()
+            && go.is_some_and(|go| go.is_dropped_when_zero && !go.is_pointer())
+            && known["zero"] != "kept";
+        let zero =
+            schema_default.filter(|default| is_zero(default) && known["hidden"] != true && !is_left_out);
         let shown = match zero {
             _ if type_name.starts_with(META) => Shown::Nothing,
             _ if is_shown_as_null => Shown::Null,
@@ -176,7 +183,7 @@ impl Field {
         };
         Self {
             name,
-            go: go_types::field(type_name, name),
+            go,
             known,
             known_items: self::known(type_name, &format!("{name}[]")),
             known_entries: self::known(type_name, &format!("{name}{{}}")),
@@ -185,7 +192,7 @@ impl Field {
             is_excluded: EXCLUDED.contains(&(type_name, name)),
             shown,
             is_shown_as_null,
-            part: Part::of(schema),
+            part,
         }
     }
 

@@ -51,17 +51,30 @@ impl Sandbox {
     /// A scale as a table.
     pub(crate) fn scale_table(&self, kind: &Kind, body: &Value) -> Value {
         let name = columns_of("ConfigMap", &["Name", "Age"]);
-        let column = |name: &str, description: &str| json!({"name": name, "type": "integer", "format": "", "description": description, "priority": 0});
+        let column = |name: &str, own: &str, built_in: &str| {
+            let description = if kind.custom.is_some() { own } else { built_in };
+            json!({"name": name, "type": "integer", "format": "", "description": description, "priority": 0})
+        };
         let (first, last) =
             (name.first().cloned().unwrap_or_default(), name.last().cloned().unwrap_or_default());
-        let mut last = shown(&last);
+        let (mut first, mut last) = (shown(&first), shown(&last));
         if kind.custom.is_some() {
             last["type"] = "date".into();
+        } else {
+            first["format"] = "".into();
         }
         let columns = [
-            shown(&first),
-            column("Desired", "Number of desired replicas"),
-            column("Available", "Number of actual replicas"),
+            first,
+            column(
+                "Desired",
+                "Number of desired replicas",
+                "replicas is the desired number of instances for the scaled object.",
+            ),
+            column(
+                "Available",
+                "Number of actual replicas",
+                "replicas is the actual number of observed instances of the scaled object.",
+            ),
             last,
         ];
         let age = self.age(body["metadata"]["creationTimestamp"].as_str().unwrap_or_default());
@@ -95,7 +108,10 @@ impl Sandbox {
                         number.to_string().split('.').next().and_then(|whole| whole.parse::<i64>().ok());
                     whole.map_or(Value::Null, Value::from)
                 }
-                (Some("boolean"), Value::Bool(_)) | (Some("string"), Value::String(_)) => value.clone(),
+                (Some("boolean"), Value::Bool(_))
+                | (Some("number"), Value::Number(_))
+                | (Some("string"), Value::String(_)) => value.clone(),
+                (Some("string"), Value::Null) => "<no value>".into(),
                 (Some("string"), value) => value.to_string().into(),
                 (_, _) => Value::Null,
             };

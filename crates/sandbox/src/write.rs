@@ -133,7 +133,7 @@ impl Sandbox {
         &mut self,
         change: &Change<'_>,
         live: &Arc<Value>,
-        object: Value,
+        mut object: Value,
     ) -> Result<Value, Refusal> {
         let target = change.target;
         let kind = &target.kind;
@@ -146,6 +146,10 @@ impl Sandbox {
             hand_over(&mut scaled, &live, change);
             let scaled = self.store_changed(change, &live, scaled)?;
             return Ok(scale(kind, &scaled));
+        }
+        if target.subresource == "status" && kind.group == "batch" && kind.kind == "Job" {
+            // A Job's labels follow from what was sent, also where that counts for nothing.
+            crate::depends::before(kind, &mut object);
         }
         let mut object = seen_through(target, &live, object);
         complete(kind, &mut object, Nulls::Dropped)?;
@@ -235,11 +239,12 @@ impl Sandbox {
         let before = live.as_ref().map_or(nothing, |live| filled(live, &target.kind));
         let before = &before;
         let mut object = self.manage(&change, |manager, act| manager.apply(before, &config, act, force))?;
-        if let Some(why) = crate::decode::why(&target.kind, &object) {
+        if let Some(why) = crate::decode::why_applied(&target.kind, &object) {
             let of = described(&object);
+            // It is told of what was applied, which need not say in which namespace it is.
             return Err(Refusal::internal(format!(
                 "failed to convert new object ({}/{}; {of}) to proper version: unable to convert unstructured object to {of}: {why}",
-                object["metadata"]["namespace"].as_str().unwrap_or_default(),
+                config["metadata"]["namespace"].as_str().unwrap_or_default(),
                 key.1
             )));
         }
@@ -315,6 +320,7 @@ impl Sandbox {
             subresource: &change.target.subresource,
             versions: &versions,
             ignored: &ignored,
+            nothing: &|| nothing(kind),
         };
         act(&manager, Act { manager: &change.manager, now: &now }).map_err(|error| match &error {
             ApplyError::Conflicts(conflicts) => Refusal::apply_conflict(error.to_string(), conflicts),
@@ -465,8 +471,7 @@ pub(crate) fn body(request: &Request<'_>, target: &Target) -> Result<Value, Refu
 
 /// What of an object a write through this endpoint changes.
 fn seen_through(target: &Target, live: &Value, mut object: Value) -> Value {
-    let is_own = target.kind.custom.is_none() && target.kind.group != "apiextensions.k8s.io";
-    if target.subresource == "status" && is_own {
+    if target.subresource == "status" && target.kind.custom.is_none() {
         // The status endpoints of built-in kinds take metadata too, and keep what is wanted.
         let fields: Vec<String> =
             object.as_object().into_iter().chain(live.as_object()).flat_map(Map::keys).cloned().collect();

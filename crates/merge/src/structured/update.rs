@@ -48,13 +48,23 @@ pub enum UpdateError {
     #[error(transparent)]
     Invalid(#[from] ValidationErrors),
     /// An object could not be brought into another version.
-    #[error("converting to {version}: {why}")]
+    #[error("{why}")]
     Conversion {
         /// Into which.
         version: String,
-        /// What the conversion said.
+        /// What was to be done with it, and what the conversion said.
         why: String,
     },
+}
+
+impl UpdateError {
+    /// Says for what an object was to be brought into another version.
+    fn doing(self, what: &str) -> Self {
+        match self {
+            Self::Conversion { version, why } => Self::Conversion { version, why: format!("{what}: {why}") },
+            other @ (Self::Conflicts(_) | Self::Invalid(_)) => other,
+        }
+    }
 }
 
 /// Whether an apply may take fields from other managers.
@@ -113,7 +123,9 @@ impl<'s> Updater<'_, 's> {
         let set = self.owned_of(config.field_set()?, version);
         let last =
             managers.insert(manager.to_owned(), Owned { set, version: version.to_owned(), applied: true });
-        let new = self.pruned(merged, &managers, version, last.as_ref())?;
+        let new = self
+            .pruned(merged, &managers, version, last.as_ref())
+            .map_err(|error| error.doing("failed to prune fields"))?;
         let (managers, _) = self.taken(live, &new, version, managers, manager, force)?;
         let changed = !element::is_equal(live.value(), new.value());
         Ok((changed.then_some(new), managers))
@@ -211,9 +223,14 @@ impl<'s> Updater<'_, 's> {
         last: Option<&Owned>,
     ) -> Result<Typed<'s>, UpdateError> {
         let Some(last) = last.filter(|last| !last.set.is_empty()) else { return Ok(merged) };
-        let Some(merged_then) = self.convert(&merged, version, &last.version)? else { return Ok(merged) };
+        let merged_then = self
+            .convert(&merged, version, &last.version)
+            .map_err(|error| error.doing("failed to convert merged object to last applied version"))?;
+        let Some(merged_then) = merged_then else { return Ok(merged) };
         let pruned = merged_then.without(&merged_then.with_named(&last.set));
-        let (pruned, its_version) = self.with_owned_items(&merged_then, pruned, &last.version, managers)?;
+        let (pruned, its_version) = self
+            .with_owned_items(&merged_then, pruned, &last.version, managers)
+            .map_err(|error| error.doing("failed add back owned items"))?;
         let pruned = self.with_dangling_items(&merged_then, &pruned, its_version, last)?;
         let pruned = self.convert(&pruned, &last.version, version)?.map(Cow::into_owned);
         Ok(pruned.unwrap_or(merged))
@@ -238,10 +255,16 @@ impl<'s> Updater<'_, 's> {
         let (mut pruned, mut pruned_version) = (pruned, pruned_version);
         for (version, owned) in first.into_iter().chain(by_version) {
             if its_version != version {
-                let Some(merged_now) = self.convert(&merged, its_version, version)? else { continue };
+                let merged_now = self.convert(&merged, its_version, version).map_err(|error| {
+                    error.doing(&format!("failed to convert merged object at version {version}"))
+                })?;
+                let Some(merged_now) = merged_now else { continue };
                 (merged, its_version) = (Cow::Owned(merged_now.into_owned()), version);
             }
-            let Some(pruned_now) = self.convert(&pruned, pruned_version, version)? else { continue };
+            let pruned_now = self.convert(&pruned, pruned_version, version).map_err(|error| {
+                error.doing(&format!("failed to convert pruned object at version {version}"))
+            })?;
+            let Some(pruned_now) = pruned_now else { continue };
             let mut gone = merged.with_named(&merged.field_set()?);
             gone.subtract(&merged.with_named(&pruned_now.field_set()?));
             gone.subtract(&merged.with_named(&owned));

@@ -1,11 +1,11 @@
 //! Small cases, each a rule that the two servers once told apart: requests in order, in a namespace of their own.
 
 use crate::normal::differences;
-use crate::operation::{APPLY, JSON, MERGE_PATCH, Operation, STRATEGIC, TABLE};
+use crate::operation::{APPLY, JSON, JSON_PATCH, MERGE_PATCH, Operation, STRATEGIC, TABLE};
 use crate::run::Run;
 
 /// A line is a method, a path within the namespace's part of the API or from the root, and the body. `APPLY` is a patch that is
-/// applied, `STRATEGIC` a strategic merge patch, `TABLE` a get as a table, `RAW` a post whose body goes out as it is written.
+/// applied, `JSON` one of operations, `STRATEGIC` a strategic merge patch, `TABLE` a get as a table, `RAW` a post whose body goes out as it is written.
 const CASES: &[(&str, &str)] = &[
     (
         "a name, a label and a finalizer have a form",
@@ -150,6 +150,48 @@ const CASES: &[(&str, &str)] = &[
         STRATEGIC /apis/apps/v1/namespaces/@ns@/deployments/a {"metadata":{"finalizers":["t.dev/c","t.dev/a"]}}"#,
     ),
     (
+        "a patch in JSON replaces a field that is not there, and takes away only what is",
+        r#"
+        POST /api/v1/namespaces/@ns@/configmaps {"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a","finalizers":["t.dev/a","t.dev/b"]},"data":{"a":"1"}}
+        JSON /api/v1/namespaces/@ns@/configmaps/a [{"op":"replace","path":"/data/b","value":"2"},{"op":"add","path":"/metadata/finalizers/-1","value":"t.dev/c"}]
+        JSON /api/v1/namespaces/@ns@/configmaps/a [{"op":"replace","path":"/binaryData/b","value":"MQ=="}]
+        JSON /api/v1/namespaces/@ns@/configmaps/a [{"op":"remove","path":"/data/c"}]
+        JSON /api/v1/namespaces/@ns@/configmaps/a [{"op":"copy","from":"/data/a","path":"/data/c"},{"op":"move","from":"/data/b","path":"/data/d"},{"op":"test","path":"/data/e","value":null}]"#,
+    ),
+    (
+        "a job that runs keeps its template, one that waits may go elsewhere, and a job has its selector",
+        r#"
+        POST /apis/batch/v1/namespaces/@ns@/jobs {"apiVersion":"batch/v1","kind":"Job","metadata":{"name":"a"},"spec":{"suspend":true,"template":{"spec":{"containers":[{"name":"a","image":"a:1"}],"restartPolicy":"Never"}}}}
+        PATCH /apis/batch/v1/namespaces/@ns@/jobs/a {"spec":{"template":{"spec":{"nodeSelector":{"zone":"x"}}}}}
+        PATCH /apis/batch/v1/namespaces/@ns@/jobs/a {"spec":{"completions":2}}
+        POST /apis/batch/v1/namespaces/@ns@/jobs {"apiVersion":"batch/v1","kind":"Job","metadata":{"name":"b"},"spec":{"completionMode":"Indexed","parallelism":2,"template":{"spec":{"containers":[{"name":"a","image":"a:1"}],"restartPolicy":"Never"}}}}
+        POST /apis/batch/v1/namespaces/@ns@/jobs {"apiVersion":"batch/v1","kind":"Job","metadata":{"generateName":"c-"},"spec":{"template":{"metadata":{"labels":{"app":"job"}},"spec":{"containers":[{"name":"a","image":"a:1"}],"restartPolicy":"Never"}}}}"#,
+    ),
+    (
+        "a schedule, a time zone, an address and a time are refused in the words of what reads them",
+        r#"
+        POST /apis/batch/v1/namespaces/@ns@/cronjobs {"apiVersion":"batch/v1","kind":"CronJob","metadata":{"name":"a"},"spec":{"schedule":"@DAILY","timeZone":"Europe/Berlinx","jobTemplate":{"spec":{"template":{"spec":{"containers":[{"name":"a","image":"a:1"}],"restartPolicy":"Never"}}}}}}
+        POST /apis/batch/v1/namespaces/@ns@/cronjobs {"apiVersion":"batch/v1","kind":"CronJob","metadata":{"name":"a"},"spec":{"schedule":"*/5 * * 13 x","jobTemplate":{"spec":{"template":{"spec":{"containers":[{"name":"a","image":"a:1"}],"restartPolicy":"Never"}}}}}}
+        POST /api/v1/namespaces/@ns@/endpoints {"apiVersion":"v1","kind":"Endpoints","metadata":{"name":"a"},"subsets":[{"addresses":[{"ip":"other"}]}]}
+        POST /apis/networking.k8s.io/v1/namespaces/@ns@/networkpolicies {"apiVersion":"networking.k8s.io/v1","kind":"NetworkPolicy","metadata":{"name":"a"},"spec":{"podSelector":{},"ingress":[{"from":[{"ipBlock":{"cidr":"10.0.0.0/8","except":["10.1.0.0/16x"]}}]}]}}
+        APPLY /apis/coordination.k8s.io/v1/namespaces/@ns@/leases/a?fieldManager=one {"apiVersion":"coordination.k8s.io/v1","kind":"Lease","metadata":{"name":"a"},"spec":{"renewTime":"2026-01-01T00:00:00.000000Zx"}}
+        APPLY /api/v1/namespaces/@ns@/secrets/a?fieldManager=one {"apiVersion":"v1","kind":"Secret","metadata":{"name":"a"},"data":{"a":"other"}}"#,
+    ),
+    (
+        "one owner controls, and a pod's deadline does not go away",
+        r#"
+        POST /api/v1/namespaces/@ns@/configmaps {"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a","ownerReferences":[{"apiVersion":"v1","kind":"Node","name":"x","uid":"00000000-0000-4000-8000-000000000000","controller":true},{"apiVersion":"v1","kind":"Node","name":"y","uid":"00000000-0000-4000-8000-000000000000","controller":true}]}}
+        POST /api/v1/namespaces/@ns@/pods {"apiVersion":"v1","kind":"Pod","metadata":{"name":"a"},"spec":{"activeDeadlineSeconds":60,"containers":[{"name":"a","image":"Bad_Value!"}]}}
+        PATCH /api/v1/namespaces/@ns@/pods/a {"spec":{"activeDeadlineSeconds":61}}
+        PATCH /api/v1/namespaces/@ns@/pods/a {"spec":{"activeDeadlineSeconds":null}}"#,
+    ),
+    (
+        "what an object shows of itself was nobody's before the first apply",
+        r#"
+        POST /apis/coordination.k8s.io/v1/namespaces/@ns@/leases {"apiVersion":"coordination.k8s.io/v1","kind":"Lease","metadata":{"name":"a"}}
+        APPLY /apis/coordination.k8s.io/v1/namespaces/@ns@/leases/a?fieldManager=one {"apiVersion":"coordination.k8s.io/v1","kind":"Lease","metadata":{"name":"a"},"spec":{"holderIdentity":"one"}}"#,
+    ),
+    (
         "a patch says in which order items come, also those that it does not bring",
         r#"
         POST /apis/apps/v1/namespaces/@ns@/deployments {"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":"a","finalizers":["t.dev/a","t.dev/b"]},"spec":{"selector":{"matchLabels":{"a":"b"}},"template":{"metadata":{"labels":{"a":"b"}},"spec":{"containers":[{"name":"a","image":"a"},{"name":"b","image":"b"},{"name":"c","image":"c"}]}}}}
@@ -202,6 +244,7 @@ fn operation(line: &str) -> Operation {
         "TABLE" => ("GET", TABLE, JSON),
         "PATCH" => ("PATCH", JSON, MERGE_PATCH),
         "APPLY" => ("PATCH", JSON, APPLY),
+        "JSON" => ("PATCH", JSON, JSON_PATCH),
         "STRATEGIC" => ("PATCH", JSON, STRATEGIC),
         other => panic!("no such word: {other}"),
     };

@@ -2,8 +2,8 @@
 //! resources, are carried out on a real API server and on the sandbox, which must answer alike: status codes, refusals word
 //! for word, objects with their `managedFields`, lists, tables, and the events of watches.
 //!
-//! `TRUEUP_FUZZ_SEED` says where to begin, `TRUEUP_FUZZ_SEQUENCES` how many there are. A sequence follows from its seed. One that is
-//! answered differently is made as short as it can be, and printed; `TRUEUP_FUZZ_SHOWN` says how many are, and with
+//! `TRUEUP_FUZZ_SEED` says where to begin, `TRUEUP_FUZZ_SEQUENCES` how many there are; `TRUEUP_FUZZ_SEEDS` names them one by one
+//! instead, with commas between them. A sequence follows from its seed. One that is answered differently is made as short as it can be, and printed; `TRUEUP_FUZZ_SHOWN` says how many are, and with
 //! `TRUEUP_FUZZ_TELL` each is told as it was found.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on stops where it is")]
@@ -29,9 +29,8 @@ use generate::Generator;
 use run::{Difference, Run, TOGETHER};
 use std::collections::{BTreeMap, BTreeSet};
 use std::env;
-use std::ops::Range;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 /// How many sequences a test run compares when nothing else was asked for.
@@ -47,6 +46,12 @@ fn remaining() -> BTreeSet<u64> {
 
 fn number(variable: &str) -> Option<u64> {
     env::var(variable).ok().and_then(|text| text.parse().ok())
+}
+
+/// The seeds that were asked for by name.
+fn named_seeds() -> Option<Vec<u64>> {
+    let named = env::var("TRUEUP_FUZZ_SEEDS").ok()?;
+    Some(named.split(',').filter_map(|seed| seed.trim().parse().ok()).collect())
 }
 
 /// So many sequences are under way at a time.
@@ -69,18 +74,15 @@ struct Findings {
 fn compare(
     run: &Run,
     generator: &Generator,
-    seeds: Range<u64>,
+    seeds: &[u64],
     remaining: &BTreeSet<u64>,
     findings: &Mutex<Findings>,
 ) {
-    let next = AtomicU64::new(seeds.start);
+    let next = AtomicUsize::new(0);
     let is_told = env::var_os("TRUEUP_FUZZ_TELL").is_some();
     let work = || {
         loop {
-            let seed = next.fetch_add(1, Ordering::Relaxed);
-            if seed >= seeds.end {
-                return;
-            }
+            let Some(&seed) = seeds.get(next.fetch_add(1, Ordering::Relaxed)) else { return };
             let sequence = generator.sequence(seed, run.definitions());
             let (difference, told) = run.compare(&sequence);
             // An age, or the order of managers, shows a second that ended between the two answers; such a difference does not stay.
@@ -115,23 +117,23 @@ fn compare(
 fn random_sequences_are_answered_as_the_real_api_server_answers_them() {
     let first = number("TRUEUP_FUZZ_SEED").unwrap_or(0);
     let count = number("TRUEUP_FUZZ_SEQUENCES").unwrap_or(SHORT);
+    let seeds = named_seeds().unwrap_or_else(|| (first..first + count).collect());
     let generator = Generator::new();
     let mut run = Run::start();
     // A run that begins elsewhere looks for all differences.
     let remaining: BTreeSet<u64> = if first == 0 && count <= SHORT { remaining() } else { BTreeSet::new() };
     let findings = Mutex::default();
     let begun = Instant::now();
-    let mut seed = first;
-    while seed < first + count {
-        let end = (first + count).min((seed / TOGETHER + 1) * TOGETHER);
-        run.prepare(seed);
-        compare(&run, &generator, seed..end, &remaining, &findings);
-        seed = end;
+    for together in seeds.chunk_by(|one, next| one / TOGETHER == next / TOGETHER) {
+        run.prepare(together[0]);
+        compare(&run, &generator, together, &remaining, &findings);
     }
     let Findings { operations, accepted, listed, known, found } = findings.into_inner().unwrap();
     println!("{listed} sequences end at a difference that tests/differential/remaining.txt lists");
     println!(
-        "{count} sequences from seed {first} in {} s: {operations} operations, {accepted} of them accepted; {} differ, in {} ways",
+        "{} sequences from seed {} in {} s: {operations} operations, {accepted} of them accepted; {} differ, in {} ways",
+        seeds.len(),
+        seeds.first().copied().unwrap_or(first),
         begun.elapsed().as_secs(),
         found.values().map(Vec::len).sum::<usize>(),
         found.len()

@@ -159,9 +159,23 @@ fn compare(real: &Value, ours: &Value, at: &str, found: &mut Vec<String>) {
                 compare(real, ours, &format!("{at}[{index}]"), found);
             }
         }
+        (Value::Array(real), Value::Array(ours)) if at.ends_with("causes") => {
+            let (real, ours) = (beyond(real, ours), beyond(ours, real));
+            found.push(told(at, Some(&real), Some(&ours)));
+        }
         (real, ours) if real != ours => found.push(told(at, Some(real), Some(ours))),
         (_, _) => {}
     }
+}
+
+/// The items of a list that another does not have, or has less often.
+fn beyond(items: &[Value], others: &[Value]) -> Value {
+    let mut others = others.to_vec();
+    let mut is_other = |item: &&Value| {
+        let place = others.iter().position(|other| other == *item);
+        place.map(|place| others.remove(place)).is_none()
+    };
+    items.iter().filter(|item| is_other(item)).cloned().collect()
 }
 
 fn told(at: &str, real: Option<&Value>, ours: Option<&Value>) -> String {
