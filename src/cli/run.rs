@@ -36,7 +36,7 @@ pub(super) struct Run {
     #[arg(long, conflicts_with = "once")]
     config_from_cluster: bool,
     /// How long an App that is being deleted waits for a cluster that does not answer; then it goes, and what is there is left
-    #[arg(long, default_value = "10m", value_name = "TIME", value_parser = humantime::parse_duration, requires = "config_from_cluster")]
+    #[arg(long, default_value = "10m", value_name = "TIME", value_parser = humantime::parse_duration)]
     deletion_timeout: Duration,
     #[command(flatten)]
     place: Place,

@@ -68,8 +68,8 @@ pub struct AppSpec {
     /// Stops syncing; what is applied stays.
     #[serde(default)]
     pub suspend: bool,
-    /// What becomes of what was applied when somebody deletes the App as a custom resource. Taking an App out of files deletes
-    /// nothing, whatever this says.
+    /// What becomes of what was applied when somebody deletes the App as a custom resource, or when an AppSet no longer makes it.
+    /// Taking an App out of files deletes nothing, whatever this says.
     #[serde(default)]
     pub deletion_policy: DeletionPolicy,
 }

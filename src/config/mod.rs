@@ -37,7 +37,7 @@ pub use environment::{ClusterSelection, EnvironmentSpec, LabelSelector, RolloutS
 pub use helm::{Chart, Helm, HelmSpec, ValuesFrom, ValuesKind};
 pub use ignore::IgnoreSpec;
 pub use leave::Leaving;
-pub use made::Misfits;
+pub use made::{Expanded, Misfits};
 pub use problem::{Finding, Findings, Place, Problem, Problems, Step};
 pub use read::{Written, load, load_written};
 pub use repository::{Credentials, Location, Reference, RepositorySpec, Secret, Setting};
@@ -82,6 +82,9 @@ pub struct Config {
     /// What Apps that are being deleted have to prune.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     leaving: Vec<Target>,
+    /// What becomes of each of these Apps, by name.
+    #[serde(skip)]
+    parting: BTreeMap<String, Leaving>,
     /// The namespace of the custom resources that this was read from.
     #[serde(skip)]
     home: Option<String>,

@@ -156,6 +156,7 @@ impl Declarations {
             makers: BTreeMap::new(),
             targets,
             leaving: Vec::new(),
+            parting: BTreeMap::new(),
             home: None,
         }
     }

@@ -1,7 +1,7 @@
 //! Apps that follow from folders, files, clusters or a list: what the kind `AppSet` asks for.
 //!
 //! Enters: an AppSet, the trees of the repositories that it reads, and the Clusters. Leaves: Apps by name, as though they stood in the
-//! configuration; or the one reason why they are not known. [`settle`] then decides which of the Apps that were there before may go.
+//! configuration; or the one reason why they are not known. [`settle()`] then decides which of the Apps that were there before may go, and [`leaving`] which of those prune.
 //! Pure. Absent: fetching anything, remembering anything, and whether an App fits the rest of the configuration.
 
 mod elements;
@@ -9,7 +9,7 @@ pub mod pattern;
 mod settle;
 mod template;
 
-pub use settle::{Apps, Held, Settled, settle};
+pub use settle::{Apps, Held, Made, Settled, leaving, settle};
 
 use crate::config::app_set::{One, Parts, named};
 use crate::config::{AppSetSpec, ClusterSpec, Declared, Findings, Place};

@@ -1,9 +1,10 @@
 //! Which Apps of an AppSet may go: those that are gone from its source, up to a budget, or as a person confirmed.
 //!
-//! Enters: the Apps that were made before, and those that are asked for now. Leaves: the Apps that there are from now on. What is new
-//! or changed is always taken; what would go beyond the budget stays, all of it, as it was. Absent: what becomes of an App that goes.
+//! Enters: the Apps that were made before, and those that are asked for now. Leaves: the Apps that there are from now on, and those that have something
+//! to prune on their way out. What is new or changed is always taken; what would go beyond the budget stays, all of it, as it was. Absent: the pruning.
 
-use crate::config::AppSpec;
+use crate::config::{AppSpec, DeletionPolicy};
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -11,6 +12,35 @@ use trueup_plan::budget::Budget;
 
 /// Apps, by name.
 pub type Apps = BTreeMap<String, AppSpec>;
+
+/// What an AppSet has made, as it is kept where a start finds it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Made {
+    /// The Apps that there are.
+    pub apps: Apps,
+    /// Those that there are no more, and that prune what they applied before they are forgotten.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub leaving: Apps,
+}
+
+impl Made {
+    /// As one text, for a status. What has nothing on its way out is the Apps alone, as it always was.
+    pub fn to_text(&self) -> String {
+        let text = if self.leaving.is_empty() {
+            serde_json::to_string(&self.apps)
+        } else {
+            serde_json::to_string(self)
+        };
+        text.unwrap_or_default()
+    }
+
+    /// From such a text; nothing where it is none.
+    pub fn from_text(text: &str) -> Option<Self> {
+        let alone = || serde_json::from_str(text).ok().map(|apps| Self { apps, leaving: Apps::new() });
+        serde_json::from_str(text).ok().or_else(alone)
+    }
+}
 
 /// Characters of a code.
 const CODE: usize = 10;
@@ -91,6 +121,19 @@ pub fn settle(before: &Apps, asked: Apps, budget: Budget, confirmed: Option<&str
     Settled { apps, held: Some(held) }
 }
 
+/// The Apps that are on their way out once these are there: those that were, and those that went now and say that what they applied goes
+/// with them. What the template says now holds for all of them, so that a person can end it. One of a name that somebody
+/// has otherwise is handed over, with all that it applied.
+pub fn leaving(before: &Made, now: &Apps, template: &AppSpec, is_taken: impl Fn(&str) -> bool) -> Apps {
+    let prunes = |spec: &AppSpec| spec.deletion_policy == DeletionPolicy::Delete && !spec.suspend;
+    if !prunes(template) {
+        return Apps::new();
+    }
+    let gone = before.leaving.iter().chain(&before.apps);
+    let gone = gone.filter(|(name, spec)| prunes(spec) && !now.contains_key(*name) && !is_taken(name));
+    gone.map(|(name, spec)| (name.clone(), spec.clone())).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -134,5 +177,46 @@ mod tests {
         assert_eq!(check("a b c", "a", "10%", Some(&code)), "a");
         assert_eq!(check("a b c", "b", "10%", Some(&code)), "a b c !");
         assert_eq!(check("a b c", "", "10%", Some(&code)), "a b c !");
+    }
+
+    #[test]
+    fn an_app_that_goes_prunes_where_it_said_so_and_nobody_has_its_name() {
+        let pruning = |names: &str| {
+            let mut apps = apps(names);
+            for app in apps.values_mut() {
+                app.deletion_policy = DeletionPolicy::Delete;
+            }
+            apps
+        };
+        let template = &pruning("t")["t"];
+        let check = |before: &Made, now: &str, template: &AppSpec, taken: &str| {
+            let leaving = leaving(before, &apps(now), template, |name| name == taken);
+            leaving.into_keys().collect::<Vec<_>>().join(" ")
+        };
+        let before = Made { apps: pruning("a b"), leaving: pruning("c") };
+        assert_eq!(check(&before, "a", template, ""), "b c");
+        assert_eq!(check(&before, "a c", template, ""), "b", "one comes back");
+        assert_eq!(check(&before, "a", template, "b"), "c", "one is handed over");
+        assert_eq!(check(&before, "a", &apps("t")["t"], ""), "", "nothing is pruned any more");
+        let mut suspended = template.clone();
+        suspended.suspend = true;
+        assert_eq!(check(&before, "a", &suspended, ""), "");
+        let orphans = Made { apps: apps("a b"), leaving: Apps::new() };
+        assert_eq!(check(&orphans, "a", template, ""), "", "it said so before");
+    }
+
+    #[test]
+    fn what_was_kept_before_apps_could_leave_is_read() {
+        let before = json!({"apps": apps("a")});
+        let made = Made { apps: apps("a"), leaving: Apps::new() };
+        assert_eq!(serde_json::from_value::<Made>(before.clone()).unwrap(), made);
+        assert_eq!(serde_json::to_value(&made).unwrap(), before);
+        let alone = serde_json::to_string(&apps("a")).unwrap();
+        assert_eq!(made.to_text(), alone);
+        let both = Made { leaving: apps("b"), ..made.clone() };
+        for made in [made, both, Made { apps: apps("apps leaving"), leaving: Apps::new() }] {
+            assert_eq!(Made::from_text(&made.to_text()), Some(made));
+        }
+        assert_eq!(Made::from_text("{"), None);
     }
 }

@@ -1,17 +1,16 @@
 //! What AppSets have made: found out anew at each commit, and remembered in the state folder.
 //!
-//! Enters: the AppSets of a configuration, what is known of the repositories that they read, and what their statuses say was made last. Leaves: the Apps that there are, and how
-//! each AppSet stands. What cannot be found out leaves the Apps as they were, over a start too. Absent: which Apps an AppSet asks
+//! Enters: the AppSets of a configuration, what is known of the repositories that they read, and what their statuses say was made last. Leaves: the Apps that there are, those
+//! that are on their way out, and how each AppSet stands. What cannot be found out leaves the Apps as they were, over a start too. Absent: which Apps an AppSet asks
 //! for and which of them may go, which is [`crate::generate`]'s; and putting Apps to work.
 
 use super::repositories::{Known, chain};
 use super::view::{AppSetStanding, AppSetState};
 use crate::ambient;
-use crate::config::{AppSetSpec, CONFIRM_REMOVAL, Config, Declared, Kind, Misfits};
-use crate::generate::{self, Apps, Ground, Unmade};
+use crate::config::{AppSetSpec, CONFIRM_REMOVAL, Config, Declared, Expanded, Kind, Misfits};
+use crate::generate::{self, Apps, Ground, Made, Unmade};
 use crate::source::Commit;
 use anyhow::{Context as _, Result, anyhow, bail};
-use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -22,15 +21,20 @@ const ROUNDS: usize = 5;
 /// The folder below the state folder, with a file an AppSet.
 const FOLDER: &str = "appsets";
 
+mod parting;
+
+pub(super) use parting::Farewell;
+
 /// What AppSets have made.
 pub(super) struct AppSets {
     folder: PathBuf,
     known: Mutex<BTreeMap<String, Remembered>>,
+    partings: Mutex<parting::Partings>,
 }
 
 #[derive(Clone, Default)]
 struct Remembered {
-    apps: Apps,
+    made: Made,
     state: AppSetState,
     /// Why the Apps are not those that are asked for.
     trouble: String,
@@ -38,12 +42,8 @@ struct Remembered {
     misfits: Vec<String>,
     /// Whether this process has found out which Apps are asked for.
     is_found: bool,
-}
-
-/// What is kept in a file.
-#[derive(Serialize, Deserialize)]
-struct Kept {
-    apps: Apps,
+    /// What Apps wait for that are on their way out.
+    waiting: BTreeMap<String, String>,
 }
 
 /// What came of looking at one AppSet.
@@ -63,8 +63,8 @@ impl AppSets {
             let name = path.file_name().and_then(|name| name.to_str()?.strip_suffix(".json"));
             let Some(name) = name else { continue };
             match read(&path) {
-                Ok(Kept { apps }) => {
-                    known.insert(name.to_owned(), Remembered { apps, ..Remembered::default() });
+                Ok(made) => {
+                    known.insert(name.to_owned(), Remembered { made, ..Remembered::default() });
                 }
                 Err(error) => tracing::warn!(
                     file = %path.display(),
@@ -73,42 +73,64 @@ impl AppSets {
                 ),
             }
         }
-        Self { folder, known: Mutex::new(known) }
+        Self { folder, known: Mutex::new(known), partings: Mutex::default() }
     }
 
-    /// The Apps that there are, of the AppSets of a configuration. Of those that left it nothing is remembered any more; one that is there
-    /// and wrong keeps its Apps.
-    pub(super) fn made(&self, config: &Config) -> BTreeMap<String, Apps> {
+    /// What there is of the AppSets of a configuration. Of those that left it nothing is remembered any more, and what is on its way out stays as it is; one that is there
+    /// and wrong keeps its Apps. Nothing goes further on its way out before this process has found out that it is not asked for.
+    pub(super) async fn made(&self, config: &Config) -> BTreeMap<String, Made> {
         let broken: BTreeSet<&str> = config.broken(Kind::AppSet).collect();
-        let mut known = self.lock();
-        known.retain(|name, _| {
-            let stays = config.app_sets.contains_key(name) || broken.contains(name.as_str());
-            if !stays {
-                // It may never have been written.
-                let _ = std::fs::remove_file(self.file(name));
+        let mut changed = Vec::new();
+        let made = {
+            let mut known = self.lock();
+            known.retain(|name, _| {
+                let stays = config.app_sets.contains_key(name) || broken.contains(name.as_str());
+                if !stays {
+                    // It may never have been written.
+                    let _ = std::fs::remove_file(self.file(name));
+                }
+                stays
+            });
+            for name in config.app_sets.keys() {
+                known.entry(name.clone()).or_default();
             }
-            stays
-        });
-        for name in config.app_sets.keys() {
-            known.entry(name.clone()).or_default();
+            // Whoever has the name has what was applied under it.
+            let had: BTreeSet<String> =
+                known.values().flat_map(|one| one.made.apps.keys().cloned()).collect();
+            for (name, one) in &mut *known {
+                let before = one.made.leaving.len();
+                one.made.leaving.retain(|app, _| !had.contains(app) && !is_written(config, app));
+                if one.made.leaving.len() != before {
+                    changed.push((name.clone(), one.made.clone()));
+                }
+            }
+            let shown = |(name, one): (&String, &Remembered)| {
+                let goes_on = one.is_found && config.app_sets.get(name).is_some_and(|set| !set.spec.suspend);
+                let leaving = if goes_on { one.made.leaving.clone() } else { Apps::new() };
+                (name.clone(), Made { apps: one.made.apps.clone(), leaving })
+            };
+            known.iter().map(shown).collect()
+        };
+        for (name, made) in changed {
+            self.keep_or_tell(&name, &made).await;
         }
-        known.iter().map(|(name, one)| (name.clone(), one.apps.clone())).collect()
+        made
     }
 
     /// Takes what others say was made last, where this process has not found out anything yet.
-    pub(super) fn recall(&self, made: BTreeMap<String, Apps>) {
+    pub(super) fn recall(&self, made: BTreeMap<String, Made>) {
         let mut known = self.lock();
-        for (name, apps) in made {
+        for (name, made) in made {
             let one = known.entry(name).or_default();
             if !one.is_found {
-                one.apps = apps;
+                one.made = made;
             }
         }
     }
 
-    /// The Apps that there are.
-    pub(super) fn apps(&self) -> BTreeMap<String, Apps> {
-        self.lock().iter().map(|(name, one)| (name.clone(), one.apps.clone())).collect()
+    /// What has been made.
+    pub(super) fn all(&self) -> BTreeMap<String, Made> {
+        self.lock().iter().map(|(name, one)| (name.clone(), one.made.clone())).collect()
     }
 
     /// Notes what of the Apps does not fit the configuration.
@@ -128,14 +150,30 @@ impl AppSets {
 
     /// Looks what the AppSets of a configuration ask for now. True where there are other Apps than before.
     pub(super) async fn look(&self, config: &Config, repository: impl Fn(&str) -> Known) -> bool {
-        let mut changed = false;
+        let mut found = Vec::new();
         for (name, set) in &config.app_sets {
-            let found = match find(config, set, &repository).await {
-                Ok(found) => found,
-                Err(why) => Found::Stays(AppSetState::Failed, why),
-            };
-            match found {
-                Found::Apps(asked) => changed |= self.settle(name, set, asked).await,
+            let one = find(config, set, &repository).await;
+            found.push((name, set, one.unwrap_or_else(|why| Found::Stays(AppSetState::Failed, why))));
+        }
+        // What one gives up and another one asks for is handed over, whichever of them comes first.
+        let mut asked: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        for (name, _, one) in &found {
+            if let Found::Apps(apps) = one {
+                for app in apps.keys() {
+                    asked.entry(app.clone()).or_default().insert((*name).clone());
+                }
+            }
+        }
+        let mut changed = false;
+        for (name, set, one) in found {
+            match one {
+                Found::Apps(apps) => {
+                    let by_others = |app: &str| {
+                        let by = asked.get(app);
+                        is_written(config, app) || by.is_some_and(|by| by.iter().any(|other| other != name))
+                    };
+                    changed |= self.settle(name, set, apps, by_others).await;
+                }
                 Found::Stays(state, why) => self.stays(name, state, why),
             }
         }
@@ -146,21 +184,27 @@ impl AppSets {
         let mut known = self.lock();
         let one = known.entry(name.to_owned()).or_default();
         if one.trouble != why && state == AppSetState::Failed {
-            let apps = one.apps.len();
+            let apps = one.made.apps.len();
             tracing::warn!(app_set = name, error = why, apps, "the Apps stay as they were");
         }
         (one.state, one.trouble) = (state, why);
     }
 
     /// Takes what is asked for, as far as Apps may go; true where that is something else than before.
-    async fn settle(&self, name: &str, set: &Declared<AppSetSpec>, mut asked: Apps) -> bool {
+    async fn settle(
+        &self,
+        name: &str,
+        set: &Declared<AppSetSpec>,
+        mut asked: Apps,
+        by_others: impl Fn(&str) -> bool,
+    ) -> bool {
         let (before, others) = {
             let known = self.lock();
             let others = known.iter().filter(|(other, _)| *other != name);
             let others: BTreeMap<String, String> = others
-                .flat_map(|(other, one)| one.apps.keys().map(|app| (app.clone(), other.clone())))
+                .flat_map(|(other, one)| one.made.apps.keys().map(|app| (app.clone(), other.clone())))
                 .collect();
-            (known.get(name).map(|one| one.apps.clone()).unwrap_or_default(), others)
+            (known.get(name).map(|one| one.made.clone()).unwrap_or_default(), others)
         };
         // Who has an App keeps it.
         let taken: Vec<String> = asked
@@ -171,34 +215,44 @@ impl AppSets {
             .collect();
         asked.retain(|app, _| !others.contains_key(app));
         let confirmed = set.metadata.annotations.get(CONFIRM_REMOVAL).map(String::as_str);
-        let settled = generate::settle(&before, asked, set.spec.budget(), confirmed);
+        let settled = generate::settle(&before.apps, asked, set.spec.budget(), confirmed);
+        let is_taken = |app: &str| by_others(app) || others.contains_key(app);
+        let leaving = generate::leaving(&before, &settled.apps, &set.spec.template.spec, is_taken);
         let (state, trouble) = match (&settled.held, taken.is_empty()) {
             (Some(held), _) => (AppSetState::Held, held.to_string()),
             (None, false) => (AppSetState::Misfit, taken.join("; ")),
             (None, true) => (AppSetState::Made, String::new()),
         };
-        let changed = settled.apps != before;
+        let made = Made { apps: settled.apps, leaving };
+        let mut changed = made != before;
         if changed {
-            tell(name, &before, &settled.apps);
-            if let Err(error) = self.keep(name, &settled.apps).await {
-                tracing::warn!(app_set = name, error = format!("{error:#}"), "what it made cannot be kept");
-            }
+            tell(name, &before, &made);
+            self.keep_or_tell(name, &made).await;
         }
         let mut known = self.lock();
         let one = known.entry(name.to_owned()).or_default();
         if one.trouble != trouble && !trouble.is_empty() {
             tracing::warn!(app_set = name, error = trouble, "the Apps are not those that are asked for");
         }
-        (one.apps, one.state, one.trouble) = (settled.apps, state, trouble);
+        // What was on its way out before the start goes on only now.
+        changed |= !one.is_found && !made.leaving.is_empty();
+        one.waiting.retain(|app, _| made.leaving.contains_key(app));
+        (one.made, one.state, one.trouble) = (made, state, trouble);
         one.is_found = true;
         changed
     }
 
+    async fn keep_or_tell(&self, name: &str, made: &Made) {
+        if let Err(error) = self.keep(name, made).await {
+            tracing::warn!(app_set = name, error = format!("{error:#}"), "what it made cannot be kept");
+        }
+    }
+
     /// Written aside and renamed, so that a crash leaves no half of it.
-    async fn keep(&self, name: &str, apps: &Apps) -> Result<()> {
+    async fn keep(&self, name: &str, made: &Made) -> Result<()> {
         let (folder, path) = (self.folder.clone(), self.file(name));
         let aside = self.folder.join(format!("{name}.new"));
-        let text = serde_json::to_vec(&Kept { apps: apps.clone() })?;
+        let text = serde_json::to_vec(made)?;
         let write = move || {
             std::fs::create_dir_all(&folder)
                 .and_then(|()| std::fs::write(&aside, text))
@@ -223,15 +277,25 @@ impl Remembered {
             AppSetState::Made if !self.misfits.is_empty() => (AppSetState::Misfit, self.misfits.join("; ")),
             state => (state, self.trouble.clone()),
         };
-        AppSetStanding { name: name.to_owned(), state, apps: self.apps.keys().cloned().collect(), message }
+        let names = |apps: &Apps| apps.keys().cloned().collect();
+        let message = self.with_leaving(message);
+        let (apps, leaving) = (names(&self.made.apps), names(&self.made.leaving));
+        AppSetStanding { name: name.to_owned(), state, apps, leaving, message }
     }
 }
 
-fn read(path: &Path) -> Result<Kept> {
+/// Whether somebody wrote an App of this name, a good one or not.
+fn is_written(config: &Config, app: &str) -> bool {
+    config.apps.contains_key(app) || config.broken(Kind::App).any(|name| name == app)
+}
+
+fn read(path: &Path) -> Result<Made> {
     Ok(serde_json::from_slice(&std::fs::read(path)?)?)
 }
 
-fn tell(name: &str, before: &Apps, after: &Apps) {
+fn tell(name: &str, before: &Made, after: &Made) {
+    let pruned: Vec<&String> = after.leaving.keys().collect();
+    let (before, after) = (&before.apps, &after.apps);
     let only = |one: &Apps, other: &Apps| -> Vec<String> {
         one.keys().filter(|app| !other.contains_key(*app)).cloned().collect()
     };
@@ -241,6 +305,7 @@ fn tell(name: &str, before: &Apps, after: &Apps) {
         apps = after.len(),
         ?new,
         ?gone,
+        ?pruned,
         "the AppSet makes other Apps than before"
     );
 }
@@ -315,9 +380,9 @@ pub(super) async fn expanded(config: &Config, commits: &BTreeMap<String, Arc<Com
     for (name, set) in &config.app_sets {
         let mut apps = make(config, set, commits).await.map_err(|why| anyhow!("AppSet {name}: {why}"))?;
         apps.retain(|app, _| *owners.entry(app.clone()).or_insert_with(|| name.clone()) == *name);
-        made.insert(name.clone(), apps);
+        made.insert(name.clone(), Made { apps, leaving: Apps::new() });
     }
-    let (mut expanded, misfits) = config.with_made(&made);
+    let Expanded { config: mut expanded, misfits, leaving: _ } = config.with_made(&made, &[]);
     if let Some((name, why)) = misfits.iter().find_map(|(name, all)| Some((name, all.first()?))) {
         bail!("AppSet {name}: {why}");
     }

@@ -3,7 +3,7 @@
 //! Enters: a configuration and its changes, commits, cluster events, requests of people. Leaves: turns, their records in the
 //! store, on the board and in the metrics. A worker is never parked: a turn that has to wait ends, and is asked for again.
 
-use super::app_sets::AppSets;
+use super::app_sets::{AppSets, Farewell};
 use super::bases::Bases;
 use super::charts::Charts;
 use super::directory::Directory;
@@ -19,7 +19,7 @@ use super::view::{AppSetStanding, Board, Request};
 use crate::cluster::{Access, Cluster, ClusterEvent, Reach, Via};
 use crate::config::Config;
 use crate::config::custom::{Answer, Departure};
-use crate::generate::Apps;
+use crate::generate::Made;
 use crate::recording::Recorder;
 use crate::render;
 use crate::source::{self, Commit, Source};
@@ -95,6 +95,7 @@ struct Core {
     /// How commits go over clusters.
     rollouts: Rollouts,
     chosen: Chosen,
+    patience: Duration,
     clusters: Reach,
     recorder: Option<Recorder>,
     /// The cluster that trueup is at home in, where it does not run in a pod of it.
@@ -158,6 +159,8 @@ pub struct Parts {
     pub store: Store,
     /// Which targets have turns.
     pub chosen: Chosen,
+    /// How long an App that an AppSet made and that is on its way out waits for a cluster that does not answer.
+    pub patience: Duration,
     /// Where clusters and repositories are.
     pub ends: Ends,
 }
@@ -237,6 +240,7 @@ impl Engine {
                 generate: Notify::new(),
                 rollouts: Rollouts::default(),
                 chosen: parts.chosen,
+                patience: parts.patience,
                 clusters: parts.ends.clusters,
                 recorder: parts.ends.recorder,
                 home: parts.ends.home,
@@ -349,9 +353,7 @@ impl Engine {
 
     /// How far the targets are whose Apps are being deleted.
     pub fn departures(&self) -> BTreeMap<String, Departure> {
-        let setup = self.0.setup();
-        let leaving = setup.targets.values().filter(|spec| spec.is_leaving());
-        leaving.filter_map(|spec| Some((spec.name.clone(), self.0.departure(&spec.name)?))).collect()
+        self.0.all_departures()
     }
 
     /// What is known of each Repository: the commit that it is at, and why it could not be asked.
@@ -375,13 +377,18 @@ impl Engine {
         self.0.app_sets.standings().into_iter().map(|standing| (standing.name.clone(), standing)).collect()
     }
 
-    /// The Apps of each AppSet.
-    pub fn made_apps(&self) -> BTreeMap<String, Apps> {
-        self.0.app_sets.apps()
+    /// What each AppSet has made.
+    pub fn made_apps(&self) -> BTreeMap<String, Made> {
+        self.0.app_sets.all()
+    }
+
+    /// The Apps of AppSets that went since this was asked last.
+    pub(super) fn farewells(&self) -> Vec<Farewell> {
+        self.0.app_sets.farewells()
     }
 
     /// Takes what statuses of AppSets say was made last, where this process has not found out yet.
-    pub fn recall_apps(&self, made: BTreeMap<String, Apps>) {
+    pub fn recall_apps(&self, made: BTreeMap<String, Made>) {
         self.0.app_sets.recall(made);
     }
 

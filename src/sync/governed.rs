@@ -3,6 +3,7 @@
 //! Enters: resources of one namespace. Leaves: configurations for the engine, and statuses and Events for those resources whose
 //! standing changed. Absent: what a status says, which is [`crate::config::custom`]'s.
 
+use super::app_sets::Farewell;
 use super::custom::Home;
 use super::engine::Engine;
 use super::finalizers::{Finalizers, Ground, part};
@@ -72,6 +73,7 @@ pub(super) async fn govern(engine: &Engine, home: &Home, patience: Duration) -> 
         governed.ask_clusters();
         governed.let_go().await;
         governed.tell().await;
+        governed.bid_farewell().await;
     }
 }
 
@@ -162,6 +164,24 @@ impl Governed<'_> {
         };
         if !self.finalizers.let_go(&ground, resources, &self.engine.departures()).await {
             self.fingerprint = None;
+        }
+    }
+
+    /// Tells of Apps that an AppSet made and that went, in Events about the AppSet.
+    async fn bid_farewell(&mut self) {
+        let Some(resources) = &self.resources else { return };
+        for Farewell { set, app, left } in self.engine.farewells() {
+            let Some(resource) = resources.all.get(&(Kind::AppSet, set.clone())) else { continue };
+            let Some(_held) = self.engine.hold(&part(Kind::AppSet, &set)).await else { continue };
+            let (kind, reason, note) = if left.is_empty() {
+                (EventKind::Normal, "AppDeleted", format!("App {app} is gone, with all that it applied"))
+            } else {
+                let note = format!("App {app} is gone; left behind: {}", left.join("; "));
+                (EventKind::Warning, "LeftBehind", note)
+            };
+            if let Err(error) = self.cluster.event_about(&resource.object, kind, reason, &note).await {
+                tracing::debug!(app_set = set, app, %error, "the event could not be posted");
+            }
         }
     }
 

@@ -71,8 +71,8 @@ pub(super) async fn leave(
         // Without a record of its own nothing is known to be the target's, whatever labels say.
         return Ok(gone(base_status(spec, state), Vec::new()));
     }
-    if let Some(first) = &context.waits_for {
-        return Ok(under_way(spec, state, format!("waits until {first} is gone, which needs it"), &[]));
+    if let Some(why) = &context.waits_for {
+        return Ok(under_way(spec, state, why.clone(), &[]));
     }
     // A cluster that was put back to a backup has another record than the one that was read.
     membership::confirm(context.cluster, state).await.map_err(Trouble::unknown)?;

@@ -149,8 +149,15 @@ impl Once {
         let path = path.context("no state folder")?;
         let store = Store::open(&path, Retention::default(), Timestamp::now())?;
         let (_, board, _) = view::open();
-        let parts =
-            Parts { board, metrics: Metrics::new(), store: store.clone(), chosen, ends: Ends::default() };
+        let parts = Parts {
+            board,
+            metrics: Metrics::new(),
+            store: store.clone(),
+            chosen,
+            // A command that works alone deletes no App.
+            patience: Duration::ZERO,
+            ends: Ends::default(),
+        };
         let engine = Engine::new(parts, &path).await?;
         engine.configure(config).await?;
         Ok(Self { engine, store, _folder: folder })
@@ -574,7 +581,8 @@ pub async fn run(options: RunOptions) -> Result<()> {
     let address = listener.local_addr()?;
     tracing::info!(%address, "listening");
     let server = tokio::spawn(web::serve(listener, sources, stop.clone().cancelled_owned()));
-    let parts = Parts { board, metrics: metrics.clone(), store: store.clone(), chosen, ends };
+    let patience = options.patience;
+    let parts = Parts { board, metrics: metrics.clone(), store: store.clone(), chosen, patience, ends };
     let engine = Engine::new(parts, &options.state).await?;
     if let Some(first) = &first {
         engine.configure(first).await?;

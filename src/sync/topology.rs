@@ -92,12 +92,14 @@ fn target_spec(config: &Config, target: &Target) -> TargetSpec {
 fn made_of(config: &Config, target: &Target) -> BTreeSet<ObjectId> {
     let Some(namespace) = config.home() else { return BTreeSet::new() };
     let parts = [
-        (config::Kind::App, &target.app),
-        (config::Kind::Repository, &target.repository),
-        (config::Kind::Environment, &target.environment),
-        (config::Kind::Cluster, &target.cluster),
+        (config::Kind::App, &*target.app),
+        (config::Kind::Repository, &*target.repository),
+        (config::Kind::Environment, &*target.environment),
+        (config::Kind::Cluster, &*target.cluster),
     ];
-    parts.map(|(kind, name)| ObjectId::new("trueup.dev", kind.as_str(), namespace, name)).into()
+    let maker = config.maker(&target.app).map(|set| (config::Kind::AppSet, set));
+    let parts = parts.into_iter().chain(maker);
+    parts.map(|(kind, name)| ObjectId::new("trueup.dev", kind.as_str(), namespace, name)).collect()
 }
 
 /// What is said of a target's chart.

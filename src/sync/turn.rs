@@ -73,7 +73,7 @@ pub struct Context<'a> {
     pub beside: &'a (dyn Fn() -> BTreeSet<String> + Send + Sync),
     /// What other targets want and own.
     pub directory: &'a Directory,
-    /// The target that this one waits for, if any.
+    /// What it waits for before it begins with a commit, or before it is pruned, if anything: a sentence for people.
     pub waits_for: Option<String>,
     /// Whether a target is on its way out.
     pub is_leaving: &'a (dyn Fn(&str) -> bool + Send + Sync),
@@ -404,8 +404,8 @@ fn blocked(
     if state.status.revision == revision {
         return None;
     }
-    if let Some(other) = &context.waits_for {
-        return Some((waits_until(other), BLOCKED));
+    if let Some(why) = &context.waits_for {
+        return Some((why.clone(), BLOCKED));
     }
     // Who has nothing to write waits for nobody.
     let begins = may_write && plan.writes().next().is_some();

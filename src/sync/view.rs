@@ -170,6 +170,9 @@ pub struct AppSetStanding {
     pub state: AppSetState,
     /// The Apps that there are.
     pub apps: Vec<String>,
+    /// Those that there are no more, and that prune what they applied.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub leaving: Vec<String>,
     /// Why they are not those that it asks for.
     pub message: String,
 }

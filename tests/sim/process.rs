@@ -85,7 +85,8 @@ impl Process {
             let simulation = ambient::simulate(now, seed);
             let store = Store::open(state, Retention::default(), now)?;
             let (handle, board, requests) = view::open();
-            let parts = Parts { board, metrics: metrics.clone(), store, chosen: Chosen::All, ends };
+            let patience = Duration::from_mins(10);
+            let parts = Parts { board, metrics: metrics.clone(), store, chosen: Chosen::All, patience, ends };
             let engine = Engine::new(parts, state).await?;
             engine.configure(&layout.config()).await?;
             tokio::spawn({

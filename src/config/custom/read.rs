@@ -31,6 +31,7 @@ impl Resources {
     /// Has the Apps that are being deleted leave everything as it is.
     pub fn orphan_all(&mut self) {
         self.config.leaving.clear();
+        self.config.parting.values_mut().for_each(|leaving| *leaving = Leaving::orphans());
         self.leaving.values_mut().for_each(|leaving| *leaving = Leaving::orphans());
     }
 }
@@ -101,6 +102,7 @@ pub fn read(objects: Vec<Value>, namespace: &str, before: &[Target]) -> Resource
         .collect();
     let (mut config, findings) = declarations.resolve_usable();
     config.leaving = leave::in_reverse(&leaving);
+    config.parting.clone_from(&leaving);
     config.home = Some(namespace.to_owned());
     for finding in findings {
         if let Some(resource) = all.get_mut(&(finding.kind, finding.name.clone())) {

@@ -9,7 +9,7 @@ use super::status::{
     TargetSummary,
 };
 use crate::config::{Kind, Target};
-use crate::generate::Apps;
+use crate::generate::Made;
 use crate::sync::view::{AppSetStanding, AppSetState};
 use jiff::Timestamp;
 use serde::Serialize;
@@ -35,8 +35,8 @@ pub struct Known {
     pub clusters: BTreeMap<String, Answer>,
     /// AppSets, as far as anybody has looked.
     pub app_sets: BTreeMap<String, AppSetStanding>,
-    /// The Apps of AppSets.
-    pub made: BTreeMap<String, Apps>,
+    /// What AppSets have made.
+    pub made: BTreeMap<String, Made>,
     /// Apps whose finalizer could not be set, and why.
     pub unheld: BTreeMap<String, String>,
     /// What Apps that are being deleted wait for.
@@ -238,8 +238,8 @@ fn app_set(resource: &Resource, name: &str, known: &Known, now: Timestamp) -> Op
     const LONGEST_OF_APPS: usize = 512 * 1024;
     let unknown = AppSetStanding::default();
     let standing = known.app_sets.get(name).unwrap_or(&unknown);
-    let made = known.made.get(name).filter(|apps| !apps.is_empty());
-    let made = made.and_then(|apps| serde_json::to_string(apps).ok()).unwrap_or_default();
+    let made = known.made.get(name).filter(|made| !made.apps.is_empty() || !made.leaving.is_empty());
+    let made = made.map(Made::to_text).unwrap_or_default();
     let message = || standing.message.clone();
     let verdict = match (Verdict::of_findings(resource), standing.state) {
         (Some(verdict), _) => verdict,
@@ -247,7 +247,10 @@ fn app_set(resource: &Resource, name: &str, known: &Known, now: Timestamp) -> Op
         (None, AppSetState::Pending) => {
             Verdict::at_it(ConditionStatus::Unknown, "Progressing", "nobody has looked yet")
         }
-        (None, AppSetState::Made) => Verdict::ready("Made", format!("{} Apps", standing.apps.len())),
+        (None, AppSetState::Made) => {
+            let more = if standing.message.is_empty() { "" } else { "; " };
+            Verdict::ready("Made", format!("{} Apps{more}{}", standing.apps.len(), standing.message))
+        }
         (None, AppSetState::Suspended) => Verdict::ready("Suspended", message()),
         (None, AppSetState::Failed) => Verdict::at_it(ConditionStatus::False, "SourceFailed", message()),
         (None, AppSetState::Held) => Verdict::idle("RemovalHeld", message()),
@@ -262,12 +265,12 @@ fn app_set(resource: &Resource, name: &str, known: &Known, now: Timestamp) -> Op
     })
 }
 
-/// The Apps of each AppSet as its status has them, where it has.
-pub fn made(resources: &Resources) -> BTreeMap<String, Apps> {
+/// What each AppSet has made as its status has it, where it has.
+pub fn made(resources: &Resources) -> BTreeMap<String, Made> {
     let of_set = |((kind, name), resource): (&(Kind, String), &Resource)| {
         let is_there = *kind == Kind::AppSet && !resource.is_leaving();
         let text = resource.status().get("made").filter(|_| is_there)?.as_str()?;
-        Some((name.clone(), serde_json::from_str(text).ok()?))
+        Some((name.clone(), Made::from_text(text)?))
     };
     resources.all.iter().filter_map(of_set).collect()
 }

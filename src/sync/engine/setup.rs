@@ -11,7 +11,7 @@ use super::super::topology::{self, Secrets};
 use super::super::turn::base_status;
 use super::{Chosen, Core, REPAIR, lock};
 use crate::cluster::{Access, Cluster, ClusterEvent, Via};
-use crate::config::Config;
+use crate::config::{Config, Expanded};
 use crate::source::Source;
 use anyhow::{Context as _, Result};
 use std::collections::BTreeMap;
@@ -74,11 +74,13 @@ impl Core {
         let made = match &self.chosen {
             // A command that works alone has asked for itself, and leaves what is remembered to those that follow.
             Chosen::Only(_) => BTreeMap::new(),
-            Chosen::All | Chosen::Shared(_) => self.app_sets.made(written),
+            Chosen::All | Chosen::Shared(_) => self.app_sets.made(written).await,
         };
-        let (config, misfits) = written.with_made(&made);
+        let Expanded { config, misfits, leaving } = written.with_made(&made, &self.app_sets.before());
         let config = &config;
         self.app_sets.note(misfits);
+        let targets = config.targets().iter().chain(config.leaving()).cloned().collect();
+        self.app_sets.parts_with(leaving, targets);
         self.board.show_app_sets(self.app_sets.standings());
         let old = self.setup();
         let mut setup = Setup::default();
@@ -205,14 +207,14 @@ impl Core {
         }
     }
 
-    /// What a target still applies when its App is deleted would have to be pruned again.
+    /// What a target still applies when its App is deleted would have to be pruned again, and the other way round.
     fn begin_to_leave(&self, old: &Setup, setup: &Setup) {
         let is_leaving =
             |setup: &Setup, name: &String| setup.targets.get(name).is_some_and(|target| target.is_leaving());
         let stays_leaving = |name: &String| is_leaving(old, name) && is_leaving(setup, name);
         lock(&self.departures).retain(|name, _| stays_leaving(name));
         for (name, running) in &*lock(&self.turns) {
-            if is_leaving(setup, name) && !is_leaving(old, name) {
+            if is_leaving(setup, name) != is_leaving(old, name) {
                 running.stop.cancel();
             }
         }
@@ -222,7 +224,10 @@ impl Core {
     async fn forget(&self, old: &Setup, setup: &Setup) {
         let known: Vec<String> = lock(&self.statuses).keys().cloned().collect();
         for name in known.iter().filter(|name| !setup.targets.contains_key(*name)) {
-            if old.targets.get(name).is_some_and(|target| target.is_leaving()) {
+            let app = lock(&self.statuses).get(name).map(|status| status.app.clone()).unwrap_or_default();
+            if self.app_sets.is_leaving(&app) {
+                tracing::info!(target = name, "whether the target's App is still meant to go is looked for");
+            } else if old.targets.get(name).is_some_and(|target| target.is_leaving()) {
                 tracing::info!(target = name, "the target is gone with its App");
             } else {
                 tracing::info!(

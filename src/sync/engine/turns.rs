@@ -7,7 +7,7 @@ use super::super::leave::Progress;
 use super::super::queue::Due;
 use super::super::repositories::chain;
 use super::super::target::{TargetSpec, TargetState};
-use super::super::turn::{Context, Turned, Uncommitted, base_status, turn};
+use super::super::turn::{Context, Turned, Uncommitted, base_status, turn, waits_until};
 use super::super::{hooked, membership};
 use super::{Core, Leave, Memory, REPAIR, Running, lock};
 use crate::ambient;
@@ -202,7 +202,7 @@ impl Core {
         }
     }
 
-    // One of the same repository is first when it is settled at the same commit.
+    /// What a target waits for before it begins with a commit, or before it is pruned.
     fn waits_for(&self, spec: &TargetSpec, revision: Option<&str>) -> Option<String> {
         let setup = self.setup();
         if spec.is_leaving() {
@@ -210,15 +210,21 @@ impl Core {
                 matches!(self.departure(name), Some(Departure::Gone { .. }))
                     || !setup.targets.contains_key(name)
             };
-            return spec.depends_on.iter().find(|name| !is_gone(name)).cloned();
+            let needs_it = spec.depends_on.iter().find(|name| !is_gone(name));
+            let needs_it = needs_it.map(|first| format!("waits until {first} is gone, which needs it"));
+            return needs_it.or_else(|| {
+                let heir = self.unseen_heir(spec)?;
+                Some(format!("waits until it is known whether {heir} wants any of it"))
+            });
         }
+        // One of the same repository is first when it is settled at the same commit.
         let statuses = lock(&self.statuses);
         let settled = |name: &&String| {
             let together = setup.targets.get(*name).is_some_and(|other| other.repository == spec.repository);
             let is_there = |status: &TargetStatus| !together || Some(status.revision.as_str()) == revision;
             statuses.get(*name).is_some_and(|status| status.is_settled() && is_there(status))
         };
-        spec.depends_on.iter().find(|name| !settled(name)).cloned()
+        spec.depends_on.iter().find(|name| !settled(name)).map(|first| waits_until(first))
     }
 
     /// Sees to it that what was read earlier is there, and that the cluster's part of it still holds.
@@ -363,6 +369,9 @@ impl Core {
     fn departs(&self, spec: &TargetSpec, progress: Progress) {
         if !spec.is_leaving() {
             return;
+        }
+        if matches!(progress, Progress::Gone { .. }) && self.app_sets.is_leaving(&spec.app) {
+            self.generate_again();
         }
         let mut told = match &progress {
             Progress::UnderWay { heirs, .. } => heirs.clone(),

@@ -26,7 +26,7 @@ impl World {
     }
 
     /// Commits a ConfigMap of the same name in each of these folders below `apps`.
-    fn commit_apps(&self, names: &[&str]) -> String {
+    pub(super) fn commit_apps(&self, names: &[&str]) -> String {
         let files: Vec<(String, String)> =
             names.iter().map(|name| (format!("apps/{name}/a.yaml"), config_map(name, "1"))).collect();
         let files: Vec<(&str, &str)> =
@@ -34,13 +34,13 @@ impl World {
         self.repo.commit(&files, &names.join(" ")).unwrap()
     }
 
-    fn app_set(&self) -> Value {
+    pub(super) fn app_set(&self) -> Value {
         let output = self.trueup(&["status", "-o", "json"]);
         let all: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
         all["appSets"][0].clone()
     }
 
-    fn until_set(&self, state: &str, words: &str) -> String {
+    pub(super) fn until_set(&self, state: &str, words: &str) -> String {
         self.holds(&format!("the AppSet is {state}: {words}"), |world| {
             let set = world.app_set();
             set["state"] == state && set["message"].as_str().unwrap_or_default().contains(words)
@@ -48,17 +48,17 @@ impl World {
         self.app_set()["message"].as_str().unwrap_or_default().to_owned()
     }
 
-    fn is_synced(&self, app: &str) {
+    pub(super) fn is_synced(&self, app: &str) {
         self.holds(&format!("{app}@test is Synced"), |world| {
             world.status(&format!("{app}@test")).is_some_and(|status| status["sync"] == "Synced")
         });
     }
 
-    fn has_target(&self, app: &str) -> bool {
+    pub(super) fn has_target(&self, app: &str) -> bool {
         self.status(&format!("{app}@test")).is_some()
     }
 
-    fn has(&self, name: &str) -> bool {
+    pub(super) fn has(&self, name: &str) -> bool {
         self.api.find(&self.config_map(name)).unwrap().is_some()
     }
 }

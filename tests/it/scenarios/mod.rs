@@ -21,6 +21,7 @@ mod journal;
 mod large;
 mod life;
 mod mutation;
+mod parting;
 mod process;
 mod recording;
 mod replicas;
