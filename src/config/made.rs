@@ -6,7 +6,7 @@
 
 use super::app_set::named;
 use super::leave::{Leaving, in_reverse};
-use super::{AppSpec, Config, Declarations, Declared, Kind, Target};
+use super::{AppSpec, Config, Declarations, Declared, Finding, Kind, Step, Target};
 use crate::generate::Made;
 use std::collections::BTreeMap;
 
@@ -75,7 +75,7 @@ impl Config {
         }
         let (config, findings) = declarations.resolve_usable();
         for finding in findings.iter().filter(|finding| finding.kind == Kind::App) {
-            if let Some(set) = makers.get(&finding.name) {
+            if let Some(set) = makers.get(&finding.name).or_else(|| makers.get(config.awaited(finding)?)) {
                 let why = format!("App {}: {}: {}", finding.name, finding.place, finding.message);
                 misfits.entry(set.clone()).or_default().push(why);
             }
@@ -92,6 +92,21 @@ impl Config {
         let metadata = declared.map(|set| set.metadata.clone()).unwrap_or_default();
         let origin = declared.map(|set| set.origin.clone()).unwrap_or_default();
         Declared { metadata: named(name, &metadata), spec: spec.clone(), origin }
+    }
+
+    /// The App that another one waits for, where something is wrong with that.
+    fn awaited(&self, finding: &Finding) -> Option<&String> {
+        let [_, Step::Field(field), Step::Item(index)] = finding.place.0.as_slice() else { return None };
+        let spec = &self.apps.get(&finding.name)?.spec;
+        if field == "dependsOn" { spec.depends_on.get(*index) } else { None }
+    }
+
+    /// Apps that are waited for and that nobody makes, with who waits for them.
+    pub fn awaited_in_vain(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.apps.iter().flat_map(move |(name, app)| {
+            let missing = app.spec.depends_on.iter().filter(move |first| !self.apps.contains_key(*first));
+            missing.map(move |first| (name.as_str(), first.as_str()))
+        })
     }
 
     /// The AppSet that makes an App; none where somebody wrote it.

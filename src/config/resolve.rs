@@ -172,6 +172,12 @@ impl Declarations {
         }
     }
 
+    /// Whether an AppSet may make an App of this name: nobody wrote one. What waits for it waits until one does.
+    pub(super) fn may_be_made(&self, app: &str) -> bool {
+        let has_sets = !self.app_sets.is_empty() || self.known.iter().any(|(kind, _)| *kind == Kind::AppSet);
+        has_sets && !self.apps.contains_key(app) && !self.known.contains(&(Kind::App, app.to_owned()))
+    }
+
     /// References to what is there and broken.
     fn references_to_broken(&self) -> Vec<Finding> {
         let mut findings = Vec::new();
@@ -244,7 +250,8 @@ impl Declarations {
         };
         targets.iter().enumerate().find_map(|(at, target)| {
             let depends_on = self.apps.get(&target.app).map_or(&[][..], |app| &app.spec.depends_on[..]);
-            depends_on.iter().enumerate().find_map(|(index, first)| {
+            let depends_on = depends_on.iter().enumerate().filter(|(_, first)| !self.may_be_made(first));
+            depends_on.into_iter().find_map(|(index, first)| {
                 let theirs = environments(first);
                 let meet = theirs.iter().any(|one| environments(&target.app).contains(one));
                 let lacking = if !self.apps.contains_key(first) {
@@ -263,13 +270,18 @@ impl Declarations {
 
     /// For each target, the targets that come first: those of the named apps in the same environment and on the same
     /// cluster. An app that shares no environment with this one is waited for wherever it is on the cluster: what is there
-    /// once, such as definitions of kinds, comes before what each environment makes of it.
+    /// once, such as definitions of kinds, comes before what each environment makes of it. An App that an AppSet may make one day
+    /// is waited for under the name that its target would have.
     fn dependencies(&self, targets: &[Target]) -> Vec<Vec<String>> {
         let mut by_app: BTreeMap<&str, Vec<&Target>> = BTreeMap::new();
         for target in targets {
             by_app.entry(&target.app).or_default().push(target);
         }
         let first = |target: &Target, name: &String| -> Vec<String> {
+            if self.may_be_made(name) {
+                let where_to = target.name.strip_prefix(target.app.as_str()).unwrap_or_default();
+                return vec![format!("{name}{where_to}")];
+            }
             let environments =
                 |app: &str| self.apps.get(app).map_or(&[][..], |app| &app.spec.environments[..]);
             let meet = environments(name).iter().any(|one| environments(&target.app).contains(one));
@@ -315,6 +327,9 @@ impl<'d> Resolver<'d> {
             Kind::App => declared.apps.keys().map(String::as_str).collect(),
             Kind::AppSet => declared.app_sets.keys().map(String::as_str).collect(),
         };
+        if kind == Kind::App && declared.may_be_made(name) {
+            return;
+        }
         let broken = declared.known.contains(&(kind, name.to_owned()));
         if keys.contains(&name) || broken || declared.incomplete {
             return;

@@ -386,6 +386,9 @@ pub(super) async fn expanded(config: &Config, commits: &BTreeMap<String, Arc<Com
     if let Some((name, why)) = misfits.iter().find_map(|(name, all)| Some((name, all.first()?))) {
         bail!("AppSet {name}: {why}");
     }
+    if let Some((app, first)) = expanded.awaited_in_vain().next() {
+        bail!("App {app}: spec.dependsOn: there is no App `{first}`, and no AppSet makes one");
+    }
     expanded.app_sets.clear();
     Ok(expanded)
 }

@@ -220,11 +220,20 @@ impl Core {
         // One of the same repository is first when it is settled at the same commit.
         let statuses = lock(&self.statuses);
         let settled = |name: &&String| {
-            let together = setup.targets.get(*name).is_some_and(|other| other.repository == spec.repository);
+            let Some(other) = setup.targets.get(*name).filter(|other| !other.is_leaving()) else {
+                return false;
+            };
+            let together = other.repository == spec.repository;
             let is_there = |status: &TargetStatus| !together || Some(status.revision.as_str()) == revision;
             statuses.get(*name).is_some_and(|status| status.is_settled() && is_there(status))
         };
-        spec.depends_on.iter().find(|name| !settled(name)).map(|first| waits_until(first))
+        spec.depends_on.iter().find(|name| !settled(name)).map(|first| {
+            if setup.targets.contains_key(first) {
+                waits_until(first)
+            } else {
+                format!("waits for {first}, which no AppSet makes")
+            }
+        })
     }
 
     /// Sees to it that what was read earlier is there, and that the cluster's part of it still holds.

@@ -13,6 +13,7 @@ scenarios![
     more_apps_than_may_go_wait_until_exactly_they_are_confirmed,
     a_name_that_is_taken_stops_that_app_and_no_other,
     an_app_set_is_a_resource_and_says_how_it_stands,
+    an_app_that_somebody_wrote_waits_for_one_that_is_made,
 ];
 
 impl World {
@@ -264,4 +265,42 @@ fn an_app_set_is_a_resource_and_says_how_it_stands(ground: Ground) {
     assert_eq!(set["status"]["names"], json!(["one"]));
     governed.world.holds("they are gone", |world| !world.has_target("two") && !world.has_target("three"));
     assert!(governed.world.has("two") && governed.world.has_target("one"));
+}
+
+fn an_app_that_somebody_wrote_waits_for_one_that_is_made(ground: Ground) {
+    let mut world = World::new(ground, "sets-depends");
+    world.repo.commit(&[("app/a.yaml", &config_map("a", "1"))], "first").unwrap();
+    world.commit_apps(&["one"]);
+    world.configure_set("", "");
+    let waiting = "---\napiVersion: trueup.dev/v1alpha1\nkind: App\nmetadata: {name: late}\nspec: {repository: config, path: late, environments: [test], dependsOn: [two]}\n";
+    let written = fs::read_to_string(world.path("trueup.yaml")).unwrap();
+    world.write_configuration(&(written + waiting));
+    world.repo.commit(&[("late/a.yaml", &config_map("late", "1"))], "what waits").unwrap();
+    world.start();
+    world.is_synced("one");
+    let says = |world: &World, words: &str| {
+        let late = world.status("late@test").unwrap_or_default();
+        late["sync"] == "OutOfSync" && late["message"].as_str().unwrap_or_default().contains(words)
+    };
+    world.holds("it waits", |world| says(world, "waits for two@test, which no AppSet makes"));
+    assert!(!world.has("late"));
+
+    world.commit_apps(&["two"]);
+    world.is_synced("late");
+    assert!(world.has("late") && world.has("two"));
+
+    // What it waits for goes: what is there stays, and nothing new comes.
+    world.repo.remove(&["apps/two/a.yaml"], "two leaves").unwrap();
+    world.holds("two@test is gone", |world| !world.has_target("two"));
+    world.repo.commit(&[("late/a.yaml", &config_map("late", "2"))], "later").unwrap();
+    world.holds("it waits again", |world| says(world, "waits for two@test, which no AppSet makes"));
+    let value = |world: &World| world.api.get(&world.config_map("late")).unwrap()["data"]["value"].clone();
+    assert_eq!(value(&world), "1");
+
+    // A command that works alone knows which Apps there are, and what is waited for in vain.
+    world.terminate();
+    let diff = world.alone(&["diff", "late"]);
+    let words = String::from_utf8_lossy(&diff.stderr).into_owned();
+    assert_eq!(diff.status.code(), Some(2), "{words}");
+    assert!(words.contains("App late: spec.dependsOn: there is no App `two`, and no AppSet makes one"), "{words}");
 }
