@@ -25,6 +25,7 @@ use anyhow::{Context as _, Result, anyhow};
 pub use file::installation;
 use jiff::{SignedDuration, Timestamp};
 pub use ledger::LedgerChange;
+pub use outbox::Waiting;
 pub use read::Reader;
 pub use shared::Database;
 use shared::Sharing;
@@ -156,6 +157,15 @@ impl Store {
     pub async fn ledger(&self, target: &str) -> Result<Ledger> {
         let target = target.to_owned();
         self.read(move |reader| reader.ledger(&target)).await
+    }
+
+    /// What waits to be brought to the shared history; nothing where history is not shared.
+    pub async fn waiting(&self) -> Result<Option<Waiting>> {
+        if self.sharing.is_none() {
+            return Ok(None);
+        }
+        let now = ambient::now();
+        self.read(move |reader| reader.waiting_since(now)).await.map(Some)
     }
 
     async fn write(&self, request: impl FnOnce(oneshot::Sender<Result<()>>) -> Request) -> Result<()> {

@@ -9,6 +9,7 @@ use anyhow::{Context as _, Result};
 use jiff::Timestamp;
 use rusqlite::{Connection, Transaction, params};
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 use trueup_plan::drift::Drifted;
 use trueup_plan::record::{HistoryEntry, Record};
 
@@ -29,7 +30,12 @@ pub(super) enum Parcel {
         at: Timestamp,
     },
     /// The target is no longer configured.
-    Forget { target: String },
+    Forget {
+        target: String,
+        /// Since when it waits; not known of one that an earlier version wrote.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        at: Option<Timestamp>,
+    },
 }
 
 impl Parcel {
@@ -44,7 +50,15 @@ impl Parcel {
 
     pub(super) fn target(&self) -> &str {
         match self {
-            Self::Turn { target, .. } | Self::Forget { target } => target,
+            Self::Turn { target, .. } | Self::Forget { target, .. } => target,
+        }
+    }
+
+    /// Since when it waits.
+    fn since(&self) -> Option<Timestamp> {
+        match self {
+            Self::Turn { at, .. } => Some(*at),
+            Self::Forget { at, .. } => *at,
         }
     }
 }
@@ -55,6 +69,15 @@ pub(super) struct Numbered {
     pub(super) number: i64,
     pub(super) sender: String,
     pub(super) parcel: Parcel,
+}
+
+/// What waits to be brought to the shared history.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Waiting {
+    /// How many parcels.
+    pub parcels: usize,
+    /// For how long the oldest of them has waited.
+    pub oldest: Duration,
 }
 
 /// Puts a parcel with the others; gives how many had to go for it.
@@ -94,5 +117,13 @@ impl Reader {
             self.connection.prepare_cached("SELECT count(*), coalesce(max(number), 0) FROM outbox")?;
         let (count, last): (i64, i64) = row.query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?;
         Ok((usize::try_from(count).unwrap_or_default(), last))
+    }
+
+    /// How many wait, and since when the oldest does.
+    pub(super) fn waiting_since(&self, now: Timestamp) -> Result<Waiting> {
+        let (parcels, _) = self.waiting()?;
+        let first = self.outbox(1)?.pop().and_then(|first| first.parcel.since());
+        let oldest = first.and_then(|since| Duration::try_from(now - since).ok()).unwrap_or_default();
+        Ok(Waiting { parcels, oldest })
     }
 }

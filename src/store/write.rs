@@ -111,7 +111,8 @@ impl Writer {
         transaction.execute("DELETE FROM status WHERE target = ?1", [target])?;
         transaction.execute("DELETE FROM ledger WHERE target = ?1", [target])?;
         transaction.execute(statements::FORGET_DRIFT, [target])?;
-        post(&transaction, self.outgoing.as_ref(), || Parcel::Forget { target: target.to_owned() })?;
+        let at = Some(ambient::now());
+        post(&transaction, self.outgoing.as_ref(), || Parcel::Forget { target: target.to_owned(), at })?;
         transaction.commit()?;
         self.posted();
         Ok(())

@@ -8,7 +8,7 @@ use super::repositories::{Known, chain};
 use super::view::{AppSetStanding, AppSetState};
 use crate::ambient;
 use crate::config::{AppSetSpec, CONFIRM_REMOVAL, Config, Declared, Expanded, Kind, Misfits};
-use crate::generate::{self, Apps, Ground, Made, Unmade};
+use crate::generate::{self, Apps, Ground, Held, Made, Unmade};
 use crate::source::Commit;
 use anyhow::{Context as _, Result, anyhow, bail};
 use std::collections::{BTreeMap, BTreeSet};
@@ -38,6 +38,9 @@ struct Remembered {
     state: AppSetState,
     /// Why the Apps are not those that are asked for.
     trouble: String,
+    /// Those that wait until a person confirms that they go, and what confirms it.
+    held: Vec<String>,
+    code: String,
     /// What of the Apps does not fit the configuration.
     misfits: Vec<String>,
     /// Whether this process has found out which Apps are asked for.
@@ -223,6 +226,8 @@ impl AppSets {
             (None, false) => (AppSetState::Misfit, taken.join("; ")),
             (None, true) => (AppSetState::Made, String::new()),
         };
+        let held: Vec<String> = settled.held.iter().flat_map(|held| held.names.iter().cloned()).collect();
+        let code = settled.held.as_ref().map(Held::code).unwrap_or_default();
         let made = Made { apps: settled.apps, leaving };
         let mut changed = made != before;
         if changed {
@@ -238,6 +243,7 @@ impl AppSets {
         changed |= !one.is_found && !made.leaving.is_empty();
         one.waiting.retain(|app, _| made.leaving.contains_key(app));
         (one.made, one.state, one.trouble) = (made, state, trouble);
+        (one.held, one.code) = (held, code);
         one.is_found = true;
         changed
     }
@@ -280,7 +286,8 @@ impl Remembered {
         let names = |apps: &Apps| apps.keys().cloned().collect();
         let message = self.with_leaving(message);
         let (apps, leaving) = (names(&self.made.apps), names(&self.made.leaving));
-        AppSetStanding { name: name.to_owned(), state, apps, leaving, message }
+        let (held, code) = (self.held.clone(), self.code.clone());
+        AppSetStanding { name: name.to_owned(), state, apps, leaving, held, code, message }
     }
 }
 

@@ -173,6 +173,12 @@ pub struct AppSetStanding {
     /// Those that there are no more, and that prune what they applied.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub leaving: Vec<String>,
+    /// Those that would go, and that wait until a person confirms it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub held: Vec<String>,
+    /// What confirms exactly these.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub code: String,
     /// Why they are not those that it asks for.
     pub message: String,
 }

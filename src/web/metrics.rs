@@ -3,11 +3,17 @@
 //! Series about targets are made from the statuses at each scrape, so a series goes when its target goes. Counters and
 //! histograms are pushed by those who do the work.
 
+mod app_sets;
+mod outbox;
 mod process;
 mod targets;
 #[cfg(test)]
 mod tests;
 
+use crate::store::Waiting;
+use crate::sync::view::AppSetStanding;
+use app_sets::AppSets;
+use outbox::Outbox;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -145,6 +151,8 @@ struct ResultLabels {
 pub struct Metrics {
     registry: Arc<Registry>,
     targets: Targets,
+    app_sets: AppSets,
+    outbox: Outbox,
     syncs: Family<SyncLabels, Counter>,
     stages: Family<StageLabels, Histogram, fn() -> Histogram>,
     kubernetes_requests: Family<RequestLabels, Counter>,
@@ -194,6 +202,8 @@ impl Metrics {
         let mut metrics = Self {
             registry: Arc::default(),
             targets: Targets::default(),
+            app_sets: AppSets::default(),
+            outbox: Outbox::default(),
             syncs: Family::default(),
             stages: Family::new_with_constructor(durations),
             kubernetes_requests: Family::default(),
@@ -215,6 +225,8 @@ impl Metrics {
         registry.register_collector(Box::new(process::Process));
         let ours = registry.sub_registry_with_prefix("trueup");
         ours.register_collector(Box::new(self.targets.clone()));
+        ours.register_collector(Box::new(self.app_sets.clone()));
+        ours.register_collector(Box::new(self.outbox.clone()));
         ours.register("sync", "Turns that changed something or failed to, by result", self.syncs.clone());
         ours.register("stage_duration_seconds", "How long each stage of a turn took", self.stages.clone());
         ours.register(
@@ -318,6 +330,16 @@ impl Metrics {
                 self.syncs.remove(&sync_labels(&gone.app, &gone.environment, &gone.cluster, result));
             }
         }
+    }
+
+    /// Says how all AppSets stand; series of those that are not among them go.
+    pub fn app_sets(&self, standings: Vec<AppSetStanding>) {
+        self.app_sets.replace(standings);
+    }
+
+    /// Says what waits for the shared history; nothing where history is not shared.
+    pub fn outbox(&self, waiting: Option<Waiting>) {
+        self.outbox.replace(waiting);
     }
 
     /// The text of a scrape.

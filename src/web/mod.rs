@@ -92,6 +92,14 @@ async fn ready(State(sources): State<Sources>) -> (StatusCode, Json<Readiness>) 
 async fn scrape(State(sources): State<Sources>, headers: HeaderMap) -> Response {
     // Each replica tells of its own, so that nothing is counted twice.
     sources.metrics.statuses(&sources.handle.kept());
+    sources.metrics.app_sets(sources.handle.app_sets());
+    match sources.store.waiting().await {
+        Ok(waiting) => sources.metrics.outbox(waiting),
+        Err(error) => {
+            tracing::debug!(error = format!("{error:#}"), "what waits for the shared history is not known");
+            sources.metrics.outbox(None);
+        }
+    }
     let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let format = Format::accepted(accept);
     match sources.metrics.scrape(format) {

@@ -68,7 +68,7 @@ async fn take(connection: &mut PgConnection, parcel: &Parcel, retention: Retenti
             }
             note(connection, target, drift, *at).await
         }
-        Parcel::Forget { target } => {
+        Parcel::Forget { target, .. } => {
             sqlx::query(statements::FORGET_DRIFT).bind(key(target)).execute(connection).await?;
             Ok(())
         }

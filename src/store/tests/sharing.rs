@@ -94,6 +94,7 @@ async fn what_could_not_be_brought_waits_in_the_state_folder_over_a_restart() {
     let store = place.open();
     store.save(record("web@staging", "1", now()), LedgerChange::default()).await.unwrap();
     assert_eq!(revisions(&store, "web@staging").await, ["1"]);
+    assert_eq!(store.waiting().await.unwrap(), Some(Waiting::default()));
     tokio::task::block_in_place(|| server.kill().unwrap());
     let begun = std::time::Instant::now();
     store.save(record("web@staging", "2", now()), LedgerChange::default()).await.unwrap();
@@ -101,6 +102,11 @@ async fn what_could_not_be_brought_waits_in_the_state_folder_over_a_restart() {
     let error = format!("{:#}", store.history("web@staging", 5).await.unwrap_err());
     assert!(error.contains("the shared history") && error.contains("postgres://trueup@127.0.0.1"), "{error}");
     assert!(!error.contains(server.password()) && !error.contains("p%40ss"), "{error}");
+    store.forget("web@production").await.unwrap();
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    let waiting = store.waiting().await.unwrap().unwrap();
+    assert_eq!(waiting.parcels, 2);
+    assert!(waiting.oldest >= Duration::from_millis(20) && waiting.oldest <= begun.elapsed(), "{waiting:?}");
     store.close().await.unwrap();
 
     let store = place.open();
@@ -108,6 +114,7 @@ async fn what_could_not_be_brought_waits_in_the_state_folder_over_a_restart() {
     tokio::task::block_in_place(|| server.revive().unwrap());
     assert_eq!(revisions(&store, "web@staging").await, ["3", "2", "1"]);
     assert_eq!(Reader::open(place.folder.path()).unwrap().unwrap().waiting().unwrap().0, 0);
+    assert_eq!(store.waiting().await.unwrap(), Some(Waiting::default()));
     store.close().await.unwrap();
 
     // A folder that is put back to a backup gives numbers out again.

@@ -151,6 +151,6 @@ fn seconds(time: jiff::Timestamp) -> f64 {
 
 /// Counts of objects are far below where a float loses ones.
 #[allow(clippy::cast_precision_loss)]
-fn count(objects: usize) -> f64 {
+pub(super) fn count(objects: usize) -> f64 {
     objects as f64
 }

@@ -302,5 +302,8 @@ fn an_app_that_somebody_wrote_waits_for_one_that_is_made(ground: Ground) {
     let diff = world.alone(&["diff", "late"]);
     let words = String::from_utf8_lossy(&diff.stderr).into_owned();
     assert_eq!(diff.status.code(), Some(2), "{words}");
-    assert!(words.contains("App late: spec.dependsOn: there is no App `two`, and no AppSet makes one"), "{words}");
+    assert!(
+        words.contains("App late: spec.dependsOn: there is no App `two`, and no AppSet makes one"),
+        "{words}"
+    );
 }
