@@ -8,6 +8,7 @@
 mod adopt;
 mod completions;
 mod config;
+mod confirm;
 mod demo;
 mod diff;
 mod drift;
@@ -93,6 +94,7 @@ enum Command {
     Diff(diff::Diff),
     Render(Box<render::Render>),
     Sync(sync::Sync),
+    Confirm(confirm::Confirm),
     Adopt(adopt::Adopt),
     Drift(drift::Drift),
     History(history::History),
@@ -179,6 +181,7 @@ impl Command {
             | Self::Status(_)
             | Self::Diff(_)
             | Self::Sync(_)
+            | Self::Confirm(_)
             | Self::Adopt(_)
             | Self::Drift(_)
             | Self::History(_)
@@ -201,6 +204,7 @@ impl Command {
             | Self::Status(_)
             | Self::Diff(_)
             | Self::Sync(_)
+            | Self::Confirm(_)
             | Self::Adopt(_)
             | Self::Drift(_)
             | Self::History(_)
@@ -218,6 +222,7 @@ impl Command {
             Self::Status(_)
             | Self::Diff(_)
             | Self::Render(_)
+            | Self::Confirm(_)
             | Self::Drift(_)
             | Self::History(_)
             | Self::Config(_)
@@ -237,6 +242,7 @@ impl Command {
             Self::Diff(diff) => diff.run(session, out).await,
             Self::Render(render) => render.run(session, out).await,
             Self::Sync(sync) => sync.run(session, out).await,
+            Self::Confirm(confirm) => confirm.run(session, out).await,
             Self::Adopt(adopt) => adopt.run(session, out).await,
             Self::Drift(drift) => drift.run(session, out).await,
             Self::History(history) => history.run(session, out).await,

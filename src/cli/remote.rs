@@ -1,7 +1,8 @@
 //! A running trueup, asked over HTTP.
 
+use crate::sync::view::Confirmation;
 use crate::sync::{PlanOptions, Preview};
-use crate::web::api::{Drift, History, Refusal, SyncAnswer, SyncRequest, Targets};
+use crate::web::api::{Confirmed, Drift, History, Refusal, SyncAnswer, SyncRequest, Targets};
 use anyhow::{Context as _, Result, anyhow, bail};
 use reqwest::{Client, RequestBuilder, Url};
 use serde::de::DeserializeOwned;
@@ -95,6 +96,12 @@ impl Remote {
     ) -> Result<Reached<Vec<String>>> {
         let request = self.client()?.post(self.url(&["sync"])).json(request).timeout(timeout);
         self.ask(request, |answer: SyncAnswer| answer.targets).await
+    }
+
+    /// Lets the Apps go that an AppSet holds.
+    pub(super) async fn confirm(&self, confirmation: &Confirmation) -> Result<Reached<Confirmed>> {
+        let request = self.client()?.post(self.url(&["confirm"])).json(confirmation).timeout(ANSWER);
+        self.ask(request, |answer| answer).await
     }
 
     fn url(&self, parts: &[&str]) -> Url {

@@ -79,22 +79,23 @@ impl Held {
     }
 }
 
-impl fmt::Display for Held {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Held {
+    /// What is told of it to people, of the AppSet of this name.
+    pub fn told(&self, set: &str) -> String {
         const SHOWN: usize = 5;
         let mut shown: Vec<&str> = self.names.iter().take(SHOWN).map(String::as_str).collect();
         let more = self.names.len().saturating_sub(SHOWN);
         let more = if more > 0 { format!("{more} more") } else { String::new() };
         shown.extend((!more.is_empty()).then_some(more.as_str()));
-        write!(
-            f,
-            "{} of {} Apps would go ({}), which is more than maxRemoved allows ({}), so none does; bring them back in the source, or confirm with the annotation `{}: {}`",
+        let code = self.code();
+        format!(
+            "{} of {} Apps would go ({}), which is more than maxRemoved allows ({}), so none does; bring them back in the source, or confirm with `trueup confirm {set} {code}` or the annotation `{}: {}`",
             self.names.len(),
             self.all,
             shown.join(", "),
             self.budget,
             crate::config::CONFIRM_REMOVAL,
-            Quoted(&self.code()),
+            Quoted(&code),
         )
     }
 }
@@ -109,10 +110,10 @@ impl fmt::Display for Quoted<'_> {
 }
 
 /// What there is from now on, after `before`, where `asked` is asked for. Whoever confirms names what they saw.
-pub fn settle(before: &Apps, asked: Apps, budget: Budget, confirmed: Option<&str>) -> Settled {
+pub fn settle(before: &Apps, asked: Apps, budget: Budget, confirmed: &[&str]) -> Settled {
     let names: BTreeSet<String> = before.keys().filter(|name| !asked.contains_key(*name)).cloned().collect();
     let held = Held { names, all: before.len(), budget };
-    if held.names.len() <= budget.of(held.all) || confirmed == Some(held.code().as_str()) {
+    if held.names.len() <= budget.of(held.all) || confirmed.contains(&held.code().as_str()) {
         return Settled { apps: asked, held: None };
     }
     let mut apps = asked;
@@ -147,7 +148,8 @@ mod tests {
 
     /// The names of the Apps that there are then, with a `!` where some of them are held.
     fn check(before: &str, asked: &str, budget: &str, confirmed: Option<&str>) -> String {
-        let settled = settle(&apps(before), apps(asked), budget.parse().unwrap(), confirmed);
+        let confirmed: Vec<&str> = confirmed.into_iter().collect();
+        let settled = settle(&apps(before), apps(asked), budget.parse().unwrap(), &confirmed);
         let names: Vec<&str> = settled.apps.keys().map(String::as_str).collect();
         format!("{}{}", names.join(" "), if settled.held.is_some() { " !" } else { "" })
     }
@@ -166,14 +168,13 @@ mod tests {
 
     #[test]
     fn exactly_what_somebody_saw_is_confirmed() {
-        let held = settle(&apps("a b c"), apps("a"), Budget::Percent(10), None).held.unwrap();
+        let held = settle(&apps("a b c"), apps("a"), Budget::Percent(10), &[]).held.unwrap();
         let code = held.code();
-        assert!(
-            held.to_string()
-                .contains(&format!("confirm with the annotation `trueup.dev/confirm-removal: \"{code}\"`")),
-            "{held}"
+        let told = held.told("shop");
+        let way = format!(
+            "confirm with `trueup confirm shop {code}` or the annotation `trueup.dev/confirm-removal: \"{code}\"`"
         );
-        assert!(held.to_string().starts_with("2 of 3 Apps would go (b, c), "), "{held}");
+        assert!(told.starts_with("2 of 3 Apps would go (b, c), ") && told.ends_with(&way), "{told}");
         assert_eq!(check("a b c", "a", "10%", Some(&code)), "a");
         assert_eq!(check("a b c", "b", "10%", Some(&code)), "a b c !");
         assert_eq!(check("a b c", "", "10%", Some(&code)), "a b c !");

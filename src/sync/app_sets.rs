@@ -5,7 +5,7 @@
 //! for and which of them may go, which is [`crate::generate`]'s; and putting Apps to work.
 
 use super::repositories::{Known, chain};
-use super::view::{AppSetStanding, AppSetState};
+use super::view::{AppSetStanding, AppSetState, By};
 use crate::ambient;
 use crate::config::{AppSetSpec, CONFIRM_REMOVAL, Config, Declared, Expanded, Kind, Misfits};
 use crate::generate::{self, Apps, Ground, Held, Made, Unmade};
@@ -41,6 +41,8 @@ struct Remembered {
     /// Those that wait until a person confirms that they go, and what confirms it.
     held: Vec<String>,
     code: String,
+    /// What a person confirmed of it here last.
+    confirmed: String,
     /// What of the Apps does not fit the configuration.
     misfits: Vec<String>,
     /// Whether this process has found out which Apps are asked for.
@@ -136,6 +138,21 @@ impl AppSets {
         self.lock().iter().map(|(name, one)| (name.clone(), one.made.clone())).collect()
     }
 
+    /// Lets the Apps go that an AppSet holds, if the code stands for exactly those; gives their names. What another replica was asked for holds here too, as soon
+    /// as the same is held.
+    pub(super) fn confirm(&self, name: &str, code: &str, by: By) -> Result<Vec<String>, String> {
+        let mut known = self.lock();
+        let Some(one) = known.get_mut(name) else { return Err(format!("there is no AppSet {name}")) };
+        match by {
+            By::Person if one.held.is_empty() => return Err(format!("AppSet {name} holds no App")),
+            By::Person if one.code != code => {
+                return Err(format!("{code} does not stand for what AppSet {name} holds: {}", one.trouble));
+            }
+            By::Person | By::Replica => code.clone_into(&mut one.confirmed),
+        }
+        Ok(one.held.clone())
+    }
+
     /// Notes what of the Apps does not fit the configuration.
     pub(super) fn note(&self, mut misfits: Misfits) {
         for (name, one) in &mut *self.lock() {
@@ -201,13 +218,14 @@ impl AppSets {
         mut asked: Apps,
         by_others: impl Fn(&str) -> bool,
     ) -> bool {
-        let (before, others) = {
+        let (before, confirmed, others) = {
             let known = self.lock();
+            let confirmed = known.get(name).map(|one| one.confirmed.clone()).unwrap_or_default();
             let others = known.iter().filter(|(other, _)| *other != name);
             let others: BTreeMap<String, String> = others
                 .flat_map(|(other, one)| one.made.apps.keys().map(|app| (app.clone(), other.clone())))
                 .collect();
-            (known.get(name).map(|one| one.made.clone()).unwrap_or_default(), others)
+            (known.get(name).map(|one| one.made.clone()).unwrap_or_default(), confirmed, others)
         };
         // Who has an App keeps it.
         let taken: Vec<String> = asked
@@ -217,12 +235,13 @@ impl AppSets {
             })
             .collect();
         asked.retain(|app, _| !others.contains_key(app));
-        let confirmed = set.metadata.annotations.get(CONFIRM_REMOVAL).map(String::as_str);
-        let settled = generate::settle(&before.apps, asked, set.spec.budget(), confirmed);
+        let written = set.metadata.annotations.get(CONFIRM_REMOVAL);
+        let confirmed = [written.map_or("", String::as_str), &confirmed];
+        let settled = generate::settle(&before.apps, asked, set.spec.budget(), &confirmed);
         let is_taken = |app: &str| by_others(app) || others.contains_key(app);
         let leaving = generate::leaving(&before, &settled.apps, &set.spec.template.spec, is_taken);
         let (state, trouble) = match (&settled.held, taken.is_empty()) {
-            (Some(held), _) => (AppSetState::Held, held.to_string()),
+            (Some(held), _) => (AppSetState::Held, held.told(name)),
             (None, false) => (AppSetState::Misfit, taken.join("; ")),
             (None, true) => (AppSetState::Made, String::new()),
         };

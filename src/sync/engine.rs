@@ -317,6 +317,7 @@ impl Engine {
                 Request::Sync { targets, confirm, wait, by, answer } => {
                     self.0.sync(Errand { written: targets, confirm, wait, by }, answer);
                 }
+                Request::Confirm { confirmation, by, answer } => self.confirm(confirmation, by, answer),
                 Request::Ask(hints, by) => self.hint(hints, by),
                 Request::Begin { target, revision, answer } => {
                     let _ = answer.send(self.may_begin(&target, &revision));

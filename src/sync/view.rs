@@ -113,6 +113,16 @@ pub enum Wait {
     Turn,
 }
 
+/// That a person lets the Apps go that an AppSet holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Confirmation {
+    /// The AppSet.
+    pub app_set: String,
+    /// What stands for exactly these Apps.
+    pub code: String,
+}
+
 /// Who asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum By {
@@ -136,6 +146,15 @@ pub enum Request {
         /// Who asks.
         by: By,
         /// The targets that were meant, or why not.
+        answer: oneshot::Sender<Result<Vec<String>, String>>,
+    },
+    /// Let the Apps go that an AppSet holds, if the code stands for exactly those.
+    Confirm {
+        /// The AppSet and the code.
+        confirmation: Confirmation,
+        /// Who asks.
+        by: By,
+        /// The Apps, or why not.
         answer: oneshot::Sender<Result<Vec<String>, String>>,
     },
     /// Ask these repositories now.
@@ -435,6 +454,13 @@ impl Handle {
         let (answer, answered) = oneshot::channel();
         self.ask(Request::Sync { targets, confirm, wait, by, answer }).map_err(|error| error.to_string())?;
         answered.await.map_err(|_| "trueup is stopping".to_owned())?
+    }
+
+    /// Lets the Apps go that an AppSet holds; gives their names. The inner error is why not.
+    pub async fn confirm(&self, confirmation: Confirmation, by: By) -> Result<Result<Vec<String>, String>> {
+        let (answer, answered) = oneshot::channel();
+        self.ask(Request::Confirm { confirmation, by, answer })?;
+        answered.await.context("trueup is stopping")
     }
 
     /// Asks what a sync of the target would do.

@@ -6,7 +6,7 @@ use super::Sources;
 use crate::sync::hooks::Hint;
 use crate::sync::replicas::{BeginAnswer, BeginRequest, News, PATIENCE};
 use crate::sync::topology::is_meant;
-use crate::sync::view::{AppSetStanding, By};
+use crate::sync::view::{AppSetStanding, By, Confirmation};
 use crate::sync::{PlanOptions, Preview, Wait};
 use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
@@ -96,6 +96,13 @@ pub struct SyncAnswer {
     pub targets: Vec<String>,
 }
 
+/// The answer to a [`Confirmation`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Confirmed {
+    /// The Apps that go.
+    pub apps: Vec<String>,
+}
+
 /// Why a request gets nothing.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Refusal {
@@ -151,9 +158,11 @@ pub(super) fn router() -> Router<Sources> {
         .route("/targets/{target}/{cluster}/plan", get(split_plan))
         .route("/drift", get(drift))
         .route("/sync", post(sync))
+        .route("/confirm", post(confirm))
         .route("/replica/news", get(news))
         .route("/replica/begin", post(begin))
         .route("/replica/sync", post(sync_here))
+        .route("/replica/confirm", post(confirm_here))
         .route("/replica/hints", post(hints))
 }
 
@@ -316,6 +325,33 @@ async fn hints(
     let taken = sources.handle.hint(hints, By::Replica);
     taken.map_err(|error| Refusal::new(StatusCode::SERVICE_UNAVAILABLE, error))?;
     Ok(StatusCode::ACCEPTED)
+}
+
+async fn confirm(
+    State(sources): State<Sources>,
+    body: Result<Json<Confirmation>, JsonRejection>,
+) -> Result<Json<Confirmed>, Refusal> {
+    confirm_by(&sources, body, By::Person).await
+}
+
+async fn confirm_here(
+    State(sources): State<Sources>,
+    body: Result<Json<Confirmation>, JsonRejection>,
+) -> Result<Json<Confirmed>, Refusal> {
+    confirm_by(&sources, body, By::Replica).await
+}
+
+async fn confirm_by(
+    sources: &Sources,
+    body: Result<Json<Confirmation>, JsonRejection>,
+    by: By,
+) -> Result<Json<Confirmed>, Refusal> {
+    let Json(confirmation) =
+        body.map_err(|error| Refusal::new(StatusCode::BAD_REQUEST, error.body_text()))?;
+    let answer = sources.handle.confirm(confirmation, by).await;
+    let answer = answer.map_err(|error| Refusal::new(StatusCode::SERVICE_UNAVAILABLE, error))?;
+    let apps = answer.map_err(|why| Refusal::new(StatusCode::CONFLICT, why))?;
+    Ok(Json(Confirmed { apps }))
 }
 
 async fn sync_by(

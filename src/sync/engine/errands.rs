@@ -1,12 +1,12 @@
 //! What people and forges ask for, done here and passed on to the replicas that keep the other targets.
 //!
-//! Enters: targets to look at now, repositories to ask now. Leaves: turns, and the same requests to other replicas, which
+//! Enters: targets to look at now, repositories to ask now, Apps that may go. Leaves: turns, and the same requests to other replicas, which
 //! pass nothing on. Absent: who asks, and whether he may.
 
 use super::super::hooks::Hint;
 use super::super::replicas::pass_on;
 use super::super::topology::select;
-use super::super::view::{By, Wait};
+use super::super::view::{By, Confirmation, Wait};
 use super::{Chosen, Core, Engine, lock};
 use crate::web::api::SyncRequest;
 use futures::future::join_all;
@@ -39,6 +39,40 @@ impl Engine {
                 }
             });
         }
+    }
+}
+
+impl Engine {
+    /// Lets the Apps go that an AppSet holds. Each replica decides which Apps there are, so each is told.
+    pub(super) fn confirm(
+        &self,
+        confirmation: Confirmation,
+        by: By,
+        answer: oneshot::Sender<Result<Vec<String>, String>>,
+    ) {
+        let Confirmation { app_set, code } = &confirmation;
+        let confirmed = self.0.app_sets.confirm(app_set, code, by);
+        if confirmed.is_ok() {
+            self.0.generate_again();
+        }
+        let (Chosen::Shared(share), By::Person, Ok(apps)) = (&self.0.chosen, by, &confirmed) else {
+            drop(answer.send(confirmed));
+            return;
+        };
+        let (share, apps) = (share.clone(), apps.clone());
+        tokio::spawn(async move {
+            let told = share.addresses().into_iter().map(|(replica, address)| {
+                let (share, confirmation) = (&share, &confirmation);
+                async move {
+                    let told = pass_on(share, &address, "confirm", confirmation).await;
+                    told.map_err(|error| {
+                        format!("{replica} does not know of it yet; use the annotation: {error}")
+                    })
+                }
+            });
+            let told: Result<Vec<()>, String> = join_all(told).await.into_iter().collect();
+            let _ = answer.send(told.map(|_| apps));
+        });
     }
 }
 

@@ -174,7 +174,18 @@ fn more_apps_than_may_go_wait_until_exactly_they_are_confirmed(ground: Ground) {
     world.until_set("Held", "3 of 5 Apps would go (one, three, two)");
     assert!(["one", "two", "three", "four", "five"].iter().all(|name| world.has_target(name)));
 
-    world.configure_set(&confirm(&code(&of_three)), "");
+    // The running one can be told as well: exactly the same.
+    let late = world.trueup(&["confirm", "folders", &code(&of_two)]);
+    let words = String::from_utf8_lossy(&late.stderr).into_owned();
+    assert_eq!(late.status.code(), Some(2), "{words}");
+    assert!(words.contains("does not stand for what AppSet folders holds: 3 of 5 Apps would go"), "{words}");
+    let unknown = world.trueup(&["confirm", "nothing", "1"]);
+    assert!(String::from_utf8_lossy(&unknown.stderr).contains("there is no AppSet nothing"), "{unknown:?}");
+    let set = world.app_set();
+    assert_eq!((&set["held"], &set["code"]), (&json!(["one", "three", "two"]), &json!(code(&of_three))));
+    let confirmed = world.trueup(&["confirm", "folders", &code(&of_three)]);
+    let words = String::from_utf8_lossy(&confirmed.stdout).into_owned();
+    assert_eq!((confirmed.status.code(), &*words), (Some(0), "App one goes\nApp three goes\nApp two goes\n"));
     world.until_set("Made", "");
     world.holds("exactly they are gone", |world| {
         ["one", "two", "three", "four", "five"].map(|name| world.has_target(name))
