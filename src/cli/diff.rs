@@ -150,10 +150,15 @@ fn write_preview(out: &mut dyn Write, preview: &Preview) -> Result<()> {
         format!(" at {}", output::short(&preview.revision))
     };
     let steps = &preview.steps;
+    let note = if preview.note.is_empty() {
+        String::new()
+    } else {
+        format!("; {}", output::harmless(&preview.note))
+    };
     if steps.is_empty() && preview.errors.is_empty() {
-        return Ok(writeln!(out, "{bold}{}{revision}{bold:#}: no difference", preview.target)?);
+        return Ok(writeln!(out, "{bold}{}{revision}{bold:#}: no difference{note}", preview.target)?);
     }
-    writeln!(out, "{bold}{}{revision}{bold:#}: {}", preview.target, summary(preview))?;
+    writeln!(out, "{bold}{}{revision}{bold:#}: {}{note}", preview.target, summary(preview))?;
     for step in steps {
         write_step(out, step)?;
     }

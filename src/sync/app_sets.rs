@@ -7,7 +7,7 @@
 use super::repositories::{Known, chain};
 use super::view::{AppSetStanding, AppSetState, By};
 use crate::ambient;
-use crate::config::{AppSetSpec, CONFIRM_REMOVAL, Config, Declared, Expanded, Kind, Misfits};
+use crate::config::{AppSetSpec, CONFIRM_REMOVAL, Config, Declared, Expanded, Kind, Misfits, Target};
 use crate::generate::{self, Apps, Ground, Held, Made, Unmade};
 use crate::source::Commit;
 use anyhow::{Context as _, Result, anyhow, bail};
@@ -399,8 +399,11 @@ async fn make(
     Err("files of it cannot be fetched".to_owned())
 }
 
-/// The configuration with the Apps that its AppSets ask for at these commits, for a command that works alone.
-pub(super) async fn expanded(config: &Config, commits: &BTreeMap<String, Arc<Commit>>) -> Result<Config> {
+/// What its AppSets ask for at these commits, for a command that works alone.
+pub(super) async fn asked(
+    config: &Config,
+    commits: &BTreeMap<String, Arc<Commit>>,
+) -> Result<BTreeMap<String, Made>> {
     let mut made = BTreeMap::new();
     let mut owners: BTreeMap<String, String> = BTreeMap::new();
     for (name, set) in &config.app_sets {
@@ -408,7 +411,40 @@ pub(super) async fn expanded(config: &Config, commits: &BTreeMap<String, Arc<Com
         apps.retain(|app, _| *owners.entry(app.clone()).or_insert_with(|| name.clone()) == *name);
         made.insert(name.clone(), Made { apps, leaving: Apps::new() });
     }
-    let Expanded { config: mut expanded, misfits, leaving: _ } = config.with_made(&made, &[]);
+    Ok(made)
+}
+
+/// What there is once this is asked for, after what there was before: as far as Apps may go, and with those that are pruned. The second are those that are held, with why.
+pub(super) fn after(
+    config: &Config,
+    before: &BTreeMap<String, Made>,
+    asked: BTreeMap<String, Made>,
+) -> (BTreeMap<String, Made>, BTreeMap<String, String>) {
+    let names: BTreeMap<String, BTreeSet<String>> =
+        asked.iter().map(|(set, made)| (set.clone(), made.apps.keys().cloned().collect())).collect();
+    let (mut after, mut held) = (BTreeMap::new(), BTreeMap::new());
+    for (name, asked) in asked {
+        let nothing = Made::default();
+        let (Some(set), before) = (config.app_sets.get(&name), before.get(&name).unwrap_or(&nothing)) else {
+            continue;
+        };
+        let written = set.metadata.annotations.get(CONFIRM_REMOVAL).map_or("", String::as_str);
+        let settled = generate::settle(&before.apps, asked.apps, set.spec.budget(), &[written]);
+        let is_taken = |app: &str| {
+            is_written(config, app) || names.iter().any(|(other, apps)| *other != name && apps.contains(app))
+        };
+        let leaving = generate::leaving(before, &settled.apps, &set.spec.template.spec, is_taken);
+        if let Some(some) = &settled.held {
+            held.extend(some.names.iter().map(|app| (app.clone(), some.told(&name))));
+        }
+        after.insert(name, Made { apps: settled.apps, leaving });
+    }
+    (after, held)
+}
+
+/// The configuration with the Apps of its AppSets, for a command that works alone. `before` are the targets as they were.
+pub(super) fn expanded(config: &Config, made: &BTreeMap<String, Made>, before: &[Target]) -> Result<Config> {
+    let Expanded { config: mut expanded, misfits, leaving: _ } = config.with_made(made, before);
     if let Some((name, why)) = misfits.iter().find_map(|(name, all)| Some((name, all.first()?))) {
         bail!("AppSet {name}: {why}");
     }

@@ -1,10 +1,11 @@
 //! What a change in Git would come to, on clusters that are imagined: one in memory for each of the configuration, to which
 //! first the one commit is applied and then the other.
 //!
-//! Enters: a configuration, two revisions, and what live objects there are to begin with, if somebody exported them. Leaves:
-//! both sides of each object that is not the same after the second commit. No cluster is asked, and no credentials are
+//! Enters: a configuration, two revisions, and what live objects there are to begin with, if somebody exported them. The Apps of AppSets are those of
+//! each revision. Leaves: both sides of each object that is not the same after the second commit. No cluster is asked, and no credentials are
 //! needed but those of the repository.
 
+use super::app_sets;
 use super::membership;
 use super::offline::{self, Until};
 use super::repositories::chain;
@@ -45,40 +46,139 @@ pub struct Change {
 type Seen = BTreeMap<(String, ObjectId), Arc<Value>>;
 
 /// Says what the change would do to the objects of `targets` (of all of them if there are none named).
-pub async fn previews(config: &Path, targets: &[String], change: &Change) -> Result<Vec<Preview>> {
-    let mut config = offline::load(config).await?;
-    let specs = topology::targets(&config);
-    let shown = topology::select(specs.keys().map(String::as_str), targets).map_err(anyhow::Error::msg)?;
-    let applied = with_dependencies(&shown, &specs);
-    let repository = the_repository(&applied, &specs)?;
+pub async fn previews(path: &Path, targets: &[String], change: &Change) -> Result<Vec<Preview>> {
+    let mut config = offline::load_written(path)?;
+    let repository = compared(path, &config, targets).await?;
     let folder = tempfile::tempdir().context("a folder for the time being")?;
-    let revisions = revisions(&mut config, repository, change, folder.path()).await?;
-    config.repositories.retain(|name, _| applied.iter().any(|target| specs[target].repository == *name));
+    let revisions = revisions(&mut config, &repository, change, folder.path()).await?;
     let clusters = imagine(&mut config, folder.path()).await?;
+    let Sides { from, to, held } = sides(&config, &repository, &revisions, folder.path()).await?;
+    let known: BTreeSet<&str> = from.specs.keys().chain(to.specs.keys()).map(String::as_str).collect();
+    let shown = topology::select(known.iter().copied(), targets).map_err(anyhow::Error::msg)?;
     if let Some(snapshot) = &change.snapshot {
-        restore(snapshot, &clusters, &topology::targets(&config))?;
+        restore(snapshot, &clusters, &to.specs)?;
     }
-    let mut errors: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let state = folder.path().join("state");
-    if let Some(from) = &revisions.from {
-        let at = from.pinned(&config, repository);
-        let statuses = offline::sync_loaded(&at, &state, &applied, None, Until::Applied).await?;
-        errors.extend(statuses.iter().map(|status| (status.target.clone(), troubles(status, &from.name))));
+    let mut errors: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    if let Some(revision) = &revisions.from {
+        let statuses = from.applied(&shown, &state).await?;
+        errors
+            .extend(statuses.iter().map(|status| (status.target.clone(), troubles(status, &revision.name))));
     }
     let before = seen(&clusters);
-    let at = revisions.to.pinned(&config, repository);
-    let statuses = offline::sync_loaded(&at, &state, &applied, None, Until::Applied).await?;
+    let statuses = to.applied(&shown, &state).await?;
     let after = seen(&clusters);
     let mask = preview::random_key()?;
     let mut previews = Vec::new();
-    for status in statuses.iter().filter(|status| shown.contains(&status.target)) {
-        let spec = &specs[&status.target];
+    for target in &shown {
+        let Some(spec) = to.specs.get(target).or_else(|| from.specs.get(target)) else { continue };
         let mut preview = compare(spec, &before, &after, &revisions, &mask);
-        preview.errors = errors.remove(&status.target).unwrap_or_default();
-        preview.errors.extend(troubles(status, &revisions.to.name));
+        preview.errors = errors.remove(target).unwrap_or_default();
+        let status = statuses.iter().find(|status| status.target == *target);
+        preview.errors.extend(status.iter().flat_map(|status| troubles(status, &revisions.to.name)));
+        preview.note = match held.get(&spec.app) {
+            Some(held) => held.clone(),
+            None if revisions.from.is_some() => {
+                note(from.specs.contains_key(target), to.specs.get(target), &revisions.to.name)
+            }
+            None => String::new(),
+        };
         previews.push(preview);
     }
     Ok(previews)
+}
+
+/// What is to be said of a target that is there at one of the commits only.
+fn note(is_before: bool, after: Option<&TargetSpec>, to: &str) -> String {
+    match after {
+        Some(spec) if spec.is_leaving() => format!("the App is gone from {to}, with what it applied"),
+        Some(_) if is_before => String::new(),
+        Some(_) => format!("the App is new in {to}"),
+        None => format!("the App is gone from {to}; what it applied stays"),
+    }
+}
+
+/// The Repository whose commits are compared: the one that the targets are from.
+async fn compared(path: &Path, config: &Config, targets: &[String]) -> Result<String> {
+    let has_sets = !config.app_sets.is_empty();
+    if has_sets {
+        let written = config.apps.values().map(|app| &app.spec);
+        let specs = written.chain(config.app_sets.values().map(|set| &set.spec.template.spec));
+        let mut all = offline::generated_from(config);
+        all.extend(specs.map(|spec| spec.repository.clone()));
+        // Apps of either commit are of no other one.
+        if all.len() == 1
+            && let Some(only) = all.pop_first().filter(|name| config.repositories.contains_key(name))
+        {
+            return Ok(only);
+        }
+    }
+    let specs = topology::targets(&if has_sets { offline::load(path).await? } else { config.clone() });
+    let shown = topology::select(specs.keys().map(String::as_str), targets).map_err(anyhow::Error::msg)?;
+    the_repository(&with_dependencies(&shown, &specs), &specs).map(str::to_owned)
+}
+
+/// A configuration with the Repository standing at one of the commits, and the Apps that AppSets ask for there.
+struct Side {
+    config: Config,
+    specs: BTreeMap<String, TargetSpec>,
+}
+
+struct Sides {
+    from: Side,
+    to: Side,
+    /// Apps that are gone and that more than may go without a person, and why they stay.
+    held: BTreeMap<String, String>,
+}
+
+async fn sides(config: &Config, repository: &str, revisions: &Revisions, folder: &Path) -> Result<Sides> {
+    let nobody = Secrets { home: Err("no cluster is asked here".to_owned()) };
+    let cache = Cache::new(&folder.join("generators"))?;
+    let generated_from = offline::generated_from(config);
+    let mut others = BTreeMap::new();
+    for name in generated_from.iter().filter(|name| *name != repository) {
+        others.insert(name.clone(), offline::commit(config, name, &cache, &nobody).await?);
+    }
+    let asked = async |revision: &Revision| {
+        let mut commits = others.clone();
+        if generated_from.contains(repository) {
+            let pinned = revision.pinned(config, repository);
+            let commit = offline::commit(&pinned, repository, &cache, &nobody).await?;
+            commits.insert(repository.to_owned(), commit);
+        }
+        let made = app_sets::asked(config, &commits).await;
+        made.with_context(|| format!("at {}", revision.name))
+    };
+    let before = match &revisions.from {
+        Some(from) => asked(from).await?,
+        None => BTreeMap::new(),
+    };
+    let (after, held) = app_sets::after(config, &before, asked(&revisions.to).await?);
+    let from = app_sets::expanded(config, &before, &[])?;
+    let to = app_sets::expanded(config, &after, from.targets())?;
+    let from = match &revisions.from {
+        Some(revision) => Side::of(revision.pinned(&from, repository)),
+        None => Side { config: from, specs: BTreeMap::new() },
+    };
+    Ok(Sides { from, to: Side::of(revisions.to.pinned(&to, repository)), held })
+}
+
+impl Side {
+    fn of(config: Config) -> Self {
+        Self { specs: topology::targets(&config), config }
+    }
+
+    /// Applies those of the targets that there are here, with what they wait for.
+    async fn applied(&self, targets: &[String], state: &Path) -> Result<Vec<TargetStatus>> {
+        let applied = with_dependencies(targets, &self.specs);
+        if applied.is_empty() {
+            return Ok(Vec::new());
+        }
+        let repository = the_repository(&applied, &self.specs)?;
+        let mut config = self.config.clone();
+        config.repositories.retain(|name, _| name.as_str() == repository);
+        offline::sync_loaded(&config, state, &applied, None, Until::Applied).await
+    }
 }
 
 /// The targets, and all that they wait for.

@@ -11,7 +11,7 @@ use super::replicas::{self, Keeper, Share, Terms};
 use super::repositories::chain;
 use super::rollout;
 use super::target::TargetSpec;
-use super::topology;
+use super::topology::{self, Secrets};
 use super::turn;
 use super::view::{self, PlanOptions, Preview};
 use crate::ambient;
@@ -20,7 +20,7 @@ use crate::config::{self, Config};
 use crate::recording::Recorder;
 use crate::render::dependencies::{self, Around, Elsewhere, Incomplete};
 use crate::render::{self, Needed, Remote, Unasked};
-use crate::source::{self, DiskTree, Location, Spec};
+use crate::source::{self, Commit, DiskTree, Location, Spec};
 use crate::store::{Database, Retention, Store};
 use crate::web;
 use crate::web::metrics::Metrics;
@@ -46,7 +46,7 @@ const FIRST_READ: Duration = Duration::from_mins(1);
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 const ASK_EVERY: Duration = Duration::from_secs(3);
 
-fn load_written(path: &Path) -> Result<Config> {
+pub(super) fn load_written(path: &Path) -> Result<Config> {
     config::load(path).map_err(|problems| anyhow!("{problems}"))
 }
 
@@ -59,15 +59,29 @@ pub(super) async fn load(path: &Path) -> Result<Config> {
     let folder = tempfile::tempdir().context("a folder for the time being")?;
     let (cache, secrets) = (source::Cache::new(folder.path())?, topology::secrets(&config).await);
     let mut commits = BTreeMap::new();
-    let repositories = config.app_sets.values().flat_map(|set| set.spec.ones());
-    let repositories = repositories.filter_map(|(_, one)| one.repository().map(str::to_owned));
-    for name in repositories.collect::<BTreeSet<String>>() {
-        let source = cache.open(topology::source(&config, &name, &secrets).await?)?;
-        let read = async { source.fetch(&source.poll().await?).await };
-        let commit = read.await.map_err(|error| anyhow!("repository {name}: {}", chain(&error)))?;
-        commits.insert(name, Arc::new(commit));
+    for name in generated_from(&config) {
+        commits.insert(name.clone(), commit(&config, &name, &cache, &secrets).await?);
     }
-    app_sets::expanded(&config, &commits).await
+    app_sets::expanded(&config, &app_sets::asked(&config, &commits).await?, &[])
+}
+
+/// The Repositories that AppSets read.
+pub(super) fn generated_from(config: &Config) -> BTreeSet<String> {
+    let ones = config.app_sets.values().flat_map(|set| set.spec.ones());
+    ones.filter_map(|(_, one)| one.repository().map(str::to_owned)).collect()
+}
+
+/// The commit that a Repository is at.
+pub(super) async fn commit(
+    config: &Config,
+    repository: &str,
+    cache: &source::Cache,
+    secrets: &Secrets,
+) -> Result<Arc<Commit>> {
+    let source = cache.open(topology::source(config, repository, secrets).await?)?;
+    let read = async { source.fetch(&source.poll().await?).await };
+    let commit = read.await.map_err(|error| anyhow!("repository {repository}: {}", chain(&error)))?;
+    Ok(Arc::new(commit))
 }
 
 /// The same, or as it is written where it cannot be told which Apps its AppSets ask for.
@@ -220,8 +234,8 @@ pub async fn sync_loaded(
     confirm: Option<&str>,
     until: Until,
 ) -> Result<Vec<TargetStatus>> {
-    let names = topology::select(config.targets().iter().map(|target| target.name.as_str()), targets);
-    let names = names.map_err(anyhow::Error::msg)?;
+    let known = config.targets().iter().chain(config.leaving()).map(|target| target.name.as_str());
+    let names = topology::select(known, targets).map_err(anyhow::Error::msg)?;
     let chosen = Chosen::Only(names.iter().cloned().collect());
     let once = Once::begin(config, Some(state), chosen).await?;
     if let Some(code) = confirm {

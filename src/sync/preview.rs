@@ -68,7 +68,8 @@ impl Engine {
         let (desired, plan, errors) = self.plan_only(&context, &spec, &mut state, &desired).await?;
         let steps = show(&cluster, &spec, &desired, &plan, &mask).await;
         let revision = if options.local.is_some() { String::new() } else { commit.revision.clone() };
-        let preview = Preview { target: name.to_owned(), revision, steps, unchanged: plan.unchanged, errors };
+        let (target, unchanged, note) = (name.to_owned(), plan.unchanged, String::new());
+        let preview = Preview { target, revision, steps, unchanged, note, errors };
         Ok((preview, desired))
     }
 

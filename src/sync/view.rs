@@ -92,6 +92,9 @@ pub struct Preview {
     pub steps: Vec<PreviewStep>,
     /// How many objects are as they should be.
     pub unchanged: usize,
+    /// What is to be said of the target as a whole: that its App is new, or gone.
+    #[serde(skip_serializing_if = "String::is_empty", default)]
+    pub note: String,
     /// What could not be found out.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub errors: Vec<String>,

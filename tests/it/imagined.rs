@@ -76,3 +76,72 @@ fn a_snapshot_is_what_the_change_begins_with() {
     let (_, _, errors) = diff(repo.clone_path(), &["--snapshot", folder]);
     assert!(errors.contains("live.yaml") && errors.contains("there is no kind Odd"), "{errors}");
 }
+
+/// A configuration with an AppSet of the folders below `apps`, whose template says this as well.
+fn with_set(repo: &GitRepo, more: &str) -> String {
+    format!(
+        "apiVersion: trueup.dev/v1alpha1\nkind: Repository\nmetadata: {{name: config}}\nspec: {{url: '{}'}}\n---\n\
+         apiVersion: trueup.dev/v1alpha1\nkind: Cluster\nmetadata: {{name: here}}\nspec: {{kubeconfig: {{context: nowhere}}}}\n---\n\
+         apiVersion: trueup.dev/v1alpha1\nkind: Environment\nmetadata: {{name: test}}\nspec: {{cluster: here, namespace: default}}\n---\n\
+         apiVersion: trueup.dev/v1alpha1\nkind: AppSet\nmetadata: {{name: folders}}\nspec:\n  maxRemoved: 1\n  \
+         generators: [{{folders: {{repository: config, paths: ['apps/*']}}}}]\n  \
+         template: {{metadata: {{name: '{{folder.name}}'}}, spec: {{repository: config, path: '{{folder.path}}', environments: [test]{more}}}}}\n",
+        repo.file_url()
+    )
+}
+
+#[test]
+fn apps_of_folders_are_those_of_each_commit() {
+    let repo = GitRepo::create().unwrap();
+    let app =
+        |name: &str| format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}}}\ndata: {{a: b}}\n");
+    let configuration = with_set(&repo, "");
+    let first = [
+        ("trueup.yaml", &*configuration),
+        ("apps/one/a.yaml", &app("one")),
+        ("apps/two/a.yaml", &app("two")),
+    ];
+    repo.commit(&first, "two Apps").unwrap();
+    repo.write("apps/three/a.yaml", app("three").as_bytes()).unwrap();
+    repo.remove(&["apps/two"], "another one, and one less").unwrap();
+    let compared = || diff(repo.clone_path(), &["--from", "HEAD~1", "--to", "HEAD"]);
+    let (code, out, errors) = compared();
+    assert_eq!((code, errors.as_str()), (Some(1), ""), "{out}");
+    for words in [
+        ": no difference\n",
+        ": 1 to create, 0 unchanged; the App is new in HEAD\ncreate ConfigMap default/three: new in HEAD\n",
+        ": no difference; the App is gone from HEAD; what it applied stays\n",
+    ] {
+        assert!(out.contains(words), "{words}: {out}");
+    }
+    let (code, out, errors) = diff(repo.clone_path(), &["--from", "HEAD~1", "--to", "HEAD", "three"]);
+    assert_eq!((code, errors.as_str()), (Some(1), ""), "{out}");
+    assert!(out.contains("three@test") && !out.contains("one@test"), "{out}");
+
+    // Where they say that what they applied goes with them, it does.
+    repo.write("trueup.yaml", with_set(&repo, ", deletionPolicy: Delete").as_bytes()).unwrap();
+    let (code, out, errors) = compared();
+    assert_eq!((code, errors.as_str()), (Some(1), ""), "{out}");
+    let words = ": 1 to delete, 0 unchanged; the App is gone from HEAD, with what it applied\ndelete ConfigMap default/two: gone from HEAD\n";
+    assert!(out.contains(words), "{out}");
+
+    // More than may go are held, in the files as they are.
+    std::fs::remove_dir_all(repo.clone_path().join("apps/three")).unwrap();
+    let (code, out, errors) = diff(repo.clone_path(), &["--from", "HEAD~1"]);
+    assert_eq!((code, errors.as_str()), (Some(1), ""), "{out}");
+    assert!(out.contains("two@test: 1 to delete"), "{out}");
+    std::fs::rename(repo.clone_path().join("apps/one"), repo.clone_path().join("apps/four")).unwrap();
+    let (code, out, errors) = diff(repo.clone_path(), &["--from", "HEAD~1"]);
+    // They stay as they were, for what they were rendered from is gone.
+    assert_eq!(code, Some(2), "{out}");
+    assert!(
+        errors.contains("one@test: at the working tree: apps/one")
+            && errors.contains("no such file or folder"),
+        "{errors}"
+    );
+    assert_eq!(
+        out.matches("2 of 2 Apps would go (one, two), which is more than maxRemoved allows (1)").count(),
+        2,
+        "{out}"
+    );
+}
