@@ -154,7 +154,7 @@ impl<'s> FieldManager<'_, 's> {
             .map_err(|errors| ApplyError::Patch { object: object(), errors })?;
         let typed_live = self
             .typed(without_books(live), Duplicates::Allowed)
-            .map_err(|errors| ApplyError::Live { object: object(), errors })?;
+            .map_err(|errors| ApplyError::Live { object: described(live), errors })?;
         let first;
         let books = if books.managers.is_empty() {
             let act = Act { manager: BEFORE_FIRST_APPLY, ..act };

@@ -197,7 +197,7 @@ pub(crate) fn validate(target: &Target, before: Option<&Value>, object: &Value) 
         crate::scale::check(custom, object, &mut causes);
         check_lists(&custom.schema, before, object, &mut causes);
         if let Some(rules) = &custom.rules {
-            check_rules(rules, before, object, &mut causes);
+            check_rules(rules, &custom.schema, before, object, &mut causes);
         }
     } else {
         causes.extend(crate::rules::wrong(&target.kind, before, object));
@@ -234,6 +234,7 @@ fn rules(schema: &Value) -> Option<Arc<kube_cel::CompiledSchema>> {
 /// Checks the CEL rules, unless the object is too wrong for that.
 fn check_rules(
     rules: &kube_cel::CompiledSchema,
+    schema: &Value,
     before: Option<&Value>,
     object: &Value,
     causes: &mut Vec<Cause>,
@@ -262,8 +263,32 @@ fn check_rules(
             Some(_) | None => ("FieldValueInvalid", "Invalid value"),
         };
         let message = format!("{word}: {}", failure.message);
-        causes.push(Cause { reason, message, field: named(&failure.field_path) });
+        causes.push(Cause { reason, message, field: named(&keyed(&failure.field_path, schema)) });
     }
+}
+
+/// A path as rules are told of: what is under a name in a map is in brackets.
+fn keyed(path: &str, schema: &Value) -> String {
+    let (mut schema, mut all) = (schema, String::new());
+    for part in path.split('.') {
+        let (name, indexes) = part.split_at(part.find('[').unwrap_or(part.len()));
+        match schema["properties"].get(name) {
+            Some(below) => {
+                all = join(&all, name);
+                schema = below;
+            }
+            None if schema["additionalProperties"].is_object() => {
+                all = format!("{all}[{name}]");
+                schema = &schema["additionalProperties"];
+            }
+            None => all = join(&all, name),
+        }
+        all.push_str(indexes);
+        for _ in 0..indexes.matches('[').count() {
+            schema = &schema["items"];
+        }
+    }
+    all
 }
 
 /// A Secret's `stringData` is a way to write `data`.

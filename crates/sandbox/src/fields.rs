@@ -98,7 +98,13 @@ fn form_below(value: &mut Value, part: &Part) {
     match (value, &part.items, &part.entries) {
         (Value::Array(items), Some(part), _) => items.iter_mut().for_each(|item| form_below(item, part)),
         (Value::Object(entries), _, Some(part)) => {
-            entries.values_mut().for_each(|entry| form_below(entry, part));
+            for entry in entries.values_mut() {
+                // Go reads a null among texts as an empty one.
+                if entry.is_null() && part.schema["type"] == "string" {
+                    *entry = "".into();
+                }
+                form_below(entry, part);
+            }
         }
         (_, _, _) => {}
     }

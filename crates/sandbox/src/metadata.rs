@@ -34,9 +34,13 @@ pub(crate) fn check_new(kind: &Kind, object: &Value, causes: &mut Vec<Cause>) {
 pub(crate) fn check_changed(kind: &Kind, before: &Value, object: &Value, causes: &mut Vec<Cause>) {
     let (was, is) = (&before["metadata"], &object["metadata"]);
     let mut found = Vec::new();
-    // The endpoint looks once at the object and once at its change, and so does the kind.
+    let looks = looks(kind);
+    // The endpoint looks once at the object and once at its change, and then the kind does as it likes.
     if was != is {
-        check_written(kind, is, &mut found);
+        let mut once = Vec::new();
+        check_shared(is, &mut once);
+        found = vec![once; 2 + looks.at_the_object + looks.at_the_change].concat();
+        check_finalizers(kind, is, &mut found);
     }
     if was["deletionTimestamp"].is_string() {
         let known = was["finalizers"].as_array().map(Vec::as_slice).unwrap_or_default();
@@ -53,16 +57,62 @@ pub(crate) fn check_changed(kind: &Kind, before: &Value, object: &Value, causes:
                 new.join(", ")
             );
             let cause = forbidden("metadata.finalizers", &why);
-            causes.extend([cause.clone(), cause]);
+            causes.extend(vec![cause; 1 + looks.at_the_change]);
         }
     }
     causes.extend(found);
 }
 
+/// How often a kind looks at the metadata of what is changed.
+struct Looks {
+    at_the_object: usize,
+    at_the_change: usize,
+}
+
+/// Source: the strategies' `ValidateUpdate`.
+fn looks(kind: &Kind) -> Looks {
+    let (at_the_object, at_the_change) = match kind.kind.as_str() {
+        _ if kind.custom.is_some() => (0, 1),
+        "PersistentVolume" => (2, 1),
+        "CSIStorageCapacity"
+        | "ClusterRole"
+        | "ClusterRoleBinding"
+        | "ConfigMap"
+        | "Endpoints"
+        | "IngressClass"
+        | "Job"
+        | "Namespace"
+        | "PersistentVolumeClaim"
+        | "Role"
+        | "RoleBinding"
+        | "RuntimeClass"
+        | "Secret"
+        | "ServiceAccount"
+        | "StorageClass" => (1, 1),
+        "EndpointSlice"
+        | "LimitRange"
+        | "MutatingWebhookConfiguration"
+        | "ValidatingWebhookConfiguration"
+        | "VolumeAttachment" => (1, 0),
+        "PodDisruptionBudget" => (0, 0),
+        _ => (0, 1),
+    };
+    Looks { at_the_object, at_the_change }
+}
+
 fn check_written(kind: &Kind, metadata: &Value, causes: &mut Vec<Cause>) {
+    check_shared(metadata, causes);
+    check_finalizers(kind, metadata, causes);
+}
+
+/// What is asked of a change as well as of an object.
+fn check_shared(metadata: &Value, causes: &mut Vec<Cause>) {
     check_labels(&metadata["labels"], "metadata.labels", causes);
     check_annotations(&metadata["annotations"], "metadata.annotations", causes);
     check_owners(&metadata["ownerReferences"], causes);
+}
+
+fn check_finalizers(kind: &Kind, metadata: &Value, causes: &mut Vec<Cause>) {
     for (index, finalizer) in metadata["finalizers"].as_array().into_iter().flatten().enumerate() {
         let text = finalizer.as_str().unwrap_or_default();
         let field = "metadata.finalizers";
@@ -91,6 +141,12 @@ fn check_owners(owners: &Value, causes: &mut Vec<Cause>) {
             let shown = text("apiVersion").into();
             causes.push(invalid(&format!("{AT}.apiVersion"), &shown, "version must not be empty"));
         }
+        if text("apiVersion") == "v1" && text("kind") == "Event" {
+            let shown = shown_owner(owner);
+            let message =
+                format!("Invalid value: {shown}: /v1, Kind=Event is disallowed from being an owner");
+            causes.push(Cause { reason: "FieldValueInvalid", message, field: AT.to_owned() });
+        }
         if owner["controller"] != true {
             continue;
         }
@@ -110,19 +166,20 @@ fn check_owners(owners: &Value, causes: &mut Vec<Cause>) {
 
 /// References as the server prints them, in the order of its type.
 fn shown_owners(owners: &Value) -> String {
-    let one = |owner: &Value| {
-        let mut parts: Vec<String> = ["apiVersion", "kind", "name", "uid"]
-            .map(|field| format!("\"{field}\":{}", Value::from(owner[field].as_str().unwrap_or_default())))
-            .into();
-        for field in ["controller", "blockOwnerDeletion"] {
-            if let Some(value) = owner.get(field).filter(|value| !value.is_null()) {
-                parts.push(format!("\"{field}\":{value}"));
-            }
-        }
-        format!("{{{}}}", parts.join(","))
-    };
-    let all: Vec<String> = owners.as_array().into_iter().flatten().map(one).collect();
+    let all: Vec<String> = owners.as_array().into_iter().flatten().map(shown_owner).collect();
     format!("[{}]", all.join(","))
+}
+
+fn shown_owner(owner: &Value) -> String {
+    let mut parts: Vec<String> = ["apiVersion", "kind", "name", "uid"]
+        .map(|field| format!("\"{field}\":{}", Value::from(owner[field].as_str().unwrap_or_default())))
+        .into();
+    for field in ["controller", "blockOwnerDeletion"] {
+        if let Some(value) = owner.get(field).filter(|value| !value.is_null()) {
+            parts.push(format!("\"{field}\":{value}"));
+        }
+    }
+    format!("{{{}}}", parts.join(","))
 }
 
 /// What is wrong in labels.
@@ -149,7 +206,7 @@ pub(crate) fn wrong_label_value(text: &str) -> Vec<String> {
     wrong
 }
 
-fn check_annotations(annotations: &Value, at: &str, causes: &mut Vec<Cause>) {
+pub(crate) fn check_annotations(annotations: &Value, at: &str, causes: &mut Vec<Cause>) {
     for key in annotations.as_object().into_iter().flat_map(Map::keys) {
         for why in wrong_key(&key.to_lowercase()) {
             causes.push(invalid(at, &key.as_str().into(), &why));

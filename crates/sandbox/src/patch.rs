@@ -4,6 +4,7 @@
 
 use crate::Sandbox;
 use crate::answer::{About, Answer, Cause, Refusal};
+use crate::kinds::Kind;
 use crate::read::{filled, versioned};
 use crate::request::{Request, Target};
 use crate::scale::scale;
@@ -15,6 +16,15 @@ const ACCEPTED: &str = "application/json-patch+json, application/merge-patch+jso
 
 const CUSTOM: &str =
     "application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml";
+
+/// The one field that a strategic merge patch replaces as a whole: whose pods a budget is about.
+fn replace_selector(kind: &Kind, object: &mut Value, patch: &Map<String, Value>) {
+    let is_budget = kind.group == "policy" && kind.kind == "PodDisruptionBudget";
+    let selector = patch.get("spec").and_then(|spec| spec.get("selector"));
+    if let Some(selector) = selector.filter(|selector| is_budget && selector.is_object()) {
+        object["spec"]["selector"] = selector.clone();
+    }
+}
 
 impl Sandbox {
     pub(crate) fn patch(&mut self, request: &Request<'_>, target: &Target) -> Result<Answer, Refusal> {
@@ -49,6 +59,7 @@ impl Sandbox {
                 let merge = StrategicMerge { schema: &target.kind.schema };
                 let live = object.as_object_mut().map(std::mem::take).unwrap_or_default();
                 object = Value::Object(merge.object(live, &patch, &target.kind.type_ref)?);
+                replace_selector(&target.kind, &mut object, &patch);
             }
             _ if target.kind.custom.is_some() => return Err(Refusal::unsupported_media_type(CUSTOM)),
             _ => return Err(Refusal::unsupported_media_type(ACCEPTED)),

@@ -38,20 +38,7 @@ const METRICS: [&str; 5] = ["ContainerResource", "External", "Object", "Pods", "
 
 /// What does not go together in an object.
 pub(crate) fn check(kind: &Kind, object: &Value, causes: &mut Vec<Cause>) {
-    let pod = match kind.kind.as_str() {
-        "Pod" => "/spec",
-        "CronJob" => "/spec/jobTemplate/spec/template/spec",
-        "PodTemplate" => "/template/spec",
-        _ => "/spec/template/spec",
-    };
-    if let Some(spec) = object.pointer(pod).filter(|_| kind.custom.is_none()) {
-        let at = pod.trim_start_matches('/').replace('/', ".");
-        containers(spec, &object["spec"]["volumeClaimTemplates"], &at, causes);
-        tolerations(spec, &at, causes);
-        if kind.kind == "Pod" {
-            tokens(spec, causes);
-        }
-    }
+    pods(kind, object, causes);
     match (kind.group.as_str(), kind.kind.as_str()) {
         ("apps", _) => crate::workload_rules::check(kind, object, causes),
         ("", "ReplicationController") => crate::workload_rules::replication_controller(object, causes),
@@ -65,29 +52,8 @@ pub(crate) fn check(kind: &Kind, object: &Value, causes: &mut Vec<Cause>) {
         ("batch", "CronJob") => {
             crate::job_rules::check(&object["spec"]["jobTemplate"]["spec"], "spec.jobTemplate.spec", causes);
         }
-        ("", "Namespace") => {
-            let phase = &object["status"]["phase"];
-            let is_ending = object["metadata"]["deletionTimestamp"].is_string();
-            if !is_ending && *phase != "Active" && !phase.is_null() {
-                let why = "may only be 'Active' if `deletionTimestamp` is empty";
-                causes.push(invalid("status.Phase", phase, why));
-            }
-            if is_ending && *phase != "Terminating" {
-                // What is nothing is filled in first.
-                let shown = if phase.is_null() { "Active".into() } else { phase.clone() };
-                let why = "may only be 'Terminating' if `deletionTimestamp` is not empty";
-                causes.push(invalid("status.Phase", &shown, why));
-            }
-        }
-        ("", "Endpoints") => {
-            for (index, subset) in object["subsets"].as_array().into_iter().flatten().enumerate() {
-                let is_empty = |list: &str| subset[list].as_array().is_none_or(Vec::is_empty);
-                if is_empty("addresses") && is_empty("notReadyAddresses") {
-                    let why = "must specify `addresses` or `notReadyAddresses`";
-                    causes.push(required(&format!("subsets[{index}]"), why));
-                }
-            }
-        }
+        ("", "Namespace") => namespace(object, causes),
+        ("", "Endpoints") => endpoints(object, causes),
         ("", "Event") => event(object, &object["involvedObject"], causes),
         ("events.k8s.io", "Event") => {
             event(object, &object["regarding"], causes);
@@ -100,6 +66,9 @@ pub(crate) fn check(kind: &Kind, object: &Value, causes: &mut Vec<Cause>) {
         ("storage.k8s.io", "StorageClass") => provisioner(&object["provisioner"], causes),
         ("networking.k8s.io", "IngressClass") => controller(&object["spec"]["controller"], causes),
         ("rbac.authorization.k8s.io", "Role" | "ClusterRole") => policy(object, causes),
+        ("storage.k8s.io", "VolumeAttachment") => {
+            driver(&object["spec"]["attacher"], "spec.attacher", causes);
+        }
         ("networking.k8s.io", "Ingress") => ingress(&object["spec"], causes),
         ("networking.k8s.io", "NetworkPolicy") => peers(&object["spec"], causes),
         ("policy", "PodDisruptionBudget") => budget(&object["spec"], causes),
@@ -112,6 +81,64 @@ pub(crate) fn check(kind: &Kind, object: &Value, causes: &mut Vec<Cause>) {
         }
         ("admissionregistration.k8s.io", _) => webhooks(object, causes),
         (_, _) => {}
+    }
+}
+
+/// What is wrong in pods, and in what they are made of.
+fn pods(kind: &Kind, object: &Value, causes: &mut Vec<Cause>) {
+    let pod = match kind.kind.as_str() {
+        "Pod" => "/spec",
+        "CronJob" => "/spec/jobTemplate/spec/template/spec",
+        "PodTemplate" => "/template/spec",
+        _ => "/spec/template/spec",
+    };
+    if let Some(spec) = object.pointer(pod).filter(|_| kind.custom.is_none()) {
+        let at = pod.trim_start_matches('/').replace('/', ".");
+        if let Some(template) = pod.strip_suffix("/spec").filter(|_| kind.kind != "Pod") {
+            let metadata = object.pointer(template).map_or(&Value::Null, |template| &template["metadata"]);
+            let at = at.trim_end_matches(".spec");
+            crate::metadata::check_labels(&metadata["labels"], &format!("{at}.labels"), causes);
+            crate::metadata::check_annotations(
+                &metadata["annotations"],
+                &format!("{at}.annotations"),
+                causes,
+            );
+        }
+        if spec["dnsPolicy"] == "None" && spec["dnsConfig"].is_null() {
+            let why = "must provide `dnsConfig` when `dnsPolicy` is None";
+            causes.push(required(&format!("{at}.dnsConfig"), why));
+        }
+        containers(spec, &object["spec"]["volumeClaimTemplates"], &at, causes);
+        tolerations(spec, &at, causes);
+        if kind.kind == "Pod" {
+            tokens(spec, causes);
+        }
+    }
+}
+
+/// What a namespace is in follows from whether it is to go.
+fn namespace(object: &Value, causes: &mut Vec<Cause>) {
+    let phase = &object["status"]["phase"];
+    let is_ending = object["metadata"]["deletionTimestamp"].is_string();
+    if !is_ending && *phase != "Active" && !phase.is_null() {
+        let why = "may only be 'Active' if `deletionTimestamp` is empty";
+        causes.push(invalid("status.Phase", phase, why));
+    }
+    if is_ending && *phase != "Terminating" {
+        // What is nothing is filled in first.
+        let shown = if phase.is_null() { "Active".into() } else { phase.clone() };
+        let why = "may only be 'Terminating' if `deletionTimestamp` is not empty";
+        causes.push(invalid("status.Phase", &shown, why));
+    }
+}
+
+fn endpoints(object: &Value, causes: &mut Vec<Cause>) {
+    for (index, subset) in object["subsets"].as_array().into_iter().flatten().enumerate() {
+        let is_empty = |list: &str| subset[list].as_array().is_none_or(Vec::is_empty);
+        if is_empty("addresses") && is_empty("notReadyAddresses") {
+            let why = "must specify `addresses` or `notReadyAddresses`";
+            causes.push(required(&format!("subsets[{index}]"), why));
+        }
     }
 }
 
@@ -214,6 +241,13 @@ fn tokens(pod: &Value, causes: &mut Vec<Cause>) {
 
 /// Rules about resources name groups and resources.
 fn policy(object: &Value, causes: &mut Vec<Cause>) {
+    let selectors = object["aggregationRule"]["clusterRoleSelectors"].as_array();
+    for (index, selector) in selectors.into_iter().flatten().enumerate() {
+        if !crate::workload_rules::is_readable(selector) {
+            let field = format!("aggregationRule.clusterRoleSelectors[{index}]");
+            causes.push(invalid(&field, &Value::Null, "invalid label selector."));
+        }
+    }
     for (index, rule) in object["rules"].as_array().into_iter().flatten().enumerate() {
         let is_empty = |list: &str| rule[list].as_array().is_none_or(Vec::is_empty);
         if !is_empty("nonResourceURLs") {
@@ -252,6 +286,16 @@ fn volume(spec: &Value, causes: &mut Vec<Cause>) {
     for (name, size) in capacity {
         size_is_positive(size, &format!("spec.capacity[{name}]"), causes);
     }
+}
+
+/// What a volume is stays. The server adds how the two differ, in its own types, which are not here.
+pub(crate) fn changed_source(before: &Value, object: &Value) -> Option<Cause> {
+    let is_other = |field: &str| before["spec"].get(field) != object["spec"].get(field);
+    let field = "spec.persistentvolumesource";
+    VOLUMES
+        .iter()
+        .any(|one| is_other(one))
+        .then(|| forbidden(field, &format!("{field} is immutable after creation")))
 }
 
 fn size_is_positive(size: &Value, at: &str, causes: &mut Vec<Cause>) {
@@ -325,6 +369,22 @@ fn autoscaler(spec: &Value, causes: &mut Vec<Cause>) {
             _ => format!("unexpected GroupVersion string: {text}"),
         };
         causes.push(invalid("spec.scaleTargetRef.apiVersion", version, &why));
+    }
+}
+
+/// A driver is a domain, whatever its letters.
+fn driver(driver: &Value, at: &str, causes: &mut Vec<Cause>) {
+    let name = driver.as_str().unwrap_or_default();
+    if name.is_empty() {
+        return;
+    }
+    causes.retain(|cause| cause.field != at);
+    if name.len() > 63 {
+        let message = "Too long: may not be more than 63 bytes".to_owned();
+        causes.push(Cause { reason: "FieldValueTooLong", message, field: at.to_owned() });
+    }
+    for why in crate::metadata::wrong_subdomain(&name.to_lowercase()) {
+        causes.push(invalid(at, driver, &why));
     }
 }
 
@@ -405,8 +465,14 @@ fn ingress(spec: &Value, causes: &mut Vec<Cause>) {
     backend(&spec["defaultBackend"], "spec.defaultBackend", causes);
     for (index, rule) in rules.iter().enumerate() {
         for (place, path) in rule["http"]["paths"].as_array().into_iter().flatten().enumerate() {
-            let at = format!("spec.rules[{index}].http.paths[{place}].backend");
-            backend(&path["backend"], &at, causes);
+            let at = format!("spec.rules[{index}].http.paths[{place}]");
+            if path["pathType"].is_null() {
+                // Nothing else is looked at then.
+                let field = format!("{at}.pathType");
+                causes.retain(|cause| !cause.field.starts_with(&at) || cause.field == field);
+                continue;
+            }
+            backend(&path["backend"], &format!("{at}.backend"), causes);
         }
     }
 }
@@ -444,6 +510,30 @@ fn budget(spec: &Value, causes: &mut Vec<Cause>) {
             message: format!("Invalid value: {shown}: minAvailable and maxUnavailable cannot be both set"),
             field: "spec".to_owned(),
         });
+    }
+}
+
+/// Each part of a service's path is a domain.
+fn path(path: &Value, at: &str, causes: &mut Vec<Cause>) {
+    let Some(text) = path.as_str().filter(|text| !matches!(*text, "" | "/")) else { return };
+    causes.retain(|cause| cause.field != at);
+    if text == "//" {
+        causes.push(invalid(at, path, "segment[0] may not be empty"));
+        return;
+    }
+    if !text.starts_with('/') {
+        causes.push(invalid(at, path, "must start with a '/'"));
+    }
+    // The first letter is taken for the slash, whatever it is.
+    let rest: String = text.chars().skip(1).collect();
+    for (index, part) in rest.strip_suffix('/').unwrap_or(&rest).split('/').enumerate() {
+        if part.is_empty() {
+            causes.push(invalid(at, path, &format!("segment[{index}] may not be empty")));
+            continue;
+        }
+        for why in crate::metadata::wrong_subdomain(part) {
+            causes.push(invalid(at, path, &format!("segment[{index}]: {why}")));
+        }
     }
 }
 
@@ -490,5 +580,6 @@ fn webhooks(object: &Value, causes: &mut Vec<Cause>) {
                 causes.push(required(&format!("webhooks[{index}].clientConfig.service.{told}"), ""));
             }
         }
+        path(&service["path"], &format!("webhooks[{index}].clientConfig.service.path"), causes);
     }
 }

@@ -6,7 +6,7 @@
 
 use crate::answer::Cause;
 use crate::kinds::Kind;
-use crate::shapes::{Field, Place, Shape, shape};
+use crate::shapes::{Field, Part, Place, Shape, shape};
 use regex::Regex;
 use serde_json::{Map, Value};
 use std::cell::RefCell;
@@ -100,7 +100,12 @@ fn below(value: &Value, field: &'static Field, at: Place<'_>, causes: &mut Vec<C
         Value::Array(items) => {
             let named = part.items.as_deref().filter(|part| part.type_name.is_some());
             for (index, item) in items.iter().enumerate() {
-                let at = Place::Item(&at, index);
+                // The server says of these files only where their volume is.
+                let own = Place::Item(&at, index);
+                let at = match at {
+                    Place::Field(above, "items") if is_of_files(part) => *above,
+                    _ => own,
+                };
                 match named {
                     Some(part) => {
                         if let Some(shape) = part.shape() {
@@ -118,6 +123,12 @@ fn below(value: &Value, field: &'static Field, at: Place<'_>, causes: &mut Vec<C
         }
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
+}
+
+/// Whether the items of a list are what a volume tells of its pod.
+fn is_of_files(part: &Part) -> bool {
+    let items = part.items.as_deref().and_then(|items| items.type_name);
+    items == Some("io.k8s.api.core.v1.DownwardAPIVolumeFile")
 }
 
 /// Whether a field that some values do without is asked for in this one.
@@ -421,7 +432,11 @@ pub(crate) fn changed(kind: &Kind, before: &Value, object: &Value) -> Vec<Cause>
     }
     match name.as_str() {
         "/Pod" => crate::pod_rules::changed(before, object, &mut causes),
-        "/PersistentVolumeClaim" => causes.extend(changed_claim(before, object)),
+        "/PersistentVolumeClaim" => {
+            causes.extend(changed_claim(before, object));
+            causes.extend(shrunk_claim(before, object));
+        }
+        "/PersistentVolume" => causes.extend(crate::relations::changed_source(before, object)),
         _ => {}
     }
     if name == "scheduling.k8s.io/PriorityClass" && before["value"] != object["value"] {
@@ -508,6 +523,18 @@ fn changed_claim(before: &Value, object: &Value) -> Option<Cause> {
     (fixed(before) != fixed(object)).then(|| {
         forbidden("spec", "spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims")
     })
+}
+
+/// A claim gets no smaller than what it has.
+fn shrunk_claim(before: &Value, object: &Value) -> Option<Cause> {
+    let size = |object: &Value, of: &str| {
+        crate::amounts::read(&object.pointer(of).cloned().unwrap_or_default()).get("storage").copied()
+    };
+    let zero = trueup_merge::quantity::Quantity::of(0);
+    let wanted = |object: &Value| size(object, "/spec/resources/requests").unwrap_or(zero);
+    let has = size(before, "/status/capacity").unwrap_or(zero);
+    (wanted(object) < wanted(before) && wanted(object) <= has)
+        .then(|| forbidden("spec.resources.requests.storage", "field can not be less than status.capacity"))
 }
 
 pub(crate) fn invalid(field: &str, shown: &Value, why: &str) -> Cause {

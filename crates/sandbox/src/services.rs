@@ -169,7 +169,8 @@ fn allocate(had: Option<&Map<String, Value>>, spec: &mut Map<String, Value>, num
         let families = json!([list(spec, "ipFamilies")[0], other]);
         spec.insert("ipFamilies".to_owned(), families);
     }
-    if is_empty(spec.get("clusterIPs")) {
+    // One that has none although it could have keeps doing without: its status made it.
+    if is_empty(spec.get("clusterIPs")) && had.is_none_or(is_external) {
         let address = Value::from(format!("10.96.{}.{}", (number / 250) % 250, number % 250 + 1));
         spec.insert("clusterIPs".to_owned(), json!([address]));
         spec.insert("clusterIP".to_owned(), address);

@@ -30,6 +30,7 @@ const EXCLUDED: &[(&str, &str)] = &[
     ("io.k8s.api.core.v1.LimitRangeItem", "defaultRequest"),
     ("io.k8s.api.core.v1.Node", "spec"),
     ("io.k8s.api.core.v1.NodeSpec", "taints"),
+    ("io.k8s.api.core.v1.ReplicationControllerSpec", "selector"),
     ("io.k8s.api.core.v1.Namespace", "spec"),
     ("io.k8s.api.core.v1.NamespaceSpec", "finalizers"),
     (DEFINITION_NAMES, "listKind"),

@@ -133,10 +133,11 @@ impl Sandbox {
 
     /// When an event was first or last seen.
     fn seen(&self, column: &str, event: &Value) -> Value {
+        let first = ["firstTimestamp", "deprecatedFirstTimestamp"];
         let own = if column == "Last Seen" {
-            ["lastTimestamp", "deprecatedLastTimestamp"]
+            ["lastTimestamp", "deprecatedLastTimestamp", first[0], first[1]]
         } else {
-            ["firstTimestamp", "deprecatedFirstTimestamp"]
+            [first[0], first[1], first[0], first[1]]
         };
         let time = own.into_iter().chain(["eventTime"]).find_map(|field| event[field].as_str());
         self.age(time.unwrap_or_default()).into()

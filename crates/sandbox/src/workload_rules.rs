@@ -21,6 +21,7 @@ pub(crate) fn check(kind: &Kind, object: &Value, causes: &mut Vec<Cause>) {
         "Deployment" => {
             workload(object, causes);
             strategy(&object["spec"]["strategy"], causes);
+            deadline(&object["spec"], causes);
         }
         "StatefulSet" => {
             workload(object, causes);
@@ -43,7 +44,7 @@ fn workload(object: &Value, causes: &mut Vec<Cause>) {
     let selector = &object["spec"]["selector"];
     let wanted = selector["matchLabels"].as_object().unwrap_or(&empty);
     // Of no selector at all these make one that selects nothing.
-    let is_nothing = selector.is_null() && object["kind"] != "Deployment";
+    let is_nothing = selector.is_null();
     let is_empty =
         !is_nothing && wanted.is_empty() && selector["matchExpressions"].as_array().is_none_or(Vec::is_empty);
     if !is_readable(selector) && object["kind"] != "DaemonSet" {
@@ -54,7 +55,6 @@ fn workload(object: &Value, causes: &mut Vec<Cause>) {
         causes.push(Cause { reason: "FieldValueInvalid", message, field: "spec.selector".to_owned() });
         return;
     }
-    crate::metadata::check_labels(&Value::Object(labels.clone()), "spec.template.labels", causes);
     let is_found =
         is_readable(selector) && !crate::select::matches_selector(selector, &Value::Object(labels.clone()));
     if is_nothing || !is_empty && is_found {
@@ -93,7 +93,7 @@ fn claimed_volumes(templates: &Value, causes: &mut Vec<Cause>) {
 }
 
 /// Whether a selector is one that labels can be looked at with.
-fn is_readable(selector: &Value) -> bool {
+pub(crate) fn is_readable(selector: &Value) -> bool {
     let is_key = |key: &str| crate::metadata::wrong_key(key).is_empty();
     let is_value =
         |value: &Value| crate::metadata::wrong_label_value(value.as_str().unwrap_or_default()).is_empty();
@@ -109,6 +109,18 @@ fn is_readable(selector: &Value) -> bool {
             };
             fits && is_key(one["key"].as_str().unwrap_or_default()) && values.iter().all(is_value)
         })
+}
+
+/// A rollout takes longer than a pod has to be ready.
+fn deadline(spec: &Value, causes: &mut Vec<Cause>) {
+    let deadline = &spec["progressDeadlineSeconds"];
+    if deadline.as_i64().is_some_and(|deadline| deadline <= spec["minReadySeconds"].as_i64().unwrap_or(0)) {
+        causes.push(invalid(
+            "spec.progressDeadlineSeconds",
+            deadline,
+            "must be greater than minReadySeconds",
+        ));
+    }
 }
 
 fn strategy(strategy: &Value, causes: &mut Vec<Cause>) {
@@ -188,6 +200,11 @@ pub(crate) fn replication_controller(object: &Value, causes: &mut Vec<Cause>) {
     let labels = object.pointer("/spec/template/metadata/labels").and_then(Value::as_object);
     let wanted = object["spec"]["selector"].as_object().unwrap_or(&empty);
     let found = labels.unwrap_or(&empty);
+    if wanted.is_empty() {
+        causes.push(required("spec.selector", ""));
+        // The table has something else for the one that it was asked with.
+        causes.retain(|cause| cause.field != "spec.template.metadata.labels");
+    }
     if object["spec"]["template"].is_null() {
         return;
     }

@@ -143,6 +143,10 @@ impl Sandbox {
             let mut scaled = live.clone();
             let replicas = object.pointer("/spec/replicas").cloned().unwrap_or_else(|| 0.into());
             set_replicas(kind, &mut scaled, &replicas);
+            if let Some(custom) = &kind.custom {
+                // What the replicas are put into is filled in as anything that is read.
+                crate::crds::default(&mut scaled, &custom.schema, Nulls::Dropped);
+            }
             hand_over(&mut scaled, &live, change);
             let scaled = self.store_changed(change, &live, scaled)?;
             return Ok(scale(kind, &scaled));
@@ -505,25 +509,43 @@ fn hand_over(scaled: &mut Value, live: &Value, change: &Change<'_>) {
     let Some(books) = scaled.pointer_mut("/metadata/managedFields").and_then(Value::as_array_mut) else {
         return;
     };
+    // Of several entries of one manager, the last one is read.
+    let identity = |entry: &Value| {
+        ["manager", "operation", "apiVersion", "subresource"].map(|field| entry[field].clone())
+    };
+    let known: Vec<_> = books.iter().map(identity).collect();
+    let mut index = 0;
+    books.retain(|_| {
+        index += 1;
+        !known[index..].contains(&known[index - 1])
+    });
     let replicas = "/fieldsV1/f:spec/f:replicas";
     let only = json!({"f:spec": {"f:replicas": {}}});
     if !books.iter().any(|entry| entry.pointer(replicas).is_some()) {
         return;
     }
-    if !has_changed {
-        for entry in books.iter_mut().filter(|entry| entry["fieldsV1"] == only) {
-            entry.as_object_mut().and_then(|entry| entry.remove("time"));
-        }
-        return;
-    }
-    books.retain(|entry| entry["fieldsV1"] != only);
-    for entry in books.iter_mut().filter(|entry| entry.pointer(replicas).is_some()) {
+    // Who applied replicas that stay as they are goes on owning them as before.
+    let is_taken =
+        |entry: &Value| entry.pointer(replicas).is_some() && (has_changed || entry["operation"] != "Apply");
+    let owners: Vec<Value> = books.iter().filter(|entry| is_taken(entry)).cloned().collect();
+    books.retain(|entry| !is_taken(entry) || entry["fieldsV1"] != only);
+    for entry in books.iter_mut().filter(|entry| is_taken(entry)) {
         if let Some(spec) = entry.pointer_mut("/fieldsV1/f:spec").and_then(Value::as_object_mut) {
             spec.remove("f:replicas");
         }
         if entry["fieldsV1"]["f:spec"] == json!({}) {
             entry["fieldsV1"].as_object_mut().and_then(|fields| fields.remove("f:spec"));
         }
+    }
+    if !has_changed {
+        // What they owned together with other fields, updates own by itself from then on.
+        let first = books.iter().position(|entry| entry["operation"] != "Apply").unwrap_or(books.len());
+        for mut owner in owners {
+            owner["fieldsV1"] = only.clone();
+            owner.as_object_mut().and_then(|owner| owner.remove("time"));
+            books.insert(first, owner);
+        }
+        return;
     }
     // A scale has no field for none, so nobody owns that.
     if scaled_to_none {

@@ -115,8 +115,8 @@ pub(super) fn scalar(kind: Scalar, value: Option<&Value>, prefix: &str) -> Vec<V
     let got = match (kind, value) {
         // The upstream names the type here, and the value everywhere else.
         (Scalar::Numeric, Some(value)) => type_name(value).to_owned(),
-        // It prints what holds the value, for booleans in another of Go's ways than for texts.
-        (Scalar::Boolean, Some(value)) => format!("&{{{}}}", printed(value)),
+        // It prints what holds the value, for texts in another of Go's ways than for the others.
+        (Scalar::Boolean | Scalar::Untyped, Some(value)) => format!("&{{{}}}", printed(value)),
         (_, Some(value)) => format!("&value.valueUnstructured{{Value:{}}}", as_source(value)),
         (_, None) => String::new(),
     };

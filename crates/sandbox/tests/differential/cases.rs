@@ -192,6 +192,38 @@ const CASES: &[(&str, &str)] = &[
         APPLY /apis/coordination.k8s.io/v1/namespaces/@ns@/leases/a?fieldManager=one {"apiVersion":"coordination.k8s.io/v1","kind":"Lease","metadata":{"name":"a"},"spec":{"holderIdentity":"one"}}"#,
     ),
     (
+        "who scales to what there is takes the replicas apart, and the last entry of a manager counts",
+        r#"
+        POST /apis/apps/v1/namespaces/@ns@/replicasets?fieldManager=one {"apiVersion":"apps/v1","kind":"ReplicaSet","metadata":{"name":"a"},"spec":{"replicas":3,"selector":{"matchLabels":{"app":"web"}},"template":{"metadata":{"labels":{"app":"web"}},"spec":{"containers":[{"image":"nginx","name":"main"}]}}}}
+        PATCH /apis/apps/v1/namespaces/@ns@/replicasets/a/scale {"spec":{"replicas":3}}
+        PATCH /apis/apps/v1/namespaces/@ns@/replicasets/a/scale {"spec":{"replicas":3}}
+        GET /apis/apps/v1/namespaces/@ns@/replicasets/a
+        PATCH /apis/apps/v1/namespaces/@ns@/replicasets/a/scale {"spec":{"replicas":4}}
+        GET /apis/apps/v1/namespaces/@ns@/replicasets/a"#,
+    ),
+    (
+        "what is wrong in the metadata of a change is told as often as its kind looks",
+        r#"
+        POST /api/v1/namespaces/@ns@/configmaps {"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a"}}
+        PATCH /api/v1/namespaces/@ns@/configmaps/a {"metadata":{"labels":{"a":"b c"}}}
+        POST /apis/discovery.k8s.io/v1/namespaces/@ns@/endpointslices {"apiVersion":"discovery.k8s.io/v1","kind":"EndpointSlice","metadata":{"name":"a"},"addressType":"IPv4","endpoints":[]}
+        PATCH /apis/discovery.k8s.io/v1/namespaces/@ns@/endpointslices/a {"metadata":{"labels":{"a":"b c"}}}
+        POST /apis/policy/v1/namespaces/@ns@/poddisruptionbudgets {"apiVersion":"policy/v1","kind":"PodDisruptionBudget","metadata":{"name":"a"},"spec":{"minAvailable":1,"selector":{"matchLabels":{"a":"b"}}}}
+        PATCH /apis/policy/v1/namespaces/@ns@/poddisruptionbudgets/a {"metadata":{"labels":{"a":"b c"}}}
+        STRATEGIC /apis/policy/v1/namespaces/@ns@/poddisruptionbudgets/a {"spec":{"selector":{"matchLabels":{"app":null}}}}
+        POST /api/v1/namespaces/@ns@/services {"apiVersion":"v1","kind":"Service","metadata":{"name":"a"},"spec":{"ports":[{"port":80}]}}
+        PATCH /api/v1/namespaces/@ns@/services/a {"metadata":{"labels":{"a":"b c"}}}
+        POST /api/v1/namespaces/@ns@/configmaps {"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"c","ownerReferences":[{"apiVersion":"v1","kind":"Event","name":"x","uid":"00000000-0000-4000-8000-000000000000"},{"apiVersion":"","kind":"","name":"","uid":""}]}}"#,
+    ),
+    (
+        "selectors that are none, and those that are missing",
+        r#"
+        POST /apis/apps/v1/namespaces/@ns@/statefulsets {"apiVersion":"apps/v1","kind":"StatefulSet","metadata":{"name":"a"},"spec":{"selector":{"matchLabels":{"a":"b c"}},"template":{"metadata":{"labels":{"app":"web"}},"spec":{"containers":[{"image":"nginx","name":"main"}]}}}}
+        POST /apis/apps/v1/namespaces/@ns@/deployments {"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":"a"},"spec":{"template":{"metadata":{"labels":{"app":"web"}},"spec":{"containers":[{"image":"nginx","name":"main"}]}}}}
+        POST /api/v1/namespaces/@ns@/replicationcontrollers {"apiVersion":"v1","kind":"ReplicationController","metadata":{"name":"a"},"spec":{"template":{"metadata":{},"spec":{"containers":[{"image":"nginx","name":"main"}]}}}}
+        POST /api/v1/namespaces/@ns@/podtemplates {"apiVersion":"v1","kind":"PodTemplate","metadata":{"name":"a"},"template":{"metadata":{"labels":{"app":"b c"}},"spec":{"dnsPolicy":"None","containers":[{"image":"nginx","name":"main"}]}}}"#,
+    ),
+    (
         "a patch says in which order items come, also those that it does not bring",
         r#"
         POST /apis/apps/v1/namespaces/@ns@/deployments {"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":"a","finalizers":["t.dev/a","t.dev/b"]},"spec":{"selector":{"matchLabels":{"a":"b"}},"template":{"metadata":{"labels":{"a":"b"}},"spec":{"containers":[{"name":"a","image":"a"},{"name":"b","image":"b"},{"name":"c","image":"c"}]}}}}

@@ -122,7 +122,9 @@ pub fn spoil(random: &mut Random, object: &mut Value) {
 
 /// Places where a change could reach beyond the sequence.
 fn is_fixed(place: &str) -> bool {
-    ["/webhooks/0/rules", "/webhooks/0/failurePolicy"].iter().any(|fixed| place.starts_with(fixed))
+    ["/webhooks/0/rules", "/webhooks/0/failurePolicy", "/globalDefault"]
+        .iter()
+        .any(|fixed| place.starts_with(fixed))
 }
 
 fn spoiled(random: &mut Random, value: &Value) -> Value {
