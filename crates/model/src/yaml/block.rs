@@ -1,6 +1,6 @@
 //! The plain part of YAML that nearly all manifests are written in, read in one pass without events.
 //!
-//! In: block mappings and lists, scalars that end on their line, literals, small flow collections, comments,
+//! In: block mappings and lists, scalars that end on their line, literals, flow collections (JSON among them), comments,
 //! several documents; ASCII without tabs. Out: the same nodes, with the same positions, that [`super::compose`]
 //! makes of the parser library's events, or their values at once, or of most of a document nothing at all ([`super::making`]). Everything
 //! else, and everything that is wrong, is [`None`]: the library reads the text then, and says what is wrong. Nothing is
@@ -22,13 +22,13 @@ const MAX_KEY: usize = 256;
 
 /// The documents of a text that is plain enough.
 pub(super) fn read(text: &str, reading: Reading) -> Option<Vec<Node>> {
-    let documents = Reader::<Nodes>::documents(text, reading, |reader| reader.collection(0, None))?;
+    let documents = Reader::<Nodes>::documents(text, reading, Reader::document)?;
     Some(documents.into_iter().map(|(_, node)| node).collect())
 }
 
 /// The same as values, each with the line it starts on.
 pub(super) fn values(text: &str, reading: Reading) -> Option<Vec<Document>> {
-    let documents = Reader::<Values>::documents(text, reading, |reader| reader.collection(0, None))?;
+    let documents = Reader::<Values>::documents(text, reading, Reader::document)?;
     Some(documents.into_iter().map(|(line, value)| Document { value, line }).collect())
 }
 
@@ -83,7 +83,7 @@ impl Reader<'_, Values> {
         let indent = self.column();
         let mut entries = Map::new();
         loop {
-            let key = self.key()?;
+            let key = self.key(Place::Block)?;
             if wanted.contains(&key.as_str()) {
                 let value = self.value(indent, 0)?;
                 Values::write(&mut entries, key, value, self.reading)?;
@@ -116,6 +116,13 @@ enum Next {
     Separator,
     /// A line of so much indent; the reader stands behind the indent.
     Line(usize),
+}
+
+/// Where a key stands.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Block,
+    Flow,
 }
 
 /// What of a line of a scalar was read last.
@@ -207,6 +214,11 @@ impl<'t, M: Making> Reader<'t, M> {
         self.peek() == Some(b'-') && matches!(self.bytes.get(self.at + 1), None | Some(b' ' | b'\n'))
     }
 
+    /// A document: a flow collection, as JSON is, may have lines without indent.
+    fn document(&mut self) -> Option<M::Made> {
+        if matches!(self.peek(), Some(b'{' | b'[')) { self.inline(None) } else { self.collection(0, None) }
+    }
+
     fn collection(&mut self, depth: usize, key: Option<usize>) -> Option<M::Made> {
         if depth > MAX_DEPTH {
             return None;
@@ -232,7 +244,7 @@ impl<'t, M: Making> Reader<'t, M> {
             let item = match self.peek() {
                 None | Some(b'\n' | b'#') => self.below(indent, indent + 1, behind, depth)?,
                 Some(_) if self.at_dash() || self.at_key() => self.collection(depth + 1, None)?,
-                Some(_) => self.inline(indent)?,
+                Some(_) => self.inline(Some(indent))?,
             };
             items.push(item);
             match self.significant()? {
@@ -250,7 +262,7 @@ impl<'t, M: Making> Reader<'t, M> {
         let (at, indent) = (self.position(), self.column());
         let mut entries = M::Entries::default();
         loop {
-            let key = self.key()?;
+            let key = self.key(Place::Block)?;
             let value = self.value(indent, depth)?;
             M::write(&mut entries, key, value, self.reading)?;
             if !self.goes_on(indent)? {
@@ -267,7 +279,7 @@ impl<'t, M: Making> Reader<'t, M> {
         self.skip_spaces();
         match self.peek() {
             None | Some(b'\n' | b'#') => self.below(indent, indent, behind, depth),
-            Some(_) => self.inline(indent),
+            Some(_) => self.inline(Some(indent)),
         }
     }
 
@@ -288,7 +300,7 @@ impl<'t, M: Making> Reader<'t, M> {
                 if self.at_dash() || self.at_key() {
                     self.collection(depth + 1, Some(indent))
                 } else {
-                    self.inline(indent)
+                    self.inline(Some(indent))
                 }
             }
             Next::Line(_) | Next::End | Next::Separator => {
@@ -335,7 +347,7 @@ impl<'t, M: Making> Reader<'t, M> {
         (rest[end] == quote && rest.get(end + 1) != Some(&quote)).then_some(from + end)
     }
 
-    fn key(&mut self) -> Option<M::Key> {
+    fn key(&mut self, place: Place) -> Option<M::Key> {
         let at = self.position();
         let (text, style) = if let quote @ (b'"' | b'\'') = self.peek()? {
             let end = self.quoted_end(quote)?;
@@ -355,19 +367,22 @@ impl<'t, M: Making> Reader<'t, M> {
             return None;
         }
         self.at += 1;
-        if !matches!(self.peek(), None | Some(b' ' | b'\n')) {
+        // In a flow collection a value may stand right behind a quoted key, as JSON has it.
+        let is_close = place == Place::Flow && style != ScalarStyle::Plain;
+        if !is_close && !matches!(self.peek(), None | Some(b' ' | b'\n')) {
             return None;
         }
         M::key(at, text, style, self.reading)
     }
 
-    /// A value that starts on the line of its key or dash, which stands at `indent`.
-    fn inline(&mut self, indent: usize) -> Option<M::Made> {
-        let node = match self.peek()? {
-            b'|' => return self.literal(indent),
-            b'{' | b'[' => self.flow(indent, 0)?,
-            quote @ (b'"' | b'\'') => self.quoted(quote, indent)?,
-            _ => return self.plain(indent),
+    /// A value that starts on the line of its key or dash, which stands at `indent`; a document's own has none.
+    fn inline(&mut self, indent: Option<usize>) -> Option<M::Made> {
+        let node = match (self.peek()?, indent) {
+            (b'{' | b'[', _) => self.flow(indent, 0)?,
+            (quote @ (b'"' | b'\''), _) => self.quoted(quote, indent)?,
+            (b'|', Some(indent)) => return self.literal(indent),
+            (_, Some(indent)) => return self.plain(indent),
+            (_, None) => return None,
         };
         let end = self.line_end(self.at);
         let behind = &self.text[self.at..end];
@@ -380,7 +395,7 @@ impl<'t, M: Making> Reader<'t, M> {
         Some(node)
     }
 
-    fn quoted(&mut self, quote: u8, indent: usize) -> Option<M::Made> {
+    fn quoted(&mut self, quote: u8, indent: Option<usize>) -> Option<M::Made> {
         let at = self.position();
         let text = if let Some(end) = self.quoted_end(quote) {
             let text = &self.text[self.at + 1..end];
@@ -393,7 +408,7 @@ impl<'t, M: Making> Reader<'t, M> {
     }
 
     /// Quoted text of several lines, or with the commonest escapes.
-    fn unquoted(&mut self, quote: u8, indent: usize) -> Option<String> {
+    fn unquoted(&mut self, quote: u8, indent: Option<usize>) -> Option<String> {
         let mut text = String::new();
         let mut last = Written::Nothing;
         self.at += 1;
@@ -436,7 +451,8 @@ impl<'t, M: Making> Reader<'t, M> {
     }
 
     /// Goes over the break at the end of a line of a scalar, and over blank lines, to what stands on the next one.
-    fn fold(&mut self, text: &mut String, last: Written, indent: usize) -> Option<()> {
+    fn fold(&mut self, text: &mut String, last: Written, indent: Option<usize>) -> Option<()> {
+        let indent = indent?;
         let kept = text.trim_end_matches(' ').len();
         match last {
             Written::Nothing => return None,
@@ -486,7 +502,7 @@ impl<'t, M: Making> Reader<'t, M> {
                         return None;
                     }
                     (self.at, self.line, self.start) = (before, line, start);
-                    self.fold(text.to_mut(), Written::Text, indent)?;
+                    self.fold(text.to_mut(), Written::Text, Some(indent))?;
                     let more = self.plain_line()?;
                     text.to_mut().push_str(more);
                 }
@@ -576,8 +592,8 @@ impl<'t, M: Making> Reader<'t, M> {
         self.made(at, Cow::Owned(text), ScalarStyle::Literal)
     }
 
-    /// A flow collection, or a scalar in it; all lines stand further right than `indent`.
-    fn flow(&mut self, indent: usize, depth: usize) -> Option<M::Made> {
+    /// A flow collection, or a scalar in it; all lines stand further right than `indent`, if there is one.
+    fn flow(&mut self, indent: Option<usize>, depth: usize) -> Option<M::Made> {
         if depth > MAX_DEPTH / 4 {
             return None;
         }
@@ -594,8 +610,8 @@ impl<'t, M: Making> Reader<'t, M> {
             b'{' => {
                 let mut entries = M::Entries::default();
                 self.flow_items(b'}', indent, |reader| {
-                    let key = reader.key()?;
-                    reader.skip_spaces();
+                    let key = reader.key(Place::Flow)?;
+                    reader.flow_blank(indent)?;
                     let value = reader.flow(indent, depth + 1)?;
                     M::write(&mut entries, key, value, reader.reading)
                 })?;
@@ -607,7 +623,8 @@ impl<'t, M: Making> Reader<'t, M> {
                 let length = rest.iter().take_while(|byte| is_flow_byte(**byte)).count();
                 let starts = first != b'-'
                     || rest.get(1).is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte == b'-');
-                if length == 0 || !starts || !matches!(rest.get(length), Some(b',' | b']' | b'}')) {
+                let behind = rest.iter().skip(length).find(|byte| !matches!(byte, b' ' | b'\n'));
+                if length == 0 || !starts || !matches!(behind, Some(b',' | b']' | b'}')) {
                     return None;
                 }
                 let text = &self.text[self.at..self.at + length];
@@ -621,7 +638,7 @@ impl<'t, M: Making> Reader<'t, M> {
     fn flow_items(
         &mut self,
         close: u8,
-        indent: usize,
+        indent: Option<usize>,
         mut item: impl FnMut(&mut Self) -> Option<()>,
     ) -> Option<()> {
         self.at += 1;
@@ -646,13 +663,15 @@ impl<'t, M: Making> Reader<'t, M> {
     }
 
     /// Goes over spaces and line breaks.
-    fn flow_blank(&mut self, indent: usize) -> Option<()> {
+    fn flow_blank(&mut self, indent: Option<usize>) -> Option<()> {
         loop {
             self.skip_spaces();
-            match self.peek()? {
-                b'\n' => self.next_line(),
-                _ => return (self.column() > indent).then_some(()),
+            if self.peek()? != b'\n' {
+                let rest = &self.bytes[self.at..];
+                let ends = self.column() == 0 && (rest.starts_with(b"---") || rest.starts_with(b"..."));
+                return (!ends && indent.is_none_or(|indent| self.column() > indent)).then_some(());
             }
+            self.next_line();
         }
     }
 }

@@ -364,6 +364,18 @@ fn what_is_read_quickly_is_read_as_the_library_reads_it() {
     for text in telling {
         assert_eq!(agrees(text), Ok(true), "{text:?}");
     }
+    let json = [
+        "{\"a\":\"b\",\"c\":[1,-2.5,true,null,\"\"],\"d\":{},\"e\":{\"f\":[{\"g\":\"h\\n\"}]}}\n",
+        "{\n  \"a\": \"b\",\n  \"c\": [\n    1\n  ]\n}\n---\n[{'x':1}]",
+        "{\n\"a\":\n{\"b\":[]}\n}",
+    ];
+    for text in json {
+        let (read, library) =
+            (block::read(text, Reading::default()), compose::compose_events(text, Reading::default()));
+        assert_eq!(read, library.ok(), "{text:?}");
+        assert!(read.is_some(), "{text:?}");
+        assert!(agrees(text).is_ok(), "{:?}", agrees(text));
+    }
 }
 
 #[test]
@@ -414,6 +426,7 @@ const LINES: &[&str] = &[
     "k: []", "\"q\": \"r\"", "'s': 't'", "u: v w # x", "# y", "---", "text", "n: ~", "o: 0777",
     "url: http://x:80/", "- {m: n}", "p: -1", "-p: 1", "a b: c", "x: \"y\\nz\"", "x: 'it''s'", "y: a: b",
     "z: >", "...", "%A", "-- x", "a:b", "<<: {a: b}", "w: &a 1", "w: *a", "1: 2", "on: off", "null: 1",
+    "{\"a\":1}", "{\"a\":\"b\",", "\"b\":[1,2]}", "{\"a\":", "\"b\",", "{'a':b}", "{\"a\" :b}", "--- {a: b}", "---,",
     "|", "{", "[a", "\"a", "'", "?", "? a", ": b", "a: -", "a: - b", "a: 'b' c", "a: [b]c", "a: {b}",
     "a: {b:c}", "a: [b, ]", "a: \"b\"#c", "a: | # c", "a: b:", "a: #b", "a:  b  ", "é: ü", "a: é # ö",
     "{é: a}", "a: {\"é\": b, c: d}", "a: \"b", "c\"", "d\"  ", "a: 'b", "c'", "'", "a: b ''c", "a: [b,",
@@ -447,6 +460,9 @@ proptest! {
     fn printed_values_are_read_the_same_by_both_readers(value in json()) {
         let text = to_yaml(&value);
         prop_assert!(agrees(&text).is_ok(), "{}", agrees(&text).unwrap_err());
+        for text in [value.to_string(), serde_json::to_string_pretty(&value).unwrap()] {
+            prop_assert!(agrees(&text).is_ok(), "{}", agrees(&text).unwrap_err());
+        }
     }
 }
 
