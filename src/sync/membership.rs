@@ -169,7 +169,7 @@ pub fn recorded_status(parent: &Parent) -> Option<TargetStatus> {
 
 /// Whether the parent's record has to be written: it tells another story than the status. Where all it has wrong is the commit,
 /// and that one changed nothing of the target, it is left so for an interval: a repository with hundreds of targets would cost each
-/// of them a write at each commit.
+/// of them a write at each commit. After a start, or a write that failed, nobody knows what that commit changed.
 pub fn is_behind(
     spec: &TargetSpec,
     state: &mut TargetState,
@@ -185,8 +185,11 @@ pub fn is_behind(
         return true;
     }
     if recorded.revision == status.revision {
-        state.behind = None;
+        (state.behind, state.is_recorded) = (None, true);
         return false;
+    }
+    if !state.is_recorded {
+        return true;
     }
     let since = *state.behind.get_or_insert_with(Instant::now);
     recorded.revision.is_empty() || spec.asks_about_commits() || since.elapsed() >= spec.interval
@@ -201,8 +204,8 @@ pub fn lingers(cluster: &Cluster, spec: &TargetSpec, state: &TargetState) -> Opt
         .then(|| until().map_or(Duration::ZERO, |until| until.saturating_duration_since(Instant::now())))
 }
 
-/// Writes the record where it says something else by now, and takes kinds and namespaces out that no member is in any more. What fails
-/// is tried again at the next turn that has something to record.
+/// Writes the record where it says something else by now, and takes kinds and namespaces out that no member is in any more; false
+/// where that failed.
 pub async fn settle(
     cluster: &Cluster,
     spec: &TargetSpec,
@@ -210,7 +213,7 @@ pub async fn settle(
     desired: &Desired,
     members: &BTreeMap<ObjectId, Arc<Live>>,
     status: &TargetStatus,
-) {
+) -> bool {
     let mut kinds = kinds_of(desired.objects.keys().chain(members.keys()));
     let mut namespaces = namespaces_of(desired.objects.keys().chain(members.keys()));
     namespaces.insert(spec.parent_namespace().to_owned());
@@ -244,9 +247,10 @@ pub async fn settle(
         uid: state.parent.as_ref().map(|parent| parent.uid.clone()).unwrap_or_default(),
         version: state.parent.as_ref().map(|parent| parent.version.clone()).unwrap_or_default(),
     };
+    state.is_recorded = true;
     if state.parent.as_ref() == Some(&parent) {
         state.behind = None;
-        return;
+        return true;
     }
     match cluster.write_parent(&parent).await {
         Ok(parent) => (state.parent, state.behind) = (Some(parent), None),
@@ -257,8 +261,10 @@ pub async fn settle(
                 known.kinds.retain(|kind| parent.kinds.contains(kind));
                 known.namespaces.retain(|namespace| parent.namespaces.contains(namespace));
             }
+            state.is_recorded = false;
         }
     }
+    state.is_recorded
 }
 
 /// Lets go of parents that the target moved away from, once they are empty; false where that failed.
@@ -353,6 +359,20 @@ mod tests {
         assert!(is_behind(&spec, &mut state, &desired, &at("12")));
         settle(&cluster, &spec, &mut state, &desired, &BTreeMap::new(), &at("12")).await;
         assert!(!is_behind(&spec, &mut state, &desired, &at("13")));
+        lossy.next("PATCH", "trueup.web.test", Fate::Lost);
+        assert!(!settle(&cluster, &spec, &mut state, &desired, &BTreeMap::new(), &at("13")).await);
+        assert!(
+            is_behind(&spec, &mut state, &desired, &at("13")),
+            "what could not be written is not left so"
+        );
+        assert!(settle(&cluster, &spec, &mut state, &desired, &BTreeMap::new(), &at("12")).await);
+        assert!(!is_behind(&spec, &mut state, &desired, &at("13")));
+        let parent = state.parent.take();
+        let mut begun_again = TargetState { parent: parent.clone(), ..TargetState::default() };
+        assert!(is_behind(&spec, &mut begun_again, &desired, &at("13")), "nor what another process left");
+        assert!(!is_behind(&spec, &mut begun_again, &desired, &at("12")));
+        assert!(!is_behind(&spec, &mut begun_again, &desired, &at("13")));
+        state.parent = parent;
         assert!(is_behind(&spec, &mut state, &desired, &TargetStatus { objects: 2, ..at("13") }));
         spec.mode = target::Mode::Manual;
         assert!(is_behind(&spec, &mut state, &desired, &at("13")));

@@ -175,6 +175,8 @@ pub struct TargetState {
     pub lingers: bool,
     /// Since when the parent's record names an older commit and is right in all else.
     pub behind: Option<Instant>,
+    /// Whether the record told all there was to tell when this process last looked at it or wrote it.
+    pub is_recorded: bool,
     /// How it stood after the last turn.
     pub status: TargetStatus,
     /// What the last turn rests on, if it left nothing to do.

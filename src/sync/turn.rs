@@ -54,6 +54,8 @@ const NEXT_WAVE: Duration = Duration::from_millis(20);
 pub(super) const BLOCKED: Duration = Duration::from_secs(5);
 /// The same in a rollout: who is next is told.
 const HELD_BACK: Duration = Duration::from_mins(1);
+/// How soon a record is tried again that could not be written.
+const RECORD_AGAIN: Duration = Duration::from_secs(5);
 /// Fields that are left to others, or rewritten, and that a status lists at most.
 const FIELDS_LISTED: usize = 50;
 
@@ -635,9 +637,10 @@ async fn conclude(
     status.unhealthy = unhealthy;
     context.metrics.stage(Stage::Health, clock.elapsed());
     let has_lingered = membership::lingers(context.cluster, spec, state).is_some_and(|left| left.is_zero());
-    if !outcomes.is_empty() || has_lingered || membership::is_behind(spec, state, desired, &status) {
-        membership::settle(context.cluster, spec, state, desired, &members, &status).await;
-    }
+    let has_news =
+        !outcomes.is_empty() || has_lingered || membership::is_behind(spec, state, desired, &status);
+    let is_recorded =
+        !has_news || membership::settle(context.cluster, spec, state, desired, &members, &status).await;
     let has_let_go = membership::let_go(context.cluster, state).await;
     let failed = outcomes
         .iter()
@@ -654,6 +657,7 @@ async fn conclude(
     } else {
         plan.steps.iter().filter_map(|step| look_again(step, &outcomes)).min()
     };
+    let again = again.into_iter().chain((!is_recorded).then_some(RECORD_AGAIN)).min();
     Done { status, outcomes, again, drift: Vec::new(), unwell }
 }
 
