@@ -4,12 +4,17 @@
 
 use super::error::{ApiError, ApiErrorClass};
 use super::rest::{Ask, Rest};
+use bytes::Bytes;
 use serde::Deserialize;
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError};
 use trueup_model::{GroupKind, ObjectId, Value};
 
 const AGGREGATED: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList,application/json";
+
+/// The core group, and all others.
+const ROOTS: [&str; 2] = ["/api", "/apis"];
 
 /// Whether a kind's objects live in namespaces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,21 +122,54 @@ impl Catalog {
     }
 }
 
-/// Asks a server what it serves.
-pub(super) async fn discover(rest: &Rest) -> Result<Catalog, ApiError> {
-    let mut catalog = Catalog::default();
-    for root in ["/api", "/apis"] {
+/// Asks a server what it serves. What several servers say in the same words, or one of them again, is read and kept once.
+pub(super) async fn discover(rest: &Rest) -> Result<Arc<Catalog>, ApiError> {
+    let mut answers = Vec::new();
+    for root in ROOTS {
         let mut ask = Ask::get("get", &"the API's kinds", root.to_owned());
         ask.accept = Some(AGGREGATED);
-        let answer = rest.bytes(ask).await?;
-        let kind: Kind<'_> = read(&answer)?;
+        answers.push(rest.bytes(ask).await?);
+    }
+    if let Some(catalog) = READ.find(&answers) {
+        return Ok(catalog);
+    }
+    let (mut catalog, mut is_told) = (Catalog::default(), true);
+    for (root, answer) in ROOTS.into_iter().zip(&answers) {
+        let kind: Kind<'_> = read(answer)?;
         if kind.kind.as_deref() == Some("APIGroupDiscoveryList") {
-            read_aggregated(&mut catalog, read(&answer)?);
+            read_aggregated(&mut catalog, read(answer)?);
         } else {
-            discover_each(rest, &mut catalog, root, &read(&answer)?).await?;
+            is_told = false;
+            discover_each(rest, &mut catalog, root, &read(answer)?).await?;
         }
     }
+    let catalog = Arc::new(catalog);
+    // Where the answers do not tell all of it, the same ones may be of another catalog tomorrow.
+    if is_told {
+        READ.keep(answers, &catalog);
+    }
     Ok(catalog)
+}
+
+/// What was read last, as it was told.
+static READ: Known = Known(Mutex::new(VecDeque::new()));
+/// How many different ones are kept: servers of a fleet say mostly the same.
+const KNOWN: usize = 8;
+
+/// Answers of servers, and what is in them.
+struct Known(Mutex<VecDeque<(Vec<Bytes>, Arc<Catalog>)>>);
+
+impl Known {
+    fn find(&self, answers: &[Bytes]) -> Option<Arc<Catalog>> {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.iter().find(|(told, _)| told == answers).map(|(_, catalog)| catalog.clone())
+    }
+
+    fn keep(&self, answers: Vec<Bytes>, catalog: &Arc<Catalog>) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.truncate(KNOWN - 1);
+        known.push_front((answers, catalog.clone()));
+    }
 }
 
 fn read<'a, T: Deserialize<'a>>(answer: &'a [u8]) -> Result<T, ApiError> {
@@ -302,6 +340,19 @@ fn add(catalog: &mut Catalog, resource: Resource) {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn what_is_told_in_the_same_words_is_read_once_and_not_kept_for_ever() {
+        let known = Known(Mutex::default());
+        let answers = |number: usize| vec![Bytes::from("{}"), Bytes::from(number.to_string())];
+        let first = Arc::new(Catalog::default());
+        known.keep(answers(0), &first);
+        assert!(Arc::ptr_eq(&known.find(&answers(0)).unwrap(), &first));
+        assert!(known.find(&answers(1)).is_none());
+        (1..=KNOWN).for_each(|number| known.keep(answers(number), &Arc::default()));
+        assert!(known.find(&answers(0)).is_none());
+        assert_eq!(known.0.lock().unwrap().len(), KNOWN);
+    }
 
     #[test]
     fn aggregated_discovery_gives_versions_in_the_servers_order_and_names_stale_groups() {

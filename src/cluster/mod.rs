@@ -362,11 +362,11 @@ impl Inner {
         let fresh = catalog::discover(&self.rest).await?;
         let (catalog, was_empty) = {
             let mut known = self.catalog.write().unwrap_or_else(PoisonError::into_inner);
-            if **known == fresh {
+            if Arc::ptr_eq(&known, &fresh) || *known == fresh {
                 return Ok(known.clone());
             }
             let was_empty = known.is_empty();
-            *known = Arc::new(fresh);
+            *known = fresh;
             (known.clone(), was_empty)
         };
         if was_empty {
