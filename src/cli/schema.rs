@@ -18,7 +18,7 @@ impl Schema {
     // A command like the others, though it has no options.
     #[allow(clippy::unused_self)]
     pub(super) fn run(&self, out: &mut dyn Write) -> Result<Verdict> {
-        output::json(out, &offline::schema()?)?;
+        output::json(out, offline::schema())?;
         Ok(Verdict::Fine)
     }
 }

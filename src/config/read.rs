@@ -23,7 +23,7 @@ use trueup_model::yaml::{self, Node, Position};
 /// # Errors
 /// All that is wrong in all files, not only the first.
 pub fn load(path: &Path) -> Result<Config, Problems> {
-    let mut reader = Reader { schema: schema(), ..Reader::default() };
+    let mut reader = Reader::default();
     for file in reader.files(path) {
         reader.file(&file);
     }
@@ -47,7 +47,7 @@ pub struct Written {
 /// # Errors
 /// All that is wrong in all files: only what makes a configuration is given.
 pub fn load_written(path: &Path) -> Result<Vec<Written>, Problems> {
-    let mut reader = Reader { schema: schema(), ..Reader::default() };
+    let mut reader = Reader::default();
     for file in reader.files(path) {
         reader.file(&file);
     }
@@ -63,7 +63,6 @@ pub fn load_written(path: &Path) -> Result<Vec<Written>, Problems> {
 /// What was read so far.
 #[derive(Default)]
 struct Reader {
-    schema: Value,
     problems: Vec<Problem>,
     /// Where each object stands, also those that are broken: a reference to one is no second problem.
     nodes: BTreeMap<(Kind, String), (PathBuf, Node)>,
@@ -144,7 +143,7 @@ impl Reader {
             self.incomplete = true;
             return;
         };
-        let found = check(&node, &self.schema, kind.as_str());
+        let found = check(&node, schema(), kind.as_str());
         let fits = found.is_empty();
         for (at, message) in found {
             self.problem(file, at, message);

@@ -9,9 +9,15 @@ use super::resource::{API_VERSION, Kind, Metadata, Spec};
 use schemars::SchemaGenerator;
 use schemars::generate::SchemaSettings;
 use serde_json::{Value, json};
+use std::sync::LazyLock;
 
 /// The JSON schema (draft 2020-12) of a document of any kind.
-pub fn schema() -> Value {
+pub fn schema() -> &'static Value {
+    static SCHEMA: LazyLock<Value> = LazyLock::new(made);
+    &SCHEMA
+}
+
+fn made() -> Value {
     let mut generator = SchemaSettings::draft2020_12().into_generator();
     let kinds = [
         (Kind::Repository, document::<RepositorySpec>(&mut generator)),

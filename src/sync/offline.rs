@@ -746,8 +746,8 @@ async fn until_signal(engine: &Engine, path: &Path, mut fingerprint: String) -> 
 }
 
 /// The JSON schema of the configuration.
-pub fn schema() -> Result<Value> {
-    Ok(config::schema())
+pub fn schema() -> &'static Value {
+    config::schema()
 }
 
 #[cfg(test)]
