@@ -96,7 +96,7 @@ impl Kind {
 /// All kinds.
 #[derive(Clone)]
 pub struct Kinds {
-    kinds: BTreeMap<(String, String, String), Arc<Kind>>,
+    kinds: Arc<BTreeMap<(String, String, String), Arc<Kind>>>,
     /// The OpenAPI schemas of the built-in kinds, by name.
     pub models: Arc<Map<String, Value>>,
 }
@@ -151,7 +151,7 @@ impl Kinds {
             kinds.insert((group, version, name), kind);
         }
         let kinds = kinds.into_iter().map(|(key, kind)| (key, Arc::new(kind))).collect();
-        Self { kinds, models: Arc::new(models) }
+        Self { kinds: Arc::new(kinds), models: Arc::new(models) }
     }
 
     /// The kind with this name in paths.
@@ -171,11 +171,11 @@ impl Kinds {
 
     /// Puts these kinds in place of those that a definition brought before.
     pub fn define(&mut self, definition: &str, kinds: Vec<Kind>) {
-        self.kinds
-            .retain(|_, kind| kind.custom.as_ref().is_none_or(|custom| custom.definition != definition));
+        let all = Arc::make_mut(&mut self.kinds);
+        all.retain(|_, kind| kind.custom.as_ref().is_none_or(|custom| custom.definition != definition));
         for kind in kinds {
             let key = (kind.group.clone(), kind.version.clone(), kind.plural.clone());
-            self.kinds.insert(key, Arc::new(kind));
+            all.insert(key, Arc::new(kind));
         }
     }
 }

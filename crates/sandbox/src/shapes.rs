@@ -8,7 +8,7 @@ use crate::kinds::models;
 use serde_json::{Map, Value};
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::LazyLock;
+use std::sync::{LazyLock, OnceLock};
 
 static TABLE: LazyLock<Value> =
     LazyLock::new(|| serde_json::from_str(include_str!("../tables/fields.json")).unwrap_or_default());
@@ -97,6 +97,8 @@ pub(crate) struct Part {
     pub(crate) schema: &'static Value,
     /// The type that is referred to.
     pub(crate) type_name: Option<&'static str>,
+    /// Its shape, once somebody asked for it.
+    shape: OnceLock<Option<&'static Shape>>,
     /// The items of a list, and the values of a map; `None` where the schema has none.
     pub(crate) items: Option<Box<Part>>,
     pub(crate) entries: Option<Box<Part>>,
@@ -108,6 +110,7 @@ impl Part {
         Self {
             schema,
             type_name: reference(schema),
+            shape: OnceLock::new(),
             items: below("items"),
             entries: below("additionalProperties"),
         }
@@ -115,7 +118,7 @@ impl Part {
 
     /// The shape of the type that is referred to.
     pub(crate) fn shape(&self) -> Option<&'static Shape> {
-        shape(self.type_name?)
+        *self.shape.get_or_init(|| shape(self.type_name?))
     }
 }
 

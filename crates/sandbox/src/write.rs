@@ -216,9 +216,11 @@ impl Sandbox {
 
     /// Merges what is applied into what is there.
     pub(crate) fn apply(&mut self, request: &Request<'_>, target: &Target) -> Result<Answer, Refusal> {
-        let mut config = body(request, target)?;
+        let config = parse(request)?;
+        let is_placed = !config["metadata"]["namespace"].is_null();
+        let mut config = fitting(request, target, config)?;
         // What is applied is merged as it was written.
-        if parse(request)?["metadata"]["namespace"].is_null() {
+        if !is_placed {
             metadata(&mut config).remove("namespace");
         }
         if request.option("fieldManager").is_none_or(|manager| manager.is_empty()) {
@@ -420,7 +422,10 @@ fn described(object: &Value) -> String {
 
 /// What a client sent, checked against where it sent it.
 pub(crate) fn body(request: &Request<'_>, target: &Target) -> Result<Value, Refusal> {
-    let mut object = parse(request)?;
+    fitting(request, target, parse(request)?)
+}
+
+fn fitting(request: &Request<'_>, target: &Target, mut object: Value) -> Result<Value, Refusal> {
     let kind = &target.kind;
     let is_scale = target.subresource == "scale";
     // An object of a built-in kind need not say what it is where that follows from the path; one that is applied does.
