@@ -65,7 +65,7 @@ fuzz-sandbox: control-plane
 	TRUEUP_FUZZ_SEED=$(SEED) TRUEUP_FUZZ_SEQUENCES=$(SEQUENCES) $(CARGO) test --locked -p trueup-sandbox --test differential -- --nocapture random_sequences
 
 sim: setup
-	TRUEUP_SIM_SEED=$(SEED) TRUEUP_SIM_SEEDS=$(SEEDS) TRUEUP_SIM_STEPS=$(STEPS) TRUEUP_SIM_THREADS=$(THREADS) $(CARGO) test --release --locked --test sim -- --nocapture whatever_happens
+	TRUEUP_SIM_SEED=$(SEED) TRUEUP_SIM_SEEDS=$(SEEDS) TRUEUP_SIM_STEPS=$(STEPS) TRUEUP_SIM_THREADS=$(THREADS) $(CARGO) test --profile sim --locked --test sim -- --nocapture whatever_happens
 
 sim-bugs: setup
 	SEED=$(SEED) SEEDS=$(SEEDS) STEPS=$(STEPS) THREADS=$(THREADS) scripts/sim-bugs.sh

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Builds the simulation with the deliberate mistakes of tests/sim/bugs.patch, and runs it with each of them until it finds it.
-# BUG names some of them; SEED, SEEDS, STEPS and THREADS are as for `make sim`; PROFILE is cargo's, `release` unless another is said.
+# BUG names some of them; SEED, SEEDS, STEPS and THREADS are as for `make sim`; PROFILE is cargo's, `sim` unless another is said.
 # Prints a line each: the mistake, how many seeds it took, and what was seen. Ends with 1 where one was not found.
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -14,7 +14,7 @@ mkdir -p "$copy"
 git ls-files -z --cached --others --exclude-standard | xargs -0 cp --parents --preserve=timestamps -t "$copy" --
 patch --quiet --directory="$copy" --strip=1 --no-backup-if-mismatch <tests/sim/bugs.patch
 
-build=$(cd "$copy" && "${CARGO:-cargo}" test --profile "${PROFILE:-release}" ${PACKAGES:---package trueup} --locked --no-run --test sim --message-format=json)
+build=$(cd "$copy" && "${CARGO:-cargo}" test --profile "${PROFILE:-sim}" ${PACKAGES:---package trueup} --locked --no-run --test sim --message-format=json)
 program=$(grep -o '"executable":"[^"]*/sim-[^"]*"' <<<"$build" | tail -1 | cut -d'"' -f4)
 
 first=${SEED:-0} missed=0

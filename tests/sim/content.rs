@@ -46,22 +46,34 @@ impl Content {
         content
     }
 
-    /// Changes something; says what.
+    /// Changes something; says what. Each app keeps at least one object: Git has no folder without a file.
     pub(crate) fn change(&mut self, random: &mut Random) -> String {
         let app = (*random.pick(&APPS).unwrap_or(&APPS[0])).to_owned();
+        let what = self.change_app(&app, random);
         let objects = self.apps.entry(app.clone()).or_default();
+        if !objects.is_empty() {
+            return what;
+        }
+        let object = object(&app, 0, random);
+        let file = file(&object);
+        objects.insert(file.clone(), object);
+        format!("{what}, write {app}/{file}")
+    }
+
+    fn change_app(&mut self, app: &str, random: &mut Random) -> String {
+        let objects = self.apps.entry(app.to_owned()).or_default();
         if app == "db" && random.happens(60) {
             return toggle_definition(objects);
         }
         if random.happens(100) {
-            if self.broken.remove(&app).is_some() {
+            if self.broken.remove(app).is_some() {
                 return format!("mend {app}");
             }
-            self.broken.insert(app.clone(), "kind: [unclosed\n".to_owned());
+            self.broken.insert(app.to_owned(), "kind: [unclosed\n".to_owned());
             return format!("break {app}");
         }
         if random.happens(80) {
-            let hook = hooks::job(&app, random.below(3), random);
+            let hook = hooks::job(app, random.below(3), random);
             let file = file(&hook);
             let is_gone = random.happens(400) && objects.remove(&file).is_some();
             if !is_gone {
@@ -85,7 +97,7 @@ impl Content {
                 let object = if has_widgets && random.happens(300) {
                     widget(number, random)
                 } else {
-                    object(&app, number, random)
+                    object(app, number, random)
                 };
                 let file = file(&object);
                 objects.insert(file.clone(), object);
@@ -199,6 +211,14 @@ pub(crate) fn id(object: &Value, namespace: &str) -> Id {
     let is_in_none = object["kind"] == "CustomResourceDefinition";
     let namespace = if is_in_none || !own.is_empty() { own } else { namespace };
     (text(&object["kind"]).to_owned(), namespace.to_owned(), text(&object["metadata"]["name"]).to_owned())
+}
+
+/// Whether a live object is this one.
+pub(crate) fn is(object: &Value, (kind, namespace, name): &Id) -> bool {
+    let metadata = &object["metadata"];
+    text(&metadata["name"]) == name
+        && object["kind"] == kind.as_str()
+        && text(&metadata["namespace"]) == namespace
 }
 
 fn object(app: &str, number: u64, random: &mut Random) -> Value {

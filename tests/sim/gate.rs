@@ -547,7 +547,7 @@ impl Cluster {
 }
 
 fn json_response(code: u16, media_type: &str, body: &Value) -> Response<Body> {
-    response(code, media_type, Body::from(body.to_string()))
+    response(code, media_type, Body::from(serde_json::to_vec(body).unwrap_or_default()))
 }
 
 fn response(code: u16, media_type: &str, body: Body) -> Response<Body> {
@@ -598,50 +598,37 @@ impl Stream {
 
     /// The next events, a line each; `None` when the watch is over.
     async fn next(&mut self) -> Option<Result<Bytes, std::io::Error>> {
+        if self.is_over {
+            return None;
+        }
+        let cluster = self.cluster.clone();
+        let bookmark = tokio::time::sleep(BOOKMARK);
+        let ends = tokio::time::sleep_until(self.ends);
+        tokio::pin!(bookmark, ends);
         loop {
-            if self.is_over {
-                return None;
-            }
-            let cluster = self.cluster.clone();
             let changed = cluster.0.changes.notified();
             tokio::pin!(changed);
             changed.as_mut().enable();
-            if self.cluster.weather().is_silent {
+            if cluster.weather().is_silent {
                 self.until_another_history().await;
                 return None;
             }
-            let lag = {
-                let mut state = self.cluster.lock();
-                let longest = if state.weather.faults > 0 && state.random.happens(30) { 3_000 } else { 15 };
-                Duration::from_millis(state.random.below(longest))
-            };
-            let (events, is_cut) = {
-                let mut state = self.cluster.lock();
-                if state.era != self.era {
-                    return if state.random.happens(500) {
-                        None
-                    } else {
-                        Some(Err(std::io::Error::other("reset")))
-                    };
+            match self.tell() {
+                Told::Nothing => {}
+                Told::Over => return None,
+                Told::Reset => return Some(Err(std::io::Error::other("reset"))),
+                Told::Lines(lines, lag) => {
+                    tokio::time::sleep(lag).await;
+                    return Some(Ok(lines));
                 }
-                let events = state.sandbox.events(&mut self.watch);
-                let faults = state.weather.faults;
-                (events, state.random.happens(faults / 4))
-            };
-            if !events.is_empty() {
-                tokio::time::sleep(lag).await;
-                self.is_over = is_cut || events.last().is_some_and(|event| event["type"] == "ERROR");
-                let lines = events.iter().map(|event| format!("{event}\n")).collect::<Vec<_>>().concat();
-                // A connection that breaks does so in the midst of an event.
-                let end = if is_cut { lines.len() / 2 } else { lines.len() };
-                return Some(Ok(lines.into_bytes()[..end].to_vec().into()));
             }
             tokio::select! {
                 biased;
                 () = changed => {}
-                () = tokio::time::sleep_until(self.ends) => return None,
-                () = tokio::time::sleep(BOOKMARK) => {
-                    let mut state = self.cluster.lock();
+                () = ends.as_mut() => return None,
+                () = bookmark.as_mut() => {
+                    bookmark.as_mut().reset(tokio::time::Instant::now() + BOOKMARK);
+                    let mut state = cluster.lock();
                     let faults = state.weather.faults;
                     let is_skipped = state.random.happens(faults);
                     if let Some(bookmark) = state.sandbox.bookmark(&self.watch).filter(|_| !is_skipped) {
@@ -651,4 +638,43 @@ impl Stream {
             }
         }
     }
+
+    /// What is to be told now.
+    fn tell(&mut self) -> Told {
+        let mut state = self.cluster.lock();
+        if state.era != self.era {
+            return if state.random.happens(500) { Told::Over } else { Told::Reset };
+        }
+        let events = state.sandbox.events(&mut self.watch);
+        if events.is_empty() {
+            return Told::Nothing;
+        }
+        let faults = state.weather.faults;
+        let longest = if faults > 0 && state.random.happens(30) { 3_000 } else { 15 };
+        let lag = Duration::from_millis(state.random.below(longest));
+        let is_cut = state.random.happens(faults / 4);
+        self.is_over = is_cut || events.last().is_some_and(|event| event["type"] == "ERROR");
+        let mut lines = Vec::new();
+        for event in &events {
+            let _ = serde_json::to_writer(&mut lines, event);
+            lines.push(b'\n');
+        }
+        if is_cut {
+            // A connection that breaks does so in the midst of an event.
+            lines.truncate(lines.len() / 2);
+        }
+        Told::Lines(lines.into(), lag)
+    }
+}
+
+/// What a watch tells at a moment.
+enum Told {
+    /// It waits for something to happen.
+    Nothing,
+    /// The connection ends.
+    Over,
+    /// It breaks.
+    Reset,
+    /// Events, after some time.
+    Lines(Bytes, Duration),
 }

@@ -199,7 +199,7 @@ impl Guard {
         let has_moved = |since: (usize, usize)| {
             now.1 != since.1 || self.forge.states_since(target.app, since.0).len() > 1
         };
-        let live = |id: &Id| sandbox.objects().find(|object| content::id(object, "") == *id);
+        let live = |id: &Id| sandbox.objects().find(|object| content::is(object, id));
         let at = TARGETS.iter().position(|one| std::ptr::eq(one, target)).unwrap_or_default();
         let look = Look { at, target, recent, now, has_moved: &has_moved, live: &live };
         for wrong in self.ledger.lock().unwrap().apply(&look, body, id) {
@@ -349,12 +349,11 @@ pub(crate) fn differences(clusters: &[Cluster], forge: &Forge, layout: &Layout) 
         for (id, object) in &wanted {
             // A hook may be there or not when it has ended, as whoever was last.
             if let Some(hook) = Hook::of(object) {
-                let is_left =
-                    hook.goes && hook.is_always && objects.iter().any(|live| content::id(live, "") == *id);
+                let is_left = hook.goes && hook.is_always && objects.iter().any(|live| content::is(live, id));
                 found.extend(is_left.then(|| format!("{}: the hook {id:?} is there still", target.name)));
                 continue;
             }
-            match objects.iter().find(|live| content::id(live, "") == *id) {
+            match objects.iter().find(|live| content::is(live, id)) {
                 Some(live) if live["metadata"]["labels"][PART_OF] != set => {
                     found.push(format!("{}: {id:?} is not in the set", target.name));
                 }

@@ -113,3 +113,18 @@ fn the_same_seed_gives_the_same_trace() {
         assert_eq!(one.len(), other.len());
     }
 }
+
+#[test]
+fn the_deliberate_mistakes_fit_the_code() {
+    let root = env!("CARGO_MANIFEST_DIR");
+    let git = std::process::Command::new("git")
+        .args(["apply", "--check", "tests/sim/bugs.patch"])
+        .current_dir(root)
+        .output()
+        .expect("git is needed to look whether tests/sim/bugs.patch fits: install it");
+    let said = String::from_utf8_lossy(&git.stderr);
+    assert!(
+        git.status.success(),
+        "make tests/sim/bugs.patch anew, so that `make sim-bugs` can be run: {said}"
+    );
+}

@@ -86,6 +86,7 @@ struct Run {
     clusters: Vec<Cluster>,
     state: TempDir,
     process: Option<Process>,
+    is_disk_full: bool,
     kills: u64,
 }
 
@@ -176,6 +177,7 @@ impl Run {
             clusters,
             state,
             process: None,
+            is_disk_full: false,
             kills: 0,
         };
         for cluster in &run.clusters {
@@ -246,8 +248,11 @@ impl Run {
     fn happen(&mut self, event: Event) {
         match event {
             Event::Nothing => {}
-            Event::DiskFull => self.on_disk(FULL),
-            Event::DiskFree => self.on_disk(FREE),
+            Event::DiskFull => {
+                self.is_disk_full = true;
+                self.on_disk(FULL);
+            }
+            Event::DiskFree => self.free_disk(),
             Event::Kill => self.kill(),
             Event::Layout => {
                 self.layout.change(&mut self.random);
@@ -447,6 +452,12 @@ impl Run {
         self.begin();
     }
 
+    fn free_disk(&mut self) {
+        if std::mem::take(&mut self.is_disk_full) {
+            self.on_disk(FREE);
+        }
+    }
+
     fn on_disk(&self, statement: &str) {
         let store = rusqlite::Connection::open(self.state.path().join("trueup.db"));
         let done = store.and_then(|store| store.execute_batch(statement));
@@ -475,7 +486,7 @@ impl Run {
         self.layout.resume();
         self.configure();
         self.forge.set_weather(forge::Weather::Fair);
-        self.on_disk(FREE);
+        self.free_disk();
         for cluster in &self.clusters {
             cluster.set_weather(Weather::default());
             cluster.lose_late();
