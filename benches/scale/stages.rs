@@ -230,7 +230,14 @@ impl Running {
         };
         let store = Store::open(world.state(), Retention::default(), Timestamp::now())?;
         let (handle, board, requests) = view::open();
-        let parts = Parts { board, metrics: Metrics::new(), store: store.clone(), chosen: Chosen::All, ends };
+        let parts = Parts {
+            board,
+            metrics: Metrics::new(),
+            store: store.clone(),
+            chosen: Chosen::All,
+            patience: Duration::from_mins(10),
+            ends,
+        };
         let engine = Engine::new(parts, world.state()).await?;
         engine.configure(config).await?;
         let work = tokio::spawn({
