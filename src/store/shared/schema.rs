@@ -68,9 +68,12 @@ pub(super) async fn settle(connection: &mut PgConnection) -> Result<(), Failure>
 }
 
 async fn shape(connection: &mut PgConnection) -> Result<usize, Failure> {
-    let is_there: bool = sqlx::query_scalar("SELECT to_regclass('trueup_shape') IS NOT NULL")
-        .fetch_one(&mut *connection)
-        .await?;
+    // Looked up in the table of tables: `to_regclass` goes by what the connection remembers, also that there was none before it waited.
+    let is_there: bool = sqlx::query_scalar(
+        "SELECT EXISTS (SELECT FROM pg_catalog.pg_tables WHERE tablename = 'trueup_shape' AND schemaname = ANY (current_schemas(false)))",
+    )
+    .fetch_one(&mut *connection)
+    .await?;
     if !is_there {
         return Ok(0);
     }
