@@ -111,7 +111,7 @@ fn a_renamed_object_comes_before_the_old_one_goes(ground: Ground) {
     let second = world.repo.commit(&[("app/a.yaml", &config_map("new", "1"))], "second").unwrap();
     world.synced(&second);
     // Whether somebody else has an object of the new name is asked before it is created.
-    assert_eq!(about_objects(&world, mark), ["get new", "patch new", "delete old"]);
+    assert_eq!(about_objects(&world, mark), ["get new: 404", "patch new", "delete old"]);
     assert!(world.api.find(&world.config_map("old")).unwrap().is_none());
 }
 
