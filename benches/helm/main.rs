@@ -48,6 +48,15 @@ struct Arguments {
     bench: bool,
 }
 
+/// Does something on a thread as trueup renders on.
+fn on_a_thread<T: Send>(work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+    let done = std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().stack_size(2 * trueup_helm::STACK);
+        Ok::<_, std::io::Error>(thread.spawn_scoped(scope, work)?.join())
+    });
+    done?.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
     let original = Original::of_crate(&root().join("crates/helm").to_string_lossy());
@@ -64,8 +73,8 @@ fn main() -> Result<()> {
         let processes =
             processes(&helm, chart, arguments.rounds.max(1)).with_context(|| subject.title.clone())?;
         let renderings = arguments.renderings.max(1);
-        let inner =
-            measure::in_process(&mut oracle, &subject, renderings).with_context(|| subject.title.clone())?;
+        let inner = on_a_thread(|| measure::in_process(&mut oracle, &subject, renderings))
+            .with_context(|| subject.title.clone())?;
         let Subject { title, .. } = subject;
         rows.push(Row { title, processes, inner });
     }

@@ -212,7 +212,11 @@ impl Command {
             | Self::Config(_)
             | Self::Demo(_) => false,
         };
-        if is_short { Builder::new_current_thread().enable_all().build() } else { Runtime::new() }
+        if is_short {
+            return Builder::new_current_thread().enable_all().build();
+        }
+        // Charts are rendered on these threads, again and again. Of a stack only what was touched takes memory.
+        Builder::new_multi_thread().enable_all().thread_stack_size(2 * trueup_helm::STACK).build()
     }
 
     fn usual_log(&self) -> trace::Usual {

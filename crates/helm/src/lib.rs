@@ -27,6 +27,7 @@ mod values;
 pub use archive::Bounds;
 pub use capabilities::{Capabilities, HELM_VERSION, InvalidKubeVersion, KubeVersion};
 pub use chart::{Chart, File};
+pub use engine::STACK;
 pub use error::Error;
 pub use load::unpacked;
 pub use lock::Lock;

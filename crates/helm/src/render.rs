@@ -244,9 +244,9 @@ pub fn computed_values(chart: &Chart, values: &Values) -> Result<Values, Error> 
     })
 }
 
-/// On a stack of its own: how deep a chart may nest things should not depend on where its caller stands.
+/// On a stack of its own where there is less left: how deep a chart may nest things should not depend on where its caller stands.
 fn apart<T>(work: impl FnOnce() -> T) -> T {
-    stacker::grow(engine::STACK, work)
+    stacker::maybe_grow(engine::STACK, engine::STACK, work)
 }
 
 /// The name that a template makes of Helm's functions, as `helm template --name-template` has it.

@@ -24,8 +24,9 @@ pub(crate) use objects::VALUES;
 /// Templates within one another. Helm lets a template include itself a thousand times, and others may stand around it.
 const DEPTH: usize = 2000;
 
-/// The stack that a rendering has to begin with; templates within one another get more as they need it.
-pub(crate) const STACK: usize = 16 << 20;
+/// The stack that a rendering has to begin with, in bytes; templates within one another get more as they need it. A caller whose
+/// threads have more than that left spares each rendering a new one.
+pub const STACK: usize = 16 << 20;
 
 /// The value as JSON.
 pub(crate) fn as_json(value: &Value) -> Result<serde_json::Value, String> {
