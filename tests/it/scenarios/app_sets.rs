@@ -3,9 +3,10 @@
 use super::custom::path;
 use super::governed::{Governed, condition, is};
 use super::ground::{Ground, scenarios};
-use super::harness::{World, config_map, forget};
+use super::harness::{PATIENCE, World, config_map, forget};
 use serde_json::{Value, json};
 use std::fs;
+use trueup_testkit::wait_until;
 
 scenarios![
     an_app_comes_and_goes_with_its_folder,
@@ -55,8 +56,15 @@ impl World {
         });
     }
 
+    /// Whether trueup has the target of an App; waits until it says what it has.
     pub(super) fn has_target(&self, app: &str) -> bool {
-        self.status(&format!("{app}@test")).is_some()
+        let target = format!("{app}@test");
+        let told = wait_until("trueup says which targets it has", PATIENCE, || {
+            let told = self.trueup(&["status", "-o", "json"]).stdout;
+            let told = serde_json::from_slice::<Value>(&told).ok();
+            Ok(told.and_then(|told| told["targets"].as_array().cloned()))
+        });
+        told.unwrap().iter().any(|status| status["target"] == target.as_str())
     }
 
     pub(super) fn has(&self, name: &str) -> bool {

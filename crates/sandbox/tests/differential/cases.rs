@@ -295,19 +295,35 @@ fn operation(line: &str) -> Operation {
     }
 }
 
+/// How often a case is carried out before a difference counts: where a second ends between the two answers, their times differ, and
+/// with them the order of what is sorted by time.
+const TIMES: usize = 3;
+
+/// What the two say differently of a sequence.
+fn differing(run: &Run, sequence: &[Operation]) -> Vec<String> {
+    let answers = run.answers(sequence);
+    let pairs = sequence.iter().zip(&answers);
+    let differing = pairs.filter_map(|(operation, [real, ours])| {
+        let lines = differences(real, ours);
+        (!lines.is_empty()).then(|| format!("{operation}\n    {}", lines.join("\n    ")))
+    });
+    differing.collect()
+}
+
 #[test]
 fn rules_that_were_told_apart_once_are_told_alike() {
     let run = Run::start();
     let mut wrong = Vec::new();
     for (rule, lines) in CASES {
         let sequence: Vec<Operation> = lines.trim().lines().map(|line| operation(line.trim())).collect();
-        let answers = run.answers(&sequence);
-        for (operation, [real, ours]) in sequence.iter().zip(&answers) {
-            let lines = differences(real, ours);
-            if !lines.is_empty() {
-                wrong.push(format!("{rule}: {operation}\n    {}", lines.join("\n    ")));
+        let mut found = Vec::new();
+        for _ in 0..TIMES {
+            found = differing(&run, &sequence);
+            if found.is_empty() {
+                break;
             }
         }
+        wrong.extend(found.into_iter().map(|found| format!("{rule}: {found}")));
     }
     assert!(wrong.is_empty(), "the sandbox answers differently:\n{}", wrong.join("\n\n"));
 }
