@@ -486,7 +486,7 @@ impl Run {
         self.layout.resume();
         self.configure();
         self.forge.set_weather(forge::Weather::Fair);
-        self.free_disk();
+        self.on_disk(FREE);
         for cluster in &self.clusters {
             cluster.set_weather(Weather::default());
             cluster.lose_late();

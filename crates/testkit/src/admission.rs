@@ -1,7 +1,7 @@
 //! Webhooks: HTTPS servers that an API server asks before it stores an object (admission), and where it wants one in another
 //! version of its kind (conversion).
 
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
@@ -85,8 +85,7 @@ impl Webhook {
         let authority = Authority::new()?;
         let config = authority.loopback()?.server_config()?;
         let port = Port::claim()?;
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port.number()))
-            .with_context(|| format!("cannot listen on port {}", port.number()))?;
+        let listener = port.listen()?;
         let stop = Arc::new(AtomicBool::new(false));
         let (stopped, respond) = (Arc::clone(&stop), Arc::new(respond));
         let thread = thread::spawn(move || {

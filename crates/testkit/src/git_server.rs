@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
@@ -179,9 +179,7 @@ impl GitServer {
         if listening.is_some() {
             bail!("the server is running already");
         }
-        let number = self.port.number();
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, number))
-            .with_context(|| format!("cannot listen on port {number}"))?;
+        let listener = self.port.listen()?;
         *lock(&self.shared.stop) = false;
         let shared = Arc::clone(&self.shared);
         *listening = Some(thread::spawn(move || accept(&listener, &shared)));

@@ -5,13 +5,19 @@
 //! range, and each is claimed by a lock on a file that ends with the process.
 
 use std::fs::{self, File};
+use std::io::ErrorKind;
 use std::net::{Ipv4Addr, TcpListener};
 use std::process;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 
+use crate::wait::wait_until;
+
 const FIRST: u16 = 20_000;
 const COUNT: u16 = 12_000;
+/// How long a process that is started may take until it runs its own program.
+const STARTING: Duration = Duration::from_secs(5);
 
 /// A claimed TCP port on 127.0.0.1; free for others when dropped.
 #[derive(Debug)]
@@ -42,6 +48,19 @@ impl Port {
     /// The port's number.
     pub fn number(&self) -> u16 {
         self.number
+    }
+
+    /// Listens on it. Whoever was started while the port was tried, or while a server ended on it, holds the socket until it runs
+    /// its own program: that is waited for.
+    pub fn listen(&self) -> Result<TcpListener> {
+        let number = self.number;
+        let listens = wait_until(&format!("port {number} is free"), STARTING, || {
+            match TcpListener::bind((Ipv4Addr::LOCALHOST, number)) {
+                Err(error) if error.kind() == ErrorKind::AddrInUse => Ok(None),
+                listener => Ok(Some(listener?)),
+            }
+        });
+        listens.with_context(|| format!("cannot listen on port {number}"))
     }
 }
 

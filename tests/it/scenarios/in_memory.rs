@@ -4,14 +4,13 @@
 //! not the sandbox's own; what answers a request is what answers one in the demo.
 
 use super::journal::{Journal, note};
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 use axum::Router;
 use axum::extract::Request as Asked;
 use axum::http::{HeaderValue, header};
 use axum::middleware::{from_fn_with_state, map_request_with_state};
 use jiff::Timestamp;
 use std::fs;
-use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -112,9 +111,7 @@ struct Serving {
 impl Serving {
     /// The thread has a runtime of its own: with it each connection ends.
     fn begin(sandbox: &InMemory) -> Result<Self> {
-        let port = sandbox.port.number();
-        let listener = std::net::TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port)))
-            .with_context(|| format!("cannot listen on port {port}"))?;
+        let listener = sandbox.port.listen()?;
         listener.set_nonblocking(true)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let stop = CancellationToken::new();
