@@ -61,8 +61,8 @@ pub(crate) fn end_of(log: &Path) -> Result<Mark> {
     Ok(Mark { offset })
 }
 
-/// The text of the log after `mark`.
-pub(crate) fn text_since(log: &Path, mark: Mark) -> Result<String> {
+/// The whole lines of the log after `mark`: the server may be in the midst of writing the next one.
+pub(crate) fn lines_since(log: &Path, mark: Mark) -> Result<String> {
     let mut file = File::open(log).with_context(|| format!("cannot read {}", log.display()))?;
     ensure!(
         end_of(log)?.offset >= mark.offset,
@@ -70,9 +70,11 @@ pub(crate) fn text_since(log: &Path, mark: Mark) -> Result<String> {
         log.display()
     );
     file.seek(SeekFrom::Start(mark.offset))?;
-    let mut text = String::new();
-    file.read_to_string(&mut text)?;
-    Ok(text)
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes)?;
+    let whole = bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |last| last + 1);
+    bytes.truncate(whole);
+    String::from_utf8(bytes).with_context(|| format!("{} is no text", log.display()))
 }
 
 /// The requests in a piece of log, without those of this crate's own client.
@@ -114,5 +116,22 @@ fn request(event: &Value) -> Request {
             .as_u64()
             .and_then(|code| u16::try_from(code).ok())
             .unwrap_or_default(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_that_is_still_being_written_is_not_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = folder.path().join("audit.log");
+        std::fs::write(&log, "{\"verb\":\"list\",\"stage\":\"ResponseComplete\"}\n{\"verb\":\"get\",\"st")
+            .unwrap();
+        let lines = lines_since(&log, Mark { offset: 0 }).unwrap();
+        let verbs: Vec<String> = requests(&lines).unwrap().into_iter().map(|request| request.verb).collect();
+        assert_eq!(verbs, ["list"]);
+        assert_eq!(lines_since(&log, Mark { offset: lines.len() as u64 }).unwrap(), "");
     }
 }

@@ -186,8 +186,7 @@ impl ControlPlane {
     /// A mark between the requests before and after now, for [`ControlPlane::requests_since`].
     pub fn mark(&self) -> Result<Mark> {
         let log = self.audit_log()?;
-        self.settle(&log)?;
-        audit::end_of(&log)
+        self.settle(&log)
     }
 
     /// The requests that the API server answered since the mark, in the order of their answers; without those that were made
@@ -195,17 +194,18 @@ impl ControlPlane {
     pub fn requests_since(&self, mark: Mark) -> Result<Vec<Request>> {
         let log = self.audit_log()?;
         self.settle(&log)?;
-        audit::requests(&audit::text_since(&log, mark)?)
+        audit::requests(&audit::lines_since(&log, mark)?)
     }
 
-    /// Waits until a request of our own is in the log: what was answered before it was asked is there then too.
-    fn settle(&self, log: &Path) -> Result<()> {
+    /// Waits until a request of our own is in the log: what was answered before it was asked is there then too. Gives the end
+    /// of a line at or after it.
+    fn settle(&self, log: &Path) -> Result<Mark> {
         let before = audit::end_of(log).unwrap_or(Mark { offset: 0 });
         let sign = format!("/version?settle={}", before.offset);
         self.api.get(&sign)?;
         wait_until("the audit log is written", Duration::from_secs(10), || {
-            let text = audit::text_since(log, before)?;
-            Ok((text.contains(&sign) && text.ends_with('\n')).then_some(()))
+            let lines = audit::lines_since(log, before)?;
+            Ok(lines.contains(&sign).then(|| Mark { offset: before.offset + lines.len() as u64 }))
         })
     }
 
