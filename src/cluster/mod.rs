@@ -362,7 +362,7 @@ impl Inner {
         let fresh = catalog::discover(&self.rest).await?;
         let (catalog, was_empty) = {
             let mut known = self.catalog.write().unwrap_or_else(PoisonError::into_inner);
-            if Arc::ptr_eq(&known, &fresh) || *known == fresh {
+            if *known == fresh {
                 return Ok(known.clone());
             }
             let was_empty = known.is_empty();

@@ -77,9 +77,7 @@ impl Held {
         code.truncate(CODE);
         code
     }
-}
 
-impl Held {
     /// What is told of it to people, of the AppSet of this name.
     pub fn told(&self, set: &str) -> String {
         const SHOWN: usize = 5;

@@ -4,6 +4,7 @@
 //! histograms are pushed by those who do the work.
 
 mod app_sets;
+mod last;
 mod outbox;
 mod process;
 mod targets;
@@ -325,7 +326,7 @@ impl Metrics {
 
     /// Says how all targets stand; series of targets that are not among them go.
     pub fn statuses(&self, statuses: &[TargetStatus]) {
-        for gone in self.targets.replace(statuses) {
+        for gone in self.targets.take(statuses) {
             for result in [Ended::Success, Ended::Failure] {
                 self.syncs.remove(&sync_labels(&gone.app, &gone.environment, &gone.cluster, result));
             }

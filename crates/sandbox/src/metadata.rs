@@ -196,12 +196,17 @@ pub(crate) fn check_labels(labels: &Value, at: &str, causes: &mut Vec<Cause>) {
 
 /// What is wrong in the value of a label.
 pub(crate) fn wrong_label_value(text: &str) -> Vec<String> {
+    wrong_text(text, 63, "bytes", LABEL_VALUE, VALUE_WORDS)
+}
+
+/// What is wrong in a text that has a form and may be only so long.
+fn wrong_text(text: &str, most: usize, unit: &str, form: &str, words: &str) -> Vec<String> {
     let mut wrong = Vec::new();
-    if text.len() > 63 {
-        wrong.push("must be no more than 63 bytes".to_owned());
+    if text.len() > most {
+        wrong.push(format!("must be no more than {most} {unit}"));
     }
-    if !matches(LABEL_VALUE, text) {
-        wrong.push(VALUE_WORDS.to_owned());
+    if !matches(form, text) {
+        wrong.push(words.to_owned());
     }
     wrong
 }
@@ -255,52 +260,24 @@ fn wrong_name(kind: &Kind, name: &str) -> Vec<String> {
         ("", "Namespace") => (63, LABEL, LABEL_WORDS),
         (_, _) => (253, SUBDOMAIN, SUBDOMAIN_WORDS),
     };
-    let mut wrong = Vec::new();
-    if name.len() > most {
-        wrong.push(format!("must be no more than {most} bytes"));
-    }
-    if !matches(pattern, name) {
-        wrong.push(words.to_owned());
-    }
-    wrong
+    wrong_text(name, most, "bytes", pattern, words)
 }
 
 /// What is wrong in a name that begins with a letter.
 pub(crate) fn wrong_label(text: &str) -> Vec<String> {
     const WORDS: &str = "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, and end with an alphanumeric character (e.g. 'my-name',  or 'abc-123', regex used for validation is '[a-z]([-a-z0-9]*[a-z0-9])?')";
-    let mut wrong = Vec::new();
-    if text.len() > 63 {
-        wrong.push("must be no more than 63 characters".to_owned());
-    }
-    if !matches("[a-z]([-a-z0-9]*[a-z0-9])?", text) {
-        wrong.push(WORDS.to_owned());
-    }
-    wrong
+    wrong_text(text, 63, "characters", "[a-z]([-a-z0-9]*[a-z0-9])?", WORDS)
 }
 
 /// What is wrong in one part of a domain.
 pub(crate) fn wrong_dns_label(text: &str) -> Vec<String> {
-    let mut wrong = Vec::new();
-    if text.len() > 63 {
-        wrong.push("must be no more than 63 characters".to_owned());
-    }
-    if !matches(LABEL, text) {
-        let words = if matches(SUBDOMAIN, text) { "must not contain dots" } else { LABEL_WORDS };
-        wrong.push(words.to_owned());
-    }
-    wrong
+    let words = if matches(SUBDOMAIN, text) { "must not contain dots" } else { LABEL_WORDS };
+    wrong_text(text, 63, "characters", LABEL, words)
 }
 
 /// What is wrong in a domain.
 pub(crate) fn wrong_subdomain(text: &str) -> Vec<String> {
-    let mut wrong = Vec::new();
-    if text.len() > 253 {
-        wrong.push("must be no more than 253 bytes".to_owned());
-    }
-    if !matches(SUBDOMAIN, text) {
-        wrong.push(SUBDOMAIN_WORDS.to_owned());
-    }
-    wrong
+    wrong_text(text, 253, "bytes", SUBDOMAIN, SUBDOMAIN_WORDS)
 }
 
 /// What is wrong in a name that only has to fit into a path.

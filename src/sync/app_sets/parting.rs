@@ -76,11 +76,13 @@ impl AppSets {
                 .filter(|(app, _)| of_set(app))
                 .map(|(app, why)| (app.clone(), why.clone()))
                 .collect();
-            for (app, left) in &goes {
-                if one.made.leaving.remove(app).is_some() {
-                    farewells.push(Farewell { set: name.clone(), app: app.clone(), left: left.clone() });
-                    changed.push((name.clone(), one.made.clone()));
-                }
+            let gone = goes.iter().filter(|(app, _)| one.made.leaving.remove(*app).is_some());
+            let gone =
+                gone.map(|(app, left)| Farewell { set: name.clone(), app: app.clone(), left: left.clone() });
+            let before = farewells.len();
+            farewells.extend(gone);
+            if farewells.len() > before {
+                changed.push((name.clone(), one.made.clone()));
             }
         }
         for (name, made) in &changed {

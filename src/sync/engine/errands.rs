@@ -40,9 +40,7 @@ impl Engine {
             });
         }
     }
-}
 
-impl Engine {
     /// Lets the Apps go that an AppSet holds. Each replica decides which Apps there are, so each is told.
     pub(super) fn confirm(
         &self,

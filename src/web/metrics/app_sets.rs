@@ -1,5 +1,6 @@
 //! The series about AppSets, made from how they stand at each scrape.
 
+use super::last::Last;
 use super::targets::count;
 use crate::sync::view::{AppSetStanding, AppSetState};
 use prometheus_client::collector::Collector;
@@ -7,23 +8,13 @@ use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::gauge::ConstGauge;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
 
 /// How they stood last.
-#[derive(Clone, Debug, Default)]
-pub(super) struct AppSets {
-    standings: Arc<Mutex<Vec<AppSetStanding>>>,
-}
-
-impl AppSets {
-    pub(super) fn replace(&self, standings: Vec<AppSetStanding>) {
-        *self.standings.lock().unwrap_or_else(PoisonError::into_inner) = standings;
-    }
-}
+pub(super) type AppSets = Last<Vec<AppSetStanding>>;
 
 impl Collector for AppSets {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let standings = self.standings.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let standings = self.get();
         if standings.is_empty() {
             return Ok(());
         }

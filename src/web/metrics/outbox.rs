@@ -1,5 +1,6 @@
 //! The series about what waits for the shared history, as of the scrape.
 
+use super::last::Last;
 use super::targets::count;
 use crate::store::Waiting;
 use prometheus_client::collector::Collector;
@@ -7,24 +8,13 @@ use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::gauge::ConstGauge;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
 
 /// What waited last; nothing where history is not shared.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Outbox {
-    waiting: Arc<Mutex<Option<Waiting>>>,
-}
-
-impl Outbox {
-    pub(super) fn replace(&self, waiting: Option<Waiting>) {
-        *self.waiting.lock().unwrap_or_else(PoisonError::into_inner) = waiting;
-    }
-}
+pub(super) type Outbox = Last<Option<Waiting>>;
 
 impl Collector for Outbox {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let waiting = *self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(waiting) = waiting else { return Ok(()) };
+        let Some(waiting) = self.get() else { return Ok(()) };
         let mut gauge = |name: &str, help: &str, value: f64| {
             let metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
             ConstGauge::new(value).encode(metric)

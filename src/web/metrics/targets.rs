@@ -1,12 +1,12 @@
 //! The series about targets, made from their statuses at each scrape.
 
+use super::last::Last;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::gauge::ConstGauge;
 use std::collections::HashSet;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
 use trueup_plan::record::{SyncStatus, TargetStatus};
 
 /// What every series about a target carries.
@@ -28,16 +28,12 @@ impl TargetLabels {
 }
 
 /// The last statuses that were said.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Targets {
-    statuses: Arc<Mutex<Vec<TargetStatus>>>,
-}
+pub(super) type Targets = Last<Vec<TargetStatus>>;
 
 impl Targets {
     /// Takes new statuses for the old ones; gives the targets that are gone.
-    pub(super) fn replace(&self, statuses: &[TargetStatus]) -> Vec<TargetLabels> {
-        let mut held = self.statuses.lock().unwrap_or_else(PoisonError::into_inner);
-        let old = std::mem::replace(&mut *held, statuses.to_vec());
+    pub(super) fn take(&self, statuses: &[TargetStatus]) -> Vec<TargetLabels> {
+        let old = self.replace(statuses.to_vec());
         let here: HashSet<TargetLabels> = statuses.iter().map(TargetLabels::of).collect();
         old.iter().map(TargetLabels::of).filter(|labels| !here.contains(labels)).collect()
     }
@@ -45,7 +41,7 @@ impl Targets {
 
 impl Collector for Targets {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let statuses = self.statuses.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let statuses = self.get();
         let mut gauge = |name, help, series: Vec<Series>| family(&mut encoder, name, help, series);
         gauge("target_info", "How a target stands; always 1", statuses.iter().map(info).collect())?;
         gauge(

@@ -39,6 +39,17 @@ impl World {
         self.write_configuration(&(self.configuration("", self.namespace.name()) + &sets.concat()));
     }
 
+    /// A world in which two such Apps are Synced, which prune when they go.
+    fn with_held(ground: Ground, hint: &str) -> Self {
+        let mut world = Self::new(ground, hint);
+        world.commit_held();
+        world.with_sets(&[set("folders", "apps", "{folder.name}", PRUNES)]);
+        world.start();
+        world.is_synced("one");
+        world.is_synced("two");
+        world
+    }
+
     /// Two Apps below `apps`: of the second, one ConfigMap is let go by somebody else.
     fn commit_held(&self) {
         let files = [
@@ -72,12 +83,7 @@ impl World {
 }
 
 fn an_app_that_goes_takes_what_it_applied_with_it(ground: Ground) {
-    let mut world = World::new(ground, "parting");
-    world.commit_held();
-    world.with_sets(&[set("folders", "apps", "{folder.name}", PRUNES)]);
-    world.start();
-    world.is_synced("one");
-    world.is_synced("two");
+    let world = World::with_held(ground, "parting");
     assert!(world.has("two") && world.has("held"));
 
     world.repo.remove(&["apps/two/a.yaml", "apps/two/held.yaml"], "two leaves").unwrap();
@@ -108,12 +114,7 @@ fn an_app_that_goes_takes_what_it_applied_with_it(ground: Ground) {
 }
 
 fn one_that_is_on_its_way_out_when_trueup_is_killed_goes_on_once_its_source_says_so_again(ground: Ground) {
-    let mut world = World::new(ground, "parting-killed");
-    world.commit_held();
-    world.with_sets(&[set("folders", "apps", "{folder.name}", PRUNES)]);
-    world.start();
-    world.is_synced("one");
-    world.is_synced("two");
+    let mut world = World::with_held(ground, "parting-killed");
     world.repo.remove(&["apps/two/a.yaml", "apps/two/held.yaml"], "two leaves").unwrap();
     world.is_leaving();
     world.kill();
@@ -140,12 +141,7 @@ fn one_that_is_on_its_way_out_when_trueup_is_killed_goes_on_once_its_source_says
 }
 
 fn one_that_comes_back_while_it_leaves_is_there_again(ground: Ground) {
-    let mut world = World::new(ground, "parting-back");
-    world.commit_held();
-    world.with_sets(&[set("folders", "apps", "{folder.name}", PRUNES)]);
-    world.start();
-    world.is_synced("one");
-    world.is_synced("two");
+    let world = World::with_held(ground, "parting-back");
     let before = world.uid("held");
     world.repo.remove(&["apps/two/a.yaml", "apps/two/held.yaml"], "two leaves").unwrap();
     world.is_leaving();

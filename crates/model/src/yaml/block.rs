@@ -424,7 +424,7 @@ impl<'t, M: Making> Reader<'t, M> {
             self.at = end;
             match (self.bytes[end], self.bytes.get(end + 1)) {
                 (b'\n', _) => {
-                    self.fold(&mut text, last, indent)?;
+                    self.fold(&mut text, last, indent?)?;
                     last = Written::Nothing;
                 }
                 (b'\'', Some(b'\'')) => {
@@ -451,8 +451,7 @@ impl<'t, M: Making> Reader<'t, M> {
     }
 
     /// Goes over the break at the end of a line of a scalar, and over blank lines, to what stands on the next one.
-    fn fold(&mut self, text: &mut String, last: Written, indent: Option<usize>) -> Option<()> {
-        let indent = indent?;
+    fn fold(&mut self, text: &mut String, last: Written, indent: usize) -> Option<()> {
         let kept = text.trim_end_matches(' ').len();
         match last {
             Written::Nothing => return None,
@@ -502,7 +501,7 @@ impl<'t, M: Making> Reader<'t, M> {
                         return None;
                     }
                     (self.at, self.line, self.start) = (before, line, start);
-                    self.fold(text.to_mut(), Written::Text, Some(indent))?;
+                    self.fold(text.to_mut(), Written::Text, indent)?;
                     let more = self.plain_line()?;
                     text.to_mut().push_str(more);
                 }
