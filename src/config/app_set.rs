@@ -1,8 +1,10 @@
-//! `kind: AppSet`: Apps that follow from folders, files, clusters or a list.
+//! `kind: AppSet`: Apps that follow from folders, files, clusters, pull requests or a list.
 
 use super::app::AppSpec;
 use super::environment::LabelSelector;
 use super::problem::{Findings, Place, Step};
+use super::pull_requests::PullRequests;
+use super::repository::IN_A_SECRET;
 use super::resource::{Kind, Metadata, Spec};
 use super::share;
 use crate::generate::pattern::Pattern;
@@ -16,11 +18,11 @@ use trueup_plan::budget::Budget;
 /// The annotation by which a person lets Apps go that `maxRemoved` holds: it has the code that the AppSet tells.
 pub const CONFIRM_REMOVAL: &str = "trueup.dev/confirm-removal";
 
-/// Apps that follow from folders, files, clusters or a list: one for each element that a generator finds, made from a template.
+/// Apps that follow from folders, files, clusters, pull requests or a list: one for each element that a generator finds, made from a template.
 ///
 /// The texts of the template take placeholders: `{folder.path}`, `{folder.name}`, `{folder.parts.0}`, `{file.path}`, `{file.name}`,
-/// `{file.folder}`, `{item.NAME}`, `{cluster.name}` and `{cluster.labels.NAME}`, each where its generator is used; those of an App stay for
-/// the App. `{{` and `}}` are braces.
+/// `{file.folder}`, `{item.NAME}`, `{cluster.name}`, `{cluster.labels.NAME}`, `{pull.number}`, `{pull.branch_slug}` and `{pull.head_sha}`, each where its
+/// generator is used; those of an App stay for the App. `{{` and `}}` are braces.
 ///
 /// A generator whose source cannot be read, or is wrong, takes no App away: those that were made last stay as they are.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -59,6 +61,8 @@ pub enum Generator {
     List(Vec<BTreeMap<String, Value>>),
     /// Clusters.
     Clusters(Clusters),
+    /// Open pull requests of a repository.
+    PullRequests(Box<PullRequests>),
     /// Each element of the one with each of the others.
     Matrix(Vec<Axis>),
 }
@@ -75,6 +79,8 @@ pub enum Axis {
     List(Vec<BTreeMap<String, Value>>),
     /// Clusters.
     Clusters(Clusters),
+    /// Open pull requests of a repository.
+    PullRequests(Box<PullRequests>),
 }
 
 /// Folders of a repository, such as `apps/*`: `*` and `?` stay within one name, `**` is any number of folders. What begins with a dot
@@ -150,6 +156,8 @@ pub(crate) enum One<'g> {
     List(&'g [BTreeMap<String, Value>]),
     /// Clusters.
     Clusters(&'g Clusters),
+    /// Open pull requests.
+    PullRequests(&'g PullRequests),
 }
 
 impl Generator {
@@ -159,6 +167,7 @@ impl Generator {
             Self::Files(files) => Parts::One(One::Files(files)),
             Self::List(list) => Parts::One(One::List(list)),
             Self::Clusters(clusters) => Parts::One(One::Clusters(clusters)),
+            Self::PullRequests(requests) => Parts::One(One::PullRequests(requests)),
             Self::Matrix(axes) => Parts::Matrix(axes.iter().map(Axis::one).collect()),
         }
     }
@@ -171,6 +180,7 @@ impl Axis {
             Self::Files(files) => One::Files(files),
             Self::List(list) => One::List(list),
             Self::Clusters(clusters) => One::Clusters(clusters),
+            Self::PullRequests(requests) => One::PullRequests(requests),
         }
     }
 }
@@ -183,6 +193,7 @@ impl One<'_> {
             Self::Files(_) => "files",
             Self::List(_) => "list",
             Self::Clusters(_) => "clusters",
+            Self::PullRequests(_) => "pullRequests",
         }
     }
 
@@ -191,7 +202,7 @@ impl One<'_> {
         match self {
             Self::Folders(folders) => Some(&folders.repository),
             Self::Files(files) => Some(&files.repository),
-            Self::List(_) | Self::Clusters(_) => None,
+            Self::List(_) | Self::Clusters(_) | Self::PullRequests(_) => None,
         }
     }
 
@@ -200,6 +211,7 @@ impl One<'_> {
             Self::Folders(Folders { paths, exclude, .. }) | Self::Files(Files { paths, exclude, .. }) => {
                 (paths, exclude)
             }
+            Self::PullRequests(requests) => return requests.check(place, findings),
             Self::List(_) | Self::Clusters(_) => return,
         };
         if paths.is_empty() {
@@ -234,6 +246,37 @@ impl AppSetSpec {
     }
 }
 
+/// The generators of pull requests, each with its place.
+fn generators_pull_requests(generators: &mut [Generator]) -> Vec<(Place, &mut PullRequests)> {
+    let mut all = Vec::new();
+    for (index, generator) in generators.iter_mut().enumerate() {
+        let place = Place::spec("generators").item(index);
+        match generator {
+            Generator::PullRequests(requests) => all.push((place.field("pullRequests"), &mut **requests)),
+            Generator::Matrix(axes) => {
+                for (index, axis) in axes.iter_mut().enumerate() {
+                    if let Axis::PullRequests(requests) = axis {
+                        let place = place.field("matrix").item(index).field("pullRequests");
+                        all.push((place, &mut **requests));
+                    }
+                }
+            }
+            Generator::Folders(_) | Generator::Files(_) | Generator::List(_) | Generator::Clusters(_) => {}
+        }
+    }
+    all
+}
+
+impl AppSetSpec {
+    /// The pull requests that it asks for, each with its place.
+    pub(crate) fn pull_requests(&self) -> impl Iterator<Item = (Place, &PullRequests)> {
+        self.ones().into_iter().filter_map(|(place, one)| match one {
+            One::PullRequests(requests) => Some((place, requests)),
+            One::Folders(_) | One::Files(_) | One::List(_) | One::Clusters(_) => None,
+        })
+    }
+}
+
 impl Spec for AppSetSpec {
     const KIND: Kind = Kind::AppSet;
 
@@ -264,10 +307,20 @@ impl Spec for AppSetSpec {
     }
 
     fn resolve_paths(&mut self, folder: &Path) {
+        for (_, requests) in generators_pull_requests(&mut self.generators) {
+            if let Some(credentials) = &mut requests.credentials {
+                credentials.resolve_paths(folder);
+            }
+        }
         self.template.spec.resolve_paths(folder);
     }
 
     fn check_resource(&self, findings: &mut Findings) {
+        for (place, one) in self.ones() {
+            if let One::PullRequests(PullRequests { credentials: Some(_), .. }) = one {
+                findings.add(place.field("credentials"), IN_A_SECRET);
+            }
+        }
         let mut of_app = Findings::default();
         self.template.spec.check_resource(&mut of_app);
         findings.0.extend(of_app.0.into_iter().map(|(place, message)| (place.within_template(), message)));
@@ -275,7 +328,14 @@ impl Spec for AppSetSpec {
 
     fn secret_namespaces(&mut self) -> Vec<(Place, &mut Option<String>)> {
         let secrets = self.template.spec.secret_namespaces();
-        secrets.into_iter().map(|(place, namespace)| (place.within_template(), namespace)).collect()
+        let mut all: Vec<_> =
+            secrets.into_iter().map(|(place, namespace)| (place.within_template(), namespace)).collect();
+        let of_generators = generators_pull_requests(&mut self.generators).into_iter();
+        all.extend(of_generators.filter_map(|(place, requests)| {
+            let secret = requests.secret_ref.as_mut()?;
+            Some((place.field("secretRef"), &mut secret.namespace))
+        }));
+        all
     }
 }
 

@@ -3,15 +3,20 @@
 //! Enters: a generator, and the trees and Clusters that it looks at. Leaves: parameters. Absent: what is made of them.
 
 use super::pattern::Pattern;
-use super::{Ground, Parameters, Unmade};
+use super::{Asked, Ground, Parameters, Unmade, pulls};
 use crate::config::app_set::{Clusters, One};
-use crate::config::{ClusterSpec, Declared, Place};
+use crate::config::{ClusterSpec, Declared, Place, PullRequests};
 use std::collections::{BTreeMap, BTreeSet};
 use trueup_model::tree::{EntryKind, Tree, TreeError, parent, read_text};
 use trueup_model::{Value, yaml};
 
 /// The elements that a generator finds, in an order that does not change.
-pub(super) fn find(one: One<'_>, place: &Place, ground: &Ground<'_>) -> Result<Vec<Parameters>, Unmade> {
+pub(super) fn find(
+    one: One<'_>,
+    place: &Place,
+    ground: &Ground<'_>,
+    asked: &mut Asked,
+) -> Result<Vec<Parameters>, Unmade> {
     match one {
         One::Folders(folders) => {
             let tree = tree(ground, &folders.repository, place)?;
@@ -42,6 +47,7 @@ pub(super) fn find(one: One<'_>, place: &Place, ground: &Ground<'_>) -> Result<V
             })
             .collect()),
         One::Clusters(wanted) => clusters(wanted, place, ground),
+        One::PullRequests(wanted) => pull_requests(wanted, place, ground, asked),
     }
 }
 
@@ -155,6 +161,24 @@ fn clusters(wanted: &Clusters, place: &Place, ground: &Ground<'_>) -> Result<Vec
         parameters
     };
     Ok(ground.clusters.values().filter(fits).map(element).collect())
+}
+
+/// Of each request that there are Apps for; what is known of the others is noted.
+fn pull_requests(
+    wanted: &PullRequests,
+    place: &Place,
+    ground: &Ground<'_>,
+    asked: &mut Asked,
+) -> Result<Vec<Parameters>, Unmade> {
+    let address = wanted.address().map_err(|(_, why)| Unmade::Wrong(place.clone(), why))?;
+    let listing = ground.pulls.get(&place.to_string()).ok_or_else(|| {
+        Unmade::Wrong(place.clone(), format!("the pull requests of {} have not been read", address.path))
+    })?;
+    let chosen = pulls::choose(wanted, &address.path, listing, ground.remembered, ground.now);
+    asked.notes.extend(chosen.notes);
+    asked.seen.extend(chosen.seen);
+    asked.gone.extend(chosen.gone);
+    Ok(chosen.elements)
 }
 
 /// Texts, numbers and booleans by their names, those within others with dots.

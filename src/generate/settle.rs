@@ -3,6 +3,7 @@
 //! Enters: the Apps that were made before, and those that are asked for now. Leaves: the Apps that there are from now on, and those that have something
 //! to prune on their way out. What is new or changed is always taken; what would go beyond the budget stays, all of it, as it was. Absent: the pruning.
 
+use super::pulls::Remembered;
 use crate::config::{AppSpec, DeletionPolicy};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -22,12 +23,34 @@ pub struct Made {
     /// Those that there are no more, and that prune what they applied before they are forgotten.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub leaving: Apps,
+    /// What is remembered of pull requests.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub pulls: Remembered,
 }
 
 impl Made {
+    /// The Apps of pull requests that are known to have none any more.
+    pub fn apps_of(&self, gone: &BTreeSet<String>) -> BTreeSet<String> {
+        gone.iter().filter_map(|key| self.pulls.get(key)).flat_map(|seen| seen.apps.iter().cloned()).collect()
+    }
+
+    /// What is remembered of pull requests once these Apps are there: of all that were seen now, and of those that were not seen while they have an App.
+    pub fn still_remembered(&self, seen: Remembered, apps: &Apps) -> Remembered {
+        let mut all = self.pulls.clone();
+        for one in all.values_mut() {
+            one.apps.retain(|app| apps.contains_key(app));
+        }
+        all.retain(|_, one| !one.apps.is_empty());
+        for (key, mut one) in seen {
+            one.apps.retain(|app| apps.contains_key(app));
+            all.insert(key, one);
+        }
+        all
+    }
+
     /// As one text, for a status. What has nothing on its way out is the Apps alone, as it always was.
     pub fn to_text(&self) -> String {
-        let text = if self.leaving.is_empty() {
+        let text = if self.leaving.is_empty() && self.pulls.is_empty() {
             serde_json::to_string(&self.apps)
         } else {
             serde_json::to_string(self)
@@ -37,7 +60,7 @@ impl Made {
 
     /// From such a text; nothing where it is none.
     pub fn from_text(text: &str) -> Option<Self> {
-        let alone = || serde_json::from_str(text).ok().map(|apps| Self { apps, leaving: Apps::new() });
+        let alone = || serde_json::from_str(text).ok().map(|apps| Self { apps, ..Self::default() });
         serde_json::from_str(text).ok().or_else(alone)
     }
 }
@@ -107,9 +130,16 @@ impl fmt::Display for Quoted<'_> {
     }
 }
 
-/// What there is from now on, after `before`, where `asked` is asked for. Whoever confirms names what they saw.
-pub fn settle(before: &Apps, asked: Apps, budget: Budget, confirmed: &[&str]) -> Settled {
-    let names: BTreeSet<String> = before.keys().filter(|name| !asked.contains_key(*name)).cloned().collect();
+/// What there is from now on, after `before`, where `asked` is asked for. Those that are known to be `done` go without being counted. Whoever confirms names what they saw.
+pub fn settle(
+    before: &Apps,
+    asked: Apps,
+    done: &BTreeSet<String>,
+    budget: Budget,
+    confirmed: &[&str],
+) -> Settled {
+    let goes = |name: &&String| !asked.contains_key(*name) && !done.contains(*name);
+    let names: BTreeSet<String> = before.keys().filter(goes).cloned().collect();
     let held = Held { names, all: before.len(), budget };
     if held.names.len() <= budget.of(held.all) || confirmed.contains(&held.code().as_str()) {
         return Settled { apps: asked, held: None };
@@ -147,7 +177,8 @@ mod tests {
     /// The names of the Apps that there are then, with a `!` where some of them are held.
     fn check(before: &str, asked: &str, budget: &str, confirmed: Option<&str>) -> String {
         let confirmed: Vec<&str> = confirmed.into_iter().collect();
-        let settled = settle(&apps(before), apps(asked), budget.parse().unwrap(), &confirmed);
+        let settled =
+            settle(&apps(before), apps(asked), &BTreeSet::new(), budget.parse().unwrap(), &confirmed);
         let names: Vec<&str> = settled.apps.keys().map(String::as_str).collect();
         format!("{}{}", names.join(" "), if settled.held.is_some() { " !" } else { "" })
     }
@@ -166,7 +197,8 @@ mod tests {
 
     #[test]
     fn exactly_what_somebody_saw_is_confirmed() {
-        let held = settle(&apps("a b c"), apps("a"), Budget::Percent(10), &[]).held.unwrap();
+        let held =
+            settle(&apps("a b c"), apps("a"), &BTreeSet::new(), Budget::Percent(10), &[]).held.unwrap();
         let code = held.code();
         let told = held.told("shop");
         let way = format!(
@@ -192,7 +224,7 @@ mod tests {
             let leaving = leaving(before, &apps(now), template, |name| name == taken);
             leaving.into_keys().collect::<Vec<_>>().join(" ")
         };
-        let before = Made { apps: pruning("a b"), leaving: pruning("c") };
+        let before = Made { apps: pruning("a b"), leaving: pruning("c"), ..Made::default() };
         assert_eq!(check(&before, "a", template, ""), "b c");
         assert_eq!(check(&before, "a c", template, ""), "b", "one comes back");
         assert_eq!(check(&before, "a", template, "b"), "c", "one is handed over");
@@ -200,20 +232,20 @@ mod tests {
         let mut suspended = template.clone();
         suspended.suspend = true;
         assert_eq!(check(&before, "a", &suspended, ""), "");
-        let orphans = Made { apps: apps("a b"), leaving: Apps::new() };
+        let orphans = Made { apps: apps("a b"), ..Made::default() };
         assert_eq!(check(&orphans, "a", template, ""), "", "it said so before");
     }
 
     #[test]
     fn what_was_kept_before_apps_could_leave_is_read() {
         let before = json!({"apps": apps("a")});
-        let made = Made { apps: apps("a"), leaving: Apps::new() };
+        let made = Made { apps: apps("a"), ..Made::default() };
         assert_eq!(serde_json::from_value::<Made>(before.clone()).unwrap(), made);
         assert_eq!(serde_json::to_value(&made).unwrap(), before);
         let alone = serde_json::to_string(&apps("a")).unwrap();
         assert_eq!(made.to_text(), alone);
         let both = Made { leaving: apps("b"), ..made.clone() };
-        for made in [made, both, Made { apps: apps("apps leaving"), leaving: Apps::new() }] {
+        for made in [made, both, Made { apps: apps("apps leaving"), ..Made::default() }] {
             assert_eq!(Made::from_text(&made.to_text()), Some(made));
         }
         assert_eq!(Made::from_text("{"), None);

@@ -5,12 +5,13 @@
 //! this, and the values of a chart, whose texts may have any braces: there only a generator's placeholders are seen.
 
 use super::Parameters;
+use super::pulls::WRITTEN;
 use crate::config::nearest::suggestion;
 use crate::config::{AppSpec, AppTemplate, Place, Step};
 use serde_json::Value;
 
 /// What names of a generator's placeholders begin with.
-const OURS: [&str; 4] = ["folder.", "file.", "item.", "cluster."];
+const OURS: [&str; 5] = ["folder.", "file.", "item.", "cluster.", "pull."];
 
 /// What becomes of placeholders that are not a generator's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,6 +104,12 @@ fn text(written: &str, parameters: &Parameters, others: Others) -> Result<String
         let name = from.strip_prefix('{').and_then(|behind| behind.split_once('}'));
         let ours = name.filter(|(name, _)| OURS.iter().any(|ours| name.trim().starts_with(ours)));
         match (ours, name, others) {
+            (Some((name, _)), _, Others::Stay | Others::Refused) if WRITTEN.contains(&name.trim()) => {
+                return Err(format!(
+                    "`{{{}}}` may be any text that somebody wrote: it is for `helm.values` alone; `{{pull.number}}`, `{{pull.branch_slug}}` and `{{pull.head_sha}}` are safe everywhere",
+                    name.trim()
+                ));
+            }
             (Some((name, behind)), _, _) => {
                 let found = parameters.get(name.trim()).ok_or_else(|| unknown(name.trim(), parameters))?;
                 filled.push_str(&written_as(found, others));

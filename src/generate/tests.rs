@@ -31,10 +31,17 @@ const TEMPLATE: &str = "{metadata: {name: '{folder.name}'}, spec: {repository: c
 /// Each App as `name: path in environments`, or why there are none.
 fn check(files: &[(&str, &str)], generators: &str, template: &str, expected: &Expect) {
     let (trees, clusters) = (ground(files), clusters());
-    let ground = Ground { trees: &trees, clusters: &clusters, broken: &[] };
+    let ground = Ground {
+        trees: &trees,
+        clusters: &clusters,
+        broken: &[],
+        pulls: &BTreeMap::new(),
+        remembered: &Remembered::new(),
+        now: Timestamp::UNIX_EPOCH,
+    };
     let set = set(&format!("{{generators: {generators}, template: {template}}}"));
     let told = match make(&set, &ground) {
-        Ok(apps) => {
+        Ok(Asked { apps, .. }) => {
             let line = |(name, app): (&String, &crate::config::AppSpec)| {
                 let path = app.path.as_deref().unwrap_or_default();
                 format!("{name}: {path} in {}\n", app.environments.join(", "))
@@ -196,10 +203,75 @@ fn what_cannot_be_read_says_nothing_of_any_app() {
 fn a_cluster_that_cannot_be_used_may_have_any_labels() {
     let (trees, clusters) = (ground(&[]), clusters());
     let broken = ["far".to_owned()];
-    let ground = Ground { trees: &trees, clusters: &clusters, broken: &broken };
+    let ground = Ground {
+        trees: &trees,
+        clusters: &clusters,
+        broken: &broken,
+        pulls: &BTreeMap::new(),
+        remembered: &Remembered::new(),
+        now: Timestamp::UNIX_EPOCH,
+    };
     let template = "{metadata: {name: a}, spec: {repository: config, path: a, environments: [test]}}";
     let set = |generators: &str| set(&format!("{{generators: {generators}, template: {template}}}"));
     let why = make(&set("[{clusters: {}}]"), &ground).unwrap_err().to_string();
     assert!(why.contains("the Cluster `far` cannot be used"), "{why}");
-    assert_eq!(make(&set("[{list: [{}]}]"), &ground).unwrap().len(), 1);
+    assert_eq!(make(&set("[{list: [{}]}]"), &ground).unwrap().apps.len(), 1);
+}
+
+/// What comes of three requests, the branches of two of which make the same slug.
+fn of_requests(name: &str, path: &str, seen: &Remembered) -> Result<Asked, Unmade> {
+    use crate::source::forge::{PullRequest, Pushers, State};
+    let branches = [(1, "feature/a"), (2, "feature-a"), (3, "日本")];
+    let request = |(number, branch): (u64, &str)| PullRequest {
+        number,
+        title: "{{ x }}\n".to_owned(),
+        branch: branch.to_owned(),
+        target_branch: "main".to_owned(),
+        head: Some(format!("{number:040x}")),
+        labels: Vec::new(),
+        author: "ann".to_owned(),
+        pushed_by: Pushers::Own,
+        updated: None,
+        state: State::Open,
+    };
+    let open = branches.map(|branch| (branch.0, request(branch))).into();
+    let listing = Arc::new(pulls::Listing { open, closed: BTreeSet::new() });
+    let place = "spec.generators[0].pullRequests".to_owned();
+    let (trees, clusters, pulls) = (ground(&[]), clusters(), BTreeMap::from([(place, listing)]));
+    let ground = Ground {
+        trees: &trees,
+        clusters: &clusters,
+        broken: &[],
+        pulls: &pulls,
+        remembered: seen,
+        now: Timestamp::UNIX_EPOCH,
+    };
+    let set = set(&format!(
+        "{{generators: [{{pullRequests: {{gitea: {{owner: a, repo: b, api: 'http://localhost:1'}}}}}}], template: {{metadata: {{name: '{name}'}}, spec: {{repository: config, path: '{path}', environments: [test]}}}}}}"
+    ));
+    make(&set, &ground)
+}
+
+#[test]
+fn a_branch_that_makes_no_name_stops_no_other_request() {
+    let asked = of_requests("preview-{pull.branch_slug}", "app", &Remembered::new()).unwrap();
+    assert_eq!(asked.apps.keys().collect::<Vec<_>>(), ["preview-feature-a"]);
+    assert_eq!(asked.seen["a/b#1"].apps, BTreeSet::from(["preview-feature-a".to_owned()]));
+    assert!(asked.seen["a/b#2"].apps.is_empty());
+    expect![[r#"
+        #2: spec.template.metadata.name: the name `preview-feature-a` comes twice: for pull.number 1 and pull.number 2
+        #3: spec.template.metadata.name: "preview-" cannot be a name: at most 63 lower-case letters, digits and `-`, a letter or digit at both ends (for pull.number 3)"#]]
+    .assert_eq(&asked.notes.join("\n"));
+}
+
+#[test]
+fn a_template_that_makes_no_name_of_any_request_is_wrong() {
+    let why = of_requests("Preview-{pull.number}", "app", &Remembered::new()).unwrap_err().to_string();
+    assert!(why.contains("\"Preview-1\" cannot be a name"), "{why}");
+}
+
+#[test]
+fn what_somebody_wrote_reaches_no_path() {
+    let why = of_requests("p-{pull.number}", "app/{pull.title}", &Remembered::new()).unwrap_err();
+    expect!["spec.template.spec.path: `{pull.title}` may be any text that somebody wrote: it is for `helm.values` alone; `{pull.number}`, `{pull.branch_slug}` and `{pull.head_sha}` are safe everywhere (for pull.number 1)"].assert_eq(&why.to_string());
 }

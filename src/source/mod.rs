@@ -16,6 +16,7 @@ mod disk;
 mod error;
 mod file;
 mod folder;
+pub mod forge;
 mod http;
 mod limits;
 mod local;

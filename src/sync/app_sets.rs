@@ -4,11 +4,13 @@
 //! that are on their way out, and how each AppSet stands. What cannot be found out leaves the Apps as they were, over a start too. Absent: which Apps an AppSet asks
 //! for and which of them may go, which is [`crate::generate`]'s; and putting Apps to work.
 
+use super::pulls::{self, Listings};
 use super::repositories::{Known, chain};
 use super::view::{AppSetStanding, AppSetState, By};
 use crate::ambient;
 use crate::config::{AppSetSpec, CONFIRM_REMOVAL, Config, Declared, Expanded, Kind, Misfits, Target};
-use crate::generate::{self, Apps, Ground, Held, Made, Unmade};
+use crate::generate::pulls::{Listing, Remembered as Requests, numbers};
+use crate::generate::{self, Apps, Asked, Ground, Held, Made, Unmade};
 use crate::source::Commit;
 use anyhow::{Context as _, Result, anyhow, bail};
 use std::collections::{BTreeMap, BTreeSet};
@@ -47,13 +49,15 @@ struct Remembered {
     misfits: Vec<String>,
     /// Whether this process has found out which Apps are asked for.
     is_found: bool,
+    /// Why there are no Apps for pull requests that there could be some for.
+    notes: Vec<String>,
     /// What Apps wait for that are on their way out.
     waiting: BTreeMap<String, String>,
 }
 
 /// What came of looking at one AppSet.
 enum Found {
-    Apps(Apps),
+    Apps(Asked),
     /// It is to stay as it is, or has to.
     Stays(AppSetState, String),
 }
@@ -112,7 +116,7 @@ impl AppSets {
             let shown = |(name, one): (&String, &Remembered)| {
                 let goes_on = one.is_found && config.app_sets.get(name).is_some_and(|set| !set.spec.suspend);
                 let leaving = if goes_on { one.made.leaving.clone() } else { Apps::new() };
-                (name.clone(), Made { apps: one.made.apps.clone(), leaving })
+                (name.clone(), Made { apps: one.made.apps.clone(), leaving, ..Made::default() })
             };
             known.iter().map(shown).collect()
         };
@@ -131,6 +135,21 @@ impl AppSets {
                 one.made = made;
             }
         }
+    }
+
+    /// The numbers of the pull requests that are remembered, by repository.
+    pub(super) fn remembered(&self, config: &Config) -> BTreeMap<String, BTreeSet<u64>> {
+        let known = self.lock();
+        let mut all: BTreeMap<String, BTreeSet<u64>> = BTreeMap::new();
+        for (name, set) in &config.app_sets {
+            let Some(one) = known.get(name) else { continue };
+            for (_, requests) in set.spec.pull_requests() {
+                let Ok(address) = requests.address() else { continue };
+                let numbers = numbers(&one.made.pulls, &address.path);
+                all.entry(address.path).or_default().extend(numbers);
+            }
+        }
+        all
     }
 
     /// What has been made.
@@ -169,17 +188,23 @@ impl AppSets {
     }
 
     /// Looks what the AppSets of a configuration ask for now. True where there are other Apps than before.
-    pub(super) async fn look(&self, config: &Config, repository: impl Fn(&str) -> Known) -> bool {
+    pub(super) async fn look(
+        &self,
+        config: &Config,
+        repository: impl Fn(&str) -> Known,
+        pulls: impl Fn(&str, &str) -> pulls::Known,
+    ) -> bool {
         let mut found = Vec::new();
         for (name, set) in &config.app_sets {
-            let one = find(config, set, &repository).await;
+            let remembered = self.lock().get(name).map(|one| one.made.pulls.clone()).unwrap_or_default();
+            let one = find(config, set, &remembered, &repository, &pulls).await;
             found.push((name, set, one.unwrap_or_else(|why| Found::Stays(AppSetState::Failed, why))));
         }
         // What one gives up and another one asks for is handed over, whichever of them comes first.
         let mut asked: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
         for (name, _, one) in &found {
-            if let Found::Apps(apps) = one {
-                for app in apps.keys() {
+            if let Found::Apps(found) = one {
+                for app in found.apps.keys() {
                     asked.entry(app.clone()).or_default().insert((*name).clone());
                 }
             }
@@ -187,12 +212,12 @@ impl AppSets {
         let mut changed = false;
         for (name, set, one) in found {
             match one {
-                Found::Apps(apps) => {
+                Found::Apps(found) => {
                     let by_others = |app: &str| {
                         let by = asked.get(app);
                         is_written(config, app) || by.is_some_and(|by| by.iter().any(|other| other != name))
                     };
-                    changed |= self.settle(name, set, apps, by_others).await;
+                    changed |= self.settle(name, set, found, by_others).await;
                 }
                 Found::Stays(state, why) => self.stays(name, state, why),
             }
@@ -215,9 +240,10 @@ impl AppSets {
         &self,
         name: &str,
         set: &Declared<AppSetSpec>,
-        mut asked: Apps,
+        asked: Asked,
         by_others: impl Fn(&str) -> bool,
     ) -> bool {
+        let Asked { apps: mut asked, notes, seen, gone } = asked;
         let (before, confirmed, others) = {
             let known = self.lock();
             let confirmed = known.get(name).map(|one| one.confirmed.clone()).unwrap_or_default();
@@ -237,7 +263,8 @@ impl AppSets {
         asked.retain(|app, _| !others.contains_key(app));
         let written = set.metadata.annotations.get(CONFIRM_REMOVAL);
         let confirmed = [written.map_or("", String::as_str), &confirmed];
-        let settled = generate::settle(&before.apps, asked, set.spec.budget(), &confirmed);
+        let done = before.apps_of(&gone);
+        let settled = generate::settle(&before.apps, asked, &done, set.spec.budget(), &confirmed);
         let is_taken = |app: &str| by_others(app) || others.contains_key(app);
         let leaving = generate::leaving(&before, &settled.apps, &set.spec.template.spec, is_taken);
         let (state, trouble) = match (&settled.held, taken.is_empty()) {
@@ -247,10 +274,13 @@ impl AppSets {
         };
         let held: Vec<String> = settled.held.iter().flat_map(|held| held.names.iter().cloned()).collect();
         let code = settled.held.as_ref().map(Held::code).unwrap_or_default();
-        let made = Made { apps: settled.apps, leaving };
-        let mut changed = made != before;
+        let pulls = before.still_remembered(seen, &settled.apps);
+        let made = Made { apps: settled.apps, leaving, pulls };
+        let mut changed = (&made.apps, &made.leaving) != (&before.apps, &before.leaving);
         if changed {
             tell(name, &before, &made);
+        }
+        if made != before {
             self.keep_or_tell(name, &made).await;
         }
         let mut known = self.lock();
@@ -262,7 +292,7 @@ impl AppSets {
         changed |= !one.is_found && !made.leaving.is_empty();
         one.waiting.retain(|app, _| made.leaving.contains_key(app));
         (one.made, one.state, one.trouble) = (made, state, trouble);
-        (one.held, one.code) = (held, code);
+        (one.held, one.code, one.notes) = (held, code, notes);
         one.is_found = true;
         changed
     }
@@ -297,13 +327,25 @@ impl AppSets {
 }
 
 impl Remembered {
+    /// A message, with what pull requests wait for.
+    fn with_notes(&self, mut message: String) -> String {
+        const SHOWN: usize = 10;
+        for note in self.notes.iter().take(SHOWN) {
+            if !message.is_empty() {
+                message.push_str("; ");
+            }
+            message.push_str(note);
+        }
+        message
+    }
+
     fn standing(&self, name: &str) -> AppSetStanding {
         let (state, message) = match self.state {
             AppSetState::Made if !self.misfits.is_empty() => (AppSetState::Misfit, self.misfits.join("; ")),
             state => (state, self.trouble.clone()),
         };
         let names = |apps: &Apps| apps.keys().cloned().collect();
-        let message = self.with_leaving(message);
+        let message = self.with_leaving(self.with_notes(message));
         let (apps, leaving) = (names(&self.made.apps), names(&self.made.leaving));
         let (held, code) = (self.held.clone(), self.code.clone());
         AppSetStanding { name: name.to_owned(), state, apps, leaving, held, code, message }
@@ -340,10 +382,25 @@ fn tell(name: &str, before: &Made, after: &Made) {
 async fn find(
     config: &Config,
     set: &Declared<AppSetSpec>,
+    remembered: &Requests,
     repository: &impl Fn(&str) -> Known,
+    pulls: &impl Fn(&str, &str) -> pulls::Known,
 ) -> Result<Found, String> {
     if set.spec.suspend {
         return Ok(Found::Stays(AppSetState::Suspended, "suspended; its Apps stay as they are".to_owned()));
+    }
+    let mut listings: BTreeMap<String, Arc<Listing>> = BTreeMap::new();
+    for (place, _) in set.spec.pull_requests() {
+        let place = place.to_string();
+        let known = pulls(&set.metadata.name, &place);
+        match (known.listing, known.trouble) {
+            (_, Some(why)) => return Err(format!("{place}: {why}")),
+            (Some(listing), None) => drop(listings.insert(place, listing)),
+            (None, None) => {
+                let why = format!("{place}: the pull requests have not been read yet");
+                return Ok(Found::Stays(AppSetState::Pending, why));
+            }
+        }
     }
     let mut commits: BTreeMap<String, Arc<Commit>> = BTreeMap::new();
     for (_, one) in set.spec.ones() {
@@ -367,7 +424,7 @@ async fn find(
             }
         }
     }
-    make(config, set, &commits).await.map(Found::Apps)
+    make(config, set, &commits, &listings, remembered).await.map(Found::Apps)
 }
 
 /// The Apps that an AppSet asks for at these commits. Files that are needed and were not fetched are fetched.
@@ -375,18 +432,30 @@ async fn make(
     config: &Config,
     set: &Declared<AppSetSpec>,
     commits: &BTreeMap<String, Arc<Commit>>,
-) -> Result<Apps, String> {
+    listings: &BTreeMap<String, Arc<Listing>>,
+    remembered: &Requests,
+) -> Result<Asked, String> {
     let trees: BTreeMap<String, Arc<dyn Tree>> =
         commits.iter().map(|(name, commit)| (name.clone(), commit.tree.clone())).collect();
     let broken: Vec<String> = config.broken(Kind::Cluster).map(str::to_owned).collect();
     for _ in 0..ROUNDS {
         let (set, trees) = (set.clone(), trees.clone());
         let (clusters, broken) = (config.clusters.clone(), broken.clone());
-        let work =
-            move || generate::make(&set, &Ground { trees: &trees, clusters: &clusters, broken: &broken });
+        let (listings, remembered, now) = (listings.clone(), remembered.clone(), ambient::now());
+        let work = move || {
+            let ground = Ground {
+                trees: &trees,
+                clusters: &clusters,
+                broken: &broken,
+                pulls: &listings,
+                remembered: &remembered,
+                now,
+            };
+            generate::make(&set, &ground)
+        };
         let made = ambient::blocking(work).await.map_err(|panic| format!("ended unexpectedly: {panic}"))?;
         let (repository, path) = match made {
-            Ok(apps) => return Ok(apps),
+            Ok(asked) => return Ok(asked),
             Err(Unmade::Wrong(place, why)) => return Err(format!("{place}: {why}")),
             Err(Unmade::Absent { repository, path }) => (repository, path),
         };
@@ -399,17 +468,24 @@ async fn make(
     Err("files of it cannot be fetched".to_owned())
 }
 
-/// What its AppSets ask for at these commits, for a command that works alone.
+/// What its AppSets ask for at these commits and with these pull requests, for a command that works alone. Those whose pull requests nobody asked for ask for nothing.
 pub(super) async fn asked(
     config: &Config,
     commits: &BTreeMap<String, Arc<Commit>>,
+    pulls: &Listings,
 ) -> Result<BTreeMap<String, Made>> {
     let mut made = BTreeMap::new();
     let mut owners: BTreeMap<String, String> = BTreeMap::new();
     for (name, set) in &config.app_sets {
-        let mut apps = make(config, set, commits).await.map_err(|why| anyhow!("AppSet {name}: {why}"))?;
+        let listings = pulls.get(name).cloned().unwrap_or_default();
+        if set.spec.pull_requests().any(|(place, _)| !listings.contains_key(&place.to_string())) {
+            tracing::warn!(app_set = name, "its pull requests are not asked for, and it makes no Apps here");
+            continue;
+        }
+        let asked = make(config, set, commits, &listings, &Requests::new()).await;
+        let mut apps = asked.map_err(|why| anyhow!("AppSet {name}: {why}"))?.apps;
         apps.retain(|app, _| *owners.entry(app.clone()).or_insert_with(|| name.clone()) == *name);
-        made.insert(name.clone(), Made { apps, leaving: Apps::new() });
+        made.insert(name.clone(), Made { apps, ..Made::default() });
     }
     Ok(made)
 }
@@ -429,7 +505,8 @@ pub(super) fn after(
             continue;
         };
         let written = set.metadata.annotations.get(CONFIRM_REMOVAL).map_or("", String::as_str);
-        let settled = generate::settle(&before.apps, asked.apps, set.spec.budget(), &[written]);
+        let nothing = BTreeSet::new();
+        let settled = generate::settle(&before.apps, asked.apps, &nothing, set.spec.budget(), &[written]);
         let is_taken = |app: &str| {
             is_written(config, app) || names.iter().any(|(other, apps)| *other != name && apps.contains(app))
         };
@@ -437,7 +514,7 @@ pub(super) fn after(
         if let Some(some) = &settled.held {
             held.extend(some.names.iter().map(|app| (app.clone(), some.told(&name))));
         }
-        after.insert(name, Made { apps: settled.apps, leaving });
+        after.insert(name, Made { apps: settled.apps, leaving, ..Made::default() });
     }
     (after, held)
 }

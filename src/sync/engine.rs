@@ -9,6 +9,7 @@ use super::charts::Charts;
 use super::directory::Directory;
 use super::leave::Progress;
 use super::preview::random_key;
+use super::pulls::Pulls;
 use super::queue::Queue;
 use super::replicas::{Shard, Share, Told};
 use super::repositories::{Known, Repositories};
@@ -91,7 +92,9 @@ struct Core {
     config: Mutex<Option<Config>>,
     /// What AppSets have made, and that somebody should look again.
     app_sets: AppSets,
-    generate: Notify,
+    generate: Arc<Notify>,
+    /// The pull requests that AppSets ask for.
+    pulls: Mutex<Pulls>,
     /// How commits go over clusters.
     rollouts: Rollouts,
     chosen: Chosen,
@@ -197,6 +200,7 @@ impl Engine {
         let installation = installation(state)?;
         let statuses = parts.store.statuses().await?;
         let mask = random_key()?;
+        let generate = Arc::new(Notify::new());
         let engine = Arc::new_cyclic(|core: &std::sync::Weak<Core>| {
             let (core, based, charted) = (core.clone(), core.clone(), core.clone());
             let chart_moved: Arc<dyn Fn(&str) + Send + Sync> = Arc::new(move |target: &str| {
@@ -237,7 +241,11 @@ impl Engine {
                 approved: Mutex::default(),
                 config: Mutex::default(),
                 app_sets: AppSets::new(state),
-                generate: Notify::new(),
+                pulls: Mutex::new(Pulls::new(Box::new({
+                    let generate = generate.clone();
+                    move || generate.notify_one()
+                }))),
+                generate,
                 rollouts: Rollouts::default(),
                 chosen: parts.chosen,
                 patience: parts.patience,
@@ -289,6 +297,7 @@ impl Engine {
         let all = u32::try_from(TURNS).unwrap_or(u32::MAX);
         let _ = tokio::time::timeout(FAREWELL, permits.acquire_many(all)).await;
         lock(&self.0.repositories).stop();
+        lock(&self.0.pulls).stop();
         self.0.bases.stop();
         self.0.charts.stop();
         self.0.setup().clusters.values().for_each(|(_, cluster)| cluster.stop());
@@ -303,6 +312,7 @@ impl Engine {
     /// Looks at all repositories and all targets again.
     pub fn look_again(&self) {
         lock(&self.0.repositories).poke();
+        lock(&self.0.pulls).poke();
         self.0.bases.poke();
         self.0.charts.poke();
         for target in self.0.setup().targets.keys() {

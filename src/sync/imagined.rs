@@ -8,6 +8,7 @@
 use super::app_sets;
 use super::membership;
 use super::offline::{self, Until};
+use super::pulls::Listings;
 use super::repositories::chain;
 use super::topology::{self, Secrets};
 use super::view::{Preview, PreviewStep};
@@ -146,7 +147,7 @@ async fn sides(config: &Config, repository: &str, revisions: &Revisions, folder:
             let commit = offline::commit(&pinned, repository, &cache, &nobody).await?;
             commits.insert(repository.to_owned(), commit);
         }
-        let made = app_sets::asked(config, &commits).await;
+        let made = app_sets::asked(config, &commits, &Listings::new()).await;
         made.with_context(|| format!("at {}", revision.name))
     };
     let before = match &revisions.from {

@@ -30,6 +30,7 @@ pub mod look;
 pub mod membership;
 pub mod offline;
 pub mod preview;
+mod pulls;
 pub mod queue;
 pub mod rehearsal;
 pub mod replicas;

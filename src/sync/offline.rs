@@ -7,6 +7,7 @@ use super::engine::{Chosen, Ends, Engine, Parts};
 use super::governed;
 use super::inquiries::ROUNDS;
 use super::membership;
+use super::pulls;
 use super::replicas::{self, Keeper, Share, Terms};
 use super::repositories::chain;
 use super::rollout;
@@ -62,7 +63,8 @@ pub(super) async fn load(path: &Path) -> Result<Config> {
     for name in generated_from(&config) {
         commits.insert(name.clone(), commit(&config, &name, &cache, &secrets).await?);
     }
-    app_sets::expanded(&config, &app_sets::asked(&config, &commits).await?, &[])
+    let pulls = pulls::once(&config, &secrets).await?;
+    app_sets::expanded(&config, &app_sets::asked(&config, &commits, &pulls).await?, &[])
 }
 
 /// The Repositories that AppSets read.

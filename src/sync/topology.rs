@@ -4,11 +4,12 @@ use super::audit::Audit;
 use super::backoff::Backoff;
 use super::charts::Wanted;
 use super::hooks::{Hook, HookKey};
+use super::pulls;
 use super::rehearsal::Atomic;
 use super::rollout;
 use super::target::{Mode, Presence, TargetSpec};
 use crate::cluster::{Access, Cluster, Force, Via};
-use crate::config::{self, Config, RepositorySpec, Substitute, Target, Webhook};
+use crate::config::{self, Config, PullRequests, RepositorySpec, Substitute, Target, Webhook};
 use crate::render::{Depth, Given, Helm, Holder, Need, Pass, Place, Request, ValuesFrom, Variables};
 use crate::source::charts::{ChartLocation, ChartSpec};
 use crate::source::{Credentials, Location, Reference, Secret, Spec};
@@ -257,7 +258,11 @@ pub fn home(config: &Config) -> Result<Home<'_>, String> {
         || config
             .apps
             .values()
-            .any(|app| app.spec.helm.as_ref().is_some_and(|helm| helm.secret_ref.is_some()));
+            .any(|app| app.spec.helm.as_ref().is_some_and(|helm| helm.secret_ref.is_some()))
+        || config
+            .app_sets
+            .values()
+            .any(|set| set.spec.pull_requests().any(|(_, requests)| requests.secret_ref.is_some()));
     if !needed {
         return Err("nothing refers to a Secret".to_owned());
     }
@@ -343,6 +348,25 @@ pub async fn source(config: &Config, name: &str, secrets: &Secrets) -> Result<Sp
             .with_context(|| format!("Repository {name}: credentials"))?;
     }
     Ok(spec)
+}
+
+/// What a forge is asked with for pull requests.
+pub(super) async fn forge_credentials(spec: &PullRequests, secrets: &Secrets) -> Result<Credentials> {
+    let mut credentials = Credentials::default();
+    let mut token = None;
+    if let Some(reference) = &spec.secret_ref {
+        let data = secrets.read(&reference.name, reference.namespace.as_deref()).await;
+        let mut data = data.context("secretRef")?;
+        token = data.remove("token");
+        take(&mut credentials, data);
+        if token.is_none() && credentials.bearer_token.is_none() && credentials.password.is_none() {
+            bail!("secretRef: Secret {} has no key token, bearerToken or password", reference.name);
+        }
+    }
+    if let Some(written) = &spec.credentials {
+        read(&mut credentials, written).context("credentials")?;
+    }
+    Ok(pulls::bearer(credentials, token))
 }
 
 /// What webhooks need to know of a repository, with the secret read.

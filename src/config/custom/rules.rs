@@ -130,7 +130,17 @@ const APP_SET: &[Rule] = &[
     rule("spec.template.spec.ignore[]", SOMETHING, NOT_ALL),
     rule("spec.template.spec.helm", "!has(self.credentials)", NO_CREDENTIALS),
     rule("spec.template.spec.helm.secretRef", "!has(self.__namespace__)", OWN_NAMESPACE),
+    rule("spec.generators[].pullRequests", ONE_FORGE, ONE_FORGE_SAID),
+    rule("spec.generators[].pullRequests", "!has(self.credentials)", NO_CREDENTIALS),
+    rule("spec.generators[].pullRequests.secretRef", "!has(self.__namespace__)", OWN_NAMESPACE),
+    rule("spec.generators[].matrix[].pullRequests", ONE_FORGE, ONE_FORGE_SAID),
+    rule("spec.generators[].matrix[].pullRequests", "!has(self.credentials)", NO_CREDENTIALS),
+    rule("spec.generators[].matrix[].pullRequests.secretRef", "!has(self.__namespace__)", OWN_NAMESPACE),
 ];
+
+const ONE_FORGE: &str =
+    "(has(self.github) ? 1 : 0) + (has(self.gitlab) ? 1 : 0) + (has(self.gitea) ? 1 : 0) == 1";
+const ONE_FORGE_SAID: &str = "a forge is exactly one of `github`, `gitlab` and `gitea`";
 
 const SHORT_NAME: &str = "a name has at most 63 lower-case letters, digits and `-`";
 const SOMETHING: &str =
@@ -159,6 +169,7 @@ fn bounds(kind: Kind) -> &'static [(&'static str, &'static str, u32)] {
         Kind::AppSet => &[
             ("spec.generators", "minItems", 1),
             ("spec.generators", "maxItems", 100),
+            ("spec.generators[].matrix", "maxItems", 10),
             ("spec.template.metadata.name", "minLength", 1),
             ("spec.template.spec.environments", "minItems", 1),
             ("spec.template.spec.environments", "maxItems", 1000),

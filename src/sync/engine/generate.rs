@@ -80,7 +80,10 @@ impl Core {
             known.trouble = known.trouble.or_else(|| trouble.cloned());
             known
         };
-        self.app_sets.look(config, known).await
+        let asked = |set: &str, place: &str| lock(&self.pulls).known(set, place);
+        let changed = self.app_sets.look(config, known, asked).await;
+        lock(&self.pulls).remember(self.app_sets.remembered(config));
+        changed
     }
 
     /// How far the targets are whose Apps are on their way out.

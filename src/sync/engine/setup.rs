@@ -5,6 +5,7 @@
 
 use super::super::bases::Configured;
 use super::super::hooks::HookKey;
+use super::super::pulls;
 use super::super::repositories::{Follow, Hold};
 use super::super::target::{TargetSpec, TargetState};
 use super::super::topology::{self, Secrets};
@@ -114,6 +115,7 @@ impl Core {
                 Err(error) => drop(setup.troubles.insert(("Repository", name.clone()), format!("{error:#}"))),
             }
         }
+        setup.troubles.extend(self.follow_pulls(written, &secrets).await);
         let charts = topology::charts(config, &secrets).await;
         for (target, wanted) in &charts {
             match wanted {
@@ -143,6 +145,24 @@ impl Core {
         *lock(&self.config) = Some(written.clone());
         self.generate_again();
         Ok(())
+    }
+
+    /// Follows the pull requests that AppSets ask for; gives why some cannot be.
+    async fn follow_pulls(
+        &self,
+        written: &Config,
+        secrets: &Secrets,
+    ) -> BTreeMap<(&'static str, String), String> {
+        let wanted = pulls::wanted(written, secrets).await;
+        let trouble = |((set, place), follow): &((String, String), Result<_, String>)| {
+            let why = follow.as_ref().err()?;
+            Some((("AppSet", set.clone()), format!("{place}: {why}")))
+        };
+        let troubles = wanted.iter().filter_map(trouble).collect();
+        let mut followed = lock(&self.pulls);
+        followed.remember(self.app_sets.remembered(written));
+        followed.follow(wanted);
+        troubles
     }
 
     /// Tries again, now and then, to set up what could not be set up.
