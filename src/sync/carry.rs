@@ -32,6 +32,8 @@ pub struct Carried {
     pub outcomes: Vec<Outcome>,
     /// Digest and token of each object that was applied.
     pub known: Vec<(ObjectId, Known)>,
+    /// The uid of each hook that was applied.
+    pub hooks: Vec<(ObjectId, String)>,
     /// What admission made of fields of the objects that were applied; an empty list where it left them alone.
     pub rewritten: Vec<(ObjectId, Vec<Rewritten>)>,
     /// Objects that the server will never change as asked: their immutable fields.
@@ -67,6 +69,9 @@ pub async fn carry(cluster: &Cluster, desired: &Desired, plan: &Plan, orders: &O
             }
             carried.known.extend(finished.known.map(|known| (finished.outcome.id.clone(), known)));
             carried.rewritten.extend(finished.rewritten.map(|fields| (finished.outcome.id.clone(), fields)));
+            if desired.hooks.contains_key(&step.id) {
+                carried.hooks.extend(finished.uid.map(|uid| (step.id.clone(), uid)));
+            }
             if let Some(fields) = finished.immutable {
                 carried.immutable.insert(finished.outcome.id.clone(), fields);
             }
@@ -82,6 +87,8 @@ pub async fn carry(cluster: &Cluster, desired: &Desired, plan: &Plan, orders: &O
 struct Finished {
     outcome: Outcome,
     known: Option<Known>,
+    /// Of what was applied.
+    uid: Option<String>,
     rewritten: Option<Vec<Rewritten>>,
     immutable: Option<Vec<String>>,
 }
@@ -96,6 +103,7 @@ async fn finish(
     let ended = |result, message: String| Finished {
         outcome: Outcome::new(&step.id, step.action, result, message, &step.origin),
         known: None,
+        uid: None,
         rewritten: None,
         immutable: None,
     };
@@ -136,7 +144,7 @@ async fn write(cluster: &Cluster, want: &Want, step: &Step, orders: &Orders<'_>)
     {
         let message = format!("its client-side ownership could not be taken over: {error}");
         let outcome = outcome(OutcomeResult::Failed, message);
-        return Finished { outcome, known: None, rewritten: None, immutable: None };
+        return Finished { outcome, known: None, uid: None, rewritten: None, immutable: None };
     }
     let request = Apply {
         id: &want.id,
@@ -151,6 +159,7 @@ async fn write(cluster: &Cluster, want: &Want, step: &Step, orders: &Orders<'_>)
         Ok(applied) => Finished {
             outcome: outcome(OutcomeResult::Done, step.reason.to_string()),
             known: applied.live.token.map(|token| want.known(token, epoch)),
+            uid: Some(applied.live.uid.clone()),
             rewritten: Some(applied.rewritten(&want.body, want.extract, orders.mask)),
             immutable: None,
         },
@@ -160,7 +169,7 @@ async fn write(cluster: &Cluster, want: &Want, step: &Step, orders: &Orders<'_>)
                 _ => None,
             };
             let outcome = outcome(OutcomeResult::Failed, error.to_string());
-            Finished { outcome, known: None, rewritten: None, immutable }
+            Finished { outcome, known: None, uid: None, rewritten: None, immutable }
         }
     }
 }
@@ -180,6 +189,7 @@ async fn ended_deletion(cluster: &Cluster, step: &Step) -> Finished {
     Finished {
         outcome: Outcome::new(&step.id, step.action, result, message, &step.origin),
         known: None,
+        uid: None,
         rewritten: None,
         immutable: None,
     }

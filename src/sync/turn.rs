@@ -579,6 +579,9 @@ fn remember(spec: &TargetSpec, state: &mut TargetState, desired: &Desired, plan:
     if !carried.known.is_empty() {
         Arc::make_mut(&mut state.ledger).extend(carried.known.iter().cloned());
     }
+    if let Some(run) = &mut state.status.run {
+        carried.hooks.iter().for_each(|(id, uid)| run.note_made(id, uid));
+    }
     note_rewritten(&mut state.status, &carried.rewritten);
     for (id, fields) in &carried.immutable {
         if let Some(want) = desired.objects.get(id) {

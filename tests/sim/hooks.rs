@@ -149,6 +149,8 @@ type Member = (usize, Id);
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
     past: BTreeMap<Member, Past>,
+    /// For which run each Job was made, by its uid: what is written over it later, by an apply that comes late, makes it no other one.
+    made_for: BTreeMap<String, String>,
     /// Which hook ended well in which run.
     well: BTreeSet<(Member, String)>,
     /// The runs that a state of a target may have been.
@@ -180,6 +182,8 @@ impl Ledger {
     pub(crate) fn note<'o>(&mut self, cluster: &str, objects: impl Iterator<Item = &'o Arc<Value>>) {
         for job in objects.filter(|object| object["kind"] == "Job") {
             let Some((at, run)) = of_target(cluster, job) else { continue };
+            let uid = text(&job["metadata"]["uid"]).to_owned();
+            let run = self.made_for.entry(uid).or_insert_with(|| run.to_owned()).as_str();
             let member = (at, id(job, ""));
             let stand = stand(job);
             if stand == Stand::Well {

@@ -273,12 +273,12 @@ pub fn settle(mut plan: Plan, desired: &Desired, observed: &Observed, run: Optio
         let found = member.or_else(|| observed.strangers.get(id).map(Found::Stranger));
         let standing = stands(hook, id, at.map(|at| &plan.steps[at]), found, &run);
         match &standing {
-            Standing::Ended(ended) => drop(run.hooks.insert(id.to_string(), ended.clone())),
+            Standing::Ended(ended) => run.end(id, ended.clone()),
+            Standing::Runs(live, _) => run.note_made(id, &live.uid),
             // What failed is gone, and nothing of it is left to say.
-            Standing::New => drop(run.hooks.remove(&id.to_string())),
+            Standing::New => run.forget(id),
             Standing::Idle
             | Standing::Spent(_)
-            | Standing::Runs(_)
             | Standing::Again(_)
             | Standing::AgainAfter(_)
             | Standing::Doubtful
@@ -303,7 +303,7 @@ pub fn settle(mut plan: Plan, desired: &Desired, observed: &Observed, run: Optio
             Standing::Ended(Ended::Failed(why)) => {
                 Some(Step { action: Action::Hold, reason: Reason::HookFailed(why), ..base() })
             }
-            Standing::Runs(how) => {
+            Standing::Runs(_, how) => {
                 Some(Step { action: Action::Wait, reason: Reason::HookRuns(how), ..base() })
             }
             Standing::Again(live) => Some(Step {
@@ -369,7 +369,7 @@ enum Standing<'l> {
     /// It ended.
     Ended(Ended),
     /// It is under way: how far.
-    Runs(String),
+    Runs(&'l Live, String),
     /// It is there from an earlier run.
     Again(&'l Live),
     /// It is there from a run of another tool's.
@@ -424,6 +424,16 @@ fn stands<'l>(
     };
     match step.map(|step| &step.reason) {
         None => ended(live),
+        // Whatever was written over it since, its annotation included.
+        Some(
+            Reason::Unproven
+            | Reason::ChangedInGit
+            | Reason::Differs(_)
+            | Reason::Drifted(_)
+            | Reason::Contested(_)
+            | Reason::Immutable(_)
+            | Reason::Replaced(_),
+        ) if run.has_made(id, &live.uid) => ended(live),
         // What differs could not be found out.
         Some(Reason::Unproven) => Standing::Doubtful,
         Some(Reason::Drifted(changes) | Reason::Contested(changes)) if changes.is_empty() => {
@@ -454,14 +464,14 @@ fn is_of_the_run(change: &Change) -> bool {
     annotation.is_some_and(|name| name.replace("~1", "/") == RUN_ANNOTATION)
 }
 
-fn ended<'l>(live: &Live) -> Standing<'l> {
+fn ended(live: &Live) -> Standing<'_> {
     match live.health.status {
         HealthStatus::Healthy => Standing::Ended(Ended::Succeeded),
         HealthStatus::Degraded => Standing::Ended(Ended::Failed(live.health.message.clone())),
         HealthStatus::Progressing
         | HealthStatus::Suspended
         | HealthStatus::Missing
-        | HealthStatus::Unknown => Standing::Runs(live.health.message.clone()),
+        | HealthStatus::Unknown => Standing::Runs(live, live.health.message.clone()),
     }
 }
 
@@ -691,6 +701,33 @@ mod tests {
                 wait      cm/a (waits for wave -9: Deployment.apps shop/pre is held: not known to be as in Git)
             "#]],
         );
+    }
+
+    #[test]
+    fn a_hook_that_this_run_made_is_of_this_run_whatever_a_late_write_of_an_earlier_one_says() {
+        let applied =
+            "in git: deploy/pre | member: deploy/pre(changed) | applied: deploy/pre | dry run: deploy/pre";
+        let mut situation =
+            Situation::new(&format!("{applied}(differs=metadata/annotations/trueup.dev~1hook-run)"));
+        let id = situation.desired.objects.keys().next().unwrap().clone();
+        let moments = [(Occasion::Upgrade, Moment::Before)].into();
+        let hook = Hook { moments, waves: BTreeMap::new(), weight: 0, deleted_after: false };
+        situation.desired.hooks.insert(id.clone(), hook);
+        situation.desired.run = "r".to_owned();
+        let uid = situation.observed.members[&id].uid.clone();
+        let steps = |made: Option<&str>| {
+            let mut run = Run::begin("r", Occasion::Upgrade, None);
+            if let Some(uid) = made {
+                run.note_made(&id, uid);
+            }
+            let hooked = settle(situation.plan(), &situation.desired, &situation.observed, Some(run));
+            (hooked.plan.steps.len(), hooked.run.unwrap())
+        };
+        assert_eq!(steps(None).0, 1, "its annotation says that it was run for something else");
+        assert_eq!(steps(Some("another")).0, 1, "it is not the one that this run made");
+        let (left, run) = steps(Some(&uid));
+        assert_eq!((left, run.hooks[&id.to_string()].clone()), (0, Ended::Succeeded));
+        assert!(run.made.is_empty(), "it has ended");
     }
 
     #[test]

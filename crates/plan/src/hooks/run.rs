@@ -7,6 +7,7 @@ use super::Occasion;
 use serde::{Deserialize, Serialize};
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
+use trueup_model::ObjectId;
 
 /// What is known of the hooks of one state that a target should have.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,6 +22,10 @@ pub struct Run {
     /// What became of each, by its object.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub hooks: BTreeMap<String, Ended>,
+    /// The uid of each that was made for it and has not ended. An apply for an earlier run that was thought lost may come through later
+    /// and say of such a one, in its own annotation, that it is from that run.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub made: BTreeMap<String, String>,
 }
 
 /// How a hook ended.
@@ -50,7 +55,31 @@ impl Run {
     /// The one after another, or the first one.
     pub fn begin(id: &str, occasion: Occasion, before: Option<&Self>) -> Self {
         let number = before.map_or(0, |before| before.number) + 1;
-        Self { id: id.to_owned(), number, occasion, hooks: BTreeMap::new() }
+        Self { id: id.to_owned(), number, occasion, hooks: BTreeMap::new(), made: BTreeMap::new() }
+    }
+
+    /// Notes that a hook is there that was made for this run.
+    pub fn note_made(&mut self, hook: &ObjectId, uid: &str) {
+        self.made.insert(hook.to_string(), uid.to_owned());
+    }
+
+    /// Whether the hook with this uid is known to have been made for this run.
+    pub(super) fn has_made(&self, hook: &ObjectId, uid: &str) -> bool {
+        self.made.get(&hook.to_string()).is_some_and(|made| made == uid)
+    }
+
+    /// Notes that a hook ended.
+    pub(super) fn end(&mut self, hook: &ObjectId, ended: Ended) {
+        let hook = hook.to_string();
+        self.made.remove(&hook);
+        self.hooks.insert(hook, ended);
+    }
+
+    /// Forgets what is known of a hook: it is not there.
+    pub(super) fn forget(&mut self, hook: &ObjectId) {
+        let hook = hook.to_string();
+        self.made.remove(&hook);
+        self.hooks.remove(&hook);
     }
 
     /// Has the hooks that failed run once more.
@@ -85,6 +114,10 @@ impl Run {
                 self.hooks.insert(hook, ended);
             }
         }
+        for (hook, uid) in other.made {
+            self.made.entry(hook).or_insert(uid);
+        }
+        self.made.retain(|hook, _| !self.hooks.contains_key(hook));
         self
     }
 }
@@ -118,6 +151,19 @@ mod tests {
         check("A3", "A3 x=ok", "A3 x=ok");
         check("A3 x=ok", "A3 y=failed", "A3 x=ok y=failed");
         check("A3 x=failed", "A3 x=ok", "A3 x=ok");
+    }
+
+    #[test]
+    fn a_hook_that_was_made_is_known_from_either_record_until_it_has_ended() {
+        let made = |text: &str, uid: Option<&str>| {
+            let made = uid.map(|uid| ("x".to_owned(), uid.to_owned()));
+            Run { made: made.into_iter().collect(), ..run(text) }
+        };
+        assert_eq!(made("A3", None).joined(made("A3", Some("u"))), made("A3", Some("u")));
+        assert_eq!(made("A3", Some("new")).joined(made("A3", Some("old"))), made("A3", Some("new")));
+        assert_eq!(made("A3 x=ok", None).joined(made("A3", Some("u"))), made("A3 x=ok", None));
+        assert_eq!(made("A3", Some("u")).joined(made("A3 x=ok", None)), made("A3 x=ok", None));
+        assert_eq!(made("A3", Some("u")).joined(made("B4", None)), made("B4", None));
     }
 
     #[test]
