@@ -67,6 +67,8 @@ pub(super) struct Index {
     /// The shapes that objects have. Many have the same.
     shapes: BTreeSet<Shape>,
     watches: BTreeMap<GroupKind, BTreeMap<String, Progress>>,
+    /// Kinds whose first list somebody gave up waiting for.
+    awaited: BTreeSet<GroupKind>,
     /// Moves with each change of any set.
     now: Mark,
     /// What changed in the sets that somebody follows.
@@ -305,6 +307,9 @@ impl Index {
             (_, new) => (new, true),
         };
         parts.insert(namespace.to_owned(), now);
+        if parts.values().all(|progress| matches!(progress, Progress::Following)) {
+            self.awaited.remove(kind);
+        }
         if moved { self.sets_of(kind) } else { Changed::new() }
     }
 
@@ -322,8 +327,17 @@ impl Index {
         })
     }
 
+    /// Somebody goes on without what is not known of these kinds yet.
+    pub(super) fn give_up<'k>(&mut self, kinds: impl Iterator<Item = &'k GroupKind>) {
+        let unknown: Vec<GroupKind> = kinds.filter(|kind| !self.is_settled(kind)).cloned().collect();
+        self.awaited.extend(unknown);
+    }
+
     /// Whether nothing could be learnt of a kind so far, or for too long.
     pub(super) fn is_missed(&self, kind: &GroupKind) -> bool {
+        if self.awaited.contains(kind) {
+            return true;
+        }
         let mut parts = self.watches.get(kind).into_iter().flat_map(BTreeMap::values);
         parts.any(|progress| match progress {
             Progress::Refused(_) => true,

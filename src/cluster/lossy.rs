@@ -1,6 +1,6 @@
 //! A cluster for tests: a sandbox in this process, behind a way on which single requests get lost or come late.
 
-use super::{Access, Cluster, Fence, Reach, Via};
+use super::{Access, Cluster, Fence, Listener, Reach, Via};
 use axum::body::{Body, Bytes};
 use futures::FutureExt as _;
 use http::{Request, Response, StatusCode, header};
@@ -22,6 +22,8 @@ pub(crate) enum Fate {
     AnswerLost,
     /// The request is thought lost, and waits for [`Lossy::deliver`].
     Late,
+    /// No answer comes.
+    Hangs,
 }
 
 /// The way to a cluster, and the cluster.
@@ -62,6 +64,11 @@ impl Lossy {
 
     /// trueup's view of it.
     pub(crate) async fn cluster(&self) -> Cluster {
+        self.cluster_telling(Arc::new(|_| {})).await
+    }
+
+    /// The same, telling where something changed.
+    pub(crate) async fn cluster_telling(&self, listener: Listener) -> Cluster {
         let lossy = self.clone();
         let reach = Reach::Here(Arc::new(move |_| {
             let lossy = lossy.clone();
@@ -69,7 +76,7 @@ impl Lossy {
             Some(kube::Client::new(service, "default"))
         }));
         let access = Access { name: "here".to_owned(), via: Via::InCluster, in_flight: None };
-        Cluster::reach(&reach, &access, &Fence::open(), Arc::new(|_, _| {}), Arc::new(|_| {})).await.unwrap()
+        Cluster::reach(&reach, &access, &Fence::open(), Arc::new(|_, _| {}), listener).await.unwrap()
     }
 
     /// Has this become of the next request of a method to a path with this end.
@@ -151,7 +158,15 @@ impl Lossy {
             content_type: content_type.unwrap_or_default().to_owned(),
             body: body.collect().await.map_err(std::io::Error::other)?.to_bytes(),
         };
-        let reset = Err(std::io::ErrorKind::ConnectionReset.into());
+        match self.clone().meet(asked) {
+            Some(answer) => answer,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// What becomes of a request; nothing where it hangs.
+    fn meet(self, asked: Asked) -> Option<Result<Response<Body>, std::io::Error>> {
+        let reset = Some(Err(std::io::ErrorKind::ConnectionReset.into()));
         let mut state = self.lock();
         let about = format!("{} {}", asked.method, asked.path);
         let is_meant = |(next, _): &(String, Fate)| {
@@ -162,6 +177,7 @@ impl Lossy {
         state.asked.push(about);
         match at.map(|at| state.fates.remove(at).1) {
             Some(Fate::Lost) => return reset,
+            Some(Fate::Hangs) => return None,
             Some(Fate::Late) => {
                 state.late.push(asked);
                 return reset;
@@ -173,14 +189,14 @@ impl Lossy {
             None => {}
         }
         let era = state.era;
-        Ok(match state.ask(&asked) {
+        Some(Ok(match state.ask(&asked) {
             Answer::Json { code, body, .. } => {
                 let mut response = Response::new(Body::from(body.to_string()));
                 *response.status_mut() = StatusCode::from_u16(code).unwrap();
                 response
             }
             Answer::Watch(watch) => Response::new(self.clone().events(watch, era)),
-        })
+        }))
     }
 
     fn events(self, mut watch: trueup_sandbox::watch::Watch, era: u64) -> Body {

@@ -215,7 +215,8 @@ impl Cluster {
         self.0.namespaces.lock().unwrap_or_else(PoisonError::into_inner).extend(namespaces.iter().cloned());
     }
 
-    /// Waits until the first list of each kind is there or refused, but no longer than `limit`.
+    /// Waits until the first list of each kind is there or refused, but no longer than `limit`. Where that was too short, a later list is
+    /// told as a [`ClusterEvent::Connection`].
     pub async fn settled(&self, kinds: &BTreeSet<GroupKind>, limit: Duration) {
         let wait = async {
             loop {
@@ -228,7 +229,9 @@ impl Cluster {
                 progressed.await;
             }
         };
-        let _ = tokio::time::timeout(limit, wait).await;
+        if tokio::time::timeout(limit, wait).await.is_err() {
+            self.0.with_index(|index| index.give_up(kinds.iter()));
+        }
     }
 
     /// The members of these sets, and which watched kinds are unknown.

@@ -1,9 +1,10 @@
 //! What must hold when the way to a cluster, or the cluster's own memory, cannot be relied on.
 
 use super::lossy::{Fate, Lossy};
-use super::{Cluster, Deletion, Parent};
+use super::{Cluster, ClusterEvent, Deletion, Parent};
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use trueup_model::{GroupKind, ObjectId};
 use trueup_plan::apply_set::{GROUP_KINDS, PART_OF};
@@ -154,6 +155,29 @@ async fn a_kind_is_known_again_as_soon_as_its_watch_goes_on_after_the_server_was
     lossy.post("/api/v1/namespaces/shop/configmaps", &member("b"));
     until(&cluster, &["a", "b"]).await;
     assert!(!unknown());
+    cluster.stop();
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_went_on_without_the_first_list_of_a_kind_is_told_when_it_has_come() {
+    let lossy = Lossy::new();
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let listener = told.clone();
+    let cluster = lossy.cluster_telling(Arc::new(move |event| listener.lock().unwrap().push(event))).await;
+    cluster.discover().await.unwrap();
+    lossy.next("GET", "/api/v1/configmaps", Fate::Hangs);
+    let kinds = BTreeSet::from([kind("ConfigMap")]);
+    cluster.watch(&kinds);
+    cluster.settled(&kinds, Duration::from_secs(15)).await;
+    let unknown = || cluster.members(&["set".to_owned()]).unknown.contains_key(&kind("ConfigMap"));
+    assert!(unknown() && told.lock().unwrap().is_empty());
+    let long = tokio::time::Instant::now() + Duration::from_mins(5);
+    while unknown() && tokio::time::Instant::now() < long {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    // There is no object of the kind, so there is no set that could be told of it.
+    assert!(!unknown());
+    assert_eq!(*told.lock().unwrap(), [ClusterEvent::Connection]);
     cluster.stop();
 }
 
