@@ -44,6 +44,8 @@ pub(super) struct Parents {
     since: Instant,
     /// How often the server's history may have been another one by then.
     breaks: u64,
+    /// Whether nothing of the cluster was followed yet: what happened to it before something was is not heard of.
+    is_blind: bool,
     /// The namespaces that were listed; `None` for all.
     of: Option<BTreeSet<String>>,
     /// By namespace and name.
@@ -66,17 +68,17 @@ impl Cluster {
     /// The parents that trueup keeps and that are wanted: over all namespaces, or in those that targets use where more may not be
     /// read. Targets that begin together share a list; what is written here meanwhile is part of it.
     pub async fn parents(&self, wanted: impl Fn(&Parent) -> bool) -> Result<Vec<Parent>, ApiError> {
-        let (breaks, namespaces) = (self.breaks(), self.0.namespaces());
+        let (breaks, is_blind, namespaces) = (self.breaks(), self.is_new(), self.0.namespaces());
         // Whoever comes while somebody lists waits for that.
         let mut known = self.0.parents.lock().await;
         let parents = match &mut *known {
-            Some(parents) if parents.hold(breaks, &namespaces) => parents,
+            Some(parents) if parents.hold(breaks, &namespaces) && (is_blind || !parents.is_blind) => parents,
             _ => {
                 let since = Instant::now();
                 let (of, listed) = self.list_parents(namespaces).await?;
                 let all = listed.into_iter().map(|parent| (parent.place(), parent)).collect();
                 self.0.forget_lists_when_old();
-                known.insert(Parents { since, breaks, of, all })
+                known.insert(Parents { since, breaks, is_blind, of, all })
             }
         };
         Ok(parents.all.values().filter(|parent| wanted(parent)).cloned().collect())

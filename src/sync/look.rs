@@ -218,7 +218,23 @@ pub(super) async fn look(
         look_around(context, spec, &[spec.set()], &mut view).await;
         return Ok(view);
     }
+    let view = look_at_all(context, spec, state, desired).await?;
+    // What was read of its records before anything of the cluster was followed may be of before a backup.
+    if state.confirmed.is_some() || context.cluster.is_new() {
+        return Ok(view);
+    }
+    let sets = sets(spec, state);
+    membership::find_again(context.cluster, spec, state).await.map_err(Trouble::unknown)?;
+    if membership::kinds(desired, state) == view.ground.kinds && self::sets(spec, state) == sets {
+        return Ok(view);
+    }
     look_at_all(context, spec, state, desired).await
+}
+
+/// The target's set, and those that it moved away from.
+fn sets(spec: &TargetSpec, state: &TargetState) -> Vec<String> {
+    let former = state.former.iter().map(|parent| parent.id.clone());
+    std::iter::once(spec.set()).chain(former).collect()
 }
 
 /// What the cluster holds of the target, and which strangers' client-side ownership has to be handed over.
@@ -234,8 +250,7 @@ pub(super) async fn look_at_all(
     cluster.scope(&membership::namespaces(spec, desired, state));
     cluster.watch(&kinds);
     cluster.settled(&kinds, FIRST_LIST).await;
-    let sets: Vec<String> =
-        std::iter::once(spec.set()).chain(state.former.iter().map(|parent| parent.id.clone())).collect();
+    let sets = sets(spec, state);
     let (found, mark) = cluster.follow_members(&sets);
     // Kinds of other targets may be unknown as well, which is no matter of this one.
     let why = kinds.first().and_then(|kind| found.unknown.get(kind)).cloned();

@@ -81,6 +81,22 @@ pub async fn confirm(cluster: &Cluster, state: &mut TargetState) -> Result<(), S
     Ok(())
 }
 
+/// Reads the records of a target, its former ones included, once more, where the cluster may have been put back to a backup since they were
+/// read and nobody could hear of that: nothing of it was followed then.
+pub async fn find_again(cluster: &Cluster, spec: &TargetSpec, state: &mut TargetState) -> Result<(), String> {
+    let (interruptions, set) = (cluster.interruptions(), spec.set());
+    let is_its = |parent: &Parent| {
+        let keeper = (parent.field(INSTALLATION), parent.field(TARGET));
+        parent.id == set || keeper == (&state.installation, &spec.name)
+    };
+    let found = cluster.parents(is_its).await;
+    let found = found.map_err(|error| format!("cluster {}: {error}", cluster.name()))?;
+    let (own, former): (Vec<Parent>, Vec<Parent>) = found.into_iter().partition(|parent| parent.id == set);
+    (state.parent, state.former) = (own.into_iter().next(), former);
+    state.confirmed = Some(interruptions);
+    Ok(())
+}
+
 /// Makes sure that the parent names all kinds and namespaces that are about to be applied.
 pub async fn grow(
     cluster: &Cluster,
@@ -409,6 +425,37 @@ mod tests {
         let asked = lossy.count("GET", "trueup.web.test");
         confirm(&cluster, &mut state).await.unwrap();
         assert_eq!(lossy.count("GET", "trueup.web.test"), asked, "once is enough");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_former_record_that_came_back_with_a_backup_before_anything_was_watched_is_found() {
+        let lossy = Lossy::new();
+        for namespace in ["before", "elsewhere"] {
+            let object =
+                serde_json::json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}});
+            lossy.post("/api/v1/namespaces", &object);
+        }
+        let (cluster, mut state) = begun(&lossy, &["ConfigMap"]).await;
+        state.installation = "ours".to_owned();
+        let mine = spec("web@test");
+        let place = |namespace: &str| TargetSpec { namespace: namespace.to_owned(), ..spec("web@test") };
+        assert_eq!(cluster.parents(|_| true).await.unwrap().len(), 1);
+        // The cluster is put back to when the target was in another namespace; there is a record of another trueup, too.
+        let another = lossy.cluster().await;
+        for (namespace, installation) in [("before", "ours"), ("elsewhere", "theirs")] {
+            let mut state = TargetState { installation: installation.to_owned(), ..TargetState::default() };
+            grow(&another, &place(namespace), &mut state, &desired(&["Secret"])).await.unwrap();
+        }
+        cluster.watch(&kinds(&desired(&["ConfigMap"]), &state));
+        state.confirmed = None;
+        find_again(&cluster, &mine, &mut state).await.unwrap();
+        let former: Vec<&str> = state.former.iter().map(|parent| parent.namespace.as_str()).collect();
+        assert_eq!((former, known(&state)), (vec!["before"], vec!["ConfigMap".to_owned()]));
+        assert_eq!(state.confirmed, Some(cluster.interruptions()));
+        let listed = lossy.count("GET", "/configmaps");
+        find_again(&cluster, &mine, &mut state).await.unwrap();
+        assert_eq!(lossy.count("GET", "/configmaps"), listed, "targets that begin together share a list");
+        cluster.stop();
     }
 
     #[tokio::test(start_paused = true)]

@@ -166,7 +166,7 @@ pub struct TargetState {
     /// The parent object as the cluster has it.
     pub parent: Option<Parent>,
     /// [`Cluster::interruptions`](crate::cluster::Cluster::interruptions) when the parent was last read or written; none where nothing of
-    /// the cluster was followed by then.
+    /// the cluster was followed by then, or its history may be another one since.
     pub confirmed: Option<u64>,
     /// Parents of the same target elsewhere: it moved from there.
     pub former: Vec<Parent>,

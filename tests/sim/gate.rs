@@ -161,6 +161,8 @@ struct State {
     era: u64,
     /// Moves where the cluster is put back to a backup.
     history: u64,
+    /// Whether it is away because it is being put back.
+    is_stopped: bool,
     writes: u64,
     watches: u64,
     /// Whether anything may have changed since somebody looked.
@@ -185,6 +187,7 @@ impl Cluster {
             earlier: None,
             era: 0,
             history: 0,
+            is_stopped: false,
             writes: 0,
             watches: 0,
             is_news: true,
@@ -293,20 +296,33 @@ impl Cluster {
         state.earlier = Some(snapshot);
     }
 
-    /// Puts the cluster back to what it was at the last backup; whether there was one.
-    pub(crate) fn roll_back(&self) -> bool {
+    /// Stops the server, so that it can be put back to the last backup: all connections end, and nothing gets through. Says whether there
+    /// is a backup.
+    pub(crate) fn stop(&self) -> bool {
         let mut state = self.lock();
-        let Some(earlier) = state.earlier.take() else { return false };
+        if state.earlier.is_none() {
+            return false;
+        }
+        state.is_stopped = true;
+        state.era += 1;
+        state.history += 1;
+        drop(state);
+        self.changed();
+        true
+    }
+
+    /// Starts the server again, as it was at the last backup.
+    pub(crate) fn roll_back(&self) {
+        let mut state = self.lock();
+        state.is_stopped = false;
+        let Some(earlier) = state.earlier.take() else { return };
         // Where nobody can hear of it in time, versions that are repeated cannot be told from those of before.
         let versions =
             if state.weather == Weather::default() { Versions::Repeated } else { Versions::Bumped };
         state.sandbox.roll_back(&earlier, versions);
-        state.era += 1;
-        state.history += 1;
         state.is_news = true;
         drop(state);
         self.changed();
-        true
     }
 
     /// Lets a request take effect that everybody thought lost.
@@ -372,14 +388,17 @@ impl Cluster {
         if self.is_over() {
             return std::future::pending().await;
         }
-        let history = self.lock().history;
+        let (history, is_stopped) = {
+            let state = self.lock();
+            (state.history, state.is_stopped)
+        };
         let (fate, before, after, yields) = self.fate(&asked);
         for _ in 0..yields {
             tokio::task::yield_now().await;
         }
         tokio::time::sleep(before).await;
         // What is on its way to a server that is put back does not reach it.
-        let is_cut = self.lock().history != history;
+        let is_cut = is_stopped || self.lock().history != history;
         let answer = self.meet(if is_cut { Fate::LostBefore } else { fate }, &asked).await;
         if self.is_doomed() {
             return std::future::pending().await;
@@ -618,7 +637,12 @@ impl Stream {
                 Told::Over => return None,
                 Told::Reset => return Some(Err(std::io::Error::other("reset"))),
                 Told::Lines(lines, lag) => {
-                    tokio::time::sleep(lag).await;
+                    // What is on its way when a connection ends comes before the end does.
+                    tokio::select! {
+                        biased;
+                        () = tokio::time::sleep(lag) => {}
+                        () = self.until_another_history() => {}
+                    }
                     return Some(Ok(lines));
                 }
             }

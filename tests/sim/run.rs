@@ -30,6 +30,9 @@ const PATIENCE: Duration = Duration::from_mins(45);
 const LINGERING: Duration = Duration::from_mins(11);
 /// For how long nothing must be written then.
 const PEACE: Duration = Duration::from_mins(20);
+/// How long a server is away at least that is put back to a backup: whoever was connected to it hears that the connection ended before
+/// anything gets through again.
+const AWAY: Duration = Duration::from_millis(100);
 /// Tasks that trueup may have at once, for so few targets.
 const MANY_TASKS: usize = 200;
 /// Watches of one cluster that it may have at rest: one a kind, and those of definitions and admission.
@@ -221,6 +224,10 @@ impl Run {
 
     fn pass(&mut self, time: Duration) {
         self.guard.pace.begin();
+        self.let_pass(time);
+    }
+
+    fn let_pass(&mut self, time: Duration) {
         self.clusters.iter().for_each(|cluster| cluster.pass(time));
         if let Some(process) = &self.process {
             self.now = process.run(time);
@@ -354,8 +361,11 @@ impl Run {
                 });
             }
             Event::RollBack => {
-                let is_done = cluster.roll_back();
+                let is_done = cluster.stop();
                 if is_done {
+                    self.tell(|| format!("{name}    stops"));
+                    self.let_pass(AWAY);
+                    cluster.roll_back();
                     self.guard.ledger.lock().unwrap().rolled_back(&name);
                 }
                 self.tell(|| format!("{name}    rolled back: {is_done}"));

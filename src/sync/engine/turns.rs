@@ -241,13 +241,9 @@ impl Core {
         let breaks = cluster.breaks();
         if !memory.loaded {
             self.load(spec, cluster, &mut memory.state).await?;
-        } else if memory.breaks != breaks
-            && let Some(parent) = &memory.state.parent
-        {
-            let interruptions = cluster.interruptions();
-            let read = cluster.reread_parent(parent).await;
-            memory.state.parent = read.map_err(|error| format!("cluster {}: {error}", cluster.name()))?;
-            memory.state.confirmed = Some(interruptions);
+        } else if memory.breaks != breaks {
+            // All is looked at, and before that the target's records.
+            (memory.state.calm, memory.state.confirmed) = (None, None);
         }
         (memory.loaded, memory.breaks) = (true, breaks);
         Ok(())
