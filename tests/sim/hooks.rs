@@ -149,7 +149,7 @@ type Member = (usize, Id);
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
     past: BTreeMap<Member, Past>,
-    /// For which run each Job was made, by its uid: what is written over it later, by an apply that comes late, makes it no other one.
+    /// For which run each Job was made, or taken over by a timely apply, by its uid: what comes late makes it no other one.
     made_for: BTreeMap<String, String>,
     /// Which hook ended well in which run.
     well: BTreeSet<(Member, String)>,
@@ -223,7 +223,11 @@ impl Ledger {
                 self.runs.entry((look.at, *state)).or_default().insert(run.to_owned());
             }
         }
-        let is_made = hook.is_some() && (look.live)(id).is_none();
+        let live = (look.live)(id).filter(|_| hook.is_some());
+        if let Some(live) = live {
+            self.made_for.insert(text(&live["metadata"]["uid"]).to_owned(), run.to_owned());
+        }
+        let is_made = hook.is_some() && live.is_none();
         if is_made && let Some(past) = self.past.get(&member) {
             let is_again = past.run == run && past.stand != Stand::Badly && !(look.has_moved)(past.since);
             if is_again {
