@@ -83,7 +83,7 @@ impl Rollouts {
         let all = self.lock();
         let Some(rollout) = all.get(&(app.to_owned(), environment.to_owned())) else { return Vec::new() };
         let waiting = siblings.iter().filter(|sibling| rollout.waiting.contains(sibling.name));
-        let mut free = free(most, siblings.len()).saturating_sub(rollout.under_way(siblings).count());
+        let mut free = at_once(most, siblings.len()).saturating_sub(rollout.under_way(siblings).count());
         let mut next = Vec::new();
         for sibling in waiting {
             let place = Place { wave: sibling.wave, most };
@@ -130,11 +130,18 @@ pub fn is_waiting(message: &str) -> bool {
     message.starts_with(WAITS)
 }
 
+/// Whether nothing can be seen of a target. One that began, and was lost before it was at the commit, is waited for no more than one
+/// that was away before.
+pub fn is_away(status: &TargetStatus) -> bool {
+    status.sync == SyncStatus::Unknown
+}
+
 fn is_bad(status: &TargetStatus) -> bool {
     status.sync == SyncStatus::Failed || status.health == HealthStatus::Degraded
 }
 
-fn free(most: Option<Budget>, siblings: usize) -> usize {
+/// How many of so many targets may be under way.
+pub fn at_once(most: Option<Budget>, siblings: usize) -> usize {
     // None at all would be a rollout that never begins.
     most.map_or(usize::MAX, |most| most.of(siblings).max(1))
 }
@@ -152,7 +159,9 @@ impl Rollout {
         &'s self,
         siblings: &'a [Sibling<'a>],
     ) -> impl Iterator<Item = &'a Sibling<'a>> + use<'s, 'a> {
-        let begun = |sibling: &&Sibling<'_>| self.begun.contains(sibling.name) || self.is_at(sibling);
+        let begun = |sibling: &&Sibling<'_>| {
+            self.is_at(sibling) || self.begun.contains(sibling.name) && !sibling.status.is_some_and(is_away)
+        };
         siblings.iter().filter(begun).filter(|sibling| !self.is_through(sibling))
     }
 
@@ -176,7 +185,7 @@ impl Rollout {
         {
             return Err(format!("{WAITS}{} has to be Synced and Healthy at this commit first", first.name));
         }
-        let (most, count) = (free(place.most, siblings.len()), self.under_way(siblings).count());
+        let (most, count) = (at_once(place.most, siblings.len()), self.under_way(siblings).count());
         if count >= most {
             return Err(format!(
                 "{WAITS}{count} of {} are under way, and no more than {most} may be",
@@ -322,6 +331,19 @@ mod tests {
         fleet.stands(0, "old", SyncStatus::Unknown, HealthStatus::Unknown);
         fleet.stands(1, "old", OutOfSync, Degraded);
         fleet.begin(2).unwrap();
+    }
+
+    #[test]
+    fn one_that_is_lost_takes_no_place_unless_it_is_at_the_commit() {
+        let mut fleet = Fleet::new(&[0; 3], "1");
+        fleet.begin(0).unwrap();
+        fleet.begin(1).unwrap_err();
+        fleet.stands(0, "old", SyncStatus::Unknown, Healthy);
+        assert_eq!(fleet.next(), ["c1"]);
+        fleet.begin(1).unwrap();
+        fleet.stands(1, "new", SyncStatus::Unknown, Progressing);
+        fleet.begin(2).unwrap_err();
+        fleet.begin(0).unwrap();
     }
 
     #[test]

@@ -5,7 +5,7 @@
 //! turn. Absent: the rules, which are in `sync::rollout`.
 
 use super::super::replicas::{Share, ask_to_begin};
-use super::super::rollout::{Sibling, waits};
+use super::super::rollout::{Place, Sibling, at_once, is_away, waits};
 use super::super::target::TargetSpec;
 use super::{Chosen, Core, Engine, lock};
 use std::collections::BTreeMap;
@@ -13,8 +13,10 @@ use std::sync::Arc;
 use std::time::Duration;
 use trueup_plan::record::{TargetStatus, Trigger};
 
-/// How soon one is asked again who said no: what it waits for is told to it and to us in no order.
+/// How soon one is asked again who said no, whatever happens.
 const ASK_AGAIN: Duration = Duration::from_secs(5);
+/// The same, after one of the rollout came through or was lost: that is told to it and to us in no order.
+const HEARD: Duration = Duration::from_millis(200);
 
 /// What another replica was asked for a target, and said.
 pub(super) struct Wish {
@@ -134,12 +136,36 @@ impl Core {
         let Some(place) = spec.rollout else { return };
         let rollout = rollout_of(spec);
         let mut next = self.rollouts.stopped(rollout, before, status);
-        if is_newly_settled {
+        let is_newly_away = is_away(status) && !before.is_some_and(is_away);
+        if is_newly_settled || is_newly_away {
             next.extend(self.among_siblings(spec, |all| self.rollouts.next(rollout, place.most, all)));
+            for name in self.refused(spec, place) {
+                self.push(&name, Trigger::Commit, HEARD);
+            }
         }
         for name in &next {
             self.push(name, Trigger::Commit, Duration::ZERO);
         }
+    }
+
+    /// Whom to ask for once more, now that one of their rollout takes no place any more: no more than may go on by that, those of
+    /// the first group first.
+    fn refused(&self, spec: &TargetSpec, place: Place) -> Vec<String> {
+        let mut wishes = lock(&self.wishes);
+        self.among_siblings(spec, |siblings| {
+            let mut refused: Vec<&Sibling<'_>> = siblings
+                .iter()
+                .filter(|one| wishes.get(one.name).is_some_and(|wish| wish.state.is_refusal()))
+                .collect();
+            refused.sort_by_key(|one| one.wave);
+            refused.truncate(at_once(place.most, siblings.len()));
+            for one in &refused {
+                if let Some(wish) = wishes.get_mut(one.name) {
+                    wish.state = Asked::Before;
+                }
+            }
+            refused.into_iter().map(|one| one.name.to_owned()).collect()
+        })
     }
 
     /// Shows how the targets of the same rollout stand.
@@ -157,6 +183,12 @@ impl Core {
             })
             .collect();
         look(&siblings)
+    }
+}
+
+impl Asked {
+    fn is_refusal(self) -> bool {
+        matches!(self, Self::Refused | Self::Before)
     }
 }
 
