@@ -2,8 +2,9 @@
 #
 #   make demo                 the play of `trueup demo`, on a real control plane
 #   make demo CONTEXT=kind    the same in a cluster of yours, reached by that context of your kubeconfig
+#   make demo-fleet           a hub, three leaf clusters and two replicas on this machine: a rollout, a kill, a cluster cut off
 #   make test                 all tests, on a control plane that is built once
-#   make test-long            what takes ten minutes: replicas killed at random; KILLS is for how many seconds, SEED what happens
+#   make test-long            what takes minutes: the fleet, and replicas killed at random; KILLS is for how many seconds, SEED what happens
 #   make fuzz                random kustomizations against the real kustomize; SEED and TREES say where to begin and how many
 #   make fuzz-templates       random charts against the real Helm; SEED and TEMPLATES say where to begin and how many
 #   make fuzz-bytes          damaged bytes against panics, hangs and growth; SEED says where to begin, MINUTES how long
@@ -20,7 +21,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: demo test test-long fuzz fuzz-templates fuzz-bytes fuzz-sandbox sim sim-bugs prove lint bench bench-render bench-helm bench-scale setup control-plane
+.PHONY: demo demo-fleet test test-long fuzz fuzz-templates fuzz-bytes fuzz-sandbox sim sim-bugs prove lint bench bench-render bench-helm bench-scale setup control-plane
 
 SEED ?= 0
 TREES ?= 10000
@@ -39,6 +40,9 @@ CARGO ?= cargo
 demo:
 	@CONTEXT="$(CONTEXT)" scripts/demo.sh
 
+demo-fleet:
+	@scripts/demo-fleet.sh
+
 setup:
 	@scripts/setup.sh
 
@@ -49,7 +53,7 @@ control-plane:
 test: setup control-plane
 	$(CARGO) test --workspace --locked --no-fail-fast
 
-test-long: setup control-plane
+test-long: setup control-plane demo-fleet
 	TRUEUP_KILLS_SECONDS=$(KILLS) TRUEUP_KILLS_SEED=$(SEED) $(CARGO) test --locked --test it random_kills -- --ignored --nocapture
 
 fuzz: setup
