@@ -5,6 +5,7 @@
 
 mod access;
 mod catalog;
+pub mod declared;
 mod epoch;
 mod error;
 mod fence;

@@ -14,7 +14,7 @@ pub struct ClusterSpec {
     /// A kubeconfig file of this machine.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kubeconfig: Option<Kubeconfig>,
-    /// A Secret that holds a kubeconfig, in the cluster that trueup runs in.
+    /// A Secret that holds a kubeconfig, or what Argo CD keeps of a cluster, in the cluster that trueup runs in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_ref: Option<KubeconfigSecret>,
     /// `true` for the cluster that trueup itself runs in.
@@ -37,7 +37,7 @@ pub struct Kubeconfig {
     pub context: Option<String>,
 }
 
-/// A Secret with a kubeconfig.
+/// A Secret with a kubeconfig, as Cluster API and Flux write it, or with `server` and `config`, as Argo CD does.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct KubeconfigSecret {
@@ -46,7 +46,7 @@ pub struct KubeconfigSecret {
     /// Namespace of the Secret; trueup's own where it is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub namespace: Option<String>,
-    /// The key in the Secret; `value` or `kubeconfig` where it is left out, whichever is there.
+    /// The key of the kubeconfig in the Secret; `value` or `kubeconfig` where it is left out, whichever is there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
 }

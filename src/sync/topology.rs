@@ -8,12 +8,12 @@ use super::pulls;
 use super::rehearsal::Atomic;
 use super::rollout;
 use super::target::{Mode, Presence, TargetSpec};
-use crate::cluster::{Access, Cluster, Force, Via};
+use crate::cluster::{Access, Cluster, Force, Via, declared};
 use crate::config::{self, Config, PullRequests, RepositorySpec, Substitute, Target, Webhook};
 use crate::render::{Depth, Given, Helm, Holder, Need, Pass, Place, Request, ValuesFrom, Variables};
 use crate::source::charts::{ChartLocation, ChartSpec};
 use crate::source::{Credentials, Location, Reference, Secret, Spec};
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -315,6 +315,15 @@ pub async fn access(config: &Config, name: &str, secrets: &Secrets) -> Result<Ac
         Some(config::Access::InCluster) => Via::InCluster,
         Some(config::Access::Secret(secret)) => {
             let mut data = secrets.read(&secret.name, secret.namespace.as_deref()).await?;
+            if secret.key.is_none() && declared::is_declared(&data) {
+                let text =
+                    declared::kubeconfig(&data).map_err(|why| anyhow!("Secret {}: {why}", secret.name))?;
+                return Ok(Access {
+                    name: name.to_owned(),
+                    via: Via::KubeconfigText(text),
+                    in_flight: cluster.spec.max_in_flight,
+                });
+            }
             let keys = secret.key.as_deref().map_or_else(|| vec!["value", "kubeconfig"], |key| vec![key]);
             let text = keys.iter().find_map(|key| data.remove(*key));
             let missing = || format!("Secret {} has no key {}", secret.name, keys.join(" or "));

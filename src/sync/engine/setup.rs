@@ -220,8 +220,13 @@ impl Core {
             self.board.show(shown.unwrap_or_else(|| base_status(spec, &TargetState::default())));
         }
         lock(&self.repositories).follow(follow);
+        // What the cluster said of itself may have come before there was anybody to look at it for the target.
+        let is_reached_now = |spec: &TargetSpec| {
+            setup.clusters.contains_key(&spec.cluster) && !old.clusters.contains_key(&spec.cluster)
+        };
         for (name, spec) in &setup.targets {
-            if old.targets.get(name) != Some(spec) || !setup.troubles.is_empty() {
+            let is_new = old.targets.get(name) != Some(spec) || is_reached_now(spec);
+            if is_new || !setup.troubles.is_empty() {
                 self.push(name, Trigger::Configuration, Duration::ZERO);
             }
         }
