@@ -77,7 +77,7 @@ impl Forge {
             "user": {"login": "ann"}, "labels": [{"name": "preview"}], "merged": false,
             "head": {"label": branch, "ref": branch, "sha": sha(digit), "repo_id": repository, "repo": {"id": repository}},
             "base": {"label": "main", "ref": "main", "sha": sha('0'), "repo_id": 1, "repo": {"id": 1}},
-            "created_at": "2026-01-01T10:00:00Z", "updated_at": "2026-01-01T10:00:00Z",
+            "created_at": "2020-01-01T10:00:00Z", "updated_at": "2020-01-01T10:00:00Z",
         });
         lock(&self.shared).requests.push(request);
     }
