@@ -149,8 +149,8 @@ type Member = (usize, Id);
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
     past: BTreeMap<Member, Past>,
-    /// For which run each Job was made, or taken over by a timely apply, by its uid: what comes late makes it no other one.
-    made_for: BTreeMap<String, String>,
+    /// For which run each Job was made, or taken over by a timely apply, by its cluster and uid: what comes late makes it no other one.
+    made_for: BTreeMap<(String, String), String>,
     /// Which hook ended well in which run.
     well: BTreeSet<(Member, String)>,
     /// The runs that a state of a target may have been.
@@ -182,7 +182,7 @@ impl Ledger {
     pub(crate) fn note<'o>(&mut self, cluster: &str, objects: impl Iterator<Item = &'o Arc<Value>>) {
         for job in objects.filter(|object| object["kind"] == "Job") {
             let Some((at, run)) = of_target(cluster, job) else { continue };
-            let uid = text(&job["metadata"]["uid"]).to_owned();
+            let uid = (cluster.to_owned(), text(&job["metadata"]["uid"]).to_owned());
             let run = self.made_for.entry(uid).or_insert_with(|| run.to_owned()).as_str();
             let member = (at, id(job, ""));
             let stand = stand(job);
@@ -225,7 +225,8 @@ impl Ledger {
         }
         let live = (look.live)(id).filter(|_| hook.is_some());
         if let Some(live) = live {
-            self.made_for.insert(text(&live["metadata"]["uid"]).to_owned(), run.to_owned());
+            let uid = text(&live["metadata"]["uid"]).to_owned();
+            self.made_for.insert((look.target.cluster.to_owned(), uid), run.to_owned());
         }
         let is_made = hook.is_some() && live.is_none();
         if is_made && let Some(past) = self.past.get(&member) {
