@@ -565,9 +565,7 @@ impl Run {
         let silent = TARGETS.iter().filter(fails).filter_map(|target| {
             let said = statuses.get(target.name).map(|status| (status.sync, status.message.as_str()));
             match said {
-                Some((SyncStatus::Failed | SyncStatus::OutOfSync, message)) if message.contains(FAILED) => {
-                    None
-                }
+                Some((SyncStatus::Failed, message)) if message.contains(FAILED) => None,
                 other => Some(format!("a hook of {} fails, and it says {other:?}", target.name)),
             }
         });
