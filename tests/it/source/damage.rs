@@ -1,4 +1,5 @@
 use std::io::{Seek, SeekFrom, Write};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -134,15 +135,20 @@ async fn a_generation_goes_when_no_tree_of_it_is_held_any_more() {
     let source = bench.source(&server.url(), branch("main"));
     let held = source.fetch(&source.poll().await.unwrap()).await.unwrap();
     let mut places = vec![generation(&bench)];
-    for number in 0..3 {
+    let there = |places: &[PathBuf]| places.iter().map(|place| place.exists()).collect::<Vec<_>>();
+    // A program that another test starts at that moment holds what this process holds until it runs: then it goes a round later.
+    for number in 0..20 {
         std::fs::write(generation(&bench).join("shallow"), "noise\n").unwrap();
         repository.write("a.yaml", &format!("{number}\n"));
         repository.commit("More");
         assert_eq!(read(&source, "a.yaml").await, format!("{number}\n"));
         places.push(generation(&bench));
+        if number >= 2 && there(&places[..3]) == [true, false, false] {
+            break;
+        }
     }
-    let there: Vec<bool> = places.iter().map(|place| place.exists()).collect();
-    assert_eq!(there, [true, false, false, true], "what is held, and what counts");
+    assert_eq!(there(&places[..3]), [true, false, false], "what is held stays, and nothing else");
+    assert!(places.pop().unwrap().exists(), "what counts stays");
     assert_eq!(read_text(&*held.tree, "a.yaml").unwrap(), "one\n");
 }
 
