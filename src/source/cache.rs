@@ -6,8 +6,6 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
-
 use super::charts::{ChartSource, ChartSpec};
 use super::file::WebFile;
 use super::http::{ClearText, Clients};
@@ -20,13 +18,11 @@ use super::packed::PackedChart;
 use super::partial::Rest;
 use super::reference::{self, Listed};
 use super::spec::{ChartUrl, FileUrl};
+use super::threads::Threads;
 use super::watch::{self, Watch};
 use super::wire::{FetchError, Next, Remote};
 use super::{Commit, Head, Location, Reference, SourceError, Spec};
-use crate::ambient;
 
-/// Questions and fetches that run at once. Each has a thread; most of it waits for the network.
-const AT_ONCE: usize = 16;
 /// A fetch may take this many times as long as a question.
 const FETCH_FACTOR: u32 = 10;
 
@@ -34,7 +30,7 @@ const FETCH_FACTOR: u32 = 10;
 #[derive(Clone)]
 pub struct Cache {
     folder: PathBuf,
-    permits: Arc<Semaphore>,
+    threads: Threads,
     mirrors: Arc<Mutex<HashMap<String, Weak<Mirror>>>>,
     clients: Clients,
     reach: Reach,
@@ -44,7 +40,7 @@ pub struct Cache {
 #[derive(Clone)]
 pub struct Source {
     spec: Arc<Spec>,
-    permits: Arc<Semaphore>,
+    threads: Threads,
     kind: Kind,
     listening: Listening,
 }
@@ -59,6 +55,11 @@ enum Kind {
 }
 
 impl Cache {
+    /// Ends the questions and fetches that are under way; for who ends the runtime next.
+    pub async fn end(&self) {
+        self.threads.end().await;
+    }
+
     /// A cache below `folder`, which comes to be, readable by this user only.
     ///
     /// # Errors
@@ -71,7 +72,7 @@ impl Cache {
             .map_err(|error| SourceError::io("create", folder, error))?;
         Ok(Self {
             folder: folder.to_owned(),
-            permits: Arc::new(Semaphore::new(AT_ONCE)),
+            threads: Threads::new(),
             mirrors: Arc::default(),
             clients: Clients::default(),
             reach: Reach::Network,
@@ -93,7 +94,7 @@ impl Cache {
         if let Reach::Here(find) = &self.reach {
             let kind = Kind::Here(find(&spec.location));
             let listening = Listening::default();
-            return Ok(Source { spec: Arc::new(spec), permits: self.permits.clone(), kind, listening });
+            return Ok(Source { spec: Arc::new(spec), threads: self.threads.clone(), kind, listening });
         }
         let location = spec.location.to_string();
         let invalid = |cause: &str| SourceError::Invalid { location: location.clone(), cause: cause.into() };
@@ -128,7 +129,7 @@ impl Cache {
             Reach::Overheard(ear) => Listening(Some(ear.clone())),
             Reach::Network | Reach::Here(_) => Listening::default(),
         };
-        Ok(Source { spec: Arc::new(spec), permits: self.permits.clone(), kind, listening })
+        Ok(Source { spec: Arc::new(spec), threads: self.threads.clone(), kind, listening })
     }
 
     fn file(&self, spec: &Spec, file: &FileUrl) -> Arc<WebFile> {
@@ -146,7 +147,7 @@ impl Cache {
 
     /// Makes a source of charts. Asks nobody yet.
     pub fn charts(&self, spec: &ChartSpec) -> ChartSource {
-        ChartSource::new(spec, &self.clients, &self.permits, &self.folder.join("charts"))
+        ChartSource::new(spec, &self.clients, &self.threads, &self.folder.join("charts"))
     }
 
     /// Removes the mirrors that no source has asked for since `unused` ago. What is open, here or in
@@ -369,7 +370,7 @@ impl Source {
         bound: Duration,
         work: impl FnOnce(&Limits) -> Result<T, SourceError> + Send + 'static,
     ) -> Result<T, SourceError> {
-        on_a_thread(&self.permits, &self.spec.location, bound, work).await
+        self.threads.run(&self.spec.location, bound, work).await
     }
 
     /// Where the files of a commit come from that have not been fetched.
@@ -381,33 +382,12 @@ impl Source {
                 mirror: mirror.clone(),
                 objects,
                 commit: id,
-                permits: self.permits.clone(),
+                threads: self.threads.clone(),
                 bound: self.spec.timeout * FETCH_FACTOR,
             })
         });
         Commit { rest, ..commit }
     }
-}
-
-/// Runs `work` on one of the threads for it. When the caller goes away, work that waits ends.
-pub(super) async fn on_a_thread<T: Send + 'static>(
-    permits: &Arc<Semaphore>,
-    location: &(impl std::fmt::Display + ?Sized),
-    bound: Duration,
-    work: impl FnOnce(&Limits) -> Result<T, SourceError> + Send + 'static,
-) -> Result<T, SourceError> {
-    let failed = |cause: String| SourceError::Damaged { location: location.to_string(), cause };
-    let permit = permits.clone().acquire_owned().await;
-    let permit = permit.map_err(|error| failed(error.to_string()))?;
-    let (limits, guard) = Limits::new(bound);
-    let done = ambient::blocking(move || {
-        let _permit = permit;
-        work(&limits)
-    });
-    let result = done.await;
-    drop(guard);
-    // A panic can only come out of reading objects that are not what they should be.
-    result.unwrap_or_else(|error| Err(failed(error.to_string())))
 }
 
 /// A head that needs no asking.

@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::sync::watch;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 /// How long an action may take, and whether anybody still wants its result.
 #[derive(Clone)]
@@ -19,7 +19,7 @@ pub(super) struct Limits {
     deadline: Instant,
     /// The bound that the deadline came from, for the text of errors.
     pub(super) after: Duration,
-    gone: watch::Receiver<()>,
+    gone: CancellationToken,
 }
 
 /// Why waiting ended without a result.
@@ -32,27 +32,18 @@ pub(super) enum GaveUp {
 }
 
 impl Limits {
-    /// Limits that end after `after`, or when the returned guard is dropped.
-    pub(super) fn new(after: Duration) -> (Self, Arc<watch::Sender<()>>) {
-        let (guard, gone) = watch::channel(());
-        let limits = Self {
-            runtime: tokio::runtime::Handle::current(),
-            deadline: Instant::now() + after,
-            after,
-            gone,
-        };
-        (limits, Arc::new(guard))
+    /// Limits that end after `after`, or when nobody wants the result any more.
+    pub(super) fn new(after: Duration, gone: CancellationToken) -> Self {
+        Self { runtime: tokio::runtime::Handle::current(), deadline: Instant::now() + after, after, gone }
     }
 
     /// Waits for `work` within the limits. Call it from threads for blocking work only.
     pub(super) fn wait<T>(&self, work: impl Future<Output = T>) -> Result<T, GaveUp> {
-        let mut gone = self.gone.clone();
         self.runtime.block_on(async {
             tokio::select! {
                 biased;
+                () = self.gone.cancelled() => Err(GaveUp::Abandoned),
                 done = tokio::time::timeout_at(self.deadline, work) => done.map_err(|_| GaveUp::TimedOut),
-                // An error says that the guard is gone; values are never sent.
-                _ = gone.changed() => Err(GaveUp::Abandoned),
             }
         })
     }
@@ -61,7 +52,7 @@ impl Limits {
     pub(super) fn ended(&self) -> Option<GaveUp> {
         if Instant::now() >= self.deadline {
             Some(GaveUp::TimedOut)
-        } else if self.gone.has_changed().is_err() {
+        } else if self.gone.is_cancelled() {
             Some(GaveUp::Abandoned)
         } else {
             None

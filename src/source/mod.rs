@@ -31,6 +31,7 @@ mod receive;
 mod reference;
 mod spec;
 mod ssh;
+mod threads;
 mod watch;
 mod wire;
 

@@ -9,13 +9,11 @@ use std::sync::Arc;
 use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
-use tokio::sync::Semaphore;
-
-use super::cache::on_a_thread;
 use super::limits::Limits;
 use super::mirror::{self, Mirror};
 use super::objects::{self, Objects, ReadError};
 use super::receive::{Ask, Content, Depth};
+use super::threads::Threads;
 use super::wire::{FetchError, Next, Remote, Session};
 use super::{Commit, SourceError, needed};
 
@@ -35,7 +33,7 @@ pub(super) struct Rest {
     pub(super) mirror: Arc<Mirror>,
     pub(super) objects: Arc<Objects>,
     pub(super) commit: gix::ObjectId,
-    pub(super) permits: Arc<Semaphore>,
+    pub(super) threads: Threads,
     pub(super) bound: Duration,
 }
 
@@ -74,13 +72,13 @@ impl Commit {
         if let Some(result) = mirror.supplied_since(asked, rest.commit, &paths) {
             return result;
         }
-        let (location, permits, bound) = (rest.remote.location(), rest.permits.clone(), rest.bound);
-        on_a_thread(&permits, &location, bound, move |limits| {
+        let (location, threads, bound) = (rest.remote.location(), rest.threads.clone(), rest.bound);
+        let work = move |limits: &Limits| {
             let supplied = rest.mirror.supply(&rest.remote, &rest.objects, rest.commit, &paths, limits);
             rest.mirror.note(rest.commit, paths, &supplied);
             supplied
-        })
-        .await
+        };
+        threads.run(&location, bound, work).await
     }
 }
 

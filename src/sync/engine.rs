@@ -301,6 +301,7 @@ impl Engine {
         self.0.bases.stop();
         self.0.charts.stop();
         self.0.setup().clusters.values().for_each(|(_, cluster)| cluster.stop());
+        self.0.cache.end().await;
     }
 
     /// Ends [`Engine::work`]; each running turn ends between two writes.

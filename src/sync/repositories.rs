@@ -271,7 +271,11 @@ impl Follower {
         let (mut failures, mut vain_hints) = (0, 0);
         let mut reason = Reason::Time;
         loop {
-            let looked = self.look().await;
+            let looked = tokio::select! {
+                biased;
+                () = stop.cancelled() => return,
+                looked = self.look() => looked,
+            };
             failures = if looked == Looked::Failed { failures + 1 } else { 0 };
             vain_hints = match (looked, reason) {
                 (Looked::Moved, _) => 0,

@@ -21,11 +21,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
-
-use super::cache;
 use super::http::{ClearText, Clients};
 use super::spec::{self, HttpUrl, Location};
+use super::threads::Threads;
 use super::{Credentials, SourceError};
 
 pub use oci::OciReference;
@@ -142,7 +140,7 @@ pub struct Chart {
 pub struct ChartSource {
     location: Arc<str>,
     timeout: Duration,
-    permits: Arc<Semaphore>,
+    threads: Threads,
     kind: Kind,
 }
 
@@ -154,7 +152,7 @@ enum Kind {
 
 impl ChartSource {
     /// Makes a source of `spec`, which keeps what it downloads below `folder`. Asks nobody yet.
-    pub(super) fn new(spec: &ChartSpec, clients: &Clients, permits: &Arc<Semaphore>, folder: &Path) -> Self {
+    pub(super) fn new(spec: &ChartSpec, clients: &Clients, threads: &Threads, folder: &Path) -> Self {
         let clear_text = if spec.insecure { ClearText::Allowed } else { ClearText::Refused };
         let store = Store::new(folder, &spec.scope);
         let way = web::Way { clients: clients.clone(), credentials: spec.credentials.clone(), clear_text };
@@ -169,7 +167,7 @@ impl ChartSource {
         Self {
             location: spec.location.to_string().into(),
             timeout: spec.timeout,
-            permits: permits.clone(),
+            threads: threads.clone(),
             kind,
         }
     }
@@ -188,7 +186,7 @@ impl ChartSource {
             Kind::Registry(registry) => registry.fetch(&name, &range, limits),
         };
         let bound = self.timeout * DOWNLOAD_FACTOR;
-        cache::on_a_thread(&self.permits, &self.location, bound, work).await
+        self.threads.run(&self.location, bound, work).await
     }
 }
 
