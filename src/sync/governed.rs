@@ -22,7 +22,7 @@ use tokio::time::Instant;
 const PACE: Duration = Duration::from_millis(300);
 /// How often is looked how things stand although nothing was said.
 const LOOK: Duration = Duration::from_secs(2);
-/// How often a cluster is asked whether it is there; and one that was not.
+/// How often a cluster is asked whether it is there; and one that was not, or whose watches were cut off since.
 const ASK: Duration = Duration::from_mins(1);
 const ASK_AGAIN: Duration = Duration::from_secs(5);
 /// How long a status that could not be written rests.
@@ -91,8 +91,8 @@ struct Governed<'e> {
     fingerprint: Option<String>,
     /// Why the resources could not be read, as it was logged last.
     trouble: String,
-    /// When each cluster is to be asked.
-    asked: BTreeMap<String, Instant>,
+    /// When each cluster was asked last, and how often it had been interrupted then.
+    asked: BTreeMap<String, (Instant, u64)>,
     answers: Arc<Mutex<BTreeMap<String, Answer>>>,
     /// Resources whose status could not be written, and until when they are left alone.
     resting: BTreeMap<(Kind, String), Instant>,
@@ -195,14 +195,17 @@ impl Governed<'_> {
             .unwrap_or_else(PoisonError::into_inner)
             .retain(|name, _| clusters.contains_key(name));
         for (name, cluster) in clusters.into_iter().filter(|(name, _)| self.engine.has_cluster(name)) {
-            if self.asked.get(&name).is_some_and(|at| *at > now) {
-                continue;
-            }
+            let interruptions = cluster.interruptions();
             let answers = self.answers.clone();
-            let trouble = |answer: &Answer| answer.trouble.is_some();
-            let known = answers.lock().unwrap_or_else(PoisonError::into_inner).get(&name).cloned();
-            let well = known.is_some_and(|answer| !trouble(&answer));
-            self.asked.insert(name.clone(), now + if well { ASK } else { ASK_AGAIN });
+            if let Some((at, before)) = self.asked.get(&name) {
+                let known = answers.lock().unwrap_or_else(PoisonError::into_inner);
+                let is_well = known.get(&name).is_some_and(|answer| answer.trouble.is_none());
+                let pause = if is_well && *before == interruptions { ASK } else { ASK_AGAIN };
+                if *at + pause > now {
+                    continue;
+                }
+            }
+            self.asked.insert(name.clone(), (now, interruptions));
             tokio::spawn(async move {
                 let answer = match cluster.version().await {
                     Ok(version) => Answer { last: Some(version), trouble: None },
