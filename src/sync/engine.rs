@@ -93,6 +93,8 @@ struct Core {
     /// What AppSets have made, and that somebody should look again.
     app_sets: AppSets,
     generate: Arc<Notify>,
+    /// Wakes whoever repairs the configuration, where a part of it could not be set up.
+    broken: Notify,
     /// The pull requests that AppSets ask for.
     pulls: Mutex<Pulls>,
     /// How commits go over clusters.
@@ -246,6 +248,7 @@ impl Engine {
                     move || generate.notify_one()
                 }))),
                 generate,
+                broken: Notify::new(),
                 rollouts: Rollouts::default(),
                 chosen: parts.chosen,
                 patience: parts.patience,

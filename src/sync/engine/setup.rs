@@ -169,14 +169,15 @@ impl Core {
     pub(super) async fn repair(self: Arc<Self>) {
         let mut pause = REPAIR_FIRST;
         loop {
+            let is_whole = self.setup().troubles.is_empty();
             tokio::select! {
                 biased;
                 () = self.stop.cancelled() => return,
-                () = tokio::time::sleep(pause) => {}
-            }
-            if self.setup().troubles.is_empty() {
-                pause = REPAIR_FIRST;
-                continue;
+                () = self.broken.notified(), if is_whole => {
+                    pause = REPAIR_FIRST;
+                    continue;
+                }
+                () = tokio::time::sleep(pause), if !is_whole => {}
             }
             let Some(config) = lock(&self.config).clone() else { continue };
             pause = (pause * 2).min(REPAIR);
@@ -194,6 +195,9 @@ impl Core {
             setup.rollouts.contains_key(&(app.to_owned(), environment.to_owned()))
         });
         *self.setup.write().unwrap_or_else(PoisonError::into_inner) = setup.clone();
+        if !setup.troubles.is_empty() {
+            self.broken.notify_one();
+        }
         self.queue.retain(|target| setup.targets.contains_key(target));
         let place = |spec: &Arc<TargetSpec>| (spec.cluster.clone(), spec.set());
         // A target that moved is looked for again: what it left behind is found by its parent.
