@@ -244,6 +244,14 @@ impl AppSetSpec {
         }
         all
     }
+
+    /// The pull requests that it asks for, each with its place.
+    pub(crate) fn pull_requests(&self) -> impl Iterator<Item = (Place, &PullRequests)> {
+        self.ones().into_iter().filter_map(|(place, one)| match one {
+            One::PullRequests(requests) => Some((place, requests)),
+            One::Folders(_) | One::Files(_) | One::List(_) | One::Clusters(_) => None,
+        })
+    }
 }
 
 /// The generators of pull requests, each with its place.
@@ -265,16 +273,6 @@ fn generators_pull_requests(generators: &mut [Generator]) -> Vec<(Place, &mut Pu
         }
     }
     all
-}
-
-impl AppSetSpec {
-    /// The pull requests that it asks for, each with its place.
-    pub(crate) fn pull_requests(&self) -> impl Iterator<Item = (Place, &PullRequests)> {
-        self.ones().into_iter().filter_map(|(place, one)| match one {
-            One::PullRequests(requests) => Some((place, requests)),
-            One::Folders(_) | One::Files(_) | One::List(_) | One::Clusters(_) => None,
-        })
-    }
 }
 
 impl Spec for AppSetSpec {
@@ -316,10 +314,8 @@ impl Spec for AppSetSpec {
     }
 
     fn check_resource(&self, findings: &mut Findings) {
-        for (place, one) in self.ones() {
-            if let One::PullRequests(PullRequests { credentials: Some(_), .. }) = one {
-                findings.add(place.field("credentials"), IN_A_SECRET);
-            }
+        for (place, _) in self.pull_requests().filter(|(_, requests)| requests.credentials.is_some()) {
+            findings.add(place.field("credentials"), IN_A_SECRET);
         }
         let mut of_app = Findings::default();
         self.template.spec.check_resource(&mut of_app);

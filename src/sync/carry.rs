@@ -93,6 +93,13 @@ struct Finished {
     immutable: Option<Vec<String>>,
 }
 
+impl Finished {
+    /// What has nothing to tell but how it ended.
+    fn with(outcome: Outcome) -> Self {
+        Self { outcome, known: None, uid: None, rewritten: None, immutable: None }
+    }
+}
+
 async fn finish(
     cluster: &Cluster,
     desired: &Desired,
@@ -100,12 +107,8 @@ async fn finish(
     orders: &Orders<'_>,
     failed: &BTreeSet<ObjectId>,
 ) -> Finished {
-    let ended = |result, message: String| Finished {
-        outcome: Outcome::new(&step.id, step.action, result, message, &step.origin),
-        known: None,
-        uid: None,
-        rewritten: None,
-        immutable: None,
+    let ended = |result, message: String| {
+        Finished::with(Outcome::new(&step.id, step.action, result, message, &step.origin))
     };
     if !step.writes() {
         return ended(OutcomeResult::Held, step.reason.to_string());
@@ -144,7 +147,7 @@ async fn write(cluster: &Cluster, want: &Want, step: &Step, orders: &Orders<'_>)
     {
         let message = format!("its client-side ownership could not be taken over: {error}");
         let outcome = outcome(OutcomeResult::Failed, message);
-        return Finished { outcome, known: None, uid: None, rewritten: None, immutable: None };
+        return Finished::with(outcome);
     }
     let request = Apply {
         id: &want.id,
@@ -169,7 +172,7 @@ async fn write(cluster: &Cluster, want: &Want, step: &Step, orders: &Orders<'_>)
                 _ => None,
             };
             let outcome = outcome(OutcomeResult::Failed, error.to_string());
-            Finished { outcome, known: None, uid: None, rewritten: None, immutable }
+            Finished { immutable, ..Finished::with(outcome) }
         }
     }
 }
@@ -186,13 +189,7 @@ async fn ended_deletion(cluster: &Cluster, step: &Step) -> Finished {
         ),
         Err(error) => (OutcomeResult::Failed, error.to_string()),
     };
-    Finished {
-        outcome: Outcome::new(&step.id, step.action, result, message, &step.origin),
-        known: None,
-        uid: None,
-        rewritten: None,
-        immutable: None,
-    }
+    Finished::with(Outcome::new(&step.id, step.action, result, message, &step.origin))
 }
 
 // The objects of a new kind cannot be applied before the API server serves it, and it says so only when asked.

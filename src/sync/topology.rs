@@ -315,19 +315,13 @@ pub async fn access(config: &Config, name: &str, secrets: &Secrets) -> Result<Ac
         Some(config::Access::InCluster) => Via::InCluster,
         Some(config::Access::Secret(secret)) => {
             let mut data = secrets.read(&secret.name, secret.namespace.as_deref()).await?;
-            if secret.key.is_none() && declared::is_declared(&data) {
-                let text =
-                    declared::kubeconfig(&data).map_err(|why| anyhow!("Secret {}: {why}", secret.name))?;
-                return Ok(Access {
-                    name: name.to_owned(),
-                    via: Via::KubeconfigText(text),
-                    in_flight: cluster.spec.max_in_flight,
-                });
-            }
-            let keys = secret.key.as_deref().map_or_else(|| vec!["value", "kubeconfig"], |key| vec![key]);
-            let text = keys.iter().find_map(|key| data.remove(*key));
-            let missing = || format!("Secret {} has no key {}", secret.name, keys.join(" or "));
-            Via::KubeconfigText(text.with_context(missing)?)
+            Via::KubeconfigText(if secret.key.is_none() && declared::is_declared(&data) {
+                declared::kubeconfig(&data).map_err(|why| anyhow!("Secret {}: {why}", secret.name))?
+            } else {
+                let keys = secret.key.as_deref().map_or_else(|| vec!["value", "kubeconfig"], |key| vec![key]);
+                let text = keys.iter().find_map(|key| data.remove(*key));
+                text.with_context(|| format!("Secret {} has no key {}", secret.name, keys.join(" or ")))?
+            })
         }
         None => bail!("Cluster {name} says in no way, or in several, how it is reached"),
     };

@@ -2,6 +2,7 @@
 //!
 //! The calls run on a runtime of their own, so they work in plain tests, inside `#[tokio::test]` and in `Drop` alike.
 
+use std::fs;
 use std::path::Path;
 use std::sync::OnceLock;
 use std::sync::mpsc;
@@ -12,7 +13,7 @@ use http::{Method, StatusCode};
 use kube::client::Body;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
 /// What these calls say they are; [`crate::ControlPlane::requests_since`] leaves them out.
@@ -45,6 +46,20 @@ impl Api {
         })?
         .with_context(|| format!("cannot use {}", path.display()))?;
         Ok(Self { client })
+    }
+
+    /// The kubeconfig of this cluster in a file, with a service account and a token for it in place of the user.
+    pub fn as_account(&self, kubeconfig: &Path, namespace: &str, account: &str) -> Result<Value> {
+        let path = format!("/api/v1/namespaces/{namespace}/serviceaccounts/{account}/token");
+        let request = json!({
+            "apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": 7200}
+        });
+        let token = self.create(&path, &request)?["status"]["token"].clone();
+        let text = fs::read_to_string(kubeconfig)
+            .with_context(|| format!("cannot read {}", kubeconfig.display()))?;
+        let mut kubeconfig = trueup_model::yaml::documents(&text)?.swap_remove(0).value;
+        kubeconfig["users"][0]["user"] = json!({ "token": token });
+        Ok(kubeconfig)
     }
 
     /// Sends one request. Only a request that got no answer is an error.

@@ -246,13 +246,7 @@ fn while_nothing_happens_nothing_is_written_also_over_a_restart(ground: Ground) 
 
 /// A kubeconfig of a service account, with a token of its own.
 pub(super) fn as_account(world: &World, name: &str) -> std::path::PathBuf {
-    let namespace = world.namespace.name();
-    let request = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": 3600}});
-    let path = format!("/api/v1/namespaces/{namespace}/serviceaccounts/{name}/token");
-    let token = world.api.create(&path, &request).unwrap()["status"]["token"].clone();
-    let documents = trueup_model::yaml::documents(&fs::read_to_string(world.kubeconfig()).unwrap()).unwrap();
-    let mut kubeconfig = documents[0].value.clone();
-    kubeconfig["users"][0]["user"] = json!({ "token": token });
+    let kubeconfig = world.api.as_account(world.kubeconfig(), world.namespace.name(), name).unwrap();
     let file = world.path("account.kubeconfig");
     fs::write(&file, kubeconfig.to_string()).unwrap();
     file

@@ -92,11 +92,8 @@ impl Shared {
         });
         self.world.api.create(bindings, &role).unwrap();
         self.world.takes_away(format!("{bindings}/{binding}"));
-        let request = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": 7200}});
-        let token = self.world.api.create(&format!("{accounts}/{name}/token"), &request).unwrap();
-        let text = fs::read_to_string(played().unwrap().kubeconfig()).unwrap();
-        let mut kubeconfig = trueup_model::yaml::documents(&text).unwrap()[0].value.clone();
-        kubeconfig["users"][0]["user"] = json!({ "token": token["status"]["token"] });
+        let cluster = played().unwrap().kubeconfig();
+        let kubeconfig = self.world.api.as_account(cluster, &namespace, name).unwrap();
         let file = self.world.path(&format!("{name}.kubeconfig"));
         fs::write(&file, kubeconfig.to_string()).unwrap();
         let account = format!("system:serviceaccount:{namespace}:{name}");

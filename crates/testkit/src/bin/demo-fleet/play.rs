@@ -68,12 +68,11 @@ fn killed(fleet: &mut Fleet) -> Result<()> {
     drop(dead);
     let commit = fleet.commit("1.2.0")?;
     let order = fleet.reached(&LEAVES, "1.2.0", &commit)?;
-    let last = order.last().map_or(Duration::ZERO, |(_, after)| *after);
     fleet.shared_by(1)?;
     fleet.show(&["get", "leases"])?;
     good(&format!(
         "the other one has all clusters, and the next commit was everywhere after {}",
-        seconds(last)
+        seconds(last(&order))
     ));
     Ok(())
 }
@@ -95,11 +94,15 @@ fn cut_off(fleet: &Fleet) -> Result<()> {
     good("the others go on");
     leaf.start_api_server()?;
     let order = fleet.reached(&LEAVES, "1.3.0", &commit)?;
-    let last = order.last().map_or(Duration::ZERO, |(_, after)| *after);
     fleet.show(&["wait", "--for=condition=Ready", "--timeout=60s", &cluster, "apps/web"])?;
     fleet.show(&["get", "clusters"])?;
-    good(&format!("{away} is back, and has 1.3.0 after {}", seconds(last)));
+    good(&format!("{away} is back, and has 1.3.0 after {}", seconds(last(&order))));
     Ok(())
+}
+
+/// When the last leaf had it.
+fn last(order: &[(String, Duration)]) -> Duration {
+    order.last().map_or(Duration::ZERO, |(_, after)| *after)
 }
 
 fn seconds(time: Duration) -> String {

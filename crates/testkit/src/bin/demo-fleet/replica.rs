@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context as _, Result};
-use serde_json::{Value, json};
+use serde_json::Value;
 use trueup_testkit::{ControlPlane, Port};
 
 use crate::fleet::NAMESPACE;
@@ -27,7 +27,8 @@ impl Replica {
     pub(crate) fn start(trueup: &Path, hub: &ControlPlane, pod: &Value, folder: &Path) -> Result<Self> {
         let name = pod["metadata"]["name"].as_str().context("the pod has no name")?.to_owned();
         let kubeconfig = folder.join(format!("{name}.kubeconfig"));
-        fs::write(&kubeconfig, as_account(hub)?.to_string())?;
+        let as_pod = hub.api().as_account(hub.kubeconfig(), NAMESPACE, ACCOUNT)?;
+        fs::write(&kubeconfig, as_pod.to_string())?;
         let (port, log) = (Port::claim()?, folder.join(format!("{name}.log")));
         let arguments =
             pod["spec"]["containers"][0]["args"].as_array().context("the pod has no arguments")?;
@@ -66,18 +67,4 @@ impl Drop for Replica {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
-}
-
-/// The hub's kubeconfig, with the account instead of the administrator.
-fn as_account(hub: &ControlPlane) -> Result<Value> {
-    let path = format!("/api/v1/namespaces/{NAMESPACE}/serviceaccounts/{ACCOUNT}/token");
-    let request = json!({
-        "apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": 3600}
-    });
-    let token = hub.api().create(&path, &request)?["status"]["token"].clone();
-    let text = fs::read_to_string(hub.kubeconfig())?;
-    let mut documents = trueup_model::yaml::documents(&text)?;
-    let mut kubeconfig = documents.swap_remove(0).value;
-    kubeconfig["users"][0]["user"] = json!({ "token": token });
-    Ok(kubeconfig)
 }
