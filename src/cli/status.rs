@@ -16,6 +16,7 @@ use jiff::Timestamp;
 use std::io::{IsTerminal as _, Write};
 use std::time::Duration;
 use trueup_plan::HealthStatus;
+use trueup_plan::overdraft::RepositoryHold;
 use trueup_plan::record::{BasePin, SyncStatus, TargetStatus};
 
 const WATCH_EVERY: Duration = Duration::from_secs(1);
@@ -56,6 +57,10 @@ impl Status {
         all.targets = select(all.targets, &self.targets)?;
         if !self.targets.is_empty() {
             all.app_sets.clear();
+            let held = |hold: &RepositoryHold| {
+                all.targets.iter().any(|status| hold.targets.contains_key(&status.target))
+            };
+            all.held.retain(held);
         }
         Ok((all, source))
     }
@@ -102,7 +107,7 @@ impl Source {
 }
 
 /// How all targets and AppSets stand, from the best source that there is. Of AppSets only a running trueup knows.
-async fn read_all(session: &Session) -> Result<(Targets, Source)> {
+pub(super) async fn read_all(session: &Session) -> Result<(Targets, Source)> {
     let alone = match session.remote.standing().await? {
         Reached::Yes(standing) => return Ok((standing, Source::Server)),
         Reached::No(why) => session.alone(why)?,
@@ -115,7 +120,7 @@ async fn read_all(session: &Session) -> Result<(Targets, Source)> {
 }
 
 fn only(targets: Vec<TargetStatus>) -> Targets {
-    Targets { targets, app_sets: Vec::new() }
+    Targets::new(targets, Vec::new())
 }
 
 /// The named ones of all statuses, in their order; all where none is named.
@@ -147,11 +152,32 @@ pub(super) fn write_with(out: &mut dyn Write, format: Format, all: &Targets, now
         Format::Yaml => return output::yaml(out, all),
         Format::Table | Format::Wide | Format::Name => {}
     }
-    if !(all.targets.is_empty() && !all.app_sets.is_empty() && format != Format::Name) {
+    if format == Format::Name || !all.targets.is_empty() || all.app_sets.is_empty() {
         write_targets(out, format, &all.targets, now)?;
-        if all.app_sets.is_empty() || format == Format::Name {
-            return Ok(());
-        }
+    }
+    if format == Format::Name {
+        return Ok(());
+    }
+    write_app_sets(out, &all.app_sets, !all.targets.is_empty())?;
+    write_holds(out, &all.held)
+}
+
+fn write_holds(out: &mut dyn Write, holds: &[RepositoryHold]) -> Result<()> {
+    if holds.is_empty() {
+        return Ok(());
+    }
+    writeln!(out)?;
+    let row = |hold: &RepositoryHold| {
+        vec![Cell::new(&hold.repository), Cell::styled(hold.deletions, UNSURE), Cell::new(hold)]
+    };
+    output::table(out, &["REPOSITORY", "HELD", "MESSAGE"], &holds.iter().map(row).collect::<Vec<_>>())
+}
+
+fn write_app_sets(out: &mut dyn Write, app_sets: &[AppSetStanding], is_second: bool) -> Result<()> {
+    if app_sets.is_empty() {
+        return Ok(());
+    }
+    if is_second {
         writeln!(out)?;
     }
     let row = |set: &AppSetStanding| {
@@ -163,7 +189,7 @@ pub(super) fn write_with(out: &mut dyn Write, format: Format, all: &Targets, now
             Cell::new(set.message.lines().next().unwrap_or_default()),
         ]
     };
-    let rows: Vec<_> = all.app_sets.iter().map(row).collect();
+    let rows: Vec<_> = app_sets.iter().map(row).collect();
     output::table(out, &["APPSET", "APPS", "STATE", "MESSAGE"], &rows)
 }
 

@@ -3,11 +3,13 @@
 use super::duration;
 use super::problem::{Findings, Place};
 use super::resource::{Kind, SecretRef, Spec, absolute};
+use super::share;
 use super::webhook::Webhook;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use trueup_plan::budget::Budget;
 
 /// A Git source.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -36,6 +38,11 @@ pub struct RepositorySpec {
     /// The webhook by which a forge says that there is something new. It makes trueup ask at once, and nothing else.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub webhook: Option<Webhook>,
+    /// How many objects that came from this repository may be deleted within an hour, on all clusters together, because they left it: a number,
+    /// or a share such as `5%`, rounded up. What exceeds it is held until a person confirms it. No bound by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "share::schema")]
+    pub max_prune: Option<Budget>,
     /// Reads the working tree instead of the last commit. Only for a local folder.
     #[serde(default)]
     pub worktree: bool,
@@ -128,6 +135,7 @@ impl RepositorySpec {
             secret_ref: None,
             credentials: None,
             webhook: None,
+            max_prune: None,
             worktree: false,
             insecure: false,
             suspend: false,

@@ -289,7 +289,7 @@ fn a_reference_to_a_broken_object_is_no_second_problem() {
     refuses(
         &text,
         &expect![[r"
-            trueup.yaml:4:40: unknown field `x` in spec, known: `credentials`, `insecure`, `interval`, `ref`, `secretRef`, `suspend`, `timeout`, `url`, `webhook`, `worktree`
+            trueup.yaml:4:40: unknown field `x` in spec, known: `credentials`, `insecure`, `interval`, `maxPrune`, `ref`, `secretRef`, `suspend`, `timeout`, `url`, `webhook`, `worktree`
             trueup.yaml:19:19: spec.inCluster: expected true or false, found text
         "]],
     );

@@ -6,6 +6,7 @@
 use super::app_sets::{AppSets, Farewell};
 use super::bases::Bases;
 use super::charts::Charts;
+use super::deletions::Grants;
 use super::directory::Directory;
 use super::leave::Progress;
 use super::preview::random_key;
@@ -49,6 +50,7 @@ const REPAIR: Duration = Duration::from_secs(30);
 const FAREWELL: Duration = Duration::from_secs(20);
 
 mod begin;
+mod deletions;
 mod errands;
 mod generate;
 mod part;
@@ -56,6 +58,7 @@ mod setup;
 mod turns;
 
 use begin::Wish;
+use deletions::Asked;
 use errands::Errand;
 use part::Taken;
 use setup::Setup;
@@ -99,6 +102,8 @@ struct Core {
     pulls: Mutex<Pulls>,
     /// How commits go over clusters.
     rollouts: Rollouts,
+    /// What targets may delete of what their repositories' budgets allow.
+    grants: Grants,
     chosen: Chosen,
     patience: Duration,
     clusters: Reach,
@@ -121,6 +126,8 @@ struct Core {
     configured: AtomicU64,
     /// What other replicas are asked for in rollouts, by target.
     wishes: Mutex<BTreeMap<String, Wish>>,
+    /// What other replicas are asked about deletions, by target.
+    asked: Mutex<BTreeMap<String, Asked>>,
     /// Held by who puts another setup in place.
     configuring: tokio::sync::Mutex<()>,
     stop: CancellationToken,
@@ -250,6 +257,7 @@ impl Engine {
                 generate,
                 broken: Notify::new(),
                 rollouts: Rollouts::default(),
+                grants: Grants::default(),
                 chosen: parts.chosen,
                 patience: parts.patience,
                 clusters: parts.ends.clusters,
@@ -263,6 +271,7 @@ impl Engine {
                 doubts: watch::Sender::new(0),
                 configured: AtomicU64::new(0),
                 wishes: Mutex::default(),
+                asked: Mutex::default(),
                 configuring: tokio::sync::Mutex::default(),
                 stop: CancellationToken::new(),
             }
@@ -335,6 +344,9 @@ impl Engine {
                 Request::Ask(hints, by) => self.hint(hints, by),
                 Request::Begin { target, revision, answer } => {
                     let _ = answer.send(self.may_begin(&target, &revision));
+                }
+                Request::Delete { target, objects, answer } => {
+                    let _ = answer.send(self.may_delete(&target, &objects));
                 }
                 Request::Plan { target, options, answer } => {
                     let engine = self.clone();

@@ -196,7 +196,8 @@ pub fn is_behind(
         return !desired.objects.is_empty() && !status.revision.is_empty();
     };
     let recorded = recorded_status(parent).unwrap_or_default();
-    let story = |status: &TargetStatus| (status.sync, status.objects, status.run.clone());
+    let story =
+        |status: &TargetStatus| (status.sync, status.objects, status.run.clone(), status.held.clone());
     if story(&recorded) != story(status) {
         return true;
     }

@@ -1,5 +1,6 @@
 //! What a sync would do, with both sides of each object: the stages of a turn, without the writes.
 
+use super::deletions::Ruling;
 use super::desire::{Undesired, desire};
 use super::engine::Engine;
 use super::look::look_at_all;
@@ -55,6 +56,7 @@ impl Engine {
             waits_for: None,
             is_leaving: &|_| false,
             begin: &|_| Ok(()),
+            delete: &|_| Ruling::Go,
             metrics: self.metrics(),
             parsed: self.parsed(),
             mask: &mask,

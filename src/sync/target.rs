@@ -19,7 +19,7 @@ use tokio::time::Instant;
 use trueup_merge::token::Digest;
 use trueup_model::{GroupKind, ObjectId};
 use trueup_plan::apply_set;
-use trueup_plan::budget::Approval;
+use trueup_plan::budget::{Approval, Budget};
 use trueup_plan::desired::Desired;
 use trueup_plan::ignore::IgnoreRule;
 use trueup_plan::observed::Ledger;
@@ -67,6 +67,8 @@ pub struct TargetSpec {
     pub retry: Backoff,
     /// Whether objects are applied all or none.
     pub atomic: Atomic,
+    /// How much all targets of the repository may delete within an hour; without a bound where there is none.
+    pub repository_budget: Option<Budget>,
     /// The custom resources that say all this; none where files do. They may be among its objects, and are never pruned by it.
     pub made_of: BTreeSet<ObjectId>,
     /// Whether it is wanted, or on its way out.
@@ -306,6 +308,7 @@ pub(super) mod tests {
             audit: Audit(Duration::from_hours(24)),
             retry: Backoff::default(),
             atomic: Atomic::Each,
+            repository_budget: None,
             made_of: BTreeSet::new(),
             presence: Presence::Wanted,
             ignore: Vec::new(),

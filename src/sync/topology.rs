@@ -84,6 +84,7 @@ fn target_spec(config: &Config, target: &Target) -> TargetSpec {
             limit: target.retry.limit,
         },
         atomic: if target.atomic { Atomic::All } else { Atomic::Each },
+        repository_budget: repository.and_then(|repository| repository.spec.max_prune),
         made_of: made_of(config, target),
         presence: Presence::Wanted,
     }

@@ -8,6 +8,7 @@ use super::backoff::Refusal;
 use super::bases::Bases;
 use super::carry::{Carried, Orders, carry};
 use super::charts::Charts;
+use super::deletions::{self, Ruling};
 use super::desire::{Undesired, desire};
 use super::directory::Directory;
 use super::given;
@@ -81,6 +82,8 @@ pub struct Context<'a> {
     pub is_leaving: &'a (dyn Fn(&str) -> bool + Send + Sync),
     /// Whether the target may begin with a commit, as far as a rollout over clusters is concerned; why not.
     pub begin: &'a (dyn Fn(&str) -> Result<(), String> + Send + Sync),
+    /// Whether the target may delete these objects, as far as the budget of its repository is concerned.
+    pub delete: &'a (dyn Fn(&BTreeSet<ObjectId>) -> Ruling + Send + Sync),
     /// Where durations are counted.
     pub metrics: &'a Metrics,
     /// The files that were parsed for other targets and for earlier commits.
@@ -289,6 +292,22 @@ pub(super) struct Done {
     pub(super) unwell: Vec<ObjectId>,
 }
 
+impl Done {
+    /// Says what kept the target from being at the commit, if something did: it cannot be rendered, or has to wait.
+    fn hindered_by(&mut self, broken: Option<String>, blocked: Option<(String, Duration)>, commit: &Commit) {
+        if let Some(message) = broken {
+            self.status.sync = SyncStatus::Failed;
+            self.status.errors.insert(0, message.clone());
+            self.status.message = message;
+            self.status.wanted_revision.clone_from(&commit.revision);
+        } else if let Some((why, again)) = blocked {
+            self.status.sync = SyncStatus::OutOfSync;
+            self.status.message = why;
+            self.again = Some(again);
+        }
+    }
+}
+
 async fn stages(
     context: &Context<'_>,
     spec: &TargetSpec,
@@ -337,6 +356,7 @@ async fn stages(
     let may_write = may_write(spec, state, trigger, &revision);
     let blocked = blocked(context, state, &plan, &revision, may_write);
     let may_write = may_write && blocked.is_none();
+    deletions::settle(context, spec, state, &mut plan, may_write);
     let stopped = if may_write { rehearsed(context, spec, state, &view.desired, &plan).await } else { None };
     plan = waves::due(plan, &view.desired, &view.observed, &view.settled);
     let outcomes = match stopped {
@@ -346,6 +366,7 @@ async fn stages(
         }
         None => Vec::new(),
     };
+    deletions::note(spec, state, &plan, &outcomes);
     let drift = drifted(&plan, &outcomes, &before);
     let pause = pause(state, &plan, &outcomes, hooks_moved);
     state.asked_for = (may_write && goes_on(&plan, &outcomes)).then(|| revision.clone());
@@ -359,16 +380,7 @@ async fn stages(
     }
     done.drift = drift;
     let is_held = broken.is_some() || blocked.is_some();
-    if let Some(message) = broken {
-        done.status.sync = SyncStatus::Failed;
-        done.status.errors.insert(0, message.clone());
-        done.status.message = message;
-        done.status.wanted_revision.clone_from(&commit.revision);
-    } else if let Some((why, again)) = blocked {
-        done.status.sync = SyncStatus::OutOfSync;
-        done.status.message = why;
-        done.again = Some(again);
-    }
+    done.hindered_by(broken, blocked, &commit);
     done.again = again.into_iter().chain([done.again]).flatten().min();
     let unwell = std::mem::take(&mut done.unwell);
     let end = End { status: &done.status, all_done, looks_again: is_held || done.again.is_some(), unwell };

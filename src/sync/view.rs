@@ -5,8 +5,9 @@
 //!
 //! Deliberately absent: any decision, and any call to Git or a cluster.
 
+use super::deletions::Ruling;
 use super::hooks::{Hint, Hook};
-use super::replicas::{BeginRequest, News, Told};
+use super::replicas::{BeginRequest, DeleteRequest, News, Told};
 use anyhow::{Context as _, Result, anyhow};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -142,7 +143,7 @@ pub enum Request {
     Sync {
         /// The targets.
         targets: Vec<String>,
-        /// The code of deletions beyond the budget that are approved.
+        /// The codes of deletions beyond the budget that are approved, with commas between them.
         confirm: Option<String>,
         /// When to answer.
         wait: Wait,
@@ -170,6 +171,15 @@ pub enum Request {
         revision: String,
         /// Why it may not, if that is so.
         answer: oneshot::Sender<Result<(), String>>,
+    },
+    /// Say whether a target that another replica keeps may delete objects.
+    Delete {
+        /// The target.
+        target: String,
+        /// The objects.
+        objects: BTreeSet<String>,
+        /// Whether it may.
+        answer: oneshot::Sender<Ruling>,
     },
     /// Say what a sync would do.
     Plan {
@@ -477,6 +487,13 @@ impl Handle {
     pub async fn may_begin(&self, wish: BeginRequest) -> Result<Result<(), String>> {
         let (answer, answered) = oneshot::channel();
         self.ask(Request::Begin { target: wish.target, revision: wish.revision, answer })?;
+        answered.await.context("trueup is stopping")
+    }
+
+    /// Asks whether a target that another replica keeps may delete objects.
+    pub async fn may_delete(&self, wish: DeleteRequest) -> Result<Ruling> {
+        let (answer, answered) = oneshot::channel();
+        self.ask(Request::Delete { target: wish.target, objects: wish.objects, answer })?;
         answered.await.context("trueup is stopping")
     }
 

@@ -3,8 +3,9 @@
 //! A target's name is one part of a path when its `/` is written `%2F`; two parts are understood as well.
 
 use super::Sources;
+use crate::sync::deletions::Ruling;
 use crate::sync::hooks::Hint;
-use crate::sync::replicas::{BeginAnswer, BeginRequest, News, PATIENCE};
+use crate::sync::replicas::{BeginAnswer, BeginRequest, DeleteRequest, News, PATIENCE};
 use crate::sync::topology::is_meant;
 use crate::sync::view::{AppSetStanding, By, Confirmation};
 use crate::sync::{PlanOptions, Preview, Wait};
@@ -18,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use std::fmt::Display;
 use trueup_plan::drift::DriftEntry;
 use trueup_plan::ignore::IgnoredField;
+use trueup_plan::overdraft::{self, RepositoryHold};
 use trueup_plan::record::{HistoryEntry, TargetStatus};
 
 /// Entries of history where nobody says how many.
@@ -31,6 +33,16 @@ pub struct Targets {
     /// All AppSets, sorted by name.
     #[serde(default, rename = "appSets", skip_serializing_if = "Vec::is_empty")]
     pub app_sets: Vec<AppSetStanding>,
+    /// Repositories whose targets would delete too much together, sorted by name.
+    #[serde(default, rename = "heldDeletions", skip_serializing_if = "Vec::is_empty")]
+    pub held: Vec<RepositoryHold>,
+}
+
+impl Targets {
+    /// These targets and AppSets, and what is held of the targets' repositories.
+    pub fn new(targets: Vec<TargetStatus>, app_sets: Vec<AppSetStanding>) -> Self {
+        Self { held: overdraft::holds(&targets), targets, app_sets }
+    }
 }
 
 /// `GET /api/v1/targets/{target}/history`.
@@ -84,7 +96,7 @@ pub struct SyncRequest {
     /// Whether to answer only when the turn of each is over.
     #[serde(default)]
     pub wait: bool,
-    /// Approves deletions beyond `maxPrune` that have this code.
+    /// Approves deletions beyond `maxPrune` that have this code, or one of these, which commas stand between.
     #[serde(default, rename = "confirmPrune", skip_serializing_if = "Option::is_none")]
     pub confirm_prune: Option<String>,
 }
@@ -161,13 +173,14 @@ pub(super) fn router() -> Router<Sources> {
         .route("/confirm", post(confirm))
         .route("/replica/news", get(news))
         .route("/replica/begin", post(begin))
+        .route("/replica/delete", post(delete))
         .route("/replica/sync", post(sync_here))
         .route("/replica/confirm", post(confirm_here))
         .route("/replica/hints", post(hints))
 }
 
 async fn targets(State(sources): State<Sources>) -> Json<Targets> {
-    Json(Targets { targets: sources.handle.statuses(), app_sets: sources.handle.app_sets() })
+    Json(Targets::new(sources.handle.statuses(), sources.handle.app_sets()))
 }
 
 async fn one(
@@ -301,6 +314,15 @@ async fn begin(
     let answer = sources.handle.may_begin(request).await;
     let answer = answer.map_err(|error| Refusal::new(StatusCode::SERVICE_UNAVAILABLE, error))?;
     Ok(Json(BeginAnswer { why: answer.err() }))
+}
+
+async fn delete(
+    State(sources): State<Sources>,
+    body: Result<Json<DeleteRequest>, JsonRejection>,
+) -> Result<Json<Ruling>, Refusal> {
+    let Json(request) = body.map_err(|error| Refusal::new(StatusCode::BAD_REQUEST, error.body_text()))?;
+    let ruling = sources.handle.may_delete(request).await;
+    ruling.map(Json).map_err(|error| Refusal::new(StatusCode::SERVICE_UNAVAILABLE, error))
 }
 
 async fn sync(

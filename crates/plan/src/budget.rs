@@ -2,7 +2,8 @@
 //!
 //! Enters: the deletions that a plan would make, how many members the target has, and what was approved. Leaves: the deletions as they
 //! were, or all of them held: a commit that takes out half of an application by a slip deletes nothing of it. Absent: how
-//! an approval is given and how long it is remembered.
+//! an approval is given and how long it is remembered; what all targets of a repository may delete together, which is
+//! [`crate::overdraft`]'s.
 
 use crate::planning::{Action, Reason, Step};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -93,7 +94,7 @@ impl<'de> Deserialize<'de> for Budget {
 /// What a person said may be deleted although it is more than the budget.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Approval {
-    /// Exactly the deletions that have this code.
+    /// Exactly the deletions that have this code, or one of these, which commas stand between: several targets may be approved at once.
     Code(String),
     /// These objects: what the code stood for when it was first compared.
     Objects(BTreeSet<ObjectId>),
@@ -102,7 +103,10 @@ pub enum Approval {
 impl Approval {
     fn covers(&self, deletions: &BTreeSet<ObjectId>) -> bool {
         match self {
-            Self::Code(approved) => *approved == code(deletions),
+            Self::Code(approved) => {
+                let code = code(deletions);
+                approved.split(',').any(|approved| approved.trim() == code)
+            }
             Self::Objects(approved) => deletions.is_subset(approved),
         }
     }
@@ -117,21 +121,28 @@ impl Approval {
 }
 
 /// Stands for a set of objects: who approves their deletion names what they saw.
-fn code(objects: &BTreeSet<ObjectId>) -> String {
+pub fn code(objects: &BTreeSet<ObjectId>) -> String {
+    code_of(objects)
+}
+
+/// Stands for a set of things that people know by what they are called.
+pub(crate) fn code_of(things: impl IntoIterator<Item = impl fmt::Display>) -> String {
     let mut hash = Sha256::new();
-    for object in objects {
-        hash.update(object.to_string());
+    for thing in things {
+        hash.update(thing.to_string());
         hash.update([0]);
     }
     let start = hash.finalize().iter().take(BYTES).fold(0_u64, |start, byte| start << 8 | u64::from(*byte));
     format!("{start:0width$x}", width = 2 * BYTES)
 }
 
-fn deletes(step: &Step) -> bool {
+/// Whether a step deletes an object because it left Git, which a budget counts.
+pub fn deletes(step: &Step) -> bool {
     step.action == Action::Delete && step.reason == Reason::NotInGit
 }
 
-fn deletions(steps: &[Step]) -> BTreeSet<ObjectId> {
+/// The objects that steps delete because they left Git.
+pub fn deletions(steps: &[Step]) -> BTreeSet<ObjectId> {
     steps.iter().filter(|step| deletes(step)).map(|step| step.id.clone()).collect()
 }
 
@@ -266,6 +277,8 @@ mod tests {
         let other = asked(&["a", "b", "d"], 10, "2", Some(&approval)).unwrap();
         assert_ne!(other, code);
         assert!(asked(&["a", "b", "c", "d"], 10, "2", Some(&approval)).is_some());
+        let several = Approval::Code(format!("0123456789,{code}"));
+        assert_eq!(asked(&["a", "b", "c"], 10, "2", Some(&several)), None);
     }
 
     #[test]

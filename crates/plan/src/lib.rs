@@ -15,6 +15,7 @@ pub mod hooks;
 pub mod ignore;
 pub mod observed;
 pub mod order;
+pub mod overdraft;
 pub mod place;
 pub mod planning;
 pub mod record;

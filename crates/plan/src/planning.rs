@@ -7,6 +7,7 @@ use crate::budget::{self, Budget, Exceeded};
 use crate::desired::{Desired, Want};
 use crate::observed::{Known, Ledger, Live, Observed, Seen, SetOwner, Stranger, Verdict};
 use crate::order::{Stage, stage};
+use crate::overdraft::HeldDeletions;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::sync::Arc;
@@ -149,6 +150,8 @@ pub enum Reason {
     NothingRendered,
     /// It is not in Git, and too many others are not either.
     OverBudget(Exceeded),
+    /// It is not in Git, and too much else of its repository is not either.
+    Overdrawn(HeldDeletions),
     /// It is not in Git, but its deletion would take this object with it, which stays.
     StillHolds(ObjectId),
     /// These fields cannot be changed, and nobody allowed to do it by deleting.
@@ -210,6 +213,7 @@ impl fmt::Display for Reason {
                 f.write_str("the target rendered to no object at all, which deletes nothing; set sync.allowEmpty if that is meant")
             }
             Self::OverBudget(exceeded) => write!(f, "not in Git any more; {exceeded}"),
+            Self::Overdrawn(held) => write!(f, "not in Git any more; {held}"),
             Self::Immutable(fields) => write!(
                 f,
                 "immutable: {}; annotate the object with trueup.dev/recreate: \"true\", or set recreate on the App, to delete and create it",
@@ -315,6 +319,7 @@ impl Step {
             | Reason::Foundation
             | Reason::NothingRendered
             | Reason::OverBudget(_)
+            | Reason::Overdrawn(_)
             | Reason::StillHolds(_)
             | Reason::MovedTo(_) => true,
             Reason::Missing
@@ -359,6 +364,7 @@ impl Step {
                 | Reason::Foundation
                 | Reason::NothingRendered
                 | Reason::OverBudget(_)
+                | Reason::Overdrawn(_)
                 | Reason::StillHolds(_)
                 | Reason::MovedTo(_)
                 | Reason::Missing

@@ -4,6 +4,7 @@ use crate::drift::Drifted;
 use crate::health::{Health, HealthStatus};
 use crate::hooks::Run;
 use crate::ignore::IgnoredField;
+use crate::overdraft::{HeldDeletions, Pruned};
 use crate::planning::Action;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -299,6 +300,12 @@ pub struct TargetStatus {
     /// Objects that should be deleted and are not: held, or waiting.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub prune_pending: Vec<ObjectId>,
+    /// What a person has to approve first, because it is more than the targets of its repository may delete together.
+    #[serde(rename = "heldDeletions", skip_serializing_if = "Option::is_none")]
+    pub held: Option<HeldDeletions>,
+    /// What was deleted in the hour before the last deletion because it left Git, where its repository has a budget for that.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub pruned: Vec<Pruned>,
     /// Objects that are not healthy, and why.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub unhealthy: Vec<ObjectStatus>,

@@ -48,7 +48,7 @@ impl Engine {
     pub(super) fn may_begin(&self, target: &str, revision: &str) -> Result<(), String> {
         let spec = self.0.setup().targets.get(target).cloned();
         let spec = spec.ok_or_else(|| waits("the replica that decides does not know of it yet"))?;
-        match self.0.decider(&spec) {
+        match self.0.decider_of(&spec) {
             None => self.0.decide(&spec, revision),
             Some(_) => Err(waits("another replica decides by now")),
         }
@@ -57,16 +57,20 @@ impl Engine {
 
 impl Core {
     pub(super) fn begin(self: &Arc<Self>, spec: &TargetSpec, revision: &str) -> Result<(), String> {
-        match self.decider(spec) {
+        match self.decider_of(spec) {
             None => self.decide(spec, revision),
             Some(share) => self.ask(share, spec, revision),
         }
     }
 
-    /// By what to find the replica that decides, if that is another one.
-    fn decider(&self, spec: &TargetSpec) -> Option<&Share> {
+    fn decider_of(&self, spec: &TargetSpec) -> Option<&Share> {
+        spec.rollout.and_then(|_| self.decider(&part(spec)))
+    }
+
+    /// By what to find the replica that has a part of the work, if that is another one.
+    pub(super) fn decider(&self, part: &str) -> Option<&Share> {
         match &self.chosen {
-            Chosen::Shared(share) if spec.rollout.is_some() && !share.has(&part(spec)) => Some(share),
+            Chosen::Shared(share) if !share.has(part) => Some(share),
             Chosen::Shared(_) | Chosen::All | Chosen::Only(_) => None,
         }
     }

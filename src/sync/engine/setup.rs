@@ -210,6 +210,7 @@ impl Core {
         self.begin_to_leave(old, &setup);
         self.bases.retain(|target| setup.targets.contains_key(target));
         lock(&self.wishes).retain(|target, _| setup.targets.contains_key(target));
+        lock(&self.asked).retain(|target, _| setup.targets.contains_key(target));
         self.board.configure(setup.targets.keys().cloned());
         self.show_part(&setup);
         self.match_heard(&setup);

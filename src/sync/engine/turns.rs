@@ -8,7 +8,7 @@ use super::super::queue::Due;
 use super::super::repositories::chain;
 use super::super::target::{TargetSpec, TargetState};
 use super::super::turn::{Context, Turned, Uncommitted, base_status, turn, waits_until};
-use super::super::{hooked, membership};
+use super::super::{deletions, hooked, membership};
 use super::{Core, Leave, Memory, REPAIR, Running, lock};
 use crate::ambient;
 use crate::cluster::{Cluster, EventKind, Parent};
@@ -98,6 +98,7 @@ impl Core {
             waits_for: self.waits_for(spec, revision.as_deref()),
             is_leaving: &|name| setup.targets.get(name).is_some_and(|target| target.is_leaving()),
             begin: &|revision| self.begin(spec, revision),
+            delete: &|objects| self.delete(spec, objects),
             metrics: &self.metrics,
             parsed: &self.parsed,
             mask: &self.mask,
@@ -268,8 +269,10 @@ impl Core {
             // Nothing was ever applied here: what is known is about another place, or about a cluster that is gone.
             state.ledger = Arc::default();
             state.status.run = None;
+            state.status.held = None;
         }
         if let Some(recorded) = recorded {
+            deletions::recall(&mut state.status, &recorded);
             hooked::recall(&mut state.status, recorded.run);
             // Another replica may have kept it since this one wrote its store.
             if state.status.revision.is_empty() || recorded.last_sync > state.status.last_sync {

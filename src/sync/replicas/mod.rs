@@ -17,7 +17,7 @@ mod share;
 
 pub use keeper::{Keeper, Terms};
 pub(crate) use peers::PATIENCE;
-pub use peers::{BeginAnswer, BeginRequest, News, Told};
-pub(in crate::sync) use peers::{ask_to_begin, listen, pass_on};
+pub use peers::{BeginAnswer, BeginRequest, DeleteRequest, News, Told};
+pub(in crate::sync) use peers::{ask_to_begin, ask_to_delete, listen, pass_on};
 pub(in crate::sync) use shards::Shard;
 pub use share::Share;

@@ -5,13 +5,14 @@
 //! what was heard last stands.
 
 use super::share::{Others, Share};
+use crate::sync::deletions::Ruling;
 use crate::sync::engine::Engine;
 use crate::sync::rollout::waits;
 use crate::web::api::Refusal;
 use anyhow::{Result, ensure};
 use reqwest::Client;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -64,6 +65,16 @@ pub struct BeginAnswer {
     pub why: Option<String>,
 }
 
+/// What a replica asks whose target wants to delete objects.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DeleteRequest {
+    /// The target.
+    pub target: String,
+    /// The objects.
+    pub objects: BTreeSet<String>,
+}
+
 /// Asks the replica that has `part` whether a target may begin with a commit.
 ///
 /// # Errors
@@ -88,6 +99,27 @@ pub(in crate::sync) async fn ask_to_begin(
         Ok(BeginAnswer { why: Some(why) }) => Err(why),
         Err(error) => Err(waits(&format!("{replica}, which decides, cannot be asked: {error}"))),
     }
+}
+
+/// Asks the replica that has `part` whether a target may delete these objects.
+pub(in crate::sync) async fn ask_to_delete(
+    share: &Share,
+    part: &str,
+    target: &str,
+    objects: &BTreeSet<String>,
+) -> Ruling {
+    let Some((replica, address)) = share.keeper_of(part) else {
+        return Ruling::Wait("the replica that counts what is deleted is not known".to_owned());
+    };
+    let request = DeleteRequest { target: target.to_owned(), objects: objects.clone() };
+    let url = format!("http://{address}/api/v1/replica/delete");
+    let asked = async {
+        let answer = share.client().post(url).timeout(DECISION).json(&request).send().await?;
+        answer.error_for_status()?.json::<Ruling>().await
+    };
+    asked.await.unwrap_or_else(|error| {
+        Ruling::Wait(format!("{replica}, which counts what is deleted, cannot be asked: {error}"))
+    })
 }
 
 /// Has another replica do what this one was asked for.

@@ -120,6 +120,7 @@ fn blocked(status: &TargetStatus) -> Vec<Series> {
         ("unknown", sync_is(SyncStatus::Unknown)),
         ("drift", sync_is(SyncStatus::OutOfSync) && !status.drift.is_empty()),
         ("prune", !status.prune_pending.is_empty()),
+        ("budget", status.held.is_some()),
     ];
     let holds = reasons.into_iter().filter(|(_, holds)| *holds);
     holds

@@ -3,6 +3,7 @@
 mod adopt;
 mod app_sets;
 mod bases;
+mod budget;
 mod clusters;
 mod custom;
 mod deletion;
