@@ -17,8 +17,8 @@ use std::io::{Read as _, Write};
 use std::mem::ManuallyDrop;
 use std::path::{Path, PathBuf};
 use trueup_helm::{
-    Action, Chart, Crds, Detail, HookEvent, KubeVersion, Options, Release, Rendered, Schemas, Typed,
-    release_name, render,
+    Action, Chart, Crds, Detail, HookEvent, KubeVersion, Leftovers, Options, Release, Rendered, Schemas,
+    Typed, release_name, render,
 };
 use trueup_model::provenance::{annotated, pointer};
 use trueup_model::yaml;
@@ -172,8 +172,10 @@ impl ChartFlags {
         if let Some(version) = &self.kube_version {
             capabilities.kube_version = KubeVersion::parse(version)?;
         }
-        let known = capabilities.api_versions.iter().chain(&self.api_versions);
-        capabilities.api_versions = known.cloned().collect();
+        if !self.api_versions.is_empty() {
+            let known = capabilities.api_versions.iter().chain(&self.api_versions);
+            capabilities.api_versions = known.cloned().collect();
+        }
         if let Some(template) = &self.name_template {
             options.release.name = release_name(template, &options)?;
         }
@@ -212,6 +214,7 @@ pub(super) async fn run(path: &Path, flags: &ChartFlags, format: Format, out: &m
     }
     let chance = Chance::new(&seed()?);
     let mut options = flags.options(&chance)?;
+    options.leftovers = Leftovers::Left;
     options.detail = match format {
         Format::Table | Format::Wide | Format::Yaml => Detail::Head,
         Format::Json | Format::Name => Detail::Whole,

@@ -1,6 +1,6 @@
 //! What a cluster can do, as charts ask for it.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 /// The version of Helm that this crate renders as.
 pub const HELM_VERSION: &str = "v4.3";
@@ -64,10 +64,13 @@ impl Default for KubeVersion {
     }
 }
 
+/// What Kubernetes serves by itself.
+static API_VERSIONS: LazyLock<Arc<[String]>> =
+    LazyLock::new(|| include_str!("api_versions.txt").lines().map(str::to_owned).collect());
+
 impl Default for Capabilities {
     fn default() -> Self {
-        let known = include_str!("api_versions.txt").lines().map(str::to_owned);
-        Self { kube_version: KubeVersion::default(), api_versions: known.collect() }
+        Self { kube_version: KubeVersion::default(), api_versions: Arc::clone(&API_VERSIONS) }
     }
 }
 

@@ -4,8 +4,8 @@
 //! one of them adds to it the others see. Keys that are null are taken out, unless it is said to keep them.
 
 use crate::unit::Unit;
-use crate::values::{copied, empty};
-use trueup_template::{Map, Value};
+use crate::values::{copied, empty, part};
+use trueup_template::{Map, Text, Value};
 
 /// What becomes of keys that are null.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -78,35 +78,49 @@ fn globals(own: &Map, outer: &Map) {
     own.entries_mut().insert(GLOBAL.into(), Value::Map(own_globals));
 }
 
-/// Puts the chart's own values below `values`.
+/// Puts the chart's own values below `values`. Of what stands there already nothing is copied.
 fn own_values(unit: &Unit, values: &Map, nulls: Nulls) {
-    let own = std::mem::take(&mut *copied(&unit.values).entries_mut());
-    for (key, default) in own {
-        match (values.get(&key), default) {
+    for (key, default) in unit.values.entries().iter() {
+        match (values.get(key), default) {
             (Some(Value::Nil), _) if nulls == Nulls::Remove => {
-                values.entries_mut().remove(&key);
+                values.entries_mut().remove(key);
             }
             (Some(Value::Map(over)), Value::Map(below)) => {
                 let inner = unit.charts.iter().any(|chart| chart.name.as_bytes() == &key[..]);
-                let nulls = if inner { Nulls::Keep } else { nulls };
-                if nulls == Nulls::Remove {
-                    without_nulls(&below);
-                }
-                tables(&over, &below, nulls);
+                defaults(&over, below, if inner { Nulls::Keep } else { nulls });
             }
             (Some(_), _) => {}
-            (None, default) => {
-                if nulls == Nulls::Remove {
-                    match &default {
-                        Value::Nil => continue,
-                        Value::Map(map) => without_nulls(map),
-                        _ => {}
-                    }
-                }
-                values.entries_mut().insert(key, default);
-            }
+            (None, default) => add(values, key, default, nulls),
         }
     }
+}
+
+/// Puts defaults below values. Unlike [`tables`] it leaves them as they are: what is taken over is a copy.
+fn defaults(values: &Map, defaults_below: &Map, nulls: Nulls) {
+    for (key, default) in defaults_below.entries().iter() {
+        match (values.get(key), default) {
+            (Some(_), Value::Nil) => {}
+            (Some(Value::Nil), _) => {
+                if nulls == Nulls::Remove {
+                    values.entries_mut().remove(key);
+                }
+            }
+            (Some(Value::Map(over)), Value::Map(below)) => defaults(&over, below, nulls),
+            (Some(_), _) => {}
+            (None, default) => add(values, key, default, nulls),
+        }
+    }
+}
+
+/// Adds a copy of a default that nothing stands over.
+fn add(values: &Map, key: &Text, default: &Value, nulls: Nulls) {
+    let mut own = default.clone();
+    match (&own, nulls) {
+        (Value::Nil, Nulls::Remove) => return,
+        (Value::Map(map), Nulls::Remove) => own = Value::Map(without_nulls(map)),
+        (_, Nulls::Remove | Nulls::Keep) => part(&mut own),
+    }
+    values.entries_mut().insert(key.clone(), own);
 }
 
 /// Merges `below` into `over`, whose values count. `below` is changed too.
@@ -141,15 +155,17 @@ pub(crate) fn tables(over: &Map, below: &Map, nulls: Nulls) {
     }
 }
 
-fn without_nulls(map: &Map) {
-    map.entries_mut().retain(|_, value| !matches!(value, Value::Nil));
-    let inner: Vec<Map> = map
-        .entries()
-        .values()
-        .filter_map(|value| match value {
-            Value::Map(map) => Some(map.clone()),
-            _ => None,
-        })
-        .collect();
-    inner.iter().for_each(without_nulls);
+/// A copy of a map without what is null in it and in the maps within it.
+fn without_nulls(map: &Map) -> Map {
+    let entries = map.entries();
+    let kept = entries.iter().filter_map(|(key, value)| {
+        let mut own = value.clone();
+        match &own {
+            Value::Nil => return None,
+            Value::Map(map) => own = Value::Map(without_nulls(map)),
+            _ => part(&mut own),
+        }
+        Some((key.clone(), own))
+    });
+    Map::new(map.type_of().clone(), kept.collect())
 }

@@ -2,13 +2,13 @@
 #![warn(missing_docs)]
 
 mod archive;
+mod beside;
 mod capabilities;
 mod chart;
 mod coalesce;
 mod engine;
 mod error;
 mod glob;
-mod halves;
 mod ignore;
 mod load;
 mod lock;
@@ -35,8 +35,8 @@ pub use manifest::{Detail, Hook, HookEvent, Manifest};
 pub use metadata::{Dependency, Maintainer, Metadata};
 pub use record::{InvalidRecord, ReleaseRecord};
 pub use render::{
-    Action, Call, Calls, Crd, Crds, Lookup, Options, Random, Release, RenderBounds, Rendered, Schemas,
-    computed_values, release_name, render,
+    Action, Call, Calls, Crd, Crds, Leftovers, Lookup, Options, Random, Release, RenderBounds, Rendered,
+    Schemas, computed_values, release_name, render,
 };
 pub use semver::is_compatible;
 pub use set::{InvalidSet, ReadFile, Typed, set_files, set_values};

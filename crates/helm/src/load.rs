@@ -3,9 +3,9 @@
 //! Charts lie in one another, as folders or packed, below `charts/`; all of them share one set of bounds.
 
 use crate::archive::{Bounds, Room, unpack};
+use crate::beside::each;
 use crate::chart::{Chart, File};
 use crate::error::Error;
-use crate::halves;
 use crate::ignore::{Kind, Rules};
 use crate::lock::Lock;
 use crate::metadata::Metadata;
@@ -100,7 +100,7 @@ impl Walk<'_> {
         if inner != CHARTS || entries.len() < MANY {
             return entries.into_iter().try_for_each(|entry| self.entry(inner, real, entry, depth, files));
         }
-        for found in halves::each(entries, MANY, |entry| {
+        for found in each(entries, MANY, |entry| {
             let mut files = Vec::new();
             self.entry(inner, real, entry, depth, &mut files).map(|()| files)
         }) {
@@ -199,7 +199,7 @@ fn assemble(files: Vec<File>, called: &str, room: &Mutex<Room>, depth: usize) ->
     // Those further down have a thread of this already.
     let least = if depth == 0 { MANY } else { usize::MAX };
     let load = |(name, files): (String, Vec<File>)| inner_chart(&name, files, &chart, room, depth);
-    let loaded: Result<Vec<_>, Error> = halves::each(inner, least, load).into_iter().collect();
+    let loaded: Result<Vec<_>, Error> = each(inner, least, load).into_iter().collect();
     chart.dependencies = loaded?.into_iter().flatten().collect();
     Ok(chart)
 }

@@ -1,7 +1,6 @@
 //! From what templates made to manifests: documents split, hooks told from the rest, all in the order of an installation.
 
 use crate::error::Error;
-use crate::halves;
 use crate::metadata::Struct;
 use crate::values::READING;
 use serde_json::Value as Json;
@@ -128,40 +127,45 @@ pub(crate) struct Sorted {
     pub(crate) warnings: Vec<String>,
 }
 
-/// Texts are read side by side where there are as many.
-const MANY: usize = 64;
+/// The documents that a template made, with their annotations.
+pub(crate) struct Documents {
+    template: String,
+    read: Result<Vec<(Manifest, Annotations)>, Error>,
+}
 
-/// Splits and sorts what templates made.
-pub(crate) fn sort(rendered: BTreeMap<String, String>, detail: Detail) -> Result<Sorted, Error> {
+type Annotations = BTreeMap<String, String>;
+
+/// Splits and reads what a template made.
+pub(crate) fn read(template: String, text: &str, detail: Detail) -> Documents {
+    let read = split(text).into_iter().map(|document| manifest(&template, document, detail)).collect();
+    Documents { template, read }
+}
+
+fn manifest(template: &str, text: &str, detail: Detail) -> Result<(Manifest, Annotations), Error> {
+    let refused = |message: String| Error::Manifest { template: template.to_owned(), message };
+    let head = match detail {
+        Detail::Whole => None,
+        Detail::Head => yaml::heads(text, &HEAD, READING),
+    };
+    let read = head.map_or_else(|| yaml::documents_as(text, READING), Ok);
+    let read = read.map_err(|error| refused(error.to_string()))?;
+    let value = read.into_iter().next().map_or(Json::Null, |document| document.value);
+    let annotations = annotations(&value).map_err(refused)?;
+    Ok((Manifest { template: template.to_owned(), text: text.to_owned(), value }, annotations))
+}
+
+/// Sorts what templates made. Of what could not be read, the template that comes first by its path is told of.
+pub(crate) fn sort(mut made: Vec<Documents>) -> Result<Sorted, Error> {
     let mut sorted = Sorted { manifests: Vec::new(), hooks: Vec::new(), warnings: Vec::new() };
-    let texts: Vec<_> = rendered.into_iter().collect();
-    for read in halves::each(texts, MANY, |(template, text)| read(&template, &text, detail)) {
-        for (manifest, annotations) in read? {
+    made.sort_unstable_by(|one, other| one.template.cmp(&other.template));
+    for documents in made {
+        for (manifest, annotations) in documents.read? {
             sorted.take(manifest, &annotations);
         }
     }
     sorted.manifests.sort_by_cached_key(|manifest| place(manifest.kind()));
     sorted.hooks.sort_by_cached_key(|hook| place(hook.manifest.kind()));
     Ok(sorted)
-}
-
-type Annotations = BTreeMap<String, String>;
-
-/// The documents that a template made, with their annotations.
-fn read(template: &str, text: &str, detail: Detail) -> Result<Vec<(Manifest, Annotations)>, Error> {
-    let refused = |message: String| Error::Manifest { template: template.to_owned(), message };
-    let document = |text: &str| {
-        let head = match detail {
-            Detail::Whole => None,
-            Detail::Head => yaml::heads(text, &HEAD, READING),
-        };
-        let read = head.map_or_else(|| yaml::documents_as(text, READING), Ok);
-        let read = read.map_err(|error| refused(error.to_string()))?;
-        let value = read.into_iter().next().map_or(Json::Null, |document| document.value);
-        let annotations = annotations(&value).map_err(refused)?;
-        Ok((Manifest { template: template.to_owned(), text: text.to_owned(), value }, annotations))
-    };
-    split(text).into_iter().map(document).collect()
 }
 
 impl Manifest {
@@ -262,9 +266,8 @@ mod tests {
         let text = ["Widget", "Deployment", "", "Secret", "Gadget"]
             .map(|kind| format!("kind: {kind}\n"))
             .join("---\n");
-        let sorted = sort(BTreeMap::from([("a".to_owned(), text)]), Detail::Whole)
-            .map(|sorted| sorted.manifests)
-            .unwrap();
+        let made = vec![read("a".to_owned(), &text, Detail::Whole)];
+        let sorted = sort(made).map(|sorted| sorted.manifests).unwrap();
         let kinds: Vec<&str> = sorted.iter().map(Manifest::kind).collect();
         assert_eq!(kinds, ["Secret", "Deployment", "", "Gadget", "Widget"]);
     }

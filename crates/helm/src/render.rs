@@ -1,20 +1,20 @@
 //! Rendering: from a chart and values to manifests, hooks and notes.
 
+use crate::beside::beside;
 use crate::capabilities::Capabilities;
 use crate::chart::Chart;
 use crate::coalesce::{Nulls, coalesced};
-use crate::engine;
+use crate::engine::{self, Engine};
 use crate::error::Error;
-use crate::manifest::{Detail, Hook, Manifest, sort};
+use crate::manifest::{self, Detail, Hook, Manifest};
 use crate::schema;
 use crate::semver::is_compatible;
 use crate::unit::{Unit, Warnings};
 use crate::values::{Values, kind, map_to_template};
 use jiff::Timestamp;
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
-use trueup_template::Value;
+use trueup_template::{Map, Value};
 
 /// Answers `lookup`: API version, kind, namespace and name go in, the object or a list comes out, or nothing.
 pub type Lookup = Arc<dyn Fn(&str, &str, &str, &str) -> Result<Values, String> + Send + Sync>;
@@ -59,6 +59,18 @@ pub struct Options {
     pub detail: Detail,
     /// Whether values have to fit the schemas of the charts.
     pub schemas: Schemas,
+    /// What becomes of that which only the rendering needed.
+    pub leftovers: Leftovers,
+}
+
+/// Values, parsed templates and all else that a rendering makes for itself.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Leftovers {
+    /// Their memory is free again when the rendering ends.
+    #[default]
+    TakenApart,
+    /// Their memory is lost until the process ends: for one that ends with the rendering, and would free it for nothing.
+    Left,
 }
 
 /// What `values.schema.json` means.
@@ -100,6 +112,7 @@ impl Options {
             bounds: RenderBounds::default(),
             detail: Detail::default(),
             schemas: Schemas::default(),
+            leftovers: Leftovers::default(),
         }
     }
 }
@@ -264,9 +277,39 @@ fn rendered(chart: &Chart, values: &Values, options: &Options) -> Result<Rendere
     let warnings = Warnings::new(chart.warnings.clone());
     let given = map_to_template(values);
     let unit = Unit::resolved(chart, &given, &warnings).map_err(refused)?;
-    let values = coalesced(&unit, &given, Nulls::Remove).map_err(refused)?;
+    let mut engine = Engine::new(&unit, options)?;
+    let values = engine.parse_beside(|| fitting_values(chart, &unit, &given, options))?;
+    let notes_path = format!("{}/templates/NOTES.txt", unit.name);
+    let mut notes = String::new();
+    let read = |(path, text): (String, String)| manifest::read(path, &text, options.detail);
+    let (executed, documents) = beside(engine.expected(), read, |hands| {
+        engine.execute(&values, |path, text| {
+            if path == notes_path {
+                notes = text;
+            } else if !path.ends_with("NOTES.txt") {
+                hands.over((path.to_owned(), text));
+            }
+        })
+    });
+    executed?;
+    let sorted = manifest::sort(documents)?;
+    let mut warnings = warnings.into_inner();
+    warnings.extend(sorted.warnings);
+    let mut crds = Vec::new();
+    collect_crds(&unit, &unit.name, &mut crds);
+    if options.leftovers == Leftovers::Left {
+        std::mem::forget((given, values, engine));
+        std::mem::forget(unit);
+    }
+    Ok(Rendered { crds, manifests: sorted.manifests, hooks: sorted.hooks, notes, warnings })
+}
+
+/// The values of all charts, where they fit the schemas and the chart is for that version of Kubernetes.
+fn fitting_values(chart: &Chart, unit: &Unit<'_>, given: &Map, options: &Options) -> Result<Map, Error> {
+    let refused = |message: String| Error::chart(chart.name(), message);
+    let values = coalesced(unit, given, Nulls::Remove).map_err(refused)?;
     let misfits = match options.schemas {
-        Schemas::Checked => schema::refusals(&unit, &values),
+        Schemas::Checked => schema::refusals(unit, &values),
         Schemas::Ignored => String::new(),
     };
     if !misfits.is_empty() {
@@ -280,14 +323,7 @@ fn rendered(chart: &Chart, values: &Values, options: &Options) -> Result<Rendere
             kube.version
         )));
     }
-    let mut texts = engine::render(&unit, &values, options)?;
-    let notes = take_notes(&mut texts, &unit);
-    let sorted = sort(texts, options.detail)?;
-    let mut warnings = warnings.into_inner();
-    warnings.extend(sorted.warnings);
-    let mut crds = Vec::new();
-    collect_crds(&unit, &unit.name, &mut crds);
-    Ok(Rendered { crds, manifests: sorted.manifests, hooks: sorted.hooks, notes, warnings })
+    Ok(values)
 }
 
 /// Whether it is a chart that can be installed, with all that it wants in place.
@@ -306,14 +342,6 @@ fn installable(chart: &Chart) -> Result<(), String> {
          missing dependencies: found in Chart.yaml, but missing in charts/ directory: {}",
         missing.join(", ")
     ))
-}
-
-/// Takes the notes out: those of the chart itself are kept.
-fn take_notes(texts: &mut BTreeMap<String, String>, unit: &Unit<'_>) -> String {
-    let own = format!("{}/templates/NOTES.txt", unit.name);
-    let notes = texts.get(&own).cloned().unwrap_or_default();
-    texts.retain(|path, _| !path.ends_with("NOTES.txt"));
-    notes
 }
 
 fn collect_crds(unit: &Unit<'_>, path: &str, crds: &mut Vec<Crd>) {

@@ -130,7 +130,7 @@ pub(crate) fn copied(map: &Map) -> Map {
 }
 
 /// Parts a value from what it shares.
-fn part(value: &mut Value) {
+pub(crate) fn part(value: &mut Value) {
     match value {
         Value::Map(map) => *map = copied(map),
         Value::List(list) if !list.is_nil() => {

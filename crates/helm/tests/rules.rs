@@ -9,8 +9,8 @@ use packed::packed;
 use std::sync::Arc;
 use tar::EntryType;
 use trueup_helm::{
-    Bounds, Chart, Crds, HookEvent, Options, Release, Rendered, Typed, Values, computed_values, read_values,
-    render, set_values,
+    Bounds, Chart, Crds, HookEvent, Leftovers, Options, Release, Rendered, Typed, Values, computed_values,
+    read_values, render, set_values,
 };
 use trueup_model::MemoryTree;
 
@@ -405,4 +405,43 @@ fn the_values_that_templates_get_can_be_had_without_rendering() {
     let text = serde_json::to_string(&values).unwrap();
     let wanted = r#"{"b":{"c":1.5,"d":"other"},"global":{"g":1},"inner":{"global":{"g":1},"size":"small"},"more":[1]}"#;
     assert_eq!(text, wanted);
+}
+
+/// What is told of a chart with so many templates that two threads work on them, beside templates that are wrong.
+fn told_of_many(wrong: &[(&str, &str)], values: &str) -> String {
+    let paths: Vec<String> = (0..100).map(|number| format!("templates/fine-{number:03}.yaml")).collect();
+    let fine = paths.iter().map(|path| (path.as_str(), "kind: Fine\nmetadata: {name: {{ .Values.name }}}\n"));
+    let schema = ("values.schema.json", r#"{"properties": {"name": {"type": "string"}}}"#);
+    let files: Vec<_> = fine.chain(wrong.iter().copied()).chain([schema]).collect();
+    match rendered_with(&files, values) {
+        Ok(rendered) => format!("{} manifests, notes: {}", rendered.manifests.len(), rendered.notes),
+        Err(error) => error,
+    }
+}
+
+#[test]
+fn of_many_templates_the_same_is_told_as_of_few() {
+    let notes = ("templates/NOTES.txt", "named {{ .Values.name }}");
+    let (no_template, fails) =
+        (("templates/fine-050.txt", "{{ if }}"), ("templates/fine-051.txt", "{{ fail `here` }}"));
+    let (no_yaml, no_map) = (("templates/a.yaml", "a: [\n"), ("templates/b.yaml", "- b\n"));
+    let told = |wrong: &[(&str, &str)]| told_of_many(wrong, "name: web");
+    assert_eq!(told(&[notes]), "100 manifests, notes: named web");
+    let all = [no_template, fails, no_yaml, no_map, notes];
+    let misfit = told_of_many(&all, "name: 1");
+    assert!(misfit.contains("at '/name': got number, want string"), "{misfit}");
+    assert_eq!(told(&all), "parse error at (outer/templates/fine-050.txt:1): missing value for if");
+    assert_eq!(told(&all[1..]), "execution error at (outer/templates/fine-051.txt:1:3): here");
+    for wrong in [&all[2..], &[no_map, no_yaml]] {
+        assert!(told(wrong).contains("outer/templates/a.yaml"), "{}", told(wrong));
+    }
+}
+
+#[test]
+fn what_is_left_of_a_rendering_changes_nothing_of_it() {
+    let tree: MemoryTree = [OUTER, INNER, SHOW].into_iter().collect();
+    let chart = Chart::from_tree(&tree, "").unwrap();
+    let taken_apart = render(&chart, &Values::new(), &options()).unwrap();
+    let left = Options { leftovers: Leftovers::Left, ..options() };
+    assert_eq!(render(&chart, &Values::new(), &left).unwrap(), taken_apart);
 }

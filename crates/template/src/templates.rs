@@ -8,7 +8,7 @@ use crate::function::{Function, Functions};
 use crate::parse::{self, Delimiters, Tree};
 use crate::text::Text;
 use crate::value::Value;
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -27,7 +27,7 @@ pub enum MissingKey {
 /// Trees above others that are shared with copies of the set.
 #[derive(Default)]
 struct Layer {
-    trees: BTreeMap<Text, Arc<Tree>>,
+    trees: HashMap<Text, Arc<Tree>>,
     below: Option<Rc<Layer>>,
 }
 
@@ -134,11 +134,12 @@ impl Templates {
     pub fn add(&mut self, parsed: Parsed) {
         let trees = parsed.0.into_iter();
         let trees = trees.filter(|(name, tree)| !tree.root.is_empty(&tree.text) || self.get(name).is_none());
-        let trees: BTreeMap<_, _> = trees.map(|(name, tree)| (name, Arc::new(tree))).collect();
+        let trees: Vec<_> = trees.map(|(name, tree)| (name, Arc::new(tree))).collect();
         if let Some(layer) = Rc::get_mut(&mut self.layer) {
             layer.trees.extend(trees);
         } else {
-            self.layer = Rc::new(Layer { trees, below: Some(Rc::clone(&self.layer)) });
+            self.layer =
+                Rc::new(Layer { trees: trees.into_iter().collect(), below: Some(Rc::clone(&self.layer)) });
         }
     }
 

@@ -1,6 +1,7 @@
 //! The engine: templates of all charts in one set, executed each with the values of its chart.
 //!
-//! In come the charts that take part with their values; out comes a text for each template that is no partial.
+//! In come the charts that take part, and their values; out comes a text for each template that is no partial. Parsing needs no values,
+//! and is done beside the making of them.
 
 mod duration;
 mod functions;
@@ -8,15 +9,14 @@ mod objects;
 mod toml;
 mod yaml;
 
+use crate::beside::{Expected, beside};
 use crate::error::Error;
-use crate::halves;
 use crate::render::Options;
 use crate::unit::Unit;
 use objects::{Capabilities, Files, named};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
-use std::sync::Arc;
 use trueup_template::{Budget, ErrorKind, Limits, Map, MissingKey, Templates, Text, Type, Value};
 
 pub(crate) use objects::VALUES;
@@ -33,63 +33,97 @@ pub(crate) fn as_json(value: &Value) -> Result<serde_json::Value, String> {
     yaml::json(value).map_err(|failure| failure.to_string())
 }
 
-/// A template with what it is executed on.
-struct Renderable {
-    text: Arc<[u8]>,
-    dot: Map,
-    base: String,
+/// A template of a chart, before anything is known of values.
+struct Source<'c> {
+    text: &'c [u8],
+    /// The folder of its chart's templates.
+    base: Rc<str>,
+    /// The number of its chart.
+    chart: usize,
 }
 
-/// What all templates make, by their paths.
-pub(crate) fn render(
-    root: &Unit<'_>,
-    values: &Map,
-    options: &Options,
-) -> Result<BTreeMap<String, String>, Error> {
-    let mut all = BTreeMap::new();
-    let shared = Shared { release: options.release.as_value(), capabilities: Capabilities::value(options) };
-    collect(root, Some(values.clone()), "", &shared, &mut all);
-
-    let current = Rc::new(RefCell::new(String::new()));
-    let functions = functions::all(options, &current).map_err(|error| Error::Template(error.to_string()))?;
-    let mut templates = Templates::new("gotpl").with_functions(functions).with_missing_key(MissingKey::Zero);
-    let order = in_order(&all);
-    let texts = order.iter().map(|(path, renderable)| (path.as_str(), &renderable.text));
-    parse(&mut templates, texts.collect()).map_err(|error| parse_error(&error.to_string()))?;
-    let budget = budget(options);
-    let mut rendered = BTreeMap::new();
-    for (path, Renderable { dot, base, .. }) in order {
-        if base_name(path).starts_with('_') {
-            continue;
-        }
-        current.borrow_mut().clone_from(path);
-        let place = [("Name", Value::text(path.as_str())), ("BasePath", Value::text(base.as_str()))];
-        dot.entries_mut().insert("Template".into(), named(VALUES, map(place)));
-        let output = templates.execute_within(path, named(VALUES, dot.clone()), &budget).map_err(
-            |error| match error.kind() {
-                ErrorKind::Limit => Error::Limit(error.to_string()),
-                ErrorKind::Parse | ErrorKind::Execute => execution_error(&error.to_string()),
-            },
-        )?;
-        let output = String::from_utf8(output)
-            .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
-        rendered.insert(path.clone(), without_no_value(output));
-    }
-    Ok(rendered)
+/// The templates of all charts that take part, by their paths, and the functions that they call.
+pub(crate) struct Engine<'u, 'c> {
+    root: &'u Unit<'c>,
+    options: &'u Options,
+    sources: BTreeMap<String, Source<'c>>,
+    templates: Templates,
+    /// The path of the template that is executed.
+    current: Rc<RefCell<String>>,
 }
 
-/// Templates are parsed side by side where there are as many.
+/// On how many templates, and what is made of them, two threads work.
 const MANY: usize = 64;
 
-fn parse(templates: &mut Templates, texts: Vec<(&str, &Arc<[u8]>)>) -> Result<(), trueup_template::Error> {
-    if texts.len() < MANY {
-        return texts.into_iter().try_for_each(|(path, text)| templates.parse(path, text));
+impl<'u, 'c> Engine<'u, 'c> {
+    /// Collects the templates of a chart and of the charts within it.
+    pub(crate) fn new(root: &'u Unit<'c>, options: &'u Options) -> Result<Self, Error> {
+        let mut sources = BTreeMap::new();
+        collect(root, "", &mut 0, &mut sources);
+        let current = Rc::default();
+        let functions =
+            functions::all(options, &current).map_err(|error| Error::Template(error.to_string()))?;
+        let templates = Templates::new("gotpl").with_functions(functions).with_missing_key(MissingKey::Zero);
+        Ok(Self { root, options, sources, templates, current })
     }
-    let parser = templates.parser();
-    for parsed in halves::each(texts, MANY, |(path, text)| parser.parse(path, text)) {
-        templates.add(parsed?);
+
+    /// How many templates there are.
+    pub(crate) fn expected(&self) -> Expected {
+        Expected::of(self.sources.len(), MANY)
     }
-    Ok(())
+
+    /// Parses the templates while `values` are made, which it gives. Who has no values gets their error, whatever the templates are.
+    pub(crate) fn parse_beside(&mut self, values: impl FnOnce() -> Result<Map, Error>) -> Result<Map, Error> {
+        let order = in_order(&self.sources);
+        if self.expected() == Expected::Few {
+            let values = values()?;
+            for (path, source) in order {
+                self.templates.parse(path.as_str(), source.text).map_err(|error| parse_error(&error))?;
+            }
+            return Ok(values);
+        }
+        let parser = self.templates.parser();
+        let texts = order.into_iter().map(|(path, source)| (path.as_str(), source.text));
+        let parse = |(path, text): (&str, &[u8])| parser.parse(path, text);
+        let (values, parsed) = beside(Expected::Many, parse, |hands| {
+            texts.for_each(|text| hands.over(text));
+            values()
+        });
+        let values = values?;
+        for parsed in parsed {
+            self.templates.add(parsed.map_err(|error| parse_error(&error))?);
+        }
+        Ok(values)
+    }
+
+    /// Executes all templates that are no partials, and hands over what each makes, with its path.
+    pub(crate) fn execute(&self, values: &Map, mut over: impl FnMut(&str, String)) -> Result<(), Error> {
+        let shared = Shared {
+            release: self.options.release.as_value(),
+            capabilities: Capabilities::value(self.options),
+        };
+        let mut dots = Vec::new();
+        shown(self.root, Some(values.clone()), true, &shared, &mut dots);
+        let budget = budget(self.options);
+        for (path, source) in in_order(&self.sources) {
+            if base_name(path).starts_with('_') {
+                continue;
+            }
+            self.current.borrow_mut().clone_from(path);
+            let dot = &dots[source.chart];
+            let place = [("Name", Value::text(path.as_str())), ("BasePath", Value::text(&*source.base))];
+            dot.entries_mut().insert("Template".into(), named(VALUES, map(place)));
+            let output = self.templates.execute_within(path, named(VALUES, dot.clone()), &budget);
+            let output = output.map_err(|error| match error.kind() {
+                ErrorKind::Limit => Error::Limit(error.to_string()),
+                ErrorKind::Parse | ErrorKind::Execute => execution_error(&error.to_string()),
+            })?;
+            let output = String::from_utf8(output)
+                .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
+            over(path, without_no_value(output));
+        }
+        Ok(())
+    }
 }
 
 /// What the template of a release's name makes.
@@ -121,16 +155,26 @@ struct Shared {
     capabilities: Value,
 }
 
-/// The templates of a chart and of the charts within it, and what `.Subcharts` shows of it.
-fn collect(
-    unit: &Unit<'_>,
-    values: Option<Map>,
-    above: &str,
-    shared: &Shared,
-    all: &mut BTreeMap<String, Renderable>,
-) -> Map {
-    let is_root = above.is_empty();
-    let path = if is_root { unit.name.clone() } else { format!("{above}/charts/{}", unit.name) };
+/// The templates of a chart and of the charts within it. `charts` counts these, in the order of [`shown`].
+fn collect<'c>(unit: &Unit<'c>, above: &str, charts: &mut usize, all: &mut BTreeMap<String, Source<'c>>) {
+    let path = if above.is_empty() { unit.name.clone() } else { format!("{above}/charts/{}", unit.name) };
+    let chart = *charts;
+    *charts += 1;
+    for inner in &unit.charts {
+        collect(inner, &path, charts, all);
+    }
+    let base: Rc<str> = format!("{path}/templates").into();
+    for file in &unit.chart.templates {
+        if unit.chart.metadata.is_library() && !base_name(&file.name).starts_with('_') {
+            continue;
+        }
+        let source = Source { text: &file.data, base: Rc::clone(&base), chart };
+        all.insert(format!("{path}/{}", file.name), source);
+    }
+}
+
+/// What the templates of a chart are executed on, which is what `.Subcharts` shows of it, too. Those of all charts are added to `dots`.
+fn shown(unit: &Unit<'_>, values: Option<Map>, is_root: bool, shared: &Shared, dots: &mut Vec<Map>) -> Map {
     let values = values.unwrap_or_else(crate::values::empty);
     let charts = crate::values::empty();
     let dot = map([
@@ -141,21 +185,14 @@ fn collect(
         ("Values", named(VALUES, values.clone())),
         ("Subcharts", Value::Map(charts.clone())),
     ]);
+    dots.push(dot.clone());
     for inner in &unit.charts {
         let own = match values.get(inner.name.as_bytes()) {
             Some(Value::Map(own)) => Some(own),
             _ => None,
         };
-        let shown = collect(inner, own, &path, shared, all);
-        charts.entries_mut().insert(inner.name.as_str().into(), Value::Map(shown));
-    }
-    for file in &unit.chart.templates {
-        if unit.chart.metadata.is_library() && !base_name(&file.name).starts_with('_') {
-            continue;
-        }
-        let base = format!("{path}/templates");
-        let renderable = Renderable { text: Arc::clone(&file.data), dot: dot.clone(), base };
-        all.insert(format!("{path}/{}", file.name), renderable);
+        let inner_dot = shown(inner, own, false, shared, dots);
+        charts.entries_mut().insert(inner.name.as_str().into(), Value::Map(inner_dot));
     }
     dot
 }
@@ -165,7 +202,7 @@ fn map<const N: usize>(entries: [(&str, Value); N]) -> Map {
 }
 
 /// The deepest first, and backwards among those that are equally deep: what stands further up is parsed later, and wins.
-fn in_order(all: &BTreeMap<String, Renderable>) -> Vec<(&String, &Renderable)> {
+fn in_order<'s, 'c>(all: &'s BTreeMap<String, Source<'c>>) -> Vec<(&'s String, &'s Source<'c>)> {
     let mut order: Vec<_> = all.iter().rev().collect();
     order.sort_by_cached_key(|(path, _)| std::cmp::Reverse(path.matches('/').count()));
     order
@@ -183,9 +220,10 @@ fn without_no_value(text: String) -> String {
     if text.contains(NO_VALUE) { text.replace(NO_VALUE, "") } else { text }
 }
 
-fn parse_error(text: &str) -> Error {
+fn parse_error(error: &trueup_template::Error) -> Error {
+    let text = error.to_string();
     let tokens: Vec<&str> = text.split(": ").collect();
-    let [_, place, .., what] = tokens.as_slice() else { return Error::Template(text.to_owned()) };
+    let [_, place, .., what] = tokens.as_slice() else { return Error::Template(text) };
     Error::Template(format!("parse error at ({place}): {what}"))
 }
 
