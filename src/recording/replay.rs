@@ -7,7 +7,8 @@ use super::state::{self, Cluster, Known};
 use super::veil;
 use crate::config::{self, ClusterSpec, Config, Kubeconfig};
 use crate::sandbox::{self, Running};
-use crate::sync::topology::{self, Secrets};
+use crate::sync::secrets::Secrets;
+use crate::sync::topology;
 use crate::sync::view::{PlanOptions, Preview};
 use crate::sync::{imagined, offline};
 use anyhow::{Context as _, Result, anyhow};
@@ -107,7 +108,7 @@ async fn check_out(
 ) -> Result<()> {
     let names: Vec<String> = config.repositories.keys().cloned().collect();
     for (number, name) in names.iter().enumerate() {
-        let nobody = Secrets { home: Err("no cluster is asked here".to_owned()) };
+        let nobody = Secrets::none("no cluster is asked here");
         let location = topology::source(config, name, &nobody).await?.location.to_string();
         let root = folder.join(format!("repository-{number}"));
         std::fs::create_dir_all(&root).with_context(|| root.display().to_string())?;

@@ -15,6 +15,7 @@ use super::queue::Queue;
 use super::replicas::{Shard, Share, Told};
 use super::repositories::{Known, Repositories};
 use super::rollout::Rollouts;
+use super::secrets::{SecretData, SecretName};
 use super::target::{TargetSpec, TargetState};
 use super::topology::select;
 use super::view::{AppSetStanding, Board, Request};
@@ -50,6 +51,7 @@ const REPAIR: Duration = Duration::from_secs(30);
 const FAREWELL: Duration = Duration::from_secs(20);
 
 mod begin;
+mod credentials;
 mod deletions;
 mod errands;
 mod generate;
@@ -93,6 +95,8 @@ struct Core {
     approved: Mutex<BTreeMap<String, String>>,
     /// The configuration as it is written: without the Apps that AppSets make.
     config: Mutex<Option<Config>>,
+    /// What the Secrets said that the configuration refers to, when it was put to work.
+    secrets: Mutex<BTreeMap<SecretName, SecretData>>,
     /// What AppSets have made, and that somebody should look again.
     app_sets: AppSets,
     generate: Arc<Notify>,
@@ -249,6 +253,7 @@ impl Engine {
                 waiters: Mutex::default(),
                 approved: Mutex::default(),
                 config: Mutex::default(),
+                secrets: Mutex::default(),
                 app_sets: AppSets::new(state),
                 pulls: Mutex::new(Pulls::new(Box::new({
                     let generate = generate.clone();
@@ -288,6 +293,7 @@ impl Engine {
     pub async fn work(&self) {
         let permits = Arc::new(Semaphore::new(TURNS));
         tokio::spawn(self.0.clone().repair());
+        tokio::spawn(self.0.clone().renew());
         tokio::spawn(self.0.clone().generate());
         loop {
             let permit = tokio::select! {

@@ -10,7 +10,8 @@ use super::membership;
 use super::offline::{self, Until};
 use super::pulls::Listings;
 use super::repositories::chain;
-use super::topology::{self, Secrets};
+use super::secrets::Secrets;
+use super::topology;
 use super::view::{Preview, PreviewStep};
 use super::{preview, target::TargetSpec};
 use crate::config::{self, ClusterSpec, Config, Kubeconfig, RepositorySpec};
@@ -133,7 +134,7 @@ struct Sides {
 }
 
 async fn sides(config: &Config, repository: &str, revisions: &Revisions, folder: &Path) -> Result<Sides> {
-    let nobody = Secrets { home: Err("no cluster is asked here".to_owned()) };
+    let nobody = Secrets::none("no cluster is asked here");
     let cache = Cache::new(&folder.join("generators"))?;
     let generated_from = offline::generated_from(config);
     let mut others = BTreeMap::new();
@@ -257,7 +258,7 @@ async fn revisions(
             "Repository {repository} takes its credentials from a Secret, and no cluster is asked here; give a checkout with --local DIR"
         );
     }
-    let nobody = Secrets { home: Err("no cluster is asked here".to_owned()) };
+    let nobody = Secrets::none("no cluster is asked here");
     let spec: Spec = topology::source(config, repository, &nobody).await?;
     let is_checkout = change.local.is_some() && matches!(spec.location, Location::Folder(_));
     let source = Cache::new(&folder.join("revisions"))?.open(Spec { worktree: false, ..spec })?;

@@ -37,6 +37,7 @@ pub mod rehearsal;
 pub mod replicas;
 pub mod repositories;
 pub mod rollout;
+pub mod secrets;
 pub mod seed;
 pub mod status;
 pub mod supply;

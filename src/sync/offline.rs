@@ -11,8 +11,9 @@ use super::pulls;
 use super::replicas::{self, Keeper, Share, Terms};
 use super::repositories::chain;
 use super::rollout;
+use super::secrets::{self, Secrets};
 use super::target::TargetSpec;
-use super::topology::{self, Secrets};
+use super::topology;
 use super::turn;
 use super::view::{self, PlanOptions, Preview};
 use crate::ambient;
@@ -58,7 +59,7 @@ pub(super) async fn load(path: &Path) -> Result<Config> {
         return Ok(config);
     }
     let folder = tempfile::tempdir().context("a folder for the time being")?;
-    let (cache, secrets) = (source::Cache::new(folder.path())?, topology::secrets(&config).await);
+    let (cache, secrets) = (source::Cache::new(folder.path())?, secrets::secrets(&config).await);
     let mut commits = BTreeMap::new();
     for name in generated_from(&config) {
         commits.insert(name.clone(), commit(&config, &name, &cache, &secrets).await?);
@@ -102,7 +103,7 @@ async fn load_or_written(path: &Path) -> Result<Config> {
 pub async fn statuses(config: &Path) -> Result<Vec<TargetStatus>> {
     let config = load_or_written(config).await?;
     let mut found: BTreeMap<String, TargetStatus> = BTreeMap::new();
-    let secrets = topology::secrets(&config).await;
+    let secrets = secrets::secrets(&config).await;
     let specs = topology::targets(&config);
     for name in config.clusters.keys() {
         let read = async {
@@ -317,7 +318,7 @@ pub async fn render<T: Send + 'static>(
     };
     let spec = &specs[name];
     let folder = tempfile::tempdir().context("a folder for the time being")?;
-    let secrets = topology::secrets(&config).await;
+    let secrets = secrets::secrets(&config).await;
     let cache = source::Cache::new(folder.path())?;
     let source = cache.open(topology::source(&config, &spec.repository, &secrets).await?)?;
     let read = async {
@@ -363,7 +364,7 @@ enum Asked {
 }
 
 impl Asked {
-    async fn or_connected(self, config: &Config, spec: &TargetSpec, secrets: &topology::Secrets) -> Self {
+    async fn or_connected(self, config: &Config, spec: &TargetSpec, secrets: &Secrets) -> Self {
         let Self::No = self else { return self };
         let connect = async {
             let access = topology::access(config, &spec.cluster, secrets).await?;
@@ -415,7 +416,7 @@ async fn given(
     config: &Config,
     target: &str,
     spec: &TargetSpec,
-    secrets: &topology::Secrets,
+    secrets: &Secrets,
     cache: &source::Cache,
 ) -> Result<render::Given> {
     let seed = render::Seed { bytes: ambient::secret().context("random numbers")?, time: ambient::now() };

@@ -5,7 +5,8 @@
 
 use super::backoff;
 use super::repositories::chain;
-use super::topology::{self, Secrets};
+use super::secrets::Secrets;
+use super::topology;
 use crate::ambient;
 use crate::config::{Config, PullRequests};
 use crate::generate::pulls::Listing;

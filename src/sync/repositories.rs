@@ -6,7 +6,7 @@ use crate::ambient;
 use crate::hex::hex;
 use crate::source::{Cache, Commit, Secret, Source, SourceError, Spec};
 use crate::web::metrics::{Ended, Metrics, Stage};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -159,6 +159,12 @@ impl Repositories {
     /// What is known of a repository.
     pub fn known(&self, name: &str) -> Known {
         lock(&self.known).get(name).cloned().unwrap_or_default()
+    }
+
+    /// Those that could not be asked when they were asked last.
+    pub fn troubled(&self) -> BTreeSet<String> {
+        let known = lock(&self.known);
+        known.iter().filter(|(_, known)| known.trouble.is_some()).map(|(name, _)| name.clone()).collect()
     }
 
     /// The source of a repository.

@@ -7,6 +7,7 @@ use super::hooks::{Hook, HookKey};
 use super::pulls;
 use super::rehearsal::Atomic;
 use super::rollout;
+use super::secrets::Secrets;
 use super::target::{Mode, Presence, TargetSpec};
 use crate::cluster::{Access, Cluster, Force, Via, declared};
 use crate::config::{self, Config, PullRequests, RepositorySpec, Substitute, Target, Webhook};
@@ -229,75 +230,6 @@ fn flatten(name: &str, value: &Value, names: &mut BTreeMap<String, String>) {
         Value::Bool(_) | Value::Number(_) => drop(names.insert(name.to_owned(), value.to_string())),
         Value::Null | Value::Array(_) => {}
     }
-}
-
-/// Gives the values of Secrets that the configuration refers to.
-pub struct Secrets {
-    /// The cluster that holds them, or why there is none.
-    pub home: Result<Cluster, String>,
-}
-
-impl Secrets {
-    async fn read(&self, name: &str, namespace: Option<&str>) -> Result<BTreeMap<String, String>> {
-        let home =
-            self.home.as_ref().map_err(|why| anyhow::anyhow!("Secret {name} cannot be read: {why}"))?;
-        let data = home.secret(namespace.unwrap_or("trueup-system"), name).await?;
-        Ok(data.into_iter().filter_map(|(key, value)| Some((key, String::from_utf8(value).ok()?))).collect())
-    }
-}
-
-/// Where the Secrets of a configuration are, for a trueup that does not itself run in a cluster.
-pub struct Home<'c>(Vec<&'c str>);
-
-/// Where the Secrets are that the configuration refers to; an error where it refers to none.
-pub fn home(config: &Config) -> Result<Home<'_>, String> {
-    let refers = |spec: &RepositorySpec| {
-        spec.secret_ref.is_some() || spec.webhook.as_ref().is_some_and(|webhook| webhook.secret_ref.is_some())
-    };
-    let needed = config.repositories.values().any(|repository| refers(&repository.spec))
-        || config.clusters.values().any(|cluster| cluster.spec.secret_ref.is_some())
-        || config
-            .apps
-            .values()
-            .any(|app| app.spec.helm.as_ref().is_some_and(|helm| helm.secret_ref.is_some()))
-        || config
-            .app_sets
-            .values()
-            .any(|set| set.spec.pull_requests().any(|(_, requests)| requests.secret_ref.is_some()));
-    if !needed {
-        return Err("nothing refers to a Secret".to_owned());
-    }
-    let direct = config.clusters.iter().filter(|(_, cluster)| cluster.spec.secret_ref.is_none());
-    Ok(Home(direct.map(|(name, _)| name.as_str()).collect()))
-}
-
-impl Home<'_> {
-    /// The one Cluster that can be reached without a Secret.
-    pub fn name(&self) -> Result<&str, String> {
-        match self.0.as_slice() {
-            [name] => Ok(name),
-            names => Err(format!(
-                "trueup does not run in a cluster, and of the configuration's Clusters not exactly one is reached without a Secret but {}",
-                names.len()
-            )),
-        }
-    }
-}
-
-/// Reads Secrets as a running trueup does, for a command that works alone.
-pub async fn secrets(config: &Config) -> Secrets {
-    let connect = async {
-        let home = home(config)?;
-        let in_cluster = Access { name: "in-cluster".to_owned(), via: Via::InCluster, in_flight: None };
-        if let Ok(cluster) = connect(&in_cluster).await {
-            return Ok(cluster);
-        }
-        let name = home.name()?;
-        let nothing = Secrets { home: Err("it would be needed to reach itself".to_owned()) };
-        let access = access(config, name, &nothing).await.map_err(|error| format!("{error:#}"))?;
-        connect(&access).await.map_err(|error| format!("Cluster {name}: {error:#}"))
-    };
-    Secrets { home: connect.await }
 }
 
 /// A connection that nobody counts or listens to.

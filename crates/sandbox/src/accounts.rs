@@ -6,7 +6,9 @@
 
 use crate::Sandbox;
 use crate::answer::{Answer, Refusal};
+use crate::read::key;
 use crate::request::{Request, Target};
+use crate::store::{Key, Resource};
 use crate::write::{body, metadata};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
@@ -20,6 +22,8 @@ const AN_HOUR: i64 = 3600;
 pub(crate) struct Token {
     user: String,
     ends: Timestamp,
+    /// The account, where it is kept, and its uid: a token does not outlive it.
+    account: (Resource, Key, Value),
 }
 
 /// Who shows a token.
@@ -37,10 +41,15 @@ impl Sandbox {
     /// Whose a token is.
     pub fn bearer(&self, now: Timestamp, token: &str) -> Bearer {
         match self.tokens.get(token) {
-            Some(known) if known.ends > now => Bearer::Account(known.user.clone()),
+            Some(known) if known.ends > now && self.is_there(known) => Bearer::Account(known.user.clone()),
             None if !token.starts_with(PREFIX) => Bearer::Foreign,
             Some(_) | None => Bearer::Nobody,
         }
+    }
+
+    fn is_there(&self, token: &Token) -> bool {
+        let (resource, key, uid) = &token.account;
+        self.store.get(resource, key).is_some_and(|account| account["metadata"]["uid"] == *uid)
     }
 
     /// Answers what asks for no object; `None` for what does.
@@ -59,7 +68,8 @@ impl Sandbox {
     }
 
     fn token(&mut self, request: &Request<'_>, target: &Target) -> Result<Answer, Refusal> {
-        self.found(target)?;
+        let uid = self.found(target)?["metadata"]["uid"].clone();
+        let account = (target.kind.resource(), key(target), uid);
         let wanted: Value =
             serde_json::from_slice(request.body).map_err(|error| Refusal::bad_request(error.to_string()))?;
         let seconds = wanted["spec"]["expirationSeconds"].as_i64().unwrap_or(AN_HOUR);
@@ -71,7 +81,7 @@ impl Sandbox {
         let namespace = namespace.unwrap_or_default();
         let user = format!("system:serviceaccount:{namespace}:{name}");
         let token = format!("{PREFIX}{}", self.store.uid());
-        self.tokens.insert(token.clone(), Token { user, ends });
+        self.tokens.insert(token.clone(), Token { user, ends, account });
         let audiences = match &wanted["spec"]["audiences"] {
             Value::Array(wanted) if !wanted.is_empty() => wanted.clone(),
             _ => vec!["https://kubernetes.default.svc".into()],
@@ -110,9 +120,8 @@ mod tests {
     use super::*;
     use crate::authorize::Authorization;
 
-    fn ask(sandbox: &mut Sandbox, user: &str, path: &str, body: &Value) -> Value {
-        let body = body.to_string();
-        let request = Request {
+    fn request<'r>(user: &'r str, path: &'r str, body: &'r [u8]) -> Request<'r> {
+        Request {
             method: "POST",
             path,
             query: "",
@@ -120,9 +129,13 @@ mod tests {
             content_type: "application/json",
             user_agent: "test",
             user,
-            body: body.as_bytes(),
-        };
-        match sandbox.handle(Timestamp::UNIX_EPOCH, &request) {
+            body,
+        }
+    }
+
+    fn ask(sandbox: &mut Sandbox, user: &str, path: &str, body: &Value) -> Value {
+        let body = body.to_string();
+        match sandbox.handle(Timestamp::UNIX_EPOCH, &request(user, path, body.as_bytes())) {
             Answer::Json { body, .. } => body,
             Answer::Watch(_) => Value::Null,
         }
@@ -139,6 +152,17 @@ mod tests {
         assert_eq!(sandbox.bearer(at(599), &token), account);
         assert_eq!(sandbox.bearer(at(600), &token), Bearer::Nobody);
         assert_eq!(sandbox.bearer(at(0), "another"), Bearer::Foreign);
+        let accounts = path.trim_end_matches("/default/token");
+        ask(&mut sandbox, "", accounts, &json!({"metadata": {"name": "robot"}}));
+        let robots = format!("{accounts}/robot");
+        let given = ask(&mut sandbox, "", &format!("{robots}/token"), &json!({"spec": {}}));
+        let robots_token = given["status"]["token"].as_str().unwrap().to_owned();
+        assert_ne!(sandbox.bearer(at(0), &robots_token), Bearer::Nobody);
+        let delete = Request { method: "DELETE", path: &robots, ..request("", "", b"") };
+        sandbox.handle(at(0), &delete);
+        assert_eq!(sandbox.bearer(at(0), &robots_token), Bearer::Nobody);
+        ask(&mut sandbox, "", accounts, &json!({"metadata": {"name": "robot"}}));
+        assert_eq!(sandbox.bearer(at(0), &robots_token), Bearer::Nobody, "that is another one");
         let gone = ask(&mut sandbox, "", &path.replace("/default/token", "/gone/token"), &json!({}));
         assert_eq!(gone["message"], "serviceaccounts \"gone\" not found");
     }

@@ -7,8 +7,9 @@ use super::super::bases::Configured;
 use super::super::hooks::HookKey;
 use super::super::pulls;
 use super::super::repositories::{Follow, Hold};
+use super::super::secrets::{self, Reading, Secrets};
 use super::super::target::{TargetSpec, TargetState};
-use super::super::topology::{self, Secrets};
+use super::super::topology;
 use super::super::turn::base_status;
 use super::{Chosen, Core, REPAIR, lock};
 use crate::cluster::{Access, Cluster, ClusterEvent, Via};
@@ -85,7 +86,7 @@ impl Core {
         self.board.show_app_sets(self.app_sets.standings());
         let old = self.setup();
         let mut setup = Setup::default();
-        let secrets = Secrets { home: self.home(config, &old).await };
+        let secrets = self.secrets(config, &old).await;
         for name in config.clusters.keys() {
             match self.cluster(config, name, &secrets, &old).await {
                 Ok(cluster) => drop(setup.clusters.insert(name.clone(), cluster)),
@@ -125,6 +126,11 @@ impl Core {
                 }
                 Err(why) => drop(setup.troubles.insert(("Chart", target.clone()), why.clone())),
             }
+        }
+        let Reading { data, stale } = secrets.into_reading();
+        *lock(&self.secrets) = data;
+        for ((namespace, name), why) in stale {
+            setup.troubles.insert(("Secret", format!("{namespace}/{name}")), why);
         }
         self.bases.configure(configured);
         self.charts.configure(charts);
@@ -274,16 +280,23 @@ impl Core {
         }
     }
 
+    /// The Secrets that the configuration refers to, and what they said last.
+    pub(super) async fn secrets(self: &Arc<Self>, config: &Config, old: &Setup) -> Secrets {
+        let home = self.home(config, old).await;
+        let before = lock(&self.secrets).clone();
+        Secrets::new(home, before)
+    }
+
     /// The cluster whose Secrets the configuration refers to: the one that trueup runs in, or the only one there is.
     async fn home(self: &Arc<Self>, config: &Config, old: &Setup) -> Result<Cluster, String> {
-        let home = topology::home(config)?;
+        let home = secrets::home(config)?;
         let via = self.home.clone().unwrap_or(Via::InCluster);
         let in_cluster = Access { name: "in-cluster".to_owned(), via, in_flight: None };
         if let Ok(cluster) = self.connect(&in_cluster).await {
             return Ok(cluster);
         }
         let name = home.name()?;
-        let nothing = Secrets { home: Err("it would be needed to reach itself".to_owned()) };
+        let nothing = Secrets::none("it would be needed to reach itself");
         let cluster =
             self.cluster(config, name, &nothing, old).await.map_err(|error| format!("{error:#}"))?;
         Ok(cluster.1)

@@ -1,12 +1,17 @@
-//! Clusters that other tools have declared in Secrets are reached as they are.
+//! Clusters that other tools have declared in Secrets are reached as they are, and what is rotated in Secrets is found.
 
 use super::governed::{Governed, app, condition, is};
 use super::ground::{Ground, scenarios};
 use super::harness::config_map;
 use serde_json::{Value, json};
+use std::cell::Cell;
 use std::fs;
+use trueup_testkit::Access;
 
-scenarios![secrets_of_argo_cd_and_cluster_api_are_read_as_they_are];
+scenarios![
+    secrets_of_argo_cd_and_cluster_api_are_read_as_they_are,
+    credentials_that_are_rotated_under_the_same_name_are_found,
+];
 
 fn secrets_of_argo_cd_and_cluster_api_are_read_as_they_are(ground: Ground) {
     let mut governed = Governed::new(ground, "clusters");
@@ -72,4 +77,83 @@ fn secrets_of_argo_cd_and_cluster_api_are_read_as_they_are(ground: Ground) {
     assert!(ready["status"]["version"].as_str().unwrap().starts_with("v1."), "{ready:#}");
     governed.until("apps", "app", "app is Ready", |app| is(app, "Ready", "True"));
     assert!(governed.world.has("a") && governed.world.has("b"));
+}
+
+/// A service account with all rights.
+fn add_account(governed: &mut Governed, name: &str) -> String {
+    let namespace = governed.world.namespace.name().to_owned();
+    let account = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name}});
+    let path = format!("/api/v1/namespaces/{namespace}/serviceaccounts");
+    governed.world.api.create(&path, &account).unwrap();
+    let bindings = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings";
+    let binding = format!("{namespace}-{name}");
+    let role = json!({
+        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": {"name": binding},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"},
+        "subjects": [{"kind": "ServiceAccount", "name": name, "namespace": namespace}],
+    });
+    governed.world.api.create(bindings, &role).unwrap();
+    governed.world.takes_away(format!("{bindings}/{binding}"));
+    format!("{path}/{name}")
+}
+
+fn credentials_that_are_rotated_under_the_same_name_are_found(ground: Ground) {
+    let mut governed = Governed::new(ground, "rotated");
+    let namespace = governed.world.namespace.name().to_owned();
+    let secrets = format!("/api/v1/namespaces/{namespace}/secrets");
+    let say = |governed: &Governed, name: &str, data: &Value| {
+        let secret =
+            json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": data});
+        governed.world.api.apply(&format!("{secrets}/{name}"), &secret, "test").unwrap();
+    };
+    let kubeconfig = |governed: &Governed, account: &str| {
+        let world = &governed.world;
+        json!({"value": world.api.as_account(world.kubeconfig(), &namespace, account).unwrap().to_string()})
+    };
+    let basic = |password: &str| Access::Basic { user: "git".to_owned(), password: password.to_owned() };
+    let password = |password: &str| json!({"username": "git", "password": password});
+    let old = add_account(&mut governed, "old");
+    add_account(&mut governed, "new");
+    say(&governed, "far", &kubeconfig(&governed, "old"));
+    governed.apply("clusters", "Cluster", "here", &json!({"secretRef": {"name": "far"}}));
+    governed.server.set_access(basic("first"));
+    say(&governed, "git", &password("first"));
+    let url = governed.server.url("config.git");
+    let repository = json!({"url": url, "interval": "300ms", "secretRef": {"name": "git"}});
+    governed.apply("repositories", "Repository", "config", &repository);
+    let is_at = |governed: &Governed, value: &str| {
+        governed.world.holds(&format!("{value} is applied"), |world| {
+            world
+                .api
+                .find(&world.config_map("a"))
+                .unwrap()
+                .is_some_and(|found| found["data"]["value"] == value)
+        });
+    };
+    governed.world.repo.commit(&[("app/a.yaml", &config_map("a", "1"))], "first").unwrap();
+    governed.start();
+    is_at(&governed, "1");
+
+    // A token of the repository.
+    governed.server.set_access(basic("second"));
+    governed.world.repo.commit(&[("app/a.yaml", &config_map("a", "2"))], "second").unwrap();
+    governed.until("repositories", "config", "it is told", |repository| is(repository, "Ready", "False"));
+    say(&governed, "git", &password("second"));
+    is_at(&governed, "2");
+
+    // The credentials of the cluster.
+    governed.world.api.delete(&old).unwrap();
+    // The API server remembers them for a while.
+    let value = Cell::new(2);
+    governed.world.holds("the old ones are refused", |world| {
+        value.set(value.get() + 1);
+        let text = config_map("a", &value.get().to_string());
+        world.repo.commit(&[("app/a.yaml", &text)], "one more").unwrap();
+        world
+            .status("app@test")
+            .is_some_and(|status| status["sync"] == "Failed" || status["sync"] == "Unknown")
+    });
+    say(&governed, "far", &kubeconfig(&governed, "new"));
+    is_at(&governed, &value.get().to_string());
+    governed.until("apps", "app", "app is Ready", |app| is(app, "Ready", "True"));
 }

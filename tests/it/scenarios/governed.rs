@@ -19,7 +19,7 @@ scenarios![
 /// A world with a repository behind HTTP and resources for `app@test`.
 pub(super) struct Governed {
     pub(super) world: World,
-    server: GitServer,
+    pub(super) server: GitServer,
 }
 
 impl Governed {
