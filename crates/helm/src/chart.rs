@@ -3,6 +3,7 @@
 use crate::lock::Lock;
 use crate::metadata::{Dependency, Metadata};
 use crate::values::Values;
+use std::collections::HashSet;
 use std::sync::Arc;
 
 /// A chart. It can be shared between threads and rendered any number of times.
@@ -39,9 +40,9 @@ impl Chart {
     /// What it asks for and does not hold, with the place in its list. Whoever has such a chart puts it among its
     /// `dependencies`.
     pub fn lacking(&self) -> impl Iterator<Item = (usize, &Dependency)> {
-        let is_here = |wanted: &Dependency| self.dependencies.iter().any(|inner| inner.name() == wanted.name);
+        let here: HashSet<&str> = self.dependencies.iter().map(Self::name).collect();
         let wanted = self.metadata.dependencies.iter().flatten().enumerate();
-        wanted.filter(move |(_, wanted)| !is_here(wanted))
+        wanted.filter(move |(_, wanted)| !here.contains(wanted.name.as_str()))
     }
 
     /// The name in `Chart.yaml`.

@@ -331,9 +331,7 @@ fn installable(chart: &Chart) -> Result<(), String> {
     if chart.metadata.chart_type == "library" {
         return Err("library charts are not installable".into());
     }
-    let present = |name: &str| chart.dependencies.iter().any(|inner| inner.name() == name);
-    let wanted = chart.metadata.dependencies.iter().flatten().map(|one| one.name.as_str());
-    let missing: Vec<&str> = wanted.filter(|name| !present(name)).collect();
+    let missing: Vec<&str> = chart.lacking().map(|(_, one)| one.name.as_str()).collect();
     if missing.is_empty() {
         return Ok(());
     }

@@ -86,17 +86,24 @@ impl<'c> Unit<'c> {
 
     /// The charts within, those that nobody asked for first, the others in the order that they are asked for.
     fn named(&self, wanted: &[Wanted]) -> Vec<Self> {
-        let fits = |chart: &Self, one: &Wanted| {
-            chart.name == one.said.name && is_compatible(&one.said.version, &chart.chart.metadata.version)
-        };
-        let unasked = self.charts.iter().filter(|chart| !wanted.iter().any(|one| fits(chart, one)));
-        let mut charts: Vec<Self> = unasked.cloned().collect();
+        let mut by_name: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+        for (index, chart) in self.charts.iter().enumerate() {
+            by_name.entry(&chart.name).or_default().push(index);
+        }
+        let mut unasked = vec![true; self.charts.len()];
+        let mut asked = Vec::new();
         for one in wanted {
-            if let Some(chart) = self.charts.iter().find(|chart| fits(chart, one)) {
-                charts.push(Self { name: one.said.goes_by().to_owned(), ..chart.clone() });
+            let of_that_name = by_name.get(one.said.name.as_str()).into_iter().flatten();
+            let version = |index: usize| &self.charts[index].chart.metadata.version;
+            let mut fitting = of_that_name.filter(|index| is_compatible(&one.said.version, version(**index)));
+            if let Some(first) = fitting.next() {
+                asked.push(Self { name: one.said.goes_by().to_owned(), ..self.charts[*first].clone() });
+                unasked[*first] = false;
+                fitting.for_each(|another| unasked[*another] = false);
             }
         }
-        charts
+        let unasked = self.charts.iter().zip(unasked).filter(|(_, unasked)| *unasked);
+        unasked.map(|(chart, _)| chart.clone()).chain(asked).collect()
     }
 
     /// Takes over what charts within export, the innermost first.
