@@ -7,6 +7,7 @@
 #   make test-long            what takes minutes: the fleet, and replicas killed at random; KILLS is for how many seconds, SEED what happens
 #   make fuzz                random kustomizations against the real kustomize; SEED and TREES say where to begin and how many
 #   make fuzz-templates       random charts against the real Helm; SEED and TEMPLATES say where to begin and how many
+#   make fuzz-charts          random charts within charts against the real Helm; SEED and CHARTS say where to begin and how many
 #   make fuzz-bytes          damaged bytes against panics, hangs and growth; SEED says where to begin, MINUTES how long
 #   make fuzz-sandbox         random sequences of operations in the sandbox and on the real API server; SEED and SEQUENCES
 #   make sim                  the whole loop in a world that follows from a seed; SEED, SEEDS, STEPS and THREADS
@@ -21,11 +22,12 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: demo demo-fleet test test-long fuzz fuzz-templates fuzz-bytes fuzz-sandbox sim sim-bugs prove lint bench bench-render bench-helm bench-scale setup control-plane
+.PHONY: demo demo-fleet test test-long fuzz fuzz-templates fuzz-charts fuzz-bytes fuzz-sandbox sim sim-bugs prove lint bench bench-render bench-helm bench-scale setup control-plane
 
 SEED ?= 0
 TREES ?= 10000
 TEMPLATES ?= 20000
+CHARTS ?= 10000
 MINUTES ?= 10
 COMPARISONS ?= 50000
 SEQUENCES ?= 20000
@@ -60,7 +62,10 @@ fuzz: setup
 	TRUEUP_FUZZ_SEED=$(SEED) TRUEUP_FUZZ_TREES=$(TREES) $(CARGO) test --locked --profile fuzz -p trueup-kustomize --test differential -- --nocapture
 
 fuzz-templates:
-	TRUEUP_FUZZ_SEED=$(SEED) TRUEUP_FUZZ_TEMPLATES=$(TEMPLATES) $(CARGO) test --locked --profile fuzz -p trueup-helm --test differential random -- --nocapture
+	TRUEUP_FUZZ_SEED=$(SEED) TRUEUP_FUZZ_TEMPLATES=$(TEMPLATES) $(CARGO) test --locked --profile fuzz -p trueup-helm --test differential random_templates -- --nocapture
+
+fuzz-charts:
+	TRUEUP_FUZZ_SEED=$(SEED) TRUEUP_FUZZ_CHARTS=$(CHARTS) $(CARGO) test --locked --profile fuzz -p trueup-helm --test differential within_charts -- --nocapture
 
 fuzz-bytes:
 	TRUEUP_BYTES_SEED=$(SEED) TRUEUP_BYTES_MINUTES=$(MINUTES) $(CARGO) test --locked --profile fuzz -p trueup-kustomize --test bytes -- --nocapture

@@ -124,7 +124,11 @@ impl<'c> Unit<'c> {
                 };
                 shown.push(pair(&child, &parent));
                 match table(&values, &format!("{}.{child}", one.name)) {
-                    Some(found) => tables(&imported, &below(&parent, found), Nulls::Keep),
+                    Some(found) => {
+                        // What is taken over later goes into this one, and is seen where it came from; but of an empty one Helm makes another.
+                        let found = if found.is_empty() { empty() } else { found };
+                        tables(&imported, &below(&parent, found), Nulls::Keep);
+                    }
                     None => warnings.borrow_mut().push(format!(
                         "chart {}: import-values of {}: there is no table {child}",
                         self.name, one.name

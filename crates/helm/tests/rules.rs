@@ -143,6 +143,27 @@ fn values_are_imported_from_inner_charts_below_the_chart_s_own() {
     );
 }
 
+/// As Helm does it: what a second import adds to what a first one took over stands in the inner chart as well, unless that was empty.
+#[test]
+fn what_is_imported_into_an_empty_table_is_not_seen_where_that_came_from() {
+    let shown = |own: &str| {
+        let files = [
+            (
+                "Chart.yaml",
+                "apiVersion: v2\nname: outer\nversion: 1.0.0\ndependencies:\n- name: inner\n  version: 1.2.3\n  \
+                 import-values: [{child: b, parent: a}, some]\n",
+            ),
+            INNER,
+            ("charts/inner/values.yaml", &format!("b: {own}\nexports: {{some: {{a: {{c: 1}}}}}}\n")),
+            ("charts/inner/templates/a.yaml", "b: {{ toJson .Values.b }}\n"),
+            ("templates/a.yaml", "a: {{ toJson .Values.a }}\n"),
+        ];
+        rendered_with(&files, "").unwrap().manifests.into_iter().map(|made| made.text).collect::<String>()
+    };
+    assert_eq!(shown("{}"), "b: {}\na: {\"c\":1}\n");
+    assert_eq!(shown("{d: 2}"), "b: {\"c\":1,\"d\":2}\na: {\"c\":1,\"d\":2}\n");
+}
+
 #[test]
 fn a_chart_that_is_missing_is_named() {
     let wanting = format!("{WANTING}- {{name: inner, version: '*'}}\n");

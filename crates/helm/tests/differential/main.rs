@@ -1,7 +1,7 @@
 //! Held to the original: random charts through Helm's own engine (a small Go program, `tests/oracle`) and through this
 //! crate give the same text, or both refuse them. What once differed stands in `found`.
 //!
-//! `TRUEUP_FUZZ_TEMPLATES` says how many, `TRUEUP_FUZZ_SEED` where to begin.
+//! `TRUEUP_FUZZ_TEMPLATES` and `TRUEUP_FUZZ_CHARTS` say how many, `TRUEUP_FUZZ_SEED` where to begin.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on stops where it is")]
 #![allow(clippy::print_stdout, reason = "a test says how much it compared")]
@@ -9,6 +9,7 @@
 mod calls;
 mod found;
 mod grow;
+mod nested;
 mod oracle;
 mod texts;
 
@@ -102,11 +103,33 @@ fn has_halves(case: &Case) -> bool {
     case.text.windows(4).any(|bytes| bytes == br"\ud8")
 }
 
+fn number(name: &str, default: u64) -> u64 {
+    std::env::var(name).map_or(default, |text| text.parse().unwrap())
+}
+
 #[test]
 fn random_templates_give_what_helm_gives() {
-    let number = |name: &str, default: u64| std::env::var(name).map_or(default, |text| text.parse().unwrap());
     let (count, first) = (number("TRUEUP_FUZZ_TEMPLATES", 500), number("TRUEUP_FUZZ_SEED", 0));
     let cases: Vec<_> =
         (first..first + count).map(|seed| (format!("seed {seed}"), grow::case(seed))).collect();
     Compared::of(&cases).assert_equal();
+}
+
+#[test]
+fn random_charts_within_charts_give_what_helm_gives() {
+    let (count, first) = (number("TRUEUP_FUZZ_CHARTS", 150), number("TRUEUP_FUZZ_SEED", 0));
+    let (mut equal, mut refused, mut different) = (0, 0, Vec::new());
+    let mut helm = oracle::original().start().unwrap();
+    for seed in first..first + count {
+        let grown = nested::grown(seed);
+        match (grown.ours(), grown.theirs(&mut helm)) {
+            (Ok(ours), Ok(theirs)) if ours == theirs => equal += 1,
+            (Err(_), Err(_)) => refused += 1,
+            (ours, theirs) => {
+                different.push(format!("seed {seed}\n{grown}\n  theirs {theirs:?}\n  ours   {ours:?}\n"));
+            }
+        }
+    }
+    println!("{equal} equal, {refused} refused by both, {} different", different.len());
+    assert!(different.is_empty(), "{}", different.iter().take(20).cloned().collect::<String>());
 }
