@@ -172,6 +172,11 @@ impl Followed {
         format!("{}/{collection}/{name}", self.0.root)
     }
 
+    /// Whether nothing was heard of some kind yet, neither objects nor why there are none: that is so for a moment at the start.
+    pub fn is_unheard(&self) -> bool {
+        self.collections().values().any(|known| known.objects.is_none() && known.trouble.is_none())
+    }
+
     /// All objects.
     ///
     /// # Errors

@@ -6,12 +6,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::time::Instant;
 use trueup_plan::budget::Budget;
 use trueup_plan::health::HealthStatus;
 use trueup_plan::record::{SyncStatus, TargetStatus};
 
 /// What every reason begins with that passes by itself.
 const WAITS: &str = "waits in the rollout over the clusters: ";
+
+/// By then it is heard how a target stands that has begun. What is known of it before may be from before it began.
+pub const HEARD_OF: Duration = Duration::from_secs(10);
 
 /// A target's place in the rollout of its environment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,7 +45,7 @@ pub struct Rollouts(Mutex<BTreeMap<(String, String), Rollout>>);
 #[derive(Default)]
 struct Rollout {
     revision: String,
-    begun: BTreeSet<String>,
+    begun: BTreeMap<String, Instant>,
     waiting: BTreeSet<String>,
 }
 
@@ -56,17 +61,18 @@ impl Rollouts {
         place: Place,
         revision: &str,
         siblings: &[Sibling<'_>],
+        now: Instant,
     ) -> Result<(), String> {
         let mut all = self.lock();
         let rollout = all.entry((app.to_owned(), environment.to_owned())).or_default();
         if rollout.revision != revision {
             *rollout = Rollout { revision: revision.to_owned(), ..Rollout::default() };
         }
-        let may = rollout.may_begin(target, place, siblings);
+        let may = rollout.may_begin(target, place, siblings, now);
         match &may {
             Ok(()) => {
                 rollout.waiting.remove(target);
-                rollout.begun.insert(target.to_owned());
+                rollout.begun.entry(target.to_owned()).or_insert(now);
             }
             Err(_) => drop(rollout.waiting.insert(target.to_owned())),
         }
@@ -79,15 +85,16 @@ impl Rollouts {
         (app, environment): (&str, &str),
         most: Option<Budget>,
         siblings: &[Sibling<'_>],
+        now: Instant,
     ) -> Vec<String> {
         let all = self.lock();
         let Some(rollout) = all.get(&(app.to_owned(), environment.to_owned())) else { return Vec::new() };
         let waiting = siblings.iter().filter(|sibling| rollout.waiting.contains(sibling.name));
-        let mut free = at_once(most, siblings.len()).saturating_sub(rollout.under_way(siblings).count());
+        let mut free = at_once(most, siblings.len()).saturating_sub(rollout.under_way(siblings, now).count());
         let mut next = Vec::new();
         for sibling in waiting {
             let place = Place { wave: sibling.wave, most };
-            if free > 0 && rollout.may_begin(sibling.name, place, siblings).is_ok() {
+            if free > 0 && rollout.may_begin(sibling.name, place, siblings, now).is_ok() {
                 free -= 1;
                 next.push(sibling.name.to_owned());
             }
@@ -95,19 +102,21 @@ impl Rollouts {
         next
     }
 
-    /// Who waits in the rollout of a target that was well, and failed: they may say so.
-    pub fn stopped(
-        &self,
-        (app, environment): (&str, &str),
-        before: Option<&TargetStatus>,
-        now: &TargetStatus,
-    ) -> Vec<String> {
-        if !is_bad(now) || before.is_some_and(is_bad) {
-            return Vec::new();
-        }
+    /// Who waits in a rollout.
+    pub fn waiting(&self, (app, environment): (&str, &str)) -> Vec<String> {
         let all = self.lock();
         let rollout = all.get(&(app.to_owned(), environment.to_owned()));
         rollout.into_iter().flat_map(|rollout| rollout.waiting.iter().cloned()).collect()
+    }
+
+    /// Who waits in the rollout of a target that was well, and failed: they may say so.
+    pub fn stopped(
+        &self,
+        rollout: (&str, &str),
+        before: Option<&TargetStatus>,
+        now: &TargetStatus,
+    ) -> Vec<String> {
+        if !is_bad(now) || before.is_some_and(is_bad) { Vec::new() } else { self.waiting(rollout) }
     }
 
     /// Forgets rollouts of what is not configured any more.
@@ -158,19 +167,28 @@ impl Rollout {
     fn under_way<'s, 'a>(
         &'s self,
         siblings: &'a [Sibling<'a>],
+        now: Instant,
     ) -> impl Iterator<Item = &'a Sibling<'a>> + use<'s, 'a> {
-        let begun = |sibling: &&Sibling<'_>| {
-            self.is_at(sibling) || self.begun.contains(sibling.name) && !sibling.status.is_some_and(is_away)
+        let begun = move |sibling: &&Sibling<'_>| {
+            let begun = self.begun.get(sibling.name);
+            let is_new = |at: &Instant| now.saturating_duration_since(*at) < HEARD_OF;
+            self.is_at(sibling) || begun.is_some_and(|at| is_new(at) || !sibling.status.is_some_and(is_away))
         };
         siblings.iter().filter(begun).filter(|sibling| !self.is_through(sibling))
     }
 
-    fn may_begin(&self, target: &str, place: Place, siblings: &[Sibling<'_>]) -> Result<(), String> {
-        if self.begun.contains(target) {
+    fn may_begin(
+        &self,
+        target: &str,
+        place: Place,
+        siblings: &[Sibling<'_>],
+        now: Instant,
+    ) -> Result<(), String> {
+        if self.begun.contains_key(target) {
             return Ok(());
         }
         let others = || siblings.iter().filter(|sibling| sibling.name != target);
-        let failed = self.under_way(siblings).find(|sibling| sibling.status.is_some_and(is_bad));
+        let failed = self.under_way(siblings, now).find(|sibling| sibling.status.is_some_and(is_bad));
         if let Some(Sibling { name, status: Some(status), .. }) = failed {
             let how = if status.sync == SyncStatus::Failed { "Failed" } else { "Degraded" };
             let why = if status.message.is_empty() { String::new() } else { format!(": {}", status.message) };
@@ -185,7 +203,7 @@ impl Rollout {
         {
             return Err(format!("{WAITS}{} has to be Synced and Healthy at this commit first", first.name));
         }
-        let (most, count) = (at_once(place.most, siblings.len()), self.under_way(siblings).count());
+        let (most, count) = (at_once(place.most, siblings.len()), self.under_way(siblings, now).count());
         if count >= most {
             return Err(format!(
                 "{WAITS}{count} of {} are under way, and no more than {most} may be",
@@ -209,6 +227,7 @@ mod tests {
         rollouts: Rollouts,
         most: Option<Budget>,
         standing: Vec<(String, usize, TargetStatus)>,
+        now: Instant,
     }
 
     impl Fleet {
@@ -226,6 +245,7 @@ mod tests {
                 rollouts: Rollouts::default(),
                 most: (!most.is_empty()).then(|| most.parse().unwrap()),
                 standing: waves.iter().enumerate().map(one).collect(),
+                now: Instant::now(),
             }
         }
 
@@ -248,6 +268,7 @@ mod tests {
                 Place { wave: *wave, most: self.most },
                 revision,
                 &self.siblings(),
+                self.now,
             )
         }
 
@@ -258,7 +279,7 @@ mod tests {
         }
 
         fn next(&self) -> Vec<String> {
-            self.rollouts.next(HERE, self.most, &self.siblings())
+            self.rollouts.next(HERE, self.most, &self.siblings(), self.now)
         }
     }
 
@@ -339,8 +360,12 @@ mod tests {
         fleet.begin(0).unwrap();
         fleet.begin(1).unwrap_err();
         fleet.stands(0, "old", SyncStatus::Unknown, Healthy);
+        assert!(fleet.next().is_empty(), "that may be from before it began");
+        fleet.begin(1).unwrap_err();
+        fleet.now += HEARD_OF;
         assert_eq!(fleet.next(), ["c1"]);
         fleet.begin(1).unwrap();
+        fleet.now += HEARD_OF;
         fleet.stands(1, "new", SyncStatus::Unknown, Progressing);
         fleet.begin(2).unwrap_err();
         fleet.begin(0).unwrap();

@@ -5,12 +5,13 @@
 //! turn. Absent: the rules, which are in `sync::rollout`.
 
 use super::super::replicas::{Share, ask_to_begin};
-use super::super::rollout::{Place, Sibling, at_once, is_away, waits};
+use super::super::rollout::{HEARD_OF, Place, Sibling, at_once, is_away, waits};
 use super::super::target::TargetSpec;
 use super::{Chosen, Core, Engine, lock};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::time::Instant;
 use trueup_plan::record::{TargetStatus, Trigger};
 
 /// How soon one is asked again who said no, whatever happens.
@@ -78,7 +79,7 @@ impl Core {
     fn decide(&self, spec: &TargetSpec, revision: &str) -> Result<(), String> {
         let Some(place) = spec.rollout else { return Ok(()) };
         self.among_siblings(spec, |siblings| {
-            self.rollouts.begin(rollout_of(spec), &spec.name, place, revision, siblings)
+            self.rollouts.begin(rollout_of(spec), &spec.name, place, revision, siblings, Instant::now())
         })
     }
 
@@ -142,13 +143,21 @@ impl Core {
         let mut next = self.rollouts.stopped(rollout, before, status);
         let is_newly_away = is_away(status) && !before.is_some_and(is_away);
         if is_newly_settled || is_newly_away {
-            next.extend(self.among_siblings(spec, |all| self.rollouts.next(rollout, place.most, all)));
+            next.extend(
+                self.among_siblings(spec, |all| self.rollouts.next(rollout, place.most, all, Instant::now())),
+            );
             for name in self.refused(spec, place) {
                 self.push(&name, Trigger::Commit, HEARD);
             }
         }
         for name in &next {
             self.push(name, Trigger::Commit, Duration::ZERO);
+        }
+        if is_newly_away {
+            // It may have begun just now, and is waited for as long as that.
+            for name in self.rollouts.waiting(rollout) {
+                self.push(&name, Trigger::Commit, HEARD_OF);
+            }
         }
     }
 

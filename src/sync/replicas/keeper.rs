@@ -11,7 +11,7 @@ use crate::ambient;
 use crate::cluster::{ApiError, ApiErrorClass, Cluster, Followed, LEASES, Lease, since_boot};
 use crate::sync::engine::Engine;
 use crate::web::metrics::{Ended, Metrics};
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, anyhow};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -24,6 +24,8 @@ const FILE: &str = "replica";
 const SETTLE: Duration = Duration::from_millis(20);
 /// How soon what did not go well is tried again.
 const AGAIN: Duration = Duration::from_secs(1);
+/// How often the watch may be behind with the table before something else is the matter.
+const UNSEEN: u32 = 2;
 /// How long leaving may take.
 const FAREWELL: Duration = Duration::from_secs(5);
 
@@ -60,6 +62,8 @@ pub struct Keeper {
     /// Shards that were let go of and that the table still says are ours.
     left: BTreeSet<Shard>,
     over: (mpsc::UnboundedSender<BTreeSet<Shard>>, mpsc::UnboundedReceiver<BTreeSet<Shard>>),
+    /// How often the table was there when it was to be made, and still is not among the Leases that are followed.
+    unseen: u32,
     /// When something is to be done again that did not go well.
     again: Option<Duration>,
     /// What was logged last.
@@ -116,6 +120,7 @@ impl Keeper {
             leaving: BTreeSet::new(),
             left: BTreeSet::new(),
             over: mpsc::unbounded_channel(),
+            unseen: 0,
             again: None,
             trouble: String::new(),
         }
@@ -179,6 +184,9 @@ impl Keeper {
         self.renew().await?;
         let Some(session) = &self.session else { return Ok(()) };
         let replica = session.replica.clone();
+        if self.followed.is_unheard() {
+            return Ok(());
+        }
         let objects = self.followed.objects().map_err(anyhow::Error::msg).context("Leases")?;
         let mut view = View::of(&objects);
         self.watch_over(&view, &replica).await?;
@@ -315,10 +323,17 @@ impl Keeper {
                     Ok(())
                 }
                 // Somebody else made it; the watch is about to say so.
-                Err(error) if error.class == ApiErrorClass::Conflict => Ok(()),
+                Err(error) if error.class == ApiErrorClass::Conflict && self.unseen < UNSEEN => {
+                    self.unseen += 1;
+                    Ok(())
+                }
+                Err(error) if error.class == ApiErrorClass::Conflict => {
+                    Err(anyhow!(leases::unmarked(&self.terms.namespace)))
+                }
                 Err(error) => Err(error).context("the table of shards"),
             };
         };
+        self.unseen = 0;
         if let Some(installation) = leases::installation(table) {
             self.engine.is_of(installation);
         }

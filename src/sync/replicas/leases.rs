@@ -78,6 +78,13 @@ pub(super) fn empty_table(installation: &str) -> Lease {
     }
 }
 
+/// What is to be said of a Lease of the table's name that is not marked as one.
+pub(super) fn unmarked(namespace: &str) -> String {
+    format!(
+        "there is a Lease {TABLE_NAME} without the label {LABEL}={TABLE}, so whose it is is not known: if it is this trueup's, `kubectl label lease {TABLE_NAME} --namespace {namespace} {LABEL}={TABLE}`; otherwise delete it"
+    )
+}
+
 /// The installation that the table is of.
 pub(super) fn installation(table: &Lease) -> Option<&String> {
     table.annotations.get(INSTALLATION).filter(|name| !name.is_empty())

@@ -417,6 +417,21 @@ fn replicas_share_clusters_and_take_over_from_who_goes_or_is_killed() {
 }
 
 #[test]
+fn a_table_of_shards_that_is_not_marked_is_told_and_taken_up_when_it_is() {
+    let mut shared = Shared::new("unmarked", 1, 1);
+    let table = json!({"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": "trueup-shards"}});
+    shared.world.api.create(&shared.leases(), &table).unwrap();
+    shared.start(0);
+    shared.within(PATIENCE, "it is told", |shared| {
+        shared.logs().contains("there is a Lease trueup-shards without the label trueup.dev/lease=shards")
+    });
+    let label = json!({"metadata": {"labels": {"trueup.dev/lease": "shards"}}});
+    shared.world.api.merge(&format!("{}/trueup-shards", shared.leases()), &label).unwrap();
+    shared.shared_by(1);
+    assert!(!shared.logs().contains("are not listed yet"), "{}", shared.logs());
+}
+
+#[test]
 fn a_replica_that_was_stopped_writes_nothing_when_it_goes_on_after_its_lease() {
     let mut shared = Shared::new("replicas-paused", 2, 60);
     let plane = played().unwrap();
