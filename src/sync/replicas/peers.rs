@@ -11,6 +11,7 @@ use crate::sync::rollout::waits;
 use crate::web::api::Refusal;
 use anyhow::{Result, ensure};
 use reqwest::Client;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -85,20 +86,9 @@ pub(in crate::sync) async fn ask_to_begin(
     target: &str,
     revision: &str,
 ) -> Result<(), String> {
-    let Some((replica, address)) = share.keeper_of(part) else {
-        return Err(waits("the replica that decides is not known"));
-    };
     let request = BeginRequest { target: target.to_owned(), revision: revision.to_owned() };
-    let url = format!("http://{address}/api/v1/replica/begin");
-    let asked = async {
-        let answer = share.client().post(url).timeout(DECISION).json(&request).send().await?;
-        answer.error_for_status()?.json::<BeginAnswer>().await
-    };
-    match asked.await {
-        Ok(BeginAnswer { why: None }) => Ok(()),
-        Ok(BeginAnswer { why: Some(why) }) => Err(why),
-        Err(error) => Err(waits(&format!("{replica}, which decides, cannot be asked: {error}"))),
-    }
+    let answer: BeginAnswer = ask_keeper(share, part, "begin", &request).await.map_err(|why| waits(&why))?;
+    answer.why.map_or(Ok(()), Err)
 }
 
 /// Asks the replica that has `part` whether a target may delete these objects.
@@ -108,18 +98,29 @@ pub(in crate::sync) async fn ask_to_delete(
     target: &str,
     objects: &BTreeSet<String>,
 ) -> Ruling {
-    let Some((replica, address)) = share.keeper_of(part) else {
-        return Ruling::Wait("the replica that counts what is deleted is not known".to_owned());
-    };
     let request = DeleteRequest { target: target.to_owned(), objects: objects.clone() };
-    let url = format!("http://{address}/api/v1/replica/delete");
-    let asked = async {
-        let answer = share.client().post(url).timeout(DECISION).json(&request).send().await?;
-        answer.error_for_status()?.json::<Ruling>().await
+    ask_keeper(share, part, "delete", &request).await.unwrap_or_else(Ruling::Wait)
+}
+
+/// Asks the replica that has `part`.
+///
+/// # Errors
+/// Why it could not be asked.
+async fn ask_keeper<A: DeserializeOwned>(
+    share: &Share,
+    part: &str,
+    what: &str,
+    request: &impl Serialize,
+) -> Result<A, String> {
+    let Some((replica, address)) = share.keeper_of(part) else {
+        return Err("the replica that decides is not known".to_owned());
     };
-    asked.await.unwrap_or_else(|error| {
-        Ruling::Wait(format!("{replica}, which counts what is deleted, cannot be asked: {error}"))
-    })
+    let url = format!("http://{address}/api/v1/replica/{what}");
+    let asked = async {
+        let answer = share.client().post(url).timeout(DECISION).json(request).send().await?;
+        answer.error_for_status()?.json().await
+    };
+    asked.await.map_err(|error: reqwest::Error| format!("{replica}, which decides, cannot be asked: {error}"))
 }
 
 /// Has another replica do what this one was asked for.
