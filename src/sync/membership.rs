@@ -20,6 +20,10 @@ pub const REPOSITORY: &str = "repository";
 pub const INSTALLATION: &str = "installation";
 /// The parent's data field with the last status, as `status -o json` shows it.
 const STATUS: &str = "status";
+/// How far apart two writes of the record are at least that only say how the target stands, while nothing is done.
+const STORY_PAUSE: Duration = Duration::from_secs(15);
+/// When the record is to be written: now.
+pub const AT_ONCE: Option<Duration> = Some(Duration::ZERO);
 
 // Objects come by kind and namespace: most have those of the one before.
 fn kinds_of<'i>(ids: impl Iterator<Item = &'i ObjectId>) -> BTreeSet<GroupKind> {
@@ -183,33 +187,42 @@ pub fn recorded_status(parent: &Parent) -> Option<TargetStatus> {
     serde_json::from_str(parent.data.get(STATUS)?).ok()
 }
 
-/// Whether the parent's record has to be written: it tells another story than the status. Where all it has wrong is the commit,
-/// and that one changed nothing of the target, it is left so for an interval: a repository with hundreds of targets would cost each
-/// of them a write at each commit. After a start, or a write that failed, nobody knows what that commit changed.
-pub fn is_behind(
+/// In how long the parent's record has to be written, at once as a rule; `None` where it tells the same story as the status. Where all
+/// it has wrong is the commit, and that one changed nothing of the target, it is left so for an interval: a repository with hundreds of
+/// targets would cost each of them a write at each commit. After a start, or a write that failed, nobody knows what that commit changed.
+/// Where an object can be read now and then, what is told goes to and fro each second: the record follows a few times a minute.
+pub fn behind(
     spec: &TargetSpec,
     state: &mut TargetState,
     desired: &Desired,
     status: &TargetStatus,
-) -> bool {
+) -> Option<Duration> {
     let Some(parent) = &state.parent else {
-        return !desired.objects.is_empty() && !status.revision.is_empty();
+        return AT_ONCE.filter(|_| !desired.objects.is_empty() && !status.revision.is_empty());
     };
     let recorded = recorded_status(parent).unwrap_or_default();
-    let story =
-        |status: &TargetStatus| (status.sync, status.objects, status.run.clone(), status.held.clone());
-    if story(&recorded) != story(status) {
-        return true;
+    let is_told = (recorded.sync, recorded.objects) == (status.sync, status.objects);
+    let is_needed = (&recorded.run, &recorded.held) != (&status.run, &status.held);
+    if is_needed || !is_told && !state.is_recorded {
+        return AT_ONCE;
+    }
+    if !is_told {
+        let now = Instant::now();
+        let pause = state.told.map_or(Duration::ZERO, |told| STORY_PAUSE.saturating_sub(now - told));
+        state.told = if pause.is_zero() { Some(now) } else { state.told };
+        return Some(pause);
     }
     if recorded.revision == status.revision {
         (state.behind, state.is_recorded) = (None, true);
-        return false;
+        return None;
     }
     if !state.is_recorded {
-        return true;
+        return AT_ONCE;
     }
     let since = *state.behind.get_or_insert_with(Instant::now);
-    recorded.revision.is_empty() || spec.asks_about_commits() || since.elapsed() >= spec.interval
+    let is_due =
+        recorded.revision.is_empty() || spec.asks_about_commits() || since.elapsed() >= spec.interval;
+    AT_ONCE.filter(|_| is_due)
 }
 
 /// After how long the record can be let go of what stays in it only for writes that were given up; `None` where nothing does.
@@ -311,6 +324,7 @@ mod tests {
     use crate::cluster::lossy::{Fate, Lossy};
     use trueup_plan::apply_set::GROUP_KINDS;
     use trueup_plan::desired::Want;
+    use trueup_plan::record::SyncStatus;
 
     const RECORD: &str = "/api/v1/namespaces/shop/configmaps/trueup.web.test";
 
@@ -365,34 +379,57 @@ mod tests {
         let mut spec = spec("web@test");
         let desired = desired(&["ConfigMap"]);
         let at = |revision: &str| TargetStatus { revision: revision.to_owned(), ..TargetStatus::default() };
-        assert!(is_behind(&spec, &mut state, &desired, &at("1")));
+        assert_eq!(behind(&spec, &mut state, &desired, &at("1")), AT_ONCE);
         settle(&cluster, &spec, &mut state, &desired, &BTreeMap::new(), &at("1")).await;
-        assert!(!is_behind(&spec, &mut state, &desired, &at("1")));
+        assert!(behind(&spec, &mut state, &desired, &at("1")).is_none());
         // Commits go on: it counts from the first.
         for commit in 2..12 {
-            assert!(!is_behind(&spec, &mut state, &desired, &at(&commit.to_string())));
+            assert!(behind(&spec, &mut state, &desired, &at(&commit.to_string())).is_none());
             tokio::time::sleep(spec.interval / 10).await;
         }
-        assert!(is_behind(&spec, &mut state, &desired, &at("12")));
+        assert_eq!(behind(&spec, &mut state, &desired, &at("12")), AT_ONCE);
         settle(&cluster, &spec, &mut state, &desired, &BTreeMap::new(), &at("12")).await;
-        assert!(!is_behind(&spec, &mut state, &desired, &at("13")));
+        assert!(behind(&spec, &mut state, &desired, &at("13")).is_none());
         lossy.next("PATCH", "trueup.web.test", Fate::Lost);
         assert!(!settle(&cluster, &spec, &mut state, &desired, &BTreeMap::new(), &at("13")).await);
-        assert!(
-            is_behind(&spec, &mut state, &desired, &at("13")),
-            "what could not be written is not left so"
-        );
+        let lost = behind(&spec, &mut state, &desired, &at("13"));
+        assert_eq!(lost, AT_ONCE, "what could not be written is not left so");
         assert!(settle(&cluster, &spec, &mut state, &desired, &BTreeMap::new(), &at("12")).await);
-        assert!(!is_behind(&spec, &mut state, &desired, &at("13")));
+        assert!(behind(&spec, &mut state, &desired, &at("13")).is_none());
         let parent = state.parent.take();
         let mut begun_again = TargetState { parent: parent.clone(), ..TargetState::default() };
-        assert!(is_behind(&spec, &mut begun_again, &desired, &at("13")), "nor what another process left");
-        assert!(!is_behind(&spec, &mut begun_again, &desired, &at("12")));
-        assert!(!is_behind(&spec, &mut begun_again, &desired, &at("13")));
+        let left = behind(&spec, &mut begun_again, &desired, &at("13"));
+        assert_eq!(left, AT_ONCE, "nor what another process left");
+        assert!(behind(&spec, &mut begun_again, &desired, &at("12")).is_none());
+        assert!(behind(&spec, &mut begun_again, &desired, &at("13")).is_none());
         state.parent = parent;
-        assert!(is_behind(&spec, &mut state, &desired, &TargetStatus { objects: 2, ..at("13") }));
+        assert_eq!(behind(&spec, &mut state, &desired, &TargetStatus { objects: 2, ..at("13") }), AT_ONCE);
         spec.mode = target::Mode::Manual;
-        assert!(is_behind(&spec, &mut state, &desired, &at("13")));
+        assert_eq!(behind(&spec, &mut state, &desired, &at("13")), AT_ONCE);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_story_that_goes_to_and_fro_is_written_a_few_times_a_minute() {
+        let lossy = Lossy::new();
+        let (cluster, mut state) = begun(&lossy, &["ConfigMap"]).await;
+        let (spec, desired) = (spec("web@test"), desired(&["ConfigMap"]));
+        let stands = |sync| TargetStatus { sync, revision: "1".to_owned(), ..TargetStatus::default() };
+        settled(&cluster, &mut state, &desired).await;
+        let before = lossy.count("PATCH", "trueup.web.test");
+        for second in 0..50 {
+            let status = stands(if second % 2 == 0 { SyncStatus::Failed } else { SyncStatus::OutOfSync });
+            if behind(&spec, &mut state, &desired, &status) == AT_ONCE {
+                settle(&cluster, &spec, &mut state, &desired, &BTreeMap::new(), &status).await;
+            }
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        assert_eq!(lossy.count("PATCH", "trueup.web.test") - before, 4);
+        // What is told last is not left out.
+        let last = stands(SyncStatus::Synced);
+        let pause = behind(&spec, &mut state, &desired, &last).unwrap();
+        assert!(!pause.is_zero() && pause <= STORY_PAUSE, "{pause:?}");
+        tokio::time::sleep(pause).await;
+        assert_eq!(behind(&spec, &mut state, &desired, &last), AT_ONCE);
     }
 
     #[tokio::test(start_paused = true)]

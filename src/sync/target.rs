@@ -177,6 +177,8 @@ pub struct TargetState {
     pub lingers: bool,
     /// Since when the parent's record names an older commit and is right in all else.
     pub behind: Option<Instant>,
+    /// When the parent's record was last written only to say how the target stands.
+    pub told: Option<Instant>,
     /// Whether the record told all there was to tell when this process last looked at it or wrote it.
     pub is_recorded: bool,
     /// How it stood after the last turn.

@@ -652,8 +652,12 @@ async fn conclude(
     status.unhealthy = unhealthy;
     context.metrics.stage(Stage::Health, clock.elapsed());
     let has_lingered = membership::lingers(context.cluster, spec, state).is_some_and(|left| left.is_zero());
-    let has_news =
-        !outcomes.is_empty() || has_lingered || membership::is_behind(spec, state, desired, &status);
+    let behind = if !outcomes.is_empty() || has_lingered {
+        membership::AT_ONCE
+    } else {
+        membership::behind(spec, state, desired, &status)
+    };
+    let has_news = behind == membership::AT_ONCE;
     let is_recorded =
         !has_news || membership::settle(context.cluster, spec, state, desired, &members, &status).await;
     let has_let_go = membership::let_go(context.cluster, state).await;
@@ -672,7 +676,8 @@ async fn conclude(
     } else {
         plan.steps.iter().filter_map(|step| look_again(step, &outcomes)).min()
     };
-    let again = again.into_iter().chain((!is_recorded).then_some(RECORD_AGAIN)).min();
+    let record_again = if has_news { (!is_recorded).then_some(RECORD_AGAIN) } else { behind };
+    let again = again.into_iter().chain(record_again).min();
     Done { status, outcomes, again, drift: Vec::new(), unwell }
 }
 

@@ -24,6 +24,9 @@ use trueup_plan::budget::Approval;
 use trueup_plan::health::HealthStatus;
 use trueup_plan::record::{HistoryEntry, OutcomeResult, Parting, Record, SyncStatus, TargetStatus, Trigger};
 
+/// When what the store did not take is given to it again.
+const KEEP_AGAIN: Duration = Duration::from_secs(30);
+
 impl Core {
     pub(super) async fn take(self: Arc<Self>, due: Due) {
         if let Some(again) = self.not_yet(&due.target) {
@@ -123,6 +126,9 @@ impl Core {
         let news = (is_news && !is_early).then_some(change);
         memory.drift.clone_from(&turned.record.drift);
         let kept = self.record(spec, cluster, turned, news, parent).await;
+        if !kept {
+            self.push(&spec.name, Trigger::Timer, KEEP_AGAIN);
+        }
         memory.kept = kept && (memory.kept || !is_early);
         !is_early
     }
