@@ -29,6 +29,8 @@ struct State {
     trace: Trace,
     /// What trueup got, newest last.
     delivered: VecDeque<Delivered>,
+    /// The targets that there are.
+    targets: BTreeSet<&'static str>,
     fetched: Vec<String>,
     /// All that it ever got or took up again, in order.
     history: Vec<Arc<Content>>,
@@ -40,6 +42,8 @@ struct Delivered {
     revision: String,
     /// Whether it can be rendered, so that the ones before it are in force no longer.
     is_sound: bool,
+    /// The targets that were seen at it. One that is suspended, or in a long turn, stays with what it had.
+    taken_up: BTreeSet<&'static str>,
 }
 
 /// How the server is doing.
@@ -56,6 +60,16 @@ pub(crate) enum Weather {
     Rotten,
 }
 
+impl State {
+    /// Whether nobody goes by the first of what trueup got any more: what a target goes by while nothing later can be rendered is what
+    /// it took up last.
+    fn is_first_over(&self) -> bool {
+        let later = || self.delivered.iter().skip(1).filter(|later| later.is_sound);
+        later().next().is_some()
+            && self.targets.iter().all(|target| later().any(|one| one.taken_up.contains(target)))
+    }
+}
+
 impl Forge {
     pub(crate) fn new(seed: u64, trace: Trace) -> Self {
         let state = State {
@@ -65,6 +79,7 @@ impl Forge {
             random: Random::new(seed, 1),
             trace,
             delivered: VecDeque::new(),
+            targets: BTreeSet::new(),
             fetched: Vec::new(),
             history: Vec::new(),
         };
@@ -125,6 +140,19 @@ impl Forge {
         state.delivered.iter().rev().filter_map(known).collect()
     }
 
+    /// Which targets there are, and the commit that each says it is at, or is on its way to.
+    pub(crate) fn stand<'s>(&self, targets: impl Iterator<Item = (&'static str, Option<&'s str>)>) {
+        let mut state = self.lock();
+        state.targets.clear();
+        for (target, revision) in targets {
+            state.targets.insert(target);
+            let mut delivered = state.delivered.iter_mut();
+            if let Some(at) = delivered.find(|one| revision == Some(one.revision.as_str())) {
+                at.taken_up.insert(target);
+            }
+        }
+    }
+
     /// How many commits trueup has got so far, those counted that it took up again.
     pub(crate) fn delivered(&self) -> usize {
         self.lock().history.len()
@@ -179,10 +207,11 @@ impl Forge {
         state.history.push(content.clone());
         let at = Instant::now();
         let is_sound = weather != Weather::Rotten && !content.is_broken();
-        state.delivered.push_back(Delivered { at, revision: revision.to_owned(), is_sound });
+        let taken_up = BTreeSet::new();
+        state.delivered.push_back(Delivered { at, revision: revision.to_owned(), is_sound, taken_up });
         while state.delivered.len() > RECENT
             && state.delivered.front().is_some_and(|first| at - first.at > RECENTLY)
-            && state.delivered.iter().skip(1).any(|later| later.is_sound)
+            && state.is_first_over()
         {
             state.delivered.pop_front();
         }

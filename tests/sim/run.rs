@@ -30,6 +30,10 @@ const PATIENCE: Duration = Duration::from_mins(45);
 const LINGERING: Duration = Duration::from_mins(11);
 /// For how long nothing must be written then.
 const PEACE: Duration = Duration::from_mins(20);
+/// How long nothing happens at most before the one thing that happens in quiet, in milliseconds.
+const QUIET_AT_MOST: u64 = 600_000;
+/// How long a disk stays full when all else is well, in milliseconds.
+const FULL_AT_MOST: u64 = 900_000;
 /// How long a server is away at least that is put back to a backup: whoever was connected to it hears that the connection ended before
 /// anything gets through again.
 const AWAY: Duration = Duration::from_millis(100);
@@ -236,6 +240,9 @@ impl Run {
 
     fn check(&self) {
         let Some(process) = &self.process else { return };
+        let statuses = process.statuses();
+        let targets = TARGETS.iter().filter(|target| self.layout.has(target));
+        self.forge.stand(targets.map(|target| (target.name, statuses.get(target.name).map(at))));
         process.within(|| {
             for cluster in self.clusters.iter().filter(|cluster| cluster.is_news()) {
                 cluster.show();
@@ -331,6 +338,10 @@ impl Run {
     fn happen_to_cluster(&mut self, event: Event) {
         let at = usize::try_from(self.random.below(self.clusters.len() as u64)).unwrap_or(0);
         let Some(cluster) = self.clusters.get(at).cloned() else { return };
+        self.happen_to(&cluster, event);
+    }
+
+    fn happen_to(&mut self, cluster: &Cluster, event: Event) {
         let name = cluster.name().to_owned();
         match event {
             Event::ClusterWeather => {
@@ -377,9 +388,9 @@ impl Run {
                 let object = json!({"apiVersion": "v1", "kind": "ConfigMap",
                     "metadata": {"name": format!("web-{number}"), "labels": {"by": "hand"}}, "data": {"a": "theirs"}});
                 let path = format!("/api/v1/namespaces/{namespace}/configmaps");
-                self.act(&cluster, "POST", &path, &object);
+                self.act(cluster, "POST", &path, &object);
             }
-            _ => self.touch_member(&cluster, event),
+            _ => self.touch_member(cluster, event),
         }
     }
 
@@ -496,13 +507,19 @@ impl Run {
         self.layout.resume();
         self.configure();
         self.forge.set_weather(forge::Weather::Fair);
-        self.on_disk(FREE);
         for cluster in &self.clusters {
             cluster.set_weather(Weather::default());
             cluster.lose_late();
         }
         self.clusters.iter().for_each(|cluster| cluster.decide(SLOW, None));
         self.tell(|| "calm".to_owned());
+        if self.is_disk_full {
+            // All else is as it should be when there is room again.
+            let time = Duration::from_millis(self.random.below(FULL_AT_MOST));
+            self.pass(time);
+        }
+        self.is_disk_full = false;
+        self.on_disk(FREE);
         if APPS.iter().any(|app| self.content.runs(app, BAD)) {
             self.wait_for(Self::silent_about_failures);
         }
@@ -522,6 +539,7 @@ impl Run {
             run.wrong()
         });
         self.check();
+        self.happen_in_quiet();
         // What was kept for requests that come late is let go of.
         self.pass(LINGERING);
         let written: u64 = self.clusters.iter().map(Cluster::writes).sum();
@@ -540,6 +558,27 @@ impl Run {
         let metrics = self.process.as_ref().map(Process::metrics).unwrap_or_default();
         self.within(|| check_output("the metrics", &metrics, &self.trace));
         self.check_store();
+    }
+
+    /// Lets one thing happen when nothing else does: whoever misses it gets no other reason to look.
+    fn happen_in_quiet(&mut self) {
+        let time = Duration::from_millis(self.random.below(QUIET_AT_MOST));
+        self.pass(time);
+        let at = usize::try_from(self.random.below(self.clusters.len() as u64)).unwrap_or(0);
+        let Some(cluster) = self.clusters.get(at).cloned() else { return };
+        self.tell(|| format!("{}    one more thing", cluster.name()));
+        if self.random.happens(500) {
+            cluster.disconnect();
+        }
+        let event = self.random.weighted(&[
+            (5, Event::Edit),
+            (3, Event::Delete),
+            (1, Event::Unlabel),
+            (1, Event::Restart),
+        ]);
+        self.happen_to(&cluster, event);
+        self.wait_for(Self::wrong);
+        self.check();
     }
 
     /// Lets time pass until nothing is wrong, or too long.
@@ -621,6 +660,11 @@ impl Run {
             self.within(|| check_output(name, &text, &self.trace));
         }
     }
+}
+
+/// The commit that a target is at, or on its way to.
+fn at(status: &TargetStatus) -> &str {
+    if status.wanted_revision.is_empty() { &status.revision } else { &status.wanted_revision }
 }
 
 fn path_of(object: &serde_json::Value) -> String {
