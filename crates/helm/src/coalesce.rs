@@ -17,6 +17,10 @@ pub(crate) enum Nulls {
 }
 
 const GLOBAL: &[u8] = b"global";
+/// Tables within tables; what people write is a few deep.
+const DEEPEST: usize = 500;
+/// Values in all places where they are.
+const MOST: usize = 1_000_000;
 
 /// The values of a chart and the charts within it, with `given` over them. `given` is not changed.
 pub(crate) fn coalesced(unit: &Unit, given: &Map, nulls: Nulls) -> Result<Map, String> {
@@ -38,20 +42,20 @@ fn coalesce(unit: &Unit, values: &Map, nulls: Nulls) -> Result<(), String> {
             Some(Value::Map(own)) => own,
             Some(other) => return Err(format!("type mismatch on {}: {other:?}", inner.name)),
         };
-        globals(&own, values);
+        globals(&own, values)?;
         coalesce(inner, &own, nulls)?;
     }
     Ok(())
 }
 
 /// Gives a chart within another one the globals of that one.
-fn globals(own: &Map, outer: &Map) {
+fn globals(own: &Map, outer: &Map) -> Result<(), String> {
     let table = |values: &Map| match values.get(GLOBAL) {
         None => Some(empty()),
         Some(Value::Map(map)) => Some(map),
         Some(_) => None,
     };
-    let (Some(own_globals), Some(outer_globals)) = (table(own), table(outer)) else { return };
+    let (Some(own_globals), Some(outer_globals)) = (table(own), table(outer)) else { return Ok(()) };
     let entries: Vec<_> =
         outer_globals.entries().iter().map(|(key, value)| (key.clone(), value.clone())).collect();
     for (key, value) in entries {
@@ -65,7 +69,7 @@ fn globals(own: &Map, outer: &Map) {
                 };
                 let merged = Map::new(theirs.type_of().clone(), theirs.entries().clone());
                 if let Some(ours) = ours {
-                    tables(&merged, &ours, Nulls::Keep);
+                    tables(&merged, &ours, Nulls::Keep)?;
                 }
                 own_globals.entries_mut().insert(key, Value::Map(merged));
             }
@@ -76,6 +80,7 @@ fn globals(own: &Map, outer: &Map) {
         }
     }
     own.entries_mut().insert(GLOBAL.into(), Value::Map(own_globals));
+    Ok(())
 }
 
 /// Puts the chart's own values below `values`. Of what stands there already nothing is copied.
@@ -124,9 +129,19 @@ fn add(values: &Map, key: &Text, default: &Value, nulls: Nulls) {
 }
 
 /// Merges `below` into `over`, whose values count. `below` is changed too.
-pub(crate) fn tables(over: &Map, below: &Map, nulls: Nulls) {
+///
+/// # Errors
+/// One of them comes to be within itself.
+pub(crate) fn tables(over: &Map, below: &Map, nulls: Nulls) -> Result<(), String> {
+    tables_within(over, below, nulls, 0)
+}
+
+fn tables_within(over: &Map, below: &Map, nulls: Nulls, depth: usize) -> Result<(), String> {
     if over.is(below) {
-        return;
+        return Ok(());
+    }
+    if depth > DEEPEST {
+        return Err(endless());
     }
     let entries: Vec<_> = below.entries().iter().map(|(key, value)| (key.clone(), value.clone())).collect();
     let unset: Vec<_> = over
@@ -149,10 +164,41 @@ pub(crate) fn tables(over: &Map, below: &Map, nulls: Nulls) {
             (None, default) => {
                 over.entries_mut().insert(key, default);
             }
-            (Some(Value::Map(over)), Value::Map(below)) => tables(&over, &below, nulls),
+            (Some(Value::Map(over)), Value::Map(below)) => {
+                tables_within(&over, &below, nulls, depth + 1)?;
+            }
             (Some(_), _) => {}
         }
     }
+    Ok(())
+}
+
+/// Refuses values that no one can go through: a map that is shared can come to be within itself, or in so many places that all of them
+/// together are without measure.
+///
+/// # Errors
+/// Which of the two it is.
+pub(crate) fn check_bounds(values: &Map) -> Result<(), String> {
+    let mut left = MOST;
+    check_within(values, 0, &mut left)
+}
+
+fn check_within(values: &Map, depth: usize, left: &mut usize) -> Result<(), String> {
+    if depth > DEEPEST {
+        return Err(endless());
+    }
+    let entries = values.entries();
+    *left = left.checked_sub(entries.len()).ok_or_else(|| format!("there are more than {MOST} values"))?;
+    for value in entries.values() {
+        if let Value::Map(inner) = value {
+            check_within(inner, depth + 1, left)?;
+        }
+    }
+    Ok(())
+}
+
+fn endless() -> String {
+    format!("tables are more than {DEEPEST} deep, as one is within itself")
 }
 
 /// A copy of a map without what is null in it and in the maps within it.

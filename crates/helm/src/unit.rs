@@ -4,7 +4,7 @@
 //! leave of it, and with the values that `import-values` takes over.
 
 use crate::chart::Chart;
-use crate::coalesce::{Nulls, coalesced, tables};
+use crate::coalesce::{Nulls, check_bounds, coalesced, tables};
 use crate::metadata::Dependency;
 use crate::semver::is_compatible;
 use crate::values::{copied, empty, leaf, map_to_template, table};
@@ -127,7 +127,15 @@ impl<'c> Unit<'c> {
                     Some(found) => {
                         // What is taken over later goes into this one, and is seen where it came from; but of an empty one Helm makes another.
                         let found = if found.is_empty() { empty() } else { found };
-                        tables(&imported, &below(&parent, found), Nulls::Keep);
+                        let below = below(&parent, found);
+                        let taken = tables(&imported, &below, Nulls::Keep);
+                        // What is not checked here, the next one may go through without end.
+                        taken.and_then(|()| check_bounds(&imported)).map_err(|why| {
+                            format!(
+                                "chart {}: import-values of {}: {why}: {child} is put at {parent}",
+                                self.name, one.name
+                            )
+                        })?;
                     }
                     None => warnings.borrow_mut().push(format!(
                         "chart {}: import-values of {}: there is no table {child}",
@@ -141,8 +149,10 @@ impl<'c> Unit<'c> {
             values
         } else {
             // What was taken over may be part of the values that it is put below.
-            let own = copied(&values);
-            tables(&own, &imported, Nulls::Keep);
+            let own = check_bounds(&values).map(|()| copied(&values));
+            let own = own.map_err(|why| format!("chart {}: import-values: {why}", self.name))?;
+            let taken = tables(&own, &imported, Nulls::Keep).and_then(|()| check_bounds(&own));
+            taken.map_err(|why| format!("chart {}: import-values: {why}", self.name))?;
             own
         };
         self.wanted = Some(wanted);

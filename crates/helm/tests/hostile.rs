@@ -239,3 +239,21 @@ fn a_caller_can_end_it_at_any_time() {
     let error = render(&chart, &Values::new(), &options).unwrap_err();
     assert!(error.to_string().contains("was stopped"), "{error}");
 }
+
+#[test]
+fn a_table_that_is_taken_over_into_itself_is_refused() {
+    let chart = "apiVersion: v2\nname: bad\nversion: 1.0.0\ndependencies: [{name: sub, version: 1.0.0, import-values: [IMPORTS]}]\n";
+    let taken = |imports: &str| {
+        let text = chart.replace("IMPORTS", imports);
+        let files = [
+            ("Chart.yaml", &*text),
+            ("charts/sub/Chart.yaml", "apiVersion: v2\nname: sub\nversion: 1.0.0\n"),
+            ("charts/sub/values.yaml", "data: {x: 1}\n"),
+            ("templates/a.yaml", "kind: A\nmetadata: {name: a}\ndata: {{ .Values.a.x }}\n"),
+        ];
+        rendered(&files, "").map(|rendered| rendered.manifests.len())
+    };
+    assert_eq!(taken("{child: data, parent: a}, {child: data, parent: b}").unwrap(), 1);
+    let within = taken("{child: data, parent: a}, {child: data, parent: a.b}").unwrap_err().to_string();
+    assert!(within.contains("import-values of sub") && within.contains("one is within itself"), "{within}");
+}

@@ -3,13 +3,14 @@
 //! Their templates show what came of the values; which functions they call is the matter of `grow`.
 
 use super::grow::Random;
+use super::oracle::original;
 use serde_json::{Map, Value, json};
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 use trueup_helm::{Chart, Crds, Options, Release, read_values, render};
 use trueup_model::MemoryTree;
-use trueup_oracle::Oracle;
+use trueup_oracle::{Oracle, OracleError};
 
 /// A chart's files, and the values given with it.
 pub(crate) struct Grown {
@@ -28,7 +29,7 @@ impl Grown {
         Ok(rendered.to_text(Crds::Skipped))
     }
 
-    /// What Helm prints of it, which it reads from a folder.
+    /// What Helm prints of it, which it reads from a folder. A table that is within itself ends Helm; another one is started then.
     pub(crate) fn theirs(&self, helm: &mut Oracle) -> Result<String, String> {
         let folder = tempfile::tempdir().unwrap();
         for (path, text) in &self.files {
@@ -37,7 +38,14 @@ impl Grown {
             std::fs::write(path, text).unwrap();
         }
         let question = json!([{"chart": folder.path(), "values": self.values, "times": 1}]);
-        let answer = &helm.ask(&question).unwrap()[0];
+        let answer = match helm.ask(&question) {
+            Ok(answers) => answers[0].clone(),
+            Err(OracleError::Ended) => {
+                *helm = original().start().unwrap();
+                return Err("Helm ended".to_owned());
+            }
+            Err(error) => panic!("{error}"),
+        };
         match answer["error"].as_str() {
             Some(error) => Err(error.to_owned()),
             None => Ok(answer["text"].as_str().unwrap().to_owned()),
