@@ -64,6 +64,11 @@ pub enum EventKind {
     Warning,
 }
 
+/// Whether a version is from before another one. What is no number is never thought older.
+fn is_older(version: &str, than: &str) -> bool {
+    matches!((version.parse::<u64>(), than.parse::<u64>()), (Ok(version), Ok(than)) if version < than)
+}
+
 impl Cluster {
     /// The parents that trueup keeps and that are wanted: over all namespaces, or in those that targets use where more may not be
     /// read. Targets that begin together share a list; what is written here meanwhile is part of it.
@@ -155,7 +160,13 @@ impl Cluster {
     async fn current_parent(&self, parent: &Parent) -> Result<Option<Value>, ApiError> {
         let what = format!("ConfigMap {}/{}", parent.namespace, parent.name);
         match self.0.rest.json(Ask::get("get", &what, path(parent))).await {
-            Ok(current) => Ok(Some(current)),
+            Ok(current) => {
+                // Where watches go on in versions that are given out anew, nothing else tells of it.
+                if is_older(&text(&current, "resourceVersion"), &parent.version) {
+                    self.0.rewind();
+                }
+                Ok(Some(current))
+            }
             Err(error) if error.class == ApiErrorClass::NotFound => Ok(None),
             Err(error) => Err(error),
         }

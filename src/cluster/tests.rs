@@ -113,6 +113,30 @@ async fn a_cluster_that_was_put_back_to_a_backup_is_seen_as_it_is_then() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_record_that_is_older_than_it_is_known_is_from_a_backup() {
+    let lossy = Lossy::new();
+    let cluster = lossy.cluster().await;
+    let record = Parent {
+        name: "trueup.web.test".to_owned(),
+        namespace: "shop".to_owned(),
+        id: "set".to_owned(),
+        ..Parent::default()
+    };
+    let known = cluster.write_parent(&record).await.unwrap();
+    let breaks = cluster.breaks();
+    assert_eq!(cluster.reread_parent(&known).await.unwrap().unwrap().version, known.version);
+    assert_eq!(cluster.breaks(), breaks);
+    // It was written since, in a history that did not happen.
+    let version = known.version.parse::<u64>().unwrap() + 2;
+    let lost = Parent { version: version.to_string(), ..known.clone() };
+    assert_eq!(cluster.reread_parent(&lost).await.unwrap().unwrap().version, known.version);
+    assert_eq!(cluster.breaks(), breaks + 1, "nothing that is known holds");
+    cluster.write_parent(&lost).await.unwrap();
+    assert_eq!(cluster.breaks(), breaks + 2, "nor where a write finds it");
+    cluster.stop();
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_kind_whose_first_list_fails_is_unknown_and_not_empty() {
     let lossy = Lossy::new();
     let cluster = lossy.cluster().await;

@@ -22,6 +22,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use trueup_plan::budget::Approval;
 use trueup_plan::health::HealthStatus;
+use trueup_plan::hooks::Run;
 use trueup_plan::record::{HistoryEntry, OutcomeResult, Parting, Record, SyncStatus, TargetStatus, Trigger};
 
 /// When what the store did not take is given to it again.
@@ -274,7 +275,7 @@ impl Core {
         if state.parent.is_none() {
             // Nothing was ever applied here: what is known is about another place, or about a cluster that is gone.
             state.ledger = Arc::default();
-            state.status.run = None;
+            state.status.run = state.status.run.take().map(Run::emptied);
             state.status.held = None;
         }
         if let Some(recorded) = recorded {

@@ -63,6 +63,12 @@ impl Run {
         self.made.insert(hook.to_string(), uid.to_owned());
     }
 
+    /// Nothing but how many there were: what came of it was about another place. One that begins there is later all the same.
+    #[must_use]
+    pub fn emptied(self) -> Self {
+        Self { number: self.number, occasion: self.occasion, ..Self::default() }
+    }
+
     /// Whether the hook with this uid is known to have been made for this run.
     pub(super) fn has_made(&self, hook: &ObjectId, uid: &str) -> bool {
         self.made.get(&hook.to_string()).is_some_and(|made| made == uid)
@@ -180,6 +186,14 @@ mod tests {
         check("A3 x=ok", "A5", "A5");
         check("A3 x=failed y=ok", "A4 x=again y=ok", "A4 x=again y=ok");
         assert_eq!(run("A3 x=ok").joined(run("B3 y=ok")), run("A3 x=ok"), "neither is later");
+    }
+
+    #[test]
+    fn what_began_at_another_place_is_earlier_and_nothing_of_it_is_known() {
+        let before = run("A7 x=ok");
+        let begun = Run::begin("A", Occasion::Upgrade, Some(&before.clone().emptied()));
+        assert_eq!(begun, run("A8"));
+        assert_eq!(begun.clone().joined(before), begun, "a store that is behind");
     }
 
     #[test]
