@@ -333,7 +333,7 @@ fn a_chart_of_a_repository_follows_its_range_and_stays_when_the_repository_is_aw
     let history = world.trueup(&["history", "app@test", "-o", "json"]);
     assert!(String::from_utf8(history.stdout).unwrap().contains("1.1.0"));
 
-    drop(server);
+    server.pause().unwrap();
     let second = world.repo.commit(&[("values.yaml", "value: two\n")], "other values").unwrap();
     let status = world.synced(&second);
     assert_eq!(status["chart"]["version"], "1.1.0");
@@ -508,7 +508,7 @@ fn what_a_chart_asks_for_and_does_not_hold_is_fetched_and_told(ground: Ground) {
 
     let back = world.repo.commit(&[("charts/shop/Chart.yaml", chart("^1").as_str())], "as before").unwrap();
     world.synced(&back);
-    drop(server);
+    server.pause().unwrap();
     configure(&world, "chart: charts/shop, values: {site: {value: two}}");
     world.holds("other values, without the server", |world| held(world, "settings")["value"] == "two");
 }
