@@ -54,7 +54,7 @@ impl Secrets {
     /// # Errors
     /// It is not there, or cannot be read and never was.
     pub async fn read(&self, name: &str, namespace: Option<&str>) -> Result<SecretData> {
-        let key = (namespace.unwrap_or(NAMESPACE).to_owned(), name.to_owned());
+        let key = name_of(name, namespace);
         let read = match &self.home {
             Ok(home) => home.secret(&key.0, &key.1).await.map_err(anyhow::Error::from),
             Err(why) => Err(anyhow!("Secret {name} cannot be read: {why}")),

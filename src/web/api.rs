@@ -306,11 +306,17 @@ async fn news(
     Ok(Json(news.unwrap_or_else(|_| sources.handle.news(after))))
 }
 
+/// What a request says.
+fn read<T>(body: Result<Json<T>, JsonRejection>) -> Result<T, Refusal> {
+    let Json(read) = body.map_err(|error| Refusal::new(StatusCode::BAD_REQUEST, error.body_text()))?;
+    Ok(read)
+}
+
 async fn begin(
     State(sources): State<Sources>,
     body: Result<Json<BeginRequest>, JsonRejection>,
 ) -> Result<Json<BeginAnswer>, Refusal> {
-    let Json(request) = body.map_err(|error| Refusal::new(StatusCode::BAD_REQUEST, error.body_text()))?;
+    let request = read(body)?;
     let answer = sources.handle.may_begin(request).await;
     let answer = answer.map_err(|error| Refusal::new(StatusCode::SERVICE_UNAVAILABLE, error))?;
     Ok(Json(BeginAnswer { why: answer.err() }))
@@ -320,7 +326,7 @@ async fn delete(
     State(sources): State<Sources>,
     body: Result<Json<DeleteRequest>, JsonRejection>,
 ) -> Result<Json<Ruling>, Refusal> {
-    let Json(request) = body.map_err(|error| Refusal::new(StatusCode::BAD_REQUEST, error.body_text()))?;
+    let request = read(body)?;
     let ruling = sources.handle.may_delete(request).await;
     ruling.map(Json).map_err(|error| Refusal::new(StatusCode::SERVICE_UNAVAILABLE, error))
 }
@@ -343,7 +349,7 @@ async fn hints(
     State(sources): State<Sources>,
     body: Result<Json<Vec<Hint>>, JsonRejection>,
 ) -> Result<StatusCode, Refusal> {
-    let Json(hints) = body.map_err(|error| Refusal::new(StatusCode::BAD_REQUEST, error.body_text()))?;
+    let hints = read(body)?;
     let taken = sources.handle.hint(hints, By::Replica);
     taken.map_err(|error| Refusal::new(StatusCode::SERVICE_UNAVAILABLE, error))?;
     Ok(StatusCode::ACCEPTED)
@@ -368,8 +374,7 @@ async fn confirm_by(
     body: Result<Json<Confirmation>, JsonRejection>,
     by: By,
 ) -> Result<Json<Confirmed>, Refusal> {
-    let Json(confirmation) =
-        body.map_err(|error| Refusal::new(StatusCode::BAD_REQUEST, error.body_text()))?;
+    let confirmation = read(body)?;
     let answer = sources.handle.confirm(confirmation, by).await;
     let answer = answer.map_err(|error| Refusal::new(StatusCode::SERVICE_UNAVAILABLE, error))?;
     let apps = answer.map_err(|why| Refusal::new(StatusCode::CONFLICT, why))?;
@@ -381,7 +386,7 @@ async fn sync_by(
     body: Result<Json<SyncRequest>, JsonRejection>,
     by: By,
 ) -> Result<(StatusCode, Json<SyncAnswer>), Refusal> {
-    let Json(request) = body.map_err(|error| Refusal::new(StatusCode::BAD_REQUEST, error.body_text()))?;
+    let request = read(body)?;
     for target in &request.targets {
         exists(sources, target)?;
     }

@@ -120,13 +120,8 @@ impl Approval {
     }
 }
 
-/// Stands for a set of objects: who approves their deletion names what they saw.
-pub fn code(objects: &BTreeSet<ObjectId>) -> String {
-    code_of(objects)
-}
-
-/// Stands for a set of things that people know by what they are called.
-pub(crate) fn code_of(things: impl IntoIterator<Item = impl fmt::Display>) -> String {
+/// Stands for a set of objects, or of what people know by a name: who approves their deletion names what they saw.
+pub(crate) fn code(things: impl IntoIterator<Item = impl fmt::Display>) -> String {
     let mut hash = Sha256::new();
     for thing in things {
         hash.update(thing.to_string());

@@ -4,7 +4,7 @@
 //! and what people are told about it. Absent: who counts over all targets, which is the reconciler's; the budget that a target has by itself,
 //! which is [`crate::budget`]'s.
 
-use crate::budget::{Budget, code, code_of, deletes, deletions};
+use crate::budget::{Budget, code, deletes, deletions};
 use crate::planning::{Action, Reason, Step};
 use crate::record::TargetStatus;
 use jiff::{SignedDuration, Timestamp};
@@ -134,7 +134,7 @@ pub fn holds<'s>(statuses: impl IntoIterator<Item = &'s TargetStatus>) -> Vec<Re
         together.targets.insert(status.target.clone(), held.code.clone());
     }
     let with_code = |hold: RepositoryHold| {
-        let code = code_of(hold.targets.iter().map(|(target, code)| format!("{target} {code}")));
+        let code = code(hold.targets.iter().map(|(target, code)| format!("{target} {code}")));
         RepositoryHold { code, ..hold }
     };
     of.into_values().map(with_code).collect()

@@ -6,7 +6,7 @@
 use super::super::secrets::{SecretName, name_of};
 use super::super::view::AppSetState;
 use super::{Core, REPAIR, lock};
-use crate::config::Config;
+use crate::config::{Config, SecretRef};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use trueup_plan::record::SyncStatus;
@@ -75,6 +75,7 @@ impl Core {
 
     /// The Secrets that these need.
     fn secrets_of(&self, config: &Config, troubled: &Troubled) -> BTreeSet<SecretName> {
+        let referred = |secret: &SecretRef| name_of(&secret.name, secret.namespace.as_deref());
         let mut names = BTreeSet::new();
         for name in &troubled.clusters {
             let secret = config.clusters.get(name).and_then(|cluster| cluster.spec.secret_ref.as_ref());
@@ -82,20 +83,17 @@ impl Core {
         }
         for name in &troubled.repositories {
             let repository = config.repositories.get(name);
-            let secret = repository.and_then(|repository| repository.spec.secret_ref.as_ref());
-            names.extend(secret.map(|secret| name_of(&secret.name, secret.namespace.as_deref())));
+            names.extend(repository.and_then(|repository| repository.spec.secret_ref.as_ref()).map(referred));
         }
         let made = self.app_sets.all();
         for name in &troubled.apps {
             let written = config.apps.get(name).map(|app| &app.spec);
             let app = written.or_else(|| made.values().find_map(|made| made.apps.get(name)));
-            let secret = app.and_then(|app| app.helm.as_ref()?.secret_ref.as_ref());
-            names.extend(secret.map(|secret| name_of(&secret.name, secret.namespace.as_deref())));
+            names.extend(app.and_then(|app| app.helm.as_ref()?.secret_ref.as_ref()).map(referred));
         }
         let sets = troubled.app_sets.iter().filter_map(|name| config.app_sets.get(name));
         for (_, requests) in sets.flat_map(|set| set.spec.pull_requests()) {
-            let secret = requests.secret_ref.as_ref();
-            names.extend(secret.map(|secret| name_of(&secret.name, secret.namespace.as_deref())));
+            names.extend(requests.secret_ref.as_ref().map(referred));
         }
         names
     }

@@ -92,12 +92,18 @@ fn synced(world: &World, revision: &str) {
     });
 }
 
-fn a_slip_in_all_targets_deletes_no_more_than_the_budget_of_the_repository(ground: Ground) {
+/// A world whose targets have all objects.
+fn all_synced(ground: Ground) -> World {
     let mut world = World::new(ground, "repository-budget");
     configure(&world);
     let first = commit(&world, 0..OBJECTS);
     world.start();
     synced(&world, &first);
+    world
+}
+
+fn a_slip_in_all_targets_deletes_no_more_than_the_budget_of_the_repository(ground: Ground) {
+    let mut world = all_synced(ground);
 
     // Three of one target are within four of forty; nothing else is.
     let second = slip(&world, ENVIRONMENTS, &[7, 8, 9]);
@@ -136,11 +142,7 @@ fn a_slip_in_all_targets_deletes_no_more_than_the_budget_of_the_repository(groun
 }
 
 fn what_comes_back_in_git_is_held_no_longer(ground: Ground) {
-    let mut world = World::new(ground, "repository-budget");
-    configure(&world);
-    let first = commit(&world, 0..OBJECTS);
-    world.start();
-    synced(&world, &first);
+    let mut world = all_synced(ground);
     let second = slip(&world, 2, &[0, 1, 2, 3, 4]);
     held(&world, &second, 10);
     assert_eq!(there(&world).len(), ENVIRONMENTS * OBJECTS);

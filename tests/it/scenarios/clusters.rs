@@ -79,24 +79,6 @@ fn secrets_of_argo_cd_and_cluster_api_are_read_as_they_are(ground: Ground) {
     assert!(governed.world.has("a") && governed.world.has("b"));
 }
 
-/// A service account with all rights.
-fn add_account(governed: &mut Governed, name: &str) -> String {
-    let namespace = governed.world.namespace.name().to_owned();
-    let account = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name}});
-    let path = format!("/api/v1/namespaces/{namespace}/serviceaccounts");
-    governed.world.api.create(&path, &account).unwrap();
-    let bindings = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings";
-    let binding = format!("{namespace}-{name}");
-    let role = json!({
-        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": {"name": binding},
-        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"},
-        "subjects": [{"kind": "ServiceAccount", "name": name, "namespace": namespace}],
-    });
-    governed.world.api.create(bindings, &role).unwrap();
-    governed.world.takes_away(format!("{bindings}/{binding}"));
-    format!("{path}/{name}")
-}
-
 fn credentials_that_are_rotated_under_the_same_name_are_found(ground: Ground) {
     let mut governed = Governed::new(ground, "rotated");
     let namespace = governed.world.namespace.name().to_owned();
@@ -112,8 +94,8 @@ fn credentials_that_are_rotated_under_the_same_name_are_found(ground: Ground) {
     };
     let basic = |password: &str| Access::Basic { user: "git".to_owned(), password: password.to_owned() };
     let password = |password: &str| json!({"username": "git", "password": password});
-    let old = add_account(&mut governed, "old");
-    add_account(&mut governed, "new");
+    let old = governed.world.add_administrator("old");
+    governed.world.add_administrator("new");
     say(&governed, "far", &kubeconfig(&governed, "old"));
     governed.apply("clusters", "Cluster", "here", &json!({"secretRef": {"name": "far"}}));
     governed.server.set_access(basic("first"));

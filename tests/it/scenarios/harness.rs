@@ -1,7 +1,7 @@
 //! A trueup that runs beside the test: the real program, a real repository, and a cluster on the ground that the scenario is given.
 
 use super::ground::{Cluster, Ground};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -88,6 +88,24 @@ impl World {
     /// A file beside the configuration.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
+    }
+
+    /// A service account of the namespace that may do everything; gives its path.
+    pub(crate) fn add_administrator(&mut self, name: &str) -> String {
+        let namespace = self.namespace.name().to_owned();
+        let account = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name}});
+        let accounts = format!("/api/v1/namespaces/{namespace}/serviceaccounts");
+        self.api.create(&accounts, &account).unwrap();
+        let binding = format!("{namespace}-{name}");
+        let bindings = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings";
+        let role = json!({
+            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": {"name": binding},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"},
+            "subjects": [{"kind": "ServiceAccount", "name": name, "namespace": namespace}],
+        });
+        self.api.create(bindings, &role).unwrap();
+        self.takes_away(format!("{bindings}/{binding}"));
+        format!("{accounts}/{name}")
     }
 
     /// Takes an object outside the namespace away at the end.

@@ -80,18 +80,7 @@ impl Shared {
 
     fn add_replica(&mut self, name: &str) {
         let namespace = self.world.namespace.name().to_owned();
-        let account = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name}});
-        let accounts = format!("/api/v1/namespaces/{namespace}/serviceaccounts");
-        self.world.api.create(&accounts, &account).unwrap();
-        let binding = format!("{namespace}-{name}");
-        let bindings = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings";
-        let role = json!({
-            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": {"name": binding},
-            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"},
-            "subjects": [{"kind": "ServiceAccount", "name": name, "namespace": namespace}],
-        });
-        self.world.api.create(bindings, &role).unwrap();
-        self.world.takes_away(format!("{bindings}/{binding}"));
+        self.world.add_administrator(name);
         let cluster = played().unwrap().kubeconfig();
         let kubeconfig = self.world.api.as_account(cluster, &namespace, name).unwrap();
         let file = self.world.path(&format!("{name}.kubeconfig"));
