@@ -113,6 +113,28 @@ async fn a_cluster_that_was_put_back_to_a_backup_is_seen_as_it_is_then() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_backup_is_noticed_before_the_versions_since_are_given_out_anew() {
+    let lossy = Lossy::new();
+    let cluster = lossy.cluster().await;
+    cluster.discover().await.unwrap();
+    cluster.watch(&BTreeSet::from([kind("ConfigMap")]));
+    lossy.post("/api/v1/namespaces/shop/configmaps", &member("kept"));
+    until(&cluster, &["kept"]).await;
+    let restore = lossy.restore_to_before(|lossy| {
+        lossy.post("/api/v1/namespaces/shop/configmaps", &member("lost"));
+    });
+    until(&cluster, &["kept", "lost"]).await;
+    restore(&lossy);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    // A watch that went on from the version of what was lost would hear of the second one alone.
+    for name in ["anew", "anew-too"] {
+        lossy.post("/api/v1/namespaces/shop/configmaps", &member(name));
+    }
+    until(&cluster, &["anew", "anew-too", "kept"]).await;
+    cluster.stop();
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_record_that_is_older_than_it_is_known_is_from_a_backup() {
     let lossy = Lossy::new();
     let cluster = lossy.cluster().await;

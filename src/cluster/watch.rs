@@ -16,7 +16,7 @@ use http_body_util::BodyExt as _;
 use kube::client::Body;
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -149,18 +149,22 @@ async fn follow_in(cluster: &Arc<Inner>, resource: &Resource, kind: &GroupKind, 
     let mut version: Option<String> = None;
     let mut era = cluster.era();
     let seen = AtomicU64::new(0);
+    let was_cut = AtomicBool::new(false);
     let mut pause = FIRST_PAUSE;
     loop {
         if era.is_cancelled() {
             (era, version) = (cluster.era(), None);
             seen.store(0, Ordering::SeqCst);
         }
-        let place = Place { cluster, resource, kind, namespace, era: &era, seen: &seen };
+        let place = Place { cluster, resource, kind, namespace, era: &era, seen: &seen, was_cut: &was_cut };
         let result = match (&version, listing) {
             (None, Listing::Paged) => list(&place).await.map(Some),
             (None, Listing::Streamed) => watch(&place, None).await,
             (Some(from), _) => watch(&place, Some(from)).await,
         };
+        if result.is_err() {
+            was_cut.store(true, Ordering::SeqCst);
+        }
         if cluster.stop.is_cancelled() {
             return End::Stopped;
         }
@@ -213,6 +217,8 @@ struct Place<'a> {
     era: &'a CancellationToken,
     /// The last version of the kind that the server has shown.
     seen: &'a AtomicU64,
+    /// Whether the connection was cut off, and nobody has looked since whether the server is still what it was.
+    was_cut: &'a AtomicBool,
 }
 
 impl Place<'_> {
@@ -227,6 +233,39 @@ impl Place<'_> {
     fn is_rewound(&self, version: &str, newer: Option<u64>) -> bool {
         let Ok(version) = version.parse::<u64>() else { return false };
         version < self.seen.load(Ordering::SeqCst) || newer.is_some_and(|newer| newer <= version)
+    }
+
+    /// Has everything looked at anew, unless another watch did so since this one began.
+    fn rewind(&self) {
+        if !self.era.is_cancelled() {
+            self.cluster.rewind();
+        }
+    }
+
+    /// Asks a server whose connections were cut off how far it is. One that was put back to a backup is behind what it has shown. A
+    /// watch that goes on from there hears of nothing until the versions in between were given out anew, and then of what comes after
+    /// them. Gives whether it may go on.
+    async fn is_as_it_was(&self) -> Result<bool, ApiError> {
+        if !self.was_cut.load(Ordering::SeqCst) {
+            return Ok(true);
+        }
+        let what = self.resource.name();
+        let collection = collection(self.resource, self.namespace);
+        let uri = format!("{collection}?labelSelector={}&limit=1", encode(PART_OF));
+        let ask = Ask { accept: Some(METADATA_LIST), ..Ask::get("list", &what, uri) };
+        let list = match self.cluster.rest.json(ask).await {
+            // Who may watch and not list cannot know it.
+            Err(error) if error.class == ApiErrorClass::Forbidden => Value::Null,
+            answer => answer?,
+        };
+        let version = list.pointer("/metadata/resourceVersion").and_then(Value::as_str).unwrap_or_default();
+        if self.is_rewound(version, None) {
+            self.rewind();
+            return Ok(false);
+        }
+        self.has_shown(version);
+        self.was_cut.store(false, Ordering::SeqCst);
+        Ok(true)
     }
 }
 
@@ -259,10 +298,11 @@ async fn list(place: &Place<'_>) -> Result<String, ApiError> {
         if metadata.r#continue.is_empty() {
             let version = &metadata.resource_version;
             if place.is_rewound(version, newer) {
-                cluster.rewind();
+                place.rewind();
                 return Ok(version.clone().into_owned());
             }
             place.has_shown(version);
+            place.was_cut.store(false, Ordering::SeqCst);
             changed.extend(cluster.with_index(|index| index.retain(kind, namespace, &listed, version)));
             cluster.changed(&changed);
             return Ok(version.clone().into_owned());
@@ -298,6 +338,10 @@ async fn watch(place: &Place<'_>, from: Option<&str>) -> Result<Option<String>, 
         }
         Err(error) => return Err(error),
     };
+    // Asked when the watch has begun: what happens to the server from now on cuts it off.
+    if from.is_some() && !place.is_as_it_was().await? {
+        return Ok(None);
+    }
     let listed = from.is_none().then(BTreeSet::new);
     let version = from.map(str::to_owned);
     let mut stream =
@@ -363,6 +407,7 @@ impl Stream<'_> {
                 // The server ended the watch, or the connection broke: the next one goes on from the last version.
                 Ok(None | Some(Err(_))) => {
                     if begun.elapsed() < REGULAR {
+                        self.place.was_cut.store(true, Ordering::SeqCst);
                         cluster.note_loss();
                     }
                     return Ok(Ended::Here);
@@ -436,8 +481,9 @@ impl Stream<'_> {
         let Place { cluster, kind, namespace, .. } = self.place;
         if let Some(listed) = self.listed.take() {
             if self.place.is_rewound(version, self.newer) {
-                return cluster.rewind();
+                return self.place.rewind();
             }
+            self.place.was_cut.store(false, Ordering::SeqCst);
             let gone = cluster.with_index(|index| index.retain(kind, namespace, &listed, version));
             self.changed.extend(gone);
             cluster.note(kind, namespace, Progress::Following);
@@ -462,8 +508,12 @@ pub(super) async fn follow_kinds(cluster: Arc<Inner>) {
     let path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
     let mut pause = FIRST_PAUSE;
     let mut was_down = false;
+    let mut era = cluster.era();
     let mut seen = 0;
     loop {
+        if era.is_cancelled() {
+            (era, seen) = (cluster.era(), 0);
+        }
         let mut ask =
             Ask::get("list", &"customresourcedefinitions.apiextensions.k8s.io", format!("{path}?limit=1"));
         ask.accept = Some(METADATA_LIST);
@@ -473,8 +523,9 @@ pub(super) async fn follow_kinds(cluster: Arc<Inner>) {
         };
         // A server that is put back to a backup ends all connections: this is the first that is heard of it.
         if let Some(number) = version.as_ref().and_then(|version| version.parse::<u64>().ok()) {
-            if number < seen {
+            if number < seen && !era.is_cancelled() {
                 cluster.rewind();
+                era = cluster.era();
             }
             seen = number;
         }

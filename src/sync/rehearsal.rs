@@ -90,9 +90,10 @@ async fn attempt(
     new: &BTreeSet<&ObjectId>,
 ) -> Option<ApiError> {
     let want = desired.objects.get(&step.id)?;
-    // An object that is deleted first to be made anew would be refused as it is.
-    if !step.writes() || step.prunes() || step.action == Action::Recreate {
-        return None;
+    match step.action {
+        Action::Create | Action::Update | Action::TakeOver => {}
+        // Nothing is applied by those; and what is deleted, to be made anew or because a hook is done, would be refused as it is.
+        Action::Hold | Action::Wait | Action::Delete | Action::Recreate => return None,
     }
     let request = Apply {
         id: &want.id,
@@ -111,4 +112,56 @@ fn comes_with_the_plan(error: &ApiError, spec: &TargetSpec, want: &Want, new: &B
     let is_home = want.id.namespace == spec.parent_namespace();
     (error.class == ApiErrorClass::NoSuchKind && needs_new)
         || (error.class == ApiErrorClass::NotFound && (needs_new || is_home))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::target::tests::spec;
+    use super::*;
+    use crate::cluster::lossy::Lossy;
+    use std::sync::Arc;
+    use trueup_merge::token::digest;
+    use trueup_model::Origin;
+    use trueup_plan::order::Stage;
+
+    /// Objects of a hook's name that are tried when this is to be done with it.
+    async fn tried(action: Action, reason: Reason) -> usize {
+        let lossy = Lossy::new();
+        let cluster = lossy.cluster().await;
+        cluster.discover().await.unwrap();
+        let id = ObjectId::new("", "ConfigMap", "shop", "hook");
+        let body = br#"{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "hook", "namespace": "shop"}}"#;
+        let want = Want {
+            id: id.clone(),
+            api_version: "v1".to_owned(),
+            body: body.to_vec().into(),
+            digest: digest(b"", "", "", 0),
+            extract: digest(b"", "", "", 0),
+            origin: Origin::default(),
+            wave: 0,
+            recreate: false,
+            needs: Vec::new(),
+            leave: Vec::new(),
+        };
+        let desired = Desired { objects: [(id.clone(), Arc::new(want))].into(), ..Desired::default() };
+        let step = Step {
+            id,
+            action,
+            reason,
+            phase: (0, Stage::Configuration),
+            precondition: None,
+            origin: Origin::default(),
+        };
+        let plan = Plan { steps: vec![step], unchanged: 0 };
+        let rehearsed = rehearse(&cluster, &spec("web@test"), &TargetState::default(), &desired, &plan).await;
+        assert!(matches!(rehearsed, Rehearsed::Passed));
+        lossy.count("PATCH", "/hook")
+    }
+
+    #[tokio::test]
+    async fn what_is_deleted_is_not_tried_as_if_it_were_applied() {
+        assert_eq!(tried(Action::Create, Reason::Missing).await, 1);
+        assert_eq!(tried(Action::Delete, Reason::HookDone).await, 0);
+        assert_eq!(tried(Action::Recreate, Reason::ChangedInGit).await, 0);
+    }
 }

@@ -575,6 +575,7 @@ impl Run {
             (3, Event::Delete),
             (1, Event::Unlabel),
             (1, Event::Restart),
+            (3, Event::RollBack),
         ]);
         self.happen_to(&cluster, event);
         self.wait_for(Self::wrong);
