@@ -153,6 +153,13 @@ fn containers(pod: &Value, claims: &Value, at: &str, causes: &mut Vec<Cause>) {
         list.as_array().into_iter().flatten().map(|one| one["name"].clone()).collect()
     };
     let mut volumes = names(&pod["volumes"]);
+    for (index, name) in volumes.iter().enumerate().filter(|(_, name)| name.is_string()) {
+        if volumes[..index].contains(name) {
+            let message = format!("Duplicate value: {name}");
+            let field = format!("{at}.volumes[{index}].name");
+            causes.push(Cause { reason: "FieldValueDuplicate", message, field });
+        }
+    }
     volumes.extend(claims.as_array().into_iter().flatten().map(|one| one["metadata"]["name"].clone()));
     for list in ["initContainers", "containers"] {
         let known = names(&pod[list]);
@@ -494,6 +501,29 @@ fn peers(spec: &Value, causes: &mut Vec<Cause>) {
                     causes.push(required(&at, "must specify a peer"));
                 }
             }
+            for (place, port) in rule["ports"].as_array().into_iter().flatten().enumerate() {
+                let field = format!("spec.{list}[{index}].ports[{place}].endPort");
+                last_port(port, &field, causes);
+            }
+        }
+    }
+}
+
+/// The last port of a range is not below its first, which is a number.
+fn last_port(port: &Value, at: &str, causes: &mut Vec<Cause>) {
+    let Some(last) = port["endPort"].as_i64() else { return };
+    match &port["port"] {
+        Value::Number(first) if first.as_i64() > Some(last) => {
+            causes.push(invalid(at, &port["port"], "must be greater than or equal to `port`"));
+        }
+        Value::Number(_) => {}
+        Value::String(_) => {
+            let why = "may not be specified when `port` is non-numeric";
+            causes.push(invalid(at, &port["endPort"], why));
+        }
+        _ => {
+            let why = "may not be specified when `port` is not specified";
+            causes.push(invalid(at, &port["endPort"], why));
         }
     }
 }

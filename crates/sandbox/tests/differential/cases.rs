@@ -44,6 +44,19 @@ const CASES: &[(&str, &str)] = &[
         POST /apis/networking.k8s.io/v1/namespaces/@ns@/ingresses {"apiVersion":"networking.k8s.io/v1","kind":"Ingress","metadata":{"name":"a"},"spec":{"defaultBackend":{"service":{"name":"a","port":{}}}}}"#,
     ),
     (
+        "two volumes of a pod have two names",
+        r#"
+        POST /api/v1/namespaces/@ns@/pods {"apiVersion":"v1","kind":"Pod","metadata":{"name":"a"},"spec":{"containers":[{"name":"main","image":"web:1","volumeMounts":[{"name":"v","mountPath":"/v"}]}],"volumes":[{"name":"v","emptyDir":{}},{"name":"w","emptyDir":{}},{"name":"v","configMap":{"name":"a"}}]}}
+        POST /apis/apps/v1/namespaces/@ns@/deployments {"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":"a"},"spec":{"selector":{"matchLabels":{"a":"b"}},"template":{"metadata":{"labels":{"a":"b"}},"spec":{"containers":[{"name":"main","image":"web:1"}],"volumes":[{"name":"v","emptyDir":{}},{"name":"v","emptyDir":{}}]}}}}"#,
+    ),
+    (
+        "the last port of a range comes after its first",
+        r#"
+        POST /apis/networking.k8s.io/v1/namespaces/@ns@/networkpolicies {"apiVersion":"networking.k8s.io/v1","kind":"NetworkPolicy","metadata":{"name":"a"},"spec":{"podSelector":{},"ingress":[{"ports":[{"endPort":90}]}]}}
+        POST /apis/networking.k8s.io/v1/namespaces/@ns@/networkpolicies {"apiVersion":"networking.k8s.io/v1","kind":"NetworkPolicy","metadata":{"name":"a"},"spec":{"podSelector":{},"egress":[{"ports":[{"port":100,"endPort":90},{"port":"web","endPort":90}]}]}}
+        POST /apis/networking.k8s.io/v1/namespaces/@ns@/networkpolicies {"apiVersion":"networking.k8s.io/v1","kind":"NetworkPolicy","metadata":{"name":"a"},"spec":{"podSelector":{},"egress":[{"ports":[{"port":80,"endPort":90},{"port":80,"endPort":80}]}]}}"#,
+    ),
+    (
         "an empty list of rules is owned, and none when it is read again",
         r#"
         POST /apis/rbac.authorization.k8s.io/v1/namespaces/@ns@/roles {"apiVersion":"rbac.authorization.k8s.io/v1","kind":"Role","metadata":{"name":"a"},"rules":[]}
