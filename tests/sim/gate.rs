@@ -306,6 +306,8 @@ impl Cluster {
         state.is_stopped = true;
         state.era += 1;
         state.history += 1;
+        // Nothing that is on its way to a server outlives it; a record that knew of such a write is gone with it, too.
+        state.late.clear();
         drop(state);
         self.changed();
         true

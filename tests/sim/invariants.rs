@@ -349,7 +349,9 @@ pub(crate) fn differences(clusters: &[Cluster], forge: &Forge, layout: &Layout) 
         for (id, object) in &wanted {
             // A hook may be there or not when it has ended, as whoever was last.
             if let Some(hook) = Hook::of(object) {
-                let is_left = hook.goes && hook.is_always && objects.iter().any(|live| content::is(live, id));
+                // What somebody took out of the set is theirs.
+                let is_there = |live: &Arc<Value>| content::is(live, id) && content::set_of(live) == set;
+                let is_left = hook.goes && hook.is_always && objects.iter().any(is_there);
                 found.extend(is_left.then(|| format!("{}: the hook {id:?} is there still", target.name)));
                 continue;
             }
