@@ -152,12 +152,16 @@ fn containers(pod: &Value, claims: &Value, at: &str, causes: &mut Vec<Cause>) {
     let names = |list: &Value| -> Vec<Value> {
         list.as_array().into_iter().flatten().map(|one| one["name"].clone()).collect()
     };
-    let mut volumes = names(&pod["volumes"]);
-    for (index, name) in volumes.iter().enumerate().filter(|(_, name)| name.is_string()) {
-        if volumes[..index].contains(name) {
+    let mut volumes = Vec::new();
+    for (index, name) in names(&pod["volumes"]).into_iter().enumerate() {
+        let place = format!("{at}.volumes[{index}]");
+        if name.is_string() && volumes.contains(&name) {
             let message = format!("Duplicate value: {name}");
-            let field = format!("{at}.volumes[{index}].name");
+            let field = format!("{place}.name");
             causes.push(Cause { reason: "FieldValueDuplicate", message, field });
+        } else if !causes.iter().any(|cause| cause.field.starts_with(&place)) {
+            // One that is wrong in itself is not there for those who would mount it.
+            volumes.push(name);
         }
     }
     volumes.extend(claims.as_array().into_iter().flatten().map(|one| one["metadata"]["name"].clone()));

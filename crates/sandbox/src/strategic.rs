@@ -6,6 +6,7 @@
 //! Source: k8s.io/apimachinery `pkg/util/strategicpatch`.
 
 use crate::answer::Refusal;
+use crate::kinds::models;
 use crate::scale::go_type;
 use serde_json::{Map, Value};
 use std::cmp::Ordering;
@@ -26,20 +27,11 @@ impl StrategicMerge<'_> {
     /// What an object of a type becomes.
     pub(crate) fn object(
         &self,
-        live: Map<String, Value>,
+        mut live: Map<String, Value>,
         patch: &Map<String, Value>,
         reference: &TypeRef,
     ) -> Result<Map<String, Value>, Refusal> {
-        let atom = self.schema.resolve(reference).unwrap_or_default();
-        self.map(live, patch, &atom)
-    }
-
-    fn map(
-        &self,
-        mut live: Map<String, Value>,
-        patch: &Map<String, Value>,
-        atom: &Atom,
-    ) -> Result<Map<String, Value>, Refusal> {
+        let atom = &self.schema.resolve(reference).unwrap_or_default();
         match patch.get(DIRECTIVE) {
             None => {}
             Some(how) if how == "replace" => {
@@ -70,10 +62,9 @@ impl StrategicMerge<'_> {
             let merged = match (live.remove(key), value) {
                 (_, Value::Null) => None,
                 (Some(Value::Object(live)), Value::Object(patch)) => {
-                    let atom = self.schema.resolve(field_type(atom, key)).unwrap_or_default();
-                    Some(Value::Object(self.map(live, patch, &atom)?))
+                    Some(Value::Object(self.object(live, patch, field_type(atom, key))?))
                 }
-                (Some(Value::Array(live)), Value::Array(patch)) => {
+                (Some(Value::Array(live)), Value::Array(patch)) if !is_replaced(reference, key) => {
                     Some(Value::Array(self.list(live, patch, field_type(atom, key))?))
                 }
                 (_, value) => without_directives(value),
@@ -168,14 +159,13 @@ impl StrategicMerge<'_> {
             return Ok(brought);
         }
         let before = live.clone();
-        let element = self.schema.resolve(&list.element).unwrap_or_default();
         for item in &brought {
             let fields = item.as_object().cloned().unwrap_or_default();
             let meant = fields.get(key).ok_or_else(|| no_key(&fields, key))?;
             match live.iter().position(|live| live.get(key) == Some(meant)) {
                 Some(place) => {
                     let item = live[place].as_object_mut().map(std::mem::take).unwrap_or_default();
-                    live[place] = Value::Object(self.map(item, &fields, &element)?);
+                    live[place] = Value::Object(self.object(item, &fields, &list.element)?);
                 }
                 // What is said to a merge within it is taken for its fields.
                 None => live.push(item.clone()),
@@ -197,6 +187,15 @@ impl StrategicMerge<'_> {
 fn field_type<'a>(atom: &'a Atom, key: &str) -> &'a TypeRef {
     static NOTHING: std::sync::LazyLock<TypeRef> = std::sync::LazyLock::new(TypeRef::default);
     atom.map.as_ref().map_or(&*NOTHING, |map| map.field_type(key))
+}
+
+/// Whether a list of a type is replaced by a patch as a whole, although applies merge it: few lists have no patch strategy and are sets or
+/// maps all the same.
+fn is_replaced(reference: &TypeRef, field: &str) -> bool {
+    let Some(model) = reference.named.as_ref().and_then(|name| models().get(name)) else { return false };
+    let said = |what: &str| model["properties"][field][what].as_str().unwrap_or_default();
+    matches!(said("x-kubernetes-list-type"), "set" | "map")
+        && !said("x-kubernetes-patch-strategy").contains("merge")
 }
 
 /// Takes away what is not to be kept, where the patch says what is.

@@ -32,7 +32,11 @@ impl Sandbox {
                 let cells: Vec<Value> =
                     columns.iter().map(|column| self.cell(kind, column, object)).collect();
                 let partial = json!({"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": as_told(kind, &object["metadata"])});
-                json!({"cells": cells, "object": partial})
+                let mut row = json!({"cells": cells, "object": partial});
+                if let Some(ended) = ended(kind, object) {
+                    row["conditions"] = json!([ended]);
+                }
+                row
             })
             .collect();
         // The server's plainest tables have no list of rows when there is none.
@@ -354,16 +358,39 @@ fn job(object: &Value) -> &'static str {
     }
 }
 
+/// What the row of a pod says that has ended.
+fn ended(kind: &Kind, object: &Value) -> Option<Value> {
+    let (reason, message) = match object["status"]["phase"].as_str().filter(|_| kind.kind == "Pod")? {
+        "Succeeded" => ("Succeeded", "The pod has completed successfully."),
+        "Failed" => ("Failed", "The pod failed."),
+        _ => return None,
+    };
+    Some(json!({"type": "Completed", "status": "True", "reason": reason, "message": message}))
+}
+
 fn pod(column: &str, object: &Value) -> Value {
     let statuses = object["status"]["containerStatuses"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let waits = statuses.iter().find_map(|one| one.pointer("/state/waiting/reason"));
+    let reason = |one: &Value| {
+        let reasons = ["/state/waiting/reason", "/state/terminated/reason"].map(|at| text(one, at));
+        reasons.into_iter().find(|reason| !reason.is_empty())
+    };
+    let is_running = |one: &Value| one["ready"] == true && one["state"]["running"].is_object();
     match column {
         "Ready" => {
             let ready = statuses.iter().filter(|one| one["ready"] == true).count();
             format!("{ready}/{}", count(&object["spec"]["containers"])).into()
         }
         "Status" if object["metadata"]["deletionTimestamp"].is_string() => "Terminating".into(),
-        "Status" => waits.unwrap_or(&object["status"]["phase"]).clone(),
+        "Status" => match statuses.iter().find_map(reason) {
+            // One of its containers has ended, and others go on.
+            Some(said) if said == "Completed" && statuses.iter().any(is_running) => {
+                let conditions = object["status"]["conditions"].as_array().into_iter().flatten();
+                let mut ready = conditions.filter(|one| one["type"] == "Ready" && one["status"] == "True");
+                if ready.next().is_some() { "Running".into() } else { "NotReady".into() }
+            }
+            Some(said) => said.into(),
+            None => object["status"]["phase"].clone(),
+        },
         "Restarts" => {
             let restarts: i64 = statuses.iter().filter_map(|one| one["restartCount"].as_i64()).sum();
             restarts.to_string().into()
@@ -384,16 +411,26 @@ fn bound(object: &Value, field: &str) -> Value {
     }
 }
 
+/// How many addresses a table shows of Endpoints.
+const ENDPOINTS: usize = 3;
+
 fn endpoints(object: &Value) -> String {
     let mut all = Vec::new();
     for subset in object["subsets"].as_array().into_iter().flatten() {
+        if subset["ports"].as_array().is_none_or(Vec::is_empty) {
+            let addresses = subset["addresses"].as_array().into_iter().flatten();
+            all.extend(addresses.filter_map(|address| address["ip"].as_str()).map(str::to_owned));
+        }
         for port in subset["ports"].as_array().into_iter().flatten() {
             for address in subset["addresses"].as_array().into_iter().flatten() {
                 all.push(format!("{}:{}", address["ip"].as_str().unwrap_or_default(), port["port"]));
             }
         }
     }
-    all.join(",")
+    let more = all.len().saturating_sub(ENDPOINTS);
+    all.truncate(ENDPOINTS);
+    let shown = all.join(",");
+    if more > 0 { format!("{shown} + {more} more...") } else { shown }
 }
 
 fn service_ports(object: &Value) -> String {

@@ -21,6 +21,8 @@ pub const FATE: &str = "sandbox.trueup.dev/fate";
 /// The condition of a set that cannot make its pods.
 const FAILURE: &str = "ReplicaFailure";
 const HASH: &str = "pod-template-hash";
+/// Which revision of its Deployment a set is, and at which a Deployment is: `kubectl rollout history` and `undo` go by it.
+const REVISION: &str = "deployment.kubernetes.io/revision";
 /// More pods than these are not made for one workload: they would only cost time.
 pub(crate) const PODS: i64 = 1_000;
 
@@ -162,17 +164,27 @@ impl Sandbox {
         let wanted = deployment["spec"]["replicas"].as_i64().unwrap_or(1);
         let sets = ("apps".to_owned(), "replicasets".to_owned());
         let mine: Vec<(Key, Arc<Value>)> = self.owned(deployment, &sets);
+        let last = mine.iter().map(|(_, set)| revision_of(set)).max().unwrap_or(0);
         if !mine.iter().any(|(key, _)| key.1 == name) {
             let mut template = template.clone();
             template["metadata"]["labels"][HASH] = hash.as_str().into();
             let mut selector = deployment["spec"]["selector"].clone();
             selector["matchLabels"][HASH] = hash.as_str().into();
+            let next = last + 1;
             let object = json!({"apiVersion": "apps/v1", "kind": "ReplicaSet",
                 "metadata": {"name": name, "namespace": key.0, "labels": template["metadata"]["labels"],
-                    "ownerReferences": [reference(deployment)]},
+                    "annotations": {REVISION: next.to_string()}, "ownerReferences": [reference(deployment)]},
                 "spec": {"replicas": wanted, "selector": selector, "template": template}});
             // What cannot be made now is made when something changes again.
             let _ = self.create_as("apps", "replicasets", &key.0, object);
+            return;
+        }
+        let Some((newest, set)) = mine.iter().find(|(key, _)| key.1 == name) else { return };
+        // A template that comes back is a new revision of its set.
+        if revision_of(set) < last || last == 0 {
+            let mut set = Value::clone(set);
+            set["metadata"]["annotations"][REVISION] = (last + 1).to_string().into();
+            self.rewrite_by(&sets, newest, "", set);
             return;
         }
         let ready = |set: &Value| set["status"]["readyReplicas"].as_i64().unwrap_or(0);
@@ -221,7 +233,12 @@ impl Sandbox {
             "updatedReplicas": updated_count, "readyReplicas": all_ready, "availableReplicas": all_ready,
             "unavailableReplicas": (wanted - all_ready).max(0), "conditions": conditions});
         drop_zeros(&mut status);
-        self.set_status(&("apps".to_owned(), "deployments".to_owned()), key, status);
+        let mut object = deployment.clone();
+        object["status"] = status;
+        object["metadata"]["annotations"][REVISION] = last.to_string().into();
+        if object != *deployment {
+            self.rewrite_by(&("apps".to_owned(), "deployments".to_owned()), key, "status", object);
+        }
     }
 
     /// Whether nothing has come of a rollout for longer than it may take.
@@ -392,7 +409,7 @@ impl Sandbox {
         };
         let is_up = is_ready && !runs_to_end;
         json!({"phase": Phase::of(&fates, runs_to_end).name(), "qosClass": "BestEffort", "startTime": time,
-            "podIP": address_of(pod),
+            "podIP": address_of(pod), "podIPs": [{"ip": address_of(pod)}],
             "conditions": [condition("PodScheduled", true), condition("Initialized", true),
                 condition("ContainersReady", is_up), condition("Ready", is_up)],
             "containerStatuses": statuses})
@@ -514,6 +531,12 @@ fn count_ready(pods: &[(Key, Arc<Value>)]) -> i64 {
     i64::try_from(pods.iter().filter(|(_, pod)| is_ready(pod)).count()).unwrap_or(PODS)
 }
 
+/// Which revision of its Deployment a set is; 0 where nobody has said so.
+fn revision_of(set: &Value) -> u64 {
+    let said = set["metadata"]["annotations"][REVISION].as_str();
+    said.and_then(|said| said.parse().ok()).unwrap_or(0)
+}
+
 /// Ten letters that follow from a template.
 fn hash_of(template: &Value) -> String {
     let bytes = template.to_string().into_bytes();
@@ -582,6 +605,28 @@ mod tests {
             };
             assert_eq!(seen(&mut sandbox), then, "{fate:?} and then {later:?}");
         }
+    }
+
+    #[test]
+    fn each_template_of_a_deployment_is_a_revision_and_one_that_comes_back_is_a_new_one() {
+        let mut sandbox = Sandbox::new(Timestamp::UNIX_EPOCH);
+        let path = "/apis/apps/v1/namespaces/default/deployments";
+        let deployment = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web"}, "spec": {
+            "selector": {"matchLabels": {"app": "web"}}, "template": {
+            "metadata": {"labels": {"app": "web"}}, "spec": {"containers": [{"name": "main", "image": "web:1"}]}}}});
+        ask(&mut sandbox, "POST", path, &deployment);
+        let mut seen = |image: &str| {
+            let template = json!({"spec": {"containers": [{"name": "main", "image": image}]}});
+            ask(&mut sandbox, "PATCH", &format!("{path}/web"), &json!({"spec": {"template": template}}));
+            let deployment = ask(&mut sandbox, "GET", &format!("{path}/web"), &Value::Null);
+            let sets = ask(&mut sandbox, "GET", "/apis/apps/v1/namespaces/default/replicasets", &Value::Null);
+            let mut sets: Vec<u64> = sets["items"].as_array().unwrap().iter().map(revision_of).collect();
+            sets.sort_unstable();
+            (revision_of(&deployment), sets, deployment["metadata"]["generation"].as_u64().unwrap())
+        };
+        assert_eq!(seen("web:1"), (1, vec![1], 1));
+        assert_eq!(seen("web:2"), (2, vec![1, 2], 2));
+        assert_eq!(seen("web:1"), (3, vec![2, 3], 3));
     }
 
     #[test]

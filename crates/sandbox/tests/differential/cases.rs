@@ -57,6 +57,37 @@ const CASES: &[(&str, &str)] = &[
         POST /apis/networking.k8s.io/v1/namespaces/@ns@/networkpolicies {"apiVersion":"networking.k8s.io/v1","kind":"NetworkPolicy","metadata":{"name":"a"},"spec":{"podSelector":{},"egress":[{"ports":[{"port":80,"endPort":90},{"port":80,"endPort":80}]}]}}"#,
     ),
     (
+        "a pod whose containers have ended says how in a table",
+        r#"
+        POST /api/v1/namespaces/@ns@/pods {"apiVersion":"v1","kind":"Pod","metadata":{"name":"a"},"spec":{"containers":[{"name":"main","image":"web:1"},{"name":"side","image":"web:1"}]}}
+        PATCH /api/v1/namespaces/@ns@/pods/a/status {"status":{"phase":"Succeeded","containerStatuses":[{"name":"main","image":"web:1","imageID":"","ready":false,"restartCount":0,"lastState":{},"state":{"terminated":{"exitCode":0,"reason":"Completed","startedAt":"2026-01-01T00:00:00Z","finishedAt":"2026-01-01T00:00:00Z"}}}]}}
+        TABLE /api/v1/namespaces/@ns@/pods/a
+        PATCH /api/v1/namespaces/@ns@/pods/a/status {"status":{"phase":"Running","containerStatuses":[{"name":"main","image":"web:1","imageID":"","ready":false,"restartCount":0,"lastState":{},"state":{"terminated":{"exitCode":0,"reason":"Completed","startedAt":"2026-01-01T00:00:00Z","finishedAt":"2026-01-01T00:00:00Z"}}},{"name":"side","image":"web:1","imageID":"","ready":true,"restartCount":0,"lastState":{},"state":{"running":{"startedAt":"2026-01-01T00:00:00Z"}}}]}}
+        TABLE /api/v1/namespaces/@ns@/pods/a"#,
+    ),
+    (
+        "endpoints show three addresses, and how many there are besides",
+        r#"
+        POST /api/v1/namespaces/@ns@/endpoints {"apiVersion":"v1","kind":"Endpoints","metadata":{"name":"a"},"subsets":[{"addresses":[{"ip":"10.1.2.3"},{"ip":"10.1.2.4"},{"ip":"10.1.2.5"},{"ip":"10.1.2.6"},{"ip":"10.1.2.7"}],"ports":[{"port":80}]}]}
+        TABLE /api/v1/namespaces/@ns@/endpoints/a
+        POST /api/v1/namespaces/@ns@/endpoints {"apiVersion":"v1","kind":"Endpoints","metadata":{"name":"b"},"subsets":[{"addresses":[{"ip":"10.1.2.3"}]}]}
+        TABLE /api/v1/namespaces/@ns@/endpoints/b"#,
+    ),
+    (
+        "a volume that is wrong is none that could be mounted",
+        r#"
+        POST /api/v1/namespaces/@ns@/pods {"apiVersion":"v1","kind":"Pod","metadata":{"name":"a"},"spec":{"containers":[{"name":"main","image":"web:1","volumeMounts":[{"name":"v","mountPath":"/v"}]}],"volumes":[{"name":"v","configMap":{}}]}}"#,
+    ),
+    (
+        "a set without a patch strategy is replaced by a patch",
+        r#"
+        POST /apis/admissionregistration.k8s.io/v1/validatingadmissionpolicybindings {"apiVersion":"admissionregistration.k8s.io/v1","kind":"ValidatingAdmissionPolicyBinding","metadata":{"name":"@ns@-a"},"spec":{"policyName":"none","validationActions":["Audit"]}}
+        STRATEGIC /apis/admissionregistration.k8s.io/v1/validatingadmissionpolicybindings/@ns@-a {"spec":{"validationActions":["Deny"]}}
+        STRATEGIC /apis/admissionregistration.k8s.io/v1/validatingadmissionpolicybindings/@ns@-a {"spec":{"validationActions":[]}}
+        POST /api/v1/namespaces/@ns@/pods {"apiVersion":"v1","kind":"Pod","metadata":{"name":"a","finalizers":["example.com/a"]},"spec":{"containers":[{"name":"main","image":"web:1"}]}}
+        STRATEGIC /api/v1/namespaces/@ns@/pods/a {"metadata":{"finalizers":["example.com/b"]}}"#,
+    ),
+    (
         "an empty list of rules is owned, and none when it is read again",
         r#"
         POST /apis/rbac.authorization.k8s.io/v1/namespaces/@ns@/roles {"apiVersion":"rbac.authorization.k8s.io/v1","kind":"Role","metadata":{"name":"a"},"rules":[]}
