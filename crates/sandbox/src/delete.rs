@@ -136,7 +136,7 @@ impl Sandbox {
         let mut object = versioned(live, kind);
         let fields = metadata(&mut object);
         fields.insert("resourceVersion".to_owned(), self.store.revision().to_string().into());
-        if kind.kind == "Pod" {
+        if kind.kind == "Pod" && !fields.contains_key("deletionTimestamp") {
             let generation = fields.get("generation").and_then(Value::as_i64).unwrap_or(0);
             fields.insert("generation".to_owned(), (generation + 1).into());
             fields.insert("deletionTimestamp".to_owned(), self.time().into());

@@ -79,6 +79,13 @@ const CASES: &[(&str, &str)] = &[
         POST /api/v1/namespaces/@ns@/pods {"apiVersion":"v1","kind":"Pod","metadata":{"name":"a"},"spec":{"containers":[{"name":"main","image":"web:1","volumeMounts":[{"name":"v","mountPath":"/v"}]}],"volumes":[{"name":"v","configMap":{}}]}}"#,
     ),
     (
+        "a pod that is deleted once more while it ends is no generation further",
+        r#"
+        POST /api/v1/namespaces/@ns@/pods {"apiVersion":"v1","kind":"Pod","metadata":{"name":"a"},"spec":{"containers":[{"name":"main","image":"web:1"}]}}
+        DELETE /api/v1/namespaces/@ns@/pods/a {"apiVersion":"v1","kind":"DeleteOptions","propagationPolicy":"Orphan"}
+        DELETE /api/v1/namespaces/@ns@/pods/a {"apiVersion":"v1","kind":"DeleteOptions","propagationPolicy":"Background"}"#,
+    ),
+    (
         "a set without a patch strategy is replaced by a patch",
         r#"
         POST /apis/admissionregistration.k8s.io/v1/validatingadmissionpolicybindings {"apiVersion":"admissionregistration.k8s.io/v1","kind":"ValidatingAdmissionPolicyBinding","metadata":{"name":"@ns@-a"},"spec":{"policyName":"none","validationActions":["Audit"]}}
@@ -316,6 +323,7 @@ fn operation(line: &str) -> Operation {
     let (method, accept, media_type) = match word {
         "POST" | "RAW" => ("POST", JSON, JSON),
         "PUT" => ("PUT", JSON, JSON),
+        "DELETE" => ("DELETE", JSON, JSON),
         "GET" => ("GET", JSON, JSON),
         "TABLE" => ("GET", TABLE, JSON),
         "PATCH" => ("PATCH", JSON, MERGE_PATCH),
