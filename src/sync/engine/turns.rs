@@ -439,6 +439,11 @@ impl Core {
         if let Some(recorder) = &self.recorder {
             recorder.turn(&record);
         }
+        // Who sees a status and asks for the history finds the entry that belongs to it.
+        let is_kept = match change {
+            Some(change) => self.keep(record.clone(), change).await,
+            None => true,
+        };
         self.show(record.status.clone());
         self.push(
             &spec.name,
@@ -453,10 +458,7 @@ impl Core {
             self.tell(spec, cluster, entry, &record.status, parent.as_ref()).await;
         }
         self.spread(spec, before.as_ref(), &record.status);
-        match change {
-            Some(change) => self.keep(record, change).await,
-            None => true,
-        }
+        is_kept
     }
 
     async fn tell(
