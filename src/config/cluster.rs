@@ -1,5 +1,6 @@
 //! `kind: Cluster`: how to reach one Kubernetes API.
 
+use super::agent::AgentSpec;
 use super::problem::{Findings, Place};
 use super::resource::{Kind, Spec, absolute};
 use schemars::JsonSchema;
@@ -7,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use std::num::NonZeroU32;
 use std::path::Path;
 
-/// How to reach one Kubernetes API: exactly one of `kubeconfig`, `secretRef` and `inCluster`.
+/// How to reach one Kubernetes API: exactly one of `kubeconfig`, `secretRef`, `inCluster` and `agent`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ClusterSpec {
@@ -20,6 +21,9 @@ pub struct ClusterSpec {
     /// `true` for the cluster that trueup itself runs in.
     #[serde(default)]
     pub in_cluster: bool,
+    /// The agent that keeps the cluster from within, and reaches out to this trueup: it is not reached from here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent: Option<AgentSpec>,
     /// How many requests may be under way at once, at most; it adapts to the server by itself below that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_in_flight: Option<NonZeroU32>,
@@ -60,17 +64,28 @@ pub enum Access<'a> {
     Secret(&'a KubeconfigSecret),
     /// Through the service account that trueup runs as.
     InCluster,
+    /// Not from here: an agent in it reaches out.
+    Agent(&'a AgentSpec),
 }
 
 impl ClusterSpec {
+    /// The Secret that it refers to: its name and namespace.
+    pub fn secret(&self) -> Option<(&str, Option<&str>)> {
+        let kubeconfig = self.secret_ref.as_ref().map(|secret| (&*secret.name, secret.namespace.as_deref()));
+        let token = self.agent.as_ref().and_then(|agent| agent.secret_ref.as_ref());
+        kubeconfig.or(token.map(|secret| (&*secret.name, secret.namespace.as_deref())))
+    }
+
     /// How the cluster is reached; `None` where none or several ways are written, which a check refuses.
     pub fn access(&self) -> Option<Access<'_>> {
-        match (&self.kubeconfig, &self.secret_ref, self.in_cluster) {
-            (Some(kubeconfig), None, false) => Some(Access::Kubeconfig(kubeconfig)),
-            (None, Some(secret), false) => Some(Access::Secret(secret)),
-            (None, None, true) => Some(Access::InCluster),
-            (Some(_), Some(_), _) | (Some(_) | None, _, true) | (None, None, false) => None,
-        }
+        let ways = [
+            self.kubeconfig.as_ref().map(Access::Kubeconfig),
+            self.secret_ref.as_ref().map(Access::Secret),
+            self.in_cluster.then_some(Access::InCluster),
+            self.agent.as_ref().map(Access::Agent),
+        ];
+        let mut ways = ways.into_iter().flatten();
+        ways.next().filter(|_| ways.next().is_none())
     }
 }
 
@@ -79,15 +94,20 @@ impl Spec for ClusterSpec {
 
     fn check(&self, findings: &mut Findings) {
         if self.access().is_none() {
-            let message =
-                "a cluster is reached through exactly one of `kubeconfig`, `secretRef` and `inCluster: true`";
+            let message = "a cluster is reached through exactly one of `kubeconfig`, `secretRef`, `inCluster: true` and `agent`";
             findings.add(Place::root("spec"), message);
+        }
+        if let Some(agent) = &self.agent {
+            agent.check(findings);
         }
     }
 
     fn resolve_paths(&mut self, folder: &Path) {
         if let Some(path) = self.kubeconfig.as_mut().and_then(|kubeconfig| kubeconfig.path.as_mut()) {
             *path = absolute(path, folder);
+        }
+        if let Some(agent) = &mut self.agent {
+            agent.resolve_paths(folder);
         }
     }
 
@@ -96,10 +116,15 @@ impl Spec for ClusterSpec {
             let message = "a resource names no files of the machine that trueup runs on: put the kubeconfig in a Secret and use `secretRef`";
             findings.add(Place::spec("kubeconfig"), message);
         }
+        if let Some(agent) = &self.agent {
+            agent.check_resource(findings);
+        }
     }
 
     fn secret_namespaces(&mut self) -> Vec<(Place, &mut Option<String>)> {
-        let secret = self.secret_ref.as_mut();
-        secret.map(|secret| (Place::spec("secretRef"), &mut secret.namespace)).into_iter().collect()
+        let secret = self.secret_ref.as_mut().map(|secret| (Place::spec("secretRef"), &mut secret.namespace));
+        let token = self.agent.as_mut().and_then(|agent| agent.secret_ref.as_mut());
+        let token = token.map(|token| (Place::spec("agent").field("secretRef"), &mut token.namespace));
+        secret.into_iter().chain(token).collect()
     }
 }

@@ -118,7 +118,7 @@ pub struct SyncSpec {
 }
 
 /// What trueup does by itself with a target.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[expect(clippy::struct_excessive_bools, reason = "independent switches that users set one by one")]
 pub struct SyncPolicy {

@@ -92,7 +92,7 @@ pub enum ValuesKind {
 }
 
 /// What a target renders of its App's chart, with placeholders filled in.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Helm {
     /// Where the chart is.
@@ -114,7 +114,7 @@ pub struct Helm {
 }
 
 /// Where a chart is.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Chart {
     /// In the App's repository: a folder or a packed chart.

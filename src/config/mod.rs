@@ -7,6 +7,7 @@
 //!
 //! Absent here: reading Secrets, reaching clusters, anything of Git.
 
+mod agent;
 mod app;
 pub(crate) mod app_set;
 mod check;
@@ -14,6 +15,7 @@ mod cluster;
 pub mod custom;
 mod duration;
 mod environment;
+mod excerpt;
 mod helm;
 mod ignore;
 mod leave;
@@ -31,10 +33,12 @@ mod template;
 mod watch;
 mod webhook;
 
+pub use agent::AgentSpec;
 pub use app::{AppSpec, BackoffSpec, DeletionPolicy, KustomizeSpec, LoadRestrictions, RetrySpec, Substitute};
 pub use app_set::{AppSetSpec, AppTemplate, CONFIRM_REMOVAL};
 pub use cluster::{Access, ClusterSpec, Kubeconfig, KubeconfigSecret};
 pub use environment::{ClusterSelection, EnvironmentSpec, LabelSelector, RolloutSpec, SyncPolicy, SyncSpec};
+pub use excerpt::Excerpt;
 pub use helm::{Chart, Helm, HelmSpec, ValuesFrom, ValuesKind};
 pub use ignore::IgnoreSpec;
 pub use leave::Leaving;
@@ -47,10 +51,10 @@ pub use resolve::Declarations;
 pub use resource::{API_VERSION, Declared, Kind, Metadata, SecretRef, Spec};
 pub use schema::schema;
 pub use watch::{Watch, watch};
-pub use webhook::{Webhook, WebhookSecret};
+pub use webhook::{SharedSecret, Webhook};
 
 use crate::hex::hex;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 use trueup_model::Value;
@@ -93,7 +97,7 @@ pub struct Config {
 }
 
 /// One App in one Environment on one Cluster: the unit of reconciliation.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[expect(clippy::struct_excessive_bools, reason = "independent switches that users set one by one")]
 pub struct Target {
@@ -145,7 +149,7 @@ pub struct Target {
 }
 
 /// A target's place in the rollout of a commit over the clusters of its environment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Rollout {
     /// Which group of clusters it is in; smaller ones go first.

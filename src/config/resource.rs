@@ -13,7 +13,7 @@ use trueup_model::Origin;
 pub const API_VERSION: &str = "trueup.dev/v1alpha1";
 
 /// The kinds of a configuration.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Kind {
     /// A Git source.
     Repository,
@@ -85,7 +85,7 @@ pub struct Metadata {
 }
 
 /// An object of the configuration.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Declared<S> {
     /// Name, labels and annotations.
     pub metadata: Metadata,

@@ -361,8 +361,8 @@ fn what_is_wrong_inside_of_one_object_is_found() {
         trueup.yaml:4:43: a webhook needs its secret from `secret` or from `secretRef`: one of the two
         trueup.yaml:4:43: a webhook needs its secret from `secret` or from `secretRef`: one of the two
         trueup.yaml:4:52: spec.webhook.secret: a secret is never written here: say {env: NAME} or {file: PATH}, or use `secretRef`
-        trueup.yaml:4:7: a cluster is reached through exactly one of `kubeconfig`, `secretRef` and `inCluster: true`
-        trueup.yaml:4:7: a cluster is reached through exactly one of `kubeconfig`, `secretRef` and `inCluster: true`
+        trueup.yaml:4:7: a cluster is reached through exactly one of `kubeconfig`, `secretRef`, `inCluster: true` and `agent`
+        trueup.yaml:4:7: a cluster is reached through exactly one of `kubeconfig`, `secretRef`, `inCluster: true` and `agent`
         trueup.yaml:4:38: spec.maxInFlight: has to be 1 or more
         trueup.yaml:4:7: an environment needs `cluster` or `clusters`
         trueup.yaml:4:19: "Shop" cannot be a namespace: at most 63 lower-case letters, digits and `-`

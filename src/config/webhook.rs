@@ -16,16 +16,16 @@ pub struct Webhook {
     pub secret: Option<Secret>,
     /// The secret, from a Secret in the cluster that trueup runs in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub secret_ref: Option<WebhookSecret>,
+    pub secret_ref: Option<SharedSecret>,
     /// The URL that the forge knows the repository by, where it is another one than `url`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
 }
 
-/// A Secret with the secret of a webhook.
+/// A Secret with what both sides know: the secret of a webhook, the token of an agent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct WebhookSecret {
+pub struct SharedSecret {
     /// Name of the Secret.
     pub name: String,
     /// Namespace of the Secret; trueup's own where it is left out.
@@ -36,7 +36,7 @@ pub struct WebhookSecret {
     pub key: Option<String>,
 }
 
-impl WebhookSecret {
+impl SharedSecret {
     /// The key in the Secret.
     pub fn key(&self) -> &str {
         self.key.as_deref().unwrap_or("token")

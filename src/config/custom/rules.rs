@@ -53,8 +53,8 @@ const CLUSTER: &[Rule] = &[
     rule("", "size(self.metadata.name) <= 63", "a name has at most 63 characters"),
     rule(
         "spec",
-        "has(self.secretRef) != (has(self.inCluster) && self.inCluster)",
-        "a cluster is reached through exactly one of `secretRef` and `inCluster: true`",
+        "(has(self.secretRef) ? 1 : 0) + (has(self.inCluster) && self.inCluster ? 1 : 0) + (has(self.agent) ? 1 : 0) == 1",
+        "a cluster is reached through exactly one of `secretRef`, `inCluster: true` and `agent`",
     ),
     rule(
         "spec",
@@ -62,6 +62,12 @@ const CLUSTER: &[Rule] = &[
         "a resource names no files of the machine that trueup runs on: put the kubeconfig in a Secret and use `secretRef`",
     ),
     rule("spec.secretRef", "!has(self.__namespace__)", OWN_NAMESPACE),
+    rule(
+        "spec.agent",
+        "has(self.secretRef) && !has(self.token)",
+        "an agent proves itself with a token from a Secret of the resource's namespace: use `secretRef`",
+    ),
+    rule("spec.agent.secretRef", "!has(self.__namespace__)", OWN_NAMESPACE),
 ];
 
 const ENVIRONMENT: &[Rule] = &[
