@@ -6,6 +6,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr)] // This is where trueup speaks.
 
 mod adopt;
+mod agent;
 mod completions;
 mod config;
 mod confirm;
@@ -90,6 +91,7 @@ struct Global {
 #[derive(Debug, Subcommand)]
 enum Command {
     Run(run::Run),
+    Agent(agent::Agent),
     Status(status::Status),
     Diff(diff::Diff),
     Render(Box<render::Render>),
@@ -178,6 +180,7 @@ impl Command {
                 Box::new(io::BufWriter::new(io::stdout().lock()))
             }
             Self::Run(_)
+            | Self::Agent(_)
             | Self::Status(_)
             | Self::Diff(_)
             | Self::Sync(_)
@@ -201,6 +204,7 @@ impl Command {
                 true
             }
             Self::Run(_)
+            | Self::Agent(_)
             | Self::Status(_)
             | Self::Diff(_)
             | Self::Sync(_)
@@ -221,7 +225,7 @@ impl Command {
 
     fn usual_log(&self) -> trace::Usual {
         match self {
-            Self::Run(_) => trace::Usual::Info,
+            Self::Run(_) | Self::Agent(_) => trace::Usual::Info,
             Self::Sync(_) | Self::Adopt(_) | Self::Demo(_) | Self::Replay(_) => trace::Usual::Warnings,
             Self::Status(_)
             | Self::Diff(_)
@@ -241,6 +245,7 @@ impl Command {
     async fn run(&self, session: &Session, out: &mut dyn Write) -> Result<Verdict> {
         match self {
             Self::Run(run) => run.run(session, out).await,
+            Self::Agent(agent) => agent.run(session).await,
             Self::Replay(replay) => replay.run(session, out).await,
             Self::Status(status) => status.run(session, out).await,
             Self::Diff(diff) => diff.run(session, out).await,

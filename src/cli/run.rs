@@ -6,7 +6,8 @@ use super::progress::Progress;
 use super::session::Session;
 use super::status;
 use crate::store::Database;
-use crate::sync::offline::{self, Configuration, RunOptions, Shared, Until};
+use crate::sync::offline::{self, Until};
+use crate::sync::running::{self, Configuration, RunOptions, Shared};
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use jiff::Timestamp;
@@ -72,7 +73,7 @@ impl fmt::Debug for StoreUrl {
 }
 
 /// Whole seconds, as Leases have them, and enough of them to renew it in time.
-fn lease_duration(text: &str) -> Result<Duration, String> {
+pub(super) fn lease_duration(text: &str) -> Result<Duration, String> {
     let given = humantime::parse_duration(text).map_err(|error| error.to_string())?;
     let (least, most) = (Duration::from_secs(3), Duration::from_mins(10));
     if given.subsec_nanos() != 0 || !(least..=most).contains(&given) {
@@ -106,7 +107,7 @@ impl Run {
         let given = self.store.as_ref().filter(|url| !url.0.is_empty());
         let database = given.map(|url| Database::parse(&url.0)).transpose();
         let database = database.context("--store is not the URL of a PostgreSQL database")?;
-        offline::run(RunOptions { config, state, database, listen: self.listen, record, patience }).await?;
+        running::run(RunOptions { config, state, database, listen: self.listen, record, patience }).await?;
         Ok(Verdict::Fine)
     }
 

@@ -124,6 +124,13 @@ impl Cluster {
         }
     }
 
+    /// The uid of a namespace, which no other one has, on whatever cluster.
+    pub async fn uid_of_namespace(&self, namespace: &str) -> Result<String, ApiError> {
+        let path = format!("/api/v1/namespaces/{namespace}");
+        let object = self.0.rest.json(Ask::get("get", &path, path.clone())).await?;
+        Ok(object.pointer("/metadata/uid").and_then(Value::as_str).unwrap_or_default().to_owned())
+    }
+
     /// Writes an Event about a resource.
     pub async fn event_about(
         &self,

@@ -50,6 +50,7 @@ const REPAIR: Duration = Duration::from_secs(30);
 /// How long turns may take to end when trueup stops.
 const FAREWELL: Duration = Duration::from_secs(20);
 
+mod agents;
 mod begin;
 mod credentials;
 mod deletions;
@@ -97,6 +98,8 @@ struct Core {
     config: Mutex<Option<Config>>,
     /// What the Secrets said that the configuration refers to, when it was put to work.
     secrets: Mutex<BTreeMap<SecretName, SecretData>>,
+    /// What Secrets say, where a hub says it and no cluster is asked.
+    given: Mutex<Option<BTreeMap<SecretName, SecretData>>>,
     /// What AppSets have made, and that somebody should look again.
     app_sets: AppSets,
     generate: Arc<Notify>,
@@ -214,6 +217,9 @@ impl Engine {
         let statuses = parts.store.statuses().await?;
         let mask = random_key()?;
         let generate = Arc::new(Notify::new());
+        if let Chosen::Shared(share) = &parts.chosen {
+            parts.board.agents().are_shared(share);
+        }
         let engine = Arc::new_cyclic(|core: &std::sync::Weak<Core>| {
             let (core, based, charted) = (core.clone(), core.clone(), core.clone());
             let chart_moved: Arc<dyn Fn(&str) + Send + Sync> = Arc::new(move |target: &str| {
@@ -254,6 +260,7 @@ impl Engine {
                 approved: Mutex::default(),
                 config: Mutex::default(),
                 secrets: Mutex::default(),
+                given: Mutex::default(),
                 app_sets: AppSets::new(state),
                 pulls: Mutex::new(Pulls::new(Box::new({
                     let generate = generate.clone();
@@ -289,12 +296,23 @@ impl Engine {
         self.0.configure(config).await
     }
 
+    /// The same, with what a hub says that Secrets say: no cluster is asked for them.
+    pub async fn configure_with(
+        &self,
+        config: &Config,
+        secrets: BTreeMap<SecretName, SecretData>,
+    ) -> Result<()> {
+        *lock(&self.0.given) = Some(secrets);
+        self.0.configure(config).await
+    }
+
     /// Works until [`Engine::stop`], then lets running turns end.
     pub async fn work(&self) {
         let permits = Arc::new(Semaphore::new(TURNS));
         tokio::spawn(self.0.clone().repair());
         tokio::spawn(self.0.clone().renew());
         tokio::spawn(self.0.clone().generate());
+        tokio::spawn(self.0.clone().watch_agents());
         loop {
             let permit = tokio::select! {
                 biased;
@@ -348,16 +366,23 @@ impl Engine {
                 }
                 Request::Confirm { confirmation, by, answer } => self.confirm(confirmation, by, answer),
                 Request::Ask(hints, by) => self.hint(hints, by),
-                Request::Begin { target, revision, answer } => {
-                    let _ = answer.send(self.may_begin(&target, &revision));
+                Request::Begin { target, revision, by, answer } => {
+                    let engine = self.clone();
+                    tokio::spawn(async move {
+                        let _ = answer.send(engine.may_begin_by(&target, &revision, by).await);
+                    });
                 }
-                Request::Delete { target, objects, answer } => {
-                    let _ = answer.send(self.may_delete(&target, &objects));
+                Request::Delete { target, objects, by, answer } => {
+                    let engine = self.clone();
+                    tokio::spawn(async move {
+                        let _ = answer.send(engine.may_delete_by(&target, &objects, by).await);
+                    });
                 }
+                Request::Told { cluster, told, history } => self.told_by_agent(&cluster, told, history),
                 Request::Plan { target, options, answer } => {
                     let engine = self.clone();
                     tokio::spawn(async move {
-                        let _ = answer.send(engine.preview(&target, &options).await);
+                        let _ = answer.send(engine.plan(&target, &options).await);
                     });
                 }
             }
@@ -596,7 +621,8 @@ impl Core {
             Chosen::Only(targets) => targets.contains(target),
         };
         let setup = self.setup();
-        if let Some(spec) = setup.targets.get(target).filter(|spec| is_chosen && self.has(&spec.cluster)) {
+        if let Some(spec) = setup.targets.get(target).filter(|spec| is_chosen && self.works_on(&spec.cluster))
+        {
             self.queue.push_after(target, &spec.cluster, trigger, delay);
         }
     }

@@ -3,6 +3,7 @@
 //! Enters: resources of one namespace. Leaves: configurations for the engine, and statuses and Events for those resources whose
 //! standing changed. Absent: what a status says, which is [`crate::config::custom`]'s.
 
+use super::agents::Standing;
 use super::app_sets::Farewell;
 use super::custom::Home;
 use super::engine::Engine;
@@ -220,6 +221,10 @@ impl Governed<'_> {
         let mut clusters = self.answers.lock().unwrap_or_else(PoisonError::into_inner).clone();
         for (name, trouble) in self.engine.troubles("Cluster") {
             clusters.insert(name, Answer { last: None, trouble: Some(trouble) });
+        }
+        for (name, Standing { version, trouble }) in self.engine.agents() {
+            let last = (!version.is_empty()).then_some(version);
+            clusters.insert(name, Answer { last, trouble });
         }
         Known {
             targets: self.engine.current_statuses(),

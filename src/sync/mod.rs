@@ -4,6 +4,7 @@
 //! renders, observes, judges, plans, [`carry`]s out and records; [`view`] is how the command line and HTTP see it.
 
 pub mod adopt;
+pub mod agents;
 mod app_sets;
 pub mod audit;
 pub mod awaited;
@@ -37,6 +38,7 @@ pub mod rehearsal;
 pub mod replicas;
 pub mod repositories;
 pub mod rollout;
+pub mod running;
 pub mod secrets;
 pub mod seed;
 pub mod status;

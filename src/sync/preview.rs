@@ -29,6 +29,15 @@ use trueup_plan::record::Trigger;
 const IN_FLIGHT: usize = 16;
 
 impl Engine {
+    /// Says what a sync of a target would do, or has the agent say it that keeps the target's cluster.
+    pub(super) async fn plan(&self, name: &str, options: &PlanOptions) -> Result<Preview> {
+        let Some(answer) = self.ask_agent_to_plan(name, options) else {
+            return self.preview(name, options).await;
+        };
+        let value = answer.await.map_err(anyhow::Error::msg)?;
+        serde_json::from_value(value).context("what the agent answered")
+    }
+
     /// Says what a sync of a target would do.
     pub async fn preview(&self, name: &str, options: &PlanOptions) -> Result<Preview> {
         self.examine(name, options).await.map(|(preview, _)| preview)

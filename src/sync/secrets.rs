@@ -6,7 +6,7 @@
 
 use super::topology::{access, connect};
 use crate::cluster::{Access, ApiError, ApiErrorClass, Cluster, Via};
-use crate::config::{Config, RepositorySpec};
+use crate::config::{ClusterSpec, Config, RepositorySpec};
 use anyhow::{Result, anyhow};
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -26,6 +26,8 @@ pub struct Secrets {
     home: Result<Cluster, String>,
     /// What they said last.
     before: BTreeMap<SecretName, SecretData>,
+    /// What a hub says that they say: there is no other one to ask.
+    given: Option<BTreeMap<SecretName, SecretData>>,
     read: Mutex<Reading>,
 }
 
@@ -41,12 +43,22 @@ pub struct Reading {
 impl Secrets {
     /// Those of a cluster, or why there is none; and what they said when they were read last.
     pub fn new(home: Result<Cluster, String>, before: BTreeMap<SecretName, SecretData>) -> Self {
-        Self { home, before, read: Mutex::default() }
+        Self { home, before, given: None, read: Mutex::default() }
     }
 
     /// None: no cluster is asked.
     pub fn none(why: &str) -> Self {
         Self::new(Err(why.to_owned()), BTreeMap::new())
+    }
+
+    /// Those that a hub gives.
+    pub fn given(given: BTreeMap<SecretName, SecretData>) -> Self {
+        Self { given: Some(given), ..Self::none("the hub did not say what it says") }
+    }
+
+    /// What was read so far.
+    pub fn known(&self) -> BTreeMap<SecretName, SecretData> {
+        self.reading().data.clone()
     }
 
     /// What a Secret says; text alone.
@@ -55,6 +67,9 @@ impl Secrets {
     /// It is not there, or cannot be read and never was.
     pub async fn read(&self, name: &str, namespace: Option<&str>) -> Result<SecretData> {
         let key = name_of(name, namespace);
+        if let Some(data) = self.given.as_ref().and_then(|given| given.get(&key)) {
+            return Ok(data.clone());
+        }
         let read = match &self.home {
             Ok(home) => home.secret(&key.0, &key.1).await.map_err(anyhow::Error::from),
             Err(why) => Err(anyhow!("Secret {name} cannot be read: {why}")),
@@ -120,7 +135,7 @@ pub fn home(config: &Config) -> Result<Home<'_>, String> {
         spec.secret_ref.is_some() || spec.webhook.as_ref().is_some_and(|webhook| webhook.secret_ref.is_some())
     };
     let needed = config.repositories.values().any(|repository| refers(&repository.spec))
-        || config.clusters.values().any(|cluster| cluster.spec.secret_ref.is_some())
+        || config.clusters.values().any(|cluster| cluster.spec.secret().is_some())
         || config
             .apps
             .values()
@@ -132,7 +147,8 @@ pub fn home(config: &Config) -> Result<Home<'_>, String> {
     if !needed {
         return Err("nothing refers to a Secret".to_owned());
     }
-    let direct = config.clusters.iter().filter(|(_, cluster)| cluster.spec.secret_ref.is_none());
+    let is_direct = |cluster: &ClusterSpec| cluster.secret_ref.is_none() && cluster.agent.is_none();
+    let direct = config.clusters.iter().filter(|(_, cluster)| is_direct(&cluster.spec));
     Ok(Home(direct.map(|(name, _)| name.as_str()).collect()))
 }
 

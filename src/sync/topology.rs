@@ -10,7 +10,9 @@ use super::rollout;
 use super::secrets::Secrets;
 use super::target::{Mode, Presence, TargetSpec};
 use crate::cluster::{Access, Cluster, Force, Via, declared};
-use crate::config::{self, Config, PullRequests, RepositorySpec, Substitute, Target, Webhook};
+use crate::config::{
+    self, AgentSpec, Config, PullRequests, RepositorySpec, SharedSecret, Substitute, Target,
+};
 use crate::render::{Depth, Given, Helm, Holder, Need, Pass, Place, Request, ValuesFrom, Variables};
 use crate::source::charts::{ChartLocation, ChartSpec};
 use crate::source::{Credentials, Location, Reference, Secret, Spec};
@@ -246,6 +248,11 @@ pub async fn access(config: &Config, name: &str, secrets: &Secrets) -> Result<Ac
             context: kubeconfig.context.clone(),
         },
         Some(config::Access::InCluster) => Via::InCluster,
+        Some(config::Access::Agent(_)) => {
+            bail!(
+                "Cluster {name} is kept by its agent, and not reached from here: ask a running trueup (--server)"
+            )
+        }
         Some(config::Access::Secret(secret)) => {
             let mut data = secrets.read(&secret.name, secret.namespace.as_deref()).await?;
             Via::KubeconfigText(if secret.key.is_none() && declared::is_declared(&data) {
@@ -312,27 +319,46 @@ pub async fn hook(name: &str, repository: &RepositorySpec, secrets: &Secrets) ->
     let reference = reference(repository).unwrap_or(Reference::Head);
     let key = match &repository.webhook {
         None => HookKey::Missing,
-        Some(webhook) => match shared_secret(webhook, secrets).await {
-            Ok(secret) => HookKey::Known(secret),
-            Err(error) => HookKey::Unreadable(format!("Repository {name}: webhook: {error:#}")),
-        },
+        Some(webhook) => {
+            match shared_secret("secret", webhook.secret.as_ref(), webhook.secret_ref.as_ref(), secrets).await
+            {
+                Ok(secret) => HookKey::Known(secret),
+                Err(error) => HookKey::Unreadable(format!("Repository {name}: webhook: {error:#}")),
+            }
+        }
     };
     Hook { repository: name.to_owned(), urls, reference, key }
 }
 
-async fn shared_secret(webhook: &Webhook, secrets: &Secrets) -> Result<Secret> {
-    let text = match (&webhook.secret, &webhook.secret_ref) {
-        (Some(config::Secret::Env(name)), _) => env("secret", name)?,
-        (Some(config::Secret::File(path)), _) => file("secret", path)?,
+/// What an agent proves itself with.
+pub(super) async fn agent_token(agent: &AgentSpec, secrets: &Secrets) -> Result<Secret> {
+    const SHORTEST: usize = 16;
+    let token = shared_secret("token", agent.token.as_ref(), agent.secret_ref.as_ref(), secrets).await?;
+    if token.expose().len() < SHORTEST {
+        bail!("the token is shorter than {SHORTEST} characters: it could be guessed");
+    }
+    Ok(token)
+}
+
+/// What trueup and somebody else both know.
+async fn shared_secret(
+    field: &str,
+    own: Option<&config::Secret>,
+    reference: Option<&SharedSecret>,
+    secrets: &Secrets,
+) -> Result<Secret> {
+    let text = match (own, reference) {
+        (Some(config::Secret::Env(name)), _) => env(field, name)?,
+        (Some(config::Secret::File(path)), _) => file(field, path)?,
         (None, Some(reference)) => {
             let mut data = secrets.read(&reference.name, reference.namespace.as_deref()).await?;
             let missing = || format!("Secret {} has no key {}", reference.name, reference.key());
             data.remove(reference.key()).with_context(missing)?.trim_end_matches(['\n', '\r']).to_owned()
         }
-        (None, None) => bail!("it says neither `secret` nor `secretRef`"),
+        (None, None) => bail!("it says neither `{field}` nor `secretRef`"),
     };
     if text.is_empty() {
-        bail!("the secret is empty");
+        bail!("the {field} is empty");
     }
     Ok(Secret::new(text))
 }

@@ -5,6 +5,7 @@
 //!
 //! Deliberately absent: any decision, and any call to Git or a cluster.
 
+use super::agents::Agents;
 use super::deletions::Ruling;
 use super::hooks::{Hint, Hook};
 use super::replicas::{BeginRequest, DeleteRequest, News, Told};
@@ -18,7 +19,7 @@ use trueup_merge::compare::without_server_fields;
 use trueup_merge::secrets::{MaskKey, mask};
 use trueup_model::{ObjectId, Origin, Value};
 use trueup_plan::planning::{Action, Reason, Step};
-use trueup_plan::record::{SyncStatus, TargetStatus};
+use trueup_plan::record::{HistoryEntry, SyncStatus, TargetStatus};
 
 /// Requests that wait at once; more are told to come back.
 const INBOX: usize = 64;
@@ -169,6 +170,8 @@ pub enum Request {
         target: String,
         /// The commit.
         revision: String,
+        /// Who asks: an agent counts as a person.
+        by: By,
         /// Why it may not, if that is so.
         answer: oneshot::Sender<Result<(), String>>,
     },
@@ -178,8 +181,19 @@ pub enum Request {
         target: String,
         /// The objects.
         objects: BTreeSet<String>,
+        /// Who asks: an agent counts as a person.
+        by: By,
         /// Whether it may.
         answer: oneshot::Sender<Ruling>,
+    },
+    /// Take in what the agent of a cluster tells.
+    Told {
+        /// The cluster.
+        cluster: String,
+        /// Its targets.
+        told: Vec<Told>,
+        /// What they did.
+        history: Vec<HistoryEntry>,
     },
     /// Say what a sync would do.
     Plan {
@@ -274,6 +288,7 @@ pub struct Handle {
 pub struct Board {
     shown: Arc<Mutex<Shown>>,
     generation: Arc<watch::Sender<u64>>,
+    agents: Agents,
 }
 
 #[derive(Debug, Default)]
@@ -306,7 +321,8 @@ impl Shown {
 
 /// A handle, the board that it reads, and the inbox that it writes to.
 pub fn open() -> (Handle, Board, mpsc::Receiver<Request>) {
-    let board = Board { shown: Arc::default(), generation: Arc::new(watch::Sender::new(0)) };
+    let generation = Arc::new(watch::Sender::new(0));
+    let board = Board { shown: Arc::default(), generation, agents: Agents::default() };
     let (inbox, requests) = mpsc::channel(INBOX);
     (Handle { board: board.clone(), inbox }, board, requests)
 }
@@ -338,6 +354,11 @@ impl Board {
         shown.app_sets = app_sets;
         drop(shown);
         self.changed();
+    }
+
+    /// The seats of agents.
+    pub fn agents(&self) -> &Agents {
+        &self.agents
     }
 
     /// A counter that moves with each change of a status.
@@ -484,17 +505,27 @@ impl Handle {
     }
 
     /// Asks whether a target that another replica keeps may begin with a commit; the inner error is why it may not.
-    pub async fn may_begin(&self, wish: BeginRequest) -> Result<Result<(), String>> {
+    pub async fn may_begin(&self, wish: BeginRequest, by: By) -> Result<Result<(), String>> {
         let (answer, answered) = oneshot::channel();
-        self.ask(Request::Begin { target: wish.target, revision: wish.revision, answer })?;
+        self.ask(Request::Begin { target: wish.target, revision: wish.revision, by, answer })?;
         answered.await.context("trueup is stopping")
     }
 
     /// Asks whether a target that another replica keeps may delete objects.
-    pub async fn may_delete(&self, wish: DeleteRequest) -> Result<Ruling> {
+    pub async fn may_delete(&self, wish: DeleteRequest, by: By) -> Result<Ruling> {
         let (answer, answered) = oneshot::channel();
-        self.ask(Request::Delete { target: wish.target, objects: wish.objects, answer })?;
+        self.ask(Request::Delete { target: wish.target, objects: wish.objects, by, answer })?;
         answered.await.context("trueup is stopping")
+    }
+
+    /// The seats of agents.
+    pub fn agents(&self) -> &Agents {
+        &self.board.agents
+    }
+
+    /// Takes in what the agent of a cluster tells.
+    pub fn told(&self, cluster: &str, told: Vec<Told>, history: Vec<HistoryEntry>) -> Result<()> {
+        self.ask(Request::Told { cluster: cluster.to_owned(), told, history })
     }
 
     fn ask(&self, request: Request) -> Result<()> {

@@ -307,7 +307,7 @@ async fn news(
 }
 
 /// What a request says.
-fn read<T>(body: Result<Json<T>, JsonRejection>) -> Result<T, Refusal> {
+pub(super) fn read<T>(body: Result<Json<T>, JsonRejection>) -> Result<T, Refusal> {
     let Json(read) = body.map_err(|error| Refusal::new(StatusCode::BAD_REQUEST, error.body_text()))?;
     Ok(read)
 }
@@ -317,7 +317,7 @@ async fn begin(
     body: Result<Json<BeginRequest>, JsonRejection>,
 ) -> Result<Json<BeginAnswer>, Refusal> {
     let request = read(body)?;
-    let answer = sources.handle.may_begin(request).await;
+    let answer = sources.handle.may_begin(request, By::Replica).await;
     let answer = answer.map_err(|error| Refusal::new(StatusCode::SERVICE_UNAVAILABLE, error))?;
     Ok(Json(BeginAnswer { why: answer.err() }))
 }
@@ -327,7 +327,7 @@ async fn delete(
     body: Result<Json<DeleteRequest>, JsonRejection>,
 ) -> Result<Json<Ruling>, Refusal> {
     let request = read(body)?;
-    let ruling = sources.handle.may_delete(request).await;
+    let ruling = sources.handle.may_delete(request, By::Replica).await;
     ruling.map(Json).map_err(|error| Refusal::new(StatusCode::SERVICE_UNAVAILABLE, error))
 }
 

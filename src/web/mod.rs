@@ -3,9 +3,10 @@
 //! A request enters, a reading of the [`Handle`] and the [`Store`] leaves. Nothing here decides, and nothing here calls
 //! Git or a cluster.
 //!
-//! Deliberately absent: TLS, and authentication of anything but webhooks. The default address is the machine's own; whoever opens it to others puts
+//! Deliberately absent: TLS, and authentication of anything but webhooks and agents. The default address is the machine's own; whoever opens it to others puts
 //! a proxy before it. What a browser of another site could send is refused.
 
+mod agents;
 pub mod api;
 mod hooks;
 pub mod metrics;
@@ -74,6 +75,7 @@ fn router(sources: Sources) -> Router {
         .route("/readyz", get(ready))
         .route("/metrics", get(scrape))
         .nest("/api/v1", api::router())
+        .nest("/agent/v1", agents::router())
         .nest("/hooks", hooks::router())
         .method_not_allowed_fallback(async || {
             api::Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "this address is not asked in this way")

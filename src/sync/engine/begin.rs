@@ -64,14 +64,14 @@ impl Core {
         }
     }
 
-    fn decider_of(&self, spec: &TargetSpec) -> Option<&Share> {
+    pub(super) fn decider_of(&self, spec: &TargetSpec) -> Option<&Share> {
         spec.rollout.and_then(|_| self.decider(&part(spec)))
     }
 
-    /// By what to find the replica that has a part of the work, if that is another one.
+    /// By what to find the replica that has a part of the work, if that is another one. An agent decides nothing.
     pub(super) fn decider(&self, part: &str) -> Option<&Share> {
         match &self.chosen {
-            Chosen::Shared(share) if !share.has(part) => Some(share),
+            Chosen::Shared(share) if share.hub().is_some() || !share.has(part) => Some(share),
             Chosen::Shared(_) | Chosen::All | Chosen::Only(_) => None,
         }
     }
@@ -213,6 +213,6 @@ impl Wish {
 }
 
 /// What of the work decides over the rollouts of an App: its status is written there, too.
-fn part(spec: &TargetSpec) -> String {
+pub(super) fn part(spec: &TargetSpec) -> String {
     format!("App {}", spec.app)
 }

@@ -78,8 +78,8 @@ impl Core {
         let referred = |secret: &SecretRef| name_of(&secret.name, secret.namespace.as_deref());
         let mut names = BTreeSet::new();
         for name in &troubled.clusters {
-            let secret = config.clusters.get(name).and_then(|cluster| cluster.spec.secret_ref.as_ref());
-            names.extend(secret.map(|secret| name_of(&secret.name, secret.namespace.as_deref())));
+            let secret = config.clusters.get(name).and_then(|cluster| cluster.spec.secret());
+            names.extend(secret.map(|(name, namespace)| name_of(name, namespace)));
         }
         for name in &troubled.repositories {
             let repository = config.repositories.get(name);

@@ -89,6 +89,6 @@ fn waits() -> Ruling {
 }
 
 /// What of the work counts over the targets of a repository.
-fn part(spec: &TargetSpec) -> String {
+pub(super) fn part(spec: &TargetSpec) -> String {
     format!("Repository {}", spec.repository)
 }

@@ -3,6 +3,7 @@
 //! Enters: targets to look at now, repositories to ask now, Apps that may go. Leaves: turns, and the same requests to other replicas, which
 //! pass nothing on. Absent: who asks, and whether he may.
 
+use super::super::agents::Task;
 use super::super::hooks::Hint;
 use super::super::replicas::pass_on;
 use super::super::topology::select;
@@ -29,6 +30,7 @@ impl Engine {
     pub(super) fn hint(&self, hints: Vec<Hint>, by: By) {
         lock(&self.0.repositories).hint(&hints);
         self.0.bases.hint(&hints);
+        self.0.pass_hints(&hints);
         if let (Chosen::Shared(share), By::Person) = (&self.0.chosen, by) {
             let share = share.clone();
             tokio::spawn(async move {
@@ -93,17 +95,28 @@ impl Core {
         self.charts.poke();
         let has = |name: &String| setup.targets.get(name).is_some_and(|spec| self.has(&spec.cluster));
         let (ours, theirs): (Vec<String>, Vec<String>) = targets.iter().cloned().partition(has);
+        let is_agents =
+            |name: &String| setup.targets.get(name).is_some_and(|spec| setup.agents.contains(&spec.cluster));
+        let (agents, ours): (Vec<String>, Vec<String>) = ours.into_iter().partition(is_agents);
         if let Some(code) = &errand.confirm {
             self.approve(&ours, code);
         }
         let turns = self.ask_for_turns(&ours);
-        if theirs.is_empty() && errand.wait == Wait::Queued {
+        if theirs.is_empty() && agents.is_empty() && errand.wait == Wait::Queued {
             drop(answer.send(Ok(targets)));
             return;
         }
         let core = self.clone();
         tokio::spawn(async move {
-            let passed = core.pass_on(&theirs, &errand).await;
+            let task = |targets| {
+                Task::Sync(SyncRequest {
+                    targets,
+                    wait: errand.wait == Wait::Turn,
+                    confirm_prune: errand.confirm.clone(),
+                })
+            };
+            let (passed, sent) = tokio::join!(core.pass_on(&theirs, &errand), core.send(&agents, task));
+            let passed = passed.and(sent.map(drop));
             if errand.wait == Wait::Turn {
                 for turn in turns {
                     let _ = turn.await;

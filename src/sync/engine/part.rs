@@ -185,6 +185,7 @@ impl Core {
         self.bases.poke();
         self.charts.poke();
         share.take(shards);
+        self.board.agents().begin_anew(|cluster| shards.contains(&Shard::of(cluster)));
         self.show_part(&setup);
         for spec in setup.targets.values().filter(|spec| shards.contains(&Shard::of(&spec.cluster))) {
             lock(&self.turned).remove(&spec.name);
@@ -257,9 +258,14 @@ impl Core {
             lock(&self.unplaced).insert(told.status.target.clone(), (replica.to_owned(), told));
             return;
         };
+        self.heard_of(&spec, told);
+    }
+
+    /// What is said of a target by whoever keeps it.
+    pub(super) fn heard_of(&self, spec: &Arc<TargetSpec>, told: Told) {
         lock(&self.unplaced).remove(&spec.name);
         let Told { status, of } = told;
-        if !of.is_empty() && of == digest(&spec) {
+        if !of.is_empty() && of == digest(spec) {
             lock(&self.turned).insert(spec.name.clone(), spec.clone());
         } else {
             lock(&self.turned).remove(&spec.name);
@@ -267,7 +273,7 @@ impl Core {
         lock(&self.heard).insert(spec.name.clone(), of);
         let before = lock(&self.statuses).get(&spec.name).cloned();
         self.show(status.clone());
-        self.spread(&spec, before.as_ref(), &status);
+        self.spread(spec, before.as_ref(), &status);
     }
 
     /// What is whose is known anew, or the configuration: what could not be placed may have its place now.
@@ -289,7 +295,7 @@ impl Core {
         heard.retain(|name, _| setup.targets.contains_key(name));
         for (name, of) in heard.iter().filter(|(_, of)| !of.is_empty()) {
             if let Some(spec) = setup.targets.get(name)
-                && !self.has(&spec.cluster)
+                && !self.works_on(&spec.cluster)
                 && lock(&self.turned).get(name) != Some(spec)
                 && *of == digest(spec)
             {

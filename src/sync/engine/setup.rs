@@ -16,7 +16,7 @@ use crate::cluster::{Access, Cluster, ClusterEvent, Via};
 use crate::config::{Config, Expanded};
 use crate::source::Source;
 use anyhow::{Context as _, Result};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 use trueup_plan::record::Trigger;
@@ -29,6 +29,8 @@ const REPAIR_FIRST: Duration = Duration::from_secs(1);
 pub(super) struct Setup {
     pub(super) targets: BTreeMap<String, Arc<TargetSpec>>,
     pub(super) clusters: BTreeMap<String, (Access, Cluster)>,
+    /// Clusters that agents keep.
+    pub(super) agents: BTreeSet<String>,
     /// Repositories that are not followed: their targets stay where they are.
     pub(super) suspended: BTreeMap<String, Source>,
     /// Clusters and Repositories that could not be set up, and why.
@@ -87,12 +89,7 @@ impl Core {
         let old = self.setup();
         let mut setup = Setup::default();
         let secrets = self.secrets(config, &old).await;
-        for name in config.clusters.keys() {
-            match self.cluster(config, name, &secrets, &old).await {
-                Ok(cluster) => drop(setup.clusters.insert(name.clone(), cluster)),
-                Err(error) => drop(setup.troubles.insert(("Cluster", name.clone()), format!("{error:#}"))),
-            }
-        }
+        self.connect_all(config, &secrets, &old, &mut setup).await;
         let mut hooks = Vec::new();
         for (name, repository) in &config.repositories {
             let hook = topology::hook(name, &repository.spec, &secrets).await;
@@ -127,6 +124,7 @@ impl Core {
                 Err(why) => drop(setup.troubles.insert(("Chart", target.clone()), why.clone())),
             }
         }
+        self.seat_agents(config, &secrets, &mut setup).await;
         let Reading { data, stale } = secrets.into_reading();
         *lock(&self.secrets) = data;
         for ((namespace, name), why) in stale {
@@ -151,6 +149,22 @@ impl Core {
         *lock(&self.config) = Some(written.clone());
         self.generate_again();
         Ok(())
+    }
+
+    /// Connects the clusters that are reached from here.
+    async fn connect_all(
+        self: &Arc<Self>,
+        config: &Config,
+        secrets: &Secrets,
+        old: &Setup,
+        setup: &mut Setup,
+    ) {
+        for (name, _) in config.clusters.iter().filter(|(_, cluster)| cluster.spec.agent.is_none()) {
+            match self.cluster(config, name, secrets, old).await {
+                Ok(cluster) => drop(setup.clusters.insert(name.clone(), cluster)),
+                Err(error) => drop(setup.troubles.insert(("Cluster", name.clone()), format!("{error:#}"))),
+            }
+        }
     }
 
     /// Follows the pull requests that AppSets ask for; gives why some cannot be.
@@ -282,6 +296,9 @@ impl Core {
 
     /// The Secrets that the configuration refers to, and what they said last.
     pub(super) async fn secrets(self: &Arc<Self>, config: &Config, old: &Setup) -> Secrets {
+        if let Some(given) = &*lock(&self.given) {
+            return Secrets::given(given.clone());
+        }
         let home = self.home(config, old).await;
         let before = lock(&self.secrets).clone();
         Secrets::new(home, before)

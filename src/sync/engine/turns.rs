@@ -41,7 +41,7 @@ impl Core {
         lock(&self.turns).insert(due.target.clone(), Running { stop: stop.clone(), revision: None });
         let waiters = lock(&self.waiters).remove(&due.target).unwrap_or_default();
         let spec = self.setup().targets.get(&due.target).cloned();
-        if let Some(spec) = spec.filter(|spec| self.has(&spec.cluster)) {
+        if let Some(spec) = spec.filter(|spec| self.works_on(&spec.cluster)) {
             let core = self.clone();
             let (ended, looked_at) = (stop.clone(), spec.clone());
             let turn = tokio::spawn(async move { core.turn(&spec, due.trigger, &stop).await });

@@ -4,7 +4,7 @@
 //! take or to let go of, and how long it may write. One thing is done after another here, so that a shard is never taken by a
 //! Lease that is lost already; only letting go takes its time beside it, because turns end when they end.
 
-use super::leases::{self, LABEL, View};
+use super::leases::{self, Kin, View};
 use super::shards::{Shard, Table, shared_out};
 use super::share::{Others, Share};
 use crate::ambient;
@@ -32,6 +32,8 @@ const FAREWELL: Duration = Duration::from_secs(5);
 /// What a replica says of itself.
 #[derive(Clone, Debug)]
 pub struct Terms {
+    /// Whose Leases are shared.
+    pub kin: Kin,
     /// The namespace of the Leases.
     pub namespace: String,
     /// How long a Lease lasts without a renewal; at least three seconds.
@@ -106,7 +108,7 @@ impl Terms {
 impl Keeper {
     /// A keeper that does nothing yet. `cluster` is one that is written to without a fence.
     pub fn new(terms: Terms, engine: Engine, share: Share, metrics: Metrics, cluster: Cluster) -> Self {
-        let followed = cluster.follow_resources(LEASES.0, &terms.namespace, [LEASES.1], LABEL);
+        let followed = cluster.follow_resources(LEASES.0, &terms.namespace, [LEASES.1], terms.kin.label());
         Self {
             terms,
             engine,
@@ -188,7 +190,7 @@ impl Keeper {
             return Ok(());
         }
         let objects = self.followed.objects().map_err(anyhow::Error::msg).context("Leases")?;
-        let mut view = View::of(&objects);
+        let mut view = View::of(self.terms.kin, &objects);
         self.watch_over(&view, &replica).await?;
         view.replicas.retain(|other, _| !self.gone.contains(other));
         self.deal(&view, &replica).await
@@ -249,13 +251,14 @@ impl Keeper {
         let file = self.terms.state.join(FILE);
         if let Ok(before) = std::fs::read_to_string(&file) {
             // The folder has been locked since: the process that had it is no more.
-            let lease = Lease { name: leases::name_of(before.trim()), ..Lease::default() };
+            let lease = Lease { name: self.terms.kin.name_of(before.trim()), ..Lease::default() };
             self.asked(self.cluster.delete_lease(&self.terms.namespace, &lease)).await?;
         }
         let replica = self.name()?;
         std::fs::write(&file, &replica).with_context(|| file.display().to_string())?;
         let seconds = i64::try_from(self.terms.duration.as_secs()).unwrap_or(i64::MAX);
-        let lease = leases::of_replica(&replica, seconds, self.terms.address.as_deref(), &time());
+        let lease =
+            leases::of_replica(self.terms.kin, &replica, seconds, self.terms.address.as_deref(), &time());
         let now = since_boot();
         let object = self.asked(self.cluster.create_lease(&self.terms.namespace, &lease)).await?;
         tracing::info!(replica, "takes part");
@@ -316,7 +319,7 @@ impl Keeper {
     async fn deal(&mut self, view: &View, me: &str) -> Result<()> {
         let Some(table) = &view.table else {
             let installation = self.engine.installation();
-            let table = leases::empty_table(&installation);
+            let table = leases::empty_table(self.terms.kin, &installation);
             return match self.asked(self.cluster.create_lease(&self.terms.namespace, &table)).await {
                 Ok(object) => {
                     self.followed.note(LEASES.1, object);
@@ -328,7 +331,7 @@ impl Keeper {
                     Ok(())
                 }
                 Err(error) if error.class == ApiErrorClass::Conflict => {
-                    Err(anyhow!(leases::unmarked(&self.terms.namespace)))
+                    Err(anyhow!(leases::unmarked(self.terms.kin, &self.terms.namespace)))
                 }
                 Err(error) => Err(error).context("the table of shards"),
             };
@@ -429,7 +432,7 @@ impl Keeper {
         if self.gone.contains(replica) {
             return Ok(true);
         }
-        let name = leases::name_of(replica);
+        let name = self.terms.kin.name_of(replica);
         let has = self.asked(self.cluster.has_lease(&self.terms.namespace, &name)).await?;
         if !has {
             self.gone.insert(replica.to_owned());

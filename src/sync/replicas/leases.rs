@@ -7,18 +7,55 @@ use crate::cluster::Lease;
 use std::collections::{BTreeMap, BTreeSet};
 use trueup_model::Value;
 
-/// What marks the Leases of trueup, and those of replicas among them.
-pub(super) const LABEL: &str = "trueup.dev/lease";
 const REPLICA: &str = "replica";
 const TABLE: &str = "shards";
-/// The name of the table's Lease.
-const TABLE_NAME: &str = "trueup-shards";
 /// Where a replica answers the others.
 const ADDRESS: &str = "trueup.dev/address";
 /// Which shards each replica has.
 const SHARDS: &str = "trueup.dev/shards";
 /// The name of the installation that all replicas are.
 const INSTALLATION: &str = "trueup.dev/installation";
+
+/// Whose Leases they are. Those of agents are for themselves: an agent may stand in the namespace of a trueup that is not its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kin {
+    /// Replicas of a trueup with a configuration of its own.
+    Replicas,
+    /// Agents of a cluster.
+    Agents,
+}
+
+impl Kin {
+    /// What marks its Leases, and those of replicas among them.
+    pub(super) fn label(self) -> &'static str {
+        match self {
+            Self::Replicas => "trueup.dev/lease",
+            Self::Agents => "trueup.dev/agent-lease",
+        }
+    }
+
+    /// The name of the table's Lease.
+    fn table(self) -> &'static str {
+        match self {
+            Self::Replicas => "trueup-shards",
+            Self::Agents => "trueup-agent-shards",
+        }
+    }
+
+    /// The name of a replica's Lease.
+    pub(super) fn name_of(self, replica: &str) -> String {
+        match self {
+            Self::Replicas => format!("trueup-replica-{replica}"),
+            Self::Agents => format!("trueup-agent-{replica}"),
+        }
+    }
+
+    fn labels(self, part: &str) -> BTreeMap<String, String> {
+        [("app.kubernetes.io/name", "trueup"), (self.label(), part)]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .into()
+    }
+}
 
 /// What the Leases say.
 #[derive(Debug, Default)]
@@ -30,13 +67,13 @@ pub(super) struct View {
 }
 
 impl View {
-    pub(super) fn of(objects: &[Value]) -> Self {
+    pub(super) fn of(kin: Kin, objects: &[Value]) -> Self {
         let mut view = Self::default();
         for object in objects {
             let lease = Lease::read(object);
-            match lease.labels.get(LABEL).map(String::as_str) {
+            match lease.labels.get(kin.label()).map(String::as_str) {
                 Some(REPLICA) => drop(view.replicas.insert(lease.holder.clone(), lease)),
-                Some(TABLE) if lease.name == TABLE_NAME => view.table = Some(lease),
+                Some(TABLE) if lease.name == kin.table() => view.table = Some(lease),
                 Some(_) | None => {}
             }
         }
@@ -44,16 +81,11 @@ impl View {
     }
 }
 
-/// The name of a replica's Lease.
-pub(super) fn name_of(replica: &str) -> String {
-    format!("trueup-replica-{replica}")
-}
-
 /// The Lease of a replica, before it is written.
-pub(super) fn of_replica(replica: &str, seconds: i64, address: Option<&str>, now: &str) -> Lease {
+pub(super) fn of_replica(kin: Kin, replica: &str, seconds: i64, address: Option<&str>, now: &str) -> Lease {
     Lease {
-        name: name_of(replica),
-        labels: labels(REPLICA),
+        name: kin.name_of(replica),
+        labels: kin.labels(REPLICA),
         annotations: address.map(|address| (ADDRESS.to_owned(), address.to_owned())).into_iter().collect(),
         holder: replica.to_owned(),
         seconds: Some(seconds),
@@ -69,19 +101,20 @@ pub(super) fn address(lease: &Lease) -> Option<&String> {
 }
 
 /// The table in which no shard is anybody's yet.
-pub(super) fn empty_table(installation: &str) -> Lease {
+pub(super) fn empty_table(kin: Kin, installation: &str) -> Lease {
     Lease {
-        name: TABLE_NAME.to_owned(),
-        labels: labels(TABLE),
+        name: kin.table().to_owned(),
+        labels: kin.labels(TABLE),
         annotations: [(INSTALLATION.to_owned(), installation.to_owned())].into(),
         ..Lease::default()
     }
 }
 
 /// What is to be said of a Lease of the table's name that is not marked as one.
-pub(super) fn unmarked(namespace: &str) -> String {
+pub(super) fn unmarked(kin: Kin, namespace: &str) -> String {
+    let (name, label) = (kin.table(), kin.label());
     format!(
-        "there is a Lease {TABLE_NAME} without the label {LABEL}={TABLE}, so whose it is is not known: if it is this trueup's, `kubectl label lease {TABLE_NAME} --namespace {namespace} {LABEL}={TABLE}`; otherwise delete it"
+        "there is a Lease {name} without the label {label}={TABLE}, so whose it is is not known: if it is this trueup's, `kubectl label lease {name} --namespace {namespace} {label}={TABLE}`; otherwise delete it"
     )
 }
 
@@ -115,12 +148,6 @@ pub(super) fn with_shards(table: &Lease, shards: &Table, now: &str) -> Lease {
     table
 }
 
-fn labels(part: &str) -> BTreeMap<String, String> {
-    [("app.kubernetes.io/name", "trueup"), (LABEL, part)]
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .into()
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::shards::shared_out;
@@ -130,7 +157,7 @@ mod tests {
     fn the_table_says_what_was_written_into_it() {
         let replicas = ["a-1", "b-2"].map(str::to_owned).into();
         let shared = shared_out(&Table::new(), &replicas);
-        let empty = empty_table("home");
+        let empty = empty_table(Kin::Replicas, "home");
         assert_eq!((shards(&empty), installation(&empty)), (Table::new(), Some(&"home".to_owned())));
         let table = with_shards(&empty, &shared, "2026-11-22T10:00:00.000000Z");
         assert_eq!((shards(&table), table.transitions), (shared.clone(), 64));

@@ -16,6 +16,7 @@ mod shards;
 mod share;
 
 pub use keeper::{Keeper, Terms};
+pub use leases::Kin;
 pub(crate) use peers::PATIENCE;
 pub use peers::{BeginAnswer, BeginRequest, DeleteRequest, News, Told};
 pub(in crate::sync) use peers::{ask_to_begin, ask_to_delete, listen, pass_on};

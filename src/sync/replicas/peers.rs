@@ -102,7 +102,7 @@ pub(in crate::sync) async fn ask_to_delete(
     ask_keeper(share, part, "delete", &request).await.unwrap_or_else(Ruling::Wait)
 }
 
-/// Asks the replica that has `part`.
+/// Asks the replica that has `part`, or the hub of an agent.
 ///
 /// # Errors
 /// Why it could not be asked.
@@ -112,6 +112,9 @@ async fn ask_keeper<A: DeserializeOwned>(
     what: &str,
     request: &impl Serialize,
 ) -> Result<A, String> {
+    if let Some(hub) = share.hub() {
+        return hub.ask(what, request, DECISION).await;
+    }
     let Some((replica, address)) = share.keeper_of(part) else {
         return Err("the replica that decides is not known".to_owned());
     };

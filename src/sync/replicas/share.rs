@@ -3,6 +3,7 @@
 //! Enters: shards that are taken and given up, and who keeps the others. Leaves: whether something is this replica's at this moment.
 //! Absent: how that is settled between replicas.
 
+use super::super::agents::Hub;
 use super::shards::{Shard, Table};
 use crate::cluster::Fence;
 use reqwest::Client;
@@ -22,6 +23,8 @@ struct Inner {
     gate: Gate<()>,
     others: watch::Sender<Others>,
     client: Client,
+    /// Who decides what counts over several clusters, where this is an agent.
+    hub: Option<Hub>,
 }
 
 /// The other replicas.
@@ -39,17 +42,31 @@ impl Share {
     /// # Errors
     /// The other replicas could not be asked anything.
     pub fn nothing() -> reqwest::Result<Self> {
+        Self::under(None)
+    }
+
+    /// The same, for an agent of a hub.
+    ///
+    /// # Errors
+    /// The other replicas could not be asked anything.
+    pub fn under(hub: Option<Hub>) -> reqwest::Result<Self> {
         let inner = Inner {
             client: Client::builder().no_proxy().build()?,
             fence: Fence::closed(),
             held: RwLock::default(),
             gate: Gate::default(),
             others: watch::Sender::new(Others::default()),
+            hub,
         };
         Ok(Self(Arc::new(inner)))
     }
 
-    pub(super) fn client(&self) -> &Client {
+    /// The hub of an agent.
+    pub(in crate::sync) fn hub(&self) -> Option<&Hub> {
+        self.0.hub.as_ref()
+    }
+
+    pub(in crate::sync) fn client(&self) -> &Client {
         &self.0.client
     }
 

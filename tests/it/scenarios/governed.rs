@@ -6,7 +6,7 @@ use super::harness::{PATIENCE, World, config_map};
 use serde_json::{Value, json};
 use std::fs;
 use std::time::Duration;
-use trueup_testkit::{GitServer, wait_until};
+use trueup_testkit::{Api, GitServer, wait_until};
 
 scenarios![
     resources_are_put_to_work_and_say_how_they_stand,
@@ -254,8 +254,16 @@ pub(super) fn as_account(world: &World, name: &str) -> std::path::PathBuf {
 
 /// Applies what `trueup install` prints, but for the namespace and the definitions, which are there.
 fn install_chart(world: &mut World, values: &[&str]) {
-    let namespace = world.namespace.name().to_owned();
-    let words = [&["install", "--namespace", &namespace, "-o", "json"], values].concat();
+    let (api, namespace) = (world.api.clone(), world.namespace.name().to_owned());
+    for path in apply_chart(world, (&api, &namespace), values) {
+        world.takes_away(path);
+    }
+}
+
+/// Installs the chart into a namespace; gives the paths of what is not in one.
+pub(super) fn apply_chart(world: &World, (api, namespace): (&Api, &str), values: &[&str]) -> Vec<String> {
+    let words = [&["install", "--namespace", namespace, "-o", "json"], values].concat();
+    let mut beside = Vec::new();
     let output = world.alone(&words);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let list: Value = serde_json::from_slice(&output.stdout).unwrap();
@@ -279,11 +287,12 @@ fn install_chart(world: &mut World, values: &[&str]) {
             namespace => format!("namespaces/{namespace}/"),
         };
         let path = format!("/{group}/{place}{plural}/{}", text("/metadata/name"));
-        world.api.apply(&path, object, "test").unwrap();
+        api.apply(&path, object, "test").unwrap();
         if place.is_empty() {
-            world.takes_away(path);
+            beside.push(path);
         }
     }
+    beside
 }
 
 fn the_rights_of_the_chart_are_enough_and_a_missing_one_is_named(ground: Ground) {

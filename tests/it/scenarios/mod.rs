@@ -1,6 +1,7 @@
 //! What a platform engineer trusts trueup with, on a real API server and in the sandbox.
 
 mod adopt;
+mod agents;
 mod app_sets;
 mod bases;
 mod budget;
