@@ -545,6 +545,16 @@ pub trait Object {
         None
     }
 
+    /// What the `String` method gives that only a pointer to it has: an action prints that, functions see the fields.
+    fn to_text_in_place(&self) -> Option<Text> {
+        None
+    }
+
+    /// Its fields, with those that have no name outside of their package: printing shows them, too.
+    fn all_fields(&self) -> Vec<(Text, Value)> {
+        self.fields()
+    }
+
     /// What Go's `GoString` method gives, where there is one: what `%#v` prints.
     fn to_go_text(&self) -> Option<Text> {
         None
@@ -592,6 +602,10 @@ impl Object for Pointee {
 
     fn fields(&self) -> Vec<(Text, Value)> {
         self.0.fields()
+    }
+
+    fn all_fields(&self) -> Vec<(Text, Value)> {
+        self.0.all_fields()
     }
 
     fn to_text(&self) -> Option<Text> {

@@ -160,7 +160,7 @@ impl Object for Files {
 struct Struct {
     name: &'static str,
     fields: Vec<(Text, Value)>,
-    /// What it prints as, where it says so itself.
+    /// What it prints as where it stands, if it says so itself.
     text: Option<String>,
 }
 
@@ -170,11 +170,15 @@ impl Object for Struct {
     }
 
     fn field(&self, name: &str) -> Option<Value> {
-        let found = self.fields.iter().find(|(known, _)| known.as_bytes() == name.as_bytes());
+        let found = self.fields.iter().find(|(known, _)| is_exported(known) && known[..] == *name.as_bytes());
         found.map(|(_, value)| value.clone())
     }
 
     fn fields(&self) -> Vec<(Text, Value)> {
+        self.fields.iter().filter(|(name, _)| is_exported(name)).cloned().collect()
+    }
+
+    fn all_fields(&self) -> Vec<(Text, Value)> {
         self.fields.clone()
     }
 
@@ -188,12 +192,8 @@ impl Object for Struct {
         method("func() string", move |_, _| Ok(text.as_str().into()))
     }
 
-    fn to_text(&self) -> Option<Text> {
+    fn to_text_in_place(&self) -> Option<Text> {
         self.text.as_deref().map(Text::from)
-    }
-
-    fn to_json_text(&self) -> Option<Text> {
-        None
     }
 
     fn json_fields(&self) -> Vec<(Text, Value)> {
@@ -205,6 +205,11 @@ impl Object for Struct {
         let fields = self.fields.iter().zip(names).filter(|((_, value), _)| value.is_true());
         fields.map(|((_, value), name)| (Text::from(name), value.clone())).collect()
     }
+}
+
+/// Whether a field has a name outside of its package.
+fn is_exported(name: &Text) -> bool {
+    name.first().is_some_and(u8::is_ascii_uppercase)
 }
 
 /// The type of Helm's own version.
@@ -221,6 +226,7 @@ impl Capabilities {
             name: "common.KubeVersion",
             fields: vec![
                 ("Version".into(), text(&kube.version)),
+                ("normalizedVersion".into(), text(&kube.normalized)),
                 ("Major".into(), text(&kube.major)),
                 ("Minor".into(), text(&kube.minor)),
             ],

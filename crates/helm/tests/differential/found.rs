@@ -42,6 +42,12 @@ const FOUND: &[&str] = &[
     "{{ mergeOverwrite (dict `b` .Values) (dict `b` (dict `l` nil)) (dict `b` nil) }}{{ merge (dict `b` (dict)) (dict `b` .Values) }}",
     // What is no date is now.
     "{{ htmlDate (dict) }} {{ date `2006` `x` }}",
+    // Only where it stands does the version of Kubernetes print as one; functions see a struct.
+    "{{ .Capabilities.KubeVersion }}|{{ .Capabilities.KubeVersion.String }}|{{ $v := .Capabilities.KubeVersion }}{{ $v }}|{{ with $v }}{{ . }}{{ end }}",
+    "{{ .Capabilities.KubeVersion | toString }}|{{ quote .Capabilities.KubeVersion }}|{{ list .Capabilities.KubeVersion | join `,` }}|{{ cat .Capabilities.KubeVersion }}",
+    "{{ printf `%s %q %d %+v %#v` .Capabilities.KubeVersion .Capabilities.KubeVersion .Capabilities.KubeVersion .Capabilities.KubeVersion .Capabilities.KubeVersion }}",
+    "{{ print .Capabilities.KubeVersion }}|{{ html .Capabilities.KubeVersion }}|{{ toJson .Capabilities.KubeVersion }}|{{ toYaml .Capabilities.KubeVersion }}",
+    "{{ .Capabilities.KubeVersion.normalizedVersion }}",
     // What is a map under another name cannot be compared either.
     "{{ ne .Values .Values }}",
     "{{ eq .Values .Values.m }}",

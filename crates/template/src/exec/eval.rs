@@ -196,7 +196,7 @@ impl<'t> Executor<'t> {
                     let boxed = matches!(field, Value::Nil);
                     return Ok(Slot { value: field, boxed });
                 }
-                if object.fields().iter().any(|(known, _)| known[..] == *name) {
+                if object.all_fields().iter().any(|(known, _)| known[..] == *name) {
                     let what = format!(" is an unexported field of struct type {}", receiver.type_name());
                     return Err(self.error(refused(&what)));
                 }

@@ -201,6 +201,11 @@ impl<'t> Executor<'t> {
             | Value::List(_)
             | Value::Map(_)
             | Value::Object(_) => {
+                if let Value::Object(object) = value
+                    && let Some(text) = object.to_text_in_place()
+                {
+                    return self.write(&text);
+                }
                 let text = printed(value, self.run.room()).map_err(|failure| self.failed(&failure))?;
                 self.write(&text)
             }

@@ -210,9 +210,9 @@ impl Printer {
                 return self.address(value, verb);
             }
             self.write(b"&");
-            return self.fields(pointee, &object.fields(), verb, depth + 1);
+            return self.fields(pointee, &object.all_fields(), verb, depth + 1);
         }
-        self.fields(&name, &object.fields(), verb, depth);
+        self.fields(&name, &object.all_fields(), verb, depth);
     }
 
     fn fields(&mut self, name: &str, fields: &[(Text, Value)], verb: char, depth: usize) {
