@@ -19,6 +19,8 @@ scenarios![
     only_an_agent_with_the_right_token_speaks_for_a_cluster,
     an_agent_asks_its_hub_before_it_begins_or_deletes,
     the_rights_of_the_chart_are_enough_for_an_agent,
+    another_agent_goes_on_when_one_is_gone,
+    whichever_replica_of_the_hub_is_asked_the_one_that_keeps_the_cluster_hears,
 ];
 
 on_the_api_server_only![
@@ -33,6 +35,8 @@ struct Edge {
     hub: Governed,
     leaf: Cluster,
     namespace: Namespace,
+    /// Where agents find the hub.
+    address: String,
     agents: Vec<Agent>,
 }
 
@@ -59,7 +63,8 @@ impl Edge {
         let environment = json!({"cluster": "edge", "namespace": namespace.name()});
         hub.apply("environments", "Environment", "edge", &environment);
         hub.apply("apps", "App", "app", &app(&["edge"]));
-        Self { hub, leaf: leaf.clone(), namespace, agents: Vec::new() }
+        let address = hub.world.address();
+        Self { hub, leaf: leaf.clone(), namespace, address, agents: Vec::new() }
     }
 
     fn world(&self) -> &World {
@@ -81,7 +86,7 @@ impl Edge {
         fs::write(&file, format!("{token}\n")).unwrap();
         let log = self.world().path(&format!("{name}.log"));
         let log = fs::File::options().create(true).append(true).open(log).unwrap();
-        let hub = format!("http://{}", self.world().address());
+        let hub = format!("http://{}", self.address);
         let state = self.world().path(&format!("{name}.state"));
         let agent = self.agents.iter_mut().find(|agent| agent.name == name).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_trueup"));
@@ -398,4 +403,54 @@ fn the_rights_of_the_chart_are_enough_for_an_agent(ground: Ground) {
     edge.start_agent_in("agent", TOKEN, (&file, &namespace));
     edge.holds("what the hub said last was kept", |edge| edge.value("a").as_deref() == Some("2"));
     assert!(!edge.log("agent").contains("forbidden"), "{}", edge.log("agent"));
+}
+
+fn another_agent_goes_on_when_one_is_gone(ground: Ground) {
+    let mut edge = Edge::new(ground, "agent-two");
+    let first = commit(&edge, "1");
+    edge.hub.start();
+    edge.start_agent("one", TOKEN);
+    edge.synced(&first);
+    edge.start_agent("two", TOKEN);
+    edge.holds("the second one takes part", |edge| edge.log("two").contains("takes part"));
+    // All shards but those of the other one may move; the cluster is in one of them, so it moves at most once.
+    let second = commit(&edge, "2");
+    edge.synced(&second);
+    edge.kill_agent("one");
+    let third = commit(&edge, "3");
+    edge.synced(&third);
+    edge.start_agent("one", TOKEN);
+    edge.kill_agent("two");
+    let fourth = commit(&edge, "4");
+    edge.synced(&fourth);
+}
+
+fn whichever_replica_of_the_hub_is_asked_the_one_that_keeps_the_cluster_hears(ground: Ground) {
+    let mut edge = Edge::new(ground, "agent-replicas");
+    let first = commit(&edge, "1");
+    edge.hub.start();
+    let port = Port::claim().unwrap();
+    let other = format!("127.0.0.1:{}", port.number());
+    let world = edge.world();
+    let log = fs::File::create(world.path("other.log")).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_trueup"));
+    command.env_remove("TRUEUP_SERVER").arg("--state").arg(world.path("other.state"));
+    command.args(["run", "--config-from-cluster", "--listen", &other]);
+    command.args(["--namespace", world.namespace.name()]).arg("--kubeconfig").arg(world.kubeconfig());
+    let running = command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap();
+    // It ends as agents do.
+    edge.agents.push(Agent { name: "other".to_owned(), port, running: Some(running) });
+    edge.holds("each replica has its part", |edge| edge.log("other").contains("takes shards"));
+
+    edge.start_agent("agent", TOKEN);
+    edge.synced(&first);
+    edge.kill_agent("agent");
+    // One of the two has to pass on what it is told.
+    edge.address = other;
+    edge.start_agent("agent", TOKEN);
+    let second = commit(&edge, "2");
+    edge.synced(&second);
+    let synced = edge.world().trueup(&["sync", "app@edge"]);
+    assert!(synced.status.success(), "{synced:?}");
+    edge.hub.until("apps", "app", "the App is Ready", |app| is(app, "Ready", "True"));
 }
