@@ -39,7 +39,7 @@ pub(super) struct ChartFlags {
     name_template: Option<String>,
     /// A file of values, an https:// or http:// URL of one, or - for the standard input; the last one counts. Without a file: print the values that templates get,
     /// each with where it comes from, instead of what they make; also of a target, with hashes in place of what Secrets say
-    #[arg(long, short = 'f', value_name = "FILE", num_args = 0..=1, default_missing_value = "")]
+    #[arg(long, short = 'f', value_name = "FILE", num_args = 0..=1, default_missing_value = "", value_delimiter = ',')]
     values: Vec<OsString>,
     /// A value, as `a.b=1,c[0]={x,y}`; goes over the files
     #[arg(long, value_name = "KEY=VALUE")]

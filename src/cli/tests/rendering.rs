@@ -126,6 +126,12 @@ async fn a_chart_takes_the_flags_of_helm_template() {
     assert_eq!(names(&["--skip-tests", "--skip-crds"]).await, "Secret b\nConfigMap release-name\nJob h\n");
     let two = render(&["-s", "templates/[bt]*.yaml"]).await.unwrap();
     assert!(two.contains("kind: Secret") && two.contains("kind: Pod") && !two.contains("ConfigMap"), "{two}");
+    put(folder.path(), "one.yaml", "a: 1\nb: 1");
+    put(folder.path(), "two.yaml", "b: 2");
+    let path = |name| folder.path().join(name).to_str().unwrap().to_owned();
+    let files = [path("one.yaml"), path("two.yaml")].join(",");
+    let given = render(&["-f", &files, "-s", "templates/a.yaml"]).await.unwrap();
+    assert!(given.contains(r#"v: {"a":1,"b":2}"#), "{given}");
     for (flags, why) in [
         (&["-s", "templates/none.yaml"][..], "could not find template templates/none.yaml in chart"),
         (&["--set-file", "a=/no/such/file"], "failed parsing --set-file data: /no/such/file: "),
