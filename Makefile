@@ -17,12 +17,13 @@
 #   make bench                writes docs/benchmarks.md, in half an hour
 #   make bench-render         rendering beside kustomize's own: writes docs/benchmarks-render.md
 #   make bench-helm           charts beside Helm's own: writes docs/benchmarks-helm.md
+#   make bench-fleet          500 clusters on real API servers: writes docs/fleet.md
 #   make bench-scale          1,000 clusters in one process: writes docs/scale.md
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: demo demo-fleet test test-long fuzz fuzz-templates fuzz-charts fuzz-bytes fuzz-sandbox sim sim-bugs prove lint bench bench-render bench-helm bench-scale setup control-plane
+.PHONY: demo demo-fleet test test-long fuzz fuzz-templates fuzz-charts fuzz-bytes fuzz-sandbox sim sim-bugs prove lint bench bench-render bench-helm bench-fleet bench-scale setup control-plane
 
 SEED ?= 0
 TREES ?= 10000
@@ -97,6 +98,9 @@ bench-render:
 
 bench-helm:
 	$(CARGO) bench --locked --bench helm -- --write
+
+bench-fleet: control-plane
+	$(CARGO) bench --locked --bench fleet -- --write
 
 bench-scale:
 	$(CARGO) bench --locked --features heap --bench scale -- --write

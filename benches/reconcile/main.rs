@@ -15,6 +15,7 @@ mod kubectl;
 #[path = "../common/machine.rs"]
 mod machine;
 mod phases;
+#[path = "../common/process.rs"]
 mod process;
 mod report;
 mod steward;
