@@ -7,7 +7,7 @@ use super::session::Session;
 use crate::store::Reader;
 use crate::sync::offline;
 use crate::sync::topology::{is_meant, no_target};
-use crate::sync::view::AppSetStanding;
+use crate::sync::view::{AppSetStanding, ClusterStanding, ClusterState};
 use crate::web::api::Targets;
 use anyhow::{Result, bail};
 use clap::Args;
@@ -57,6 +57,7 @@ impl Status {
         all.targets = select(all.targets, &self.targets)?;
         if !self.targets.is_empty() {
             all.app_sets.clear();
+            all.clusters.retain(|cluster| all.targets.iter().any(|status| status.cluster == cluster.name));
             let held = |hold: &RepositoryHold| {
                 all.targets.iter().any(|status| hold.targets.contains_key(&status.target))
             };
@@ -159,6 +160,7 @@ pub(super) fn write_with(out: &mut dyn Write, format: Format, all: &Targets, now
         return Ok(());
     }
     write_app_sets(out, &all.app_sets, !all.targets.is_empty())?;
+    write_clusters(out, &all.clusters, now)?;
     write_holds(out, &all.held)
 }
 
@@ -171,6 +173,33 @@ fn write_holds(out: &mut dyn Write, holds: &[RepositoryHold]) -> Result<()> {
         vec![Cell::new(&hold.repository), Cell::styled(hold.deletions, UNSURE), Cell::new(hold)]
     };
     output::table(out, &["REPOSITORY", "HELD", "MESSAGE"], &holds.iter().map(row).collect::<Vec<_>>())
+}
+
+/// Says nothing of a single cluster that is there.
+fn write_clusters(out: &mut dyn Write, clusters: &[ClusterStanding], now: Timestamp) -> Result<()> {
+    let is_lost = |cluster: &ClusterStanding| cluster.state == ClusterState::Unreachable;
+    if clusters.len() < 2 && !clusters.iter().any(is_lost) {
+        return Ok(());
+    }
+    writeln!(out)?;
+    let row = |cluster: &ClusterStanding| {
+        let style = match cluster.state {
+            ClusterState::Reachable => GOOD,
+            ClusterState::Pending => UNSURE,
+            ClusterState::Unreachable => BAD,
+        };
+        let since = cluster.since.map(|since| output::age(now.duration_since(since))).unwrap_or_default();
+        vec![
+            Cell::new(&cluster.name),
+            Cell::styled(format!("{:?}", cluster.state), style),
+            Cell::new(since),
+            Cell::new(&cluster.version),
+            Cell::new(cluster.targets),
+            Cell::new(cluster.message.lines().next().unwrap_or_default()),
+        ]
+    };
+    let rows: Vec<_> = clusters.iter().map(row).collect();
+    output::table(out, &["CLUSTER", "STATE", "FOR", "VERSION", "TARGETS", "MESSAGE"], &rows)
 }
 
 fn write_app_sets(out: &mut dyn Write, app_sets: &[AppSetStanding], is_second: bool) -> Result<()> {
@@ -282,5 +311,48 @@ fn health_style(health: HealthStatus) -> Style {
         | HealthStatus::Missing
         | HealthStatus::Unknown => UNSURE,
         HealthStatus::Degraded => BAD,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use expect_test::expect;
+
+    fn shown(clusters: &[(&str, ClusterState)]) -> String {
+        let cluster = |(name, state): &(&str, ClusterState)| ClusterStanding {
+            name: (*name).to_owned(),
+            state: *state,
+            version: "v1.36.0".to_owned(),
+            targets: 3,
+            since: Some(Timestamp::UNIX_EPOCH),
+            message: if *state == ClusterState::Unreachable { "refused".into() } else { String::new() },
+        };
+        let clusters: Vec<_> = clusters.iter().map(cluster).collect();
+        let now = Timestamp::from_second(90).unwrap();
+        let mut out = Vec::new();
+        write_clusters(&mut out, &clusters, now).unwrap();
+        let text = anstream::adapter::strip_bytes(&out).into_vec();
+        String::from_utf8(text).unwrap()
+    }
+
+    #[test]
+    fn clusters_are_shown_where_there_are_several_or_one_is_lost() {
+        assert_eq!(shown(&[]), "");
+        assert_eq!(shown(&[("here", ClusterState::Reachable)]), "");
+        assert_eq!(shown(&[("here", ClusterState::Pending)]), "");
+        expect![[r"
+
+            CLUSTER  STATE        FOR  VERSION  TARGETS  MESSAGE
+            here     Unreachable  1m   v1.36.0  3        refused
+        "]]
+        .assert_eq(&shown(&[("here", ClusterState::Unreachable)]));
+        expect![[r"
+
+            CLUSTER  STATE      FOR  VERSION  TARGETS  MESSAGE
+            eu-1     Reachable  1m   v1.36.0  3
+            eu-2     Pending    1m   v1.36.0  3
+        "]]
+        .assert_eq(&shown(&[("eu-1", ClusterState::Reachable), ("eu-2", ClusterState::Pending)]));
     }
 }

@@ -18,7 +18,7 @@ use super::rollout::Rollouts;
 use super::secrets::{SecretData, SecretName};
 use super::target::{TargetSpec, TargetState};
 use super::topology::select;
-use super::view::{AppSetStanding, Board, Request};
+use super::view::{AppSetStanding, Board, ClusterStanding, ClusterState, Request};
 use crate::cluster::{Access, Cluster, ClusterEvent, Reach, Via};
 use crate::config::Config;
 use crate::config::custom::{Answer, Departure};
@@ -454,6 +454,40 @@ impl Engine {
     pub fn clusters(&self) -> BTreeMap<String, Cluster> {
         let setup = self.0.setup();
         setup.clusters.iter().map(|(name, (_, cluster))| (name.clone(), cluster.clone())).collect()
+    }
+
+    /// All Clusters of the configuration, and how many targets are there.
+    pub(super) fn targets_by_cluster(&self) -> BTreeMap<String, usize> {
+        let names = lock(&self.0.config).as_ref().map(|config| config.clusters.keys().cloned().collect());
+        let names: Vec<String> = names.unwrap_or_default();
+        let mut counts: BTreeMap<String, usize> = names.into_iter().map(|name| (name, 0)).collect();
+        for spec in self.0.setup().targets.values() {
+            counts.entry(spec.cluster.clone()).and_modify(|count| *count += 1);
+        }
+        counts
+    }
+
+    /// Shows how the clusters stand: those of this replica, and the other ones.
+    pub(super) fn show_clusters(
+        &self,
+        kept: BTreeMap<String, ClusterStanding>,
+        others: BTreeMap<String, ClusterStanding>,
+    ) {
+        self.0.board.show_clusters(kept, others);
+    }
+
+    /// What clusters of this replica answered when they were asked last.
+    pub(super) fn cluster_answers(&self) -> BTreeMap<String, Answer> {
+        let answer = |standing: ClusterStanding| match standing.state {
+            ClusterState::Pending => None,
+            ClusterState::Reachable => {
+                Some((standing.name, Answer { last: Some(standing.version), trouble: None }))
+            }
+            ClusterState::Unreachable => {
+                Some((standing.name, Answer { last: None, trouble: Some(standing.message) }))
+            }
+        };
+        self.0.board.kept_clusters().into_iter().filter_map(answer).collect()
     }
 
     /// What could not be set up of a kind, and why.

@@ -15,7 +15,6 @@ use crate::config::{API_VERSION, Kind, Target};
 use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -23,9 +22,6 @@ use tokio::time::Instant;
 const PACE: Duration = Duration::from_millis(300);
 /// How often is looked how things stand although nothing was said.
 const LOOK: Duration = Duration::from_secs(2);
-/// How often a cluster is asked whether it is there; and one that was not, or whose watches were cut off since.
-const ASK: Duration = Duration::from_mins(1);
-const ASK_AGAIN: Duration = Duration::from_secs(5);
 /// How long a status that could not be written rests.
 const REST: Duration = Duration::from_secs(20);
 
@@ -46,8 +42,6 @@ pub(super) async fn govern(engine: &Engine, home: &Home, patience: Duration) -> 
         resources: None,
         fingerprint: None,
         trouble: String::new(),
-        asked: BTreeMap::new(),
-        answers: Arc::default(),
         resting: BTreeMap::new(),
         before: Vec::new(),
         finalizers: Finalizers::new(patience),
@@ -71,7 +65,6 @@ pub(super) async fn govern(engine: &Engine, home: &Home, patience: Duration) -> 
         if is_new || governed.resources.is_none() || governed.fingerprint.is_none() {
             governed.read().await;
         }
-        governed.ask_clusters();
         governed.let_go().await;
         governed.tell().await;
         governed.bid_farewell().await;
@@ -92,9 +85,6 @@ struct Governed<'e> {
     fingerprint: Option<String>,
     /// Why the resources could not be read, as it was logged last.
     trouble: String,
-    /// When each cluster was asked last, and how often it had been interrupted then.
-    asked: BTreeMap<String, (Instant, u64)>,
-    answers: Arc<Mutex<BTreeMap<String, Answer>>>,
     /// Resources whose status could not be written, and until when they are left alone.
     resting: BTreeMap<(Kind, String), Instant>,
     /// The targets, also those that were on their way out, as the resources said last.
@@ -186,39 +176,8 @@ impl Governed<'_> {
         }
     }
 
-    /// Asks clusters, now and then, whether they are there. Nobody waits for them.
-    fn ask_clusters(&mut self) {
-        let now = Instant::now();
-        let clusters = self.engine.clusters();
-        self.asked.retain(|name, _| clusters.contains_key(name));
-        self.answers
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .retain(|name, _| clusters.contains_key(name));
-        for (name, cluster) in clusters.into_iter().filter(|(name, _)| self.engine.has_cluster(name)) {
-            let interruptions = cluster.interruptions();
-            let answers = self.answers.clone();
-            if let Some((at, before)) = self.asked.get(&name) {
-                let known = answers.lock().unwrap_or_else(PoisonError::into_inner);
-                let is_well = known.get(&name).is_some_and(|answer| answer.trouble.is_none());
-                let pause = if is_well && *before == interruptions { ASK } else { ASK_AGAIN };
-                if *at + pause > now {
-                    continue;
-                }
-            }
-            self.asked.insert(name.clone(), (now, interruptions));
-            tokio::spawn(async move {
-                let answer = match cluster.version().await {
-                    Ok(version) => Answer { last: Some(version), trouble: None },
-                    Err(error) => Answer { last: None, trouble: Some(error.to_string()) },
-                };
-                answers.lock().unwrap_or_else(PoisonError::into_inner).insert(name, answer);
-            });
-        }
-    }
-
     fn known(&self) -> Known {
-        let mut clusters = self.answers.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut clusters = self.engine.cluster_answers();
         for (name, trouble) in self.engine.troubles("Cluster") {
             clusters.insert(name, Answer { last: None, trouble: Some(trouble) });
         }

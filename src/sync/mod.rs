@@ -31,6 +31,7 @@ pub mod leave;
 pub mod look;
 pub mod membership;
 pub mod offline;
+mod presence;
 pub mod preview;
 mod pulls;
 pub mod queue;

@@ -8,6 +8,7 @@ use super::custom::Home;
 use super::engine::{Chosen, Ends, Engine, Parts};
 use super::governed;
 use super::offline::load_written;
+use super::presence;
 use super::replicas::{self, Keeper, Kin, Share, Terms};
 use super::view::{self};
 use crate::ambient;
@@ -110,6 +111,7 @@ pub async fn run(options: RunOptions) -> Result<()> {
         let engine = engine.clone();
         async move { engine.answer(requests).await }
     });
+    let presence = tokio::spawn(presence::watch_over(engine.clone()));
     let mut part = None;
     let ended = match &options.config {
         Configuration::Files(path) => {
@@ -141,6 +143,7 @@ pub async fn run(options: RunOptions) -> Result<()> {
     }
     let _ = server.await;
     answers.abort();
+    presence.abort();
     store.close().await?;
     ended
 }

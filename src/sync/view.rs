@@ -5,6 +5,10 @@
 //!
 //! Deliberately absent: any decision, and any call to Git or a cluster.
 
+mod clusters;
+
+pub use clusters::{ClusterStanding, ClusterState};
+
 use super::agents::Agents;
 use super::deletions::Ruling;
 use super::hooks::{Hint, Hook};
@@ -297,6 +301,7 @@ struct Shown {
     statuses: BTreeMap<String, TargetStatus>,
     hooks: Option<Arc<[Hook]>>,
     app_sets: Vec<AppSetStanding>,
+    clusters: clusters::Clusters,
     /// The targets that this replica keeps; all where there is no other one.
     kept: Option<BTreeSet<String>>,
     /// Why this replica keeps nothing at present, if that is so.
@@ -442,7 +447,11 @@ impl Handle {
             of: shown.turned.get(target).cloned().unwrap_or_default(),
         });
         // Who has heard of nothing yet asks after 0.
-        News { targets: told.collect(), sequence: shown.sequence.max(1) }
+        News {
+            targets: told.collect(),
+            clusters: shown.clusters_after(after),
+            sequence: shown.sequence.max(1),
+        }
     }
 
     /// The Repositories, as webhooks see them; none before the configuration is loaded.

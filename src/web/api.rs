@@ -7,7 +7,7 @@ use crate::sync::deletions::Ruling;
 use crate::sync::hooks::Hint;
 use crate::sync::replicas::{BeginAnswer, BeginRequest, DeleteRequest, News, PATIENCE};
 use crate::sync::topology::is_meant;
-use crate::sync::view::{AppSetStanding, By, Confirmation};
+use crate::sync::view::{AppSetStanding, By, ClusterStanding, Confirmation};
 use crate::sync::{PlanOptions, Preview, Wait};
 use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
@@ -33,6 +33,9 @@ pub struct Targets {
     /// All AppSets, sorted by name.
     #[serde(default, rename = "appSets", skip_serializing_if = "Vec::is_empty")]
     pub app_sets: Vec<AppSetStanding>,
+    /// All Clusters, sorted by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub clusters: Vec<ClusterStanding>,
     /// Repositories whose targets would delete too much together, sorted by name.
     #[serde(default, rename = "heldDeletions", skip_serializing_if = "Vec::is_empty")]
     pub held: Vec<RepositoryHold>,
@@ -41,7 +44,7 @@ pub struct Targets {
 impl Targets {
     /// These targets and AppSets, and what is held of the targets' repositories.
     pub fn new(targets: Vec<TargetStatus>, app_sets: Vec<AppSetStanding>) -> Self {
-        Self { held: overdraft::holds(&targets), targets, app_sets }
+        Self { held: overdraft::holds(&targets), targets, app_sets, clusters: Vec::new() }
     }
 }
 
@@ -180,7 +183,8 @@ pub(super) fn router() -> Router<Sources> {
 }
 
 async fn targets(State(sources): State<Sources>) -> Json<Targets> {
-    Json(Targets::new(sources.handle.statuses(), sources.handle.app_sets()))
+    let targets = Targets::new(sources.handle.statuses(), sources.handle.app_sets());
+    Json(Targets { clusters: sources.handle.clusters(), ..targets })
 }
 
 async fn one(
@@ -297,7 +301,7 @@ async fn news(
     let some = async {
         loop {
             let news = sources.handle.news(after);
-            if after == 0 || !news.targets.is_empty() || shown.changed().await.is_err() {
+            if after == 0 || !news.is_empty() || shown.changed().await.is_err() {
                 return news;
             }
         }

@@ -4,6 +4,7 @@
 //! histograms are pushed by those who do the work.
 
 mod app_sets;
+mod clusters;
 mod last;
 mod outbox;
 mod process;
@@ -12,8 +13,9 @@ mod targets;
 mod tests;
 
 use crate::store::Waiting;
-use crate::sync::view::AppSetStanding;
+use crate::sync::view::{AppSetStanding, ClusterStanding};
 use app_sets::AppSets;
+use clusters::Clusters;
 use outbox::Outbox;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
@@ -153,6 +155,7 @@ pub struct Metrics {
     registry: Arc<Registry>,
     targets: Targets,
     app_sets: AppSets,
+    clusters: Clusters,
     outbox: Outbox,
     syncs: Family<SyncLabels, Counter>,
     stages: Family<StageLabels, Histogram, fn() -> Histogram>,
@@ -204,6 +207,7 @@ impl Metrics {
             registry: Arc::default(),
             targets: Targets::default(),
             app_sets: AppSets::default(),
+            clusters: Clusters::default(),
             outbox: Outbox::default(),
             syncs: Family::default(),
             stages: Family::new_with_constructor(durations),
@@ -227,6 +231,7 @@ impl Metrics {
         let ours = registry.sub_registry_with_prefix("trueup");
         ours.register_collector(Box::new(self.targets.clone()));
         ours.register_collector(Box::new(self.app_sets.clone()));
+        ours.register_collector(Box::new(self.clusters.clone()));
         ours.register_collector(Box::new(self.outbox.clone()));
         ours.register("sync", "Turns that changed something or failed to, by result", self.syncs.clone());
         ours.register("stage_duration_seconds", "How long each stage of a turn took", self.stages.clone());
@@ -336,6 +341,11 @@ impl Metrics {
     /// Says how all AppSets stand; series of those that are not among them go.
     pub fn app_sets(&self, standings: Vec<AppSetStanding>) {
         self.app_sets.replace(standings);
+    }
+
+    /// Says how this replica's clusters stand; series of those that are not among them go.
+    pub fn clusters(&self, standings: Vec<ClusterStanding>) {
+        self.clusters.replace(standings);
     }
 
     /// Says what waits for the shared history; nothing where history is not shared.

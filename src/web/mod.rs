@@ -95,6 +95,7 @@ async fn scrape(State(sources): State<Sources>, headers: HeaderMap) -> Response 
     // Each replica tells of its own, so that nothing is counted twice.
     sources.metrics.statuses(&sources.handle.kept());
     sources.metrics.app_sets(sources.handle.app_sets());
+    sources.metrics.clusters(sources.handle.kept_clusters());
     match sources.store.waiting().await {
         Ok(waiting) => sources.metrics.outbox(waiting),
         Err(error) => {

@@ -7,6 +7,7 @@
 
 use super::super::replicas::{Shard, Share, Told};
 use super::super::target::TargetSpec;
+use super::super::view::ClusterStanding;
 use super::setup::Setup;
 use super::{Chosen, Core, Engine, lock};
 use crate::cluster::{Cluster, Fence};
@@ -48,6 +49,11 @@ impl Engine {
         if !Arc::ptr_eq(&now, &setup) {
             self.0.place_heard(&now);
         }
+    }
+
+    /// Takes in what another replica tells of clusters that it has.
+    pub(in crate::sync) fn told_of_clusters(&self, told: Vec<ClusterStanding>) {
+        self.0.board.hear_of_clusters(told);
     }
 
     /// Whether something of this name is this replica's part; for as long as what is given is held it stays so.

@@ -8,6 +8,7 @@ use super::share::{Others, Share};
 use crate::sync::deletions::Ruling;
 use crate::sync::engine::Engine;
 use crate::sync::rollout::waits;
+use crate::sync::view::ClusterStanding;
 use crate::web::api::Refusal;
 use anyhow::{Result, ensure};
 use reqwest::Client;
@@ -37,6 +38,16 @@ pub struct News {
     pub sequence: u64,
     /// The targets that it keeps and of which something is new.
     pub targets: Vec<Told>,
+    /// The clusters that it has and of which something is new.
+    #[serde(default)]
+    pub clusters: Vec<ClusterStanding>,
+}
+
+impl News {
+    /// Whether there is nothing new.
+    pub fn is_empty(&self) -> bool {
+        self.targets.is_empty() && self.clusters.is_empty()
+    }
 }
 
 /// How a target stands.
@@ -207,6 +218,7 @@ async fn listen_to(
                 after = news.sequence;
                 trouble.clear();
                 engine.told(&replica, &table, news.targets);
+                engine.told_of_clusters(news.clusters);
                 tokio::time::sleep(PACE).await;
             }
             Err(error) => {

@@ -2,7 +2,7 @@
 
 use super::ground::{Ground, scenarios};
 use super::harness::{World, config_map, forget};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::time::Duration;
 use trueup_testkit::{Components, GitServer, Options};
 
@@ -153,6 +153,10 @@ fn a_git_server_that_is_gone_for_a_while_changes_nothing_and_is_caught_up_with(g
     world.synced(&second);
 }
 
+fn is_up(world: &World, cluster: &str) -> bool {
+    world.metric(&format!("trueup_cluster_up{{cluster=\"{cluster}\"}}")) > 0.5
+}
+
 fn two_clusters_are_kept_and_the_one_that_was_away_is_caught_up_with(ground: Ground) {
     let far = ground.start(Options { components: Components::ApiOnly, ..Options::default() });
     let mut world = World::new(ground, "near");
@@ -169,17 +173,39 @@ fn two_clusters_are_kept_and_the_one_that_was_away_is_caught_up_with(ground: Gro
     let first = world.repo.commit(&[("app/a.yaml", &config_map("a", "1"))], "first").unwrap();
     world.start();
     world.synced(&first);
+    let is_seen = |world: &World, state: &str| {
+        let output = world.trueup(&["status", "-o", "json"]);
+        let all: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let find = |name: &str| all["clusters"].as_array()?.iter().find(|one| one["name"] == name).cloned();
+        let (Some(here), Some(away)) = (find("here"), find("away")) else { return false };
+        here["state"] == "Reachable"
+            && away["state"] == state
+            && away["targets"] == 1
+            && away["version"].as_str().is_some_and(|version| version.starts_with("v1."))
+            && (away["message"] == "") == (state == "Reachable")
+            && is_up(world, "here")
+            && is_up(world, "away") == (state == "Reachable")
+    };
     let is_at = |world: &World, revision: &str| {
         world.status("app@far").is_some_and(|status| {
             status["sync"] == "Synced" && status["revision"] == revision && status["cluster"] == "away"
         })
     };
     world.holds("the far one is synced too", |world| is_at(world, &first));
+    world.holds("its cluster is there", |world| is_seen(world, "Reachable"));
     far.stop_api_server();
+    world.holds("its cluster is lost, and still known", |world| is_seen(world, "Unreachable"));
+    let shown = String::from_utf8(world.trueup(&["status"]).stdout).unwrap();
+    let line =
+        |start: &str| shown.lines().find(|line| line.starts_with(start)).unwrap_or_default().to_owned();
+    assert!(line("CLUSTER ").contains("VERSION"), "{shown}");
+    assert!(line("here ").contains(" v1."), "{shown}");
+    assert!(line("away ").contains(" Unreachable "), "{shown}");
     let second = world.repo.commit(&[("app/a.yaml", &config_map("a", "2"))], "second").unwrap();
     world.synced(&second);
     far.start_api_server();
     world.holds("the far one has caught up", |world| is_at(world, &second));
+    world.holds("its cluster is there again", |world| is_seen(world, "Reachable"));
     let path = format!("/api/v1/namespaces/{}/configmaps/a", space.name());
     assert_eq!(far.api().get(&path).unwrap()["data"]["value"], "2");
 }
