@@ -458,13 +458,10 @@ impl Engine {
 
     /// All Clusters of the configuration, and how many targets are there.
     pub(super) fn targets_by_cluster(&self) -> BTreeMap<String, usize> {
-        let names = lock(&self.0.config).as_ref().map(|config| config.clusters.keys().cloned().collect());
-        let names: Vec<String> = names.unwrap_or_default();
-        let mut counts: BTreeMap<String, usize> = names.into_iter().map(|name| (name, 0)).collect();
-        for spec in self.0.setup().targets.values() {
-            counts.entry(spec.cluster.clone()).and_modify(|count| *count += 1);
-        }
-        counts
+        let setup = self.0.setup();
+        let count = |name: &String| (name.clone(), setup.of_cluster.get(name).map_or(0, Vec::len));
+        let config = lock(&self.0.config);
+        config.as_ref().map(|config| config.clusters.keys().map(count).collect()).unwrap_or_default()
     }
 
     /// Shows how the clusters stand: those of this replica, and the other ones.
