@@ -24,6 +24,8 @@ pub(crate) enum Fate {
     Late,
     /// No answer comes.
     Hangs,
+    /// It is refused, and to be sent again after so many seconds.
+    Throttled(u64),
 }
 
 /// The way to a cluster, and the cluster.
@@ -181,6 +183,11 @@ impl Lossy {
             Some(Fate::Late) => {
                 state.late.push(asked);
                 return reset;
+            }
+            Some(Fate::Throttled(seconds)) => {
+                let response = Response::builder().status(StatusCode::TOO_MANY_REQUESTS);
+                let response = response.header(header::RETRY_AFTER, seconds);
+                return Some(Ok(response.body(Body::from("{}")).unwrap()));
             }
             Some(Fate::AnswerLost) => {
                 state.ask(&asked);

@@ -117,7 +117,9 @@ impl Cluster {
                 accept: None,
                 body: body.clone(),
             };
-            let answered = self.0.rest.bytes(ask).await;
+            // A server that comes back may have been put back to a backup: whoever asked looks first.
+            let is_same = || self.interruptions() == interruptions;
+            let answered = self.0.rest.bytes_while(ask, is_same).await;
             if answered.as_ref().is_err_and(ApiError::is_unanswered) && request.mode == Mode::Write {
                 self.0.late().give_up(tokio::time::Instant::now());
             }
@@ -126,8 +128,7 @@ impl Cluster {
                 Err(error) if error.is_passing() && tries < TRIES => {
                     let pause = Duration::from_millis(100 * 2u64.pow(tries));
                     let pause = error.retry_after.unwrap_or(pause).min(Duration::from_secs(10));
-                    // A server that comes back may have been put back to a backup: whoever asked looks first.
-                    if self.0.pause(pause).await || self.interruptions() != interruptions {
+                    if self.0.pause(pause).await || !is_same() {
                         return Err(self.explained(request, error).await);
                     }
                 }

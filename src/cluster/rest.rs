@@ -90,16 +90,31 @@ impl Rest {
 
     /// The answer's bytes. A request that the server refuses because it has too much to do is made again when it says.
     pub(super) async fn bytes(&self, ask: Ask<'_>) -> Result<Bytes, ApiError> {
+        self.bytes_while(ask, || true).await
+    }
+
+    /// The same, as long as it is still wanted: what was refused is not made again afterwards.
+    pub(super) async fn bytes_while(
+        &self,
+        ask: Ask<'_>,
+        is_wanted: impl Fn() -> bool,
+    ) -> Result<Bytes, ApiError> {
+        let mut refused = None;
         let mut tries = 0;
         loop {
             tries += 1;
             let permit = self.pace.permit().await;
+            if let Some(error) = refused.take().filter(|_| !is_wanted()) {
+                return Err(error);
+            }
             let answer = self.exchange(&ask).await;
             if let Some(permit) = permit {
                 self.pace.answered(permit, ask.verb, answer.as_ref().err());
             }
             match answer {
-                Err(error) if error.class == ApiErrorClass::Throttled && tries < TRIES => {}
+                Err(error) if error.class == ApiErrorClass::Throttled && tries < TRIES => {
+                    refused = Some(error);
+                }
                 answer => return answer,
             }
         }

@@ -1,7 +1,7 @@
 //! What must hold when the way to a cluster, or the cluster's own memory, cannot be relied on.
 
 use super::lossy::{Fate, Lossy};
-use super::{Cluster, ClusterEvent, Deletion, Parent};
+use super::{Apply, Cluster, ClusterEvent, Deletion, Force, Mode, Parent};
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
@@ -131,6 +131,31 @@ async fn a_backup_is_noticed_before_the_versions_since_are_given_out_anew() {
         lossy.post("/api/v1/namespaces/shop/configmaps", &member(name));
     }
     until(&cluster, &["anew", "anew-too", "kept"]).await;
+    cluster.stop();
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_apply_that_is_throttled_is_not_sent_to_a_server_that_may_have_been_put_back() {
+    let lossy = Lossy::new();
+    let cluster = lossy.cluster().await;
+    cluster.discover().await.unwrap();
+    cluster.watch(&BTreeSet::from([kind("ConfigMap")]));
+    lossy.post("/api/v1/namespaces/shop/configmaps", &member("kept"));
+    until(&cluster, &["kept"]).await;
+    let id = ObjectId::new("", "ConfigMap", "shop", "web");
+    let body = member("web").to_string();
+    let request =
+        Apply { id: &id, api_version: "v1", body: body.as_bytes(), mode: Mode::Write, force: Force::Yes };
+    lossy.next("PATCH", "configmaps/web", Fate::Throttled(2));
+    let interrupted = async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        lossy.disconnect();
+    };
+    let (applied, ()) = tokio::join!(cluster.apply(&request), interrupted);
+    assert!(applied.is_err() && lossy.count("PATCH", "configmaps/web") == 1, "whoever asked looks first");
+    lossy.next("PATCH", "configmaps/web", Fate::Throttled(2));
+    cluster.apply(&request).await.unwrap();
+    assert!(lossy.get("/api/v1/namespaces/shop/configmaps/web").is_some());
     cluster.stop();
 }
 
