@@ -13,6 +13,7 @@ mod confirm;
 mod demo;
 mod diff;
 mod drift;
+mod helm_flags;
 mod history;
 mod install;
 mod output;
@@ -26,6 +27,7 @@ mod run;
 mod schema;
 mod session;
 mod status;
+mod switches;
 mod sync;
 #[cfg(test)]
 mod tests;
@@ -33,7 +35,7 @@ mod trace;
 mod version;
 
 use anyhow::{Context as _, Result};
-use clap::{ArgAction, Args, Parser, Subcommand};
+use clap::{ArgAction, Args, CommandFactory as _, Parser, Subcommand};
 use output::{ColorWhen, Format};
 use session::Session;
 use std::io::{self, Write};
@@ -131,7 +133,7 @@ const ERROR: u8 = 2;
 
 /// Reads the arguments, does what they say and gives the exit code.
 pub fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = Arguments::parse_from(switches::without_true(Arguments::command, std::env::args_os()));
     let global = arguments.global.clone();
     global.color.apply();
     let result = execute(arguments);

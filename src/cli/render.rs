@@ -19,12 +19,16 @@ use trueup_model::{Manifest, Value};
 /// Print manifests as they would be applied
 ///
 /// Of a folder (plain manifests or a kustomization; no configuration, no cluster), of a chart (a folder with a Chart.yaml, or
-/// a .tgz; as `helm template` does), or of a target of the configuration.
+/// a .tgz; as `helm template` does, whose other flags are taken, too), or of a target of the configuration.
 /// Values of Secrets are printed as they are.
 /// With --values, the values of a chart or of a target's chart are printed instead, each with where it comes from.
 /// With --provenance each line has the file and line that it comes from beside it.
 #[derive(Debug, Args)]
+#[command(allow_missing_positional = true)]
 pub(super) struct Render {
+    /// For a chart, the release's name, as Helm has it before the chart
+    #[arg(value_name = "NAME")]
+    name: Option<String>,
     /// A folder, a chart, or a target
     #[arg(value_name = "TARGET|DIR|CHART")]
     what: String,
@@ -105,8 +109,11 @@ impl Render {
                     self.what
                 );
             }
-            render_chart::run(path, &self.chart, session.output, out).await?;
+            render_chart::run(path, self.name.as_deref(), &self.chart, session.output, out).await?;
             return Ok(Verdict::Fine);
+        }
+        if let Some(name) = &self.name {
+            bail!("{}: is no chart, and takes no name: {name}", self.what);
         }
         render_chart::refuse(&self.chart, &self.what)?;
         if self.chart.show_values() {

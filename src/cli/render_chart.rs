@@ -1,5 +1,6 @@
 //! `trueup render CHART`: what `helm template` prints.
 
+use super::helm_flags::HelmFlags;
 use super::output::{self, Format};
 use super::output_dir;
 use crate::ambient;
@@ -8,14 +9,16 @@ use crate::render::values::{Layer, Layers, Merged};
 use crate::render::{Called, Seed, chart};
 use crate::source::DiskTree;
 use crate::sync::offline;
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 use clap::Args;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use std::ffi::OsString;
 use std::io::{Read as _, Write};
 use std::mem::ManuallyDrop;
+use std::net::ToSocketAddrs as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use trueup_helm::{
     Action, Chart, Crds, Detail, HookEvent, KubeVersion, Leftovers, Options, Release, Rendered, Schemas,
     Typed, release_name, render,
@@ -28,14 +31,14 @@ use trueup_model::yaml;
 #[command(next_help_heading = "For charts")]
 #[allow(clippy::struct_excessive_bools, reason = "each is a flag")]
 pub(super) struct ChartFlags {
-    /// The release's name
-    #[arg(long, value_name = "NAME")]
+    /// The release's name; without one: below --output-dir, put all into a folder of that name
+    #[arg(long, value_name = "NAME", num_args = 0..=1, default_missing_value = "")]
     release_name: Option<String>,
     /// The namespace that the release goes to
     #[arg(long, short, value_name = "NAMESPACE")]
     namespace: Option<String>,
     /// A template that makes the release's name
-    #[arg(long, value_name = "TEMPLATE", conflicts_with = "release_name")]
+    #[arg(long, value_name = "TEMPLATE")]
     name_template: Option<String>,
     /// A file of values, an https:// or http:// URL of one, or - for the standard input; the last one counts. Without a file: print the values that templates get,
     /// each with where it comes from, instead of what they make; also of a target, with hashes in place of what Secrets say
@@ -59,8 +62,8 @@ pub(super) struct ChartFlags {
     /// Print the files of the chart's crds folders, too
     #[arg(long)]
     include_crds: bool,
-    /// Print them not, as by default
-    #[arg(long, conflicts_with = "include_crds")]
+    /// Has no effect, as in Helm: they are printed where --include-crds says so
+    #[arg(long, hide = true)]
     skip_crds: bool,
     /// Leave out hooks that are tests
     #[arg(long)]
@@ -80,16 +83,20 @@ pub(super) struct ChartFlags {
     /// Render an upgrade: .Release.IsUpgrade instead of .Release.IsInstall
     #[arg(long)]
     is_upgrade: bool,
-    /// Charts that are missing are always fetched
-    #[arg(long, hide = true)]
-    #[allow(dead_code, reason = "what it asks for is always done")]
-    dependency_update: bool,
+    /// Let getHostByName ask for addresses; without it each is empty
+    #[arg(long)]
+    enable_dns: bool,
+    /// Print what the templates make also where that is no YAML
+    #[arg(long)]
+    debug: bool,
     /// The version of Kubernetes to render for
     #[arg(long, value_name = "VERSION")]
     kube_version: Option<String>,
     /// API versions and kinds that the cluster has besides Kubernetes' own, as `example.com/v1/Widget`
     #[arg(long, short = 'a', value_name = "VERSIONS", value_delimiter = ',')]
     api_versions: Vec<String>,
+    #[command(flatten)]
+    helm: HelmFlags,
 }
 
 impl ChartFlags {
@@ -114,6 +121,9 @@ impl ChartFlags {
             self.no_hooks,
             self.is_upgrade,
             self.skip_schema_validation,
+            self.enable_dns,
+            self.debug,
+            self.helm.are_given(),
         ];
         self.files().next().is_some()
             || flags.contains(&true)
@@ -156,8 +166,23 @@ impl ChartFlags {
         Ok(layers)
     }
 
-    fn options(&self, chance: &Chance) -> Result<Options> {
-        let name = self.release_name.as_deref().unwrap_or("release-name");
+    /// The release's name as it is written.
+    fn name<'n>(&'n self, before: Option<&'n str>) -> Result<&'n str> {
+        let named = self.release_name.as_deref().filter(|name| !name.is_empty());
+        let name = match (before, named) {
+            (Some(before), Some(named)) if before != named => bail!("two names: {before} and {named}"),
+            (before, named) => before.or(named),
+        };
+        if name.is_some() && self.helm.wants_a_name() {
+            bail!("cannot set --generate-name and also specify a name");
+        }
+        if name.is_some() && self.name_template.is_some() {
+            bail!("cannot set --name-template and also specify a name");
+        }
+        Ok(name.unwrap_or("release-name"))
+    }
+
+    fn options(&self, name: &str, chance: &Chance) -> Result<Options> {
         let mut release = Release::install(name, self.namespace.as_deref().unwrap_or("default"));
         if self.is_upgrade {
             release.action = Action::Upgrade;
@@ -165,6 +190,9 @@ impl ChartFlags {
         let mut options = Options::new(release, Timestamp::now(), chance.random());
         options.calls = Some(chance.calls());
         options.stop = Some(chart::deadline());
+        if self.enable_dns {
+            options.resolve = Some(Arc::new(address_of));
+        }
         if self.skip_schema_validation {
             options.schemas = Schemas::Ignored;
         }
@@ -190,6 +218,11 @@ pub(super) fn is_chart(path: &Path) -> bool {
     (packed && path.is_file()) || path.join("Chart.yaml").is_file()
 }
 
+/// An address of a host.
+fn address_of(host: &str) -> Option<String> {
+    Some((host, 0).to_socket_addrs().ok()?.next()?.ip().to_string())
+}
+
 fn is_url(place: &str) -> bool {
     ["https://", "http://"].iter().any(|scheme| place.starts_with(scheme))
 }
@@ -204,8 +237,16 @@ fn text_of(path: &Path) -> std::io::Result<String> {
     Ok(text)
 }
 
-/// Prints what the chart makes.
-pub(super) async fn run(path: &Path, flags: &ChartFlags, format: Format, out: &mut dyn Write) -> Result<()> {
+/// Prints what the chart makes. `name` is the release's, where it is written before the chart.
+pub(super) async fn run(
+    path: &Path,
+    name: Option<&str>,
+    flags: &ChartFlags,
+    format: Format,
+    out: &mut dyn Write,
+) -> Result<()> {
+    flags.helm.check()?;
+    let name = flags.name(name)?;
     // The program ends with this: to take apart what was made would only take time, a twentieth of it where charts are large.
     let chart = ManuallyDrop::new(load(path).await?);
     let given = flags.given().await?;
@@ -213,13 +254,26 @@ pub(super) async fn run(path: &Path, flags: &ChartFlags, format: Format, out: &m
         return write_values(out, format, Merged::of(&chart, &given)?);
     }
     let chance = Chance::new(&seed()?);
-    let mut options = flags.options(&chance)?;
+    let mut options = flags.options(name, &chance)?;
     options.leftovers = Leftovers::Left;
     options.detail = match format {
         Format::Table | Format::Wide | Format::Yaml => Detail::Head,
         Format::Json | Format::Name => Detail::Whole,
     };
-    let mut rendered = ManuallyDrop::new(render(&chart, given.merged(), &options)?);
+    let rendered = render(&chart, given.merged(), &options);
+    if flags.debug && rendered.is_err() {
+        // What is wrong with it follows.
+        for (path, text) in trueup_helm::texts(&chart, given.merged(), &options).unwrap_or_default() {
+            write!(out, "---\n# Source: {path}\n{text}\n")?;
+        }
+        out.flush()?;
+    }
+    let mut rendered = ManuallyDrop::new(rendered.map_err(|error| match error {
+        trueup_helm::Error::Manifest { .. } if !flags.debug => {
+            anyhow!("{error}\n\nUse --debug flag to render out invalid YAML")
+        }
+        error => error.into(),
+    })?);
     warn_of_chance(&chance.called());
     for warning in &rendered.warnings {
         tracing::warn!("{warning}");
@@ -230,6 +284,8 @@ pub(super) async fn run(path: &Path, flags: &ChartFlags, format: Format, out: &m
     });
     let crds = if flags.include_crds { Crds::Included } else { Crds::Skipped };
     if let Some(folder) = &flags.output_dir {
+        let by_name = flags.release_name.as_ref().is_some_and(String::is_empty);
+        let folder = if by_name { &folder.join(&options.release.name) } else { folder };
         return output_dir::write(folder, &rendered.to_files(crds), out);
     }
     match format {

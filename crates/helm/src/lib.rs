@@ -36,7 +36,7 @@ pub use metadata::{Dependency, Maintainer, Metadata};
 pub use record::{InvalidRecord, ReleaseRecord};
 pub use render::{
     Action, Call, Calls, Crd, Crds, Leftovers, Lookup, Options, Random, Release, RenderBounds, Rendered,
-    Schemas, computed_values, release_name, render,
+    Resolve, Schemas, computed_values, release_name, render, texts,
 };
 pub use semver::is_compatible;
 pub use set::{InvalidSet, ReadFile, Typed, set_files, set_values};

@@ -19,6 +19,9 @@ use trueup_template::{Map, Value};
 /// Answers `lookup`: API version, kind, namespace and name go in, the object or a list comes out, or nothing.
 pub type Lookup = Arc<dyn Fn(&str, &str, &str, &str) -> Result<Values, String> + Send + Sync>;
 
+/// Answers `getHostByName`: a host's name goes in, an address of it comes out, or nothing where it has none.
+pub type Resolve = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
+
 /// Fills a slice with random bytes.
 pub type Random = Arc<dyn Fn(&mut [u8]) + Send + Sync>;
 
@@ -51,6 +54,8 @@ pub struct Options {
     pub calls: Option<Calls>,
     /// Answers `lookup`; without it every lookup finds nothing.
     pub lookup: Option<Lookup>,
+    /// Answers `getHostByName`; without it every address is empty.
+    pub resolve: Option<Resolve>,
     /// Asked now and then; true ends the rendering.
     pub stop: Option<Arc<dyn Fn() -> bool + Send + Sync>>,
     /// What the rendering may use up.
@@ -108,6 +113,7 @@ impl Options {
             random,
             calls: None,
             lookup: None,
+            resolve: None,
             stop: None,
             bounds: RenderBounds::default(),
             detail: Detail::default(),
@@ -268,6 +274,29 @@ fn apart<T>(work: impl FnOnce() -> T) -> T {
 /// The template cannot be read, or fails.
 pub fn release_name(template: &str, options: &Options) -> Result<String, Error> {
     apart(|| engine::name(template, options))
+}
+
+/// What each template makes that is no partial and no notes, by its path; nobody looks whether it is YAML. For those who look for what is
+/// wrong with it, as `helm template --debug` shows it.
+///
+/// # Errors
+/// What [`render`] refuses before it reads what the templates made.
+pub fn texts(chart: &Chart, values: &Values, options: &Options) -> Result<Vec<(String, String)>, Error> {
+    apart(|| {
+        let refused = |message: String| Error::chart(chart.name(), message);
+        let (warnings, given) = (Warnings::new(Vec::new()), map_to_template(values));
+        let unit = Unit::resolved(chart, &given, &warnings).map_err(refused)?;
+        let mut engine = Engine::new(&unit, options)?;
+        let values = engine.parse_beside(|| fitting_values(chart, &unit, &given, options))?;
+        let mut texts = Vec::new();
+        engine.execute(&values, |path, text| {
+            if !path.ends_with("NOTES.txt") && !text.trim().is_empty() {
+                texts.push((path.to_owned(), text));
+            }
+        })?;
+        texts.sort();
+        Ok(texts)
+    })
 }
 
 fn rendered(chart: &Chart, values: &Values, options: &Options) -> Result<Rendered, Error> {

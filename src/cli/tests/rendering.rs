@@ -1,6 +1,7 @@
 //! `trueup render` of folders and charts on disk.
 
-use super::{Verdict, expect, trueup};
+use super::{Arguments, Session, Verdict, expect, plain, trueup};
+use clap::Parser as _;
 use std::path::Path;
 
 fn put(folder: &Path, path: &str, text: &str) {
@@ -141,6 +142,85 @@ async fn a_chart_takes_the_flags_of_helm_template() {
         let error = render(flags).await.unwrap_err();
         assert!(error.starts_with(why), "{flags:?}: {error}");
     }
+}
+
+#[tokio::test]
+async fn a_line_for_helm_template_does_the_same_here() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |path: &str, text: &str| put(folder.path(), path, text);
+    write("web/Chart.yaml", "{apiVersion: v2, name: web, version: 1.0.0}");
+    write("web/crds/w.yaml", "kind: CustomResourceDefinition\n");
+    write("web/templates/NOTES.txt", "notes");
+    write(
+        "web/templates/a.yaml",
+        "kind: ConfigMap\nmetadata: {name: {{ .Release.Name }}}\nat: {{ getHostByName \"127.0.0.1\" | quote }}\n",
+    );
+    write("plain/a.yaml", "{apiVersion: v1, kind: ConfigMap, metadata: {name: a}}");
+    let (web, plain, out) =
+        (folder.path().join("web"), folder.path().join("plain"), folder.path().join("out"));
+    let (web, plain, out) = (web.to_str().unwrap(), plain.to_str().unwrap(), out.to_str().unwrap());
+    let render = async |flags: &[&str]| {
+        let made = trueup(&[&["render"], flags].concat()).await;
+        made.map(|(_, printed)| printed).map_err(|error| error.to_string())
+    };
+    let made = |name: &str, address: &str| {
+        format!(
+            "---\n# Source: web/templates/a.yaml\nkind: ConfigMap\nmetadata: {{name: {name}}}\nat: \"{address}\"\n"
+        )
+    };
+
+    let without_effect = [
+        "--dry-run=client --hide-notes --render-subchart-notes --wait --wait-for-jobs --timeout 5m --description d",
+        "--dry-run --wait=legacy --create-namespace --replace --disable-openapi-validation --labels a=b,c=d -l e=f",
+        "--atomic --rollback-on-failure --kubeconfig /none --kube-context none --kube-as-user me --qps 2.5 -g",
+        "--server-side=false --take-ownership --force --registry-config /none --skip-crds --keyring /none",
+    ];
+    for flags in without_effect {
+        let flags: Vec<&str> = [web].into_iter().chain(flags.split(' ')).collect();
+        assert_eq!(render(&flags).await.unwrap(), made("release-name", ""), "{flags:?}");
+    }
+    assert_eq!(render(&["shop", web, "--enable-dns"]).await.unwrap(), made("shop", "127.0.0.1"));
+    let with_crds = render(&["shop", web, "--include-crds", "--skip-crds"]).await.unwrap();
+    assert!(with_crds.contains("# Source: web/crds/w.yaml"), "{with_crds}");
+    let told = render(&["shop", web, "--output-dir", out, "--release-name"]).await.unwrap();
+    assert_eq!(told, format!("wrote {out}/shop/web/templates/a.yaml\n"));
+
+    let asks_a_cluster = "a chart is rendered without a cluster";
+    for (flags, why) in [
+        (&["shop", web, "-g"][..], "cannot set --generate-name and also specify a name"),
+        (&["shop", web, "--name-template", "x"], "cannot set --name-template and also specify a name"),
+        (&["shop", web, "--release-name", "other"], "two names: shop and other"),
+        (&[web, "--validate"], &format!("--validate: {asks_a_cluster}")),
+        (&[web, "--dry-run=server"], &format!("--dry-run=server: {asks_a_cluster}")),
+        (&[web, "--post-renderer", "cat"], "--post-renderer: lay a kustomization over the chart"),
+        (&[web, "--wait=sometimes"], "error: invalid value 'sometimes' for '--wait"),
+        (&["shop", plain], &format!("{plain}: is no chart, and takes no name: shop")),
+        (&[plain, "--wait"], &format!("{plain} is no chart: ")),
+    ] {
+        let error = render(flags).await.unwrap_err();
+        assert!(error.starts_with(why), "{flags:?}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_yaml_is_printed_where_one_asks_for_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |path: &str, text: &str| put(folder.path(), path, text);
+    write("web/Chart.yaml", "{apiVersion: v2, name: web, version: 1.0.0}");
+    write("web/templates/a.yaml", "a: b: {{ .Release.Name }}\n");
+    write("web/templates/empty.yaml", "\n");
+    let web = folder.path().join("web");
+    let web = web.to_str().unwrap();
+    let error = trueup(&["render", web]).await.unwrap_err().to_string();
+    assert!(error.starts_with("YAML parse error on web/templates/a.yaml: "), "{error}");
+    assert!(error.ends_with("\n\nUse --debug flag to render out invalid YAML"), "{error}");
+
+    let arguments = Arguments::try_parse_from(["trueup", "render", "shop", web, "--debug"]).unwrap();
+    let session = Session::new(&arguments.global).unwrap();
+    let mut out = Vec::new();
+    let error = arguments.command.run(&session, &mut out).await.unwrap_err().to_string();
+    assert_eq!(plain(&out), "---\n# Source: web/templates/a.yaml\na: b: shop\n\n");
+    assert!(error.starts_with("YAML parse error on ") && !error.contains("--debug"), "{error}");
 }
 
 #[tokio::test]

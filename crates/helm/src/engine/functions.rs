@@ -18,6 +18,9 @@ const MOST_NESTED: usize = 1000;
 
 type Included = Rc<RefCell<HashMap<Text, usize>>>;
 
+/// The function that asks for the address of a host.
+const BY_NAME: &str = "getHostByName";
+
 /// Functions of dates that ask what time it is, whatever they are given.
 const OF_NOW: [&str; 2] = ["now", "ago"];
 
@@ -28,7 +31,7 @@ thread_local! {
 
 fn everywhere() -> Result<Functions, InvalidSignature> {
     let mut functions = sprig::functions();
-    functions.insert("getHostByName", Function::new("func(string) string", |_, _| Ok("".into()))?);
+    functions.insert(BY_NAME, Function::new("func(string) string", |_, _| Ok("".into()))?);
     conversions(&mut functions)?;
     toml_functions(&mut functions)?;
     duration::add(&mut functions)?;
@@ -45,6 +48,14 @@ pub(super) fn all(options: &Options, current: &Rc<RefCell<String>>) -> Result<Fu
     functions.insert_group(&sprig::DATES, move || dates(now).unwrap_or_default());
     functions.insert_group(&OF_NOW, chance);
     functions.insert("include", include()?);
+    if let Some(resolve) = options.resolve.clone() {
+        let by_name = move |_: &mut Context<'_>, given: &Arguments| {
+            let address = resolve(&given.text(0)?.to_string_lossy());
+            // Helm takes one of none by chance, which Go refuses.
+            Ok(address.ok_or("invalid argument to Intn")?.into())
+        };
+        functions.insert(BY_NAME, Function::new("func(string) string", by_name)?);
+    }
     let lookup = options.lookup.clone();
     functions.insert(
         "lookup",
