@@ -13,6 +13,7 @@ mod confirm;
 mod demo;
 mod diff;
 mod drift;
+mod elsewhere;
 mod helm_flags;
 mod history;
 mod install;

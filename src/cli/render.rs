@@ -19,17 +19,18 @@ use trueup_model::{Manifest, Value};
 /// Print manifests as they would be applied
 ///
 /// Of a folder (plain manifests or a kustomization; no configuration, no cluster), of a chart (a folder with a Chart.yaml, or
-/// a .tgz; as `helm template` does, whose other flags are taken, too), or of a target of the configuration.
+/// a .tgz, or a chart of a repository or registry; as `helm template` does, whose other flags are taken, too), or of a
+/// target of the configuration.
 /// Values of Secrets are printed as they are.
 /// With --values, the values of a chart or of a target's chart are printed instead, each with where it comes from.
 /// With --provenance each line has the file and line that it comes from beside it.
 #[derive(Debug, Args)]
-#[command(allow_missing_positional = true)]
+#[command(allow_missing_positional = true, disable_version_flag = true)]
 pub(super) struct Render {
     /// For a chart, the release's name, as Helm has it before the chart
     #[arg(value_name = "NAME")]
     name: Option<String>,
-    /// A folder, a chart, or a target
+    /// A folder, a chart (a folder or file, a name with --repo, an oci:// or https:// URL), or a target
     #[arg(value_name = "TARGET|DIR|CHART")]
     what: String,
     /// A branch, tag or commit instead of the configured one
@@ -93,11 +94,10 @@ impl From<Reorder> for kustomize::Reorder {
 impl Render {
     /// Whether it is a chart that is rendered.
     pub(super) fn is_of_chart(&self) -> bool {
-        render_chart::is_chart(Path::new(&self.what))
+        self.chart.are_of_a_chart(&self.what)
     }
 
     pub(super) async fn run(&self, session: &Session, out: &mut dyn Write) -> Result<Verdict> {
-        let path = Path::new(&self.what);
         if self.is_of_chart() {
             if self.provenance
                 || self.revision.is_some()
@@ -109,7 +109,7 @@ impl Render {
                     self.what
                 );
             }
-            render_chart::run(path, self.name.as_deref(), &self.chart, session.output, out).await?;
+            render_chart::run(&self.what, self.name.as_deref(), &self.chart, session.output, out).await?;
             return Ok(Verdict::Fine);
         }
         if let Some(name) = &self.name {

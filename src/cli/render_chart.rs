@@ -1,5 +1,6 @@
 //! `trueup render CHART`: what `helm template` prints.
 
+use super::elsewhere::ElsewhereFlags;
 use super::helm_flags::HelmFlags;
 use super::output::{self, Format};
 use super::output_dir;
@@ -96,10 +97,17 @@ pub(super) struct ChartFlags {
     #[arg(long, short = 'a', value_name = "VERSIONS", value_delimiter = ',')]
     api_versions: Vec<String>,
     #[command(flatten)]
+    elsewhere: ElsewhereFlags,
+    #[command(flatten)]
     helm: HelmFlags,
 }
 
 impl ChartFlags {
+    /// Whether it is a chart that is rendered with them: a folder with a Chart.yaml, a packed one, or one from elsewhere.
+    pub(super) fn are_of_a_chart(&self, what: &str) -> bool {
+        self.elsewhere.apply_to(what) || is_chart(Path::new(what))
+    }
+
     /// Whether the values are to be shown.
     pub(super) fn show_values(&self) -> bool {
         self.values.iter().any(|file| file.is_empty())
@@ -124,6 +132,7 @@ impl ChartFlags {
             self.enable_dns,
             self.debug,
             self.helm.are_given(),
+            self.elsewhere.are_given(),
         ];
         self.files().next().is_some()
             || flags.contains(&true)
@@ -212,7 +221,7 @@ impl ChartFlags {
 }
 
 /// Whether a chart stands there: a folder with a Chart.yaml, or a packed one.
-pub(super) fn is_chart(path: &Path) -> bool {
+fn is_chart(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let packed = [".tgz", ".tar.gz"].iter().any(|extension| name.ends_with(extension));
     (packed && path.is_file()) || path.join("Chart.yaml").is_file()
@@ -239,7 +248,7 @@ fn text_of(path: &Path) -> std::io::Result<String> {
 
 /// Prints what the chart makes. `name` is the release's, where it is written before the chart.
 pub(super) async fn run(
-    path: &Path,
+    what: &str,
     name: Option<&str>,
     flags: &ChartFlags,
     format: Format,
@@ -248,7 +257,12 @@ pub(super) async fn run(
     flags.helm.check()?;
     let name = flags.name(name)?;
     // The program ends with this: to take apart what was made would only take time, a twentieth of it where charts are large.
-    let chart = ManuallyDrop::new(load(path).await?);
+    let chart = if flags.elsewhere.apply_to(what) {
+        offline::chart_at(&flags.elsewhere.address(what)?).await?
+    } else {
+        load(Path::new(what)).await?
+    };
+    let chart = ManuallyDrop::new(chart);
     let given = flags.given().await?;
     if flags.show_values() {
         return write_values(out, format, Merged::of(&chart, &given)?);

@@ -2,6 +2,7 @@
 
 use super::app_sets;
 use super::bases::{self, Bases, Configured};
+use super::charts::Wanted;
 use super::engine::{Chosen, Ends, Engine, Parts};
 use super::inquiries::ROUNDS;
 use super::membership;
@@ -18,7 +19,8 @@ use crate::cluster::{Catalog, Cluster, Query};
 use crate::config::{self, Config};
 use crate::render::dependencies::{self, Around, Elsewhere, Incomplete};
 use crate::render::{self, Needed, Remote, Unasked};
-use crate::source::{self, Commit, DiskTree, Location, Spec};
+use crate::source::charts::{ChartLocation, ChartSpec};
+use crate::source::{self, Commit, Credentials, DiskTree, Location, Spec};
 use crate::store::{Retention, Store};
 use crate::web::metrics::Metrics;
 use anyhow::{Context as _, Result, anyhow, bail};
@@ -426,17 +428,81 @@ async fn given(
     Ok(render::Given { chart, capabilities: None, seed, answers })
 }
 
+/// A chart that is neither a folder nor a file here, as a command line has it.
+#[derive(Clone, Debug)]
+pub struct ChartAddress {
+    /// The repository or registry, where `chart` is a name there.
+    pub repository: Option<String>,
+    /// The name, or the chart's own URL: `oci://`, `https://` or `http://`.
+    pub chart: String,
+    /// The range of versions; empty for any release. An `https://` URL of a chart is of one version.
+    pub version: String,
+    /// How to be let in.
+    pub credentials: Credentials,
+    /// See [`ChartSpec::insecure`].
+    pub insecure: bool,
+}
+
+/// The chart at an address, with those that it asks for.
+pub async fn chart_at(address: &ChartAddress) -> Result<Chart> {
+    let place = address.repository.as_deref().unwrap_or(&address.chart);
+    if address.repository.is_none() && !place.starts_with("oci://") {
+        let (location, from_url) = Location::parse(place)?;
+        let credentials = over(from_url, &address.credentials);
+        let spec = Spec { credentials, insecure: address.insecure, ..Spec::new(location) };
+        let packed = file_at(place, BTreeMap::from([(String::new(), Configured::new(spec))])).await?;
+        let shown = without_query(place);
+        return completed(Chart::from_archive(&packed, &shown)?, None, &shown).await;
+    }
+    let (location, from_url) = ChartLocation::parse(place)?;
+    let shown = match &address.repository {
+        Some(_) => format!("chart {} of {location}", address.chart),
+        None => format!("chart {location}"),
+    };
+    let credentials = over(from_url, &address.credentials);
+    let spec = ChartSpec { credentials, insecure: address.insecure, ..ChartSpec::new(location) };
+    let name = address.repository.as_ref().map_or_else(String::new, |_| address.chart.clone());
+    let wanted = Wanted { spec, name, version: address.version.clone(), interval: Duration::ZERO };
+    let kept = tempfile::tempdir().context("a folder for the time being")?;
+    let packed = wanted.fetch(&source::Cache::new(kept.path())?).await;
+    let packed = packed.map_err(|error| anyhow!("{shown}: {}", chain(&error)))?;
+    completed(Chart::from_archive(&packed.bytes, &shown)?, None, &shown).await
+}
+
+/// Credentials, with what is said of them besides the URL.
+fn over(from_url: Credentials, given: &Credentials) -> Credentials {
+    let Credentials { username, password, bearer_token, ca_pem, ssh_key, known_hosts } = given.clone();
+    Credentials {
+        username: username.or(from_url.username),
+        password: password.or(from_url.password),
+        bearer_token: bearer_token.or(from_url.bearer_token),
+        ca_pem: ca_pem.or(from_url.ca_pem),
+        ssh_key: ssh_key.or(from_url.ssh_key),
+        known_hosts: known_hosts.or(from_url.known_hosts),
+    }
+}
+
+fn without_query(url: &str) -> String {
+    let url = url.split(['?', '#']).next().unwrap_or_default();
+    Location::parse(url).map_or_else(|_| url.to_owned(), |(location, _)| location.to_string())
+}
+
 /// The text behind an http or https URL, asked for without credentials.
 pub async fn text_at(url: &str) -> Result<String> {
+    let bytes = file_at(url, BTreeMap::new()).await?;
+    String::from_utf8(bytes).map_err(|_| anyhow!("{}: is no UTF-8", without_query(url)))
+}
+
+/// What is behind an http or https URL, asked for with the credentials of those configured that are on the same server.
+async fn file_at(url: &str, configured: BTreeMap<String, Configured>) -> Result<Vec<u8>> {
     let kept = tempfile::tempdir().context("a folder for the time being")?;
-    let bases = with_bases(source::Cache::new(kept.path())?, BTreeMap::new());
+    let bases = with_bases(source::Cache::new(kept.path())?, configured);
     let remote = Remote::File { url: url.to_owned() };
     let shown = remote.to_string();
     let needs = BTreeSet::from([Needed { remote: remote.clone(), timeout: None }]);
     let mut known = bases.settled(&needs).await;
     let file = known.remove(&remote).with_context(|| shown.clone())?.map_err(anyhow::Error::msg)?;
-    let bytes = file.tree.read(Remote::FILE).with_context(|| shown.clone())?;
-    String::from_utf8(bytes.to_vec()).map_err(|_| anyhow!("{shown}: is no UTF-8"))
+    Ok(file.tree.read(Remote::FILE).with_context(|| shown.clone())?.to_vec())
 }
 
 /// Puts the charts in their places that a chart asks for and does not hold: those beside it, and fetched ones.

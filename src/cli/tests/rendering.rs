@@ -2,6 +2,7 @@
 
 use super::{Arguments, Session, Verdict, expect, plain, trueup};
 use clap::Parser as _;
+use flate2::{Compression, write::GzEncoder};
 use std::path::Path;
 
 fn put(folder: &Path, path: &str, text: &str) {
@@ -282,6 +283,79 @@ async fn values_may_come_from_a_url_and_need_not_fit_the_schema_if_so_told() {
     let missing = format!("http://{address}/none.yaml?token=hidden");
     let error = format!("{:#}", trueup(&["render", web, "-f", &missing]).await.unwrap_err());
     assert!(error.contains("/none.yaml") && error.contains("404") && !error.contains("hidden"), "{error}");
+    server.abort();
+}
+
+/// A packed chart of that version, which says so.
+fn packed(version: &str) -> Vec<u8> {
+    let mut archive = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::fast()));
+    for (path, text) in [
+        ("web/Chart.yaml", format!("{{apiVersion: v2, name: web, version: {version}}}")),
+        ("web/templates/a.yaml", "kind: ConfigMap\nmetadata: {name: '{{ .Chart.Version }}'}\n".to_owned()),
+    ] {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(text.len() as u64);
+        header.set_mode(0o644);
+        archive.append_data(&mut header, path, text.as_bytes()).unwrap();
+    }
+    archive.into_inner().unwrap().finish().unwrap()
+}
+
+#[tokio::test]
+async fn a_chart_may_be_in_a_repository_or_behind_a_url() {
+    use axum::http::{HeaderMap, StatusCode};
+    use axum::routing::get;
+    let index = "apiVersion: v1\nentries:\n  web:\n  - {name: web, version: 2.0.0-rc.1, urls: [c.tgz]}\n  \
+        - {name: web, version: 1.1.0, urls: [b.tgz]}\n  - {name: web, version: 1.0.0, urls: [a.tgz]}\n";
+    // "me:pw"
+    let let_in =
+        |headers: &HeaderMap| headers.get("authorization").is_some_and(|given| given == "Basic bWU6cHc=");
+    let closed = async move |headers: HeaderMap| {
+        if let_in(&headers) { Ok(index) } else { Err(StatusCode::UNAUTHORIZED) }
+    };
+    let mut routes = axum::Router::new()
+        .route("/index.yaml", get(async move || index))
+        .route("/closed/index.yaml", get(closed));
+    for (file, version) in [("a", "1.0.0"), ("b", "1.1.0"), ("c", "2.0.0-rc.1")] {
+        let archive = packed(version);
+        routes = routes.route(
+            &format!("/{file}.tgz"),
+            get({
+                let archive = archive.clone();
+                async move || archive
+            }),
+        );
+        routes = routes.route(&format!("/closed/{file}.tgz"), get(async move || archive));
+    }
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let server = tokio::spawn(axum::serve(listener, routes).into_future());
+    let (closed, file) = (format!("{url}/closed"), format!("{url}/a.tgz"));
+    let named = async |flags: &[&str]| {
+        let made = trueup(&[&["render"], flags, &["-o", "name"]].concat()).await;
+        made.map(|(_, names)| names).map_err(|error| format!("{error:#}"))
+    };
+
+    for (flags, version) in [
+        (&["web", "--repo", &url][..], "1.1.0"),
+        (&["shop", "web", "--repo", &url, "--version", "~1.0"], "1.0.0"),
+        (&["web", "--repo", &url, "--devel"], "2.0.0-rc.1"),
+        (&["web", "--repo", &url, "--devel", "--version", "^1"], "1.1.0"),
+        (&["web", "--repo", &closed, "--username", "me", "--password", "pw"], "1.1.0"),
+        (&["shop", &file], "1.0.0"),
+    ] {
+        assert_eq!(named(flags).await.unwrap(), format!("ConfigMap {version}\n"), "{flags:?}");
+    }
+    for (flags, why) in [
+        (&["web", "--repo", &url, "--version", "^3"][..], "^3"),
+        (&["other", "--repo", &url], "other"),
+        (&["web", "--repo", &closed, "--username", "me", "--password", "wrong"], "401"),
+        (&["web", "--repo", "git@example.com:charts"], "charts are read from https, http and oci"),
+        (&["web", "--repo", &url, "--ca-file", "/no/such/file"], "/no/such/file"),
+    ] {
+        let error = named(flags).await.unwrap_err();
+        assert!(error.contains(why) && !error.contains("wrong"), "{flags:?}: {error}");
+    }
     server.abort();
 }
 
