@@ -7,6 +7,7 @@ mod duration;
 mod functions;
 mod objects;
 mod toml;
+mod words;
 mod yaml;
 
 use crate::beside::{Expected, beside};

@@ -1,7 +1,7 @@
 //! TOML, as github.com/BurntSushi/toml writes it, and as values of templates when it is read.
 
 use super::yaml::Wanted;
-use trueup_template::{Context, Failure, Map, Text, Value};
+use trueup_template::{Context, Failure, Text, Value};
 
 const DEEPEST: usize = 100;
 
@@ -10,7 +10,7 @@ pub(super) fn written(context: &mut Context<'_>, value: &Value) -> Result<Vec<u8
     let mut writer = Writer { out: Vec::new(), counted: 0, context };
     match beneath(value) {
         Value::Map(map) if map.is_nil() => {}
-        Value::Map(map) => writer.table(&mut Vec::new(), &map)?,
+        Value::Map(_) => writer.table(&mut Vec::new(), &entries(value))?,
         Value::List(list) if kind(value)? == Kind::Tables && !list.is_empty() => {
             return Err("toml: top-level values must be Go maps or structs".into());
         }
@@ -46,6 +46,17 @@ fn beneath(value: &Value) -> Value {
             None => Value::map(object.fields()),
         },
         _ => value.clone(),
+    }
+}
+
+/// The entries of a table: those of a map by their keys, those of a struct as they stand in it.
+fn entries(value: &Value) -> Vec<(Text, Value)> {
+    match (value, beneath(value)) {
+        (Value::Object(object), Value::Map(_)) if object.underlying().is_none() => object.fields(),
+        (_, Value::Map(map)) => {
+            map.entries().iter().map(|(key, value)| (key.clone(), value.clone())).collect()
+        }
+        _ => Vec::new(),
     }
 }
 
@@ -87,27 +98,24 @@ impl Writer<'_, '_> {
         self.context.write(new + 1)
     }
 
-    fn table(&mut self, path: &mut Vec<Text>, map: &Map) -> Result<(), Failure> {
+    fn table(&mut self, path: &mut Vec<Text>, entries: &[(Text, Value)]) -> Result<(), Failure> {
         if path.len() > DEEPEST {
             return Err("a value is nested too deeply for TOML".into());
         }
-        let entries: Vec<_> = map.entries().iter().map(|(key, value)| (key.clone(), value.clone())).collect();
         for tables in [false, true] {
-            for (key, value) in &entries {
+            for (key, value) in entries {
                 let kind = kind(value)?;
                 if kind == Kind::Nothing || matches!(kind, Kind::Table | Kind::Tables) != tables {
                     continue;
                 }
                 path.push(key.clone());
                 match (kind, beneath(value)) {
-                    (Kind::Table, Value::Map(inner)) => self.inner_table(path, &inner)?,
+                    (Kind::Table, _) => self.inner_table(path, &self::entries(value))?,
                     (Kind::Tables, Value::List(list)) => {
                         for item in list.items().clone() {
-                            if let Value::Map(inner) = beneath(&item) {
-                                self.line_break();
-                                self.header(path, "[[", "]]");
-                                self.table(path, &inner)?;
-                            }
+                            self.line_break();
+                            self.header(path, "[[", "]]");
+                            self.table(path, &self::entries(&item))?;
                         }
                     }
                     (_, value) => {
@@ -125,12 +133,12 @@ impl Writer<'_, '_> {
         Ok(())
     }
 
-    fn inner_table(&mut self, path: &mut Vec<Text>, map: &Map) -> Result<(), Failure> {
+    fn inner_table(&mut self, path: &mut Vec<Text>, entries: &[(Text, Value)]) -> Result<(), Failure> {
         if path.len() == 1 {
             self.line_break();
         }
         self.header(path, "[", "]");
-        self.table(path, map)
+        self.table(path, entries)
     }
 
     fn header(&mut self, path: &[Text], open: &str, close: &str) {
@@ -181,7 +189,7 @@ impl Writer<'_, '_> {
                 }
                 self.put("]");
             }
-            Value::Map(map) => self.inline_table(&map, depth)?,
+            Value::Map(_) => self.inline_table(entries(value), depth)?,
             Value::Object(object) => match object.to_text() {
                 // A time.
                 Some(_) if object.to_go_text().is_some() => {
@@ -195,12 +203,11 @@ impl Writer<'_, '_> {
         Ok(())
     }
 
-    fn inline_table(&mut self, map: &Map, depth: usize) -> Result<(), Failure> {
+    fn inline_table(&mut self, entries: Vec<(Text, Value)>, depth: usize) -> Result<(), Failure> {
         self.put("{");
         let (mut scalars, mut tables) = (Vec::new(), Vec::new());
-        for (key, value) in map.entries().iter() {
-            let own = (key.clone(), value.clone());
-            if matches!(kind(value)?, Kind::Table | Kind::Tables) { &mut tables } else { &mut scalars }
+        for own in entries {
+            if matches!(kind(&own.1)?, Kind::Table | Kind::Tables) { &mut tables } else { &mut scalars }
                 .push(own);
         }
         let all: Vec<_> = scalars.into_iter().chain(tables).collect();

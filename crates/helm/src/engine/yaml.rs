@@ -1,11 +1,12 @@
 //! YAML and JSON between templates' values and texts, by way of JSON as Helm goes.
 
+use super::words;
 use crate::values::{READING, as_json_reads, to_template};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value as Json;
 use std::borrow::Cow;
-use trueup_model::yaml;
+use trueup_model::yaml::{self, YamlError};
 use trueup_template::{Context, Failure, List, Map, Object, Text, Type, Uint, Value};
 
 /// How deep values may be nested that become YAML.
@@ -136,8 +137,9 @@ impl Conversion<'_> {
         match self.layout {
             Layout::Plain => self.object(object.json_fields(), depth),
             Layout::Pretty => {
-                let lower = |name: Text| Text::from(name.to_string_lossy().to_lowercase());
-                let fields = object.fields().into_iter().map(|(name, item)| (lower(name), item));
+                let key = |place, name: Text| yaml::field_key(place, &name.to_string_lossy().to_lowercase());
+                let fields = (0..).zip(object.fields());
+                let fields = fields.map(|(place, (name, item))| (Text::from(key(place, name)), item));
                 self.object(fields.collect(), depth)
             }
         }
@@ -264,16 +266,17 @@ impl Wanted {
 /// The first document of a text, as it is wanted; in its place what is wrong.
 pub(super) fn read(text: &[u8], wanted: Wanted) -> Value {
     let text = &*decoded(text);
-    let first = first_document(text);
+    let first = &*without_dashes(first_document(text));
+    if let Some(line) = tab_before_all(first) {
+        let at = if line > 1 { format!("line {line}: ") } else { String::new() };
+        return wanted.with_error(&format!("error converting YAML to JSON: yaml: {at}{}", words::NO_START));
+    }
     let documents = match yaml::documents_as(first, READING) {
         Ok(documents) => documents,
         Err(error) => {
-            let Some(documents) = bracketed(first, error.at.line) else {
-                let at = error.at.line;
-                return wanted.with_error(&format!(
-                    "error converting YAML to JSON: yaml: line {at}: {}",
-                    error.message
-                ));
+            let Some(documents) = ended_before(first, &error) else {
+                let told = words::told(&error, first);
+                return wanted.with_error(&format!("error converting YAML to JSON: {told}"));
             };
             documents
         }
@@ -290,13 +293,40 @@ pub(super) fn read(text: &[u8], wanted: Wanted) -> Value {
     }
 }
 
-/// What stands in brackets at the beginning of a text that is wrong in a later line: nobody looks behind them.
-fn bracketed(text: &str, wrong: usize) -> Option<Vec<yaml::Document>> {
-    if !text.trim_start().starts_with(['[', '{']) {
-        return None;
+/// The text without dashes before what is in brackets, or is a block of text, on the first line.
+fn without_dashes(text: &str) -> Cow<'_, str> {
+    match text.strip_prefix("--- ") {
+        Some(rest) if rest.trim_start().starts_with(['{', '[', '|', '>']) => {
+            Cow::Owned(format!("    {rest}"))
+        }
+        Some(_) | None => Cow::Borrowed(text),
     }
-    let lines: usize = text.split_inclusive('\n').take(wrong.saturating_sub(1)).map(str::len).sum();
-    yaml::documents_as(&text[..lines], READING).ok().filter(|documents| !documents.is_empty())
+}
+
+/// The line of a tab that stands before all else: nothing begins with one.
+fn tab_before_all(text: &str) -> Option<usize> {
+    let before = text
+        .lines()
+        .take_while(|line| matches!(line.trim_start_matches(' ').as_bytes().first(), None | Some(b'#')));
+    let before = before.count();
+    let line = text.lines().nth(before)?;
+    line.trim_start_matches(' ').starts_with('\t').then_some(before + 1)
+}
+
+/// What stands before something wrong, where the document ends there already: nobody looks behind it.
+fn ended_before(text: &str, error: &YamlError) -> Option<Vec<yaml::Document>> {
+    let lines: usize = text.split_inclusive('\n').take(error.at.line.saturating_sub(1)).map(str::len).sum();
+    let ends = if text.trim_start().starts_with(['[', '{']) {
+        let line = &text[lines..];
+        let column = line.char_indices().nth(error.at.column.saturating_sub(1)).map_or(0, |(at, _)| at);
+        [lines, lines + column]
+    } else if error.message.ends_with("did not find expected <document start>") {
+        [lines; 2]
+    } else {
+        return None;
+    };
+    let read = |end: usize| yaml::documents_as(&text[..end], READING).ok();
+    ends.into_iter().filter_map(read).find(|documents| !documents.is_empty())
 }
 
 /// What Go calls a kind of JSON.

@@ -70,6 +70,19 @@ const FOUND: &[&str] = &[
     "{{ toYaml (dict (repeat 511 \"\\n\") 1) | len }} {{ toYaml (dict (repeat 512 \"\\n\") 1) | len }}",
     "{{ toYaml (dict (repeat 1022 `é`) 1) | len }} {{ toYaml (dict (repeat 1023 `é`) 1) | len }}",
     "{{ toYamlPretty (dict (repeat 1023 `a`) 1) | len }}",
+    // The fields of a struct stand in their own order in TOML and to go-yaml, and by their names in JSON.
+    "{{ toYamlPretty .Capabilities }}",
+    "{{ toToml .Capabilities }}",
+    "{{ toYamlPretty (dict `k` .Capabilities.KubeVersion `a` 1) }}{{ toToml (dict `k` .Capabilities.KubeVersion `a` 1) }}",
+    "{{ toToml (dict `k` (list .Capabilities.HelmVersion .Capabilities.KubeVersion)) }}",
+    "{{ toYaml .Capabilities.HelmVersion }}{{ toJson .Capabilities.KubeVersion }}{{ toYamlPretty .Chart }}{{ toToml .Chart }}",
+    // Tabs within brackets; dashes before brackets; what stands behind a document that has ended.
+    "{{ fromYaml \"{\\n\\t\\\"a\\\": [\\n\\t\\t1,\\n\\t\\t'x'\\n\\t]\\n}\" }}{{ fromYaml \"a: {\\n\\tb: 1}\" }}",
+    "{{ fromYaml `--- {a: 1}` }}{{ fromYamlArray `--- [1, 2]` }}{{ fromYaml `{a: 1}}` }}{{ fromYaml \" a: 1\\nb: 2\" }}",
+    // What templates can see of a mistake is what go-yaml says of it.
+    "{{ fromYaml `a: b: c` }}{{ fromYaml \"a: 1\\n  b: 2\" }}{{ fromYaml \"a:\\n\\tb: 1\" }}{{ fromYaml \"\\ta: 1\" }}{{ fromYaml \"a: 'x\\nb: 1\" }}",
+    "{{ fromYaml `a: [1, 2` }}{{ fromYaml `{` }}{{ fromYaml \"a: 1\\nkey\" }}{{ fromYaml \"a:\\n  b: 1\\n c: 2\" }}{{ fromYaml `a: *x` }}{{ fromYaml `a: 'b'c` }}",
+    "{{ fromYamlArray \"- a\\nb: 1\" }}{{ fromYamlArray `a` }}{{ fromYaml \"- a\" }}{{ fromYaml `a: @b` }}{{ fromYaml `a: !!int x` }}{{ fromYaml `<<: 1` }}",
 ];
 
 #[test]

@@ -24,6 +24,18 @@ pub(super) fn emit_pretty(value: &Value) -> String {
     emit_as(value, Dialect::Three)
 }
 
+/// What a key begins with that has a place of its own.
+const PLACED: &str = "\u{0}\u{1}";
+
+/// A name of a struct's field, whose place among the others is not that of its name.
+pub(super) fn placed(place: u8, name: &str) -> String {
+    format!("{PLACED}{}{name}", char::from(b'A' + place.min(b'z' - b'A')))
+}
+
+fn without_place(key: &str) -> &str {
+    key.strip_prefix(PLACED).and_then(|rest| rest.get(1..)).unwrap_or(key)
+}
+
 /// Whose layout it is.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Dialect {
@@ -133,6 +145,10 @@ impl Emitter {
 
     fn entry(&mut self, key: &str, value: &Value, indent: usize) {
         self.end_line(indent);
+        let key = match self.dialect {
+            Dialect::Two => key,
+            Dialect::Three => without_place(key),
+        };
         let analysis = Analysis::of(key);
         if analysis.multiline || key.len() > 128 {
             self.indicator("?", true);

@@ -14,6 +14,7 @@ mod compose;
 mod emit;
 mod making;
 mod resolve;
+mod tabs;
 mod timestamp;
 
 use crate::Value;
@@ -139,7 +140,7 @@ pub struct Document {
 /// # Errors
 /// The first thing in the text that Kubernetes would not read, with its position.
 pub fn parse(text: &str) -> Result<Vec<Node>, YamlError> {
-    compose::compose(text, Reading::default())
+    parse_as(text, Reading::default())
 }
 
 /// As [`parse`], with the freedoms that other readers of the same files take.
@@ -147,7 +148,7 @@ pub fn parse(text: &str) -> Result<Vec<Node>, YamlError> {
 /// # Errors
 /// The first thing in the text that cannot be read, with its position.
 pub fn parse_as(text: &str, reading: Reading) -> Result<Vec<Node>, YamlError> {
-    compose::compose(text, reading)
+    or_spaced(text, |text| compose::compose(text, reading))
 }
 
 /// All documents of a text as values; the ones that are empty, null or only comments are left out.
@@ -163,7 +164,18 @@ pub fn documents(text: &str) -> Result<Vec<Document>, YamlError> {
 /// # Errors
 /// The first thing in the text that cannot be read, with its position.
 pub fn documents_as(text: &str, reading: Reading) -> Result<Vec<Document>, YamlError> {
-    compose::values(text, reading)
+    or_spaced(text, |text| compose::values(text, reading))
+}
+
+/// What is read; where tabs are in the way, what is read without those that nobody minds.
+fn or_spaced<T>(text: &str, read: impl Fn(&str) -> Result<T, YamlError>) -> Result<T, YamlError> {
+    match read(text) {
+        Err(error) if error.message.starts_with("tabs disallowed") => match tabs::spaced(text) {
+            Some(spaced) => read(&spaced),
+            None => Err(error),
+        },
+        other => other,
+    }
 }
 
 /// As [`documents_as`], for who wants only a few of a document's own keys: those `wanted`, where it is a mapping. The rest is read as well, so
@@ -184,6 +196,11 @@ pub fn to_yaml(value: &Value) -> String {
 /// below their key, lines are not wrapped, and a float is written with an exponent from a million on.
 pub fn to_yaml_pretty(value: &Value) -> String {
     emit::emit_pretty(value)
+}
+
+/// The key of a struct's field, for [`to_yaml_pretty`] alone: fields are printed in their own order, from 0, and not in that of their names.
+pub fn field_key(place: u8, name: &str) -> String {
+    emit::placed(place, name)
 }
 
 /// True for a word that is a boolean in YAML 1.1 but not in 1.2, such as `yes`; `y` and `n` are such words too.
