@@ -16,6 +16,7 @@ mod manifest;
 mod metadata;
 mod path_pattern;
 mod record;
+mod refusal;
 mod render;
 mod schema;
 mod semver;

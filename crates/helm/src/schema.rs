@@ -5,6 +5,7 @@
 
 use crate::engine::as_json;
 use crate::metadata::shortest;
+use crate::refusal::{self, Line, Refusal, Said, quoted};
 use crate::unit::Unit;
 use jsonschema::error::{TypeKind, ValidationErrorKind as Kind};
 use jsonschema::{PatternOptions, Retrieve, Uri, ValidationError};
@@ -48,20 +49,10 @@ fn check(schema: &[u8], values: &Map) -> Result<(), String> {
         .build(&schema)
         .map_err(|error| format!("values.schema.json: {error}"))?;
     let values = whole_numbers(as_json(&Value::Map(values.clone()))?);
-    let mut told: Vec<(String, Told)> = Vec::new();
-    for error in validator.iter_errors(&values).take(MOST_TOLD) {
-        let at = error.instance_path().to_string();
-        match (told.last_mut(), told_of(&error)) {
-            (Some((before, Told::Missing(all))), Told::Missing(more)) if *before == at => all.extend(more),
-            (_, one) => told.push((at, one)),
-        }
-    }
-    if told.is_empty() {
-        return Ok(());
-    }
-    told.sort_by(|(one, _), (other, _)| one.cmp(other));
-    let lines: Vec<String> = told.iter().map(|(at, told)| format!("- at '{at}': {}", told.text())).collect();
-    Err(lines.join("\n"))
+    let refusals =
+        validator.iter_errors(&values).take(MOST_TOLD).flat_map(|error| refusals_of(&error, &schema));
+    let lines = refusal::lines(refusals.collect(), "", &[]);
+    if lines.is_empty() { Ok(()) } else { Err(refusal::text(&lines, 0).trim_end().to_owned()) }
 }
 
 /// Answers references that lead out of the schema.
@@ -76,27 +67,75 @@ impl Retrieve for Offline {
     }
 }
 
-/// What is said of a refusal; properties that are missing are told together.
-enum Told {
-    Missing(Vec<String>),
-    Other(String),
+fn way(error: &ValidationError<'_>) -> Vec<String> {
+    let steps = error.evaluation_path().as_str().split('/').skip(1);
+    steps.map(|step| step.replace("~1", "/").replace("~0", "~")).collect()
 }
 
-impl Told {
-    fn text(&self) -> String {
-        match self {
-            Self::Missing(names) if names.len() == 1 => format!("missing property {}", quoted(names)),
-            Self::Missing(names) => format!("missing properties {}", quoted(names)),
-            Self::Other(text) => text.clone(),
+/// What an error refuses: one thing, or each value that nothing else in the schema is for.
+fn refusals_of(error: &ValidationError<'_>, schema: &Json) -> Vec<Refusal> {
+    let (at, way) = (error.instance_path().to_string(), way(error));
+    let each = |names: Vec<String>| {
+        let is_forbidden = schema.pointer(error.schema_path().as_str()) == Some(&Json::Bool(false));
+        let text = if is_forbidden { "false schema" } else { "does not fit what is left" };
+        let said = || Said::Other(text.to_owned(), Vec::new());
+        names
+            .iter()
+            .map(|name| Refusal { at: format!("{at}/{name}"), way: way.clone(), said: said() })
+            .collect()
+    };
+    let said = match error.kind() {
+        Kind::UnevaluatedProperties { unexpected } => {
+            return each(unexpected.iter().map(|name| name.replace('~', "~0").replace('/', "~1")).collect());
         }
-    }
+        Kind::UnevaluatedItems { unexpected } => {
+            let items = error.instance().as_array().map_or(&[][..], Vec::as_slice).iter().enumerate();
+            let found = items.filter(|(_, item)| unexpected.contains(&item.to_string()));
+            return each(found.map(|(at, _)| at.to_string()).collect());
+        }
+        Kind::Required { property } => {
+            let name = property.as_str().unwrap_or_default().to_owned();
+            let by = asking(error, schema, &name);
+            match by {
+                Some(other) => Said::MissingFor(other, vec![name]),
+                None => Said::Missing(vec![name]),
+            }
+        }
+        Kind::AnyOf { context } | Kind::OneOfNotValid { context } => {
+            Said::Other(words(error), causes(context, &at, &way, schema))
+        }
+        Kind::PropertyNames { error: inner } => {
+            let below = refusal::line(refusals_of(inner, schema), "", &self::way(inner));
+            let below = below.into_iter().map(|_| Line::new(String::new(), words(inner))).collect();
+            Said::Other(words(error), below)
+        }
+        _ => Said::Other(words(error), Vec::new()),
+    };
+    vec![Refusal { at, way, said }]
 }
 
-fn told_of(error: &ValidationError<'_>) -> Told {
-    if let Kind::Required { property } = error.kind() {
-        return Told::Missing(vec![property.as_str().unwrap_or_default().to_owned()]);
+/// The property that asks for the one that is missing.
+fn asking(error: &ValidationError<'_>, schema: &Json, missing: &str) -> Option<String> {
+    let at = error.schema_path().as_str();
+    if !at.ends_with("/dependentRequired") && !at.ends_with("/dependencies") {
+        return None;
     }
-    Told::Other(words(error))
+    let wanted =
+        |names: &Json| names.as_array().is_some_and(|names| names.iter().any(|name| name == missing));
+    let asking = schema.pointer(at)?.as_object()?.iter();
+    let mut asking =
+        asking.filter(|(name, names)| error.instance().get(name.as_str()).is_some() && wanted(names));
+    asking.next().map(|(name, _)| name.clone())
+}
+
+/// What each of several schemas refuses.
+fn causes(context: &[Vec<ValidationError<'static>>], at: &str, way: &[String], schema: &Json) -> Vec<Line> {
+    let one = |(index, errors): (usize, &Vec<ValidationError<'static>>)| {
+        let way = [way, &[index.to_string()]].concat();
+        let refusals = errors.iter().take(MOST_TOLD).flat_map(|error| refusals_of(error, schema)).collect();
+        refusal::line(refusals, at, &way)
+    };
+    context.iter().enumerate().filter_map(one).collect()
 }
 
 /// The refusal in the words of Helm's library.
@@ -117,39 +156,60 @@ fn words(error: &ValidationError<'_>) -> String {
             format!("value must be {}", shown(expected_value))
         }
         Kind::Constant { .. } => "'const' failed".to_owned(),
-        Kind::AdditionalProperties { unexpected } | Kind::UnevaluatedProperties { unexpected } => {
+        Kind::AdditionalProperties { unexpected } => {
             format!("additional properties {} not allowed", quoted(unexpected))
         }
         Kind::Minimum { limit } => format!("minimum: got {got}, want {}", number(limit)),
         Kind::Maximum { limit } => format!("maximum: got {got}, want {}", number(limit)),
         Kind::ExclusiveMinimum { limit } => format!("exclusiveMinimum: got {got}, want {}", number(limit)),
         Kind::ExclusiveMaximum { limit } => format!("exclusiveMaximum: got {got}, want {}", number(limit)),
-        Kind::MultipleOf { multiple_of } => format!("multipleOf: got {got}, want {}", shortest(*multiple_of)),
-        Kind::MinLength { limit } => format!("minLength: got {}, want {limit}", length(instance)),
-        Kind::MaxLength { limit } => format!("maxLength: got {}, want {limit}", length(instance)),
-        Kind::MinItems { limit } => format!("minItems: got {}, want {limit}", length(instance)),
-        Kind::MaxItems { limit } => format!("maxItems: got {}, want {limit}", length(instance)),
-        Kind::MinProperties { limit } => format!("minProperties: got {}, want {limit}", length(instance)),
-        Kind::MaxProperties { limit } => format!("maxProperties: got {}, want {limit}", length(instance)),
-        Kind::Pattern { pattern } => format!("{} does not match pattern '{pattern}'", shown(instance)),
+        Kind::MultipleOf { multiple_of } => {
+            format!("multipleOf: got {got}, want {}", number(&Json::from(*multiple_of)))
+        }
+        Kind::MinLength { limit } => {
+            format!("minLength: got {}, want {}", count(instance), grouped(&limit.to_string()))
+        }
+        Kind::MaxLength { limit } => {
+            format!("maxLength: got {}, want {}", count(instance), grouped(&limit.to_string()))
+        }
+        Kind::MinItems { limit } => {
+            format!("minItems: got {}, want {}", count(instance), grouped(&limit.to_string()))
+        }
+        Kind::MaxItems { limit } => {
+            format!("maxItems: got {}, want {}", count(instance), grouped(&limit.to_string()))
+        }
+        Kind::MinProperties { limit } => {
+            format!("minProperties: got {}, want {}", count(instance), grouped(&limit.to_string()))
+        }
+        Kind::MaxProperties { limit } => {
+            format!("maxProperties: got {}, want {}", count(instance), grouped(&limit.to_string()))
+        }
+        Kind::Pattern { pattern } => {
+            format!("{} does not match pattern {}", shown(instance), quoted(std::slice::from_ref(pattern)))
+        }
         Kind::Format { format } => format!("{} is not valid {format}", shown(instance)),
-        Kind::AnyOf { context } => format!("'anyOf' failed{}", causes(context)),
-        Kind::OneOfNotValid { context } => format!("'oneOf' failed, none matched{}", causes(context)),
-        Kind::OneOfMultipleValid { .. } => "'oneOf' failed, more than one matched".to_owned(),
+        Kind::AnyOf { .. } => "'anyOf' failed".to_owned(),
+        Kind::OneOfNotValid { .. } => "'oneOf' failed, none matched".to_owned(),
+        Kind::OneOfMultipleValid { context } => {
+            let fitting = context.iter().enumerate().filter(|(_, errors)| errors.is_empty());
+            match fitting.map(|(index, _)| index).take(2).collect::<Vec<_>>()[..] {
+                [one, other] => format!("'oneOf' failed, subschemas {one}, {other} matched"),
+                _ => "'oneOf' failed, more than one matched".to_owned(),
+            }
+        }
+        Kind::AdditionalItems { limit } => {
+            format!("last {} additionalItem(s) not allowed", length(instance).saturating_sub(*limit))
+        }
+        Kind::Contains => "no items match contains schema".to_owned(),
+        Kind::UniqueItems => match equal_items(instance) {
+            Some((one, other)) => format!("items at {one} and {other} are equal"),
+            None => "items are equal".to_owned(),
+        },
         Kind::Not { .. } => "'not' failed".to_owned(),
         Kind::FalseSchema => "false schema".to_owned(),
         Kind::PropertyNames { error } => format!("invalid propertyName {}", shown(error.instance())),
         _ => error.to_string(),
     }
-}
-
-/// What each of several schemas refuses, a line for each.
-fn causes(context: &[Vec<ValidationError<'static>>]) -> String {
-    let lines = context.iter().flatten().take(MOST_TOLD).map(|error| {
-        let text = told_of(error).text().replace('\n', "\n  ");
-        format!("\n  - at '{}': {text}", error.instance_path())
-    });
-    lines.collect()
 }
 
 fn type_of(value: &Json) -> &'static str {
@@ -181,17 +241,47 @@ fn shown(value: &Json) -> String {
     match value {
         Json::String(text) => format!("'{}'", text.replace('\'', "\\'")),
         Json::Array(_) | Json::Object(_) => "value".to_owned(),
-        Json::Null | Json::Bool(_) | Json::Number(_) => value.to_string(),
+        Json::Null => "<nil>".to_owned(),
+        Json::Bool(_) | Json::Number(_) => value.to_string(),
     }
 }
 
-fn quoted(names: &[String]) -> String {
-    let names: Vec<String> = names.iter().map(|name| format!("'{name}'")).collect();
-    names.join(", ")
+/// The first items that are equal.
+fn equal_items(list: &Json) -> Option<(usize, usize)> {
+    let items = list.as_array()?;
+    // Who has many items is not told which.
+    let pairs = (0..items.len().min(1000)).flat_map(|other| (0..other).map(move |one| (one, other)));
+    pairs.into_iter().find(|(one, other)| items[*one] == items[*other])
 }
 
+/// A number with commas between its thousands.
+fn grouped(shown: &str) -> String {
+    let (whole, fraction) = shown.split_at(shown.find('.').unwrap_or(shown.len()));
+    let digits = whole.trim_start_matches('-').len();
+    let mut out = String::with_capacity(shown.len() + digits / 3);
+    for (at, c) in whole.chars().enumerate() {
+        let left = whole.len() - at;
+        if c != '-' && left < digits && left % 3 == 0 {
+            out.push(',');
+        }
+        out.push(c);
+    }
+    out + fraction
+}
+
+/// A number as English has it: `1.5×10⁰⁸`.
 fn number(value: &Json) -> String {
-    value.as_f64().map_or_else(|| value.to_string(), shortest)
+    let shown = value.as_f64().map_or_else(|| value.to_string(), shortest);
+    let Some((digits, exponent)) = shown.split_once('e') else { return grouped(&shown) };
+    let raised = exponent.chars().filter_map(|c| match c {
+        '-' => Some('⁻'),
+        c => "⁰¹²³⁴⁵⁶⁷⁸⁹".chars().nth(c.to_digit(10)? as usize),
+    });
+    format!("{digits}×10{}", raised.collect::<String>())
+}
+
+fn count(value: &Json) -> String {
+    grouped(&length(value).to_string())
 }
 
 fn length(value: &Json) -> usize {

@@ -260,6 +260,40 @@ fn values_that_do_not_fit_the_schema_are_named_by_their_paths() {
 
         "]],
     );
+    let parts = r##"{"$defs": {"port": {"required": ["name"], "properties": {"number": {"type": "integer"}}}}, "properties": {
+        "all": {"allOf": [{"minLength": 9}, {"pattern": "^z"}]}, "any": {"anyOf": [{"minLength": 2, "pattern": "z"}, {"type": "null"}]},
+        "names": {"propertyNames": {"maxLength": 3}}, "port": {"$ref": "#/$defs/port"}, "many": {"maximum": 2000},
+        "needs": {"dependentRequired": {"a": ["b"]}, "properties": {"a": {"type": "string"}}}, "same": {"uniqueItems": true},
+        "one": {"oneOf": [{"type": "number"}, {"type": "integer"}]}, "known": {"properties": {"a": {}}, "unevaluatedProperties": false}
+    }}"##;
+    check_with(
+        &[("values.schema.json", parts)],
+        "all: abc\nany: x\nnames: {image: 1}\nport: {number: x}\nmany: 12345\nneeds: {a: 1}\nsame: [1, 2, 1]\none: 1\nknown: {a: 1, b: 1}\n",
+        &expect![[r"
+            refused: values don't meet the specifications of the schema(s) in the following chart(s):
+            outer:
+            - at '/all': 'allOf' failed
+              - at '/all': minLength: got 3, want 9
+              - at '/all': 'abc' does not match pattern '^z'
+            - at '/any': 'anyOf' failed
+              - at '/any': validation failed
+                - at '/any': minLength: got 1, want 2
+                - at '/any': 'x' does not match pattern 'z'
+              - at '/any': got string, want null
+            - at '/known/b': false schema
+            - at '/many': maximum: got 12,345, want 2,000
+            - at '/names': invalid propertyName 'image'
+              - at '': maxLength: got 5, want 3
+            - at '/needs': properties 'b' required, if 'a' exists
+            - at '/needs/a': got number, want string
+            - at '/one': 'oneOf' failed, subschemas 0, 1 matched
+            - at '/port': validation failed
+              - at '/port': missing property 'name'
+              - at '/port/number': got string, want integer
+            - at '/same': items at 0 and 2 are equal
+
+        "]],
+    );
     let remote = r#"{"properties": {"num": {"$ref": "https://example.com/schema.json"}}}"#;
     let error = rendered_with(&[("values.schema.json", remote)], "num: 1").unwrap_err();
     assert!(error.contains("https://example.com/schema.json"), "{error}");
