@@ -262,6 +262,10 @@ fn traced(text: &str) -> Option<String> {
             return Some(lines.concat().trim().to_owned());
         };
         lines.push("error calling include:\n".to_owned());
+        if called.starts_with("template: no template ") {
+            lines.push(called.to_owned());
+            return Some(lines.concat());
+        }
         rest = called;
     }
 }

@@ -46,7 +46,7 @@ impl Object for Named {
         match name {
             "AsMap" => method("func() map[string]interface {}", move |_, _| Ok(Value::Map(map.clone()))),
             "YAML" => method("func() (string, error)", move |context, _| {
-                Ok(yaml::written(context, &Value::Map(map.clone()), Layout::Plain)?.into())
+                Ok((yaml::written(context, &Value::Map(map.clone()), Layout::Plain)? + "\n").into())
             }),
             "Table" => method("func(string) (common.Values, error)", move |_, arguments| {
                 let path = arguments.text(0)?.to_string_lossy();

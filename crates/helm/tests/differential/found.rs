@@ -79,6 +79,11 @@ const FOUND: &[&str] = &[
     // Tabs within brackets; dashes before brackets; what stands behind a document that has ended.
     "{{ fromYaml \"{\\n\\t\\\"a\\\": [\\n\\t\\t1,\\n\\t\\t'x'\\n\\t]\\n}\" }}{{ fromYaml \"a: {\\n\\tb: 1}\" }}",
     "{{ fromYaml `--- {a: 1}` }}{{ fromYamlArray `--- [1, 2]` }}{{ fromYaml `{a: 1}}` }}{{ fromYaml \" a: 1\\nb: 2\" }}",
+    // Classes and characters in braces; flags that Go does not know.
+    r"{{ regexFindAll `\p{Greek}|\p{Lu}|\x{e9}` `aA.é-α` -1 }}{{ regexFindAll `\p{^L}|[\p{Nd}\x{2d}]` `a1-é` -1 }}{{ regexReplaceAll `\P{^L}+` `ab1` `x` }}",
+    r"{{ regexMatch `(?x) a` `a` }}{{ regexMatch `(?i-s:A)` `a` }}{{ regexMatch `\p{Nope}` `a` }}{{ regexMatch `\p{L` `a` }}{{ regexMatch `\x{41` `A` }}",
+    // Values as YAML end with a line break.
+    "{{ .Values.YAML }}|{{ .Template.YAML }}|",
     // What templates can see of a mistake is what go-yaml says of it.
     "{{ fromYaml `a: b: c` }}{{ fromYaml \"a: 1\\n  b: 2\" }}{{ fromYaml \"a:\\n\\tb: 1\" }}{{ fromYaml \"\\ta: 1\" }}{{ fromYaml \"a: 'x\\nb: 1\" }}",
     "{{ fromYaml `a: [1, 2` }}{{ fromYaml `{` }}{{ fromYaml \"a: 1\\nkey\" }}{{ fromYaml \"a:\\n  b: 1\\n c: 2\" }}{{ fromYaml `a: *x` }}{{ fromYaml `a: 'b'c` }}",

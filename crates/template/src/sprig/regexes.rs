@@ -139,7 +139,7 @@ impl<'p> Translation<'p> {
                 '{' => this.put(1, r"\{"),
                 '(' => {
                     open += 1;
-                    this.group();
+                    this.group()?;
                     (repetition, operand) = (None, false);
                     continue;
                 }
@@ -179,13 +179,20 @@ impl<'p> Translation<'p> {
     }
 
     /// An opening parenthesis, with flags or a name.
-    fn group(&mut self) {
+    fn group(&mut self) -> Result<(), Refusal> {
+        let letters = self.rest.strip_prefix("(?").unwrap_or_default();
+        let letters = &letters[..letters.find(|c| !"imsU-xuR".contains(c)).unwrap_or(letters.len())];
+        // Go knows fewer of them.
+        if let Some(unknown) = letters.find(['x', 'u', 'R']) {
+            return Err(("invalid or unsupported Perl syntax", self.rest[..unknown + 3].to_owned()));
+        }
         let flags = self.rest.strip_prefix("(?").map_or(0, |inside| {
             inside
                 .find([':', ')', '>'])
                 .map_or(0, |end| if inside[end..].starts_with(')') { end + 1 } else { end + 2 })
         });
         self.keep(if flags == 0 { 1 } else { 1 + flags });
+        Ok(())
     }
 
     fn escape(&mut self) -> Result<(), Refusal> {
@@ -215,12 +222,30 @@ impl<'p> Translation<'p> {
     /// An escape that means the same within brackets and outside.
     fn literal_escape(&mut self, c: char) -> Result<(), Refusal> {
         match c {
+            'x' | 'p' | 'P' if self.rest[2..].starts_with('{') => self.braces(c)?,
             'A' | 'z' | 'a' | 'f' | 'n' | 'r' | 't' | 'v' | 'x' | 'p' | 'P' | '0'..='7' => self.keep(2),
             _ if c.is_ascii() && !c.is_ascii_alphanumeric() => {
                 let code = format!("\\x{{{:x}}}", u32::from(c));
                 self.put(2, &code);
             }
             _ => return Err(("invalid escape sequence", self.rest[..=c.len_utf8()].to_owned())),
+        }
+        Ok(())
+    }
+
+    /// `\x{3b1}`, `\p{Greek}`, or `\p{^Greek}`, which is `\P{Greek}`.
+    fn braces(&mut self, c: char) -> Result<(), Refusal> {
+        let Some(end) = self.rest.find('}') else {
+            let why = if c == 'x' { "invalid escape sequence" } else { "invalid character class range" };
+            return Err((why, self.rest.to_owned()));
+        };
+        match (c, self.rest[3..end].strip_prefix('^')) {
+            ('p' | 'P', Some(name)) => {
+                let other = if c == 'p' { 'P' } else { 'p' };
+                let class = format!("\\{other}{{{name}}}");
+                self.put(end + 1, &class);
+            }
+            _ => self.keep(end + 1),
         }
         Ok(())
     }
