@@ -53,7 +53,7 @@ pub struct Parser {
 
 /// A text that was parsed: the template that it is, and those that it defines.
 #[derive(Debug)]
-pub struct Parsed(BTreeMap<Text, Tree>);
+pub struct Parsed(BTreeMap<Text, Arc<Tree>>);
 
 impl Parser {
     /// Reads the text of the template of that name.
@@ -133,8 +133,9 @@ impl Templates {
     /// Adds what a [`Parser`] of these templates read, as [`parse`](Self::parse) does.
     pub fn add(&mut self, parsed: Parsed) {
         let trees = parsed.0.into_iter();
-        let trees = trees.filter(|(name, tree)| !tree.root.is_empty(&tree.text) || self.get(name).is_none());
-        let trees: Vec<_> = trees.map(|(name, tree)| (name, Arc::new(tree))).collect();
+        let trees: Vec<_> = trees
+            .filter(|(name, tree)| !tree.root.is_empty(&tree.text) || self.get(name).is_none())
+            .collect();
         if let Some(layer) = Rc::get_mut(&mut self.layer) {
             layer.trees.extend(trees);
         } else {

@@ -3,20 +3,30 @@
 use super::lex::{Item, Kind};
 use super::node::{Command, Operand, OperandKind, Pipe, Span};
 use super::number::Number;
-use super::parser::Parser;
+use super::parser::{Parser, above};
 use crate::error::Error;
 use crate::quote::quote;
 
+/// What stands before `:=` or `=`.
+#[derive(Default)]
+struct Declared {
+    assign: bool,
+    variables: Vec<Span>,
+}
+
 impl<'f> Parser<'_, 'f> {
     pub(super) fn pipeline(&mut self, context: &str, end: Kind) -> Result<Pipe, Error> {
-        let mut pipe = Pipe { at: self.peek_non_space().at, ..Pipe::default() };
-        while self.declaration(&mut pipe, context)? {}
+        let (at, below) = (self.peek_non_space().at, self.file.commands.len());
+        let mut declared = Declared::default();
+        while self.declaration(&mut declared, context)? {}
         loop {
             let item = self.next_non_space();
             match item.kind {
                 kind if kind == end => {
-                    self.check_pipeline(&pipe, context)?;
-                    return Ok(pipe);
+                    let commands = above(&mut self.file.commands, below);
+                    self.check_pipeline(&commands, context)?;
+                    let Declared { assign, variables } = declared;
+                    return Ok(Pipe { at, assign, variables: variables.into(), commands });
                 }
                 Kind::Bool
                 | Kind::CharConstant
@@ -32,7 +42,7 @@ impl<'f> Parser<'_, 'f> {
                 | Kind::LeftParen => {
                     self.backup();
                     let command = self.command()?;
-                    pipe.commands.push(command);
+                    self.file.commands.push(command);
                 }
                 _ => return Err(self.unexpected(&item, context)),
             }
@@ -40,7 +50,7 @@ impl<'f> Parser<'_, 'f> {
     }
 
     /// A variable that is declared or assigned. True where a second one of a `range` must follow.
-    fn declaration(&mut self, pipe: &mut Pipe, context: &str) -> Result<bool, Error> {
+    fn declaration(&mut self, declared: &mut Declared, context: &str) -> Result<bool, Error> {
         let variable = self.peek_non_space();
         if variable.kind != Kind::Variable {
             return Ok(false);
@@ -52,14 +62,14 @@ impl<'f> Parser<'_, 'f> {
         let comma = next.kind == Kind::Char && next.text == b",";
         match next.kind {
             Kind::Assign | Kind::Declare => {
-                pipe.assign = next.kind == Kind::Assign;
+                declared.assign = next.kind == Kind::Assign;
                 self.next_non_space();
-                self.declare(pipe, &variable);
+                self.declare(declared, &variable);
             }
             _ if comma => {
                 self.next_non_space();
-                self.declare(pipe, &variable);
-                if context == "range" && pipe.variables.len() < 2 {
+                self.declare(declared, &variable);
+                if context == "range" && declared.variables.len() < 2 {
                     return match self.peek_non_space().kind {
                         Kind::Variable | Kind::RightDelim | Kind::RightParen => Ok(true),
                         _ => Err(self.error("range can only initialize variables")),
@@ -73,16 +83,16 @@ impl<'f> Parser<'_, 'f> {
         Ok(false)
     }
 
-    fn declare(&mut self, pipe: &mut Pipe, variable: &Item<'f>) {
-        pipe.variables.push(variable.span());
+    fn declare(&mut self, declared: &mut Declared, variable: &Item<'f>) {
+        declared.variables.push(variable.span());
         self.variables.push(variable.text);
     }
 
-    fn check_pipeline(&self, pipe: &Pipe, context: &str) -> Result<(), Error> {
-        if pipe.commands.is_empty() {
+    fn check_pipeline(&self, commands: &[Command], context: &str) -> Result<(), Error> {
+        if commands.is_empty() {
             return Err(self.error(format!("missing value for {context}")));
         }
-        for (index, command) in pipe.commands.iter().enumerate().skip(1) {
+        for (index, command) in commands.iter().enumerate().skip(1) {
             let executable = match command.operands.first().map(|operand| &operand.kind) {
                 Some(
                     OperandKind::Bool(_)
@@ -108,11 +118,11 @@ impl<'f> Parser<'_, 'f> {
     }
 
     fn command(&mut self) -> Result<Command, Error> {
-        let mut command = Command { at: self.peek_non_space().at, operands: Vec::new() };
+        let (at, below) = (self.peek_non_space().at, self.file.operands.len());
         loop {
             self.peek_non_space();
             if let Some(operand) = self.operand()? {
-                command.operands.push(operand);
+                self.file.operands.push(operand);
             }
             let item = self.next();
             match item.kind {
@@ -125,7 +135,8 @@ impl<'f> Parser<'_, 'f> {
                 _ => return Err(self.unexpected(&item, "operand")),
             }
         }
-        if command.operands.is_empty() { Err(self.error("empty command")) } else { Ok(command) }
+        let operands = above(&mut self.file.operands, below);
+        if operands.is_empty() { Err(self.error("empty command")) } else { Ok(Command { at, operands }) }
     }
 
     /// A term with the fields that follow on it.

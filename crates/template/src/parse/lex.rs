@@ -1,7 +1,7 @@
 //! The lexer: text and actions become items. Its states and its counting of lines are those of Go's, for positions
 //! stand in messages.
 
-use super::node::Span;
+use super::node::{Place, Span, place};
 use crate::quote::quote;
 use crate::unicode::{self, is_digit, is_letter, is_print};
 
@@ -75,7 +75,7 @@ fn keyword(word: &[u8]) -> Option<Kind> {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Item<'i> {
     pub(crate) kind: Kind,
-    pub(crate) at: usize,
+    pub(crate) at: Place,
     pub(crate) text: &'i [u8],
     pub(crate) line: usize,
 }
@@ -83,7 +83,7 @@ pub(crate) struct Item<'i> {
 impl Item<'_> {
     /// Where it stands.
     pub(crate) fn span(&self) -> Span {
-        Span { start: self.at, end: self.at + self.text.len() }
+        Span { start: self.at, end: self.at + place(self.text.len()) }
     }
 
     /// The item in a message.
@@ -240,7 +240,7 @@ impl<'i> Lexer<'i> {
 
     fn item(&mut self, kind: Kind) -> Item<'i> {
         let text = &self.input[self.start..self.at];
-        let item = Item { kind, at: self.start, text, line: self.start_line };
+        let item = Item { kind, at: place(self.start), text, line: self.start_line };
         self.start = self.at;
         self.start_line = self.line;
         item
@@ -273,7 +273,7 @@ impl<'i> Lexer<'i> {
         if self.message.is_empty() {
             self.message = text.into();
         }
-        let item = Item { kind: Kind::Error, at: self.start, text: &[], line: self.start_line };
+        let item = Item { kind: Kind::Error, at: place(self.start), text: &[], line: self.start_line };
         self.start = 0;
         self.at = 0;
         self.input = &[];

@@ -25,17 +25,26 @@ impl Tree {
     }
 }
 
+/// A place in a text, in bytes: half as wide as the machine has it, since a tree consists of little else. Longer texts are refused
+/// before they are read.
+pub(crate) type Place = u32;
+
+/// The place as nodes keep it.
+pub(super) fn place(at: usize) -> Place {
+    Place::try_from(at).unwrap_or(Place::MAX)
+}
+
 /// A part of the text that a tree was parsed from. What stands there is looked up when it is needed, not copied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Span {
-    pub(crate) start: usize,
-    pub(crate) end: usize,
+    pub(crate) start: Place,
+    pub(crate) end: Place,
 }
 
 impl Span {
     /// What stands there.
     pub(crate) fn of(self, source: &[u8]) -> &[u8] {
-        source.get(self.start..self.end).unwrap_or_default()
+        source.get(self.start as usize..self.end as usize).unwrap_or_default()
     }
 
     /// The names in `.one.two`.
@@ -59,8 +68,8 @@ pub(crate) trait Located {
 /// A sequence.
 #[derive(Debug, Default)]
 pub(crate) struct Nodes {
-    pub(crate) at: usize,
-    pub(crate) nodes: Vec<Node>,
+    pub(crate) at: Place,
+    pub(crate) nodes: Box<[Node]>,
 }
 
 impl Nodes {
@@ -80,11 +89,11 @@ impl Nodes {
 #[derive(Debug)]
 pub(crate) enum Node {
     Text(Span),
-    Action { at: usize, pipe: Pipe },
+    Action { at: Place, pipe: Pipe },
     Branch(Box<Branch>),
-    Template { at: usize, name: Text, pipe: Option<Box<Pipe>> },
-    Break { at: usize },
-    Continue { at: usize },
+    Template { at: Place, name: Text, pipe: Option<Box<Pipe>> },
+    Break { at: Place },
+    Continue { at: Place },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -107,7 +116,7 @@ impl BranchKind {
 #[derive(Debug)]
 pub(crate) struct Branch {
     pub(crate) kind: BranchKind,
-    pub(crate) at: usize,
+    pub(crate) at: Place,
     pub(crate) pipe: Pipe,
     pub(crate) list: Nodes,
     pub(crate) otherwise: Option<Nodes>,
@@ -115,21 +124,21 @@ pub(crate) struct Branch {
 
 #[derive(Debug, Default)]
 pub(crate) struct Pipe {
-    pub(crate) at: usize,
+    pub(crate) at: Place,
     pub(crate) assign: bool,
-    pub(crate) variables: Vec<Span>,
-    pub(crate) commands: Vec<Command>,
+    pub(crate) variables: Box<[Span]>,
+    pub(crate) commands: Box<[Command]>,
 }
 
 #[derive(Debug)]
 pub(crate) struct Command {
-    pub(crate) at: usize,
-    pub(crate) operands: Vec<Operand>,
+    pub(crate) at: Place,
+    pub(crate) operands: Box<[Operand]>,
 }
 
 #[derive(Debug)]
 pub(crate) struct Operand {
-    pub(crate) at: usize,
+    pub(crate) at: Place,
     pub(crate) kind: OperandKind,
 }
 
@@ -144,8 +153,9 @@ pub(crate) enum OperandKind {
     Chain(Box<Operand>, Span),
     Identifier(Span),
     Number(Box<Number>),
+    /// What stands between quotes, and where these end: they begin where the operand does.
     Text {
-        quoted: Span,
+        end: Place,
         text: Text,
     },
     /// Its name, and fields of it, of which there may be none.
@@ -155,7 +165,7 @@ pub(crate) enum OperandKind {
 
 impl Located for Nodes {
     fn at(&self) -> usize {
-        self.at
+        self.at as usize
     }
 
     fn write(&self, source: &[u8], out: &mut Vec<u8>) {
@@ -165,14 +175,15 @@ impl Located for Nodes {
 
 impl Located for Node {
     fn at(&self) -> usize {
-        match self {
+        let at = match self {
             Self::Text(text) => text.start,
             Self::Branch(branch) => branch.at,
             Self::Action { at, .. }
             | Self::Template { at, .. }
             | Self::Break { at }
             | Self::Continue { at } => *at,
-        }
+        };
+        at as usize
     }
 
     fn write(&self, source: &[u8], out: &mut Vec<u8>) {
@@ -201,7 +212,7 @@ impl Located for Node {
 
 impl Located for Branch {
     fn at(&self) -> usize {
-        self.at
+        self.at as usize
     }
 
     fn write(&self, source: &[u8], out: &mut Vec<u8>) {
@@ -219,7 +230,7 @@ impl Located for Branch {
 
 impl Located for Pipe {
     fn at(&self) -> usize {
-        self.at
+        self.at as usize
     }
 
     fn write(&self, source: &[u8], out: &mut Vec<u8>) {
@@ -243,7 +254,7 @@ impl Located for Pipe {
 
 impl Located for Command {
     fn at(&self) -> usize {
-        self.at
+        self.at as usize
     }
 
     fn write(&self, source: &[u8], out: &mut Vec<u8>) {
@@ -277,7 +288,7 @@ impl Operand {
 
 impl Located for Operand {
     fn at(&self) -> usize {
-        self.at
+        self.at as usize
     }
 
     fn write(&self, source: &[u8], out: &mut Vec<u8>) {
@@ -292,7 +303,9 @@ impl Located for Operand {
             }
             OperandKind::Identifier(name) => out.extend_from_slice(name.of(source)),
             OperandKind::Number(number) => out.extend_from_slice(number.text.as_bytes()),
-            OperandKind::Text { quoted, .. } => out.extend_from_slice(quoted.of(source)),
+            OperandKind::Text { end, .. } => {
+                out.extend_from_slice(Span { start: self.at, end: *end }.of(source));
+            }
             OperandKind::Variable(name, fields) => {
                 out.extend_from_slice(name.of(source));
                 out.extend_from_slice(fields.of(source));

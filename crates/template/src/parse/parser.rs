@@ -1,7 +1,7 @@
 //! The parser: items become nodes. Where it looks ahead, and what it then says, is as in Go.
 
 use super::lex::{Item, Kind, Lexer};
-use super::node::{Branch, BranchKind, Node, Nodes, Operand, OperandKind, Pipe, Tree};
+use super::node::{Branch, BranchKind, Command, Node, Nodes, Operand, OperandKind, Pipe, Place, Tree};
 use crate::error::{Error, ErrorKind};
 use crate::quote::{quote, unquote};
 use crate::text::Text;
@@ -33,11 +33,25 @@ pub(crate) fn parse(
     text: &[u8],
     delimiters: &Delimiters,
     defined: Defined<'_>,
-) -> Result<BTreeMap<Text, Tree>, Error> {
+) -> Result<BTreeMap<Text, Arc<Tree>>, Error> {
+    if Place::try_from(text.len()).is_err() {
+        let what = format!(": has {} bytes, and may have {} at most", text.len(), Place::MAX);
+        return Err(Error::new(ErrorKind::Parse, [b"template: ", &name[..], what.as_bytes()].concat()));
+    }
     let mut lexer = Lexer::new(text, &delimiters.left, &delimiters.right);
     lexer.break_is_keyword = !defined(b"break");
     lexer.continue_is_keyword = !defined(b"continue");
-    let mut file = File { name, text: text.into(), lexer, defined, trees: BTreeMap::new(), nesting: 0 };
+    let mut file = File {
+        name,
+        text: text.into(),
+        lexer,
+        defined,
+        trees: BTreeMap::new(),
+        nesting: 0,
+        nodes: Vec::new(),
+        commands: Vec::new(),
+        operands: Vec::new(),
+    };
     let mut parser = Parser::new(&mut file);
     let root = parser.file()?;
     parser.add(name.clone(), root)?;
@@ -50,8 +64,17 @@ pub(super) struct File<'f> {
     pub(super) text: Arc<[u8]>,
     lexer: Lexer<'f>,
     pub(super) defined: Defined<'f>,
-    trees: BTreeMap<Text, Tree>,
+    trees: BTreeMap<Text, Arc<Tree>>,
     nesting: usize,
+    /// What belongs to sequences whose end was not seen so far: each takes its own from the top when it ends, and is as large as it has to be.
+    nodes: Vec<Node>,
+    pub(super) commands: Vec<Command>,
+    pub(super) operands: Vec<Operand>,
+}
+
+/// Takes off what stands above `below` others.
+pub(super) fn above<T>(stack: &mut Vec<T>, below: usize) -> Box<[T]> {
+    stack.drain(below..).collect()
 }
 
 /// The parser of one template.
@@ -70,7 +93,7 @@ pub(super) struct Parser<'p, 'f> {
 pub(super) enum Parsed {
     Node(Node),
     /// With its place.
-    Else(usize),
+    Else(Place),
     End,
 }
 
@@ -200,16 +223,16 @@ impl<'p, 'f> Parser<'p, 'f> {
             text: Arc::clone(&self.file.text),
             root,
         };
-        self.file.trees.insert(name, tree);
+        self.file.trees.insert(name, Arc::new(tree));
         Ok(())
     }
 
     /// The whole text: definitions stand only at its top.
     fn file(&mut self) -> Result<Nodes, Error> {
-        let mut root = Nodes { at: self.peek().at, nodes: Vec::new() };
+        let (at, below) = (self.peek().at, self.file.nodes.len());
         loop {
             match self.peek().kind {
-                Kind::Eof => return Ok(root),
+                Kind::Eof => return Ok(Nodes { at, nodes: above(&mut self.file.nodes, below) }),
                 Kind::LeftDelim => {
                     let delim = self.next();
                     if self.next_non_space().kind == Kind::Define {
@@ -221,7 +244,7 @@ impl<'p, 'f> Parser<'p, 'f> {
                 _ => {}
             }
             match self.text_or_action()? {
-                Parsed::Node(node) => root.nodes.push(node),
+                Parsed::Node(node) => self.file.nodes.push(node),
                 end => return Err(self.error([b"unexpected ", &end.describe(&self.file.text)[..]].concat())),
             }
         }
@@ -256,11 +279,11 @@ impl<'p, 'f> Parser<'p, 'f> {
 
     /// Nodes up to an `else` or `end`.
     fn list(&mut self) -> Result<(Nodes, Parsed), Error> {
-        let mut list = Nodes { at: self.peek_non_space().at, nodes: Vec::new() };
+        let (at, below) = (self.peek_non_space().at, self.file.nodes.len());
         while self.peek_non_space().kind != Kind::Eof {
             match self.text_or_action()? {
-                Parsed::Node(node) => list.nodes.push(node),
-                end => return Ok((list, end)),
+                Parsed::Node(node) => self.file.nodes.push(node),
+                end => return Ok((Nodes { at, nodes: above(&mut self.file.nodes, below) }, end)),
             }
         }
         Err(self.error("unexpected EOF"))
@@ -346,14 +369,14 @@ impl<'p, 'f> Parser<'p, 'f> {
     }
 
     /// What stands between `else` and `end`. `{{else if}}` stands for `{{else}}{{if}}…{{end}}`.
-    fn else_list(&mut self, kind: BranchKind, at: usize) -> Result<Nodes, Error> {
+    fn else_list(&mut self, kind: BranchKind, at: Place) -> Result<Nodes, Error> {
         let follows = match (kind, self.peek().kind) {
             (BranchKind::If, Kind::If) | (BranchKind::With, Kind::With) => true,
             (BranchKind::If | BranchKind::With | BranchKind::Range, _) => false,
         };
         if follows {
             self.next();
-            return Ok(Nodes { at, nodes: vec![self.control(kind)?] });
+            return Ok(Nodes { at, nodes: Box::new([self.control(kind)?]) });
         }
         let (list, end) = self.list()?;
         if !matches!(end, Parsed::End) {
@@ -394,6 +417,6 @@ impl<'p, 'f> Parser<'p, 'f> {
     /// A constant text.
     pub(super) fn text_constant(&self, item: &Item<'_>) -> Result<Operand, Error> {
         let text = self.unquoted(item)?;
-        Ok(Operand { at: item.at, kind: OperandKind::Text { quoted: item.span(), text } })
+        Ok(Operand { at: item.at, kind: OperandKind::Text { end: item.span().end, text } })
     }
 }
