@@ -14,6 +14,8 @@ pub(crate) enum Nulls {
     Remove,
     /// They stay.
     Keep,
+    /// There are none, and nobody asks for the charts' own values again: what nothing stands over is taken from them, not copied.
+    None,
 }
 
 const GLOBAL: &[u8] = b"global";
@@ -91,8 +93,8 @@ fn own_values(unit: &Unit, values: &Map, nulls: Nulls) {
                 values.entries_mut().remove(key);
             }
             (Some(Value::Map(over)), Value::Map(below)) => {
-                let inner = unit.charts.iter().any(|chart| chart.name.as_bytes() == &key[..]);
-                defaults(&over, below, if inner { Nulls::Keep } else { nulls });
+                let keeps = || unit.charts.iter().any(|chart| chart.name.as_bytes() == &key[..]);
+                defaults(&over, below, if nulls == Nulls::Remove && keeps() { Nulls::Keep } else { nulls });
             }
             (Some(_), _) => {}
             (None, default) => add(values, key, default, nulls),
@@ -121,6 +123,7 @@ fn defaults(values: &Map, defaults_below: &Map, nulls: Nulls) {
 fn add(values: &Map, key: &Text, default: &Value, nulls: Nulls) {
     let mut own = default.clone();
     match (&own, nulls) {
+        (_, Nulls::None) => {}
         (Value::Nil, Nulls::Remove) => return,
         (Value::Map(map), Nulls::Remove) => own = Value::Map(without_nulls(map)),
         (_, Nulls::Remove | Nulls::Keep) => part(&mut own),

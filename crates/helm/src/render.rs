@@ -3,13 +3,12 @@
 use crate::beside::beside;
 use crate::capabilities::Capabilities;
 use crate::chart::Chart;
-use crate::coalesce::{Nulls, coalesced};
 use crate::engine::{self, Engine};
 use crate::error::Error;
 use crate::manifest::{self, Detail, Hook, Manifest};
 use crate::schema;
 use crate::semver::is_compatible;
-use crate::unit::{Unit, Warnings};
+use crate::unit::{Resolved, Unit, Warnings};
 use crate::values::{Values, kind, map_to_template};
 use jiff::Timestamp;
 use std::fmt::Write as _;
@@ -254,8 +253,8 @@ pub fn computed_values(chart: &Chart, values: &Values) -> Result<Values, Error> 
     apart(|| {
         let refused = |message: String| Error::chart(chart.name(), message);
         let (warnings, given) = (Warnings::new(Vec::new()), map_to_template(values));
-        let unit = Unit::resolved(chart, &given, &warnings).map_err(refused)?;
-        let values = coalesced(&unit, &given, Nulls::Remove).map_err(refused)?;
+        let resolved = Resolved::new(chart, &given, &warnings);
+        let values = resolved.and_then(|resolved| resolved.values(&given)).map_err(refused)?;
         match schema::whole_numbers(engine::as_json(&Value::Map(values)).map_err(refused)?) {
             serde_json::Value::Object(values) => Ok(values),
             other => Err(refused(format!("values are {}", kind(&other)))),
@@ -305,9 +304,10 @@ fn rendered(chart: &Chart, values: &Values, options: &Options) -> Result<Rendere
     options.release.check().map_err(refused)?;
     let warnings = Warnings::new(chart.warnings.clone());
     let given = map_to_template(values);
-    let unit = Unit::resolved(chart, &given, &warnings).map_err(refused)?;
-    let mut engine = Engine::new(&unit, options)?;
-    let values = engine.parse_beside(|| fitting_values(chart, &unit, &given, options))?;
+    let resolved = Resolved::new(chart, &given, &warnings).map_err(refused)?;
+    let unit = &resolved.unit;
+    let mut engine = Engine::new(unit, options)?;
+    let values = engine.parse_beside(|| fitting_values(chart, &resolved, &given, options))?;
     let notes_path = format!("{}/templates/NOTES.txt", unit.name);
     let mut notes = String::new();
     let read = |(path, text): (String, String)| manifest::read(path, &text, options.detail);
@@ -325,20 +325,25 @@ fn rendered(chart: &Chart, values: &Values, options: &Options) -> Result<Rendere
     let mut warnings = warnings.into_inner();
     warnings.extend(sorted.warnings);
     let mut crds = Vec::new();
-    collect_crds(&unit, &unit.name, &mut crds);
+    collect_crds(unit, &unit.name, &mut crds);
     if options.leftovers == Leftovers::Left {
         std::mem::forget((given, values, engine));
-        std::mem::forget(unit);
+        std::mem::forget(resolved);
     }
     Ok(Rendered { crds, manifests: sorted.manifests, hooks: sorted.hooks, notes, warnings })
 }
 
 /// The values of all charts, where they fit the schemas and the chart is for that version of Kubernetes.
-fn fitting_values(chart: &Chart, unit: &Unit<'_>, given: &Map, options: &Options) -> Result<Map, Error> {
+fn fitting_values(
+    chart: &Chart,
+    resolved: &Resolved<'_>,
+    given: &Map,
+    options: &Options,
+) -> Result<Map, Error> {
     let refused = |message: String| Error::chart(chart.name(), message);
-    let values = coalesced(unit, given, Nulls::Remove).map_err(refused)?;
+    let values = resolved.values(given).map_err(refused)?;
     let misfits = match options.schemas {
-        Schemas::Checked => schema::refusals(unit, &values),
+        Schemas::Checked => schema::refusals(&resolved.unit, &values),
         Schemas::Ignored => String::new(),
     };
     if !misfits.is_empty() {

@@ -5,16 +5,16 @@
 
 use crate::chart::Chart;
 use crate::coalesce::{Nulls, check_bounds, coalesced, tables};
-use crate::metadata::Dependency;
+use crate::metadata::{Dependency, Metadata};
 use crate::semver::is_compatible;
-use crate::values::{copied, empty, leaf, map_to_template, table};
+use crate::values::{Values, copied, empty, leaf, map_to_template, table};
 use serde_json::Value as Json;
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::mem;
 use trueup_template::{Map, Text, Type, Value};
 
 /// A chart in its place in a rendering.
-#[derive(Clone)]
 pub(crate) struct Unit<'c> {
     pub(crate) chart: &'c Chart,
     /// Its name, or its alias.
@@ -39,6 +39,34 @@ pub(crate) struct Wanted {
     pub(crate) imports: Vec<Value>,
 }
 
+/// The charts that take part in a rendering, the outermost one with all others in it.
+pub(crate) struct Resolved<'c> {
+    pub(crate) unit: Unit<'c>,
+    /// The values of all charts, where it took these to know which take part.
+    values: Option<Map>,
+}
+
+impl<'c> Resolved<'c> {
+    /// The charts that take part when these values are given.
+    pub(crate) fn new(chart: &'c Chart, given: &Map, warnings: &Warnings) -> Result<Self, String> {
+        let mut unit = Unit::new(chart);
+        if unit.merges_once(given) {
+            if let Some(values) = unit.at_once(given, warnings)? {
+                return Ok(Self { unit, values: Some(values) });
+            }
+            unit = Unit::new(chart);
+        }
+        unit.enable(given, "", warnings)?;
+        unit.import(warnings)?;
+        Ok(Self { unit, values: None })
+    }
+
+    /// The values of all charts, with those over them that were given before.
+    pub(crate) fn values(&self, given: &Map) -> Result<Map, String> {
+        self.values.clone().map_or_else(|| coalesced(&self.unit, given, Nulls::Remove), Ok)
+    }
+}
+
 /// What should be said of a rendering.
 pub(crate) type Warnings = RefCell<Vec<String>>;
 
@@ -54,56 +82,120 @@ impl<'c> Unit<'c> {
         }
     }
 
-    /// The charts that take part when these values are given.
-    pub(crate) fn resolved(chart: &'c Chart, given: &Map, warnings: &Warnings) -> Result<Self, String> {
-        let mut unit = Self::new(chart);
-        unit.enable(given, "", warnings)?;
-        unit.import(warnings)?;
-        Ok(unit)
+    /// What holds for it and all charts within it.
+    fn all(&self, holds: &impl Fn(&Self) -> bool) -> bool {
+        holds(self) && self.charts.iter().all(|chart| chart.all(holds))
+    }
+
+    /// Whether its values need be merged only once. Helm merges them to see which charts are enabled, again for what charts take over from
+    /// each other, and at last with those that are left; that makes a difference where something is null or no map where another chart has
+    /// one, and where a chart within says what it wants.
+    fn merges_once(&self, given: &Map) -> bool {
+        let is_table = |values: &Values, key: &str| values.get(key).is_none_or(Json::is_object);
+        let plain = |unit: &Self| {
+            let values = &unit.chart.values;
+            let wanted = unit.wanted.iter().flatten();
+            let mut names =
+                wanted.map(|one| one.said.goes_by()).chain(unit.charts.iter().map(|chart| &*chart.name));
+            !values.values().any(has_null)
+                && is_table(values, "global")
+                && names.all(|name| is_table(values, name))
+        };
+        let wanted = self.wanted.iter().flatten();
+        given.get(b"global").is_none()
+            && !given.entries().values().any(holds_nil)
+            && wanted.map(|one| &one.said).all(|said| said.import_values.is_empty())
+            && self.charts.iter().all(|chart| chart.all(&|chart| chart.wanted.is_none()))
+            && self.all(&plain)
+    }
+
+    /// The values of all charts, if they need be merged only once and all charts are enabled. Then nothing else is to be done; otherwise the
+    /// unit is of no use any more.
+    fn at_once(&mut self, given: &Map, warnings: &Warnings) -> Result<Option<Map>, String> {
+        let wanted = self.wanted.take().map(|wanted| self.choose(wanted));
+        let values = coalesced(self, given, Nulls::None)?;
+        if let Some(mut wanted) = wanted {
+            let told = Warnings::default();
+            let charts = self.charts.len();
+            self.leave_enabled(&mut wanted, &values, "", &told);
+            if self.charts.len() < charts {
+                return Ok(None);
+            }
+            warnings.borrow_mut().append(&mut told.into_inner());
+            self.wanted = Some(wanted);
+        }
+        Ok(Some(values))
     }
 
     /// Leaves the charts that are enabled, under the names that they go by.
     fn enable(&mut self, given: &Map, path: &str, warnings: &Warnings) -> Result<(), String> {
-        let Some(mut wanted) = self.wanted.take() else { return Ok(()) };
-        self.charts = self.named(&wanted);
-        for one in &mut wanted {
-            one.name = one.said.goes_by().to_owned();
-            one.enabled = true;
-        }
+        let Some(wanted) = self.wanted.take() else { return Ok(()) };
+        let mut wanted = self.choose(wanted);
         let values = coalesced(self, given, Nulls::Remove)?;
-        by_tags(&mut wanted, &values, warnings);
-        by_conditions(&mut wanted, &values, path, warnings);
-        let disabled =
-            |name: &str, wanted: &[Wanted]| wanted.iter().any(|one| !one.enabled && one.name == name);
-        self.charts.retain(|chart| !disabled(&chart.name, &wanted));
-        let kept = wanted.iter().filter(|one| !disabled(&one.name, &wanted)).cloned().collect();
+        self.leave_enabled(&mut wanted, &values, path, warnings);
         for chart in &mut self.charts {
             chart.enable(&values, &format!("{path}{}.", chart.name), warnings)?;
         }
-        self.wanted = Some(kept);
+        self.wanted = Some(wanted);
         Ok(())
     }
 
-    /// The charts within, those that nobody asked for first, the others in the order that they are asked for.
-    fn named(&self, wanted: &[Wanted]) -> Vec<Self> {
-        let mut by_name: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+    /// Leaves the charts that are enabled with these values, and what is said of them.
+    fn leave_enabled(&mut self, wanted: &mut Vec<Wanted>, values: &Map, path: &str, warnings: &Warnings) {
+        by_tags(wanted, values, warnings);
+        by_conditions(wanted, values, path, warnings);
+        let disabled: BTreeSet<_> =
+            wanted.iter().filter(|one| !one.enabled).map(|one| one.name.clone()).collect();
+        self.charts.retain(|chart| !disabled.contains(&chart.name));
+        wanted.retain(|one| !disabled.contains(&one.name));
+    }
+
+    /// Puts the charts within in their order, those that nobody asked for first, the others as they are asked for and under the names that
+    /// they then go by. Gives back what is asked for, with these names.
+    fn choose(&mut self, mut wanted: Vec<Wanted>) -> Vec<Wanted> {
+        let mut by_name: BTreeMap<&str, Vec<(usize, &str)>> = BTreeMap::new();
         for (index, chart) in self.charts.iter().enumerate() {
-            by_name.entry(&chart.name).or_default().push(index);
+            let Metadata { name, version, .. } = &chart.chart.metadata;
+            by_name.entry(name).or_default().push((index, version));
         }
-        let mut unasked = vec![true; self.charts.len()];
-        let mut asked = Vec::new();
-        for one in wanted {
+        let mut charts: Vec<Option<Self>> = mem::take(&mut self.charts).into_iter().map(Some).collect();
+        let mut unasked = vec![true; charts.len()];
+        let mut asked: Vec<Self> = Vec::new();
+        // The first one who asks for a chart gets it, the others copies.
+        let mut given = BTreeMap::new();
+        for one in &mut wanted {
+            one.name = one.said.goes_by().to_owned();
+            one.enabled = true;
             let of_that_name = by_name.get(one.said.name.as_str()).into_iter().flatten();
-            let version = |index: usize| &self.charts[index].chart.metadata.version;
-            let mut fitting = of_that_name.filter(|index| is_compatible(&one.said.version, version(**index)));
-            if let Some(first) = fitting.next() {
-                asked.push(Self { name: one.said.goes_by().to_owned(), ..self.charts[*first].clone() });
+            let mut fitting = of_that_name.filter(|(_, version)| is_compatible(&one.said.version, version));
+            if let Some((first, _)) = fitting.next() {
+                let chart = match charts[*first].take() {
+                    Some(chart) => {
+                        given.insert(first, asked.len());
+                        chart
+                    }
+                    None => asked[given[first]].copied(),
+                };
+                asked.push(Self { name: one.name.clone(), ..chart });
                 unasked[*first] = false;
-                fitting.for_each(|another| unasked[*another] = false);
+                fitting.for_each(|(another, _)| unasked[*another] = false);
             }
         }
-        let unasked = self.charts.iter().zip(unasked).filter(|(_, unasked)| *unasked);
-        unasked.map(|(chart, _)| chart.clone()).chain(asked).collect()
+        let unasked = charts.into_iter().zip(unasked).filter(|(_, unasked)| *unasked);
+        self.charts = unasked.filter_map(|(chart, _)| chart).chain(asked).collect();
+        wanted
+    }
+
+    /// A copy whose values are its own.
+    fn copied(&self) -> Self {
+        let charts = self.charts.iter().map(Self::copied).collect();
+        Self {
+            values: copied(&self.values),
+            charts,
+            name: self.name.clone(),
+            wanted: self.wanted.clone(),
+            ..*self
+        }
     }
 
     /// Takes over what charts within export, the innermost first.
@@ -168,6 +260,32 @@ impl Wanted {
             enabled: said.enabled,
             imports: said.import_values.iter().map(crate::values::to_template).collect(),
         }
+    }
+}
+
+/// Whether something in it is null.
+fn has_null(value: &Json) -> bool {
+    match value {
+        Json::Null => true,
+        Json::Array(items) => items.iter().any(has_null),
+        Json::Object(map) => map.values().any(has_null),
+        Json::Bool(_) | Json::Number(_) | Json::String(_) => false,
+    }
+}
+
+/// As [`has_null`], of what templates compute with.
+fn holds_nil(value: &Value) -> bool {
+    match value {
+        Value::Nil => true,
+        Value::List(list) => list.items().iter().any(holds_nil),
+        Value::Map(map) => map.entries().values().any(holds_nil),
+        Value::Bool(_)
+        | Value::Int(..)
+        | Value::Uint(..)
+        | Value::Float(..)
+        | Value::Text(_)
+        | Value::Object(_)
+        | Value::Function(_) => false,
     }
 }
 
