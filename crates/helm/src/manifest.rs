@@ -13,7 +13,7 @@ pub enum Detail {
     /// All.
     #[default]
     Whole,
-    /// At least `apiVersion`, `kind` and `metadata`: for who only wants the texts, several times faster.
+    /// At least `apiVersion` and `kind`: for who only wants the texts, several times faster.
     Head,
 }
 
@@ -118,7 +118,8 @@ const INSTALL_ORDER: [&str; 38] = [
 ];
 
 /// What of a manifest says where it goes.
-const HEAD: [&str; 3] = ["apiVersion", "kind", "metadata"];
+const HEAD: [&str; 3] = ["apiVersion", "kind", METADATA];
+const METADATA: &str = "metadata";
 
 /// What is applied, and what is put there at certain moments.
 pub(crate) struct Sorted {
@@ -149,8 +150,11 @@ fn manifest(template: &str, text: &str, detail: Detail) -> Result<(Manifest, Ann
     };
     let read = head.map_or_else(|| yaml::documents_as(text, READING), Ok);
     let read = read.map_err(|error| refused(error.to_string()))?;
-    let value = read.into_iter().next().map_or(Json::Null, |document| document.value);
+    let mut value = read.into_iter().next().map_or(Json::Null, |document| document.value);
     let annotations = annotations(&value).map_err(refused)?;
+    if let (Detail::Head, Json::Object(head)) = (detail, &mut value) {
+        head.remove(METADATA);
+    }
     Ok((Manifest { template: template.to_owned(), text: text.to_owned(), value }, annotations))
 }
 

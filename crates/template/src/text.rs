@@ -23,7 +23,7 @@ impl Text {
 
 impl Default for Text {
     fn default() -> Self {
-        Self(Arc::from([]))
+        Self(Arc::default())
     }
 }
 
@@ -49,7 +49,8 @@ impl AsRef<[u8]> for Text {
 
 impl From<&[u8]> for Text {
     fn from(bytes: &[u8]) -> Self {
-        Self(bytes.into())
+        // Those that are empty share one that is there already.
+        if bytes.is_empty() { Self::default() } else { Self(bytes.into()) }
     }
 }
 
@@ -61,7 +62,7 @@ impl From<Vec<u8>> for Text {
 
 impl From<&str> for Text {
     fn from(text: &str) -> Self {
-        Self(text.as_bytes().into())
+        text.as_bytes().into()
     }
 }
 

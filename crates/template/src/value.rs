@@ -67,12 +67,12 @@ pub enum Type {
 impl Type {
     /// `[]interface {}`
     pub fn list() -> Self {
-        Self::List(Rc::new(Self::Any))
+        Self::List(any())
     }
 
     /// `map[string]interface {}`
     pub fn map() -> Self {
-        Self::Map(Rc::new(Self::Any))
+        Self::Map(any())
     }
 
     pub(crate) fn underlying(&self) -> &Self {
@@ -132,6 +132,14 @@ impl Type {
             Self::Any | Self::Named(..) | Self::Object(_) | Self::Function(_) => Value::Nil,
         }
     }
+}
+
+/// The type of what most lists and maps hold: one for all of a thread.
+fn any() -> Rc<Type> {
+    thread_local! {
+        static ANY: Rc<Type> = Rc::new(Type::Any);
+    }
+    ANY.try_with(Rc::clone).unwrap_or_else(|_| Rc::new(Type::Any))
 }
 
 impl fmt::Display for Type {
