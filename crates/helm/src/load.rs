@@ -19,6 +19,9 @@ const MAX_FOLDERS: usize = 64;
 /// Where charts lie within a chart.
 const CHARTS: &str = "charts";
 
+/// Which files of a folder are not of the chart.
+const IGNORE: &str = ".helmignore";
+
 impl Chart {
     /// Loads the chart in the folder `path` of a tree.
     ///
@@ -26,16 +29,18 @@ impl Chart {
     /// What of the chart cannot be read, with its file and line.
     pub fn from_tree(tree: &dyn Tree, path: &str) -> Result<Self, Error> {
         let whole = |source| Error::Tree { chart: path.to_owned(), source };
-        let ignore = tree::join(path, ".helmignore").map_err(whole)?;
-        let rules = match tree::resolve(tree, &ignore).map_err(whole)? {
-            Some(_) => tree::read_text(tree, &ignore).map_err(whole)?,
-            None => String::new(),
-        };
-        let rules =
-            Rules::parse(&rules).map_err(|error| Error::file(path, ".helmignore", error.to_string()))?;
+        let entries = tree.kinds(path).map_err(whole)?;
+        let mut rules = String::new();
+        if entries.iter().any(|(name, _)| name == IGNORE) {
+            let ignore = tree::join(path, IGNORE).map_err(whole)?;
+            if tree::resolve(tree, &ignore).map_err(whole)?.is_some() {
+                rules = tree::read_text(tree, &ignore).map_err(whole)?;
+            }
+        }
+        let rules = Rules::parse(&rules).map_err(|error| Error::file(path, IGNORE, error.to_string()))?;
         let room = Mutex::new(Room::new(Bounds::default()));
         let mut files = Vec::new();
-        Walk { tree, root: path, rules: &rules, room: &room }.folder("", path, 0, &mut files)?;
+        Walk { tree, root: path, rules: &rules, room: &room }.entries("", path, entries, 0, &mut files)?;
         outermost(assemble(files, if path.is_empty() { "." } else { path }, &room, 0)?)
     }
 
@@ -97,6 +102,17 @@ impl Walk<'_> {
             return Err(Error::file(self.root, inner, message));
         }
         let entries = self.tree.kinds(real).map_err(|source| self.whole(source))?;
+        self.entries(inner, real, entries, depth, files)
+    }
+
+    fn entries(
+        &self,
+        inner: &str,
+        real: &str,
+        entries: Vec<(String, EntryKind)>,
+        depth: usize,
+        files: &mut Vec<File>,
+    ) -> Result<(), Error> {
         if inner != CHARTS || entries.len() < MANY {
             return entries.into_iter().try_for_each(|entry| self.entry(inner, real, entry, depth, files));
         }

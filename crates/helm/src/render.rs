@@ -284,9 +284,9 @@ pub fn texts(chart: &Chart, values: &Values, options: &Options) -> Result<Vec<(S
     apart(|| {
         let refused = |message: String| Error::chart(chart.name(), message);
         let (warnings, given) = (Warnings::new(Vec::new()), map_to_template(values));
-        let unit = Unit::resolved(chart, &given, &warnings).map_err(refused)?;
-        let mut engine = Engine::new(&unit, options)?;
-        let values = engine.parse_beside(|| fitting_values(chart, &unit, &given, options))?;
+        let resolved = Resolved::new(chart, &given, &warnings).map_err(refused)?;
+        let mut engine = Engine::new(&resolved.unit, options)?;
+        let values = engine.parse_beside(|| fitting_values(chart, &resolved, &given, options))?;
         let mut texts = Vec::new();
         engine.execute(&values, |path, text| {
             if !path.ends_with("NOTES.txt") && !text.trim().is_empty() {

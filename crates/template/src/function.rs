@@ -249,7 +249,8 @@ pub struct Functions {
 }
 
 /// The FNV-1a hash: names are short, and are not chosen by whoever writes a template.
-struct Fnv(u64);
+#[derive(Debug)]
+pub(crate) struct Fnv(u64);
 
 impl Default for Fnv {
     fn default() -> Self {

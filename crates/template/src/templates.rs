@@ -4,11 +4,12 @@ use crate::builtin::Builtin;
 use crate::context::{Budget, Limits, Run};
 use crate::error::Error;
 use crate::exec;
-use crate::function::{Function, Functions};
+use crate::function::{Fnv, Function, Functions};
 use crate::parse::{self, Delimiters, Tree};
 use crate::text::Text;
 use crate::value::Value;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::hash::BuildHasherDefault;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -47,7 +48,7 @@ impl Layer {
 /// What parses texts for a set of templates: it knows the functions that they may call.
 #[derive(Debug, Clone)]
 pub struct Parser {
-    functions: HashSet<Box<[u8]>>,
+    functions: HashSet<Box<[u8]>, BuildHasherDefault<Fnv>>,
     delimiters: Delimiters,
 }
 
