@@ -31,11 +31,6 @@ pub struct Postgres {
 }
 
 impl Postgres {
-    /// Whether there is one to start: it is not part of a toolchain, so a test may have to do without, and say so.
-    pub fn is_installed() -> bool {
-        programs().is_ok()
-    }
-
     /// Starts a server with an empty data folder. It speaks TLS, by a certificate of its own authority, with who asks for it.
     pub fn start() -> Result<Self> {
         let programs = programs()?;

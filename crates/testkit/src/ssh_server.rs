@@ -25,11 +25,6 @@ pub struct SshServer {
 }
 
 impl SshServer {
-    /// Whether there is an `sshd` to start: it is not part of a toolchain, so a test may have to do without, and say so.
-    pub fn is_installed() -> bool {
-        program().is_ok()
-    }
-
     /// Starts `sshd` with a new host key and one key that it lets in.
     pub fn start() -> Result<Self> {
         let program = program()?;

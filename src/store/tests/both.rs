@@ -6,24 +6,17 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use trueup_plan::drift::{DriftState, Drifted};
 use trueup_testkit::Postgres;
 
-/// The server of all tests of this process; none where none is installed, which is said.
-pub(super) fn server() -> Option<&'static Postgres> {
-    static SERVER: OnceLock<Option<Postgres>> = OnceLock::new();
-    let start = || {
-        if Postgres::is_installed() {
-            return Some(Postgres::start().unwrap());
-        }
-        eprintln!("skipped: there is no PostgreSQL server (scripts/setup.sh)");
-        None
-    };
-    SERVER.get_or_init(start).as_ref()
+/// The server of all tests of this process.
+pub(super) fn server() -> &'static Postgres {
+    static SERVER: OnceLock<Postgres> = OnceLock::new();
+    SERVER.get_or_init(|| Postgres::start().unwrap())
 }
 
 /// The URL of a new database.
-pub(super) fn database() -> Option<String> {
+pub(super) fn database() -> String {
     static COUNT: AtomicUsize = AtomicUsize::new(0);
     let name = format!("store{}", COUNT.fetch_add(1, Ordering::SeqCst));
-    server().map(|server| server.database(&name).unwrap())
+    server().database(&name).unwrap()
 }
 
 /// A place for a store, and the way to open it.
@@ -38,8 +31,8 @@ impl Place {
         Self { folder: tempfile::tempdir().unwrap(), database: None, retention: Retention::default() }
     }
 
-    pub(super) fn shared() -> Option<Self> {
-        database().map(|url| Self::of(&url))
+    pub(super) fn shared() -> Self {
+        Self::of(&database())
     }
 
     pub(super) fn of(url: &str) -> Self {
@@ -68,9 +61,7 @@ macro_rules! both {
         mod in_postgresql {
             $(#[tokio::test(flavor = "multi_thread")]
             async fn $name() {
-                if let Some(place) = super::Place::shared() {
-                    super::$name(place).await;
-                }
+                super::$name(super::Place::shared()).await;
             })*
         }
     };

