@@ -3,14 +3,14 @@
 //! For looking at a folder as it is: unlike a [`super::folder`] nothing is left out, and nothing is frozen. It keeps note of
 //! how far its readers went, so that whoever names files can name them from there.
 
-use std::fs::{DirEntry, File, FileType, Metadata, OpenOptions};
+use std::fs::{File, Metadata, OpenOptions};
 use std::io::Read as _;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use rustix::fs::OFlags;
+use rustix::fs::{Dir, FileType, Mode, OFlags};
 use sha2::{Digest, Sha256};
 use trueup_model::{ContentId, Entry, EntryKind, Tree, TreeError, tree};
 
@@ -57,37 +57,48 @@ impl DiskTree {
         *reach = Some(common);
     }
 
-    /// What a folder holds, by name, with what is told of each; what is told nothing of is left out.
+    /// What a folder holds, by name, with what is told of each from the folder's full path, its name and what the folder says that it is;
+    /// what is told nothing of is left out.
     fn named<T>(
         &self,
         path: &str,
-        tell: impl Fn(&DirEntry) -> std::io::Result<Option<T>>,
+        tell: impl Fn(&Path, &str, FileType) -> std::io::Result<Option<T>>,
     ) -> Result<Vec<(String, T)>, TreeError> {
         self.note(path);
-        let Some(metadata) = self.metadata(path)? else {
-            self.note(tree::parent(path));
-            return Err(TreeError::Missing(path.to_owned()));
-        };
-        if !metadata.is_dir() {
-            return Err(TreeError::NotAFolder(path.to_owned()));
-        }
+        let full = self.root.join(path);
         let mut named = Vec::new();
-        for child in self.root.join(path).read_dir().map_err(failed(path))? {
-            let child = child.map_err(failed(path))?;
-            let name = child.file_name();
+        for child in self.folder(path, &full)? {
+            let child = child.map_err(|error| failed(path)(error.into()))?;
             // A name that is no text cannot be written in a kustomization either.
-            let Ok(name) = std::str::from_utf8(name.as_bytes()) else { continue };
-            if name == ".git" {
+            let Ok(name) = child.file_name().to_str() else { continue };
+            if matches!(name, "." | ".." | ".git") {
                 continue;
             }
-            match tell(&child) {
+            match tell(&full, name, child.file_type()) {
                 Ok(told) => named.extend(told.map(|told| (name.to_owned(), told))),
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
                 Err(error) => return Err(failed(path)(error)),
             }
         }
-        named.sort_by(|a, b| a.0.cmp(&b.0));
+        named.sort_unstable_by(|a, b| a.0.cmp(&b.0));
         Ok(named)
+    }
+
+    /// The folder there, opened: the system looks it up once only, and says by itself where it is none.
+    fn folder(&self, path: &str, full: &Path) -> Result<Dir, TreeError> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let refused = match rustix::fs::open(full, flags, Mode::empty()).and_then(Dir::new) {
+            Ok(folder) => return Ok(folder),
+            Err(refused) => refused,
+        };
+        match self.metadata(path)? {
+            None => {
+                self.note(tree::parent(path));
+                Err(TreeError::Missing(path.to_owned()))
+            }
+            Some(metadata) if !metadata.is_dir() => Err(TreeError::NotAFolder(path.to_owned())),
+            Some(_) => Err(failed(path)(refused.into())),
+        }
     }
 
     /// Where a link points, from the folder that it is in; an absolute path is taken from the root.
@@ -110,15 +121,19 @@ fn is_within(path: &str, folder: &str) -> bool {
 /// What stands there, unless it is nothing that holds manifests: a socket, a device.
 fn kind(of: FileType) -> Option<EntryKind> {
     match of {
-        _ if of.is_symlink() => Some(EntryKind::Link),
-        _ if of.is_dir() => Some(EntryKind::Folder),
-        _ if of.is_file() => Some(EntryKind::File),
+        FileType::Symlink => Some(EntryKind::Link),
+        FileType::Directory => Some(EntryKind::Folder),
+        FileType::RegularFile => Some(EntryKind::File),
         _ => None,
     }
 }
 
+fn file_type(metadata: &Metadata) -> FileType {
+    FileType::from_raw_mode(metadata.mode())
+}
+
 fn entry(metadata: &Metadata) -> Option<Entry> {
-    let kind = kind(metadata.file_type())?;
+    let kind = kind(file_type(metadata))?;
     let mut hash = Sha256::new();
     for part in [metadata.dev(), metadata.ino(), metadata.size()] {
         hash.update(part.to_le_bytes());
@@ -170,7 +185,7 @@ impl Tree for DiskTree {
             return read;
         }
         let metadata = self.metadata(path)?;
-        match metadata.as_ref().and_then(|metadata| kind(metadata.file_type())) {
+        match metadata.as_ref().and_then(|metadata| kind(file_type(metadata))) {
             // It could not be opened, or has become one since.
             Some(EntryKind::File) => {
                 let read = File::open(&full).and_then(|file| content(file, 0));
@@ -183,11 +198,19 @@ impl Tree for DiskTree {
     }
 
     fn list(&self, path: &str) -> Result<Vec<(String, Entry)>, TreeError> {
-        self.named(path, |child| child.metadata().map(|metadata| entry(&metadata)))
+        self.named(path, |folder, name, _| {
+            folder.join(name).symlink_metadata().map(|metadata| entry(&metadata))
+        })
     }
 
     fn kinds(&self, path: &str) -> Result<Vec<(String, EntryKind)>, TreeError> {
-        self.named(path, |child| child.file_type().map(kind))
+        self.named(path, |folder, name, told| match told {
+            // Some file systems leave it to whoever asks of the file itself.
+            FileType::Unknown => {
+                folder.join(name).symlink_metadata().map(|metadata| kind(file_type(&metadata)))
+            }
+            told => Ok(kind(told)),
+        })
     }
 }
 
@@ -243,5 +266,31 @@ mod tests {
         let listed: Vec<_> = listed.iter().map(|(name, entry)| (name.as_str(), entry.kind)).collect();
         let wanted = [("a.yaml", EntryKind::File), ("b.yaml", EntryKind::File), ("c", EntryKind::Folder)];
         assert_eq!(listed, wanted);
+    }
+
+    #[test]
+    fn what_a_folder_says_of_its_files_is_what_they_say_themselves() {
+        let (_folder, root) = written(&[("b.yaml", ""), ("c/d.yaml", "")]);
+        std::os::unix::fs::symlink("c", root.join("link")).unwrap();
+        let socket = std::os::unix::net::UnixListener::bind(root.join("socket")).unwrap();
+        let tree = DiskTree::new(&root);
+        let kinds = tree.kinds("").unwrap();
+        let listed: Vec<_> =
+            tree.list("").unwrap().into_iter().map(|(name, entry)| (name, entry.kind)).collect();
+        assert_eq!(kinds, listed);
+        let names: Vec<_> = kinds.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["b.yaml", "c", "link"]);
+        drop(socket);
+    }
+
+    #[test]
+    fn what_is_no_folder_is_not_listed() {
+        let (_folder, root) = written(&[("a/b.yaml", "")]);
+        std::os::unix::fs::symlink("a", root.join("link")).unwrap();
+        let tree = DiskTree::new(&root);
+        assert!(matches!(tree.kinds("a/b.yaml"), Err(TreeError::NotAFolder(path)) if path == "a/b.yaml"));
+        assert!(matches!(tree.kinds("link"), Err(TreeError::NotAFolder(path)) if path == "link"));
+        assert!(matches!(tree.kinds("a/c"), Err(TreeError::Missing(path)) if path == "a/c"));
+        assert!(matches!(tree.kinds("a/b.yaml/c"), Err(TreeError::Missing(path)) if path == "a/b.yaml/c"));
     }
 }
