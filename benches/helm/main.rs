@@ -34,9 +34,9 @@ struct Arguments {
     /// How often each is run, one after the other in turns.
     #[arg(long, default_value_t = 11)]
     rounds: usize,
-    /// How often each is rendered in process.
+    /// How many turns of renderings each gets in process.
     #[arg(long, default_value_t = 21)]
-    renderings: usize,
+    turns: usize,
     /// Only subjects with this in their title.
     #[arg(long, default_value = "")]
     only: String,
@@ -72,8 +72,8 @@ fn main() -> Result<()> {
         let chart = subject.chart.to_str().context("the chart's path is not UTF-8")?;
         let processes =
             processes(&helm, chart, arguments.rounds.max(1)).with_context(|| subject.title.clone())?;
-        let renderings = arguments.renderings.max(1);
-        let inner = on_a_thread(|| measure::in_process(&mut oracle, &subject, renderings))
+        let turns = arguments.turns.max(1);
+        let inner = on_a_thread(|| measure::in_process(&mut oracle, &subject, turns))
             .with_context(|| subject.title.clone())?;
         let Subject { title, .. } = subject;
         rows.push(Row { title, processes, inner });

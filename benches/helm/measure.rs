@@ -104,36 +104,50 @@ fn peak(program: &Path, arguments: &[&str]) -> Result<Option<u64>> {
     Ok(told.lines().find_map(|line| line.strip_prefix("peak ")).and_then(|peak| peak.parse().ok()))
 }
 
-/// Loading, rendering and printing, again and again in one process: ours, theirs.
+/// How often one library renders before it is the other's turn.
+pub(crate) const TURN: usize = 10;
+
+/// Loading, rendering and printing, again and again in one process.
 pub(crate) struct Inner {
-    pub(crate) ours: Times,
-    pub(crate) theirs: Times,
+    /// All renderings: ours, theirs.
+    pub(crate) all: [Times; 2],
+    /// The first ones of each turn, which find the machine as the other process left it.
+    pub(crate) first: [Times; 2],
 }
 
-/// Renders a chart that often with both libraries, in turns.
-pub(crate) fn in_process(oracle: &mut Oracle, subject: &Subject, renderings: usize) -> Result<Inner> {
+/// Renders a chart with both libraries in so many turns.
+pub(crate) fn in_process(oracle: &mut Oracle, subject: &Subject, turns: usize) -> Result<Inner> {
     let path = subject.chart.to_str().context("the chart's path is not UTF-8")?;
-    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
-    for rendering in 0..=renderings {
-        let started = Instant::now();
-        let our_text = rendered(&subject.chart)?;
-        let took = started.elapsed();
-        let answers = oracle.ask(&json!([{"chart": path, "values": "", "times": 1}]))?;
+    let (mut all, mut first) = ([Vec::new(), Vec::new()], [Vec::new(), Vec::new()]);
+    for turn in 0..=turns {
+        let (mut ours, mut text) = (Vec::new(), String::new());
+        for _ in 0..TURN {
+            let started = Instant::now();
+            text = rendered(&subject.chart)?;
+            ours.push(started.elapsed());
+        }
+        let answers = oracle.ask(&json!([{"chart": path, "values": "", "times": TURN}]))?;
         let answer = &answers[0];
         if let Some(error) = answer["error"].as_str() {
             bail!("helm: {error}");
         }
-        if answer["text"].as_str() != Some(our_text.as_str()) {
+        if answer["text"].as_str() != Some(text.as_str()) {
             bail!("the two libraries print something else");
         }
-        let spent = answer["spent"][0].as_u64().context("helm does not say how long it took")?;
-        // The first rendering finds nothing warm.
-        if rendering > 0 {
-            ours.push(took);
-            theirs.push(Duration::from_nanos(spent));
+        let spent = answer["spent"].as_array().into_iter().flatten();
+        let theirs: Vec<_> = spent.filter_map(|spent| spent.as_u64().map(Duration::from_nanos)).collect();
+        if theirs.len() != TURN {
+            bail!("helm does not say how long each rendering took");
+        }
+        // The first turn finds nothing warm.
+        if turn > 0 {
+            for (side, times) in [ours, theirs].into_iter().enumerate() {
+                first[side].push(times[0]);
+                all[side].extend(times);
+            }
         }
     }
-    Ok(Inner { ours: Times::new(ours), theirs: Times::new(theirs) })
+    Ok(Inner { all: all.map(Times::new), first: first.map(Times::new) })
 }
 
 fn rendered(path: &Path) -> Result<String> {
