@@ -1,7 +1,7 @@
 //! Real servers for trueup's tests, benches and demo; development only.
 //!
 //! Enters: nothing but the programs of `tests/cluster` (built when they are missing) and `git`. Leaves: Kubernetes control
-//! planes, Git servers over HTTP and SSH, PostgreSQL, and the few calls a test needs to look at them. Everything listens on loopback
+//! planes, Git servers over HTTP and SSH, a forge, PostgreSQL, and the few calls a test needs to look at them. Everything listens on loopback
 //! ports that are claimed for as long as they are used, writes to a fresh temporary folder, and is gone when its owner is,
 //! whether the owner returned, panicked or was killed (see [`ControlPlane`](crate::ControlPlane#how-it-ends)).
 //!
@@ -17,6 +17,7 @@ mod file_server;
 mod git_http;
 mod git_repo;
 mod git_server;
+mod gitea;
 pub mod go_types;
 mod namespace;
 pub mod patch_keys;
@@ -36,6 +37,7 @@ pub use control_plane::{ControlPlane, played, shared};
 pub use file_server::FileServer;
 pub use git_repo::GitRepo;
 pub use git_server::{Access, GitRequest, GitServer, Transport};
+pub use gitea::Gitea;
 pub use namespace::Namespace;
 pub use port::Port;
 pub use postgres::Postgres;

@@ -18,7 +18,7 @@ scenarios![
 ];
 
 /// What a preview is made from: a chart, which says what the request says.
-const TEMPLATE: &str = "  template:\n    metadata: {name: 'preview-{pull.number}'}\n    spec:\n      repository: config\n      environments: [test]\n      deletionPolicy: Delete\n      helm:\n        chart: charts/preview\n        values: {name: 'p{pull.number}-{pull.branch_slug}', title: '{pull.title}', commit: '{pull.head_sha}'}\n";
+pub(super) const TEMPLATE: &str = "  template:\n    metadata: {name: 'preview-{pull.number}'}\n    spec:\n      repository: config\n      environments: [test]\n      deletionPolicy: Delete\n      helm:\n        chart: charts/preview\n        values: {name: 'p{pull.number}-{pull.branch_slug}', title: '{pull.title}', commit: '{pull.head_sha}'}\n";
 
 /// A world with a forge, and an AppSet of the requests with the label `preview`.
 struct Previews {
@@ -54,7 +54,7 @@ impl Previews {
     }
 }
 
-fn commit_chart(world: &World) {
+pub(super) fn commit_chart(world: &World) {
     let template = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: {{ .Values.name }}}\ndata: {title: {{ .Values.title | quote }}, commit: {{ .Values.commit | quote }}}\n";
     let chart = "apiVersion: v2\nname: preview\nversion: 1.0.0\n";
     let files = [
