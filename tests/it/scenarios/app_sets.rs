@@ -4,9 +4,11 @@ use super::custom::path;
 use super::governed::{Governed, condition, is};
 use super::ground::{Ground, scenarios};
 use super::harness::{PATIENCE, World, config_map, forget};
+use super::replicas::{CLUSTERS, Shared};
 use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use trueup_testkit::wait_until;
+use trueup_testkit::{played, wait_until};
 
 scenarios![
     an_app_comes_and_goes_with_its_folder,
@@ -325,4 +327,87 @@ fn an_app_that_somebody_wrote_waits_for_one_that_is_made(ground: Ground) {
         words.contains("App late: spec.dependsOn: there is no App `two`, and no AppSet makes one"),
         "{words}"
     );
+}
+
+#[test]
+fn replicas_make_the_same_apps_and_let_them_go_together() {
+    const NAMES: [&str; 4] = ["four", "one", "three", "two"];
+    let mut shared = Shared::new("sets-replicas", 2, 1);
+    let environments: Vec<String> = (0..CLUSTERS).map(|number| format!("e{number}")).collect();
+    let files = NAMES.iter().flat_map(|name| {
+        let object = move |environment| config_map(&format!("{name}-{environment}"), "1");
+        environments
+            .iter()
+            .map(move |environment| (format!("sets/{name}/{environment}/a.yaml"), object(environment)))
+    });
+    let files: Vec<(String, String)> = files.collect();
+    let files: Vec<(&str, &str)> = files.iter().map(|(path, text)| (&**path, &**text)).collect();
+    shared.world.repo.commit(&files, "first").unwrap();
+    let set = json!({
+        "generators": [{"folders": {"repository": "config", "paths": ["sets/*"]}}],
+        "template": {
+            "metadata": {"name": "{folder.name}"},
+            "spec": {
+                "repository": "config",
+                "path": "sets/{folder.name}/{environment}",
+                "environments": environments,
+                "deletionPolicy": "Delete",
+            },
+        },
+    });
+    shared.apply("appsets", "AppSet", "folders", &set);
+    let started = played().unwrap().mark().unwrap();
+    shared.start(0);
+    shared.start(1);
+    shared.shared_by(2);
+    let objects = |shared: &Shared| -> BTreeSet<String> {
+        let list = shared.world.api.get(&shared.world.config_map("")).unwrap();
+        let names = list["items"].as_array().unwrap().iter();
+        let names = names.filter_map(|object| object["metadata"]["name"].as_str().map(str::to_owned));
+        names.filter(|name| NAMES.iter().any(|app| name.starts_with(&format!("{app}-")))).collect()
+    };
+    shared.within(PATIENCE, "all is applied", |shared| objects(shared).len() == NAMES.len() * CLUSTERS);
+    let writers: BTreeSet<String> =
+        shared.writes_since(started).into_iter().map(|write| write.user).collect();
+    assert_eq!(writers.len(), 2, "each has some of the clusters");
+    let told = |shared: &Shared, number: usize| -> Value {
+        let output = shared.ask(number, &["status", "-o", "json"]);
+        let all: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
+        all["appSets"][0].clone()
+    };
+    for number in 0..2 {
+        shared.within(PATIENCE, "both have made them", |shared| told(shared, number)["apps"] == json!(NAMES));
+    }
+
+    // A slip: each holds all, by the same code, and one of them is told.
+    shared.world.repo.remove(&["sets/one", "sets/two"], "a slip").unwrap();
+    let held = |shared: &Shared, number: usize| told(shared, number)["held"] == json!(["one", "two"]);
+    for number in 0..2 {
+        shared.within(PATIENCE, "both hold two", |shared| held(shared, number));
+    }
+    let codes = [0, 1].map(|number| told(&shared, number)["code"].clone());
+    assert_eq!(codes[0], codes[1]);
+    assert_eq!(objects(&shared).len(), NAMES.len() * CLUSTERS);
+    let confirmed = shared.ask(1, &["confirm", "folders", codes[1].as_str().unwrap()]);
+    assert_eq!(confirmed.status.code(), Some(0), "{confirmed:?}\n{}", shared.logs());
+    shared.within(PATIENCE, "exactly they are gone, at both", |shared| {
+        let left = objects(shared);
+        left.len() == 2 * CLUSTERS
+            && left.iter().all(|name| name.starts_with("three-") || name.starts_with("four-"))
+    });
+    for number in 0..2 {
+        let left = json!(["four", "three"]);
+        shared.within(PATIENCE, "both have let them go", |shared| told(shared, number)["apps"] == left);
+    }
+    // Nobody did what the other one had done.
+    let mut written = BTreeMap::new();
+    for write in shared.writes_since(started) {
+        if write.resource == "configmaps"
+            && NAMES.iter().any(|app| write.name.starts_with(&format!("{app}-")))
+        {
+            *written.entry((write.name, write.verb)).or_insert(0) += 1;
+        }
+    }
+    assert_eq!(written.len(), NAMES.len() * CLUSTERS + 2 * CLUSTERS, "{written:?}");
+    assert!(written.values().all(|times| *times == 1), "{written:?}");
 }

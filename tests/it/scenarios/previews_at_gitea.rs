@@ -51,7 +51,9 @@ fn previews_follow_the_requests_of_a_real_forge(ground: Ground) {
 
     // More than a page of them.
     let others: Vec<u64> = ["three", "four", "five"].map(|branch| shop.request(branch, branch)).to_vec();
-    others.iter().for_each(|number| shop.label(*number));
+    for number in &others {
+        shop.label(*number);
+    }
     makes(&world, &["preview-1", "preview-3", "preview-4", "preview-5"]);
     for number in &others {
         world.is_synced(&format!("preview-{number}"));

@@ -19,12 +19,12 @@ impl Shop {
         shop.ask("POST", "/user/repos", &wanted);
         shop.clone.commit(&[("README.md", "A shop\n")], "first").unwrap();
         shop.push("HEAD:refs/heads/main");
-        let label = shop.ask("POST", &shop.path("/labels"), &json!({"name": "preview", "color": "#00aabb"}));
+        let label = shop.ask("POST", &Self::path("/labels"), &json!({"name": "preview", "color": "#00aabb"}));
         shop.label = label["id"].clone();
         shop
     }
 
-    fn path(&self, below: &str) -> String {
+    fn path(below: &str) -> String {
         format!("/repos/{}/shop{below}", Gitea::USER)
     }
 
@@ -42,7 +42,7 @@ impl Shop {
     pub(super) fn request(&self, branch: &str, title: &str) -> u64 {
         self.commit(branch, branch);
         let wanted = json!({"head": branch, "base": "main", "title": title});
-        self.ask("POST", &self.path("/pulls"), &wanted)["number"].as_u64().unwrap()
+        self.ask("POST", &Self::path("/pulls"), &wanted)["number"].as_u64().unwrap()
     }
 
     /// Opens a request without a branch, as everybody may who can read.
@@ -50,23 +50,23 @@ impl Shop {
         self.clone.git(&["checkout", "--quiet", "-B", topic, "main"]).unwrap();
         self.clone.commit(&[("change", topic)], topic).unwrap();
         self.push(&format!("HEAD:refs/for/main/{topic}"));
-        let open = self.ask("GET", &self.path("/pulls?state=open"), &Value::Null);
+        let open = self.ask("GET", &Self::path("/pulls?state=open"), &Value::Null);
         let found = open.as_array().unwrap().iter().find(|request| request["title"] == topic).unwrap();
         found["number"].as_u64().unwrap()
     }
 
     /// Gives a request the label.
     pub(super) fn label(&self, number: u64) {
-        self.ask("POST", &self.path(&format!("/issues/{number}/labels")), &json!({"labels": [self.label]}));
+        self.ask("POST", &Self::path(&format!("/issues/{number}/labels")), &json!({"labels": [self.label]}));
     }
 
     pub(super) fn close(&self, number: u64) {
-        self.ask("PATCH", &self.path(&format!("/pulls/{number}")), &json!({"state": "closed"}));
+        self.ask("PATCH", &Self::path(&format!("/pulls/{number}")), &json!({"state": "closed"}));
     }
 
     /// Merges a request; the forge says for a moment that it does not know yet whether that can be done.
     pub(super) fn merge(&self, number: u64) {
-        let path = self.path(&format!("/pulls/{number}"));
+        let path = Self::path(&format!("/pulls/{number}"));
         trueup_testkit::wait_until("the request can be merged", super::harness::PATIENCE, || {
             Ok((self.ask("GET", &path, &Value::Null)["mergeable"] == true).then_some(()))
         })
