@@ -309,6 +309,9 @@ impl Spec for AppSetSpec {
             if let Some(credentials) = &mut requests.credentials {
                 credentials.resolve_paths(folder);
             }
+            if let Some(webhook) = &mut requests.webhook {
+                webhook.resolve_paths(folder);
+            }
         }
         self.template.spec.resolve_paths(folder);
     }
@@ -316,6 +319,12 @@ impl Spec for AppSetSpec {
     fn check_resource(&self, findings: &mut Findings) {
         for (place, _) in self.pull_requests().filter(|(_, requests)| requests.credentials.is_some()) {
             findings.add(place.field("credentials"), IN_A_SECRET);
+        }
+        let has_secret = |requests: &PullRequests| {
+            requests.webhook.as_ref().is_some_and(|webhook| webhook.secret.is_some())
+        };
+        for (place, _) in self.pull_requests().filter(|(_, requests)| has_secret(requests)) {
+            findings.add(place.field("webhook").field("secret"), IN_A_SECRET);
         }
         let mut of_app = Findings::default();
         self.template.spec.check_resource(&mut of_app);
@@ -327,9 +336,14 @@ impl Spec for AppSetSpec {
         let mut all: Vec<_> =
             secrets.into_iter().map(|(place, namespace)| (place.within_template(), namespace)).collect();
         let of_generators = generators_pull_requests(&mut self.generators).into_iter();
-        all.extend(of_generators.filter_map(|(place, requests)| {
-            let secret = requests.secret_ref.as_mut()?;
-            Some((place.field("secretRef"), &mut secret.namespace))
+        all.extend(of_generators.flat_map(|(place, requests)| {
+            let token = requests.secret_ref.as_mut().map(|secret| &mut secret.namespace);
+            let webhook = requests.webhook.as_mut().and_then(|webhook| webhook.secret_ref.as_mut());
+            let webhook = webhook.map(|secret| &mut secret.namespace);
+            let token = token.map(|namespace| (place.field("secretRef"), namespace));
+            token
+                .into_iter()
+                .chain(webhook.map(|namespace| (place.field("webhook").field("secretRef"), namespace)))
         }));
         all
     }

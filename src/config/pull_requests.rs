@@ -4,6 +4,7 @@ use super::duration;
 use super::problem::{Findings, Place};
 use super::repository::Credentials;
 use super::resource::SecretRef;
+use super::webhook::Webhook;
 use crate::source::forge::{Address, Forge};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -49,6 +50,9 @@ pub struct PullRequests {
     /// Credentials from files or environment variables of this machine: `bearerToken` or `password`, and `ca`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credentials: Option<Credentials>,
+    /// The webhook by which the forge says that a request changed. It makes trueup ask at once, and nothing else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub webhook: Option<Webhook>,
     /// Sends the token over plain http to other machines than this one. Anyone on the way can read it.
     #[serde(default)]
     pub insecure: bool,
@@ -107,6 +111,9 @@ impl PullRequests {
         if self.credentials.is_some() && self.secret_ref.is_some() {
             let message = "credentials come from `secretRef` or from `credentials`, not from both";
             findings.add(place.field("credentials"), message);
+        }
+        if let Some(webhook) = &self.webhook {
+            webhook.check(place.field("webhook"), findings);
         }
     }
 }

@@ -235,7 +235,7 @@ impl Spec for RepositorySpec {
             }
         }
         if let Some(webhook) = &self.webhook {
-            webhook.check(findings);
+            webhook.check(Place::spec("webhook"), findings);
         }
         if let Some(credentials) = &self.credentials {
             if self.secret_ref.is_some() {

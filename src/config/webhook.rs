@@ -1,4 +1,4 @@
-//! The part of a Repository that says what a forge's webhook has to prove.
+//! The part of a Repository, or of an AppSet's `pullRequests`, that says what a forge's webhook has to prove.
 
 use super::problem::{Findings, Place};
 use super::repository::Secret;
@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
-/// The webhook of a Repository: the secret that it shares with the forge, from `secret` or from `secretRef`.
+/// A webhook: the secret that is shared with the forge, from `secret` or from `secretRef`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Webhook {
@@ -17,7 +17,7 @@ pub struct Webhook {
     /// The secret, from a Secret in the cluster that trueup runs in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_ref: Option<SharedSecret>,
-    /// The URL that the forge knows the repository by, where it is another one than `url`.
+    /// The URL that the forge knows the repository by, where it is another one than trueup uses.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
 }
@@ -44,10 +44,10 @@ impl SharedSecret {
 }
 
 impl Webhook {
-    pub(super) fn check(&self, findings: &mut Findings) {
+    pub(super) fn check(&self, place: Place, findings: &mut Findings) {
         if self.secret.is_some() == self.secret_ref.is_some() {
             let message = "a webhook needs its secret from `secret` or from `secretRef`: one of the two";
-            findings.add(Place::spec("webhook"), message);
+            findings.add(place, message);
         }
     }
 

@@ -366,6 +366,7 @@ impl Engine {
                 }
                 Request::Confirm { confirmation, by, answer } => self.confirm(confirmation, by, answer),
                 Request::Ask(hints, by) => self.hint(hints, by),
+                Request::AskForge(hints, by) => self.hint_pulls(hints, by),
                 Request::Begin { target, revision, by, answer } => {
                     let engine = self.clone();
                     tokio::spawn(async move {

@@ -4,6 +4,7 @@
 //! and why it is not known. Absent: which requests count, and what becomes of them, which is [`crate::generate`]'s.
 
 use super::backoff;
+use super::hooks::{Promise, PullHint};
 use super::repositories::chain;
 use super::secrets::Secrets;
 use super::topology;
@@ -23,6 +24,14 @@ use tokio_util::sync::CancellationToken;
 const SINGLE: usize = 30;
 /// Between two looks that somebody wishes for.
 const BREATH: Duration = Duration::from_secs(1);
+/// How often the breath before a hint is followed doubles while hints bring nothing new: to 4 s.
+const DOUBLINGS: u32 = 2;
+/// The pause before a change that was promised is looked for again; it doubles.
+const FIRST_AGAIN: Duration = Duration::from_secs(1);
+/// How often it is looked for.
+const PATIENCE: u32 = 5;
+/// Requests of which changes are looked for at once; of others the next look tells.
+const PROMISED: usize = 100;
 
 /// A generator: the AppSet, and the place in it.
 type Key = (String, String);
@@ -51,8 +60,66 @@ struct Shared {
 
 struct Task {
     follow: Follow,
-    nudge: Arc<Notify>,
+    nudge: Arc<Nudge>,
     stop: CancellationToken,
+}
+
+/// Something that makes a task ask before its time.
+#[derive(Default)]
+struct Nudge {
+    /// Somebody wants to know.
+    now: Notify,
+    /// Somebody says that a request changed.
+    hinted: Notify,
+    /// How somebody says that requests are, and how often that was looked for, by number.
+    promised: Mutex<BTreeMap<u64, (Promise, u32)>>,
+}
+
+/// Why a forge is asked.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reason {
+    /// It is time, or somebody wants to know.
+    Due,
+    /// Somebody says that a request changed.
+    Hint,
+}
+
+/// What came of a question.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum News {
+    Some,
+    None,
+}
+
+impl Nudge {
+    /// Waits until somebody wants a question, and lets a breath pass between it and the one before.
+    async fn waited(&self, asked: Instant, breath: Duration, breath_of_hints: Duration) -> Reason {
+        let wish = async {
+            self.now.notified().await;
+            tokio::time::sleep_until(asked + breath).await;
+            Reason::Due
+        };
+        let hint = async {
+            tokio::time::sleep_until(asked + breath_of_hints).await;
+            self.hinted.notified().await;
+            Reason::Hint
+        };
+        tokio::select! {
+            biased;
+            reason = wish => reason,
+            reason = hint => reason,
+        }
+    }
+
+    /// When to look again for a change that was promised and is not there yet.
+    fn is_owed(&self, listing: Option<&Listing>) -> Option<Duration> {
+        let mut promised = lock(&self.promised);
+        promised.retain(|_, (promise, tries)| {
+            *tries += 1;
+            *tries <= PATIENCE && !listing.is_some_and(|listing| promise.is_kept(&listing.open))
+        });
+        promised.values().map(|(_, tries)| FIRST_AGAIN * 2u32.pow(*tries - 1)).min()
+    }
 }
 
 /// Pull requests to follow.
@@ -82,7 +149,11 @@ pub(super) async fn wanted(config: &Config, secrets: &Secrets) -> Vec<(Key, Resu
             let key = (name.clone(), place.to_string());
             let credentials = topology::forge_credentials(spec, secrets).await;
             let follow = credentials
-                .map(|credentials| Follow { key: key.clone(), spec: spec.clone(), credentials })
+                .map(|credentials| {
+                    // Deliveries are no part of asking.
+                    let spec = PullRequests { webhook: None, ..spec.clone() };
+                    Follow { key: key.clone(), spec, credentials }
+                })
                 .map_err(|error| format!("{error:#}"));
             all.push((key, follow));
         }
@@ -164,7 +235,21 @@ impl Pulls {
 
     /// Looks at all of them now.
     pub(super) fn poke(&self) {
-        self.tasks.values().for_each(|task| task.nudge.notify_one());
+        self.tasks.values().for_each(|task| task.nudge.now.notify_one());
+    }
+
+    /// Looks at those of which somebody says that a request changed, and again where the forge does not show it yet.
+    pub(super) fn hint(&self, hints: &[PullHint]) {
+        for hint in hints {
+            let key = (hint.app_set.clone(), hint.place.clone());
+            let Some(task) = self.tasks.get(&key) else { continue };
+            let mut promised = lock(&task.nudge.promised);
+            let number = hint.promised.number;
+            if promised.len() < PROMISED || promised.contains_key(&number) {
+                promised.insert(number, (hint.promised.clone(), 0));
+            }
+            task.nudge.hinted.notify_one();
+        }
     }
 
     /// Ends all tasks.
@@ -173,7 +258,7 @@ impl Pulls {
     }
 
     fn start(&mut self, follow: Follow) {
-        let (nudge, stop) = (Arc::new(Notify::new()), CancellationToken::new());
+        let (nudge, stop) = (Arc::new(Nudge::default()), CancellationToken::new());
         match follow.source() {
             Ok(source) => {
                 let follower = Follower { follow: follow.clone(), source, shared: self.shared.clone() };
@@ -192,8 +277,9 @@ struct Follower {
 }
 
 impl Follower {
-    async fn run(self, nudge: Arc<Notify>, stop: CancellationToken) {
-        let mut failures = 0;
+    async fn run(self, nudge: Arc<Nudge>, stop: CancellationToken) {
+        let (mut failures, mut vain_hints) = (0, 0);
+        let mut reason = Reason::Due;
         loop {
             let asked = Instant::now();
             let looked = tokio::select! {
@@ -218,17 +304,21 @@ impl Follower {
             if stop.is_cancelled() {
                 return;
             }
-            self.tell(looked.map(|(listing, _)| listing));
-            let wish = async {
-                nudge.notified().await;
-                tokio::time::sleep_until(asked + BREATH.max(rest)).await;
+            let again = nudge.is_owed(looked.as_ref().ok().map(|(listing, _)| listing));
+            let news = self.tell(looked.map(|(listing, _)| listing));
+            vain_hints = match (news, reason) {
+                (News::Some, _) => 0,
+                (News::None, Reason::Hint) => DOUBLINGS.min(vain_hints + 1),
+                (News::None, Reason::Due) => vain_hints,
             };
-            tokio::select! {
+            let pause = again.map_or(pause, |again| again.max(rest).min(pause));
+            let (breath, breath_of_hints) = (BREATH.max(rest), (BREATH * 2u32.pow(vain_hints)).max(rest));
+            reason = tokio::select! {
                 biased;
                 () = stop.cancelled() => return,
-                () = wish => {}
-                () = tokio::time::sleep(pause) => {}
-            }
+                reason = nudge.waited(asked, breath, breath_of_hints) => reason,
+                () = tokio::time::sleep(pause) => Reason::Due,
+            };
         }
     }
 
@@ -256,7 +346,7 @@ impl Follower {
         Ok((listing, listed.rest))
     }
 
-    fn tell(&self, looked: Result<Listing, ForgeError>) {
+    fn tell(&self, looked: Result<Listing, ForgeError>) -> News {
         let before = lock(&self.shared.known).get(&self.follow.key).cloned().unwrap_or_default();
         let (set, repository) = (&self.follow.key.0, self.follow.repository());
         let known = match looked {
@@ -274,13 +364,12 @@ impl Follower {
                 Known { trouble: Some(trouble), listing: before.listing.clone() }
             }
         };
-        let changed = before.trouble != known.trouble
-            || before.listing != known.listing
-            || self.follow.spec.time_to_live.is_some();
+        let is_news = before.trouble != known.trouble || before.listing != known.listing;
         lock(&self.shared.known).insert(self.follow.key.clone(), known);
-        if changed {
+        if is_news || self.follow.spec.time_to_live.is_some() {
             (self.shared.moved)();
         }
+        if is_news { News::Some } else { News::None }
     }
 }
 

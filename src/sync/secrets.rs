@@ -6,7 +6,7 @@
 
 use super::topology::{access, connect};
 use crate::cluster::{Access, ApiError, ApiErrorClass, Cluster, Via};
-use crate::config::{ClusterSpec, Config, RepositorySpec};
+use crate::config::{ClusterSpec, Config, PullRequests, RepositorySpec, Webhook};
 use anyhow::{Result, anyhow};
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -131,19 +131,17 @@ pub struct Home<'c>(Vec<&'c str>);
 
 /// Where the Secrets are that the configuration refers to; an error where it refers to none.
 pub fn home(config: &Config) -> Result<Home<'_>, String> {
-    let refers = |spec: &RepositorySpec| {
-        spec.secret_ref.is_some() || spec.webhook.as_ref().is_some_and(|webhook| webhook.secret_ref.is_some())
-    };
+    let tells =
+        |webhook: &Option<Webhook>| webhook.as_ref().is_some_and(|webhook| webhook.secret_ref.is_some());
+    let refers = |spec: &RepositorySpec| spec.secret_ref.is_some() || tells(&spec.webhook);
+    let asks = |requests: &PullRequests| requests.secret_ref.is_some() || tells(&requests.webhook);
     let needed = config.repositories.values().any(|repository| refers(&repository.spec))
         || config.clusters.values().any(|cluster| cluster.spec.secret().is_some())
         || config
             .apps
             .values()
             .any(|app| app.spec.helm.as_ref().is_some_and(|helm| helm.secret_ref.is_some()))
-        || config
-            .app_sets
-            .values()
-            .any(|set| set.spec.pull_requests().any(|(_, requests)| requests.secret_ref.is_some()));
+        || config.app_sets.values().any(|set| set.spec.pull_requests().any(|(_, requests)| asks(requests)));
     if !needed {
         return Err("nothing refers to a Secret".to_owned());
     }

@@ -3,7 +3,7 @@
 use super::audit::Audit;
 use super::backoff::Backoff;
 use super::charts::Wanted;
-use super::hooks::{Hook, HookKey};
+use super::hooks::{Followed, Hook, HookKey};
 use super::pulls;
 use super::rehearsal::Atomic;
 use super::rollout;
@@ -11,7 +11,7 @@ use super::secrets::Secrets;
 use super::target::{Mode, Presence, TargetSpec};
 use crate::cluster::{Access, Cluster, Force, Via, declared};
 use crate::config::{
-    self, AgentSpec, Config, PullRequests, RepositorySpec, SharedSecret, Substitute, Target,
+    self, AgentSpec, Config, PullRequests, RepositorySpec, SharedSecret, Substitute, Target, Webhook,
 };
 use crate::render::{Depth, Given, Helm, Holder, Need, Pass, Place, Request, ValuesFrom, Variables};
 use crate::source::charts::{ChartLocation, ChartSpec};
@@ -317,17 +317,31 @@ pub async fn hook(name: &str, repository: &RepositorySpec, secrets: &Secrets) ->
     let mut urls = vec![repository.url.clone()];
     urls.extend(repository.webhook.as_ref().and_then(|webhook| webhook.url.clone()));
     let reference = reference(repository).unwrap_or(Reference::Head);
-    let key = match &repository.webhook {
-        None => HookKey::Missing,
-        Some(webhook) => {
-            match shared_secret("secret", webhook.secret.as_ref(), webhook.secret_ref.as_ref(), secrets).await
-            {
-                Ok(secret) => HookKey::Known(secret),
-                Err(error) => HookKey::Unreadable(format!("Repository {name}: webhook: {error:#}")),
-            }
-        }
-    };
-    Hook { repository: name.to_owned(), urls, reference, key }
+    let key = hook_key(&format!("Repository {name}"), repository.webhook.as_ref(), secrets).await;
+    Hook { followed: Followed::Repository { name: name.to_owned(), reference }, urls, key }
+}
+
+/// What webhooks need to know of pull requests that an AppSet asks for, with the secret read.
+pub(super) async fn pull_hook(
+    app_set: &str,
+    place: &config::Place,
+    spec: &PullRequests,
+    secrets: &Secrets,
+) -> Hook {
+    let own = spec.address().ok().map(|address| address.web_url());
+    let told = spec.webhook.as_ref().and_then(|webhook| webhook.url.clone());
+    let place = place.to_string();
+    let key = hook_key(&format!("AppSet {app_set}: {place}"), spec.webhook.as_ref(), secrets).await;
+    let followed = Followed::PullRequests { app_set: app_set.to_owned(), place };
+    Hook { followed, urls: own.into_iter().chain(told).collect(), key }
+}
+
+async fn hook_key(what: &str, webhook: Option<&Webhook>, secrets: &Secrets) -> HookKey {
+    let Some(webhook) = webhook else { return HookKey::Missing };
+    match shared_secret("secret", webhook.secret.as_ref(), webhook.secret_ref.as_ref(), secrets).await {
+        Ok(secret) => HookKey::Known(secret),
+        Err(error) => HookKey::Unreadable(format!("{what}: webhook: {error:#}")),
+    }
 }
 
 /// What an agent proves itself with.

@@ -11,7 +11,7 @@ pub use clusters::{ClusterStanding, ClusterState};
 
 use super::agents::Agents;
 use super::deletions::Ruling;
-use super::hooks::{Hint, Hook};
+use super::hooks::{Hint, Hook, PullHint};
 use super::replicas::{BeginRequest, DeleteRequest, News, Told};
 use anyhow::{Context as _, Result, anyhow};
 use serde::{Deserialize, Serialize};
@@ -168,6 +168,8 @@ pub enum Request {
     },
     /// Ask these repositories now.
     Ask(Vec<Hint>, By),
+    /// Ask for these pull requests now.
+    AskForge(Vec<PullHint>, By),
     /// Say whether a target that another replica keeps may begin with a commit.
     Begin {
         /// The target.
@@ -345,7 +347,7 @@ impl Board {
         self.changed();
     }
 
-    /// Says which Repositories there are, and what their webhooks have to prove.
+    /// Says what is followed, and what webhooks have to prove that tell of it.
     pub fn listen(&self, hooks: Vec<Hook>) {
         self.shown().hooks = Some(hooks.into());
     }
@@ -454,7 +456,7 @@ impl Handle {
         }
     }
 
-    /// The Repositories, as webhooks see them; none before the configuration is loaded.
+    /// What is followed, as webhooks see it; none before the configuration is loaded.
     pub fn hooks(&self) -> Option<Arc<[Hook]>> {
         self.board.shown().hooks.clone()
     }
@@ -462,6 +464,11 @@ impl Handle {
     /// Has repositories asked now; waits for nothing.
     pub fn hint(&self, hints: Vec<Hint>, by: By) -> Result<()> {
         self.ask(Request::Ask(hints, by))
+    }
+
+    /// Has forges asked for pull requests now; waits for nothing.
+    pub fn hint_pulls(&self, hints: Vec<PullHint>, by: By) -> Result<()> {
+        self.ask(Request::AskForge(hints, by))
     }
 
     /// A counter that moves with each change of a status.

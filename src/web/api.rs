@@ -4,7 +4,7 @@
 
 use super::Sources;
 use crate::sync::deletions::Ruling;
-use crate::sync::hooks::Hint;
+use crate::sync::hooks::{Hint, PullHint};
 use crate::sync::replicas::{BeginAnswer, BeginRequest, DeleteRequest, News, PATIENCE};
 use crate::sync::topology::is_meant;
 use crate::sync::view::{AppSetStanding, By, ClusterStanding, Confirmation};
@@ -180,6 +180,7 @@ pub(super) fn router() -> Router<Sources> {
         .route("/replica/sync", post(sync_here))
         .route("/replica/confirm", post(confirm_here))
         .route("/replica/hints", post(hints))
+        .route("/replica/pulls", post(pulls))
 }
 
 async fn targets(State(sources): State<Sources>) -> Json<Targets> {
@@ -355,6 +356,16 @@ async fn hints(
 ) -> Result<StatusCode, Refusal> {
     let hints = read(body)?;
     let taken = sources.handle.hint(hints, By::Replica);
+    taken.map_err(|error| Refusal::new(StatusCode::SERVICE_UNAVAILABLE, error))?;
+    Ok(StatusCode::ACCEPTED)
+}
+
+async fn pulls(
+    State(sources): State<Sources>,
+    body: Result<Json<Vec<PullHint>>, JsonRejection>,
+) -> Result<StatusCode, Refusal> {
+    let hints = read(body)?;
+    let taken = sources.handle.hint_pulls(hints, By::Replica);
     taken.map_err(|error| Refusal::new(StatusCode::SERVICE_UNAVAILABLE, error))?;
     Ok(StatusCode::ACCEPTED)
 }

@@ -41,11 +41,7 @@ const REPOSITORY: &[Rule] = &[
     rule("spec", "!has(self.credentials)", NO_CREDENTIALS),
     rule("spec", "!has(self.worktree) || !self.worktree", "only a local folder has a working tree"),
     rule("spec.secretRef", "!has(self.__namespace__)", OWN_NAMESPACE),
-    rule(
-        "spec.webhook",
-        "has(self.secretRef) && !has(self.secret)",
-        "a webhook needs its secret from `secretRef`",
-    ),
+    rule("spec.webhook", HOOK_SECRET, HOOK_SECRET_SAID),
     rule("spec.webhook.secretRef", "!has(self.__namespace__)", OWN_NAMESPACE),
 ];
 
@@ -139,11 +135,21 @@ const APP_SET: &[Rule] = &[
     rule("spec.generators[].pullRequests", ONE_FORGE, ONE_FORGE_SAID),
     rule("spec.generators[].pullRequests", "!has(self.credentials)", NO_CREDENTIALS),
     rule("spec.generators[].pullRequests.secretRef", "!has(self.__namespace__)", OWN_NAMESPACE),
+    rule("spec.generators[].pullRequests.webhook", HOOK_SECRET, HOOK_SECRET_SAID),
+    rule("spec.generators[].pullRequests.webhook.secretRef", "!has(self.__namespace__)", OWN_NAMESPACE),
     rule("spec.generators[].matrix[].pullRequests", ONE_FORGE, ONE_FORGE_SAID),
     rule("spec.generators[].matrix[].pullRequests", "!has(self.credentials)", NO_CREDENTIALS),
     rule("spec.generators[].matrix[].pullRequests.secretRef", "!has(self.__namespace__)", OWN_NAMESPACE),
+    rule("spec.generators[].matrix[].pullRequests.webhook", HOOK_SECRET, HOOK_SECRET_SAID),
+    rule(
+        "spec.generators[].matrix[].pullRequests.webhook.secretRef",
+        "!has(self.__namespace__)",
+        OWN_NAMESPACE,
+    ),
 ];
 
+const HOOK_SECRET: &str = "has(self.secretRef) && !has(self.secret)";
+const HOOK_SECRET_SAID: &str = "a webhook needs its secret from `secretRef`";
 const ONE_FORGE: &str =
     "(has(self.github) ? 1 : 0) + (has(self.gitlab) ? 1 : 0) + (has(self.gitea) ? 1 : 0) == 1";
 const ONE_FORGE_SAID: &str = "a forge is exactly one of `github`, `gitlab` and `gitea`";

@@ -91,6 +91,25 @@ impl Address {
         Ok(Self { forge, base, path })
     }
 
+    /// Where people find the repository: what the forge calls it in its deliveries. A project of GitLab that is known by its number is found by that.
+    pub fn web_url(&self) -> String {
+        let below = match self.forge {
+            Forge::GitHub if self.base.host_str() == Some("api.github.com") => {
+                return format!("https://github.com/{}", self.path);
+            }
+            Forge::GitHub => "/api/v3",
+            Forge::GitLab => "/api/v4",
+            Forge::Gitea => "/api/v1",
+        };
+        let base = self.base.as_str().trim_end_matches('/');
+        let base = base.strip_suffix(below).unwrap_or(base);
+        let is_number = self.path.bytes().all(|byte| byte.is_ascii_digit());
+        if self.forge == Forge::GitLab && is_number {
+            return format!("{base}/projects/{}", self.path);
+        }
+        format!("{base}/{}", self.path)
+    }
+
     fn url(&self, parts: &[&str], query: &[(&str, &str)]) -> Url {
         let mut url = self.base.clone();
         // Fails only for URLs that cannot have a path, which http URLs can.

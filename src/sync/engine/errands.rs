@@ -4,13 +4,14 @@
 //! pass nothing on. Absent: who asks, and whether he may.
 
 use super::super::agents::Task;
-use super::super::hooks::Hint;
+use super::super::hooks::{Hint, PullHint};
 use super::super::replicas::pass_on;
 use super::super::topology::select;
 use super::super::view::{By, Confirmation, Wait};
 use super::{Chosen, Core, Engine, lock};
 use crate::web::api::SyncRequest;
 use futures::future::join_all;
+use serde::Serialize;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::sync::oneshot;
@@ -31,11 +32,22 @@ impl Engine {
         lock(&self.0.repositories).hint(&hints);
         self.0.bases.hint(&hints);
         self.0.pass_hints(&hints);
+        self.tell_replicas("hints", hints, by);
+    }
+
+    /// Has forges asked for pull requests now. Each replica asks for itself; agents ask for none.
+    pub(super) fn hint_pulls(&self, hints: Vec<PullHint>, by: By) {
+        lock(&self.0.pulls).hint(&hints);
+        self.tell_replicas("pulls", hints, by);
+    }
+
+    /// Passes on what a forge said, where nobody has passed it on already.
+    fn tell_replicas(&self, what: &'static str, hints: impl Serialize + Send + Sync + 'static, by: By) {
         if let (Chosen::Shared(share), By::Person) = (&self.0.chosen, by) {
             let share = share.clone();
             tokio::spawn(async move {
                 for (replica, address) in share.addresses() {
-                    if let Err(error) = pass_on(&share, &address, "hints", &hints).await {
+                    if let Err(error) = pass_on(&share, &address, what, &hints).await {
                         tracing::debug!(replica, error, "a webhook could not be passed on");
                     }
                 }

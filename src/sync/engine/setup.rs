@@ -90,15 +90,7 @@ impl Core {
         let mut setup = Setup::default();
         let secrets = self.secrets(config, &old).await;
         self.connect_all(config, &secrets, &old, &mut setup).await;
-        let mut hooks = Vec::new();
-        for (name, repository) in &config.repositories {
-            let hook = topology::hook(name, &repository.spec, &secrets).await;
-            if let HookKey::Unreadable(why) = &hook.key {
-                setup.troubles.insert(("Webhook", name.clone()), why.clone());
-            }
-            hooks.push(hook);
-        }
-        self.board.listen(hooks);
+        self.listen(config, written, &secrets, &mut setup).await;
         let (mut follow, mut configured) = (Vec::new(), BTreeMap::new());
         for name in config.repositories.keys() {
             let followed = self.follow(config, name, &secrets).await;
@@ -149,6 +141,28 @@ impl Core {
         *lock(&self.config) = Some(written.clone());
         self.generate_again();
         Ok(())
+    }
+
+    /// Says what there is that webhooks may tell of.
+    async fn listen(&self, config: &Config, written: &Config, secrets: &Secrets, setup: &mut Setup) {
+        let mut hooks = Vec::new();
+        for (name, repository) in &config.repositories {
+            let hook = topology::hook(name, &repository.spec, secrets).await;
+            if let HookKey::Unreadable(why) = &hook.key {
+                setup.troubles.insert(("Webhook", name.clone()), why.clone());
+            }
+            hooks.push(hook);
+        }
+        for (name, set) in written.app_sets.iter().filter(|(_, set)| !set.spec.suspend) {
+            for (place, requests) in set.spec.pull_requests() {
+                let hook = topology::pull_hook(name, &place, requests, secrets).await;
+                if let HookKey::Unreadable(why) = &hook.key {
+                    setup.troubles.insert(("Webhook of AppSet", name.clone()), why.clone());
+                }
+                hooks.push(hook);
+            }
+        }
+        self.board.listen(hooks);
     }
 
     /// Connects the clusters that are reached from here.

@@ -2,7 +2,9 @@
 //!
 //! Absent: whether a delivery may be believed, and all of its content that a later look at the repository tells better.
 
+use crate::sync::hooks::Promise;
 use axum::http::HeaderMap;
+use jiff::Timestamp;
 use serde::Deserialize;
 
 /// Who sends deliveries.
@@ -61,6 +63,8 @@ impl Delivery {
 pub(super) enum Event {
     /// References moved.
     Push(Vec<Moved>),
+    /// A pull request was opened, pushed to, closed, labelled, or changed in another way.
+    PullRequest(Promise),
     /// The forge tries whether somebody answers.
     #[default]
     Ping,
@@ -125,6 +129,36 @@ struct HubRepository {
     default_branch: Option<String>,
 }
 
+// GitHub's `pull_request`, and Gitea's, which is like it.
+#[derive(Deserialize)]
+struct HubPull {
+    pull_request: HubRequest,
+}
+
+#[derive(Deserialize)]
+struct HubRequest {
+    number: u64,
+    state: String,
+    head: Option<HubHead>,
+    updated_at: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct HubHead {
+    sha: Option<String>,
+}
+
+fn hub_pull(body: &[u8]) -> Result<Promise, String> {
+    let HubPull { pull_request: HubRequest { number, state, head, updated_at } } = parse(body)?;
+    let head = head.and_then(|head| head.sha).filter(|sha| !sha.is_empty());
+    Ok(Promise { number, open: state == "open", head, updated: time(updated_at) })
+}
+
+/// When something changed. GitLab has written `2026-11-21 10:00:00 UTC` as well.
+fn time(written: Option<String>) -> Option<Timestamp> {
+    written?.replace(" UTC", "Z").parse().ok()
+}
+
 fn hub(event: &str, body: &[u8]) -> Result<Delivery, String> {
     let hub: Hub = parse(body)?;
     let repository = hub.repository;
@@ -137,6 +171,10 @@ fn hub(event: &str, body: &[u8]) -> Result<Delivery, String> {
         ("push", Some(reference)) => Event::Push(vec![Moved::new(&reference, hub.after.as_deref())]),
         ("push", None) => return Err("the push names no ref".to_owned()),
         ("ping", _) => Event::Ping,
+        // Gitea and Forgejo have called some of them by names of their own.
+        ("pull_request" | "pull_request_sync" | "pull_request_label", _) => {
+            Event::PullRequest(hub_pull(body)?)
+        }
         ("", _) => return Err("no header says which event this is".to_owned()),
         (other, _) => Event::Other(other.to_owned()),
     };
@@ -152,21 +190,54 @@ struct GitLab {
     reference: Option<String>,
     after: Option<String>,
     project: Option<GitLabProject>,
+    object_attributes: Option<serde_json::Value>,
 }
 
 #[derive(Deserialize)]
 struct GitLabProject {
+    id: Option<u64>,
+    path_with_namespace: Option<String>,
     git_http_url: Option<String>,
     git_ssh_url: Option<String>,
     web_url: Option<String>,
     default_branch: Option<String>,
 }
 
+// The `object_attributes` of a "Merge request event".
+#[derive(Deserialize)]
+struct GitLabMerge {
+    iid: u64,
+    state: Option<String>,
+    last_commit: Option<GitLabCommit>,
+    updated_at: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct GitLabCommit {
+    id: Option<String>,
+}
+
+fn gitlab_merge(attributes: Option<serde_json::Value>) -> Result<Promise, String> {
+    let attributes = attributes.ok_or("the event says of no merge request")?;
+    let merge = serde_json::from_value(attributes).map_err(|error| format!("object_attributes: {error}"))?;
+    let GitLabMerge { iid, state, last_commit, updated_at } = merge;
+    let head = last_commit.and_then(|commit| commit.id);
+    Ok(Promise { number: iid, open: state.as_deref() == Some("opened"), head, updated: time(updated_at) })
+}
+
+/// The URL of a project by its number, which leads to the one by its name.
+fn by_number(project: &GitLabProject) -> Option<String> {
+    let server = project.web_url.as_deref()?.strip_suffix(project.path_with_namespace.as_deref()?)?;
+    Some(format!("{server}projects/{}", project.id?))
+}
+
 fn gitlab(body: &[u8]) -> Result<Delivery, String> {
     let push: GitLab = parse(body)?;
     let mut delivery = Delivery::default();
-    if let Some(GitLabProject { git_http_url, git_ssh_url, web_url, default_branch }) = push.project {
-        delivery.urls = [git_http_url, git_ssh_url, web_url].into_iter().flatten().collect();
+    if let Some(project) = push.project {
+        let by_number = by_number(&project);
+        let GitLabProject { git_http_url, git_ssh_url, web_url, default_branch, .. } = project;
+        delivery.urls = [git_http_url, git_ssh_url, web_url, by_number].into_iter().flatten().collect();
         delivery.default_branch = default_branch;
     }
     let kind = push.object_kind.or(push.event_name).unwrap_or_default();
@@ -175,6 +246,7 @@ fn gitlab(body: &[u8]) -> Result<Delivery, String> {
             Event::Push(vec![Moved::new(&reference, push.after.as_deref())])
         }
         ("push" | "tag_push", None) => return Err("the push names no ref".to_owned()),
+        ("merge_request", _) => Event::PullRequest(gitlab_merge(push.object_attributes)?),
         ("", _) => return Err("the body does not say which event this is".to_owned()),
         (other, _) => Event::Other(other.to_owned()),
     };

@@ -1,8 +1,8 @@
-//! `POST /hooks/{forge}`: a forge says that a repository moved.
+//! `POST /hooks/{forge}`: a forge says that a repository moved, or that a pull request changed.
 //!
-//! A delivery enters; a hint to ask the repository now leaves. It is believed only where it proves that it knows the secret of
-//! the Repository's webhook, and even then nothing of it is taken for true: what the repository holds is found out by
-//! asking it. A delivery that is lost, doubled, late or sent again costs a question at most.
+//! A delivery enters; a hint to ask the repository, or the forge for its requests, now leaves. It is believed only where it proves that it knows the secret of
+//! the webhook of a Repository or of a generator, and even then nothing of it is taken for true: what there is is found out by
+//! asking. A delivery that is lost, doubled, late or sent again costs a question at most.
 //!
 //! Deliberately absent: waiting for what comes of the hint, and any memory of deliveries.
 
@@ -16,7 +16,7 @@ use super::Sources;
 use super::api::Refusal;
 use super::metrics::Delivered;
 use crate::source::Reference;
-use crate::sync::hooks::{Hint, Hook, HookKey};
+use crate::sync::hooks::{Followed, Hint, Hook, HookKey, Promise, PullHint};
 use crate::sync::view::By;
 use address::Address;
 use axum::body::{Body, to_bytes};
@@ -29,6 +29,7 @@ use bytes::Bytes;
 use forge::{Delivery, Event, Forge, Moved};
 use proof::Proof;
 use serde::Serialize;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Semaphore;
@@ -44,9 +45,13 @@ const ARRIVAL: Duration = Duration::from_secs(10);
 
 /// What a delivery is answered that did not fail.
 #[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
 struct Answer {
     /// The Repositories that are asked now.
     repositories: Vec<String>,
+    /// The AppSets whose pull requests are asked for now.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    app_sets: BTreeSet<String>,
     /// What came of it, in words.
     message: String,
 }
@@ -76,7 +81,7 @@ async fn respond(
     };
     let result = deliver(gate, sources, forge, headers, body).await;
     let delivered = match &result {
-        Ok(answer) if answer.repositories.is_empty() => Delivered::Ignored,
+        Ok(answer) if answer.repositories.is_empty() && answer.app_sets.is_empty() => Delivered::Ignored,
         Ok(_) => Delivered::Accepted,
         Err(refusal) => delivered(refusal.code()),
     };
@@ -121,21 +126,42 @@ async fn deliver(
     let hooks = sources.handle.hooks().ok_or_else(starting)?;
     let meant = meant(&delivery, &hooks)?;
     let believed = believed(&meant, &proof, &body)?;
-    let hints = match &delivery.event {
-        Event::Push(moved) => hints(&believed, moved, delivery.default_branch.as_deref()),
-        Event::Ping => return Ok(ignored("the webhook works")),
-        Event::Other(event) => {
-            return Ok(ignored(&format!("{event} events are of no use here: send pushes")));
+    match &delivery.event {
+        Event::Push(moved) => {
+            push(sources, forge, hints(&believed, moved, delivery.default_branch.as_deref()))
         }
-    };
+        Event::PullRequest(promise) => pull_request(sources, forge, pull_hints(&meant, &believed, promise)),
+        Event::Ping => Ok(ignored("the webhook works")),
+        Event::Other(event) => {
+            Ok(ignored(&format!("{event} events are of no use here: send pushes and pull requests")))
+        }
+    }
+}
+
+fn push(sources: &Sources, forge: Forge, hints: Vec<Hint>) -> Result<Answer, Refusal> {
     if hints.is_empty() {
         return Ok(ignored("the repository is followed, but at another reference"));
     }
     let repositories: Vec<String> = hints.iter().map(|hint| hint.repository.clone()).collect();
     tracing::debug!(forge = forge.as_str(), ?repositories, "a delivery says that they moved");
-    let busy = |error: anyhow::Error| refusal(StatusCode::SERVICE_UNAVAILABLE, error.to_string());
-    sources.handle.hint(hints, By::Person).map_err(busy)?;
-    Ok(Answer { repositories, message: "the repository is asked now".to_owned() })
+    sources.handle.hint(hints, By::Person).map_err(|error| busy(&error))?;
+    let message = "the repository is asked now".to_owned();
+    Ok(Answer { repositories, app_sets: BTreeSet::new(), message })
+}
+
+fn pull_request(sources: &Sources, forge: Forge, hints: Vec<PullHint>) -> Result<Answer, Refusal> {
+    if hints.is_empty() {
+        return Ok(ignored("no AppSet asks for the pull requests of this repository"));
+    }
+    let app_sets: BTreeSet<String> = hints.iter().map(|hint| hint.app_set.clone()).collect();
+    tracing::debug!(forge = forge.as_str(), ?app_sets, "a delivery says that a pull request changed");
+    sources.handle.hint_pulls(hints, By::Person).map_err(|error| busy(&error))?;
+    let message = "the forge is asked for its pull requests now".to_owned();
+    Ok(Answer { repositories: Vec::new(), app_sets, message })
+}
+
+fn busy(error: &anyhow::Error) -> Refusal {
+    refusal(StatusCode::SERVICE_UNAVAILABLE, error.to_string())
 }
 
 fn refusal(code: StatusCode, why: impl Into<String>) -> Refusal {
@@ -143,7 +169,7 @@ fn refusal(code: StatusCode, why: impl Into<String>) -> Refusal {
 }
 
 fn ignored(message: &str) -> Answer {
-    Answer { repositories: Vec::new(), message: message.to_owned() }
+    Answer { repositories: Vec::new(), app_sets: BTreeSet::new(), message: message.to_owned() }
 }
 
 async fn read(gate: &Semaphore, headers: &HeaderMap, body: Body) -> Result<Bytes, Refusal> {
@@ -169,7 +195,8 @@ fn is_too_large(error: &axum::Error) -> bool {
         .is_some_and(<dyn std::error::Error>::is::<http_body_util::LengthLimitError>)
 }
 
-/// The Repositories that the delivery is about; all of them where it is about none, as some trials are.
+/// What the delivery is about; all there is where it is about nothing, as some trials are. A push concerns Repositories; where there is none, it is the push to a
+/// repository of which only the pull requests are asked for.
 fn meant<'h>(delivery: &Delivery, hooks: &'h [Hook]) -> Result<Vec<&'h Hook>, Refusal> {
     let told: Vec<Address> = delivery.urls.iter().filter_map(|url| Address::of(url)).collect();
     let is_meant = |hook: &&Hook| {
@@ -181,22 +208,30 @@ fn meant<'h>(delivery: &Delivery, hooks: &'h [Hook]) -> Result<Vec<&'h Hook>, Re
     if !delivery.names_a_repository() {
         return match delivery.event {
             Event::Push(_) => Err(refusal(StatusCode::BAD_REQUEST, "the push names no repository")),
+            Event::PullRequest(_) => {
+                Err(refusal(StatusCode::BAD_REQUEST, "the pull request names no repository"))
+            }
             Event::Ping | Event::Other(_) => Ok(hooks.iter().collect()),
         };
     }
     let meant: Vec<&Hook> = hooks.iter().filter(is_meant).collect();
     if meant.is_empty() {
         let told = told.first().map(ToString::to_string).unwrap_or_default();
-        let why =
-            format!("no Repository has the URL {told}; webhook.url says so where trueup uses another one");
+        let why = format!(
+            "no Repository has the URL {told}, and no AppSet asks for its pull requests; webhook.url says so where trueup uses another one"
+        );
         return Err(refusal(StatusCode::NOT_FOUND, why));
+    }
+    let is_repository = |hook: &&Hook| matches!(hook.followed, Followed::Repository { .. });
+    if matches!(delivery.event, Event::Push(_)) && meant.iter().any(is_repository) {
+        return Ok(meant.into_iter().filter(is_repository).collect());
     }
     Ok(meant)
 }
 
-/// Those Repositories whose secret the delivery knows.
+/// Those whose secret the delivery knows.
 fn believed<'h>(meant: &[&'h Hook], proof: &Proof, body: &[u8]) -> Result<Vec<&'h Hook>, Refusal> {
-    // Repositories often share a secret: each is tried once.
+    // They often share a secret: each is tried once.
     let mut tried: Vec<(&str, bool)> = Vec::new();
     let mut believed = Vec::new();
     for &hook in meant {
@@ -224,17 +259,30 @@ fn believed<'h>(meant: &[&'h Hook], proof: &Proof, body: &[u8]) -> Result<Vec<&'
     } else {
         refusal(
             StatusCode::FORBIDDEN,
-            "no secret is configured for the webhook: set spec.webhook of the Repository",
+            "no secret is configured for the webhook: set `webhook` of the Repository, or of the pullRequests of the AppSet",
         )
     })
 }
 
 fn hints(believed: &[&Hook], moved: &[Moved], default_branch: Option<&str>) -> Vec<Hint> {
     let hint = |hook: &&Hook| {
-        let moved = moved.iter().find(|moved| follows(&hook.reference, &moved.reference, default_branch))?;
-        Some(Hint { repository: hook.repository.clone(), promised: promise(&hook.reference, moved) })
+        let Followed::Repository { name, reference } = &hook.followed else { return None };
+        let moved = moved.iter().find(|moved| follows(reference, &moved.reference, default_branch))?;
+        Some(Hint { repository: name.clone(), promised: promise(reference, moved) })
     };
     believed.iter().filter_map(hint).collect()
+}
+
+/// Whom a delivery about a pull request concerns: all generators of that repository where it knows the secret of a Repository that is the same one, and otherwise
+/// those whose own secret it knows.
+fn pull_hints(meant: &[&Hook], believed: &[&Hook], promise: &Promise) -> Vec<PullHint> {
+    let of_repository = believed.iter().any(|hook| matches!(hook.followed, Followed::Repository { .. }));
+    let hint = |hook: &&Hook| {
+        let Followed::PullRequests { app_set, place } = &hook.followed else { return None };
+        Some(PullHint { app_set: app_set.clone(), place: place.clone(), promised: promise.clone() })
+    };
+    let concerned = if of_repository { meant } else { believed };
+    concerned.iter().filter_map(hint).collect()
 }
 
 // A tag may name a tag object, and a range may go on naming another tag.

@@ -2,6 +2,7 @@
 
 use super::super::tests::{Running, running};
 use super::*;
+use crate::config::PullRequests;
 use crate::source::Secret;
 use crate::sync::view::Request;
 use aws_lc_rs::hmac;
@@ -15,7 +16,16 @@ const NONE: &str = "0000000000000000000000000000000000000000";
 const SECRET: &str = "It's a Secret to Everybody";
 
 fn hook(repository: &str, url: &str, reference: Reference, key: HookKey) -> Hook {
-    Hook { repository: repository.into(), urls: vec![url.into()], reference, key }
+    let followed = Followed::Repository { name: repository.into(), reference };
+    Hook { followed, urls: vec![url.into()], key }
+}
+
+/// A generator of an AppSet.
+fn generator(app_set: &str, spec: &Value, key: HookKey) -> Hook {
+    let spec: PullRequests = serde_json::from_value(spec.clone()).unwrap();
+    let followed =
+        Followed::PullRequests { app_set: app_set.into(), place: "spec.generators[0].pullRequests".into() };
+    Hook { followed, urls: vec![spec.address().unwrap().web_url()], key }
 }
 
 fn known() -> HookKey {
@@ -33,6 +43,32 @@ fn sha256(secret: &str, body: &str) -> String {
 
 /// What came of a delivery: status, body, and the hints that the reconciler was given.
 async fn post(running: &mut Running, forge: &str, headers: &Headers, body: &str) -> (u16, Value, Vec<Hint>) {
+    let (code, body) = deliver(running, forge, headers, body).await;
+    let mut hints = Vec::new();
+    while let Ok(request) = running.requests.try_recv() {
+        let Request::Ask(more, By::Person) = request else { panic!("{request:?}") };
+        hints.extend(more);
+    }
+    (code, body, hints)
+}
+
+/// The same of a delivery about a pull request: which AppSets are told what.
+async fn post_pull(
+    running: &mut Running,
+    forge: &str,
+    headers: &Headers,
+    body: &str,
+) -> (u16, Value, Vec<(String, Promise)>) {
+    let (code, body) = deliver(running, forge, headers, body).await;
+    let mut hints = Vec::new();
+    while let Ok(request) = running.requests.try_recv() {
+        let Request::AskForge(more, By::Person) = request else { panic!("{request:?}") };
+        hints.extend(more.into_iter().map(|hint| (hint.app_set, hint.promised)));
+    }
+    (code, body, hints)
+}
+
+async fn deliver(running: &Running, forge: &str, headers: &Headers, body: &str) -> (u16, Value) {
     let mut request = Client::new().post(format!("{}/hooks/{forge}", running.url)).body(body.to_owned());
     request = request.header("content-type", "application/json; charset=utf-8");
     for (name, value) in headers {
@@ -42,11 +78,7 @@ async fn post(running: &mut Running, forge: &str, headers: &Headers, body: &str)
     let code = answer.status().as_u16();
     let body = answer.text().await.unwrap();
     let body = serde_json::from_str(&body).unwrap_or_else(|_| panic!("{forge}: {code} {body}"));
-    let mut hints = Vec::new();
-    while let Ok(Request::Ask(more, _)) = running.requests.try_recv() {
-        hints.extend(more);
-    }
-    (code, body, hints)
+    (code, body)
 }
 
 fn github_push(reference: &str) -> String {
@@ -372,4 +404,147 @@ async fn deliveries_are_counted_by_what_became_of_them() {
         let line = format!("trueup_webhook_deliveries_total{{forge=\"github\",result=\"{result}\"}} 1");
         assert!(text.contains(&line), "{line}\n{text}");
     }
+}
+
+/// GitHub's event `pull_request`, with what it says of a request.
+fn github_pull(action: &str, state: &str) -> String {
+    json!({"action": action, "number": 7, "pull_request": {"url": "https://api.github.com/repos/Octo-Org/config/pulls/7", "id": 279, "number": 7,
+            "state": state, "locked": false, "title": "Update the README", "user": {"login": "Codertocat"}, "body": null, "merged_at": null,
+            "created_at": "2026-11-21T09:00:00Z", "updated_at": "2026-11-21T10:00:00Z", "labels": [{"id": 1, "name": "preview"}],
+            "head": {"label": "Codertocat:changes", "ref": "changes", "sha": NEW, "repo": {"id": 2, "full_name": "Codertocat/config", "clone_url": "https://github.com/Codertocat/config.git"}},
+            "base": {"label": "Octo-Org:main", "ref": "main", "sha": NONE, "repo": {"id": 1, "full_name": "Octo-Org/config"}}},
+        "repository": {"id": 1, "name": "config", "full_name": "Octo-Org/config", "html_url": "https://github.com/Octo-Org/config",
+            "ssh_url": "git@github.com:Octo-Org/config.git", "clone_url": "https://github.com/Octo-Org/config.git", "default_branch": "main"},
+        "sender": {"login": "Codertocat"}})
+    .to_string()
+}
+
+fn gitea_pull(host: &str) -> String {
+    json!({"action": "synchronized", "number": 7, "pull_request": {"id": 3, "number": 7, "user": {"login": "ada"}, "title": "Change", "state": "open",
+            "labels": [], "merged": false, "head": {"label": "topic", "ref": "topic", "sha": NEW, "repo_id": 1},
+            "base": {"label": "main", "ref": "main", "sha": NONE, "repo_id": 1},
+            "created_at": "2026-11-21T10:00:00+01:00", "updated_at": "2026-11-21T11:00:00+01:00"},
+        "requested_reviewer": null, "repository": {"id": 1, "full_name": "shop/config", "html_url": format!("https://{host}/shop/config"),
+            "ssh_url": format!("ssh://git@{host}:2222/shop/config.git"), "clone_url": format!("https://{host}/shop/config.git"), "default_branch": "main"},
+        "sender": {"login": "ada"}, "commit_id": "", "review": null})
+    .to_string()
+}
+
+/// GitLab's "Merge request events", with the time in the one way or the other.
+fn gitlab_merge(updated: &str) -> String {
+    json!({"object_kind": "merge_request", "event_type": "merge_request", "user": {"id": 1, "username": "root"},
+        "project": {"id": 15, "name": "config", "web_url": "https://git.example.com/shop/config", "git_ssh_url": "git@git.example.com:shop/config.git",
+            "git_http_url": "https://git.example.com/shop/config.git", "path_with_namespace": "shop/config", "default_branch": "main"},
+        "object_attributes": {"id": 99, "iid": 7, "target_branch": "main", "source_branch": "topic", "source_project_id": 14, "target_project_id": 15,
+            "state": "opened", "action": "update", "created_at": "2026-11-21T09:00:00Z", "updated_at": updated,
+            "last_commit": {"id": NEW, "message": "Change", "url": "https://git.example.com/shop/config/commits/0d1a26e6"}},
+        "labels": [{"id": 206, "title": "preview"}], "changes": {}})
+    .to_string()
+}
+
+fn promised(open: bool) -> Promise {
+    let updated = Some("2026-11-21T10:00:00Z".parse().unwrap());
+    Promise { number: 7, open, head: Some(NEW.into()), updated }
+}
+
+/// Generators that ask each forge for the same repository in each way, and for others.
+fn generators(key: &HookKey) -> Vec<Hook> {
+    let hub = |api: Option<&str>, owner: &str| json!({"owner": owner, "repo": "config", "api": api});
+    [
+        ("hub", json!({"github": hub(None, "octo-org")})),
+        ("hub-api", json!({"github": hub(Some("https://api.github.com"), "Octo-Org")})),
+        ("enterprise", json!({"github": hub(Some("https://hub.example.com/api/v3"), "shop")})),
+        ("another-owner", json!({"github": hub(None, "octo")})),
+        ("gitea", json!({"gitea": hub(Some("https://gitea.example.com"), "shop")})),
+        ("gitea-api", json!({"gitea": hub(Some("https://gitea.example.com/api/v1/"), "shop")})),
+        ("lab", json!({"gitlab": {"project": "Shop/config", "api": "https://git.example.com"}})),
+        ("lab-number", json!({"gitlab": {"project": "15", "api": "https://git.example.com/api/v4"}})),
+        ("another-number", json!({"gitlab": {"project": "150", "api": "https://git.example.com"}})),
+        ("another-server", json!({"gitlab": {"project": "15"}})),
+    ]
+    .iter()
+    .map(|(name, spec)| generator(name, spec, key.clone()))
+    .collect()
+}
+
+/// Forge, headers, body, the AppSets that are meant, and what they are told.
+fn pull_requests() -> Vec<(&'static str, Headers, String, Vec<&'static str>, Promise)> {
+    let gitea = |event: &str, body: &str| {
+        vec![("x-gitea-event", event.to_owned()), ("x-gitea-signature", sha256(SECRET, body))]
+    };
+    let gitlab =
+        || vec![("x-gitlab-event", "Merge Request Hook".to_owned()), ("x-gitlab-token", SECRET.to_owned())];
+    let mut all = Vec::new();
+    for action in ["opened", "synchronize", "reopened", "labeled", "unlabeled", "edited"] {
+        let body = github_pull(action, "open");
+        all.push(("github", github("pull_request", &body), body, vec!["hub", "hub-api"], promised(true)));
+    }
+    let body = github_pull("closed", "closed");
+    all.push(("github", github("pull_request", &body), body, vec!["hub", "hub-api"], promised(false)));
+    let body =
+        github_pull("opened", "open").replace("github.com", "hub.example.com").replace("Octo-Org", "shop");
+    all.push(("github", github("pull_request", &body), body, vec!["enterprise"], promised(true)));
+    for event in ["pull_request", "pull_request_sync", "pull_request_label"] {
+        let body = gitea_pull("gitea.example.com");
+        all.push(("gitea", gitea(event, &body), body, vec!["gitea", "gitea-api"], promised(true)));
+    }
+    for updated in ["2026-11-21T10:00:00Z", "2026-11-21 10:00:00 UTC"] {
+        all.push(("gitlab", gitlab(), gitlab_merge(updated), vec!["lab", "lab-number"], promised(true)));
+    }
+    let merged = gitlab_merge("2026-11-21T10:00:00Z").replace("opened", "merged");
+    all.push(("gitlab", gitlab(), merged, vec!["lab", "lab-number"], promised(false)));
+    all
+}
+
+#[tokio::test]
+async fn a_pull_request_of_each_forge_is_a_hint_for_the_generators_that_ask_for_it() {
+    let mut running = running().await;
+    running.board.listen(generators(&known()));
+    for (forge, headers, body, meant, promise) in pull_requests() {
+        let (code, answer, hints) = post_pull(&mut running, forge, &headers, &body).await;
+        assert_eq!((code, &answer["appSets"]), (202, &json!(meant)), "{forge}: {answer}");
+        let told: Vec<(String, Promise)> =
+            meant.iter().map(|&name| (name.to_owned(), promise.clone())).collect();
+        assert_eq!(hints, told, "{forge}: {body}");
+    }
+}
+
+#[tokio::test]
+async fn a_pull_request_that_knows_no_secret_is_refused_and_that_of_the_repository_counts() {
+    let mut running = running().await;
+    let other = HookKey::Known(Secret::new("another"));
+    let body = github_pull("opened", "open");
+    let headers = github("pull_request", &body);
+    let url = "git@github.com:octo-org/config.git";
+    let repository = |key| hook("config", url, Reference::Tag("v1".into()), key);
+    let elsewhere = hook("elsewhere", "https://github.com/octo/config", main(), known());
+    let spec = json!({"github": {"owner": "octo-org", "repo": "config"}});
+    let set = |name, key| generator(name, &spec, key);
+    for (hooks, code, told, why) in [
+        (vec![set("a", other.clone()), repository(other.clone())], 401, vec![], "does not know"),
+        (vec![set("a", HookKey::Missing)], 403, vec![], "no secret is configured"),
+        (vec![set("a", HookKey::Missing), elsewhere], 403, vec![], "no secret is configured"),
+        (vec![set("a", HookKey::Missing), repository(known())], 202, vec!["a"], "asked"),
+        (vec![set("a", other.clone()), set("b", known())], 202, vec!["b"], "asked"),
+        (vec![set("a", known()), repository(other.clone())], 202, vec!["a"], "asked"),
+        (vec![repository(known())], 202, vec![], "no AppSet asks"),
+        (vec![], 404, vec![], "no AppSet asks"),
+    ] {
+        running.board.listen(hooks);
+        let (got, answer, hints) = post_pull(&mut running, "github", &headers, &body).await;
+        let said = answer["error"].as_str().or(answer["message"].as_str()).unwrap_or_default().to_owned();
+        assert!(got == code && said.contains(why), "{why}: {got} {answer}");
+        assert_eq!(hints.into_iter().map(|(app_set, _)| app_set).collect::<Vec<_>>(), told, "{why}");
+    }
+    // The secret of a generator says nothing of a push to a Repository.
+    running.board.listen(vec![set("a", known()), repository(other)]);
+    let push = github_push("refs/tags/v1");
+    let (code, answer, hints) = post(&mut running, "github", &github("push", &push), &push).await;
+    assert!(code == 401 && hints.is_empty(), "{answer}");
+    running.board.listen(vec![set("a", known())]);
+    let (code, answer, hints) = post(&mut running, "github", &github("push", &push), &push).await;
+    assert!(code == 202 && hints.is_empty(), "{answer}");
+    let odd = body.replace(r#""number":7"#, r#""number":"7""#);
+    let (code, answer, _) = post_pull(&mut running, "github", &github("pull_request", &odd), &odd).await;
+    assert_eq!(code, 400, "{answer}");
 }

@@ -1,5 +1,6 @@
 //! A forge for scenarios: it answers as Gitea's API does, with as many pages as are needed, and fails as it is told.
 
+use aws_lc_rs::hmac;
 use serde_json::{Value, json};
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -91,6 +92,41 @@ impl Forge {
 
     pub(super) fn push(&self, number: u64, digit: char) {
         self.set(number, "/head/sha", json!(sha(digit)));
+    }
+
+    /// Delivers what a request is now, as a webhook of Gitea with this secret does; gives the answer's status.
+    pub(super) fn tell(&self, number: u64, address: &str, secret: &str) -> u16 {
+        let request =
+            lock(&self.shared).requests.iter().find(|one| one["number"] == number).cloned().unwrap();
+        self.deliver(&request, address, secret)
+    }
+
+    /// Delivers that a request was pushed to, and shows that in its list after a pause.
+    pub(super) fn tell_later(&self, number: u64, address: &str, secret: &str, digit: char, pause: impl Fn()) {
+        let request = lock(&self.shared).requests.iter().find(|one| one["number"] == number).cloned();
+        let mut request = request.unwrap();
+        request["head"]["sha"] = json!(sha(digit));
+        assert_eq!(self.deliver(&request, address, secret), 202);
+        pause();
+        self.push(number, digit);
+    }
+
+    fn deliver(&self, request: &Value, address: &str, secret: &str) -> u16 {
+        let body = json!({"action": "synchronized", "number": request["number"], "pull_request": request,
+            "repository": {"id": 1, "full_name": "acme/shop", "html_url": format!("{}/acme/shop", self.url()),
+                "clone_url": format!("{}/acme/shop.git", self.url()), "ssh_url": "git@gitea.example:acme/shop.git", "default_branch": "main"}})
+        .to_string();
+        let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes()), body.as_bytes());
+        let signature = tag.as_ref().iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"));
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let request = reqwest::Client::builder().no_proxy().build().unwrap();
+            let request = request.post(format!("http://{address}/hooks/gitea")).body(body);
+            let request = request.header("content-type", "application/json");
+            let request =
+                request.header("x-gitea-event", "pull_request").header("x-gitea-signature", signature);
+            request.send().await.unwrap().status().as_u16()
+        })
     }
 
     pub(super) fn close(&self, number: u64) {

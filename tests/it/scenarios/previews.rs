@@ -8,12 +8,14 @@ use super::harness::{World, config_map};
 use serde_json::{Value, json};
 use std::cell::Cell;
 use std::fs;
+use std::time::Duration;
 
 scenarios![
     previews_come_and_go_with_their_requests,
     a_forge_that_fails_takes_no_preview_away_also_over_a_restart,
     what_is_missing_and_not_known_to_be_closed_is_held,
     over_the_quota_requests_wait_and_old_ones_have_none,
+    a_request_that_the_forge_tells_of_is_looked_at_at_once,
     the_token_comes_from_a_secret_and_the_resource_says_how_it_stands,
 ];
 
@@ -37,9 +39,14 @@ impl Previews {
 
     /// Writes the configuration, with more in the generator.
     fn configure(&self, more: &str) {
+        self.configure_asking("200ms", more);
+    }
+
+    /// The same for a forge that is asked after each interval.
+    fn configure_asking(&self, interval: &str, more: &str) {
         let set = format!(
             "---\napiVersion: trueup.dev/v1alpha1\nkind: AppSet\nmetadata: {{name: previews}}\nspec:\n  generators:\n  - pullRequests:\n      gitea: {{owner: acme, repo: shop, api: '{}'}}\n      \
-             labels: [preview]\n      interval: 200ms\n      credentials: {{bearerToken: {{file: token}}}}{more}\n{TEMPLATE}",
+             labels: [preview]\n      interval: {interval}\n      credentials: {{bearerToken: {{file: token}}}}{more}\n{TEMPLATE}",
             self.forge.url()
         );
         self.world.write_configuration(&(self.world.configuration("", self.world.namespace.name()) + &set));
@@ -181,6 +188,40 @@ fn what_is_missing_and_not_known_to_be_closed_is_held(ground: Ground) {
     assert!(previews.world.has_target("preview-2") && previews.world.has_target("preview-3"));
     // Of one of them it is known now.
     previews.forge.close(3);
+    previews.makes(&[]);
+}
+
+fn a_request_that_the_forge_tells_of_is_looked_at_at_once(ground: Ground) {
+    let mut previews = Previews::new(ground, "previews-told");
+    fs::write(previews.world.path("secret"), "shared\n").unwrap();
+    previews.configure_asking("1h", "\n      webhook: {secret: {file: secret}}");
+    previews.world.start();
+    previews.world.until_set("Made", "");
+    previews.makes(&[]);
+    let answers = previews.forge.answers();
+
+    previews.forge.open(1, "topic", 'a');
+    let address = previews.world.address();
+    assert_eq!(previews.forge.tell(1, &address, "a guess"), 401);
+    std::thread::sleep(Duration::from_secs(2));
+    assert_eq!(previews.forge.answers(), answers, "nobody asked");
+    assert_eq!(previews.world.app_set()["apps"], json!([]));
+    assert_eq!(previews.forge.tell(1, &address, "shared"), 202);
+    previews.makes(&["preview-1"]);
+    previews.world.is_synced("preview-1");
+
+    // It is told before the list shows it.
+    previews.forge.tell_later(1, &address, "shared", 'b', || std::thread::sleep(Duration::from_millis(1500)));
+    previews
+        .world
+        .holds("the new commit is there", |_| previews.data("p1-topic")["commit"] == json!(sha('b')));
+
+    previews.forge.close(1);
+    assert_eq!(previews.forge.tell(1, &address, "shared"), 202);
+    previews.makes(&[]);
+    previews.world.holds("what it applied is gone", |world| !world.has("p1-topic"));
+    // An old delivery costs a question, and says nothing.
+    assert_eq!(previews.forge.tell(1, &address, "shared"), 202);
     previews.makes(&[]);
 }
 

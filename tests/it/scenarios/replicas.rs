@@ -4,6 +4,7 @@
 //! Each replica is a process with a service account of its own, so the audit log tells who wrote what.
 
 use super::custom::{install, object, path};
+use super::forge::{Forge, TOKEN};
 use super::ground::Ground;
 use super::harness::{PATIENCE, World, config_map};
 use serde_json::{Value, json};
@@ -459,6 +460,53 @@ fn a_replica_that_was_stopped_writes_nothing_when_it_goes_on_after_its_lease() {
     assert!(early.is_empty(), "{early:?}");
     // And nobody wrote any object but for the fourth commit, once.
     assert_eq!(shared.applied_once(mark, CLUSTERS), 2);
+}
+
+#[test]
+fn a_delivery_about_a_pull_request_is_heard_by_all_replicas() {
+    let mut shared = Shared::new("replicas-pulls", 2, 1);
+    let forge = Forge::start();
+    let secrets = format!("/api/v1/namespaces/{}/secrets", shared.world.namespace.name());
+    for (name, token) in [("forge", TOKEN), ("hook", "shared")] {
+        let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": {"token": token}});
+        shared.world.api.create(&secrets, &secret).unwrap();
+    }
+    shared.world.repo.commit(&[("preview/a.yaml", &config_map("preview", "1"))], "preview").unwrap();
+    let set = json!({
+        "generators": [{"pullRequests": {
+            "gitea": {"owner": "acme", "repo": "shop", "api": forge.url()},
+            "interval": "1h",
+            "secretRef": {"name": "forge"},
+            "webhook": {"secretRef": {"name": "hook"}},
+        }}],
+        "template": {"metadata": {"name": "preview-{pull.number}"},
+            "spec": {"repository": "config", "path": "preview", "environments": ["e0"]}},
+    });
+    shared.apply("appsets", "AppSet", "previews", &set);
+    shared.start(0);
+    shared.start(1);
+    shared.shared_by(2);
+    let made = |shared: &Shared, number: usize| {
+        let output = shared.ask(number, &["status", "-o", "json"]);
+        let all: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
+        all["appSets"][0].clone()
+    };
+    for number in 0..2 {
+        shared.within(PATIENCE, "it has asked", |shared| {
+            let set = made(shared, number);
+            set["state"] == "Made" && set["apps"] == json!([])
+        });
+    }
+    forge.open(1, "topic", 'a');
+    let address = format!("127.0.0.1:{}", shared.replicas[0].port.number());
+    assert_eq!(forge.tell(1, &address, "a guess"), 401);
+    assert_eq!(forge.tell(1, &address, "shared"), 202);
+    for number in [1, 0] {
+        shared.within(PATIENCE, "it has asked again", |shared| {
+            made(shared, number)["apps"] == json!(["preview-1"])
+        });
+    }
+    shared.within(PATIENCE, "the preview is there", |shared| shared.world.has("preview"));
 }
 
 /// The namespace of a cluster in a rollout.
