@@ -35,6 +35,7 @@ mod presence;
 pub mod preview;
 mod pulls;
 pub mod queue;
+pub mod refusals;
 pub mod rehearsal;
 pub mod replicas;
 pub mod repositories;

@@ -12,6 +12,7 @@ pub use clusters::{ClusterStanding, ClusterState};
 use super::agents::Agents;
 use super::deletions::Ruling;
 use super::hooks::{Hint, Hook, PullHint};
+use super::refusals::Refusals;
 use super::replicas::{BeginRequest, DeleteRequest, News, Told};
 use anyhow::{Context as _, Result, anyhow};
 use serde::{Deserialize, Serialize};
@@ -295,6 +296,7 @@ pub struct Board {
     shown: Arc<Mutex<Shown>>,
     generation: Arc<watch::Sender<u64>>,
     agents: Agents,
+    refusals: Refusals,
 }
 
 #[derive(Debug, Default)]
@@ -329,7 +331,9 @@ impl Shown {
 /// A handle, the board that it reads, and the inbox that it writes to.
 pub fn open() -> (Handle, Board, mpsc::Receiver<Request>) {
     let generation = Arc::new(watch::Sender::new(0));
-    let board = Board { shown: Arc::default(), generation, agents: Agents::default() };
+    let refusals = Refusals::default();
+    let agents = Agents::new(refusals.clone());
+    let board = Board { shown: Arc::default(), generation, agents, refusals };
     let (inbox, requests) = mpsc::channel(INBOX);
     (Handle { board: board.clone(), inbox }, board, requests)
 }
@@ -366,6 +370,11 @@ impl Board {
     /// The seats of agents.
     pub fn agents(&self) -> &Agents {
         &self.agents
+    }
+
+    /// Who was refused for want of the right secret.
+    pub fn refusals(&self) -> &Refusals {
+        &self.refusals
     }
 
     /// A counter that moves with each change of a status.
@@ -459,6 +468,11 @@ impl Handle {
     /// What is followed, as webhooks see it; none before the configuration is loaded.
     pub fn hooks(&self) -> Option<Arc<[Hook]>> {
         self.board.shown().hooks.clone()
+    }
+
+    /// Where is noted who was refused for want of the right secret.
+    pub fn refusals(&self) -> &Refusals {
+        self.board.refusals()
     }
 
     /// Has repositories asked now; waits for nothing.

@@ -3,6 +3,7 @@
 //! Enters: the configuration as it is put to work, and what agents say. Leaves: what they hear; errands that were done; which of them have been silent for too
 //! long. Absent: what is made of what they tell of their targets.
 
+use super::super::refusals::{Guarded, Refusals};
 use super::super::replicas::{PATIENCE, Share};
 use super::super::secrets::{SecretData, SecretName, name_of};
 use super::messages::{Done, Errand, Given, Heard, Listen, Parcel, Task};
@@ -36,6 +37,7 @@ struct Inner {
     /// Counts errands, over all seats.
     number: Mutex<u64>,
     share: OnceLock<Share>,
+    refusals: Refusals,
 }
 
 /// What the configuration says of an agent.
@@ -102,6 +104,11 @@ pub enum Entry {
 }
 
 impl Agents {
+    /// No seats yet; who is refused one that there is, is noted.
+    pub fn new(refusals: Refusals) -> Self {
+        Self(Arc::new(Inner { refusals, ..Inner::default() }))
+    }
+
     /// Has the clusters of other replicas be heard by these.
     pub(in crate::sync) fn are_shared(&self, share: &Share) {
         let _ = self.0.share.set(share.clone());
@@ -139,8 +146,13 @@ impl Agents {
             let Some(seated) = seats.get(cluster) else { return Entry::Refused };
             match &seated.token {
                 Ok(known) if is_same(known, token) => {}
-                Ok(_) => return Entry::Refused,
-                Err(why) => return Entry::Later(why.clone()),
+                told => {
+                    self.0.refusals.note(Guarded::Agent(cluster.to_owned()));
+                    return match told {
+                        Ok(_) => Entry::Refused,
+                        Err(why) => Entry::Later(why.clone()),
+                    };
+                }
             }
         }
         match self.0.share.get() {

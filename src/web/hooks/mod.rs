@@ -17,6 +17,7 @@ use super::api::Refusal;
 use super::metrics::Delivered;
 use crate::source::Reference;
 use crate::sync::hooks::{Followed, Hint, Hook, HookKey, Promise, PullHint};
+use crate::sync::refusals::Guarded;
 use crate::sync::view::By;
 use address::Address;
 use axum::body::{Body, to_bytes};
@@ -125,7 +126,11 @@ async fn deliver(
     let starting = || refusal(StatusCode::SERVICE_UNAVAILABLE, "trueup is starting; send it again");
     let hooks = sources.handle.hooks().ok_or_else(starting)?;
     let meant = meant(&delivery, &hooks)?;
-    let believed = believed(&meant, &proof, &body)?;
+    let believed = believed(&meant, &proof, &body).inspect_err(|_| {
+        for hook in &meant {
+            sources.handle.refusals().note(guarded(&hook.followed));
+        }
+    })?;
     match &delivery.event {
         Event::Push(moved) => {
             push(sources, forge, hints(&believed, moved, delivery.default_branch.as_deref()))
@@ -227,6 +232,14 @@ fn meant<'h>(delivery: &Delivery, hooks: &'h [Hook]) -> Result<Vec<&'h Hook>, Re
         return Ok(meant.into_iter().filter(is_repository).collect());
     }
     Ok(meant)
+}
+
+/// What a delivery was refused for.
+fn guarded(followed: &Followed) -> Guarded {
+    match followed {
+        Followed::Repository { name, .. } => Guarded::Repository(name.clone()),
+        Followed::PullRequests { app_set, .. } => Guarded::AppSet(app_set.clone()),
+    }
 }
 
 /// Those whose secret the delivery knows.

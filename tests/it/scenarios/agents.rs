@@ -312,6 +312,8 @@ fn only_an_agent_with_the_right_token_speaks_for_a_cluster(ground: Ground) {
     fs::write(edge.world().path("agent.token"), "another-token-of-some-length").unwrap();
     let third = commit(&edge, "3");
     edge.synced(&third);
+    let log = fs::read_to_string(edge.world().path("log")).unwrap();
+    assert!(!log.contains("was last heard at"), "it was never away: {log}");
 }
 
 fn an_agent_in_the_wrong_cluster_takes_nothing_over(ground: Ground) {

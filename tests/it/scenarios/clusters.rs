@@ -3,6 +3,7 @@
 use super::governed::{Governed, app, condition, is};
 use super::ground::{Ground, scenarios};
 use super::harness::config_map;
+use super::hooks::deliver;
 use serde_json::{Value, json};
 use std::cell::Cell;
 use std::fs;
@@ -138,4 +139,20 @@ fn credentials_that_are_rotated_under_the_same_name_are_found(ground: Ground) {
     say(&governed, "far", &kubeconfig(&governed, "new"));
     is_at(&governed, &value.get().to_string());
     governed.until("apps", "app", "app is Ready", |app| is(app, "Ready", "True"));
+
+    // The secret of a webhook, which nothing of trueup's own is in trouble without.
+    say(&governed, "hook", &json!({"token": "the first one"}));
+    let mut told = repository;
+    told["webhook"] = json!({"secretRef": {"name": "hook"}});
+    governed.apply("repositories", "Repository", "config", &told);
+    let head = governed.world.repo.head().unwrap();
+    let answers = |secret: &str, code: u16| {
+        governed.world.holds(&format!("{secret} is answered with {code}"), |world| {
+            deliver(world, &governed.server, &head, secret).0 == code
+        });
+    };
+    answers("the first one", 202);
+    say(&governed, "hook", &json!({"token": "the second one"}));
+    answers("the second one", 202);
+    answers("the first one", 401);
 }
