@@ -85,7 +85,7 @@ pub struct Hooked {
     pub plan: Plan,
     /// Hooks that nothing is to be done about, and nothing waits for.
     pub settled: BTreeSet<ObjectId>,
-    /// What is known of the run now; none where there are no hooks.
+    /// What is known of the run now; none where there never were hooks.
     pub run: Option<Run>,
 }
 
@@ -240,12 +240,11 @@ pub fn on_occasion(desired: &Arc<Desired>, run: Option<&Run>) -> Arc<Desired> {
     Arc::new(desired)
 }
 
-/// The run that is due: the one that is known, or a new one on this occasion.
+/// The run that is due: the one that is known, or a new one on this occasion. A state without hooks that comes after one with hooks is a run
+/// as well, of none: a record that is behind would count for the later one otherwise, once there are hooks again.
 pub fn due(desired: &Desired, known: Option<&Run>, occasion: Occasion) -> Option<Run> {
-    if desired.hooks.is_empty() {
-        return None;
-    }
     match known {
+        None if desired.hooks.is_empty() => None,
         Some(run) if run.id == desired.run => Some(run.clone()),
         Some(_) | None => Some(Run::begin(&desired.run, occasion, known)),
     }
@@ -812,6 +811,31 @@ mod tests {
         assert!(hooked.plan.steps.is_empty() && hooked.settled.len() == 1);
         desired.run = "other".to_owned();
         assert_eq!(due(&desired, Some(&first), Occasion::Upgrade).unwrap().occasion, Occasion::Upgrade);
+    }
+
+    #[test]
+    fn a_state_without_hooks_is_a_run_that_a_record_from_before_it_does_not_undo() {
+        let mut desired = Situation::new("in git: deploy/pre").desired;
+        let without = desired.clone();
+        let moments = [(Occasion::Upgrade, Moment::Before)].into();
+        let hook = Hook { moments, waves: BTreeMap::new(), weight: 0, deleted_after: false };
+        desired.hooks.insert(desired.objects.keys().next().unwrap().clone(), hook);
+        desired.run = "r".to_owned();
+        let first = due(&desired, None, Occasion::Upgrade).unwrap();
+        let second =
+            due(&desired, Some(&due(&without, Some(&first), Occasion::Upgrade).unwrap()), Occasion::Upgrade);
+        let third = due(&without, second.as_ref(), Occasion::Upgrade).unwrap();
+        assert_eq!((third.number, third.id.as_str()), (4, ""));
+        assert_eq!(
+            due(&without, Some(&third), Occasion::Upgrade).as_ref(),
+            Some(&third),
+            "one of many commits"
+        );
+        assert_eq!(third.clone().joined(first), third, "of a store that is behind");
+        assert_eq!(
+            settle(Plan::default(), &without, &Observed::default(), Some(third.clone())).run,
+            Some(third)
+        );
     }
 
     #[test]
