@@ -139,11 +139,15 @@ impl Postgres {
 
     /// Ends it as a crash would, with all that it was about to do.
     pub fn kill(&mut self) -> Result<()> {
-        // The processes of connections end with the first one, which the lock file names.
+        // The lock file names the first one. The processes of connections notice its end by themselves, but answer until then.
         let lock = self.folder.path().join("data/postmaster.pid");
         let process = fs::read_to_string(&lock).with_context(|| lock.display().to_string())?;
         let number = process.lines().next().unwrap_or_default();
-        Command::new("kill").args(["-KILL", number]).status()?;
+        let children =
+            Command::new("ps").args(["-o", "pid=", "--ppid", number]).output().context("cannot run ps")?;
+        let children = String::from_utf8(children.stdout)?;
+        // One that ended meanwhile cannot be killed any more.
+        Command::new("kill").args(["-KILL", number]).args(children.split_whitespace()).output()?;
         self.process.stop();
         Ok(())
     }
