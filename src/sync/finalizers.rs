@@ -127,6 +127,9 @@ impl Finalizers {
                 Err(error) if error.class == ApiErrorClass::Conflict => {
                     tracing::debug!(app = name, %error, "the finalizer could not be written yet");
                     self.resting.insert(name.clone(), now + LOOK);
+                    if wanted {
+                        self.unheld.insert(name.clone(), error.to_string());
+                    }
                 }
                 Err(error) => {
                     tracing::warn!(app = name, %error, "the finalizer could not be written");
