@@ -49,8 +49,8 @@ pub struct Mark(u64);
 pub(super) enum Progress {
     /// The first list has not come back yet.
     Starting,
-    /// The list is complete and events follow it.
-    Following,
+    /// The list is complete and events follow it. It is as the server was when connections to it had been cut off this often.
+    Following(u64),
     /// The connection is down since then.
     Down(Instant, String),
     /// It may not be watched, or not at all: why.
@@ -293,7 +293,9 @@ impl Index {
         parts.retain(|part, _| part.is_empty() == namespace.is_empty());
         let old = parts.remove(namespace);
         let (now, moved) = match (old, progress) {
-            (Some(Progress::Following), Progress::Following) => (Progress::Following, false),
+            (Some(Progress::Following(before)), Progress::Following(heard)) => {
+                (Progress::Following(before.max(heard)), false)
+            }
             // How long it has been down counts from the beginning.
             (Some(Progress::Down(since, _)), Progress::Down(_, why)) => (Progress::Down(since, why), false),
             (Some(Progress::Refused(old)), Progress::Refused(new)) => {
@@ -307,7 +309,7 @@ impl Index {
             (_, new) => (new, true),
         };
         parts.insert(namespace.to_owned(), now);
-        if parts.values().all(|progress| matches!(progress, Progress::Following)) {
+        if parts.values().all(|progress| matches!(progress, Progress::Following(_))) {
             self.awaited.remove(kind);
         }
         if moved { self.sets_of(kind) } else { Changed::new() }
@@ -342,7 +344,7 @@ impl Index {
         parts.any(|progress| match progress {
             Progress::Refused(_) => true,
             Progress::Down(since, _) => since.elapsed() > STALE,
-            Progress::Following | Progress::Starting => false,
+            Progress::Following(_) | Progress::Starting => false,
         })
     }
 
@@ -352,11 +354,31 @@ impl Index {
             return Some(format!("{kind} has not been listed yet"));
         };
         parts.values().find_map(|progress| match progress {
-            Progress::Following => None,
+            Progress::Following(_) => None,
             Progress::Starting => Some(format!("{kind} has not been listed yet")),
             Progress::Down(since, why) => (since.elapsed() > STALE).then(|| why.clone()),
             Progress::Refused(why) => Some(why.clone()),
         })
+    }
+
+    /// Whether all that is known of a kind was heard from the server when connections to it had been cut off this often.
+    pub(super) fn is_heard(&self, kind: &GroupKind, interruptions: u64) -> bool {
+        self.watches.get(kind).is_some_and(|parts| {
+            !parts.is_empty()
+                && parts
+                    .values()
+                    .all(|progress| matches!(progress, Progress::Following(heard) if *heard == interruptions))
+        })
+    }
+
+    /// A member of a set of which this is true.
+    pub(super) fn member_where(&self, set: &str, is_meant: impl Fn(&ObjectId) -> bool) -> Option<&ObjectId> {
+        self.sets.get(set).into_iter().flatten().find(|id| is_meant(id))
+    }
+
+    /// Where a kind is watched: the namespaces, or (the empty name) all of them.
+    pub(super) fn parts(&self, kind: &GroupKind) -> Vec<String> {
+        self.watches.get(kind).into_iter().flat_map(BTreeMap::keys).cloned().collect()
     }
 
     /// The members of some sets, and what is not known of the watched kinds.
@@ -502,7 +524,7 @@ mod tests {
         let unknown = |index: &Index| index.members(&[]).unknown.len();
         index.progress(&kind, "", Progress::Starting);
         assert_eq!((unknown(&index), index.is_settled(&kind)), (1, false));
-        index.progress(&kind, "", Progress::Following);
+        index.progress(&kind, "", Progress::Following(0));
         assert_eq!((unknown(&index), index.is_settled(&kind)), (0, true));
         index.progress(&kind, "", Progress::Refused("forbidden".into()));
         assert_eq!((unknown(&index), index.is_settled(&kind)), (1, true));

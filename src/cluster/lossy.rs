@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 use tokio::time::Instant;
-use trueup_sandbox::restore::Versions;
+pub(crate) use trueup_sandbox::restore::Versions;
 use trueup_sandbox::{Answer, Sandbox};
 
 /// What becomes of a request.
@@ -130,13 +130,17 @@ impl Lossy {
         }
     }
 
-    /// Lets time go back to before `meanwhile`; versions that it used are given out anew, and all connections end.
-    pub(crate) fn restore_to_before(&self, meanwhile: fn(&Self)) -> impl FnOnce(&Self) + use<> {
+    /// Lets time go back to before `meanwhile`, and all connections end.
+    pub(crate) fn restore_to_before(
+        &self,
+        versions: Versions,
+        meanwhile: fn(&Self),
+    ) -> impl FnOnce(&Self) + use<> {
         let snapshot = self.lock().sandbox.snapshot();
         meanwhile(self);
         move |lossy| {
             let mut state = lossy.lock();
-            state.sandbox.roll_back(&snapshot, Versions::Repeated);
+            state.sandbox.roll_back(&snapshot, versions);
             state.era += 1;
         }
     }

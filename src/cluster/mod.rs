@@ -29,6 +29,7 @@ mod secrets;
 mod strangers;
 #[cfg(test)]
 mod tests;
+mod vacancy;
 mod watch;
 
 pub use access::{Access, Find, Reach, Via};
@@ -46,6 +47,7 @@ pub use resources::Followed;
 pub use rest::Counter;
 pub use secrets::Abilities;
 pub use strangers::{Found, Strangers};
+pub use vacancy::Place;
 
 use crate::ambient;
 use anyhow::Context as _;
@@ -304,7 +306,7 @@ impl Cluster {
     /// How often that happened, or a watch was cut off. A server that is put back to a backup ends all connections before anything
     /// else tells of it.
     pub fn interruptions(&self) -> u64 {
-        self.breaks() + self.0.losses.load(Ordering::SeqCst)
+        self.0.interruptions()
     }
 
     /// Up to when objects of a set may still be created by a write that was given up, or that an earlier process sent; `None` where
@@ -430,6 +432,10 @@ impl Inner {
     /// The server does not know any more what was followed. It may have been put back to a backup.
     fn note_break(&self) {
         self.breaks.fetch_add(1, Ordering::SeqCst);
+    }
+
+    fn interruptions(&self) -> u64 {
+        self.breaks.load(Ordering::SeqCst) + self.losses.load(Ordering::SeqCst)
     }
 
     /// A watch was cut off.

@@ -1,6 +1,6 @@
 //! What must hold when the way to a cluster, or the cluster's own memory, cannot be relied on.
 
-use super::lossy::{Fate, Lossy};
+use super::lossy::{Fate, Lossy, Versions};
 use super::{Apply, Cluster, ClusterEvent, Deletion, Force, Mode, Parent};
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
@@ -97,7 +97,7 @@ async fn a_cluster_that_was_put_back_to_a_backup_is_seen_as_it_is_then() {
     cluster.watch(&BTreeSet::from([kind("ConfigMap")]));
     lossy.post("/api/v1/namespaces/shop/configmaps", &member("kept"));
     until(&cluster, &["kept"]).await;
-    let restore = lossy.restore_to_before(|lossy| {
+    let restore = lossy.restore_to_before(Versions::Repeated, |lossy| {
         lossy.post("/api/v1/namespaces/shop/configmaps", &member("lost"));
         lossy.post("/api/v1/namespaces/shop/configmaps", &member("lost-too"));
     });
@@ -120,7 +120,7 @@ async fn a_backup_is_noticed_before_the_versions_since_are_given_out_anew() {
     cluster.watch(&BTreeSet::from([kind("ConfigMap")]));
     lossy.post("/api/v1/namespaces/shop/configmaps", &member("kept"));
     until(&cluster, &["kept"]).await;
-    let restore = lossy.restore_to_before(|lossy| {
+    let restore = lossy.restore_to_before(Versions::Repeated, |lossy| {
         lossy.post("/api/v1/namespaces/shop/configmaps", &member("lost"));
     });
     until(&cluster, &["kept", "lost"]).await;
@@ -131,6 +131,69 @@ async fn a_backup_is_noticed_before_the_versions_since_are_given_out_anew() {
         lossy.post("/api/v1/namespaces/shop/configmaps", &member(name));
     }
     until(&cluster, &["anew", "anew-too", "kept"]).await;
+    cluster.stop();
+}
+
+fn everywhere(name: &str) -> BTreeSet<super::Place> {
+    BTreeSet::from([(kind(name), String::new())])
+}
+
+#[tokio::test(start_paused = true)]
+async fn whether_a_set_has_members_somewhere_is_known_without_asking() {
+    let lossy = Lossy::new();
+    let cluster = lossy.cluster().await;
+    cluster.discover().await.unwrap();
+    cluster.watch(&BTreeSet::from([kind("ConfigMap")]));
+    lossy.post("/api/v1/namespaces/shop/configmaps", &member("kept"));
+    until(&cluster, &["kept"]).await;
+    let asked = lossy.count("GET", "");
+    let found = cluster.vacant("set", &everywhere("ConfigMap")).await;
+    assert_eq!(found, Err("ConfigMap shop/kept is there".to_owned()));
+    let within = |namespace: &str| BTreeSet::from([(kind("ConfigMap"), namespace.to_owned())]);
+    assert!(cluster.vacant("set", &within("shop")).await.is_err());
+    assert_eq!(cluster.vacant("set", &within("other")).await, Ok(()));
+    assert_eq!(cluster.vacant("another", &everywhere("ConfigMap")).await, Ok(()));
+    lossy.remove("/api/v1/namespaces/shop/configmaps/kept");
+    until(&cluster, &[]).await;
+    assert_eq!(cluster.vacant("set", &everywhere("ConfigMap")).await, Ok(()));
+    assert_eq!(lossy.count("GET", ""), asked);
+    cluster.stop();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_kind_that_was_not_heard_of_since_connections_were_cut_off_is_asked_for() {
+    let lossy = Lossy::new();
+    let cluster = lossy.cluster().await;
+    cluster.discover().await.unwrap();
+    cluster.watch(&BTreeSet::from([kind("ConfigMap"), kind("Secret")]));
+    let secret =
+        json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "x", "labels": {PART_OF: "set"}}});
+    lossy.post("/api/v1/namespaces/shop/secrets", &secret);
+    until(&cluster, &["x"]).await;
+    let restore = lossy.restore_to_before(Versions::Bumped, |lossy| {
+        lossy.remove("/api/v1/namespaces/shop/secrets/x");
+    });
+    until(&cluster, &[]).await;
+    assert_eq!(cluster.vacant("set", &everywhere("Secret")).await, Ok(()));
+    // The watch of ConfigMaps is the first to notice, that of Secrets is held up.
+    lossy.next("GET", "/api/v1/secrets", Fate::Hangs);
+    let breaks = cluster.breaks();
+    restore(&lossy);
+    while cluster.breaks() == breaks {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert!(members(&cluster).is_empty());
+    let found = cluster.vacant("set", &everywhere("Secret")).await;
+    assert_eq!(found, Err("Secret shop/x is there".to_owned()));
+    lossy.next("GET", "/api/v1/secrets", Fate::Lost);
+    let found = cluster.vacant("set", &everywhere("Secret")).await;
+    assert!(found.is_err(), "who cannot be asked does not say that nothing is there: {found:?}");
+    until(&cluster, &["x"]).await;
+    lossy.remove("/api/v1/namespaces/shop/secrets/x");
+    until(&cluster, &[]).await;
+    assert_eq!(cluster.vacant("set", &everywhere("Secret")).await, Ok(()));
+    let gone = BTreeSet::from([(GroupKind::new("gone.example", "Gone"), String::new())]);
+    assert_eq!(cluster.vacant("set", &gone).await, Ok(()), "what is not served has no objects");
     cluster.stop();
 }
 

@@ -34,6 +34,8 @@ pub(super) const WATCH_SILENCE: Duration = Duration::from_mins(4);
 const REGULAR: Duration = Duration::from_secs(WATCH_SECONDS - 60);
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// What is known of a kind says nothing of the server behind a connection that was cut off once.
+const UNHEARD: u64 = 0;
 /// How often a kind that may not be watched is tried again.
 const REFUSED_PAUSE: Duration = Duration::from_secs(30);
 
@@ -71,7 +73,7 @@ async fn served(cluster: &Arc<Inner>, kind: &GroupKind) -> Option<Resource> {
             None if catalog.is_empty() => cluster.note(kind, "", Progress::Starting),
             None => {
                 cluster.changed(&cluster.with_index(|index| index.retain(kind, "", &BTreeSet::new(), "")));
-                cluster.note(kind, "", Progress::Following);
+                cluster.note(kind, "", Progress::Following(UNHEARD));
             }
         }
         let discovered = cluster.discovered.notified();
@@ -174,7 +176,7 @@ async fn follow_in(cluster: &Arc<Inner>, resource: &Resource, kind: &GroupKind, 
         match result {
             Ok(next) => {
                 if next.is_some() {
-                    cluster.note(kind, namespace, Progress::Following);
+                    cluster.note(kind, namespace, Progress::Following(UNHEARD));
                 }
                 version = next;
                 pause = FIRST_PAUSE;
@@ -277,6 +279,7 @@ fn collection(resource: &Resource, namespace: &str) -> String {
 async fn list(place: &Place<'_>) -> Result<String, ApiError> {
     let Place { cluster, resource, kind, namespace, .. } = place;
     let what = resource.name();
+    let heard = cluster.interruptions();
     let base = format!("{}?labelSelector={}&limit={PAGE}", collection(resource, namespace), encode(PART_OF));
     let mut listed = BTreeSet::new();
     let mut newer = None;
@@ -305,6 +308,7 @@ async fn list(place: &Place<'_>) -> Result<String, ApiError> {
             place.was_cut.store(false, Ordering::SeqCst);
             changed.extend(cluster.with_index(|index| index.retain(kind, namespace, &listed, version)));
             cluster.changed(&changed);
+            cluster.note(kind, namespace, Progress::Following(heard));
             return Ok(version.clone().into_owned());
         }
         cluster.changed(&changed);
@@ -321,6 +325,7 @@ fn least(one: Option<u64>, other: Option<u64>) -> Option<u64> {
 async fn watch(place: &Place<'_>, from: Option<&str>) -> Result<Option<String>, ApiError> {
     let Place { cluster, resource, namespace, .. } = place;
     let what = resource.name();
+    let heard = cluster.interruptions();
     let beginning = match from {
         Some(version) => format!("resourceVersion={}", encode(version)),
         None => "sendInitialEvents=true&resourceVersionMatch=NotOlderThan".to_owned(),
@@ -344,8 +349,8 @@ async fn watch(place: &Place<'_>, from: Option<&str>) -> Result<Option<String>, 
     }
     let listed = from.is_none().then(BTreeSet::new);
     let version = from.map(str::to_owned);
-    let mut stream =
-        Stream { place, version, listed, newer: None, is_resumed: from.is_some(), changed: Changed::new() };
+    let (is_resumed, changed) = (from.is_some(), Changed::new());
+    let mut stream = Stream { place, heard, version, listed, newer: None, is_resumed, changed };
     match stream.follow(body).await? {
         Ended::Here if stream.listed.is_none() => Ok(stream.version),
         // Only a complete list can be gone on from.
@@ -363,6 +368,8 @@ async fn watch(place: &Place<'_>, from: Option<&str>) -> Result<Option<String>, 
 /// A watch under way.
 struct Stream<'p> {
     place: &'p Place<'p>,
+    /// How often connections had been cut off when it was asked for.
+    heard: u64,
     /// The last version that was seen.
     version: Option<String>,
     /// What the list at the beginning has shown so far; nothing when it is over, or where there was none.
@@ -466,7 +473,7 @@ impl Stream<'_> {
         }
         if std::mem::take(&mut self.is_resumed) {
             // It may have been down before.
-            cluster.note(self.place.kind, self.place.namespace, Progress::Following);
+            cluster.note(self.place.kind, self.place.namespace, Progress::Following(self.heard));
         }
         if !head.version().is_empty() && !self.place.era.is_cancelled() {
             if self.listed.is_none() {
@@ -486,7 +493,7 @@ impl Stream<'_> {
             self.place.was_cut.store(false, Ordering::SeqCst);
             let gone = cluster.with_index(|index| index.retain(kind, namespace, &listed, version));
             self.changed.extend(gone);
-            cluster.note(kind, namespace, Progress::Following);
+            cluster.note(kind, namespace, Progress::Following(self.heard));
         }
     }
 

@@ -155,6 +155,9 @@ async fn finish(
     };
     if left.is_empty() {
         for parent in state.parent.iter().chain(&state.former) {
+            if let Err(why) = membership::vacant(context.cluster, parent).await {
+                return Ok(under_way(spec, state, why, &[]));
+            }
             if let Err(error) = context.cluster.delete_parent(parent).await {
                 let why =
                     format!("its record {}/{} could not be deleted: {error}", parent.namespace, parent.name);

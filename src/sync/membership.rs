@@ -2,7 +2,7 @@
 //! record, so that what was applied can be answered from the cluster alone.
 
 use super::target::{TargetSpec, TargetState};
-use crate::cluster::{ApiErrorClass, Apply, Cluster, Force, Mode, Parent};
+use crate::cluster::{ApiErrorClass, Apply, Cluster, Force, Mode, Parent, Place};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,6 +22,8 @@ pub const INSTALLATION: &str = "installation";
 const STATUS: &str = "status";
 /// How far apart two writes of the record are at least that only say how the target stands, while nothing is done.
 const STORY_PAUSE: Duration = Duration::from_secs(15);
+/// After how long it is looked again whether a record can let go of what may still be there.
+const LOOK_AGAIN: Duration = Duration::from_secs(15);
 /// When the record is to be written: now.
 pub const AT_ONCE: Option<Duration> = Some(Duration::ZERO);
 
@@ -225,13 +227,10 @@ pub fn behind(
     AT_ONCE.filter(|_| is_due)
 }
 
-/// After how long the record can be let go of what stays in it only for writes that were given up; `None` where nothing does.
-pub fn lingers(cluster: &Cluster, spec: &TargetSpec, state: &TargetState) -> Option<Duration> {
-    let sets = std::iter::once(spec.set()).chain(state.former.iter().map(|parent| parent.id.clone()));
-    let until = || sets.filter_map(|set| cluster.late_until(&set)).max();
-    state
-        .lingers
-        .then(|| until().map_or(Duration::ZERO, |until| until.saturating_duration_since(Instant::now())))
+/// After how long the record can perhaps be let go of what stays in it only because something may still be or come to be there; `None`
+/// where nothing does.
+pub fn lingers(state: &TargetState) -> Option<Duration> {
+    state.lingers.map(|until| until.saturating_duration_since(Instant::now()))
 }
 
 /// Writes the record where it says something else by now, and takes kinds and namespaces out that no member is in any more; false
@@ -250,15 +249,14 @@ pub async fn settle(
     namespaces.remove("");
     // A kind or namespace that could not be looked at may still hold members.
     let unknown = cluster.members(&[spec.set()]).unknown;
-    state.lingers = false;
+    state.lingers = None;
     if let Some(parent) = &state.parent {
         kinds.extend(parent.kinds.iter().filter(|kind| unknown.contains_key(kind)).cloned());
         if !unknown.is_empty() {
             namespaces.extend(parent.namespaces.iter().cloned());
         }
-        // And in any of them a write may still come to be that was thought lost.
-        if cluster.late_until(&spec.set()).is_some() {
-            state.lingers = !parent.kinds.is_subset(&kinds) || !parent.namespaces.is_subset(&namespaces);
+        state.lingers = occupied_until(cluster, parent, &kinds, &namespaces).await;
+        if state.lingers.is_some() {
             kinds.extend(parent.kinds.iter().cloned());
             namespaces.extend(parent.namespaces.iter().cloned());
         }
@@ -297,14 +295,57 @@ pub async fn settle(
     state.is_recorded
 }
 
+/// Where a record is to name only these kinds and namespaces and something may still be or come to be in others that it names: when to
+/// look again.
+async fn occupied_until(
+    cluster: &Cluster,
+    parent: &Parent,
+    kinds: &BTreeSet<GroupKind>,
+    namespaces: &BTreeSet<String>,
+) -> Option<Instant> {
+    let left = parent.kinds.difference(kinds).map(|kind| (kind.clone(), String::new()));
+    let emptied = parent.namespaces.difference(namespaces);
+    let within = emptied.flat_map(|namespace| kinds.iter().map(|kind| (kind.clone(), namespace.clone())));
+    let places: BTreeSet<Place> = left.chain(within).collect();
+    if places.is_empty() {
+        return None;
+    }
+    // A write may still come to be in any of them that was thought lost.
+    let late = cluster.late_until(&parent.id);
+    if late.is_some() {
+        return late;
+    }
+    let why = cluster.vacant(&parent.id, &places).await.err()?;
+    let Parent { name, namespace, .. } = parent;
+    tracing::debug!(
+        why,
+        "the record {namespace}/{name} names more than the target is known to have, and stays so"
+    );
+    Some(Instant::now() + LOOK_AGAIN)
+}
+
+/// Makes sure that nothing is there of what a record names, before it goes.
+///
+/// # Errors
+/// Why something may be.
+pub async fn vacant(cluster: &Cluster, parent: &Parent) -> Result<(), String> {
+    let everywhere = parent.kinds.iter().map(|kind| (kind.clone(), String::new()));
+    cluster.vacant(&parent.id, &everywhere.collect()).await
+}
+
 /// Lets go of parents that the target moved away from, once they are empty; false where that failed.
 pub async fn let_go(cluster: &Cluster, state: &mut TargetState) -> bool {
     let (mut kept, mut failed) = (Vec::new(), false);
     for former in std::mem::take(&mut state.former) {
         let left = cluster.members(std::slice::from_ref(&former.id));
-        let is_late = cluster.late_until(&former.id).is_some();
-        state.lingers |= is_late;
-        if !is_late && left.members.is_empty() && left.unknown.is_empty() {
+        let is_empty = left.members.is_empty() && left.unknown.is_empty();
+        let occupied = if is_empty {
+            occupied_until(cluster, &former, &BTreeSet::new(), &BTreeSet::new()).await
+        } else {
+            None
+        };
+        state.lingers = state.lingers.max(occupied);
+        if is_empty && occupied.is_none() {
             match cluster.delete_parent(&former).await {
                 Ok(()) => continue,
                 Err(_) => failed = true,
@@ -321,7 +362,7 @@ mod tests {
     use super::super::target;
     use super::super::target::tests::spec;
     use super::*;
-    use crate::cluster::lossy::{Fate, Lossy};
+    use crate::cluster::lossy::{Fate, Lossy, Versions};
     use trueup_plan::apply_set::GROUP_KINDS;
     use trueup_plan::desired::Want;
     use trueup_plan::record::SyncStatus;
@@ -502,7 +543,65 @@ mod tests {
         let (cluster, mut state) = begun(&lossy, &["ConfigMap", "Secret"]).await;
         settled(&cluster, &mut state, &desired(&["ConfigMap"])).await;
         assert_eq!(named(&lossy), "ConfigMap");
-        assert_eq!(lingers(&cluster, &spec("web@test"), &state), None);
+        assert_eq!(lingers(&state), None);
+    }
+
+    const SECRET: &str = "/api/v1/namespaces/shop/secrets/x";
+
+    /// Waits until the target is known to have so many objects.
+    async fn members(cluster: &Cluster, there: usize) {
+        while cluster.members(&[spec("web@test").set()]).members.len() != there {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    fn secret() -> serde_json::Value {
+        serde_json::json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "x",
+            "labels": {trueup_plan::apply_set::PART_OF: spec("web@test").set()}}})
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_record_names_a_kind_that_came_back_with_a_backup_before_its_watch_tells_of_it() {
+        let lossy = Lossy::new();
+        let (cluster, mut state) = begun(&lossy, &["ConfigMap", "Secret"]).await;
+        cluster.watch(&kinds(&desired(&["ConfigMap", "Secret"]), &state));
+        lossy.post("/api/v1/namespaces/shop/secrets", &secret());
+        members(&cluster, 1).await;
+        let restore = lossy.restore_to_before(Versions::Bumped, |lossy| lossy.remove(SECRET));
+        members(&cluster, 0).await;
+        lossy.next("GET", "/api/v1/secrets", Fate::Hangs);
+        let breaks = cluster.breaks();
+        restore(&lossy);
+        while cluster.breaks() == breaks {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        confirm(&cluster, &mut state).await.unwrap();
+        settled(&cluster, &mut state, &desired(&["ConfigMap"])).await;
+        assert_eq!(named(&lossy), "ConfigMap,Secret");
+        let left = lingers(&state).unwrap();
+        assert!(!left.is_zero(), "it is not asked over and over");
+        // It is pruned, and then the record is written once more.
+        members(&cluster, 1).await;
+        lossy.remove(SECRET);
+        members(&cluster, 0).await;
+        tokio::time::sleep(left).await;
+        assert_eq!(lingers(&state), Some(Duration::ZERO));
+        settled(&cluster, &mut state, &desired(&["ConfigMap"])).await;
+        assert_eq!((named(&lossy).as_str(), lingers(&state)), ("ConfigMap", None));
+        cluster.stop();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_former_record_stays_while_something_of_what_it_names_may_be_there() {
+        let lossy = Lossy::new();
+        let (cluster, mut state) = begun(&lossy, &["ConfigMap", "Secret"]).await;
+        lossy.post("/api/v1/namespaces/shop/secrets", &secret());
+        state.former.extend(state.parent.take());
+        assert!(let_go(&cluster, &mut state).await);
+        assert_eq!((state.former.len(), lingers(&state).is_some()), (1, true), "nothing was watched yet");
+        lossy.remove(SECRET);
+        assert!(let_go(&cluster, &mut state).await);
+        assert!(state.former.is_empty() && lossy.get(RECORD).is_none());
     }
 
     #[tokio::test(start_paused = true)]
@@ -529,15 +628,20 @@ mod tests {
         lossy.next("PATCH", "/secrets/x", Fate::Late);
         cluster.apply(&request).await.unwrap();
         // It was tried again, deleted and is wanted no more: the first try is still on its way.
+        cluster.watch(&kinds(&desired_first, &state));
+        members(&cluster, 1).await;
+        lossy.remove(SECRET);
+        members(&cluster, 0).await;
         settled(&cluster, &mut state, &desired(&["ConfigMap"])).await;
         assert_eq!(named(&lossy), "ConfigMap,Secret");
-        let left = lingers(&cluster, &spec("web@test"), &state).unwrap();
+        let left = lingers(&state).unwrap();
         assert!(left > Duration::from_mins(9), "{left:?}");
         tokio::time::sleep(left).await;
-        assert_eq!(lingers(&cluster, &spec("web@test"), &state), Some(Duration::ZERO));
+        assert_eq!(lingers(&state), Some(Duration::ZERO));
         settled(&cluster, &mut state, &desired(&["ConfigMap"])).await;
         assert_eq!(named(&lossy), "ConfigMap");
-        assert_eq!(lingers(&cluster, &spec("web@test"), &state), None);
+        assert_eq!(lingers(&state), None);
+        cluster.stop();
     }
 
     #[tokio::test(start_paused = true)]
@@ -549,7 +653,7 @@ mod tests {
         let mut state = TargetState { parent: state.parent, ..TargetState::default() };
         settled(&cluster, &mut state, &desired(&["ConfigMap"])).await;
         assert_eq!(named(&lossy), "ConfigMap,Secret");
-        tokio::time::sleep(lingers(&cluster, &spec("web@test"), &state).unwrap()).await;
+        tokio::time::sleep(lingers(&state).unwrap()).await;
         settled(&cluster, &mut state, &desired(&["ConfigMap"])).await;
         assert_eq!(named(&lossy), "ConfigMap");
     }

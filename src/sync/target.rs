@@ -172,9 +172,9 @@ pub struct TargetState {
     pub confirmed: Option<u64>,
     /// Parents of the same target elsewhere: it moved from there.
     pub former: Vec<Parent>,
-    /// Whether the parent names kinds or namespaces only because a write that was given up may still come through, or whether
-    /// former ones stay for that.
-    pub lingers: bool,
+    /// Where the parent names kinds or namespaces only because something may still be or come to be there, or former ones stay for that:
+    /// when to look again.
+    pub lingers: Option<Instant>,
     /// Since when the parent's record names an older commit and is right in all else.
     pub behind: Option<Instant>,
     /// When the parent's record was last written only to say how the target stands.

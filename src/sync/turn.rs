@@ -385,7 +385,7 @@ async fn stages(
     let unwell = std::mem::take(&mut done.unwell);
     let end = End { status: &done.status, all_done, looks_again: is_held || done.again.is_some(), unwell };
     state.calm = view.calm(spec, state, end);
-    let lingers = membership::lingers(context.cluster, spec, state);
+    let lingers = membership::lingers(state);
     done.again = [done.again, state.causes.due_in(), lingers].into_iter().flatten().min();
     done.again = done.again.map(|again| again.max(pause));
     Ok(done)
@@ -651,7 +651,7 @@ async fn conclude(
     status.ignored = state.fits.ignored().take(FIELDS_LISTED).cloned().collect();
     status.unhealthy = unhealthy;
     context.metrics.stage(Stage::Health, clock.elapsed());
-    let has_lingered = membership::lingers(context.cluster, spec, state).is_some_and(|left| left.is_zero());
+    let has_lingered = membership::lingers(state).is_some_and(|left| left.is_zero());
     let behind = if !outcomes.is_empty() || has_lingered {
         membership::AT_ONCE
     } else {
