@@ -272,7 +272,7 @@ pub fn settle(mut plan: Plan, desired: &Desired, observed: &Observed, run: Optio
         let found = member.or_else(|| observed.strangers.get(id).map(Found::Stranger));
         let standing = stands(hook, id, at.map(|at| &plan.steps[at]), found, &run);
         match &standing {
-            Standing::Ended(ended) => run.end(id, ended.clone()),
+            Standing::Ended(ended, live) => run.end(id, live.map(|live| &*live.uid), ended.clone()),
             Standing::Runs(live, _) => run.note_made(id, &live.uid),
             // What failed is gone, and nothing of it is left to say.
             Standing::New => run.forget(id),
@@ -285,8 +285,8 @@ pub fn settle(mut plan: Plan, desired: &Desired, observed: &Observed, run: Optio
         }
         let base = || blank(desired, id);
         let step = match standing {
-            Standing::AsPlanned | Standing::Ended(Ended::Retried) => continue,
-            Standing::Idle | Standing::Ended(Ended::Succeeded) => {
+            Standing::AsPlanned | Standing::Ended(Ended::Retried, _) => continue,
+            Standing::Idle | Standing::Ended(Ended::Succeeded, _) => {
                 settled.insert(id.clone());
                 None
             }
@@ -299,7 +299,7 @@ pub fn settle(mut plan: Plan, desired: &Desired, observed: &Observed, run: Optio
                     ..base()
                 })
             }
-            Standing::Ended(Ended::Failed(why)) => {
+            Standing::Ended(Ended::Failed(why), _) => {
                 Some(Step { action: Action::Hold, reason: Reason::HookFailed(why), ..base() })
             }
             Standing::Runs(_, how) => {
@@ -365,8 +365,8 @@ enum Standing<'l> {
     Idle,
     /// It ended well some time ago, and is to go.
     Spent(&'l Live),
-    /// It ended.
-    Ended(Ended),
+    /// It ended, this one where it is still there.
+    Ended(Ended, Option<&'l Live>),
     /// It is under way: how far.
     Runs(&'l Live, String),
     /// It is there from an earlier run.
@@ -407,8 +407,11 @@ fn stands<'l>(
             return Standing::Spent(live);
         }
         (Some(Ended::Succeeded), _) => return Standing::Idle,
-        (Some(failed @ Ended::Failed(_)), _) => return Standing::Ended(failed.clone()),
-        (Some(Ended::Retried), Some(live)) if !live.deleting => return Standing::Again(live),
+        (Some(failed @ Ended::Failed(_)), _) => return Standing::Ended(failed.clone(), None),
+        // One that was made since may be there already: whoever made it ended before it could write that down.
+        (Some(Ended::Retried), Some(live)) if !live.deleting && run.is_spent(id, &live.uid) => {
+            return Standing::Again(live);
+        }
         (Some(Ended::Retried) | None, _) => {}
     }
     let Some(live) = live else {
@@ -465,8 +468,8 @@ fn is_of_the_run(change: &Change) -> bool {
 
 fn ended(live: &Live) -> Standing<'_> {
     match live.health.status {
-        HealthStatus::Healthy => Standing::Ended(Ended::Succeeded),
-        HealthStatus::Degraded => Standing::Ended(Ended::Failed(live.health.message.clone())),
+        HealthStatus::Healthy => Standing::Ended(Ended::Succeeded, Some(live)),
+        HealthStatus::Degraded => Standing::Ended(Ended::Failed(live.health.message.clone()), Some(live)),
         HealthStatus::Progressing
         | HealthStatus::Suspended
         | HealthStatus::Missing
@@ -727,6 +730,40 @@ mod tests {
         let (left, run) = steps(Some(&uid));
         assert_eq!((left, run.hooks[&id.to_string()].clone()), (0, Ended::Succeeded));
         assert!(run.made.is_empty(), "it has ended");
+    }
+
+    #[test]
+    fn a_hook_that_ran_once_more_before_a_record_says_so_is_not_run_again() {
+        let mut situation = Situation::new("in git: deploy/pre | member: deploy/pre | applied: deploy/pre");
+        let id = situation.desired.objects.keys().next().unwrap().clone();
+        let moments = [(Occasion::Upgrade, Moment::Before)].into();
+        let hook = Hook { moments, waves: BTreeMap::new(), weight: 0, deleted_after: false };
+        situation.desired.hooks.insert(id.clone(), hook);
+        situation.desired.run = "r".to_owned();
+        let uid = situation.observed.members[&id].uid.clone();
+        let settled = |failed: Option<&str>, ended: Ended| {
+            let mut run = Run::begin("r", Occasion::Upgrade, None);
+            run.end(&id, failed, ended);
+            run.retry_failed();
+            let hooked = settle(situation.plan(), &situation.desired, &situation.observed, Some(run));
+            (hooked.plan.steps.len(), hooked.run.unwrap().hooks[&id.to_string()].clone())
+        };
+        let failed = || Ended::Failed("no luck".to_owned());
+        assert_eq!(settled(Some(&uid), failed()), (1, Ended::Retried), "it is the one that failed");
+        assert_eq!(settled(None, failed()), (1, Ended::Retried), "of an earlier trueup");
+        assert_eq!(settled(Some("the one before"), failed()), (0, Ended::Succeeded));
+        // It is under way: what failed is not to run again any more.
+        let live = Arc::make_mut(situation.observed.members.get_mut(&id).unwrap());
+        live.health.status = HealthStatus::Progressing;
+        let mut run = Run::begin("r", Occasion::Upgrade, None);
+        run.end(&id, Some("the one before"), failed());
+        run.retry_failed();
+        for _ in 0..2 {
+            let hooked = settle(situation.plan(), &situation.desired, &situation.observed, Some(run));
+            assert!(matches!(hooked.plan.steps[0].reason, Reason::HookRuns(_)));
+            run = hooked.run.unwrap();
+            assert!(run.hooks.is_empty() && run.has_made(&id, &uid));
+        }
     }
 
     #[test]

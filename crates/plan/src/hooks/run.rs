@@ -6,7 +6,7 @@
 use super::Occasion;
 use serde::{Deserialize, Serialize};
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use trueup_model::ObjectId;
 
 /// What is known of the hooks of one state that a target should have.
@@ -22,8 +22,9 @@ pub struct Run {
     /// What became of each, by its object.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub hooks: BTreeMap<String, Ended>,
-    /// The uid of each that was made for it and has not ended. An apply for an earlier run that was thought lost may come through later
-    /// and say of such a one, in its own annotation, that it is from that run.
+    /// The uid of each that was made for it and has not ended well. An apply for an earlier run that was thought lost may come through later
+    /// and say of such a one, in its own annotation, that it is from that run; and one that is to run once more is told by it from the one that
+    /// did.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub made: BTreeMap<String, String>,
 }
@@ -40,17 +41,6 @@ pub enum Ended {
     Retried,
 }
 
-impl Ended {
-    /// What comes later is larger.
-    fn progress(&self) -> u8 {
-        match self {
-            Self::Retried => 0,
-            Self::Failed(_) => 1,
-            Self::Succeeded => 2,
-        }
-    }
-}
-
 impl Run {
     /// The one after another, or the first one.
     pub fn begin(id: &str, occasion: Occasion, before: Option<&Self>) -> Self {
@@ -58,9 +48,11 @@ impl Run {
         Self { id: id.to_owned(), number, occasion, hooks: BTreeMap::new(), made: BTreeMap::new() }
     }
 
-    /// Notes that a hook is there that was made for this run.
+    /// Notes that a hook is there that was made for this run, and has not ended.
     pub fn note_made(&mut self, hook: &ObjectId, uid: &str) {
-        self.made.insert(hook.to_string(), uid.to_owned());
+        let hook = hook.to_string();
+        self.hooks.remove(&hook);
+        self.made.insert(hook, uid.to_owned());
     }
 
     /// Nothing but how many there were: what came of it was about another place. One that begins there is later all the same.
@@ -74,10 +66,21 @@ impl Run {
         self.made.get(&hook.to_string()).is_some_and(|made| made == uid)
     }
 
-    /// Notes that a hook ended.
-    pub(super) fn end(&mut self, hook: &ObjectId, ended: Ended) {
+    /// Whether the hook with this uid is the one that is to run once more, as far as anybody knows: no other that was made since.
+    pub(super) fn is_spent(&self, hook: &ObjectId, uid: &str) -> bool {
+        self.made.get(&hook.to_string()).is_none_or(|made| made == uid)
+    }
+
+    /// Notes that a hook ended, the one with this uid where one is there.
+    pub(super) fn end(&mut self, hook: &ObjectId, uid: Option<&str>, ended: Ended) {
         let hook = hook.to_string();
-        self.made.remove(&hook);
+        match (&ended, uid) {
+            (Ended::Succeeded, _) => drop(self.made.remove(&hook)),
+            (Ended::Failed(_) | Ended::Retried, Some(uid)) => {
+                self.made.insert(hook.clone(), uid.to_owned());
+            }
+            (Ended::Failed(_) | Ended::Retried, None) => {}
+        }
         self.hooks.insert(hook, ended);
     }
 
@@ -111,20 +114,31 @@ impl Run {
     }
 
     fn united(mut self, mut other: Self) -> Self {
-        // A hook that is to run once more is known to until it is made; who does not know it any more is further.
-        self.hooks.retain(|hook, ended| *ended != Ended::Retried || other.hooks.contains_key(hook));
-        other.hooks.retain(|hook, ended| *ended != Ended::Retried || self.hooks.contains_key(hook));
-        for (hook, ended) in other.hooks {
-            let is_further = self.hooks.get(&hook).is_none_or(|known| known.progress() < ended.progress());
-            if is_further {
-                self.hooks.insert(hook, ended);
+        let all = [&self, &other].into_iter().flat_map(|run| run.hooks.keys().chain(run.made.keys()));
+        let all: BTreeSet<String> = all.cloned().collect();
+        for hook in all {
+            let is_behind = progress(self.hooks.get(&hook)).cmp(&progress(other.hooks.get(&hook)));
+            if is_behind == Ordering::Less {
+                self.hooks.remove(&hook);
+                self.made.remove(&hook);
+                self.hooks.extend(other.hooks.remove_entry(&hook));
+            }
+            if is_behind != Ordering::Greater && !self.made.contains_key(&hook) {
+                self.made.extend(other.made.remove_entry(&hook));
             }
         }
-        for (hook, uid) in other.made {
-            self.made.entry(hook).or_insert(uid);
-        }
-        self.made.retain(|hook, _| !self.hooks.contains_key(hook));
         self
+    }
+}
+
+/// How far a hook is, by what a record says of how it ended: what comes later is larger. One that is to run once more is known to until it is
+/// made; who does not know it any more is further.
+fn progress(ended: Option<&Ended>) -> u8 {
+    match ended {
+        Some(Ended::Retried) => 0,
+        None => 1,
+        Some(Ended::Failed(_)) => 2,
+        Some(Ended::Succeeded) => 3,
     }
 }
 
@@ -170,6 +184,21 @@ mod tests {
         assert_eq!(made("A3 x=ok", None).joined(made("A3", Some("u"))), made("A3 x=ok", None));
         assert_eq!(made("A3", Some("u")).joined(made("A3 x=ok", None)), made("A3 x=ok", None));
         assert_eq!(made("A3", Some("u")).joined(made("B4", None)), made("B4", None));
+    }
+
+    #[test]
+    fn of_a_hook_that_is_tried_again_the_one_that_was_made_last_is_known_from_either_record() {
+        let made =
+            |text: &str, uid: &str| Run { made: [("x".to_owned(), uid.to_owned())].into(), ..run(text) };
+        let (again, under_way) = (made("A4 x=again", "old"), made("A4", "new"));
+        let (failed, through) = (made("A4 x=failed", "new"), run("A4 x=ok"));
+        for (behind, further) in
+            [(&again, &under_way), (&again, &failed), (&under_way, &failed), (&failed, &through)]
+        {
+            assert_eq!(behind.clone().joined(further.clone()), *further);
+            assert_eq!(further.clone().joined(behind.clone()), *further);
+        }
+        assert_eq!(run("A4 x=failed").joined(failed.clone()), failed, "of an earlier trueup");
     }
 
     #[test]
