@@ -5,7 +5,7 @@ use super::environment::SyncSpec;
 use super::helm::{self, HelmSpec};
 use super::ignore::{IgnoreSpec, check_rules};
 use super::problem::{Findings, Place};
-use super::repository::IN_A_SECRET;
+use super::repository::{IN_A_SECRET, Reference};
 use super::resource::{Kind, Spec};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -14,7 +14,7 @@ use std::time::Duration;
 
 /// What runs: a folder of a repository or a chart, rendered and applied in each of its environments.
 ///
-/// `repository`, `path` and `namespace` take placeholders: `{app}`, `{environment}`, `{cluster}`, `{namespace}` and
+/// `repository`, `ref`, `path` and `namespace` take placeholders: `{app}`, `{environment}`, `{cluster}`, `{namespace}` and
 /// `{values.NAME}`; `{{` and `}}` are braces.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -22,6 +22,9 @@ use std::time::Duration;
 pub struct AppSpec {
     /// The name of the Repository.
     pub repository: String,
+    /// What of the repository it is made from, instead of what the Repository follows.
+    #[serde(default, rename = "ref", skip_serializing_if = "Option::is_none")]
+    pub reference: Option<Reference>,
     /// The folder in the repository: plain manifests, or a kustomization. An App with `helm` needs none; where it has one,
     /// that is a kustomization which the chart's objects go through.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -167,6 +170,12 @@ impl Spec for AppSpec {
         }
         if self.prune.is_some() && self.sync.prune.is_some() {
             findings.add(Place::spec("prune"), "`prune` is short for `sync.prune`: write one of the two");
+        }
+        // What has placeholders is checked when they are filled in.
+        if let Some(reference) = self.reference.as_ref().filter(|one| !one.parts().1.contains(['{', '}']))
+            && let Some(wrong) = reference.wrong()
+        {
+            findings.add(Place::spec("ref").field(reference.parts().0), wrong);
         }
         if self.retry.backoff.initial > self.retry.backoff.max {
             let place = Place::spec("retry").field("backoff").field("initial");

@@ -61,6 +61,13 @@ impl Config {
         let repositories: BTreeSet<&str> = apps
             .values()
             .map(|app| &app.spec.repository)
+            // An App may name it by a placeholder.
+            .chain(
+                self.targets
+                    .iter()
+                    .filter(|target| names.contains(&*target.app))
+                    .map(|target| &target.repository),
+            )
             .chain(leaving.iter().map(|target| &target.repository))
             .map(String::as_str)
             .collect();
@@ -155,18 +162,23 @@ mod tests {
             "webhook": {"secretRef": {"name": "hook"}}, "maxPrune": "10%"});
         let rollout = json!({"maxUnavailable": 1, "waves": [{"names": ["edge-2"]}]});
         let app = |path: &str, environments: &[&str], first: &[&str]| json!({"repository": "config", "path": path, "environments": environments, "dependsOn": first});
+        let mut pinned = app("pinned", &["edge"], &[]);
+        pinned["ref"] = json!({"branch": "next"});
+        pinned["repository"] = "{values.from}".into();
         let resources = [
             resource("Repository", "config", &git),
+            resource("Repository", "placed", &json!({"url": "https://example.com/placed.git"})),
             resource("Repository", "other", &json!({"url": "https://example.com/other.git"})),
             resource("Cluster", "edge-1", &json!({"agent": {"secretRef": {"name": "edge-1"}}})),
             resource("Cluster", "edge-2", &json!({"secretRef": {"name": "edge-2"}})),
             resource(
                 "Environment",
                 "edge",
-                &json!({"clusters": {"names": ["edge-1", "edge-2"]}, "namespace": "shop", "rollout": rollout}),
+                &json!({"clusters": {"names": ["edge-1", "edge-2"]}, "namespace": "shop", "rollout": rollout, "values": {"from": "placed"}}),
             ),
             resource("Environment", "second", &json!({"cluster": "edge-2", "namespace": "second"})),
             resource("App", "base", &app("base", &["edge"], &[])),
+            resource("App", "pinned", &pinned),
             resource("App", "web", &app("web", &["edge", "second"], &["base"])),
             resource("App", "elsewhere", &app("elsewhere", &["second"], &[])),
         ];
@@ -185,8 +197,9 @@ mod tests {
         assert_eq!(there.targets().iter().collect::<Vec<_>>(), here);
         assert_eq!(
             here.iter().map(|target| &*target.name).collect::<Vec<_>>(),
-            ["base@edge/edge-1", "web@edge/edge-1"]
+            ["base@edge/edge-1", "pinned@edge/edge-1", "web@edge/edge-1"]
         );
+        assert_eq!(there.sources()["placed@branch/next"].url, "https://example.com/placed.git");
         assert!(here.iter().all(|target| target.rollout.is_some_and(|place| place.wave == 1)));
         assert_eq!(there.home(), Some("ops"));
     }

@@ -80,7 +80,7 @@ impl Declarations {
     ) {
         let Some(environment) = self.environments.get(name) else { return };
         // What it renders does not matter any more, and cannot be what is wrong.
-        let bare = AppSpec { path: None, helm: None, ..app.spec.clone() };
+        let bare = AppSpec { reference: None, path: None, helm: None, ..app.spec.clone() };
         let bare = Declared { spec: bare, ..app.clone() };
         let mut before: BTreeMap<&str, &Target> =
             before.map(|target| (target.cluster.as_str(), target)).collect();

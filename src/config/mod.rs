@@ -29,6 +29,7 @@ mod resolve;
 mod resource;
 mod schema;
 mod share;
+mod sources;
 mod template;
 mod watch;
 mod webhook;
@@ -50,6 +51,7 @@ pub use repository::{Credentials, Location, Reference, RepositorySpec, Secret, S
 pub use resolve::Declarations;
 pub use resource::{API_VERSION, Declared, Kind, Metadata, SecretRef, Spec};
 pub use schema::schema;
+pub use sources::repository_of;
 pub use watch::{Watch, watch};
 pub use webhook::{SharedSecret, Webhook};
 
@@ -111,6 +113,9 @@ pub struct Target {
     pub cluster: String,
     /// Name of the Repository.
     pub repository: String,
+    /// What of the Repository it is made from, where that is not what the Repository follows.
+    #[serde(rename = "ref", default, skip_serializing_if = "Option::is_none")]
+    pub reference: Option<Reference>,
     /// The folder below the repository's root, without `.` and `..`; empty for the root, and for a chart that goes through
     /// no kustomization.
     pub path: String,

@@ -7,6 +7,7 @@ use super::share;
 use super::webhook::Webhook;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use trueup_plan::budget::Budget;
@@ -55,7 +56,7 @@ pub struct RepositorySpec {
 }
 
 /// What of a repository is followed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum Reference {
     /// The head of a branch.
@@ -66,6 +67,54 @@ pub enum Reference {
     Semver(String),
     /// One commit, as 40 (or, with SHA-256, 64) hexadecimal digits.
     Commit(String),
+}
+
+impl Reference {
+    /// The field that it is written under, and what is written there.
+    pub(super) fn parts(&self) -> (&'static str, &str) {
+        match self {
+            Self::Branch(name) => ("branch", name),
+            Self::Tag(name) => ("tag", name),
+            Self::Semver(range) => ("semver", range),
+            Self::Commit(id) => ("commit", id),
+        }
+    }
+
+    /// The same with another text.
+    pub(super) fn with(&self, text: String) -> Self {
+        match self {
+            Self::Branch(_) => Self::Branch(text),
+            Self::Tag(_) => Self::Tag(text),
+            Self::Semver(_) => Self::Semver(text),
+            Self::Commit(_) => Self::Commit(text),
+        }
+    }
+
+    /// Why nothing can be called so.
+    pub(super) fn wrong(&self) -> Option<String> {
+        match self {
+            Self::Branch(name) if !is_ref_name(name) => {
+                Some(format!("{name:?} cannot be the name of a branch"))
+            }
+            Self::Tag(name) if !is_ref_name(name) => Some(format!("{name:?} cannot be the name of a tag")),
+            Self::Semver(range) => {
+                let error = semver::VersionReq::parse(range).err()?;
+                Some(format!("{range:?} is not a range of versions such as `>=1.2, <2`: {error}"))
+            }
+            Self::Commit(id) if !is_commit_id(id) => {
+                Some(format!("{id:?} is not a full commit id of 40 or 64 digits"))
+            }
+            Self::Branch(_) | Self::Tag(_) | Self::Commit(_) => None,
+        }
+    }
+}
+
+/// Such as `branch/main`.
+impl fmt::Display for Reference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (field, text) = self.parts();
+        write!(f, "{field}/{text}")
+    }
 }
 
 /// Credentials from this machine. Each says where its value is, secrets are never written here.
@@ -192,26 +241,8 @@ impl RepositorySpec {
 
     fn check_reference(&self, findings: &mut Findings) {
         let Some(reference) = &self.reference else { return };
-        let place = Place::spec("ref");
-        match reference {
-            Reference::Branch(name) if !is_ref_name(name) => {
-                findings.add(place.field("branch"), format!("{name:?} cannot be the name of a branch"));
-            }
-            Reference::Tag(name) if !is_ref_name(name) => {
-                findings.add(place.field("tag"), format!("{name:?} cannot be the name of a tag"));
-            }
-            Reference::Semver(range) => {
-                if let Err(error) = semver::VersionReq::parse(range) {
-                    let message =
-                        format!("{range:?} is not a range of versions such as `>=1.2, <2`: {error}");
-                    findings.add(place.field("semver"), message);
-                }
-            }
-            Reference::Commit(id) if !is_commit_id(id) => {
-                findings
-                    .add(place.field("commit"), format!("{id:?} is not a full commit id of 40 or 64 digits"));
-            }
-            Reference::Branch(_) | Reference::Tag(_) | Reference::Commit(_) => {}
+        if let Some(wrong) = reference.wrong() {
+            findings.add(Place::spec("ref").field(reference.parts().0), wrong);
         }
     }
 }

@@ -11,7 +11,7 @@ use super::ignore::IgnoreSpec;
 use super::nearest::suggestion;
 use super::problem::{Finding, Findings, Place, Step};
 use super::read::Declare;
-use super::repository::RepositorySpec;
+use super::repository::{Reference, RepositorySpec};
 use super::resource::{Declared, Kind, Spec};
 use super::template::{TemplateError, expand};
 use super::{Config, Rollout, Target};
@@ -446,6 +446,10 @@ impl<'d> Resolver<'d> {
         if let Some(repository) = &repository {
             self.reference(app, Place::spec("repository"), Kind::Repository, repository);
         }
+        let reference = match &app.spec.reference {
+            Some(reference) => self.own_reference(app, reference, repository.as_deref(), &scope)?,
+            None => None,
+        };
         let path = match &app.spec.path {
             Some(path) => self.path(app, &Place::spec("path"), path, &scope)?,
             None => String::new(),
@@ -463,6 +467,7 @@ impl<'d> Resolver<'d> {
             environment: environment.metadata.name.clone(),
             cluster: cluster.to_owned(),
             repository: repository?,
+            reference,
             // Known when all targets are.
             depends_on: Vec::new(),
             rollout: self.rollout(environment, cluster),
@@ -493,6 +498,36 @@ impl<'d> Resolver<'d> {
         };
         let wave = rollout.waves.iter().position(is_in).unwrap_or(rollout.waves.len());
         Some(Rollout { wave, most: rollout.max_unavailable })
+    }
+
+    /// What of the repository an App is made from, with its placeholders filled in; nothing where that is what the Repository
+    /// follows anyway.
+    #[expect(clippy::option_option, reason = "nothing where it is wrong, which is noted")]
+    fn own_reference(
+        &mut self,
+        app: &Declared<AppSpec>,
+        written: &Reference,
+        repository: Option<&str>,
+        scope: &Scope<'_>,
+    ) -> Option<Option<Reference>> {
+        let (field, text) = written.parts();
+        let place = Place::spec("ref").field(field);
+        let reference = written.with(self.expand(app, &place, text, scope)?);
+        if let Some(wrong) = reference.wrong() {
+            self.add(app, place, wrong);
+            return None;
+        }
+        let declared = repository.and_then(|name| self.declared.repositories.get(name));
+        if let Some(declared) = declared.filter(|declared| declared.spec.worktree) {
+            let name = &declared.metadata.name;
+            let message = format!(
+                "Repository `{name}` reads its working tree, which has no other commits: take `worktree` out there, or `ref` here"
+            );
+            self.add(app, Place::spec("ref"), message);
+            return None;
+        }
+        let is_followed = declared.is_some_and(|one| one.spec.reference.as_ref() == Some(&reference));
+        Some((!is_followed).then_some(reference))
     }
 
     /// A path in the repository, with its placeholders filled in.

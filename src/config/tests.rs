@@ -417,6 +417,73 @@ fn what_is_wrong_with_an_app_is_found() {
 }
 
 #[test]
+fn apps_that_name_the_same_reference_share_a_source() {
+    let app = |name: &str, reference: &str| {
+        let spec = format!("{{repository: config, {reference} path: a, environments: [production]}}");
+        document("App", name, &spec)
+    };
+    let id = "0123456789abcdef0123456789abcdef01234567";
+    let config = config(
+        &(around("{repository: config, path: a, environments: [production]}")
+            .replace("config.git}", "config.git, ref: {branch: main}, interval: 7s, maxPrune: 3}")
+            + &app("one", "ref: {branch: 'for/{environment}'},")
+            + &app("two", "ref: {branch: for/production},")
+            + &app("three", &format!("ref: {{commit: {id}}},"))
+            + &app("same", "ref: {branch: main},")),
+    );
+    let told = |target: &Target| format!("{} {} {}", target.name, target.repository, target.source());
+    let targets: Vec<String> = config.targets().iter().map(told).collect();
+    expect![[r"
+        one@production config config@branch/for/production
+        same@production config config
+        three@production config config@commit/0123456789abcdef0123456789abcdef01234567
+        two@production config config@branch/for/production
+        web@production config config"]]
+    .assert_eq(&targets.join("\n"));
+    let sources = config.sources();
+    assert!(sources.keys().all(|name| repository_of(name) == "config"));
+    let plain = &config.repositories["config"].spec;
+    let references: Vec<_> = sources.values().map(|source| source.reference.clone().unwrap()).collect();
+    assert_eq!(
+        references,
+        [
+            Reference::Branch("main".to_owned()),
+            Reference::Branch("for/production".to_owned()),
+            Reference::Commit(id.to_owned())
+        ]
+    );
+    for source in sources.into_values() {
+        assert_eq!(RepositorySpec { reference: plain.reference.clone(), ..source }, *plain);
+    }
+}
+
+#[test]
+fn what_is_wrong_with_the_reference_of_an_app_is_found() {
+    let mut found = String::new();
+    for (reference, repository) in [
+        ("{commit: abc}", "https://example.com/c.git"),
+        ("{branch: 'a..b'}", "https://example.com/c.git"),
+        ("{branch: '{values.m}'}", "https://example.com/c.git"),
+        ("{tag: '{values.domain}..'}", "https://example.com/c.git"),
+        ("{semver: new}", "https://example.com/c.git"),
+        ("{branch: a, tag: b}", "https://example.com/c.git"),
+        ("{branch: a}", "/srv/c, worktree: true"),
+    ] {
+        let app = format!("{{repository: config, environments: [production], path: a, ref: {reference}}}");
+        found += &problems(&[("", &around(&app).replace("https://example.com/config.git", repository))]);
+    }
+    expect![[r#"
+        trueup.yaml:4:79: "abc" is not a full commit id of 40 or 64 digits
+        trueup.yaml:4:79: "a..b" cannot be the name of a branch
+        trueup.yaml:4:79: unknown placeholder `{values.m}` in environment production, did you mean `values.m.x`?
+        trueup.yaml:4:76: "a.b.." cannot be the name of a tag
+        trueup.yaml:4:79: "new" is not a range of versions such as `>=1.2, <2`: unexpected character 'n' while parsing major version number
+        trueup.yaml:4:82: spec.ref: `branch` and `tag` exclude each other
+        trueup.yaml:4:70: Repository `config` reads its working tree, which has no other commits: take `worktree` out there, or `ref` here
+    "#]].assert_eq(&found);
+}
+
+#[test]
 fn a_chart_stands_in_the_repository_or_elsewhere_and_its_values_keep_their_nulls() {
     let target = |helm: &str| {
         let app = format!("{{repository: config, environments: [production], helm: {helm}}}");

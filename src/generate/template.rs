@@ -77,6 +77,7 @@ fn others(place: &Place) -> Others {
         .collect();
     match names.as_slice() {
         ["repository" | "path" | "namespace"]
+        | ["ref", ..]
         | ["helm", "chart" | "version" | "releaseName" | "valuesFiles"]
         | ["helm", "valuesFrom", "name"] => Others::Stay,
         ["helm", "values", ..] => Others::Text,

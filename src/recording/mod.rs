@@ -60,6 +60,9 @@ pub enum Entry {
     Commit {
         /// The repository's address.
         repository: String,
+        /// What of it is followed; older recordings do not say it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        followed: Option<String>,
         /// The commit.
         revision: String,
     },
@@ -190,7 +193,10 @@ impl Recorder {
         let (repository, revision) = (heard.location.to_owned(), heard.revision.to_owned());
         let mut writing = self.lock();
         match heard.part {
-            Part::Whole => writing.note(Entry::Commit { repository, revision }),
+            Part::Whole => {
+                let followed = Some(heard.followed.to_owned());
+                writing.note(Entry::Commit { repository, followed, revision });
+            }
             Part::File(path, id) => {
                 if writing.is_first(&[&repository, &revision, path]) {
                     writing.note(Entry::File {

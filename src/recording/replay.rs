@@ -106,13 +106,14 @@ async fn check_out(
     folder: &Path,
     caveats: &mut Vec<String>,
 ) -> Result<()> {
-    let names: Vec<String> = config.repositories.keys().cloned().collect();
-    for (number, name) in names.iter().enumerate() {
+    for (number, (name, repository)) in config.sources().iter().enumerate() {
         let nobody = Secrets::none("no cluster is asked here");
-        let location = topology::source(config, name, &nobody).await?.location.to_string();
+        let source = topology::source_of(name, repository, &nobody).await?;
+        let (location, followed) = (source.location.to_string(), Some(source.reference.to_string()));
         let root = folder.join(format!("repository-{number}"));
         std::fs::create_dir_all(&root).with_context(|| root.display().to_string())?;
-        match known.commits.get(&location) {
+        let at = |followed| known.commits.get(&(location.clone(), followed));
+        match at(followed).or_else(|| at(None)) {
             Some(revision) => {
                 let files = known.files.get(&(location.clone(), revision.clone()));
                 for (path, content) in files.into_iter().flatten() {
@@ -133,8 +134,10 @@ async fn check_out(
             None => caveats.push(format!("repository {name} was not read by then")),
         }
         let root = root.to_str().context("the temporary folder's name is not UTF-8")?;
-        if let Some(declared) = config.repositories.get_mut(name) {
-            declared.spec = config::RepositorySpec { worktree: true, ..config::RepositorySpec::local(root) };
+        if let Some(declared) = config.repositories.get(config::repository_of(name)) {
+            let spec = config::RepositorySpec { worktree: true, ..config::RepositorySpec::local(root) };
+            let declared = config::Declared { spec, ..declared.clone() };
+            config.repositories.insert(name.clone(), declared);
         }
     }
     Ok(())

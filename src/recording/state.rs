@@ -18,8 +18,8 @@ pub(super) struct Known {
     pub(super) at: Timestamp,
     /// The documents of the configuration.
     pub(super) configuration: Vec<Value>,
-    /// The last commit of each repository, by its address.
-    pub(super) commits: BTreeMap<String, String>,
+    /// The last commit of each repository, by its address and what of it is followed.
+    pub(super) commits: BTreeMap<(String, Option<String>), String>,
     /// What the files of a commit of a repository hold, by path.
     pub(super) files: BTreeMap<(String, String), BTreeMap<String, String>>,
     /// Texts by what they are known by.
@@ -79,8 +79,8 @@ impl Known {
         match entry {
             Entry::Recording { .. } => {}
             Entry::Configuration(documents) => self.configuration.clone_from(documents),
-            Entry::Commit { repository, revision } => {
-                self.commits.insert(repository.clone(), revision.clone());
+            Entry::Commit { repository, followed, revision } => {
+                self.commits.insert((repository.clone(), followed.clone()), revision.clone());
             }
             Entry::File { repository, revision, path, content } => {
                 let files = self.files.entry((repository.clone(), revision.clone())).or_default();

@@ -278,7 +278,7 @@ impl Source {
     }
 
     fn heard(&self, commit: Result<Commit, SourceError>) -> Result<Commit, SourceError> {
-        commit.map(|commit| self.listening.to(commit, &self.spec.location.to_string()))
+        commit.map(|commit| self.listening.to(commit, &self.spec))
     }
 
     /// A commit that is here already; nobody is asked for it.
@@ -299,7 +299,7 @@ impl Source {
             Kind::Here(origin) => Ok(origin.kept(&revision)),
         };
         let kept = self.blocking(self.spec.timeout, look).await?;
-        Ok(kept.map(|commit| self.listening.to(commit, &self.spec.location.to_string())))
+        Ok(kept.map(|commit| self.listening.to(commit, &self.spec)))
     }
 
     /// Whether a tree of this source was found damaged. Then [`Self::fetch`] is worth calling although the

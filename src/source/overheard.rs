@@ -1,6 +1,6 @@
 //! Commits of which somebody else hears what is read of them.
 
-use super::Commit;
+use super::{Commit, Spec};
 use std::fmt;
 use std::sync::Arc;
 use trueup_model::tree::{Entry, EntryKind, Tree, TreeError};
@@ -13,6 +13,8 @@ pub type Ear = dyn Fn(&Heard<'_>) + Send + Sync;
 pub struct Heard<'h> {
     /// The repository's address, without credentials.
     pub location: &'h str,
+    /// What of it is followed, as [`Reference`](super::Reference) prints itself.
+    pub followed: &'h str,
     /// The commit.
     pub revision: &'h str,
     /// What was read of it.
@@ -42,10 +44,11 @@ impl fmt::Debug for Listening {
 
 impl Listening {
     /// The commit as it is read from now on.
-    pub(super) fn to(&self, commit: Commit, location: &str) -> Commit {
+    pub(super) fn to(&self, commit: Commit, spec: &Spec) -> Commit {
         let Some(ear) = self.0.clone() else { return commit };
-        let (location, revision) = (location.to_owned(), commit.revision.clone());
-        let tree = Arc::new(Overheard { tree: commit.tree.clone(), ear, location, revision });
+        let (location, followed) = (spec.location.to_string(), spec.reference.to_string());
+        let revision = commit.revision.clone();
+        let tree = Arc::new(Overheard { tree: commit.tree.clone(), ear, location, followed, revision });
         tree.tell(Part::Whole);
         Commit { tree, ..commit }
     }
@@ -55,12 +58,14 @@ struct Overheard {
     tree: Arc<dyn Tree>,
     ear: Arc<Ear>,
     location: String,
+    followed: String,
     revision: String,
 }
 
 impl Overheard {
     fn tell(&self, part: Part<'_>) {
-        (self.ear)(&Heard { location: &self.location, revision: &self.revision, part });
+        let Self { location, followed, revision, .. } = self;
+        (self.ear)(&Heard { location, followed, revision, part });
     }
 
     fn tell_of(&self, path: &str, entry: &Entry) {

@@ -10,6 +10,7 @@ use super::hooks::Hint;
 use super::repositories::{Follow, Hold, Known, Repositories};
 use super::supply::{self, Lack, Supplies};
 use crate::ambient;
+use crate::config::repository_of;
 use crate::hex::hex;
 use crate::render::{self, Absent, Needed, Parsed, Remote, Request, Unrendered};
 use crate::source::charts::ChartSpec;
@@ -153,7 +154,7 @@ impl Bases {
     /// Looks at the remotes that are the same repository as one that somebody says has moved.
     pub fn hint(&self, hints: &[Hint]) {
         let state = lock(&self.state);
-        for moved in hints.iter().filter_map(|hint| state.configured.get(&hint.repository)) {
+        for moved in hints.iter().filter_map(|hint| state.configured.get(repository_of(&hint.repository))) {
             let is_same = |source: &Source| {
                 source.spec().location.common(&moved.spec.location) == Some(usize::MAX)
                     && !matches!(source.spec().reference, Reference::Commit(_))

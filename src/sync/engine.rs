@@ -600,7 +600,7 @@ impl Core {
         }
         let known = lock(&self.repositories).known(name);
         let newest = known.commit.filter(|_| known.trouble.is_none()).map(|commit| commit.revision.clone());
-        for target in self.setup().of_repository.get(name).into_iter().flatten() {
+        for target in self.setup().of_source.get(name).into_iter().flatten() {
             if let Some(newest) = &newest
                 && let Some(running) = lock(&self.turns).get(target)
                 && running.revision.as_ref().is_some_and(|revision| revision != newest)

@@ -77,6 +77,9 @@ pub async fn previews(path: &Path, targets: &[String], change: &Change) -> Resul
         let mut preview = compare(spec, &before, &after, &revisions, &mask);
         preview.errors = errors.remove(target).unwrap_or_default();
         let status = statuses.iter().find(|status| status.target == *target);
+        if let Some(status) = status.filter(|_| spec.source != spec.repository) {
+            preview.revision.clone_from(&status.revision);
+        }
         preview.errors.extend(status.iter().flat_map(|status| troubles(status, &revisions.to.name)));
         preview.note = match held.get(&spec.app) {
             Some(held) => held.clone(),

@@ -312,7 +312,10 @@ pub async fn render<T: Send + 'static>(
     let folder = tempfile::tempdir().context("a folder for the time being")?;
     let secrets = secrets::secrets(&config).await;
     let cache = source::Cache::new(folder.path())?;
-    let source = cache.open(topology::source(&config, &spec.repository, &secrets).await?)?;
+    let sources = config.sources();
+    let followed =
+        sources.get(&spec.source).with_context(|| format!("there is no Repository {}", spec.repository))?;
+    let source = cache.open(topology::source_of(&spec.source, followed, &secrets).await?)?;
     let read = async {
         let head = match revision {
             Some(revision) => source.resolve(revision).await?,
@@ -320,7 +323,7 @@ pub async fn render<T: Send + 'static>(
         };
         source.fetch(&head).await
     };
-    let commit = read.await.map_err(|error| anyhow!("repository {}: {}", spec.repository, chain(&error)))?;
+    let commit = read.await.map_err(|error| anyhow!("repository {}: {}", spec.source, chain(&error)))?;
     let mut configured = BTreeMap::from([(String::new(), Configured::new(source.spec().clone()))]);
     for name in config.repositories.keys().filter(|name| **name != spec.repository) {
         // One that cannot be set up has no credentials to give.

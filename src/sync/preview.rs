@@ -113,7 +113,7 @@ impl Engine {
             return local(self, folder).await;
         }
         if options.revision.is_none()
-            && let Some(commit) = self.repository(&spec.repository).commit
+            && let Some(commit) = self.repository(&spec.source).commit
         {
             return Ok(commit);
         }
@@ -123,14 +123,14 @@ impl Engine {
             return Ok(commit);
         }
         let source =
-            self.source(&spec.repository).with_context(|| self.trouble_of("Repository", &spec.repository))?;
+            self.source(&spec.source).with_context(|| self.trouble_of("Repository", &spec.source))?;
         let head = match &options.revision {
             Some(revision) => source.resolve(revision).await,
             None => source.poll().await,
         };
-        let head = head.map_err(|error| anyhow!("repository {}: {}", spec.repository, chain(&error)))?;
+        let head = head.map_err(|error| anyhow!("repository {}: {}", spec.source, chain(&error)))?;
         let commit = source.fetch(&head).await;
-        commit.map(Arc::new).map_err(|error| anyhow!("repository {}: {}", spec.repository, chain(&error)))
+        commit.map(Arc::new).map_err(|error| anyhow!("repository {}: {}", spec.source, chain(&error)))
     }
 }
 

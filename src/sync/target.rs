@@ -39,6 +39,8 @@ pub struct TargetSpec {
     pub cluster: String,
     /// The name of the Repository.
     pub repository: String,
+    /// What it is made from: the name of the Repository, with a reference of its own where the App names one.
+    pub source: String,
     /// The address of the Repository, without credentials: recorded, so that a renamed target is recognised.
     pub repository_url: String,
     /// What to render and how.
@@ -290,6 +292,7 @@ pub(super) mod tests {
             environment: environment.to_owned(),
             cluster: "here".to_owned(),
             repository: "config".to_owned(),
+            source: "config".to_owned(),
             repository_url: String::new(),
             request: Request::default(),
             namespace: "shop".to_owned(),

@@ -44,6 +44,7 @@ fn target_spec(config: &Config, target: &Target) -> TargetSpec {
         environment: target.environment.clone(),
         cluster: target.cluster.clone(),
         repository: target.repository.clone(),
+        source: target.source(),
         repository_url: repository.map(|repository| redacted(&repository.spec.url)).unwrap_or_default(),
         request: Request {
             path: target.path.clone(),
@@ -270,8 +271,13 @@ pub async fn access(config: &Config, name: &str, secrets: &Secrets) -> Result<Ac
 
 /// What to follow of a repository, with its credentials read.
 pub async fn source(config: &Config, name: &str, secrets: &Secrets) -> Result<Spec> {
-    let repository =
-        &config.repositories.get(name).with_context(|| format!("there is no Repository {name}"))?.spec;
+    let declared = config.repositories.get(name);
+    let repository = &declared.with_context(|| format!("there is no Repository {name}"))?.spec;
+    source_of(name, repository, secrets).await
+}
+
+/// What to follow of a source, with its credentials read.
+pub async fn source_of(name: &str, repository: &RepositorySpec, secrets: &Secrets) -> Result<Spec> {
     let (location, from_url) = match repository.location() {
         config::Location::Remote(url) => Location::parse(&url)?,
         config::Location::Folder(path) => (Location::Folder(path), Credentials::default()),

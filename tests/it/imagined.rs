@@ -145,3 +145,35 @@ fn apps_of_folders_are_those_of_each_commit() {
         "{out}"
     );
 }
+
+#[test]
+fn an_app_with_a_reference_of_its_own_stays_there() {
+    let repo = GitRepo::create().unwrap();
+    let commit = |value: &str| {
+        let config_map = |name: &str| {
+            format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}}}\ndata: {{a: {value}}}\n")
+        };
+        let (free, pinned) = (config_map("free"), config_map("pinned"));
+        repo.commit(&[("free/a.yaml", &*free), ("pinned/a.yaml", &*pinned)], value).unwrap()
+    };
+    let app = |name: &str, more: &str| {
+        format!(
+            "---\napiVersion: trueup.dev/v1alpha1\nkind: App\nmetadata: {{name: {name}}}\nspec: {{repository: config, path: {name}, environments: [test]{more}}}\n"
+        )
+    };
+    let configuration = with_set(&repo, "");
+    let (without_set, _) = configuration.rsplit_once("---\n").unwrap();
+    let configuration = without_set.to_owned() + &app("free", "") + &app("pinned", ", ref: {tag: v1}");
+    repo.write("trueup.yaml", configuration.as_bytes()).unwrap();
+    let first = commit("one");
+    repo.tag("v1").unwrap();
+    commit("two");
+    commit("three");
+    let compared = |target: &str| diff(repo.clone_path(), &["--from", "HEAD~1", "--to", "HEAD", target]);
+    let (code, out, errors) = compared("free");
+    assert_eq!((code, errors.as_str()), (Some(1), ""), "{out}");
+    assert!(out.contains("1 to update"), "{out}");
+    let (code, out, errors) = compared("pinned");
+    assert_eq!((code, errors.as_str()), (Some(0), ""), "{out}");
+    assert!(out.contains(&format!("pinned@test at {}: no difference", &first[..8])), "{out}");
+}

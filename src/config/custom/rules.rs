@@ -101,6 +101,7 @@ const APP: &[Rule] = &[
         "!has(self.helm) || !has(self.recurse) || !self.recurse",
         "`recurse` is for folders of plain manifests, and this App has a chart",
     ),
+    rule("spec.ref.commit", COMMIT_OR_PLACEHOLDER, COMMIT_OR_PLACEHOLDER_SAID),
     rule("spec.ignore[]", SOMETHING, NOT_ALL),
     rule("spec.helm", "!has(self.credentials)", NO_CREDENTIALS),
     rule(
@@ -129,6 +130,7 @@ const APP_SET: &[Rule] = &[
         "!has(self.helm) || !has(self.recurse) || !self.recurse",
         "`recurse` is for folders of plain manifests, and this App has a chart",
     ),
+    rule("spec.template.spec.ref.commit", COMMIT_OR_PLACEHOLDER, COMMIT_OR_PLACEHOLDER_SAID),
     rule("spec.template.spec.ignore[]", SOMETHING, NOT_ALL),
     rule("spec.template.spec.helm", "!has(self.credentials)", NO_CREDENTIALS),
     rule("spec.template.spec.helm.secretRef", "!has(self.__namespace__)", OWN_NAMESPACE),
@@ -154,6 +156,10 @@ const ONE_FORGE: &str =
     "(has(self.github) ? 1 : 0) + (has(self.gitlab) ? 1 : 0) + (has(self.gitea) ? 1 : 0) == 1";
 const ONE_FORGE_SAID: &str = "a forge is exactly one of `github`, `gitlab` and `gitea`";
 
+const COMMIT_OR_PLACEHOLDER: &str =
+    "self.contains('{') || self.matches('^([0-9a-fA-F]{40}|[0-9a-fA-F]{64})$')";
+const COMMIT_OR_PLACEHOLDER_SAID: &str = "has to be a full commit id of 40 or 64 digits, or a placeholder";
+
 const SHORT_NAME: &str = "a name has at most 63 lower-case letters, digits and `-`";
 const SOMETHING: &str =
     "(has(self.fields) && size(self.fields) > 0) || (has(self.managers) && size(self.managers) > 0)";
@@ -175,6 +181,7 @@ fn bounds(kind: Kind) -> &'static [(&'static str, &'static str, u32)] {
             ("spec.environments", "maxItems", 1000),
             ("spec.dependsOn", "maxItems", 1000),
             ("spec.ignore", "maxItems", 100),
+            ("spec.ref.commit", "maxLength", 253),
             ("spec.helm.repository", "maxLength", 2048),
             ("spec.helm.chart", "minLength", 1),
         ],
@@ -187,6 +194,7 @@ fn bounds(kind: Kind) -> &'static [(&'static str, &'static str, u32)] {
             ("spec.template.spec.environments", "maxItems", 1000),
             ("spec.template.spec.dependsOn", "maxItems", 1000),
             ("spec.template.spec.ignore", "maxItems", 100),
+            ("spec.template.spec.ref.commit", "maxLength", 253),
             ("spec.template.spec.helm.chart", "minLength", 1),
         ],
     }

@@ -93,6 +93,7 @@ kind: App
 metadata: {name: web}
 spec:
   repository: config
+  ref: {tag: '{values.text}'}
   helm: {chart: web, repository: 'oci://registry.example.com/charts', version: '^1', values: {image: null, size: 3}, secretRef: {name: registry}}
   environments: [production]
   substitute: strict

@@ -7,7 +7,7 @@ use super::super::refusals::Guarded;
 use super::super::secrets::{SecretName, name_of};
 use super::super::view::AppSetState;
 use super::{Core, REPAIR, lock};
-use crate::config::{Config, SecretRef, Webhook};
+use crate::config::{Config, SecretRef, Webhook, repository_of};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -91,7 +91,7 @@ impl Core {
         }
         names.extend(troubled.refused.iter().flat_map(|guarded| secrets_guarding(config, guarded)));
         for name in &troubled.repositories {
-            let repository = config.repositories.get(name);
+            let repository = config.repositories.get(repository_of(name));
             names.extend(repository.and_then(|repository| repository.spec.secret_ref.as_ref()).map(referred));
         }
         let made = self.app_sets.all();
@@ -120,7 +120,8 @@ fn secrets_guarding(config: &Config, guarded: &Guarded) -> Vec<SecretName> {
             secret.map(|(name, namespace)| name_of(name, namespace)).into_iter().collect()
         }
         Guarded::Repository(name) => {
-            let webhook = config.repositories.get(name).and_then(|one| one.spec.webhook.as_ref());
+            let webhook =
+                config.repositories.get(repository_of(name)).and_then(|one| one.spec.webhook.as_ref());
             webhook.and_then(shared).into_iter().collect()
         }
         Guarded::AppSet(name) => {

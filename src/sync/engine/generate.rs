@@ -110,8 +110,8 @@ impl Core {
         let setup = self.setup();
         let mut newest: BTreeMap<&str, Option<String>> = BTreeMap::new();
         for other in setup.targets.values() {
-            newest.entry(&other.repository).or_insert_with(|| {
-                let known = lock(&self.repositories).known(&other.repository);
+            newest.entry(&other.source).or_insert_with(|| {
+                let known = lock(&self.repositories).known(&other.source);
                 known.commit.filter(|_| known.trouble.is_none()).map(|commit| commit.revision.clone())
             });
         }
@@ -119,7 +119,7 @@ impl Core {
         let is_seen = |other: &Arc<TargetSpec>| {
             let status = statuses.get(&other.name);
             turned.get(&other.name) == Some(other)
-                && status.is_some_and(|status| match (status.sync, newest.get(&*other.repository)) {
+                && status.is_some_and(|status| match (status.sync, newest.get(&*other.source)) {
                     (
                         SyncStatus::Synced | SyncStatus::OutOfSync | SyncStatus::Syncing,
                         Some(Some(newest)),

@@ -144,7 +144,7 @@ impl Core {
     /// read, a turn says so.
     fn is_unread(&self, spec: &TargetSpec) -> bool {
         let Some(taken) = self.taken(spec) else { return false };
-        let known = lock(&self.repositories).known(&spec.repository);
+        let known = lock(&self.repositories).known(&spec.source);
         self.configured.load(Ordering::SeqCst) < taken.doubt
             || known.commit.is_some() && known.trouble.is_none() && known.looked < Some(taken.at)
     }

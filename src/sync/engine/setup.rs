@@ -13,7 +13,7 @@ use super::super::topology;
 use super::super::turn::base_status;
 use super::{Chosen, Core, REPAIR, lock};
 use crate::cluster::{Access, Cluster, ClusterEvent, Via};
-use crate::config::{Config, Expanded};
+use crate::config::{Config, Expanded, Reference, RepositorySpec};
 use crate::source::Source;
 use anyhow::{Context as _, Result};
 use std::collections::{BTreeMap, BTreeSet};
@@ -37,6 +37,8 @@ pub(super) struct Setup {
     pub(super) troubles: BTreeMap<(&'static str, String), String>,
     /// The targets of each repository.
     pub(super) of_repository: BTreeMap<String, Vec<String>>,
+    /// The targets of each source.
+    pub(super) of_source: BTreeMap<String, Vec<String>>,
     /// The targets of each cluster.
     pub(super) of_cluster: BTreeMap<String, Vec<String>>,
     /// The targets that wait for one, by its name.
@@ -49,6 +51,7 @@ impl Setup {
     fn index(&mut self) {
         for (name, spec) in &self.targets {
             self.of_repository.entry(spec.repository.clone()).or_default().push(name.clone());
+            self.of_source.entry(spec.source.clone()).or_default().push(name.clone());
             self.of_cluster.entry(spec.cluster.clone()).or_default().push(name.clone());
             for first in &spec.depends_on {
                 self.dependents.entry(first.clone()).or_default().push(name.clone());
@@ -92,9 +95,12 @@ impl Core {
         self.connect_all(config, &secrets, &old, &mut setup).await;
         self.listen(config, written, &secrets, &mut setup).await;
         let (mut follow, mut configured) = (Vec::new(), BTreeMap::new());
-        for name in config.repositories.keys() {
-            let followed = self.follow(config, name, &secrets).await;
-            if let Ok(one) = &followed {
+        for (name, repository) in &config.sources() {
+            let followed = self.follow(name, repository, &secrets).await;
+            // What a base is on the server of is the same for each reference.
+            if let Ok(one) = &followed
+                && config.repositories.contains_key(name)
+            {
                 configured.insert(name.clone(), Configured::of(one));
             }
             match followed {
@@ -146,9 +152,16 @@ impl Core {
     /// Says what there is that webhooks may tell of.
     async fn listen(&self, config: &Config, written: &Config, secrets: &Secrets, setup: &mut Setup) {
         let mut hooks = Vec::new();
-        for (name, repository) in &config.repositories {
-            let hook = topology::hook(name, &repository.spec, secrets).await;
-            if let HookKey::Unreadable(why) = &hook.key {
+        for (name, repository) in &config.sources() {
+            let is_derived = !config.repositories.contains_key(name);
+            if is_derived && matches!(repository.reference, Some(Reference::Commit(_))) {
+                // No push moves it.
+                continue;
+            }
+            let hook = topology::hook(name, repository, secrets).await;
+            if let HookKey::Unreadable(why) = &hook.key
+                && !is_derived
+            {
                 setup.troubles.insert(("Webhook", name.clone()), why.clone());
             }
             hooks.push(hook);
@@ -365,12 +378,10 @@ impl Core {
         Cluster::reach(&self.clusters, access, &self.chosen.fence(), counter, listener).await
     }
 
-    async fn follow(&self, config: &Config, name: &str, secrets: &Secrets) -> Result<Follow> {
-        let spec = topology::source(config, name, secrets).await?;
-        let interval = config.repositories.get(name).map_or(REPAIR, |repository| repository.spec.interval);
-        let suspended = config.repositories.get(name).is_some_and(|repository| repository.spec.suspend);
-        let hold = if suspended { Hold::Stays } else { Hold::Moves };
-        let follow = Follow::new(name, spec, interval, &self.cache);
+    async fn follow(&self, name: &str, repository: &RepositorySpec, secrets: &Secrets) -> Result<Follow> {
+        let spec = topology::source_of(name, repository, secrets).await?;
+        let hold = if repository.suspend { Hold::Stays } else { Hold::Moves };
+        let follow = Follow::new(name, spec, repository.interval, &self.cache);
         follow.map(|follow| Follow { hold, ..follow }).with_context(|| format!("Repository {name}"))
     }
 }

@@ -97,7 +97,7 @@ impl Core {
             repository_trouble: trouble,
             bases: &self.bases,
             charts: &self.charts,
-            beside: &|| self.paths_of(&spec.repository),
+            beside: &|| self.paths_of(&spec.source),
             directory: &self.directory,
             waits_for: self.waits_for(spec, revision.as_deref()),
             is_leaving: &|name| setup.targets.get(name).is_some_and(|target| target.is_leaving()),
@@ -134,10 +134,10 @@ impl Core {
         !is_early
     }
 
-    /// Where the targets of a repository are rendered from.
-    fn paths_of(&self, repository: &str) -> BTreeSet<String> {
+    /// Where the targets of a source are rendered from.
+    fn paths_of(&self, source: &str) -> BTreeSet<String> {
         let setup = self.setup();
-        let names = setup.of_repository.get(repository).into_iter().flatten();
+        let names = setup.of_source.get(source).into_iter().flatten();
         names.filter_map(|name| setup.targets.get(name)).flat_map(|spec| spec.request.roots()).collect()
     }
 
@@ -150,20 +150,19 @@ impl Core {
         let known = {
             // Together, so that a commit that comes now either is seen here or sees this turn.
             let mut turns = lock(&self.turns);
-            let known = lock(&self.repositories).known(&spec.repository);
+            let known = lock(&self.repositories).known(&spec.source);
             if let Some(running) = turns.get_mut(&spec.name) {
                 running.revision = known.commit.as_ref().map(|commit| commit.revision.clone());
             }
             known
         };
-        let configured = self.setup().troubles.get(&("Repository", spec.repository.clone())).cloned();
-        let trouble = known.trouble.map(|trouble| format!("repository {}: {trouble}", spec.repository));
+        let configured = self.setup().troubles.get(&("Repository", spec.source.clone())).cloned();
+        let trouble = known.trouble.map(|trouble| format!("repository {}: {trouble}", spec.source));
         let trouble = trouble.or(configured);
         if let Some(commit) = known.commit {
             if self.may_be_old(spec, known.looked) {
-                let again = || {
-                    Uncommitted::Unread(format!("repository {} has not been read again yet", spec.repository))
-                };
+                let again =
+                    || Uncommitted::Unread(format!("repository {} has not been read again yet", spec.source));
                 return (Err(trouble.clone().map_or_else(again, Uncommitted::Trouble)), trouble);
             }
             return (Ok(commit), trouble);
@@ -174,9 +173,25 @@ impl Core {
                 Err(why) => return (Err(Uncommitted::Trouble(why)), trouble),
             }
         }
-        let unread = || Uncommitted::Unread(format!("repository {} has not been read yet", spec.repository));
+        if let (None, Some(_)) = (&memory.held, &trouble)
+            && let Some(commit) = self.last_rendered(spec, &memory.state.status).await
+        {
+            return (Ok(commit), trouble);
+        }
+        let unread = || Uncommitted::Unread(format!("repository {} has not been read yet", spec.source));
         let missing = || trouble.clone().map_or_else(unread, Uncommitted::Trouble);
         (memory.held.clone().ok_or_else(missing), trouble)
+    }
+
+    /// The commit that a target stays at whose App names a reference that cannot be read: the one that was rendered last.
+    async fn last_rendered(&self, spec: &TargetSpec, status: &TargetStatus) -> Option<Arc<Commit>> {
+        if spec.source == spec.repository {
+            return None;
+        }
+        let source = lock(&self.repositories).source(&spec.source)?;
+        let revision =
+            [&status.wanted_revision, &status.revision].into_iter().find(|name| !name.is_empty())?;
+        source.kept(revision).await.ok().flatten().map(Arc::new)
     }
 
     /// The commit that a target of a suspended repository was last seen at; none where the repository is not suspended.
@@ -185,17 +200,17 @@ impl Core {
         spec: &TargetSpec,
         status: &TargetStatus,
     ) -> Result<Option<Arc<Commit>>, String> {
-        let Some(source) = self.setup().suspended.get(&spec.repository).cloned() else { return Ok(None) };
+        let Some(source) = self.setup().suspended.get(&spec.source).cloned() else { return Ok(None) };
         let wanted = [&status.wanted_revision, &status.revision].into_iter().find(|name| !name.is_empty());
         let Some(revision) = wanted else {
             return Err(format!(
                 "repository {} is suspended, and no commit of it was ever applied",
-                spec.repository
+                spec.source
             ));
         };
         let commit = source.commit_at(revision).await;
         commit.map(|commit| Some(Arc::new(commit))).map_err(|error| {
-            format!("repository {} is suspended at {revision}: {}", spec.repository, chain(&error))
+            format!("repository {} is suspended at {revision}: {}", spec.source, chain(&error))
         })
     }
 
@@ -225,13 +240,13 @@ impl Core {
                 Some(format!("waits until it is known whether {heir} wants any of it"))
             });
         }
-        // One of the same repository is first when it is settled at the same commit.
+        // One of the same source is first when it is settled at the same commit.
         let statuses = lock(&self.statuses);
         let settled = |name: &&String| {
             let Some(other) = setup.targets.get(*name).filter(|other| !other.is_leaving()) else {
                 return false;
             };
-            let together = other.repository == spec.repository;
+            let together = other.source == spec.source;
             let is_there = |status: &TargetStatus| !together || Some(status.revision.as_str()) == revision;
             statuses.get(*name).is_some_and(|status| status.is_settled() && is_there(status))
         };

@@ -15,6 +15,7 @@ mod tests;
 use super::Sources;
 use super::api::Refusal;
 use super::metrics::Delivered;
+use crate::config::repository_of;
 use crate::source::Reference;
 use crate::sync::hooks::{Followed, Hint, Hook, HookKey, Promise, PullHint};
 use crate::sync::refusals::Guarded;
@@ -147,7 +148,8 @@ fn push(sources: &Sources, forge: Forge, hints: Vec<Hint>) -> Result<Answer, Ref
     if hints.is_empty() {
         return Ok(ignored("the repository is followed, but at another reference"));
     }
-    let repositories: Vec<String> = hints.iter().map(|hint| hint.repository.clone()).collect();
+    let repositories: BTreeSet<&str> = hints.iter().map(|hint| repository_of(&hint.repository)).collect();
+    let repositories: Vec<String> = repositories.into_iter().map(str::to_owned).collect();
     tracing::debug!(forge = forge.as_str(), ?repositories, "a delivery says that they moved");
     sources.handle.hint(hints, By::Person).map_err(|error| busy(&error))?;
     let message = "the repository is asked now".to_owned();

@@ -345,6 +345,18 @@ fn a_push_concerns_who_follows_the_reference_that_moved() {
 }
 
 #[tokio::test]
+async fn a_push_to_a_branch_that_only_apps_follow_is_told_with_the_name_of_the_repository() {
+    let mut running = running().await;
+    let url = "https://github.com/octo-org/config";
+    let next = || Reference::Branch("next".into());
+    running.board.listen(vec![hook("c", url, main(), known()), hook("c@branch/next", url, next(), known())]);
+    let body = github_push("refs/heads/next");
+    let (code, answer, hints) = post(&mut running, "github", &github("push", &body), &body).await;
+    assert_eq!((code, &answer["repositories"]), (202, &json!(["c"])), "{answer}");
+    assert_eq!(hints, [Hint { repository: "c@branch/next".to_owned(), promised: Some(NEW.to_owned()) }]);
+}
+
+#[tokio::test]
 async fn a_body_has_a_largest_size_and_one_kind() {
     let mut running = running().await;
     running.board.listen(repositories(SECRET));

@@ -30,6 +30,7 @@ mod previews;
 mod previews_at_gitea;
 mod process;
 mod recording;
+mod references;
 mod replicas;
 mod rollout;
 mod scale;

@@ -159,6 +159,16 @@ async fn an_old_server_that_lists_everything_and_gives_out_only_tips_is_enough()
     let bench = Bench::new();
     let fixed = bench.source(&server.url(), Reference::Commit(first));
     assert_eq!(read(&fixed, "a.yaml").await, "one\n", "it is found in the whole history");
+    // A pull request's commit is on no branch.
+    repository.git(&["checkout", "-q", "--detach"]);
+    repository.write("a.yaml", "asked\n");
+    let asked = repository.commit("Asked");
+    repository.git(&["update-ref", "refs/pull/1/head", "HEAD"]);
+    repository.git(&["checkout", "-q", "main"]);
+    for bench in [bench, Bench::new()] {
+        let request = bench.source(&server.url(), Reference::Commit(asked.clone()));
+        assert_eq!(read(&request, "a.yaml").await, "asked\n");
+    }
 }
 
 #[tokio::test]
