@@ -30,17 +30,35 @@ impl Shop {
 
     /// Commits a change on top of `main`, or of the branch where it is there already, and pushes the branch; gives the commit.
     pub(super) fn commit(&self, branch: &str, content: &str) -> String {
+        self.commit_files(branch, &[("change", content)])
+    }
+
+    /// The same with files (path, content).
+    pub(super) fn commit_files(&self, branch: &str, files: &[(&str, &str)]) -> String {
         let is_new = self.clone.git(&["rev-parse", "--verify", "--quiet", branch]).is_err();
         let start = if is_new { "main" } else { branch };
         self.clone.git(&["checkout", "--quiet", "-B", branch, start]).unwrap();
-        let commit = self.clone.commit(&[("change", content)], content).unwrap();
+        let commit = self.clone.commit(files, "change").unwrap();
         self.push(&format!("HEAD:refs/heads/{branch}"));
+        commit
+    }
+
+    /// Puts a commit in place of the last one of a branch; gives the new one.
+    pub(super) fn rewrite(&self, branch: &str, files: &[(&str, &str)]) -> String {
+        self.clone.git(&["checkout", "--quiet", branch]).unwrap();
+        let commit = self.clone.amend(files, "rewritten").unwrap();
+        self.push(&format!("+HEAD:refs/heads/{branch}"));
         commit
     }
 
     /// Opens a request for a branch, which gets a commit; gives the request's number.
     pub(super) fn request(&self, branch: &str, title: &str) -> u64 {
         self.commit(branch, branch);
+        self.open_request(branch, title)
+    }
+
+    /// Opens a request for a branch that is there; gives the request's number.
+    pub(super) fn open_request(&self, branch: &str, title: &str) -> u64 {
         let wanted = json!({"head": branch, "base": "main", "title": title});
         self.ask("POST", &Self::path("/pulls"), &wanted)["number"].as_u64().unwrap()
     }
@@ -72,6 +90,20 @@ impl Shop {
         })
         .unwrap();
         self.ask("POST", &format!("{path}/merge"), &json!({"Do": "merge"}));
+    }
+
+    /// The repository's URL.
+    pub(super) fn url(&self) -> String {
+        format!("{}/{}/shop.git", self.forge.url(), Gitea::USER)
+    }
+
+    /// Has the forge tell an address of pushes and requests, signed with a secret.
+    pub(super) fn tells(&self, address: &str, secret: &str) {
+        let events = ["push", "pull_request", "pull_request_label", "pull_request_sync"];
+        let config =
+            json!({"url": format!("http://{address}/hooks/gitea"), "content_type": "json", "secret": secret});
+        let hook = json!({"type": "gitea", "active": true, "config": config, "events": events});
+        self.ask("POST", &Self::path("/hooks"), &hook);
     }
 
     fn push(&self, what: &str) {
