@@ -26,6 +26,7 @@ mod postgres;
 mod registry;
 mod ssh_server;
 mod supervise;
+mod tls_front;
 mod wait;
 
 pub use admission::{AdmissionWebhook, ConversionWebhook};
@@ -43,4 +44,5 @@ pub use port::Port;
 pub use postgres::Postgres;
 pub use registry::{Registry, RegistryAccess};
 pub use ssh_server::SshServer;
+pub use tls_front::TlsFront;
 pub use wait::wait_until;

@@ -9,8 +9,9 @@ use super::ground::{Cluster, Ground, on_the_api_server_only, scenarios};
 use super::harness::{PATIENCE, World, config_map};
 use serde_json::{Value, json};
 use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use trueup_testkit::{Api, Namespace, Options, Port, wait_until};
+use trueup_testkit::{Api, Namespace, Options, Port, TlsFront, wait_until};
 
 scenarios![
     an_agent_keeps_its_cluster_and_says_how_it_stands,
@@ -21,6 +22,7 @@ scenarios![
     the_rights_of_the_chart_are_enough_for_an_agent,
     another_agent_goes_on_when_one_is_gone,
     whichever_replica_of_the_hub_is_asked_the_one_that_keeps_the_cluster_hears,
+    an_agent_speaks_through_tls_to_a_hub_whose_certificate_it_trusts,
 ];
 
 on_the_api_server_only![
@@ -36,7 +38,9 @@ struct Edge {
     leaf: Cluster,
     namespace: Namespace,
     /// Where agents find the hub.
-    address: String,
+    url: String,
+    /// What they are told to trust besides the system's authorities, a file with PEM.
+    authority: Option<PathBuf>,
     agents: Vec<Agent>,
 }
 
@@ -63,8 +67,8 @@ impl Edge {
         let environment = json!({"cluster": "edge", "namespace": namespace.name()});
         hub.apply("environments", "Environment", "edge", &environment);
         hub.apply("apps", "App", "app", &app(&["edge"]));
-        let address = hub.world.address();
-        Self { hub, leaf: leaf.clone(), namespace, address, agents: Vec::new() }
+        let url = format!("http://{}", hub.world.address());
+        Self { hub, leaf: leaf.clone(), namespace, url, authority: None, agents: Vec::new() }
     }
 
     fn world(&self) -> &World {
@@ -77,7 +81,7 @@ impl Edge {
         self.start_agent_in(name, token, (&leaf, &namespace));
     }
 
-    fn start_agent_in(&mut self, name: &str, token: &str, (kubeconfig, namespace): (&std::path::Path, &str)) {
+    fn start_agent_in(&mut self, name: &str, token: &str, (kubeconfig, namespace): (&Path, &str)) {
         if !self.agents.iter().any(|agent| agent.name == name) {
             let port = Port::claim().unwrap();
             self.agents.push(Agent { name: name.to_owned(), port, running: None });
@@ -86,7 +90,7 @@ impl Edge {
         fs::write(&file, format!("{token}\n")).unwrap();
         let log = self.world().path(&format!("{name}.log"));
         let log = fs::File::options().create(true).append(true).open(log).unwrap();
-        let hub = format!("http://{}", self.address);
+        let (hub, authority) = (self.url.clone(), self.authority.clone());
         let state = self.world().path(&format!("{name}.state"));
         let agent = self.agents.iter_mut().find(|agent| agent.name == name).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_trueup"));
@@ -94,6 +98,9 @@ impl Edge {
         command.args(["agent", "--hub", &hub, "--cluster", "edge", "--token-file"]).arg(file);
         command.arg("--kubeconfig").arg(kubeconfig).args(["--namespace", namespace]);
         command.args(["--listen", &format!("127.0.0.1:{}", agent.port.number()), "--lease-duration", "10s"]);
+        if let Some(authority) = authority {
+            command.arg("--hub-ca").arg(authority);
+        }
         let spawned = command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log).spawn();
         agent.running = Some(spawned.unwrap());
     }
@@ -316,6 +323,35 @@ fn only_an_agent_with_the_right_token_speaks_for_a_cluster(ground: Ground) {
     assert!(!log.contains("was last heard at"), "it was never away: {log}");
 }
 
+fn an_agent_speaks_through_tls_to_a_hub_whose_certificate_it_trusts(ground: Ground) {
+    let mut edge = Edge::new(ground, "agent-tls");
+    let front = TlsFront::start(&edge.world().address()).unwrap();
+    edge.url = front.url();
+    let first = commit(&edge, "1");
+    edge.hub.start();
+    edge.start_agent("agent", TOKEN);
+    edge.holds("a certificate of an authority that nobody knows is not trusted", |edge| {
+        edge.log("agent").contains("the hub cannot be asked") && edge.log("agent").contains("certificate")
+    });
+    assert!(edge.value("a").is_none());
+    assert!(!edge.log("agent").contains(TOKEN), "the token is in no log");
+    edge.kill_agent("agent");
+
+    let authority = edge.world().path("hub.ca");
+    fs::write(&authority, front.authority()).unwrap();
+    edge.authority = Some(authority);
+    edge.start_agent("agent", TOKEN);
+    edge.synced(&first);
+    let second = commit(&edge, "2");
+    edge.synced(&second);
+    assert_eq!(edge.value("a").as_deref(), Some("2"));
+
+    // What stands before the hub goes away.
+    drop(front);
+    commit(&edge, "3");
+    edge.holds("a commit is applied without the hub", |edge| edge.value("a").as_deref() == Some("3"));
+}
+
 fn an_agent_in_the_wrong_cluster_takes_nothing_over(ground: Ground) {
     let mut edge = Edge::new(ground, "agent-stray");
     let first = commit(&edge, "1");
@@ -448,7 +484,7 @@ fn whichever_replica_of_the_hub_is_asked_the_one_that_keeps_the_cluster_hears(gr
     edge.synced(&first);
     edge.kill_agent("agent");
     // One of the two has to pass on what it is told.
-    edge.address = other;
+    edge.url = format!("http://{other}");
     edge.start_agent("agent", TOKEN);
     let second = commit(&edge, "2");
     edge.synced(&second);
