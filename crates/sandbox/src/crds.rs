@@ -174,6 +174,9 @@ pub(crate) fn complete(kind: &Kind, object: &mut Value, nulls: Nulls) -> Result<
     if let Some(why) = crate::decode::unreadable(kind, object) {
         return Err(Refusal::bad_request(why));
     }
+    if kind.kind == "CustomResourceDefinition" {
+        crate::definition_rules::empty(object);
+    }
     crate::fields::complete(kind, object);
     Ok(())
 }
@@ -181,7 +184,9 @@ pub(crate) fn complete(kind: &Kind, object: &mut Value, nulls: Nulls) -> Result<
 /// Checks an object against its kind, and against what it was before.
 pub(crate) fn validate(target: &Target, before: Option<&Value>, object: &Value) -> Result<(), Refusal> {
     let name = object["metadata"]["name"].as_str().unwrap_or_default();
-    if target.kind.group.is_empty() && target.kind.kind == "Service" && target.subresource.is_empty() {
+    // A status that makes its Service has nobody to have its addresses agree.
+    let is_looked_at = target.subresource.is_empty() || before.is_none();
+    if target.kind.group.is_empty() && target.kind.kind == "Service" && is_looked_at {
         let causes = crate::services::wrong_addresses(before, object);
         if !causes.is_empty() {
             return Err(Refusal::invalid(target.about_kind(name), causes));

@@ -31,6 +31,15 @@ pub(crate) fn name(names: &mut Map<String, Value>) {
     }
 }
 
+/// That there is a status is all that a definition says of it.
+pub(crate) fn empty(definition: &mut Value) {
+    for version in definition["spec"]["versions"].as_array_mut().into_iter().flatten() {
+        if let Some(Value::Object(status)) = version.pointer_mut("/subresources/status") {
+            status.clear();
+        }
+    }
+}
+
 /// What is wrong with a definition.
 pub(crate) fn check(before: Option<&Value>, object: &Value, causes: &mut Vec<Cause>) {
     let spec = &object["spec"];

@@ -58,9 +58,7 @@ impl Sandbox {
         };
         match gone {
             Ended::Waits(object) => Ok(Answer::ok(versioned(&object, &target.kind))),
-            Ended::Gone if crate::fields::start(&target.kind)["returned"] == true => {
-                Ok(Answer::ok(self.last(&target.kind, &live)))
-            }
+            Ended::Gone if is_returned(&target.kind) => Ok(Answer::ok(self.last(&target.kind, &live))),
             Ended::Gone => {
                 let mut details =
                     json!({"name": name, "kind": target.kind.plural, "uid": live["metadata"]["uid"]});
@@ -217,4 +215,12 @@ pub(crate) enum Ended {
     Gone,
     /// It waits for its finalizers.
     Waits(Value),
+}
+
+/// Whether an object that is gone is shown once more. Volumes and their claims are as well, but the table, which asks for deletions of new
+/// objects, finds their finalizers in the way.
+fn is_returned(kind: &crate::kinds::Kind) -> bool {
+    let is_volume =
+        kind.group.is_empty() && matches!(kind.kind.as_str(), "PersistentVolume" | "PersistentVolumeClaim");
+    is_volume || crate::fields::start(kind)["returned"] == true
 }

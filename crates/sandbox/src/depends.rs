@@ -80,6 +80,15 @@ pub(crate) fn on_others(type_name: &str, fields: &mut Map<String, Value>, kind: 
         {
             put_new(fields, "rollingUpdate", json!({}));
         }
+        // Of a type that nobody knows the steps are shown as they were written.
+        "apps.v1.DeploymentStrategy" | "apps.v1.DaemonSetUpdateStrategy"
+            if !matches!(text(fields, "type").as_str(), "Recreate" | "OnDelete") =>
+        {
+            if let Some(steps) = fields.get_mut("rollingUpdate").and_then(Value::as_object_mut) {
+                put_new(steps, "maxUnavailable", 0.into());
+                put_new(steps, "maxSurge", 0.into());
+            }
+        }
         "apps.v1.StatefulSetUpdateStrategy"
             if matches!(text(fields, "type").as_str(), "" | "RollingUpdate") =>
         {

@@ -54,6 +54,7 @@ pub(crate) fn check(kind: &Kind, object: &Value, causes: &mut Vec<Cause>) {
         }
         ("", "Namespace") => namespace(object, causes),
         ("", "Endpoints") => endpoints(object, causes),
+        ("discovery.k8s.io", "EndpointSlice") => slice_ports(&object["ports"], causes),
         ("", "Event") => event(object, &object["involvedObject"], causes),
         ("events.k8s.io", "Event") => {
             event(object, &object["regarding"], causes);
@@ -139,6 +140,20 @@ fn endpoints(object: &Value, causes: &mut Vec<Cause>) {
             let why = "must specify `addresses` or `notReadyAddresses`";
             causes.push(required(&format!("subsets[{index}]"), why));
         }
+    }
+}
+
+/// Ports of a slice are told apart by their names, of which one may be empty.
+fn slice_ports(ports: &Value, causes: &mut Vec<Cause>) {
+    let mut names = Vec::new();
+    for (index, port) in ports.as_array().into_iter().flatten().enumerate() {
+        let name = port["name"].as_str().unwrap_or_default();
+        if names.contains(&name) {
+            let field = format!("ports[{index}].name");
+            let message = format!("Duplicate value: {name:?}");
+            causes.push(Cause { reason: "FieldValueDuplicate", message, field });
+        }
+        names.push(name);
     }
 }
 

@@ -24,6 +24,8 @@ pub(crate) const DEFINITION_NAMES: &str =
 
 /// Defaults that are not the types' own, and that nobody owns.
 const EXCLUDED: &[(&str, &str)] = &[
+    // Only where that is the type.
+    ("io.k8s.api.apps.v1.DaemonSetUpdateStrategy", "rollingUpdate"),
     // The samples' own, which follow from what else is in them.
     ("io.k8s.api.core.v1.LimitRange", "spec"),
     ("io.k8s.api.core.v1.LimitRangeItem", "default"),

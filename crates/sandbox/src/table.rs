@@ -330,6 +330,12 @@ fn workload(kind: &Kind, column: &str, object: &Value) -> Value {
         ("DaemonSet", "Node Selector") => {
             or_none(selector(object.pointer("/spec/template/spec/nodeSelector").unwrap_or(&Value::Null)))
         }
+        ("Job", "Completions") if object["spec"]["completions"].is_null() => {
+            let (succeeded, at_once) =
+                (number(object, "/status/succeeded"), number(object, "/spec/parallelism"));
+            let of = if at_once > 1 { format!(" of {at_once}") } else { String::new() };
+            format!("{succeeded}/1{of}").into()
+        }
         ("Job", "Completions") => ratio("/status/succeeded", "/spec/completions"),
         ("Job", "Status") => job(object).into(),
         ("CronJob", "Schedule") => object["spec"]["schedule"].clone(),

@@ -16,7 +16,9 @@ pub(crate) fn check(kind: &Kind, object: &Value, causes: &mut Vec<Cause>) {
         "ReplicaSet" => workload(object, causes),
         "DaemonSet" => {
             workload(object, causes);
-            rolling_update(&object["spec"]["updateStrategy"]["rollingUpdate"], causes);
+            let strategy = &object["spec"]["updateStrategy"];
+            known_type("spec.updateStrategy", strategy, &["RollingUpdate", "OnDelete"], causes);
+            rolling_update(&strategy["rollingUpdate"], causes);
         }
         "Deployment" => {
             workload(object, causes);
@@ -25,6 +27,8 @@ pub(crate) fn check(kind: &Kind, object: &Value, causes: &mut Vec<Cause>) {
         }
         "StatefulSet" => {
             workload(object, causes);
+            let labels = object.pointer("/spec/template/metadata/labels").unwrap_or(&Value::Null);
+            crate::metadata::check_labels(labels, "spec.template.labels", causes);
             update_strategy(&object["spec"]["updateStrategy"], causes);
             for (index, claim) in
                 object["spec"]["volumeClaimTemplates"].as_array().into_iter().flatten().enumerate()
@@ -114,12 +118,14 @@ pub(crate) fn is_readable(selector: &Value) -> bool {
 /// A rollout takes longer than a pod has to be ready.
 fn deadline(spec: &Value, causes: &mut Vec<Cause>) {
     let deadline = &spec["progressDeadlineSeconds"];
-    if deadline.as_i64().is_some_and(|deadline| deadline <= spec["minReadySeconds"].as_i64().unwrap_or(0)) {
-        causes.push(invalid(
-            "spec.progressDeadlineSeconds",
-            deadline,
-            "must be greater than minReadySeconds",
-        ));
+    let at = "spec.progressDeadlineSeconds";
+    let is_short =
+        deadline.as_i64().is_some_and(|deadline| deadline <= spec["minReadySeconds"].as_i64().unwrap_or(0));
+    // The table has it of the values that it was asked with.
+    let is_told =
+        |cause: &Cause| cause.field == at && cause.message.ends_with("greater than minReadySeconds");
+    if is_short && !causes.iter().any(is_told) {
+        causes.push(invalid(at, deadline, "must be greater than minReadySeconds"));
     }
 }
 
@@ -129,13 +135,23 @@ fn strategy(strategy: &Value, causes: &mut Vec<Cause>) {
             "spec.strategy.rollingUpdate",
             "may not be specified when strategy `type` is 'Recreate'",
         )),
-        "Recreate" | "RollingUpdate" | "" => {}
-        other if strategy["rollingUpdate"].is_null() => {
-            let shown = format!("{{\"Type\":{other:?},\"RollingUpdate\":null}}");
-            causes.push(unsupported("spec.strategy", &shown, &["Recreate", "RollingUpdate"]));
-        }
-        _ => {}
+        _ => known_type("spec.strategy", strategy, &["Recreate", "RollingUpdate"], causes),
     }
+}
+
+/// A refusal shows the whole strategy, as the server has it.
+fn known_type(at: &str, strategy: &Value, known: &[&str], causes: &mut Vec<Cause>) {
+    let name = strategy["type"].as_str().unwrap_or_default();
+    if name.is_empty() || known.contains(&name) {
+        return;
+    }
+    let number = |field: &str| strategy["rollingUpdate"].get(field).cloned().unwrap_or_else(|| 0.into());
+    let rolling = if strategy["rollingUpdate"].is_object() {
+        format!("{{\"MaxUnavailable\":{},\"MaxSurge\":{}}}", number("maxUnavailable"), number("maxSurge"))
+    } else {
+        "null".to_owned()
+    };
+    causes.push(unsupported(at, &format!("{{\"Type\":{name:?},\"RollingUpdate\":{rolling}}}"), known));
 }
 
 /// A `DaemonSet` takes pods away first or adds them first.

@@ -254,6 +254,8 @@ impl Sandbox {
                 key.1
             )));
         }
+        // What an apply took the last entry out of.
+        metadata(&mut object).retain(|_, value| !value.is_null());
         if let Some(namespace) = &target.namespace {
             metadata(&mut object).insert("namespace".to_owned(), namespace.as_str().into());
         }

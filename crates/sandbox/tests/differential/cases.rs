@@ -314,6 +314,58 @@ const CASES: &[(&str, &str)] = &[
         POST /api/v1/namespaces/@ns@/services {"apiVersion":"v1","kind":"Service","metadata":{"name":"s"},"spec":{"ports":[{"name":"a","port":80},{"name":"b","port":81}]}}
         STRATEGIC /api/v1/namespaces/@ns@/services/s {"spec":{"$setElementOrder/ports":[{"port":82},{"port":81}],"ports":[{"port":80,"$patch":"delete"},{"name":"c","port":82}]}}"#,
     ),
+    (
+        "a strategy of no known type is refused, whatever it says of its steps",
+        r#"
+        POST /apis/apps/v1/namespaces/@ns@/deployments {"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":"a"},"spec":{"selector":{"matchLabels":{"a":"b"}},"strategy":{"type":"Other","rollingUpdate":{"maxUnavailable":0}},"template":{"metadata":{"labels":{"a":"b"}},"spec":{"containers":[{"name":"main","image":"web:1"}]}}}}
+        POST /apis/apps/v1/namespaces/@ns@/daemonsets {"apiVersion":"apps/v1","kind":"DaemonSet","metadata":{"name":"a"},"spec":{"selector":{"matchLabels":{"a":"b"}},"updateStrategy":{"type":"Other","rollingUpdate":{"maxUnavailable":"10%"}},"template":{"metadata":{"labels":{"a":"b"}},"spec":{"containers":[{"name":"main","image":"web:1"}]}}}}
+        POST /apis/apps/v1/namespaces/@ns@/daemonsets {"apiVersion":"apps/v1","kind":"DaemonSet","metadata":{"name":"a"},"spec":{"selector":{"matchLabels":{"a":"b"}},"updateStrategy":{"type":"Other"},"template":{"metadata":{"labels":{"a":"b"}},"spec":{"containers":[{"name":"main","image":"web:1"}]}}}}
+        POST /apis/apps/v1/namespaces/@ns@/daemonsets {"apiVersion":"apps/v1","kind":"DaemonSet","metadata":{"name":"b"},"spec":{"selector":{"matchLabels":{"a":"b"}},"updateStrategy":{"type":"OnDelete"},"template":{"metadata":{"labels":{"a":"b"}},"spec":{"containers":[{"name":"main","image":"web:1"}]}}}}
+        POST /apis/apps/v1/namespaces/@ns@/daemonsets {"apiVersion":"apps/v1","kind":"DaemonSet","metadata":{"name":"c"},"spec":{"selector":{"matchLabels":{"a":"b"}},"updateStrategy":{},"template":{"metadata":{"labels":{"a":"b"}},"spec":{"containers":[{"name":"main","image":"web:1"}]}}}}"#,
+    ),
+    (
+        "a rollout's deadline is told once to be too short",
+        r#"
+        POST /apis/apps/v1/namespaces/@ns@/deployments {"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":"a"},"spec":{"minReadySeconds":5,"progressDeadlineSeconds":-1,"selector":{"matchLabels":{"a":"b"}},"template":{"metadata":{"labels":{"a":"b"}},"spec":{"containers":[{"name":"main","image":"web:1"}]}}}}
+        POST /apis/apps/v1/namespaces/@ns@/deployments {"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":"a"},"spec":{"minReadySeconds":5,"progressDeadlineSeconds":5,"selector":{"matchLabels":{"a":"b"}},"template":{"metadata":{"labels":{"a":"b"}},"spec":{"containers":[{"name":"main","image":"web:1"}]}}}}"#,
+    ),
+    (
+        "the labels of a StatefulSet's pods have a length",
+        r#"
+        POST /apis/apps/v1/namespaces/@ns@/statefulsets {"apiVersion":"apps/v1","kind":"StatefulSet","metadata":{"name":"a"},"spec":{"serviceName":"a","selector":{"matchLabels":{"a":"b"}},"template":{"metadata":{"labels":{"a":"b","c":"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"}},"spec":{"containers":[{"name":"main","image":"web:1"}]}}}}"#,
+    ),
+    (
+        "a Service that its status makes has its addresses written in both ways",
+        r#"
+        PUT /api/v1/namespaces/@ns@/services/a/status {"apiVersion":"v1","kind":"Service","metadata":{"name":"a"},"spec":{"clusterIP":"None","ports":[{"port":80}],"selector":{"app":"web"}},"status":{}}
+        POST /api/v1/namespaces/@ns@/services {"apiVersion":"v1","kind":"Service","metadata":{"name":"a"},"spec":{"clusterIP":"None","ports":[{"port":80}],"selector":{"app":"web"}}}"#,
+    ),
+    (
+        "a Job without completions is over when one pod ended well, of those that run at once",
+        r#"
+        POST /apis/batch/v1/namespaces/@ns@/jobs {"apiVersion":"batch/v1","kind":"Job","metadata":{"name":"a"},"spec":{"parallelism":2,"template":{"spec":{"containers":[{"image":"job:1","name":"main"}],"restartPolicy":"Never"}}}}
+        TABLE /apis/batch/v1/namespaces/@ns@/jobs/a
+        POST /apis/batch/v1/namespaces/@ns@/jobs {"apiVersion":"batch/v1","kind":"Job","metadata":{"name":"b"},"spec":{"template":{"spec":{"containers":[{"image":"job:1","name":"main"}],"restartPolicy":"Never"}}}}
+        TABLE /apis/batch/v1/namespaces/@ns@/jobs/b"#,
+    ),
+    (
+        "a claim that is gone is shown once more",
+        r#"
+        POST /api/v1/namespaces/@ns@/persistentvolumeclaims {"apiVersion":"v1","kind":"PersistentVolumeClaim","metadata":{"name":"a"},"spec":{"accessModes":["ReadWriteOnce"],"resources":{"requests":{"storage":"1Gi"}}}}
+        PATCH /api/v1/namespaces/@ns@/persistentvolumeclaims/a {"metadata":{"finalizers":null}}
+        DELETE /api/v1/namespaces/@ns@/persistentvolumeclaims/a"#,
+    ),
+    (
+        "the ports of a slice have names of their own",
+        r#"
+        POST /apis/discovery.k8s.io/v1/namespaces/@ns@/endpointslices {"apiVersion":"discovery.k8s.io/v1","kind":"EndpointSlice","metadata":{"name":"a"},"addressType":"IPv4","endpoints":[],"ports":[{"name":"http","port":80},{"name":"http","port":81}]}
+        POST /apis/discovery.k8s.io/v1/namespaces/@ns@/endpointslices {"apiVersion":"discovery.k8s.io/v1","kind":"EndpointSlice","metadata":{"name":"a"},"addressType":"IPv4","endpoints":[],"ports":[{"port":80},{"port":81}]}"#,
+    ),
+    (
+        "a definition says of a status that there is one",
+        r#"
+        POST /apis/apiextensions.k8s.io/v1/customresourcedefinitions?dryRun=All {"apiVersion":"apiextensions.k8s.io/v1","kind":"CustomResourceDefinition","metadata":{"name":"things.x.@ns@.example.com"},"spec":{"group":"x.@ns@.example.com","names":{"kind":"Thing","plural":"things"},"scope":"Namespaced","versions":[{"name":"v1","served":true,"storage":true,"schema":{"openAPIV3Schema":{"type":"object"}},"subresources":{"status":{"colour":1}}}]}}"#,
+    ),
 ];
 
 fn operation(line: &str) -> Operation {
