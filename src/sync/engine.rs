@@ -530,9 +530,10 @@ impl Engine {
         Some((spec, cluster))
     }
 
-    pub(super) fn source(&self, repository: &str) -> Option<Source> {
-        let followed = lock(&self.0.repositories).source(repository);
-        followed.or_else(|| self.0.setup().suspended.get(repository).cloned())
+    pub(super) fn source(&self, source: &str) -> Option<Source> {
+        let followed = lock(&self.0.repositories).source(source);
+        let setup = self.0.setup();
+        followed.or_else(|| setup.suspended.get(source).or_else(|| setup.idle.get(source)).cloned())
     }
 
     /// The commit that a target of a suspended repository stays at; none where the repository is not suspended.

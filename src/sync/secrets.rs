@@ -7,7 +7,7 @@
 use super::topology::{access, connect};
 use crate::cluster::{Access, ApiError, ApiErrorClass, Cluster, Via};
 use crate::config::{ClusterSpec, Config, PullRequests, RepositorySpec, Webhook};
-use anyhow::{Result, anyhow};
+use anyhow::{Result, anyhow, bail};
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -38,6 +38,8 @@ pub struct Reading {
     pub data: BTreeMap<SecretName, SecretData>,
     /// Those that count with what they said before, and why.
     pub stale: BTreeMap<SecretName, String>,
+    /// Those that could not be read and never were, and why.
+    failed: BTreeMap<SecretName, String>,
 }
 
 impl Secrets {
@@ -61,15 +63,28 @@ impl Secrets {
         self.reading().data.clone()
     }
 
-    /// What a Secret says; text alone.
+    /// What a Secret says; text alone. It is asked for once, however many references of a Repository need it.
     ///
     /// # Errors
     /// It is not there, or cannot be read and never was.
     pub async fn read(&self, name: &str, namespace: Option<&str>) -> Result<SecretData> {
         let key = name_of(name, namespace);
-        if let Some(data) = self.given.as_ref().and_then(|given| given.get(&key)) {
-            return Ok(data.clone());
+        let known = self.reading().data.get(&key).cloned();
+        if let Some(data) = known.or_else(|| self.given.as_ref()?.get(&key).cloned()) {
+            return Ok(data);
         }
+        if let Some(why) = self.reading().failed.get(&key) {
+            bail!("{why}");
+        }
+        let asked = self.ask(key.clone()).await;
+        if let Err(error) = &asked {
+            self.reading().failed.insert(key, format!("{error:#}"));
+        }
+        asked
+    }
+
+    async fn ask(&self, key: SecretName) -> Result<SecretData> {
+        let name = &key.1;
         let read = match &self.home {
             Ok(home) => home.secret(&key.0, &key.1).await.map_err(anyhow::Error::from),
             Err(why) => Err(anyhow!("Secret {name} cannot be read: {why}")),
@@ -97,8 +112,13 @@ impl Secrets {
     /// Whether one of these Secrets can be read and says something else than before.
     pub async fn is_new(&self, names: impl IntoIterator<Item = SecretName>) -> bool {
         for (namespace, name) in names {
-            let read = self.read(&name, Some(&namespace)).await;
-            if read.is_ok_and(|data| self.before.get(&(namespace, name)) != Some(&data)) {
+            let key = (namespace, name);
+            let given = self.given.as_ref().and_then(|given| given.get(&key).cloned());
+            let read = match given {
+                Some(data) => Ok(data),
+                None => self.ask(key.clone()).await,
+            };
+            if read.is_ok_and(|data| self.before.get(&key) != Some(&data)) {
                 return true;
             }
         }
@@ -203,14 +223,17 @@ mod tests {
         say(&lossy, "first");
         let secrets = Secrets::new(Ok(cluster.clone()), BTreeMap::new());
         assert_eq!(secrets.read("git", Some("shop")).await.unwrap()["password"], "first");
-        let Reading { data: before, stale } = secrets.into_reading();
+        lossy.remove(&format!("{SECRETS}/git"));
+        assert_eq!(secrets.read("git", Some("shop")).await.unwrap()["password"], "first", "one reading");
+        say(&lossy, "first");
+        let Reading { data: before, stale, .. } = secrets.into_reading();
         assert!(stale.is_empty());
 
         let away = Secrets::new(Err("it is away".to_owned()), before.clone());
         assert_eq!(away.read("git", Some("shop")).await.unwrap()["password"], "first");
         assert!(away.read("other", Some("shop")).await.is_err(), "what was never read is not known");
         assert!(!away.is_new([name_of("git", Some("shop"))]).await);
-        let Reading { data, stale } = away.into_reading();
+        let Reading { data, stale, .. } = away.into_reading();
         assert_eq!((&data, stale.len()), (&before, 1), "it is known for the next time, and told");
 
         lossy.remove(&format!("{SECRETS}/git"));

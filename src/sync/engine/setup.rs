@@ -33,6 +33,8 @@ pub(super) struct Setup {
     pub(super) agents: BTreeSet<String>,
     /// Repositories that are not followed: their targets stay where they are.
     pub(super) suspended: BTreeMap<String, Source>,
+    /// References of Apps that are not followed because no turns are made of those Apps.
+    pub(super) idle: BTreeMap<String, Source>,
     /// Clusters and Repositories that could not be set up, and why.
     pub(super) troubles: BTreeMap<(&'static str, String), String>,
     /// The targets of each repository.
@@ -94,23 +96,7 @@ impl Core {
         let secrets = self.secrets(config, &old).await;
         self.connect_all(config, &secrets, &old, &mut setup).await;
         self.listen(config, written, &secrets, &mut setup).await;
-        let (mut follow, mut configured) = (Vec::new(), BTreeMap::new());
-        for (name, repository) in &config.sources() {
-            let followed = self.follow(name, repository, &secrets).await;
-            // What a base is on the server of is the same for each reference.
-            if let Ok(one) = &followed
-                && config.repositories.contains_key(name)
-            {
-                configured.insert(name.clone(), Configured::of(one));
-            }
-            match followed {
-                Ok(one) if one.hold == Hold::Stays => {
-                    drop(setup.suspended.insert(name.clone(), one.source));
-                }
-                Ok(one) => follow.push(one),
-                Err(error) => drop(setup.troubles.insert(("Repository", name.clone()), format!("{error:#}"))),
-            }
-        }
+        let (follow, mut configured) = self.sources(config, &secrets, &mut setup).await;
         setup.troubles.extend(self.follow_pulls(written, &secrets).await);
         let charts = topology::charts(config, &secrets).await;
         for (target, wanted) in &charts {
@@ -123,7 +109,7 @@ impl Core {
             }
         }
         self.seat_agents(config, &secrets, &mut setup).await;
-        let Reading { data, stale } = secrets.into_reading();
+        let Reading { data, stale, .. } = secrets.into_reading();
         *lock(&self.secrets) = data;
         for ((namespace, name), why) in stale {
             setup.troubles.insert(("Secret", format!("{namespace}/{name}")), why);
@@ -147,6 +133,46 @@ impl Core {
         *lock(&self.config) = Some(written.clone());
         self.generate_again();
         Ok(())
+    }
+
+    /// What is followed, and what of it is configured as a repository that bases may be on the server of.
+    async fn sources(
+        &self,
+        config: &Config,
+        secrets: &Secrets,
+        setup: &mut Setup,
+    ) -> (Vec<Follow>, BTreeMap<String, Configured>) {
+        let (mut follow, mut configured) = (Vec::new(), BTreeMap::new());
+        for (name, repository) in &config.sources() {
+            let followed = self.follow(name, repository, secrets).await;
+            let is_plain = config.repositories.contains_key(name);
+            // What a base is on the server of is the same for each reference.
+            if let Ok(one) = &followed
+                && is_plain
+            {
+                configured.insert(name.clone(), Configured::of(one));
+            }
+            match followed {
+                Ok(one) if one.hold == Hold::Stays => {
+                    drop(setup.suspended.insert(name.clone(), one.source));
+                }
+                Ok(one) if is_plain || self.has_use_for(config, name) => follow.push(one),
+                Ok(one) => drop(setup.idle.insert(name.clone(), one.source)),
+                Err(error) => drop(setup.troubles.insert(("Repository", name.clone()), format!("{error:#}"))),
+            }
+        }
+        (follow, configured)
+    }
+
+    /// Whether turns are made of a source's targets: a command for a few of them does not fetch a commit for each preview.
+    fn has_use_for(&self, config: &Config, source: &str) -> bool {
+        match &self.chosen {
+            Chosen::All | Chosen::Shared(_) => true,
+            Chosen::Only(targets) => {
+                let mut made_from = config.targets().iter().filter(|target| target.source() == source);
+                made_from.any(|target| targets.contains(&target.name))
+            }
+        }
     }
 
     /// Says what there is that webhooks may tell of.

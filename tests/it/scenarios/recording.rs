@@ -5,7 +5,10 @@ use super::harness::{World, config_map};
 use serde_json::Value;
 use std::fs;
 
-scenarios![a_recording_is_planned_again_as_of_any_moment_and_shows_no_secret,];
+scenarios![
+    a_recording_is_planned_again_as_of_any_moment_and_shows_no_secret,
+    an_app_at_a_reference_of_its_own_is_planned_again_from_that,
+];
 
 const SECRET: &str =
     "apiVersion: v1\nkind: Secret\nmetadata: {name: s}\nstringData: {password: hunter2-hunter2}\n";
@@ -68,4 +71,35 @@ fn a_recording_is_planned_again_as_of_any_moment_and_shows_no_secret(ground: Gro
     assert_eq!(told.status.code(), Some(1), "{out}{err}");
     assert!(out.contains("-  value: one") && out.contains("+  value: two"), "{out}{err}");
     assert!(out.contains("1 to update"), "{out}{err}");
+}
+
+fn an_app_at_a_reference_of_its_own_is_planned_again_from_that(ground: Ground) {
+    let mut world = World::new(ground, "recording-ref");
+    let files =
+        |value: &str| [("app/a.yaml", config_map("a", value)), ("pinned/p.yaml", config_map("p", value))];
+    let commit = |value: &str| {
+        let files = files(value);
+        let files: Vec<(&str, &str)> = files.iter().map(|(path, text)| (*path, text.as_str())).collect();
+        world.repo.commit(&files, value).unwrap()
+    };
+    let first = commit("first");
+    world.repo.tag("v1").unwrap();
+    let second = commit("second");
+    let pinned = "---\napiVersion: trueup.dev/v1alpha1\nkind: App\nmetadata: {name: pinned}\nspec: {repository: config, ref: {tag: v1}, path: pinned, environments: [test]}\n";
+    world.write_configuration(&(world.configuration("", world.namespace.name()) + pinned));
+    let path = world.path("recording.jsonl");
+    let file = path.to_str().unwrap().to_owned();
+    world.start_with(&["--record", &file]);
+    world.synced(&second);
+    world.holds("pinned@test is Synced at its tag", |world| {
+        let status = world.status("pinned@test").unwrap_or_default();
+        status["revision"] == first && status["sync"] == "Synced"
+    });
+    assert_eq!(world.terminate(), Some(0));
+
+    world.write_configuration("");
+    let told = world.alone(&["replay", &file]);
+    let (out, err) = (text(&told.stdout), text(&told.stderr));
+    assert_eq!(told.status.code(), Some(0), "{out}{err}");
+    assert_eq!(out.matches("no difference").count(), 2, "{out}{err}");
 }
