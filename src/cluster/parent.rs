@@ -42,8 +42,8 @@ pub struct Parent {
 /// The parents that were lately listed.
 pub(super) struct Parents {
     since: Instant,
-    /// How often the server's history may have been another one by then.
-    breaks: u64,
+    /// How often connections to the server had been cut off by then: since, it may have been put back to a backup.
+    interruptions: u64,
     /// Whether nothing of the cluster was followed yet: what happened to it before something was is not heard of.
     is_blind: bool,
     /// The namespaces that were listed; `None` for all.
@@ -73,17 +73,20 @@ impl Cluster {
     /// The parents that trueup keeps and that are wanted: over all namespaces, or in those that targets use where more may not be
     /// read. Targets that begin together share a list; what is written here meanwhile is part of it.
     pub async fn parents(&self, wanted: impl Fn(&Parent) -> bool) -> Result<Vec<Parent>, ApiError> {
-        let (breaks, is_blind, namespaces) = (self.breaks(), self.is_new(), self.0.namespaces());
+        let (interruptions, is_blind, namespaces) =
+            (self.interruptions(), self.is_new(), self.0.namespaces());
         // Whoever comes while somebody lists waits for that.
         let mut known = self.0.parents.lock().await;
         let parents = match &mut *known {
-            Some(parents) if parents.hold(breaks, &namespaces) && (is_blind || !parents.is_blind) => parents,
+            Some(parents) if parents.hold(interruptions, &namespaces) && (is_blind || !parents.is_blind) => {
+                parents
+            }
             _ => {
                 let since = Instant::now();
                 let (of, listed) = self.list_parents(namespaces).await?;
                 let all = listed.into_iter().map(|parent| (parent.place(), parent)).collect();
                 self.0.forget_lists_when_old();
-                known.insert(Parents { since, breaks, is_blind, of, all })
+                known.insert(Parents { since, interruptions, is_blind, of, all })
             }
         };
         Ok(parents.all.values().filter(|parent| wanted(parent)).cloned().collect())
@@ -317,9 +320,9 @@ impl Parent {
 }
 
 impl Parents {
-    fn hold(&self, breaks: u64, namespaces: &BTreeSet<String>) -> bool {
+    fn hold(&self, interruptions: u64, namespaces: &BTreeSet<String>) -> bool {
         let covers = self.of.as_ref().is_none_or(|of| namespaces.is_subset(of));
-        covers && self.breaks == breaks && self.since.elapsed() < FRESH
+        covers && self.interruptions == interruptions && self.since.elapsed() < FRESH
     }
 }
 

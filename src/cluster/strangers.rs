@@ -55,8 +55,8 @@ type Shared = Arc<tokio::sync::Mutex<Look>>;
 /// Of one kind in one namespace.
 struct Look {
     since: Instant,
-    /// How often the server's history may have been another one by then.
-    breaks: u64,
+    /// How often connections to the server had been cut off by then: since, it may have been put back to a backup.
+    interruptions: u64,
     /// How many objects were asked for one by one since then.
     asked: usize,
     /// All that exist and are in no set, by name.
@@ -64,20 +64,20 @@ struct Look {
 }
 
 impl Look {
-    fn new(breaks: u64) -> Self {
-        Self { since: Instant::now(), breaks, asked: 0, listed: None }
+    fn new(interruptions: u64) -> Self {
+        Self { since: Instant::now(), interruptions, asked: 0, listed: None }
     }
 
-    fn holds(&self, breaks: u64) -> bool {
-        self.since.elapsed() < FRESH && self.breaks == breaks
+    fn holds(&self, interruptions: u64) -> bool {
+        self.since.elapsed() < FRESH && self.interruptions == interruptions
     }
 }
 
 impl Looks {
-    fn of(&self, kind: &GroupKind, namespace: &str, breaks: u64) -> Shared {
+    fn of(&self, kind: &GroupKind, namespace: &str, interruptions: u64) -> Shared {
         let mut looks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let look = looks.entry((kind.clone(), namespace.to_owned()));
-        look.or_insert_with(|| Arc::new(tokio::sync::Mutex::new(Look::new(breaks)))).clone()
+        look.or_insert_with(|| Arc::new(tokio::sync::Mutex::new(Look::new(interruptions)))).clone()
     }
 
     pub(super) fn forget_old(&self) {
@@ -139,19 +139,19 @@ impl Cluster {
         resource: &Resource,
         asked: usize,
     ) -> Result<Option<Arc<HashMap<String, Found>>>, ApiError> {
-        let breaks = self.breaks();
-        let look = self.0.looks.of(kind, namespace, breaks);
+        let interruptions = self.interruptions();
+        let look = self.0.looks.of(kind, namespace, interruptions);
         // Whoever comes while somebody lists waits for that.
         let mut look = look.lock().await;
-        if !look.holds(breaks) {
-            *look = Look::new(breaks);
+        if !look.holds(interruptions) {
+            *look = Look::new(interruptions);
         }
         if look.listed.is_none() {
             if look.asked + asked < LIST_FROM {
                 look.asked += asked;
                 return Ok(None);
             }
-            let begun = Look::new(breaks);
+            let begun = Look::new(interruptions);
             let listed = Some(Arc::new(self.list(namespace, resource).await?));
             *look = Look { listed, ..begun };
             self.0.forget_lists_when_old();

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use trueup_model::{GroupKind, ObjectId};
-use trueup_plan::apply_set::{GROUP_KINDS, PART_OF};
+use trueup_plan::apply_set::{GROUP_KINDS, ID, PART_OF, TOOLING};
 
 const RECORD: &str = "/api/v1/namespaces/shop/configmaps/trueup.web.test";
 
@@ -243,6 +243,37 @@ async fn a_record_that_is_older_than_it_is_known_is_from_a_backup() {
     assert_eq!(cluster.breaks(), breaks + 1, "nothing that is known holds");
     cluster.write_parent(&lost).await.unwrap();
     assert_eq!(cluster.breaks(), breaks + 2, "nor where a write finds it");
+    cluster.stop();
+}
+
+#[tokio::test(start_paused = true)]
+async fn records_are_listed_anew_where_a_connection_was_cut_off_since() {
+    let lossy = Lossy::new();
+    let cluster = lossy.cluster().await;
+    cluster.discover().await.unwrap();
+    cluster.watch(&BTreeSet::from([kind("Secret")]));
+    let secret =
+        json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "x", "labels": {PART_OF: "set"}}});
+    lossy.post("/api/v1/namespaces/shop/secrets", &secret);
+    until(&cluster, &["x"]).await;
+    let restore = lossy.restore_to_before(Versions::Repeated, |lossy| {
+        let metadata = json!({"name": "r", "labels": {ID: "set"}, "annotations": {TOOLING: "trueup/v1"}});
+        let record = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata});
+        lossy.post("/api/v1/namespaces/shop/configmaps", &record);
+    });
+    assert_eq!(cluster.parents(|_| true).await.unwrap().len(), 1);
+    let asked = lossy.count("GET", "/api/v1/configmaps");
+    assert_eq!(cluster.parents(|_| true).await.unwrap().len(), 1);
+    assert_eq!(lossy.count("GET", "/api/v1/configmaps"), asked, "targets that begin together share a list");
+    // Nobody knows yet what has become of the server: the watch is only cut off.
+    lossy.next("GET", "/api/v1/secrets", Fate::Hangs);
+    let (breaks, interruptions) = (cluster.breaks(), cluster.interruptions());
+    restore(&lossy);
+    while cluster.interruptions() == interruptions {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    assert_eq!(cluster.breaks(), breaks);
+    assert!(cluster.parents(|_| true).await.unwrap().is_empty());
     cluster.stop();
 }
 

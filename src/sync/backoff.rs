@@ -89,6 +89,12 @@ impl Repeats {
     }
 }
 
+/// In how long the next turn is: as soon as it was asked for, but no sooner than turns that come to the same allow. What is `due` by then does
+/// not come later for that, since it has not come to anything yet.
+pub fn next(asked: Option<Duration>, pause: Duration, due: Option<Duration>) -> Option<Duration> {
+    asked.map(|asked| asked.max(pause)).into_iter().chain(due).min()
+}
+
 /// The repairs of one object's drift.
 #[derive(Clone, Copy, Debug)]
 struct Repairs {
@@ -130,6 +136,19 @@ impl Fights {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_due_does_not_wait_because_turns_came_to_the_same() {
+        let seconds = |seconds: Option<u64>| seconds.map(Duration::from_secs);
+        let next = |asked, pause, due| {
+            next(seconds(asked), Duration::from_secs(pause), seconds(due)).map(|next| next.as_secs())
+        };
+        assert_eq!(next(Some(5), 0, None), Some(5));
+        assert_eq!(next(Some(5), 300, None), Some(300));
+        assert_eq!(next(Some(5), 300, Some(11)), Some(11));
+        assert_eq!(next(None, 300, Some(11)), Some(11));
+        assert_eq!(next(None, 300, None), None);
+    }
 
     #[test]
     fn delays_double_and_are_bounded() {

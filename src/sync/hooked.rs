@@ -5,6 +5,7 @@
 //! of that cannot be read is left out: the failure itself is known. Absent: every decision, which are those of [`trueup_plan::hooks`].
 
 use super::look::View;
+use super::membership;
 use super::target::TargetState;
 use crate::cluster::Cluster;
 use std::sync::Arc;
@@ -54,23 +55,47 @@ pub(super) fn due(state: &TargetState, view: &View) -> Option<Run> {
     hooks::due(&view.desired, known, occasion)
 }
 
-/// Makes of a plan one with hooks in it. Says whether something is known now that was not before.
+/// What comes next of a target's hooks by itself.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Next {
+    /// Nothing.
+    Nothing,
+    /// Something is known now that was not before: another look, at once.
+    Moved,
+    /// Some hooks are to go once their end is recorded.
+    Records,
+}
+
+/// Makes of a plan one with hooks in it.
 pub(super) async fn settle(
     cluster: &Cluster,
     state: &mut TargetState,
     view: &mut View,
     plan: Plan,
-) -> (Plan, bool) {
+) -> (Plan, Next) {
     let run = due(state, view);
+    let recorded = recorded(state, view);
     let known = state.status.run.take();
-    let mut hooked = hooks::settle(plan, &view.desired, &view.observed, run);
+    let mut hooked = hooks::settle(plan, &view.desired, &view.observed, run, recorded.as_ref());
     let has_moved = hooked.run != known;
     if let Some(run) = hooked.run.as_mut().filter(|_| has_moved) {
         add_last_words(cluster, &view.desired, known.as_ref(), run, &mut hooked.plan).await;
     }
     state.status.run = hooked.run;
     view.settled = hooked.settled;
-    (hooked.plan, has_moved)
+    let next = match (has_moved, hooked.is_behind) {
+        (true, _) => Next::Moved,
+        (false, true) => Next::Records,
+        (false, false) => Next::Nothing,
+    };
+    (hooked.plan, next)
+}
+
+/// What the cluster has recorded of the run. It is read only where a hook is there that may have to go.
+fn recorded(state: &TargetState, view: &View) -> Option<Run> {
+    let may_go =
+        |(id, hook): (&ObjectId, &hooks::Hook)| hook.deleted_after && view.observed.members.contains_key(id);
+    view.desired.hooks.iter().any(may_go).then(|| membership::recorded_status(state.parent.as_ref()?)?.run)?
 }
 
 /// Adds to each hook that failed since what its pods say, where it is kept and where this turn tells of it.

@@ -102,7 +102,8 @@ impl Engine {
         view.observed.foundations.clone_from(&spec.made_of);
         let plan = plan(&desired, &view.observed, &state.ledger, &turn::policy(spec, asked));
         let run = hooked::due(state, &view);
-        let plan = hooks::settle(plan, &desired, &view.observed, run).plan;
+        let recorded = run.clone();
+        let plan = hooks::settle(plan, &desired, &view.observed, run, recorded.as_ref()).plan;
         let errors = plan.steps.iter().filter(|step| step.is_problem());
         let errors = errors.map(|step| format!("{}: {}", step.id, step.reason)).collect();
         Ok((desired, plan, errors))

@@ -4,7 +4,7 @@
 //! and when to look again. Every error ends in the status; nothing that could not be read is taken for absent.
 
 use super::awaited::awaited;
-use super::backoff::Refusal;
+use super::backoff::{self, Refusal};
 use super::bases::Bases;
 use super::carry::{Carried, Orders, carry};
 use super::charts::Charts;
@@ -348,7 +348,7 @@ async fn stages(
     let mut plan = plan(&view.desired, &view.observed, &state.ledger, &policy(spec, trigger));
     state.approval = state.approval.take().and_then(|approval| approval.after(&plan.steps));
     let before = state.ledger.clone();
-    let (planned, hooks_moved) = hooked::settle(context.cluster, state, &mut view, plan).await;
+    let (planned, next) = hooked::settle(context.cluster, state, &mut view, plan).await;
     plan = planned;
     context.metrics.stage(Stage::Plan, clock.elapsed());
 
@@ -368,14 +368,14 @@ async fn stages(
     };
     deletions::note(spec, state, &plan, &outcomes);
     let drift = drifted(&plan, &outcomes, &before);
-    let pause = pause(state, &plan, &outcomes, hooks_moved);
+    let pause = pause(state, &plan, &outcomes, next == hooked::Next::Moved);
     state.asked_for = (may_write && goes_on(&plan, &outcomes)).then(|| revision.clone());
     let all_done = outcomes.len() == plan.steps.len()
         && outcomes.iter().all(|outcome| outcome.result == OutcomeResult::Done)
         && !goes_on(&plan, &outcomes);
     let mut done = conclude(context, spec, state, &view, &plan, outcomes, &revision).await;
-    if hooks_moved {
-        // What ended may be deleted once that is recorded.
+    if next != hooked::Next::Nothing {
+        // What ended is deleted once that is recorded.
         done.again = done.again.into_iter().chain([NEXT_WAVE]).min();
     }
     done.drift = drift;
@@ -385,9 +385,8 @@ async fn stages(
     let unwell = std::mem::take(&mut done.unwell);
     let end = End { status: &done.status, all_done, looks_again: is_held || done.again.is_some(), unwell };
     state.calm = view.calm(spec, state, end);
-    let lingers = membership::lingers(state);
-    done.again = [done.again, state.causes.due_in(), lingers].into_iter().flatten().min();
-    done.again = done.again.map(|again| again.max(pause));
+    let asked = [done.again, state.causes.due_in()].into_iter().flatten().min();
+    done.again = backoff::next(asked, pause, membership::lingers(state));
     Ok(done)
 }
 

@@ -232,10 +232,11 @@ impl Run {
     }
 
     fn let_pass(&mut self, time: Duration) {
-        self.clusters.iter().for_each(|cluster| cluster.pass(time));
         if let Some(process) = &self.process {
             self.now = process.run(time);
         }
+        // What was sent in between is taken for as old as what was sent at the beginning.
+        self.clusters.iter().for_each(|cluster| cluster.pass(time));
     }
 
     fn check(&self) {

@@ -85,6 +85,8 @@ pub struct Hooked {
     pub plan: Plan,
     /// Hooks that nothing is to be done about, and nothing waits for.
     pub settled: BTreeSet<ObjectId>,
+    /// Whether some of them are to go once it is recorded that they ended well.
+    pub is_behind: bool,
     /// What is known of the run now; none where there never were hooks.
     pub run: Option<Run>,
 }
@@ -262,10 +264,18 @@ pub fn outlived(desired: &Desired, observed: &Observed, ledger: &Ledger) -> Vec<
     desired.hooks.keys().filter(is_outlived).cloned().collect()
 }
 
-/// Makes of a plan in which hooks are objects like any others one in which they are hooks.
-pub fn settle(mut plan: Plan, desired: &Desired, observed: &Observed, run: Option<Run>) -> Hooked {
-    let mut settled = BTreeSet::new();
-    let Some(mut run) = run else { return Hooked { plan, settled, run: None } };
+/// Makes of a plan in which hooks are objects like any others one in which they are hooks. A hook goes only where the run as it is `recorded`
+/// says that it ended well: once it is gone, nothing else does.
+pub fn settle(
+    mut plan: Plan,
+    desired: &Desired,
+    observed: &Observed,
+    run: Option<Run>,
+    recorded: Option<&Run>,
+) -> Hooked {
+    let (mut settled, mut is_behind) = (BTreeSet::new(), false);
+    let Some(mut run) = run else { return Hooked { plan, settled, is_behind, run: None } };
+    let recorded = recorded.filter(|recorded| recorded.id == run.id);
     for (id, hook) in desired.hooks.iter().filter(|(id, _)| desired.objects.contains_key(id)) {
         let at = plan.steps.iter().position(|step| step.id == *id && !step.prunes());
         let member = observed.members.get(id).map(|live| Found::Member(live));
@@ -288,6 +298,11 @@ pub fn settle(mut plan: Plan, desired: &Desired, observed: &Observed, run: Optio
             Standing::AsPlanned | Standing::Ended(Ended::Retried, _) => continue,
             Standing::Idle | Standing::Ended(Ended::Succeeded, _) => {
                 settled.insert(id.clone());
+                None
+            }
+            Standing::Spent(_) if !recorded.is_some_and(|recorded| recorded.has_succeeded(id)) => {
+                settled.insert(id.clone());
+                is_behind = true;
                 None
             }
             Standing::Spent(live) => {
@@ -325,7 +340,7 @@ pub fn settle(mut plan: Plan, desired: &Desired, observed: &Observed, run: Optio
         };
         put(&mut plan, at, step);
     }
-    Hooked { plan, settled, run: Some(run) }
+    Hooked { plan, settled, is_behind, run: Some(run) }
 }
 
 /// A step about a hook that says nothing yet.
@@ -558,7 +573,7 @@ mod tests {
         let hooks = known.iter().map(|(name, ended)| (format!("Deployment.apps shop/{name}"), ended.clone()));
         let known = Run { hooks: hooks.collect(), ..Run::begin("r", Occasion::Upgrade, None) };
         let run = due(&situation.desired, Some(&known), Occasion::Upgrade);
-        let hooked = settle(situation.plan(), &situation.desired, &situation.observed, run);
+        let hooked = settle(situation.plan(), &situation.desired, &situation.observed, run, Some(&known));
         let plan = waves::due(hooked.plan, &situation.desired, &situation.observed, &hooked.settled);
         let ended = hooked.run.unwrap().hooks;
         let ended = ended.iter().map(|(id, ended)| format!("{id}: {ended:?}\n"));
@@ -722,7 +737,7 @@ mod tests {
             if let Some(uid) = made {
                 run.note_made(&id, uid);
             }
-            let hooked = settle(situation.plan(), &situation.desired, &situation.observed, Some(run));
+            let hooked = settle(situation.plan(), &situation.desired, &situation.observed, Some(run), None);
             (hooked.plan.steps.len(), hooked.run.unwrap())
         };
         assert_eq!(steps(None).0, 1, "its annotation says that it was run for something else");
@@ -745,7 +760,7 @@ mod tests {
             let mut run = Run::begin("r", Occasion::Upgrade, None);
             run.end(&id, failed, ended);
             run.retry_failed();
-            let hooked = settle(situation.plan(), &situation.desired, &situation.observed, Some(run));
+            let hooked = settle(situation.plan(), &situation.desired, &situation.observed, Some(run), None);
             (hooked.plan.steps.len(), hooked.run.unwrap().hooks[&id.to_string()].clone())
         };
         let failed = || Ended::Failed("no luck".to_owned());
@@ -759,11 +774,37 @@ mod tests {
         run.end(&id, Some("the one before"), failed());
         run.retry_failed();
         for _ in 0..2 {
-            let hooked = settle(situation.plan(), &situation.desired, &situation.observed, Some(run));
+            let hooked = settle(situation.plan(), &situation.desired, &situation.observed, Some(run), None);
             assert!(matches!(hooked.plan.steps[0].reason, Reason::HookRuns(_)));
             run = hooked.run.unwrap();
             assert!(run.hooks.is_empty() && run.has_made(&id, &uid));
         }
+    }
+
+    #[test]
+    fn a_hook_that_ended_well_goes_once_that_is_recorded() {
+        let mut situation = Situation::new("in git: deploy/pre | member: deploy/pre | applied: deploy/pre");
+        let id = situation.desired.objects.keys().next().unwrap().clone();
+        let moments = [(Occasion::Upgrade, Moment::Before)].into();
+        let hook = Hook { moments, waves: BTreeMap::new(), weight: 0, deleted_after: true };
+        situation.desired.hooks.insert(id.clone(), hook);
+        situation.desired.run = "r".to_owned();
+        let begun = Run::begin("r", Occasion::Upgrade, None);
+        let of_another = Run { id: "q".to_owned(), ..begun.clone() };
+        let ended = |mut run: Run| {
+            run.end(&id, None, Ended::Succeeded);
+            run
+        };
+        let steps = |recorded: Option<Run>| {
+            let run = Some(ended(begun.clone()));
+            let (desired, observed) = (&situation.desired, &situation.observed);
+            let hooked = settle(situation.plan(), desired, observed, run, recorded.as_ref());
+            (hooked.plan.steps.len(), hooked.is_behind, hooked.settled.len())
+        };
+        assert_eq!(steps(None), (0, true, 1));
+        assert_eq!(steps(Some(begun.clone())), (0, true, 1), "what is recorded has it under way");
+        assert_eq!(steps(Some(ended(of_another))), (0, true, 1));
+        assert_eq!(steps(Some(ended(begun.clone()))), (1, false, 1));
     }
 
     #[test]
@@ -844,7 +885,7 @@ mod tests {
         assert_eq!(first.occasion, Occasion::Install);
         let now = due(&desired, Some(&first), Occasion::Upgrade);
         assert_eq!(now.as_ref(), Some(&first), "it was begun as an install");
-        let hooked = settle(Plan::default(), &desired, &Observed::default(), Some(first.clone()));
+        let hooked = settle(Plan::default(), &desired, &Observed::default(), Some(first.clone()), None);
         assert!(hooked.plan.steps.is_empty() && hooked.settled.len() == 1);
         desired.run = "other".to_owned();
         assert_eq!(due(&desired, Some(&first), Occasion::Upgrade).unwrap().occasion, Occasion::Upgrade);
@@ -870,7 +911,7 @@ mod tests {
         );
         assert_eq!(third.clone().joined(first), third, "of a store that is behind");
         assert_eq!(
-            settle(Plan::default(), &without, &Observed::default(), Some(third.clone())).run,
+            settle(Plan::default(), &without, &Observed::default(), Some(third.clone()), None).run,
             Some(third)
         );
     }

@@ -71,6 +71,11 @@ impl Run {
         self.made.get(&hook.to_string()).is_none_or(|made| made == uid)
     }
 
+    /// Whether a hook is known to have ended well.
+    pub(super) fn has_succeeded(&self, hook: &ObjectId) -> bool {
+        self.hooks.get(&hook.to_string()) == Some(&Ended::Succeeded)
+    }
+
     /// Notes that a hook ended, the one with this uid where one is there.
     pub(super) fn end(&mut self, hook: &ObjectId, uid: Option<&str>, ended: Ended) {
         let hook = hook.to_string();
