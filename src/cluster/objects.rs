@@ -25,6 +25,9 @@ use trueup_plan::observed::Live;
 
 /// Tries of a write that fails for a passing reason.
 const TRIES: u32 = 4;
+/// A version that no object has, since etcd begins with it. An apply that names it is refused (409) where an object is there, and creates it
+/// where none is.
+const NOTHING_THERE: &str = "1";
 
 /// A server-side apply.
 #[derive(Clone, Copy, Debug)]
@@ -46,8 +49,19 @@ pub struct Apply<'a> {
 pub enum Mode {
     /// It is.
     Write,
+    /// It is, and only where nothing is there: what came meanwhile stays as it is, also when this one is late.
+    Create,
     /// The server says what would come of it and keeps nothing.
     DryRun,
+}
+
+impl Mode {
+    fn writes(self) -> bool {
+        match self {
+            Self::Write | Self::Create => true,
+            Self::DryRun => false,
+        }
+    }
 }
 
 /// What happens to fields that other managers own.
@@ -93,17 +107,30 @@ pub enum Deletion {
     Changed,
 }
 
+/// An object as JSON, to be applied where there is none.
+fn where_nothing_is(body: &[u8]) -> Bytes {
+    let Ok(mut object) = serde_json::from_slice::<Value>(body) else { return Bytes::copy_from_slice(body) };
+    object["metadata"]["resourceVersion"] = NOTHING_THERE.into();
+    object.to_string().into()
+}
+
 impl Cluster {
     /// Applies an object server-side, as field manager `trueup`; unknown fields are refused.
     pub async fn apply(&self, request: &Apply<'_>) -> Result<Applied, ApiError> {
         let resource = self.resource(request.id, request.api_version)?;
         let force = if request.force == Force::Yes { "true" } else { "false" };
-        let dry_run = if request.mode == Mode::DryRun { "&dryRun=All" } else { "" };
+        let dry_run = match request.mode {
+            Mode::Write | Mode::Create => "",
+            Mode::DryRun => "&dryRun=All",
+        };
         let uri = format!(
             "{}?fieldManager={MANAGER}&force={force}&fieldValidation=Strict{dry_run}",
             resource.object(request.id)
         );
-        let body = Bytes::copy_from_slice(request.body);
+        let body = match request.mode {
+            Mode::Write | Mode::DryRun => Bytes::copy_from_slice(request.body),
+            Mode::Create => where_nothing_is(request.body),
+        };
         let (era, interruptions) = (self.0.era(), self.interruptions());
         let mut tries = 0;
         loop {
@@ -120,7 +147,7 @@ impl Cluster {
             // A server that comes back may have been put back to a backup: whoever asked looks first.
             let is_same = || self.interruptions() == interruptions;
             let answered = self.0.rest.bytes_while(ask, is_same).await;
-            if answered.as_ref().is_err_and(ApiError::is_unanswered) && request.mode == Mode::Write {
+            if answered.as_ref().is_err_and(ApiError::is_unanswered) && request.mode.writes() {
                 self.0.late().give_up(tokio::time::Instant::now());
             }
             match answered {
@@ -146,7 +173,7 @@ impl Cluster {
     ) -> Result<Applied, ApiError> {
         let no_object =
             || ApiError::new(ApiErrorClass::Other, format!("patch {}: the answer is no object", request.id));
-        if request.mode == Mode::Write
+        if request.mode.writes()
             && !era.is_cancelled()
             && let Some(live) = self.0.take(&answer, resource).and_then(|taken| taken.live)
         {
@@ -155,6 +182,16 @@ impl Cluster {
         let object = whole(&answer, resource).ok_or_else(no_object)?;
         let live = slim(&object);
         Ok(Applied { live, object: Some(object).filter(|_| request.mode == Mode::DryRun), answer })
+    }
+
+    /// What there is of an object whose creation found one there. Nothing where it is gone again.
+    pub async fn found(&self, request: &Apply<'_>) -> Result<Option<Applied>, ApiError> {
+        let (resource, era) = (self.resource(request.id, request.api_version)?, self.0.era());
+        match self.0.rest.bytes(Ask::get("get", request.id, resource.object(request.id))).await {
+            Ok(answer) => self.applied(request, answer, &resource, &era).map(Some),
+            Err(error) if error.class == ApiErrorClass::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// The live object, whole, in the version that the server prefers.

@@ -1,11 +1,12 @@
 //! What must hold when the way to a cluster, or the cluster's own memory, cannot be relied on.
 
 use super::lossy::{Fate, Lossy, Versions};
-use super::{Apply, Cluster, ClusterEvent, Deletion, Force, Mode, Parent};
+use super::{ApiErrorClass, Apply, Cluster, ClusterEvent, Deletion, Force, Mode, Parent};
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use trueup_merge::extract::wanted;
 use trueup_model::{GroupKind, ObjectId};
 use trueup_plan::apply_set::{GROUP_KINDS, ID, PART_OF, TOOLING};
 
@@ -219,6 +220,50 @@ async fn an_apply_that_is_throttled_is_not_sent_to_a_server_that_may_have_been_p
     lossy.next("PATCH", "configmaps/web", Fate::Throttled(2));
     cluster.apply(&request).await.unwrap();
     assert!(lossy.get("/api/v1/namespaces/shop/configmaps/web").is_some());
+    cluster.stop();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_to_be_created_never_goes_over_what_is_there() {
+    let lossy = Lossy::new();
+    let cluster = lossy.cluster().await;
+    cluster.discover().await.unwrap();
+    let id = ObjectId::new("", "ConfigMap", "shop", "hook");
+    let written = |run: &str| {
+        let mut object = member("hook");
+        object["metadata"]["annotations"]["run"] = run.into();
+        object
+    };
+    let path = "/api/v1/namespaces/shop/configmaps/hook";
+    let run = || lossy.get(path).unwrap()["metadata"]["annotations"]["run"].clone();
+    let create = async |run: &str| {
+        let body = written(run).to_string();
+        let request = Apply {
+            id: &id,
+            api_version: "v1",
+            body: body.as_bytes(),
+            mode: Mode::Create,
+            force: Force::Yes,
+        };
+        let applied = cluster.apply(&request).await;
+        let found = cluster.found(&request).await.unwrap();
+        (applied, found.map(|found| found.live.extract == Some(wanted(&written(run)))))
+    };
+    // The first try is late, and the second one gets through.
+    lossy.next("PATCH", "configmaps/hook", Fate::Late);
+    let (applied, found) = create("first").await;
+    assert!(applied.is_ok() && found == Some(true));
+    lossy.remove(path);
+    create("second").await.0.unwrap();
+    assert_eq!(lossy.deliver(), [409], "it is of another run");
+    assert_eq!(run(), "second");
+    lossy.remove(path);
+    lossy.next("PATCH", "configmaps/hook", Fate::AnswerLost);
+    let (applied, found) = create("third").await;
+    assert_eq!(applied.unwrap_err().class, ApiErrorClass::Conflict, "it was sent twice");
+    assert_eq!(found, Some(true));
+    assert_eq!(create("fourth").await.1, Some(false));
+    assert_eq!(run(), "third");
     cluster.stop();
 }
 
