@@ -195,7 +195,9 @@ pub(crate) fn validate(target: &Target, before: Option<&Value>, object: &Value) 
     let mut causes = Vec::new();
     match before {
         None => crate::metadata::check_new(&target.kind, object, &mut causes),
-        Some(before) => crate::metadata::check_changed(&target.kind, before, object, &mut causes),
+        Some(before) => {
+            crate::metadata::check_changed((&target.kind, &target.subresource), before, object, &mut causes);
+        }
     }
     if let Some(custom) = &target.kind.custom {
         check(object, &custom.schema, "", &mut causes);

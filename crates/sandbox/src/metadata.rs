@@ -31,16 +31,27 @@ pub(crate) fn check_new(kind: &Kind, object: &Value, causes: &mut Vec<Cause>) {
 }
 
 /// What is wrong in the metadata of an object that was there before.
-pub(crate) fn check_changed(kind: &Kind, before: &Value, object: &Value, causes: &mut Vec<Cause>) {
+pub(crate) fn check_changed(
+    (kind, subresource): (&Kind, &str),
+    before: &Value,
+    object: &Value,
+    causes: &mut Vec<Cause>,
+) {
     let (was, is) = (&before["metadata"], &object["metadata"]);
     let mut found = Vec::new();
-    let looks = looks(kind);
+    let looks = looks(kind, subresource);
     // The endpoint looks once at the object and once at its change, and then the kind does as it likes.
     if was != is {
-        let mut once = Vec::new();
-        check_shared(is, &mut once);
-        found = vec![once; 2 + looks.at_the_object + looks.at_the_change].concat();
-        check_finalizers(kind, is, &mut found);
+        let mut each = |times: usize, look: fn(&Value, &mut Vec<Cause>)| {
+            let mut once = Vec::new();
+            look(is, &mut once);
+            found.extend(vec![once; times].concat());
+        };
+        each(2 + looks.at_the_object + looks.at_the_change, check_shared);
+        each(1 + looks.at_the_object, check_finalizers);
+        if looks.knows_finalizers {
+            each(looks.at_the_object + looks.at_the_change, check_whose);
+        }
     }
     if was["deletionTimestamp"].is_string() {
         let known = was["finalizers"].as_array().map(Vec::as_slice).unwrap_or_default();
@@ -63,46 +74,71 @@ pub(crate) fn check_changed(kind: &Kind, before: &Value, object: &Value, causes:
     causes.extend(found);
 }
 
-/// How often a kind looks at the metadata of what is changed.
+/// How often a kind looks at the metadata of what is changed, and whether it knows which finalizers there are.
 struct Looks {
     at_the_object: usize,
     at_the_change: usize,
+    knows_finalizers: bool,
 }
 
-/// Source: the strategies' `ValidateUpdate`.
-fn looks(kind: &Kind) -> Looks {
-    let (at_the_object, at_the_change) = match kind.kind.as_str() {
+/// Source: the strategies' `ValidateUpdate`; those with other rules for finalizers have theirs from k8s.io/apimachinery alone.
+fn looks(kind: &Kind, subresource: &str) -> Looks {
+    let (at_the_object, at_the_change) = match (kind.kind.as_str(), subresource) {
         _ if kind.custom.is_some() => (0, 1),
-        "PersistentVolume" => (2, 1),
-        "CSIStorageCapacity"
-        | "ClusterRole"
-        | "ClusterRoleBinding"
-        | "ConfigMap"
-        | "Endpoints"
-        | "IngressClass"
-        | "Job"
-        | "Namespace"
-        | "PersistentVolumeClaim"
-        | "Role"
-        | "RoleBinding"
-        | "RuntimeClass"
-        | "Secret"
-        | "ServiceAccount"
-        | "StorageClass" => (1, 1),
-        "EndpointSlice"
-        | "LimitRange"
-        | "MutatingWebhookConfiguration"
-        | "ValidatingWebhookConfiguration"
-        | "VolumeAttachment" => (1, 0),
-        "PodDisruptionBudget" => (0, 0),
+        ("PodDisruptionBudget", _) | ("CronJob", "status") => (0, 0),
+        ("Event", _) if kind.group.is_empty() => (0, 0),
+        ("PersistentVolume", "") => (2, 0),
+        (
+            "CSIStorageCapacity"
+            | "ClusterRole"
+            | "ClusterRoleBinding"
+            | "ConfigMap"
+            | "ControllerRevision"
+            | "Endpoints"
+            | "Ingress"
+            | "IngressClass"
+            | "Job"
+            | "Namespace"
+            | "Node"
+            | "PersistentVolumeClaim"
+            | "Pod"
+            | "Role"
+            | "RoleBinding"
+            | "RuntimeClass"
+            | "Secret"
+            | "ServiceAccount"
+            | "StorageClass",
+            "",
+        ) => (1, 1),
+        (
+            "EndpointSlice"
+            | "LimitRange"
+            | "MutatingWebhookConfiguration"
+            | "ValidatingAdmissionPolicyBinding"
+            | "ValidatingWebhookConfiguration"
+            | "VolumeAttachment",
+            _,
+        ) => (1, 0),
         _ => (0, 1),
     };
-    Looks { at_the_object, at_the_change }
+    let knows_finalizers = kind.custom.is_none()
+        && !matches!(
+            kind.kind.as_str(),
+            "Lease"
+                | "MutatingWebhookConfiguration"
+                | "RuntimeClass"
+                | "ValidatingAdmissionPolicyBinding"
+                | "ValidatingWebhookConfiguration"
+        );
+    Looks { at_the_object, at_the_change, knows_finalizers }
 }
 
 fn check_written(kind: &Kind, metadata: &Value, causes: &mut Vec<Cause>) {
     check_shared(metadata, causes);
-    check_finalizers(kind, metadata, causes);
+    check_finalizers(metadata, causes);
+    if kind.custom.is_none() {
+        check_whose(metadata, causes);
+    }
 }
 
 /// What is asked of a change as well as of an object.
@@ -112,16 +148,22 @@ fn check_shared(metadata: &Value, causes: &mut Vec<Cause>) {
     check_owners(&metadata["ownerReferences"], causes);
 }
 
-fn check_finalizers(kind: &Kind, metadata: &Value, causes: &mut Vec<Cause>) {
+/// Whether finalizers have the form of a name.
+fn check_finalizers(metadata: &Value, causes: &mut Vec<Cause>) {
+    for finalizer in metadata["finalizers"].as_array().into_iter().flatten() {
+        for why in wrong_key(finalizer.as_str().unwrap_or_default()) {
+            causes.push(invalid("metadata.finalizers", finalizer, &why));
+        }
+    }
+}
+
+/// Whether finalizers are somebody's: Kubernetes' own, or with a domain.
+fn check_whose(metadata: &Value, causes: &mut Vec<Cause>) {
     for (index, finalizer) in metadata["finalizers"].as_array().into_iter().flatten().enumerate() {
         let text = finalizer.as_str().unwrap_or_default();
-        let field = "metadata.finalizers";
-        for why in wrong_key(text) {
-            causes.push(invalid(field, finalizer, &why));
-        }
-        if kind.custom.is_none() && !text.contains('/') && !STANDARD.contains(&text) {
+        if !text.contains('/') && !STANDARD.contains(&text) {
             let why = "name is neither a standard finalizer name nor is it fully qualified";
-            causes.push(invalid(&format!("{field}[{index}]"), finalizer, why));
+            causes.push(invalid(&format!("metadata.finalizers[{index}]"), finalizer, why));
         }
     }
 }

@@ -269,6 +269,12 @@ impl Sandbox {
             }
             return self.store_changed(&change, &live, object).map(Answer::ok);
         }
+        if let Some(uid) = config["metadata"]["uid"].as_str().filter(|uid| !uid.is_empty()) {
+            let why = format!(
+                "uid mismatch: the provided object specified uid {uid}, and no existing object was found"
+            );
+            return Err(Refusal::conflict(target.about(&key.1), &why));
+        }
         if has_status(&target.kind) {
             remove(&mut object, "status");
         }
@@ -511,6 +517,14 @@ fn seen_through(target: &Target, live: &Value, mut object: Value) -> Value {
 
 /// Notes who scales an object, which the server does only where somebody owned the replicas before, and without a time.
 fn hand_over(scaled: &mut Value, live: &Value, change: &Change<'_>) {
+    note_scaler(scaled, live, change);
+    let metadata = metadata(scaled);
+    if metadata.get("managedFields") == Some(&json!([])) {
+        metadata.remove("managedFields");
+    }
+}
+
+fn note_scaler(scaled: &mut Value, live: &Value, change: &Change<'_>) {
     let has_changed = wanted(scaled) != wanted(live);
     let scaled_to_none = crate::scale::replicas(&change.target.kind, scaled) == 0;
     let Some(books) = scaled.pointer_mut("/metadata/managedFields").and_then(Value::as_array_mut) else {
@@ -542,6 +556,10 @@ fn hand_over(scaled: &mut Value, live: &Value, change: &Change<'_>) {
         }
         if entry["fieldsV1"]["f:spec"] == json!({}) {
             entry["fieldsV1"].as_object_mut().and_then(|fields| fields.remove("f:spec"));
+        }
+        // A set that is owned itself, with nothing of it.
+        if entry["fieldsV1"]["f:spec"] == json!({".": {}}) {
+            entry["fieldsV1"]["f:spec"] = json!({});
         }
     }
     if !has_changed {

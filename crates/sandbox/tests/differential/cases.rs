@@ -362,6 +362,13 @@ const CASES: &[(&str, &str)] = &[
         POST /apis/discovery.k8s.io/v1/namespaces/@ns@/endpointslices {"apiVersion":"discovery.k8s.io/v1","kind":"EndpointSlice","metadata":{"name":"a"},"addressType":"IPv4","endpoints":[],"ports":[{"port":80},{"port":81}]}"#,
     ),
     (
+        "an apply for an object of some uid or version creates none with another, and goes over none",
+        r#"
+        APPLY /api/v1/namespaces/@ns@/configmaps/a?fieldManager=one&force=true {"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a","uid":"00000000-0000-4000-8000-000000000000"}}
+        APPLY /api/v1/namespaces/@ns@/configmaps/a?fieldManager=one&force=true {"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a","resourceVersion":"1"}}
+        APPLY /api/v1/namespaces/@ns@/configmaps/a?fieldManager=one&force=true {"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a","resourceVersion":"1"},"data":{"a":"b"}}"#,
+    ),
+    (
         "a definition says of a status that there is one",
         r#"
         POST /apis/apiextensions.k8s.io/v1/customresourcedefinitions?dryRun=All {"apiVersion":"apiextensions.k8s.io/v1","kind":"CustomResourceDefinition","metadata":{"name":"things.x.@ns@.example.com"},"spec":{"group":"x.@ns@.example.com","names":{"kind":"Thing","plural":"things"},"scope":"Namespaced","versions":[{"name":"v1","served":true,"storage":true,"schema":{"openAPIV3Schema":{"type":"object"}},"subresources":{"status":{"colour":1}}}]}}"#,

@@ -16,6 +16,7 @@ mod definitions;
 mod generate;
 mod known;
 mod limits;
+mod metadata;
 mod normal;
 mod objects;
 mod operation;
