@@ -22,6 +22,8 @@ pub(crate) enum Fate {
     AnswerLost,
     /// The request is thought lost, and waits for [`Lossy::deliver`].
     Late,
+    /// It is refused as if the object had changed meanwhile.
+    Conflict,
     /// No answer comes.
     Hangs,
     /// It is refused, and to be sent again after so many seconds.
@@ -192,6 +194,11 @@ impl Lossy {
                 let response = Response::builder().status(StatusCode::TOO_MANY_REQUESTS);
                 let response = response.header(header::RETRY_AFTER, seconds);
                 return Some(Ok(response.body(Body::from("{}")).unwrap()));
+            }
+            Some(Fate::Conflict) => {
+                let mut response = Response::new(Body::from(r#"{"reason": "Conflict"}"#));
+                *response.status_mut() = StatusCode::CONFLICT;
+                return Some(Ok(response));
             }
             Some(Fate::AnswerLost) => {
                 state.ask(&asked);

@@ -184,13 +184,25 @@ impl Cluster {
         Ok(Applied { live, object: Some(object).filter(|_| request.mode == Mode::DryRun), answer })
     }
 
-    /// What there is of an object whose creation found one there. Nothing where it is gone again.
-    pub async fn found(&self, request: &Apply<'_>) -> Result<Option<Applied>, ApiError> {
+    /// Creates an object by an apply that changes nothing that is there, however late it comes. `None` where another one is there. `extract` is the
+    /// hash of what is sent: an apply whose answer was lost, and that is sent again, finds what the first one created.
+    pub async fn create(&self, request: &Apply<'_>, extract: Extract) -> Result<Option<Applied>, ApiError> {
+        let request = Apply { mode: Mode::Create, ..*request };
+        let refused = match self.apply(&request).await {
+            Err(error) if error.class == ApiErrorClass::Conflict => error,
+            applied => return applied.map(Some),
+        };
         let (resource, era) = (self.resource(request.id, request.api_version)?, self.0.era());
         match self.0.rest.bytes(Ask::get("get", request.id, resource.object(request.id))).await {
-            Ok(answer) => self.applied(request, answer, &resource, &era).map(Some),
-            Err(error) if error.class == ApiErrorClass::NotFound => Ok(None),
-            Err(error) => Err(error),
+            Ok(answer) => {
+                let found = self.applied(&request, answer, &resource, &era)?;
+                Ok(Some(found).filter(|found| found.live.extract == Some(extract)))
+            }
+            // It was refused for something else, or what was there is gone.
+            Err(error) if error.class == ApiErrorClass::NotFound => {
+                self.apply(&Apply { mode: Mode::Write, ..request }).await.map(Some)
+            }
+            Err(_) => Err(refused),
         }
     }
 

@@ -137,13 +137,11 @@ async fn finish(
     if matches!(step.action, Action::Recreate | Action::Delete) {
         return ended_deletion(cluster, step).await;
     }
-    // A hook is told from that of an earlier run by its annotation: what is sent for one run never goes over that of another, however late.
-    let is_new_hook = step.action == Action::Create && desired.hooks.contains_key(&step.id);
-    let mode = if is_new_hook { Mode::Create } else { Mode::Write };
-    write(cluster, want, mode, step, orders).await
+    let is_hook = desired.hooks.contains_key(&step.id);
+    write(cluster, want, is_hook, step, orders).await
 }
 
-async fn write(cluster: &Cluster, want: &Want, mode: Mode, step: &Step, orders: &Orders<'_>) -> Finished {
+async fn write(cluster: &Cluster, want: &Want, is_hook: bool, step: &Step, orders: &Orders<'_>) -> Finished {
     let outcome = |result, message| Outcome::new(&step.id, step.action, result, message, &step.origin);
     if orders.migrate.contains(&step.id)
         && let Err(error) = cluster.migrate(&step.id).await
@@ -152,26 +150,27 @@ async fn write(cluster: &Cluster, want: &Want, mode: Mode, step: &Step, orders: 
         let outcome = outcome(OutcomeResult::Failed, message);
         return Finished::with(outcome);
     }
-    let request =
-        Apply { id: &want.id, api_version: &want.api_version, body: &want.body, mode, force: orders.force };
+    let request = Apply {
+        id: &want.id,
+        api_version: &want.api_version,
+        body: &want.body,
+        mode: Mode::Write,
+        force: orders.force,
+    };
     // Of before the answer: what changes meanwhile is then noticed as a change.
     let epoch = cluster.epoch(&want.api_version);
-    let applied = match cluster.apply(&request).await {
-        Err(error) if mode == Mode::Create && error.class == ApiErrorClass::Conflict => {
-            match cluster.found(&request).await {
-                // An answer was lost on the way, and the same was sent again.
-                Ok(Some(found)) if found.live.extract == Some(want.extract) => Ok(found),
-                Ok(Some(_)) => {
-                    let message = "another one is there already; it is looked at again".to_owned();
-                    return Finished::with(outcome(OutcomeResult::Skipped, message));
-                }
-                Ok(None) | Err(_) => Err(error),
-            }
-        }
-        applied => applied,
+    // A hook is told from that of an earlier run by its annotation: what is sent for one run never goes over that of another, however late.
+    let applied = if is_hook && step.action == Action::Create {
+        cluster.create(&request, want.extract).await
+    } else {
+        cluster.apply(&request).await.map(Some)
     };
     match applied {
-        Ok(applied) => Finished {
+        Ok(None) => {
+            let message = "another one is there already; it is looked at again".to_owned();
+            Finished::with(outcome(OutcomeResult::Skipped, message))
+        }
+        Ok(Some(applied)) => Finished {
             outcome: outcome(OutcomeResult::Done, step.reason.to_string()),
             known: applied.live.token.map(|token| want.known(token, epoch)),
             uid: Some(applied.live.uid.clone()),
