@@ -26,6 +26,14 @@ const BOOKMARK: Duration = Duration::from_mins(1);
 /// How late a request may come that was thought lost. trueup waits a little longer than that for it.
 const LATEST: Duration = Duration::from_mins(9);
 
+/// A request that everybody thinks lost.
+struct Late {
+    age: Duration,
+    /// When it was sent, where that was in the step that goes on.
+    sent: Option<Timestamp>,
+    asked: Asked,
+}
+
 /// What looks at each write of trueup.
 pub(crate) trait Witness: Send + Sync {
     /// Called before anything changes, whoever does it.
@@ -153,7 +161,7 @@ struct State {
     weather: Weather,
     random: Random,
     /// Requests that will take effect some time.
-    late: Vec<(Duration, Asked)>,
+    late: Vec<Late>,
     /// After so many requests the process is as good as dead: none goes through any more.
     doom: Option<u64>,
     earlier: Option<Snapshot>,
@@ -333,19 +341,20 @@ impl Cluster {
             let mut state = self.lock();
             if state.late.is_empty() { None } else { Some(state.late.remove(0)) }
         };
-        if let Some((_, asked)) = late {
+        if let Some(Late { asked, .. }) = late {
             self.0.trace.note(|| format!("{}    late {} {}", self.0.name, asked.method, asked.path));
             self.act(&asked);
         }
     }
 
-    /// Time passes for requests that are late; some come too late.
-    pub(crate) fn pass(&self, time: Duration) {
+    /// Time has passed for requests that are late, up to now; some come too late.
+    pub(crate) fn pass(&self, time: Duration, now: Timestamp) {
         let late = &mut self.lock().late;
-        for (age, _) in late.iter_mut() {
-            *age += time;
+        for one in late.iter_mut() {
+            // The clock may jump between two steps, and not within one.
+            one.age += one.sent.take().map_or(time, |sent| now.duration_since(sent).unsigned_abs());
         }
-        late.retain(|(age, _)| *age < LATEST);
+        late.retain(|one| one.age < LATEST);
     }
 
     /// Ends the process after so many more requests, in its eyes: what it still sends is lost.
@@ -492,7 +501,8 @@ impl Cluster {
                 Ok(self.effect(asked))
             }
             Fate::Late => {
-                self.lock().late.push((Duration::ZERO, asked.clone()));
+                let sent = Some(ambient::now());
+                self.lock().late.push(Late { age: Duration::ZERO, sent, asked: asked.clone() });
                 Err(reset())
             }
             Fate::Hangs => std::future::pending().await,

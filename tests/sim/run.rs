@@ -235,8 +235,7 @@ impl Run {
         if let Some(process) = &self.process {
             self.now = process.run(time);
         }
-        // What was sent in between is taken for as old as what was sent at the beginning.
-        self.clusters.iter().for_each(|cluster| cluster.pass(time));
+        self.clusters.iter().for_each(|cluster| cluster.pass(time, self.now));
     }
 
     fn check(&self) {
