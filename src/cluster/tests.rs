@@ -75,6 +75,19 @@ fn member(name: &str) -> serde_json::Value {
     json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "labels": {PART_OF: "set"}}})
 }
 
+fn secret() -> serde_json::Value {
+    json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "x", "labels": {PART_OF: "set"}}})
+}
+
+/// A way to a cluster, and the cluster, in which kinds of the core's group are watched.
+async fn watching(kinds: &[&str]) -> (Lossy, Cluster) {
+    let lossy = Lossy::new();
+    let cluster = lossy.cluster().await;
+    cluster.discover().await.unwrap();
+    cluster.watch(&kinds.iter().copied().map(kind).collect());
+    (lossy, cluster)
+}
+
 fn members(cluster: &Cluster) -> Vec<String> {
     cluster.members(&["set".to_owned()]).members.keys().map(|id| id.name.clone()).collect()
 }
@@ -92,10 +105,7 @@ async fn until(cluster: &Cluster, names: &[&str]) {
 
 #[tokio::test(start_paused = true)]
 async fn a_cluster_that_was_put_back_to_a_backup_is_seen_as_it_is_then() {
-    let lossy = Lossy::new();
-    let cluster = lossy.cluster().await;
-    cluster.discover().await.unwrap();
-    cluster.watch(&BTreeSet::from([kind("ConfigMap")]));
+    let (lossy, cluster) = watching(&["ConfigMap"]).await;
     lossy.post("/api/v1/namespaces/shop/configmaps", &member("kept"));
     until(&cluster, &["kept"]).await;
     let restore = lossy.restore_to_before(Versions::Repeated, |lossy| {
@@ -115,10 +125,7 @@ async fn a_cluster_that_was_put_back_to_a_backup_is_seen_as_it_is_then() {
 
 #[tokio::test(start_paused = true)]
 async fn a_backup_is_noticed_before_the_versions_since_are_given_out_anew() {
-    let lossy = Lossy::new();
-    let cluster = lossy.cluster().await;
-    cluster.discover().await.unwrap();
-    cluster.watch(&BTreeSet::from([kind("ConfigMap")]));
+    let (lossy, cluster) = watching(&["ConfigMap"]).await;
     lossy.post("/api/v1/namespaces/shop/configmaps", &member("kept"));
     until(&cluster, &["kept"]).await;
     let restore = lossy.restore_to_before(Versions::Repeated, |lossy| {
@@ -141,10 +148,7 @@ fn everywhere(name: &str) -> BTreeSet<super::Place> {
 
 #[tokio::test(start_paused = true)]
 async fn whether_a_set_has_members_somewhere_is_known_without_asking() {
-    let lossy = Lossy::new();
-    let cluster = lossy.cluster().await;
-    cluster.discover().await.unwrap();
-    cluster.watch(&BTreeSet::from([kind("ConfigMap")]));
+    let (lossy, cluster) = watching(&["ConfigMap"]).await;
     lossy.post("/api/v1/namespaces/shop/configmaps", &member("kept"));
     until(&cluster, &["kept"]).await;
     let asked = lossy.count("GET", "");
@@ -163,13 +167,8 @@ async fn whether_a_set_has_members_somewhere_is_known_without_asking() {
 
 #[tokio::test(start_paused = true)]
 async fn a_kind_that_was_not_heard_of_since_connections_were_cut_off_is_asked_for() {
-    let lossy = Lossy::new();
-    let cluster = lossy.cluster().await;
-    cluster.discover().await.unwrap();
-    cluster.watch(&BTreeSet::from([kind("ConfigMap"), kind("Secret")]));
-    let secret =
-        json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "x", "labels": {PART_OF: "set"}}});
-    lossy.post("/api/v1/namespaces/shop/secrets", &secret);
+    let (lossy, cluster) = watching(&["ConfigMap", "Secret"]).await;
+    lossy.post("/api/v1/namespaces/shop/secrets", &secret());
     until(&cluster, &["x"]).await;
     let restore = lossy.restore_to_before(Versions::Bumped, |lossy| {
         lossy.remove("/api/v1/namespaces/shop/secrets/x");
@@ -200,10 +199,7 @@ async fn a_kind_that_was_not_heard_of_since_connections_were_cut_off_is_asked_fo
 
 #[tokio::test(start_paused = true)]
 async fn an_apply_that_is_throttled_is_not_sent_to_a_server_that_may_have_been_put_back() {
-    let lossy = Lossy::new();
-    let cluster = lossy.cluster().await;
-    cluster.discover().await.unwrap();
-    cluster.watch(&BTreeSet::from([kind("ConfigMap")]));
+    let (lossy, cluster) = watching(&["ConfigMap"]).await;
     lossy.post("/api/v1/namespaces/shop/configmaps", &member("kept"));
     until(&cluster, &["kept"]).await;
     let id = ObjectId::new("", "ConfigMap", "shop", "web");
@@ -288,13 +284,8 @@ async fn a_record_that_is_older_than_it_is_known_is_from_a_backup() {
 
 #[tokio::test(start_paused = true)]
 async fn records_are_listed_anew_where_a_connection_was_cut_off_since() {
-    let lossy = Lossy::new();
-    let cluster = lossy.cluster().await;
-    cluster.discover().await.unwrap();
-    cluster.watch(&BTreeSet::from([kind("Secret")]));
-    let secret =
-        json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "x", "labels": {PART_OF: "set"}}});
-    lossy.post("/api/v1/namespaces/shop/secrets", &secret);
+    let (lossy, cluster) = watching(&["Secret"]).await;
+    lossy.post("/api/v1/namespaces/shop/secrets", &secret());
     until(&cluster, &["x"]).await;
     let restore = lossy.restore_to_before(Versions::Repeated, |lossy| {
         let metadata = json!({"name": "r", "labels": {ID: "set"}, "annotations": {TOOLING: "trueup/v1"}});
@@ -339,10 +330,7 @@ async fn a_kind_whose_first_list_fails_is_unknown_and_not_empty() {
 
 #[tokio::test(start_paused = true)]
 async fn a_kind_is_known_again_as_soon_as_its_watch_goes_on_after_the_server_was_away() {
-    let lossy = Lossy::new();
-    let cluster = lossy.cluster().await;
-    cluster.discover().await.unwrap();
-    cluster.watch(&BTreeSet::from([kind("ConfigMap")]));
+    let (lossy, cluster) = watching(&["ConfigMap"]).await;
     lossy.post("/api/v1/namespaces/shop/configmaps", &member("a"));
     until(&cluster, &["a"]).await;
     for _ in 0..9 {
@@ -445,10 +433,7 @@ async fn many_small_targets_that_begin_together_list_what_is_there_once() {
 
 #[tokio::test(start_paused = true)]
 async fn an_object_of_another_set_is_known_without_asking() {
-    let lossy = Lossy::new();
-    let cluster = lossy.cluster().await;
-    cluster.discover().await.unwrap();
-    cluster.watch(&BTreeSet::from([kind("ConfigMap")]));
+    let (lossy, cluster) = watching(&["ConfigMap"]).await;
     lossy.post("/api/v1/namespaces/shop/configmaps", &member("theirs"));
     until(&cluster, &["theirs"]).await;
     let asked = lossy.count("GET", "");

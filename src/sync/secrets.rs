@@ -70,7 +70,7 @@ impl Secrets {
     pub async fn read(&self, name: &str, namespace: Option<&str>) -> Result<SecretData> {
         let key = name_of(name, namespace);
         let known = self.reading().data.get(&key).cloned();
-        if let Some(data) = known.or_else(|| self.given.as_ref()?.get(&key).cloned()) {
+        if let Some(data) = known.or_else(|| self.told_by_hub(&key)) {
             return Ok(data);
         }
         if let Some(why) = self.reading().failed.get(&key) {
@@ -81,6 +81,10 @@ impl Secrets {
             self.reading().failed.insert(key, format!("{error:#}"));
         }
         asked
+    }
+
+    fn told_by_hub(&self, key: &SecretName) -> Option<SecretData> {
+        self.given.as_ref()?.get(key).cloned()
     }
 
     async fn ask(&self, key: SecretName) -> Result<SecretData> {
@@ -113,8 +117,7 @@ impl Secrets {
     pub async fn is_new(&self, names: impl IntoIterator<Item = SecretName>) -> bool {
         for (namespace, name) in names {
             let key = (namespace, name);
-            let given = self.given.as_ref().and_then(|given| given.get(&key).cloned());
-            let read = match given {
+            let read = match self.told_by_hub(&key) {
                 Some(data) => Ok(data),
                 None => self.ask(key.clone()).await,
             };

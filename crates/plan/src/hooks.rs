@@ -720,17 +720,23 @@ mod tests {
         );
     }
 
+    /// A situation whose first object is a hook before an upgrade, for the run `r`.
+    fn with_hook(situation: &str, deleted_after: bool) -> (Situation, ObjectId) {
+        let mut situation = Situation::new(situation);
+        let id = situation.desired.objects.keys().next().unwrap().clone();
+        let moments = [(Occasion::Upgrade, Moment::Before)].into();
+        let hook = Hook { moments, waves: BTreeMap::new(), weight: 0, deleted_after };
+        situation.desired.hooks.insert(id.clone(), hook);
+        situation.desired.run = "r".to_owned();
+        (situation, id)
+    }
+
     #[test]
     fn a_hook_that_this_run_made_is_of_this_run_whatever_a_late_write_of_an_earlier_one_says() {
         let applied =
             "in git: deploy/pre | member: deploy/pre(changed) | applied: deploy/pre | dry run: deploy/pre";
-        let mut situation =
-            Situation::new(&format!("{applied}(differs=metadata/annotations/trueup.dev~1hook-run)"));
-        let id = situation.desired.objects.keys().next().unwrap().clone();
-        let moments = [(Occasion::Upgrade, Moment::Before)].into();
-        let hook = Hook { moments, waves: BTreeMap::new(), weight: 0, deleted_after: false };
-        situation.desired.hooks.insert(id.clone(), hook);
-        situation.desired.run = "r".to_owned();
+        let text = format!("{applied}(differs=metadata/annotations/trueup.dev~1hook-run)");
+        let (situation, id) = with_hook(&text, false);
         let uid = situation.observed.members[&id].uid.clone();
         let steps = |made: Option<&str>| {
             let mut run = Run::begin("r", Occasion::Upgrade, None);
@@ -749,12 +755,8 @@ mod tests {
 
     #[test]
     fn a_hook_that_ran_once_more_before_a_record_says_so_is_not_run_again() {
-        let mut situation = Situation::new("in git: deploy/pre | member: deploy/pre | applied: deploy/pre");
-        let id = situation.desired.objects.keys().next().unwrap().clone();
-        let moments = [(Occasion::Upgrade, Moment::Before)].into();
-        let hook = Hook { moments, waves: BTreeMap::new(), weight: 0, deleted_after: false };
-        situation.desired.hooks.insert(id.clone(), hook);
-        situation.desired.run = "r".to_owned();
+        let (mut situation, id) =
+            with_hook("in git: deploy/pre | member: deploy/pre | applied: deploy/pre", false);
         let uid = situation.observed.members[&id].uid.clone();
         let settled = |failed: Option<&str>, ended: Ended| {
             let mut run = Run::begin("r", Occasion::Upgrade, None);
@@ -783,12 +785,8 @@ mod tests {
 
     #[test]
     fn a_hook_that_ended_well_goes_once_that_is_recorded() {
-        let mut situation = Situation::new("in git: deploy/pre | member: deploy/pre | applied: deploy/pre");
-        let id = situation.desired.objects.keys().next().unwrap().clone();
-        let moments = [(Occasion::Upgrade, Moment::Before)].into();
-        let hook = Hook { moments, waves: BTreeMap::new(), weight: 0, deleted_after: true };
-        situation.desired.hooks.insert(id.clone(), hook);
-        situation.desired.run = "r".to_owned();
+        let (situation, id) =
+            with_hook("in git: deploy/pre | member: deploy/pre | applied: deploy/pre", true);
         let begun = Run::begin("r", Occasion::Upgrade, None);
         let of_another = Run { id: "q".to_owned(), ..begun.clone() };
         let ended = |mut run: Run| {

@@ -189,9 +189,7 @@ impl Core {
             return None;
         }
         let source = lock(&self.repositories).source(&spec.source)?;
-        let revision =
-            [&status.wanted_revision, &status.revision].into_iter().find(|name| !name.is_empty())?;
-        source.kept(revision).await.ok().flatten().map(Arc::new)
+        source.kept(last_seen(status)?).await.ok().flatten().map(Arc::new)
     }
 
     /// The commit that a target of a suspended repository was last seen at; none where the repository is not suspended.
@@ -201,8 +199,7 @@ impl Core {
         status: &TargetStatus,
     ) -> Result<Option<Arc<Commit>>, String> {
         let Some(source) = self.setup().suspended.get(&spec.source).cloned() else { return Ok(None) };
-        let wanted = [&status.wanted_revision, &status.revision].into_iter().find(|name| !name.is_empty());
-        let Some(revision) = wanted else {
+        let Some(revision) = last_seen(status) else {
             return Err(format!(
                 "repository {} is suspended, and no commit of it was ever applied",
                 spec.source
@@ -509,4 +506,9 @@ impl Core {
             tracing::debug!(target = spec.name, %error, "the event could not be posted");
         }
     }
+}
+
+/// The commit that a target was to be at when it was last seen, or was at.
+fn last_seen(status: &TargetStatus) -> Option<&str> {
+    [&*status.wanted_revision, &*status.revision].into_iter().find(|name| !name.is_empty())
 }

@@ -93,14 +93,7 @@ pub fn reason(operation: &Operation, real: &Value, ours: &Value) -> Option<&'sta
 /// Reasons that one kind has.
 fn of_a_kind(operation: &Operation, real: &Value, ours: &Value) -> Option<&'static str> {
     let is_of = |part: &str| operation.path.contains(part);
-    let same_without = |fields: &[&str]| {
-        let seen = |answer: &Value| {
-            let mut answer = answer.clone();
-            forget(&mut answer, fields);
-            answer
-        };
-        seen(real) == seen(ours)
-    };
+    let same_without = |fields: &[&str]| is_same_without(fields, real, ours);
     if is_of("webhookconfigurations") && same_without(&["generation", "resourceVersion"]) {
         return Some("an empty list of webhooks is stored, and counts as a change beside none");
     }
@@ -138,6 +131,16 @@ fn of_a_kind(operation: &Operation, real: &Value, ours: &Value) -> Option<&'stat
         );
     }
     None
+}
+
+/// Whether two answers are the same but for fields with these names, wherever they are.
+fn is_same_without(fields: &[&str], real: &Value, ours: &Value) -> bool {
+    let seen = |answer: &Value| {
+        let mut answer = answer.clone();
+        forget(&mut answer, fields);
+        answer
+    };
+    seen(real) == seen(ours)
 }
 
 /// Takes fields away, wherever they are.
@@ -185,12 +188,7 @@ fn is_same_but_what_it_alone_has(real: &Value, ours: &Value) -> bool {
     if WORDS.iter().any(|words| message(real).ends_with(words) || message(ours).ends_with(words)) {
         return true;
     }
-    let seen = |answer: &Value| {
-        let mut answer = answer.clone();
-        forget(&mut answer, &["generation", "resourceVersion", "managedFields"]);
-        answer
-    };
-    seen(real) == seen(ours)
+    is_same_without(&["generation", "resourceVersion", "managedFields"], real, ours)
 }
 
 /// A text up to where it begins to compare two specs line by line.
