@@ -21,12 +21,13 @@ use crate::web;
 use crate::web::metrics::Metrics;
 use anyhow::{Context as _, Result, bail};
 use jiff::Timestamp;
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -134,7 +135,7 @@ pub async fn run(options: RunOptions) -> Result<()> {
             Box::pin(until_stopped(&engine, work)).await
         }
     };
-    tracing::info!("stopping");
+    say_why(&ended);
     engine.stop();
     stop.cancel();
     let _ = worker.await;
@@ -145,7 +146,16 @@ pub async fn run(options: RunOptions) -> Result<()> {
     answers.abort();
     presence.abort();
     store.close().await?;
-    ended
+    ended.map(drop)
+}
+
+/// Says why trueup ends before it does: ending may take long.
+fn say_why(ended: &Result<Option<&'static str>>) {
+    match ended {
+        Ok(Some(signal)) => tracing::info!(signal, "stopping"),
+        Ok(None) => tracing::info!("stopping"),
+        Err(error) => tracing::error!(error = format!("{error:#}"), "stopping"),
+    }
 }
 
 async fn open_store(options: &RunOptions) -> Result<Store> {
@@ -233,35 +243,71 @@ fn ends_recorded(path: &Path) -> Result<Ends> {
     })
 }
 
-/// Works until a signal ends it, or the work itself.
-async fn until_stopped(engine: &Engine, work: impl Future<Output = Result<()>>) -> Result<()> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut hangup = signal(SignalKind::hangup())?;
-    let mut work = std::pin::pin!(work);
-    loop {
+/// The signals that trueup listens for.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+/// What a signal asks for.
+enum Asked {
+    /// To end; the signal's name.
+    End(&'static str),
+    /// To look at everything again.
+    Look,
+}
+
+impl Signals {
+    fn listen() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+
+    async fn next(&mut self) -> Asked {
         tokio::select! {
-            _ = terminate.recv() => return Ok(()),
-            _ = interrupt.recv() => return Ok(()),
-            _ = hangup.recv() => engine.look_again(),
-            ended = &mut work => return ended,
+            _ = self.terminate.recv() => Asked::End("SIGTERM"),
+            _ = self.interrupt.recv() => Asked::End("SIGINT"),
+            _ = self.hangup.recv() => Asked::Look,
         }
     }
 }
 
-async fn until_signal(engine: &Engine, path: &Path, mut fingerprint: String) -> Result<()> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut hangup = signal(SignalKind::hangup())?;
+/// Works until a signal ends it, or the work itself. Says which signal, if it was one.
+async fn until_stopped(
+    engine: &Engine,
+    work: impl Future<Output = Result<()>>,
+) -> Result<Option<&'static str>> {
+    let mut signals = Signals::listen()?;
+    let mut work = std::pin::pin!(work);
+    loop {
+        tokio::select! {
+            asked = signals.next() => match asked {
+                Asked::End(name) => return Ok(Some(name)),
+                Asked::Look => engine.look_again(),
+            },
+            ended = &mut work => return ended.map(|()| None),
+        }
+    }
+}
+
+/// Works by the files at `path` until a signal ends it; says which.
+async fn until_signal(engine: &Engine, path: &Path, mut fingerprint: String) -> Result<Option<&'static str>> {
+    let mut signals = Signals::listen()?;
     let mut watch = config::watch(path)?;
     loop {
         let changed = tokio::select! {
-            _ = terminate.recv() => return Ok(()),
-            _ = interrupt.recv() => return Ok(()),
-            _ = hangup.recv() => {
-                engine.look_again();
-                Some(config::load(path))
-            }
+            asked = signals.next() => match asked {
+                Asked::End(name) => return Ok(Some(name)),
+                Asked::Look => {
+                    engine.look_again();
+                    watch.reload();
+                    continue;
+                }
+            },
             changed = watch.next() => changed,
         };
         match changed {
