@@ -44,6 +44,8 @@ pub struct Request {
     pub uri: String,
     /// The HTTP status of the answer.
     pub status: u16,
+    /// From when to when the server had it, in RFC 3339; empty where nobody wrote that down.
+    pub between: [String; 2],
 }
 
 impl Request {
@@ -116,6 +118,7 @@ fn request(event: &Value) -> Request {
             .as_u64()
             .and_then(|code| u16::try_from(code).ok())
             .unwrap_or_default(),
+        between: ["requestReceivedTimestamp", "stageTimestamp"].map(|time| text(&event[time])),
     }
 }
 

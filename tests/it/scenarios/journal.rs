@@ -72,7 +72,17 @@ fn described(asked: &Asked) -> Request {
     };
     let user = text(header::HeaderName::from_static("impersonate-user"));
     let user_agent = text(header::USER_AGENT);
-    Request { verb, resource, namespace, name, user, user_agent, uri: uri.to_string(), status: 0 }
+    Request {
+        verb,
+        resource,
+        namespace,
+        name,
+        user,
+        user_agent,
+        uri: uri.to_string(),
+        status: 0,
+        between: Default::default(),
+    }
 }
 
 /// Namespace, resource and name, each empty where there is none.

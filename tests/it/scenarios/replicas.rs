@@ -239,7 +239,10 @@ impl Shared {
     /// The writes of these objects, one a line.
     fn writes_of(&self, mark: Mark, names: &[&String]) -> String {
         let of = |write: &Request| {
-            names.contains(&&write.name).then(|| format!("{} by {}: {}", write.name, write.user, write.uri))
+            let [received, answered] = &write.between;
+            names
+                .contains(&&write.name)
+                .then(|| format!("{received} to {answered}: {} by {}: {}", write.name, write.user, write.uri))
         };
         self.writes_since(mark).iter().filter_map(of).collect::<Vec<_>>().join("\n")
     }
@@ -578,23 +581,29 @@ fn random_kills_of_three_replicas_lose_nothing_and_apply_nothing_twice() {
     }
     shared.shared_by(3);
     let (witness, mark) = (Witness::of(&shared.world), plane.mark().unwrap());
+    let mut events = Vec::new();
     let (end, mut commit, mut done) = (Instant::now() + Duration::from_secs(seconds), 0, BTreeMap::new());
     while Instant::now() < end {
         std::thread::sleep(Duration::from_millis(200 + chance.below(4000)));
         commit += 1;
         shared.commit(&format!("{commit:06}"), CLUSTERS);
         let number = usize::try_from(chance.below(3)).unwrap();
+        let mut tell =
+            |what: &str| events.push(format!("{} {number} {what} after {commit}", jiff::Timestamp::now()));
         if shared.replicas[number].running.is_none() {
+            tell("started");
             shared.start(number);
             *done.entry("started").or_insert(0) += 1;
             continue;
         }
         let what = ["-KILL", "-KILL", "-TERM", "-STOP", "nothing"][usize::try_from(chance.below(5)).unwrap()];
         *done.entry(what).or_insert(0) += 1;
+        tell(what);
         match what {
             "-STOP" => {
                 shared.signal(number, "-STOP");
                 std::thread::sleep(Duration::from_millis(chance.below(2 * 1000 * LEASE.as_secs())));
+                tell("-CONT");
                 shared.signal(number, "-CONT");
             }
             "nothing" => {}
@@ -622,7 +631,14 @@ fn random_kills_of_three_replicas_lose_nothing_and_apply_nothing_twice() {
     assert_eq!(shared.values(), [("last".to_owned(), CLUSTERS * 10)].into(), "nothing is lost");
     for (name, values) in &lived {
         assert!(values.is_sorted_by(|a, b| a < b), "{name} went back, or had a value twice: {values:?}");
-        assert_eq!(applied.get(name), Some(&values.len()), "each write of {name} changed it: {values:?}");
+        assert_eq!(
+            applied.get(name),
+            Some(&values.len()),
+            "each write of {name} changed it: {values:?}\n{}\n{}\n{}",
+            shared.writes_of(mark, &[name]),
+            events.join("\n"),
+            shared.logs()
+        );
     }
     assert_eq!(lived.len(), applied.len());
 }
