@@ -22,6 +22,7 @@ mod ignore;
 mod in_memory;
 mod install;
 mod journal;
+mod kills;
 mod large;
 mod life;
 mod mutation;

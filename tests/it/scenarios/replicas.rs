@@ -12,9 +12,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use trueup_testkit::{GitServer, Mark, Port, Request, played, wait_until};
 
@@ -198,7 +195,7 @@ impl Shared {
         });
     }
 
-    fn values(&self) -> BTreeMap<String, usize> {
+    pub(super) fn values(&self) -> BTreeMap<String, usize> {
         let list = self.world.api.get(&self.world.config_map("")).unwrap();
         let mut values = BTreeMap::new();
         for object in list["items"].as_array().unwrap() {
@@ -213,13 +210,17 @@ impl Shared {
 
     /// What replicas wrote in the namespace since the mark, in the order of the answers.
     pub(super) fn writes_since(&self, mark: Mark) -> Vec<Request> {
+        let mut writes = self.tried_since(mark);
+        writes.retain(|write| write.status < 300);
+        writes
+    }
+
+    /// The same, with what the server refused, or did not come to answer.
+    pub(super) fn tried_since(&self, mark: Mark) -> Vec<Request> {
         let mut requests = played().unwrap().requests_since(mark).unwrap();
         let ours = |user: &str| self.replicas.iter().any(|replica| replica.account == user);
         requests.retain(|request| {
-            request.namespace == self.world.namespace.name()
-                && request.is_write()
-                && request.status < 300
-                && ours(&request.user)
+            request.namespace == self.world.namespace.name() && request.is_write() && ours(&request.user)
         });
         requests
     }
@@ -238,13 +239,10 @@ impl Shared {
 
     /// The writes of these objects, one a line.
     fn writes_of(&self, mark: Mark, names: &[&String]) -> String {
-        let of = |write: &Request| {
-            let [received, answered] = &write.between;
-            names
-                .contains(&&write.name)
-                .then(|| format!("{received} to {answered}: {} by {}: {}", write.name, write.user, write.uri))
-        };
-        self.writes_since(mark).iter().filter_map(of).collect::<Vec<_>>().join("\n")
+        let writes = self.writes_since(mark);
+        let of: Vec<String> =
+            writes.iter().filter(|write| names.contains(&&write.name)).map(in_a_line).collect();
+        of.join("\n")
     }
 
     /// Each object was written once since the mark; gives by how many replicas.
@@ -275,68 +273,13 @@ impl Shared {
     }
 }
 
-/// What became of the Apps' objects, as a watch told it: the values that each one had, in order.
-struct Witness {
-    seen: Arc<Mutex<BTreeMap<String, Vec<String>>>>,
-    over: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
+pub(super) fn in_a_line(write: &Request) -> String {
+    let [received, answered] = &write.between;
+    format!("{received} to {answered}: {} {} by {}: {}", write.status, write.name, write.user, write.uri)
 }
 
-impl Witness {
-    fn of(world: &World) -> Self {
-        let (seen, over) = (Arc::new(Mutex::new(BTreeMap::<String, Vec<String>>::new())), Arc::default());
-        let collection = world.config_map("").trim_end_matches('/').to_owned();
-        let mut version = world.api.get(&collection).unwrap()["metadata"]["resourceVersion"].clone();
-        let (api, witnessed, ended): (_, _, Arc<AtomicBool>) =
-            (world.api.clone(), seen.clone(), Arc::clone(&over));
-        let thread = std::thread::spawn(move || {
-            while !ended.load(Ordering::SeqCst) {
-                let from = version.as_str().unwrap();
-                let path = format!("{collection}?watch=true&resourceVersion={from}&timeoutSeconds=2");
-                // Several lines are no JSON document, and come as text.
-                let text = match api.get(&path).unwrap() {
-                    Value::String(text) => text,
-                    one => one.to_string(),
-                };
-                for line in text.lines() {
-                    let event: Value = serde_json::from_str(line).unwrap();
-                    assert_ne!(event["type"], "ERROR", "{event}");
-                    let object = &event["object"];
-                    version = object["metadata"]["resourceVersion"].clone();
-                    let name = object["metadata"]["name"].as_str().unwrap();
-                    if is_of_app(name) {
-                        let value = object["data"]["value"].as_str().unwrap_or_default().to_owned();
-                        witnessed.lock().unwrap().entry(name.to_owned()).or_default().push(value);
-                    }
-                }
-            }
-        });
-        Self { seen, over, thread: Some(thread) }
-    }
-
-    fn end(mut self) -> BTreeMap<String, Vec<String>> {
-        // Longer than a watch.
-        std::thread::sleep(Duration::from_secs(3));
-        self.over.store(true, Ordering::SeqCst);
-        self.thread.take().unwrap().join().unwrap();
-        self.seen.lock().unwrap().clone()
-    }
-}
-
-fn is_of_app(name: &str) -> bool {
+pub(super) fn is_of_app(name: &str) -> bool {
     name.starts_with('e') && name.contains('-')
-}
-
-/// `xorshift64`.
-struct Chance(u64);
-
-impl Chance {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % bound
-    }
 }
 
 impl Drop for Shared {
@@ -564,81 +507,4 @@ fn a_rollout_goes_over_the_clusters_of_all_replicas_one_by_one() {
         );
         assert_eq!(by.len(), 2, "both replicas have some of them");
     }
-}
-
-/// Kills, stops and ends replicas at random while commits come. `TRUEUP_KILLS_SECONDS` says for how long, `TRUEUP_KILLS_SEED` what
-/// happens.
-#[test]
-#[ignore = "ten minutes: `make test-long`"]
-fn random_kills_of_three_replicas_lose_nothing_and_apply_nothing_twice() {
-    let number = |name: &str, default: u64| std::env::var(name).map_or(default, |text| text.parse().unwrap());
-    let (seconds, seed) = (number("TRUEUP_KILLS_SECONDS", 600), number("TRUEUP_KILLS_SEED", 1));
-    let mut chance = Chance(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
-    let mut shared = Shared::new("replicas-killed", 3, 10);
-    let plane = played().unwrap();
-    for number in 0..3 {
-        shared.start(number);
-    }
-    shared.shared_by(3);
-    let (witness, mark) = (Witness::of(&shared.world), plane.mark().unwrap());
-    let mut events = Vec::new();
-    let (end, mut commit, mut done) = (Instant::now() + Duration::from_secs(seconds), 0, BTreeMap::new());
-    while Instant::now() < end {
-        std::thread::sleep(Duration::from_millis(200 + chance.below(4000)));
-        commit += 1;
-        shared.commit(&format!("{commit:06}"), CLUSTERS);
-        let number = usize::try_from(chance.below(3)).unwrap();
-        let mut tell =
-            |what: &str| events.push(format!("{} {number} {what} after {commit}", jiff::Timestamp::now()));
-        if shared.replicas[number].running.is_none() {
-            tell("started");
-            shared.start(number);
-            *done.entry("started").or_insert(0) += 1;
-            continue;
-        }
-        let what = ["-KILL", "-KILL", "-TERM", "-STOP", "nothing"][usize::try_from(chance.below(5)).unwrap()];
-        *done.entry(what).or_insert(0) += 1;
-        tell(what);
-        match what {
-            "-STOP" => {
-                shared.signal(number, "-STOP");
-                std::thread::sleep(Duration::from_millis(chance.below(2 * 1000 * LEASE.as_secs())));
-                tell("-CONT");
-                shared.signal(number, "-CONT");
-            }
-            "nothing" => {}
-            signal => {
-                shared.signal(number, signal);
-                shared.ended(number);
-            }
-        }
-    }
-    for number in 0..3 {
-        if shared.replicas[number].running.is_none() {
-            shared.start(number);
-        }
-    }
-    shared.shared_by(3);
-    let last = shared.commit("last", CLUSTERS);
-    shared.ready(&last, CLUSTERS, PATIENCE);
-    let lived = witness.end();
-    let (applied, _) = shared.applied_since(mark);
-    eprintln!(
-        "seed {seed}: {commit} commits, {done:?}, {} writes of {} objects",
-        applied.values().sum::<usize>(),
-        applied.len()
-    );
-    assert_eq!(shared.values(), [("last".to_owned(), CLUSTERS * 10)].into(), "nothing is lost");
-    for (name, values) in &lived {
-        assert!(values.is_sorted_by(|a, b| a < b), "{name} went back, or had a value twice: {values:?}");
-        assert_eq!(
-            applied.get(name),
-            Some(&values.len()),
-            "each write of {name} changed it: {values:?}\n{}\n{}\n{}",
-            shared.writes_of(mark, &[name]),
-            events.join("\n"),
-            shared.logs()
-        );
-    }
-    assert_eq!(lived.len(), applied.len());
 }
