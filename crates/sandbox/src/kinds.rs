@@ -164,11 +164,6 @@ impl Kinds {
         self.kinds.values()
     }
 
-    /// Any version of the kind that is stored under a group and a name in paths.
-    pub fn stored(&self, resource: &(String, String)) -> Option<&Arc<Kind>> {
-        self.kinds.values().find(|kind| kind.is_stored_under(resource))
-    }
-
     /// Puts these kinds in place of those that a definition brought before.
     pub fn define(&mut self, definition: &str, kinds: Vec<Kind>) {
         let all = Arc::make_mut(&mut self.kinds);

@@ -1,6 +1,6 @@
 //! Objects that were read from another cluster, put into this one; all that is in it; and the cluster put back to what it was.
 
-use crate::kinds::{Kind, Kinds};
+use crate::kinds::Kinds;
 use crate::store::Store;
 use crate::{Refusal, Request, Sandbox};
 use jiff::Timestamp;
@@ -42,16 +42,6 @@ impl Sandbox {
     /// Forgets what happened, as a server does that was restarted: watches from before it come too late.
     pub fn compact(&mut self) {
         self.store.compact();
-    }
-
-    /// The kinds that definitions brought.
-    pub fn own_kinds(&self) -> impl Iterator<Item = &Arc<Kind>> {
-        self.kinds.iter().filter(|kind| kind.custom.is_some())
-    }
-
-    /// The objects of a kind, by namespace and name.
-    pub fn objects_of(&self, group: &str, plural: &str) -> impl Iterator<Item = &Arc<Value>> {
-        self.store.all(&(group.to_owned(), plural.to_owned())).map(|(_, object)| object)
     }
 
     /// All objects, by kind, namespace and name.
