@@ -13,15 +13,24 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 
+/// The number of a process that was waited for may be another one's a moment later, so signals go to those only that were not: the
+/// server is killed by the shell that waits for it, and the one that reads the pipe is ended only where it has not ended by itself.
 const RUN: &str = r#"
 exec 3<&0 </dev/null
+over=
+trap 'over=yes; kill -KILL "$server"' USR1
 "$@" 3<&- &
 server=$!
-( while read -r _ <&3; do :; done; kill -KILL "$server" ) 2>/dev/null &
+( while read -r _ <&3; do :; done; kill -USR1 "$$" ) 2>/dev/null &
 watch=$!
 exec 3<&-
 wait "$server"
 status=$?
+if [ -n "$over" ]; then
+    wait "$server"
+    exit 137
+fi
+trap '' USR1
 kill "$watch" 2>/dev/null
 exit "$status"
 "#;
@@ -169,6 +178,28 @@ mod tests {
     use crate::wait::wait_until;
 
     const SOON: Duration = Duration::from_secs(30);
+
+    #[test]
+    fn no_signal_goes_to_a_number_that_may_be_another_ones_by_then() -> Result<()> {
+        let told = format!("kill() {{ command kill \"$@\" || echo missed; }}\n{RUN}");
+        for (server, code) in [("exec sleep 1000", 137), ("exit 7", 7)] {
+            let mut command = shell(&told);
+            command.args(["sh", "-c", server]).stdin(Stdio::piped()).stdout(Stdio::piped());
+            let mut child = command.spawn()?;
+            let alive = child.stdin.take();
+            if code == 7 {
+                let ended = || Ok(child.try_wait()?);
+                wait_until("it ends by itself", SOON, ended)?;
+            }
+            drop(alive);
+            let output = child.wait_with_output()?;
+            assert_eq!(
+                (output.status.code(), String::from_utf8_lossy(&output.stdout)),
+                (Some(code), "".into())
+            );
+        }
+        Ok(())
+    }
 
     #[test]
     fn a_server_that_ended_is_started_again_and_one_that_runs_is_left_alone() -> Result<()> {
