@@ -41,6 +41,9 @@ pub(crate) trait Witness: Send + Sync {
 
     /// Called before a write takes effect.
     fn write(&self, cluster: &str, sandbox: &Sandbox, asked: &Asked);
+
+    /// Called when a write is sent that takes effect much later, without being looked at again.
+    fn delay(&self, cluster: &str, sandbox: &Sandbox, asked: &Asked);
 }
 
 /// A request.
@@ -502,7 +505,11 @@ impl Cluster {
             }
             Fate::Late => {
                 let sent = Some(ambient::now());
-                self.lock().late.push(Late { age: Duration::ZERO, sent, asked: asked.clone() });
+                let mut state = self.lock();
+                if asked.is_write() {
+                    self.0.witness.delay(&self.0.name, &state.sandbox, asked);
+                }
+                state.late.push(Late { age: Duration::ZERO, sent, asked: asked.clone() });
                 Err(reset())
             }
             Fate::Hangs => std::future::pending().await,

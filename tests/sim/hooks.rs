@@ -205,11 +205,8 @@ impl Ledger {
         self.past.retain(|(at, _), _| TARGETS[*at].cluster != cluster);
     }
 
-    /// Looks at what is about to be applied; says what is wrong with that.
-    pub(crate) fn apply(&mut self, look: &Look<'_>, body: &Value, id: &Id) -> Vec<String> {
-        let mut wrong = Vec::new();
-        let member = (look.at, id.clone());
-        let run = text(&body["metadata"]["annotations"][RUN_ANNOTATION]);
+    /// The states that an apply which is sent may be of; a hook's run is one of theirs, also where the apply comes late.
+    pub(crate) fn sent(&mut self, look: &Look<'_>, body: &Value, id: &Id) -> Vec<(Arc<Content>, u64)> {
         let of_target = |content: &Arc<Content>| Some((content.clone(), content.state(look.target.app)?));
         let mut states: Vec<(Arc<Content>, u64)> = look.recent.iter().filter_map(of_target).collect();
         states.dedup_by_key(|(_, state)| *state);
@@ -217,12 +214,22 @@ impl Ledger {
             let wanted = content.wanted(look.target.app, look.target.namespace).unwrap_or_default();
             wanted.get(id).is_some_and(|wanted| difference(wanted, body, "").is_none())
         });
-        let hook = Hook::of(body);
-        if hook.is_some() {
+        if Hook::of(body).is_some() {
+            let run = text(&body["metadata"]["annotations"][RUN_ANNOTATION]);
             for (_, state) in &states {
                 self.runs.entry((look.at, *state)).or_default().insert(run.to_owned());
             }
         }
+        states
+    }
+
+    /// Looks at what is about to be applied; says what is wrong with that.
+    pub(crate) fn apply(&mut self, look: &Look<'_>, body: &Value, id: &Id) -> Vec<String> {
+        let mut wrong = Vec::new();
+        let member = (look.at, id.clone());
+        let run = text(&body["metadata"]["annotations"][RUN_ANNOTATION]);
+        let states = self.sent(look, body, id);
+        let hook = Hook::of(body);
         let live = (look.live)(id).filter(|_| hook.is_some());
         if let Some(live) = live {
             let uid = text(&live["metadata"]["uid"]).to_owned();

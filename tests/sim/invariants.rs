@@ -61,6 +61,20 @@ impl Witness for Guard {
             other => self.trace.violation(format!("{cluster}: an unexpected {other} {}", asked.path)),
         }
     }
+
+    fn delay(&self, cluster: &str, sandbox: &Sandbox, asked: &Asked) {
+        let Some(named) = Named::of(&asked.path).filter(|_| asked.method == "PATCH") else { return };
+        let body: Value = serde_json::from_slice(&asked.body).unwrap_or_default();
+        let set = text(&body["metadata"]["labels"][PART_OF]);
+        let Some(target) = TARGETS.iter().find(|target| target.cluster == cluster && target.set == *set)
+        else {
+            return;
+        };
+        let id = content::id(&body, &named.namespace);
+        self.at_hooks(sandbox, target, &self.forge.recent(), |ledger, look| {
+            drop(ledger.sent(look, &body, &id))
+        });
+    }
 }
 
 impl Guard {
@@ -195,6 +209,19 @@ impl Guard {
         target: &Target,
         recent: &[Arc<Content>],
     ) {
+        let wrong = self.at_hooks(sandbox, target, recent, |ledger, look| ledger.apply(look, body, id));
+        for wrong in wrong {
+            self.trace.violation(format!("{cluster}: {wrong}"));
+        }
+    }
+
+    fn at_hooks<T>(
+        &self,
+        sandbox: &Sandbox,
+        target: &Target,
+        recent: &[Arc<Content>],
+        act: impl FnOnce(&mut Ledger, &Look<'_>) -> T,
+    ) -> T {
         let now = (self.forge.delivered(), self.changes.load(Ordering::Relaxed));
         let has_moved = |since: (usize, usize)| {
             now.1 != since.1 || self.forge.states_since(target.app, since.0).len() > 1
@@ -202,9 +229,7 @@ impl Guard {
         let live = |id: &Id| sandbox.objects().find(|object| content::is(object, id));
         let at = TARGETS.iter().position(|one| std::ptr::eq(one, target)).unwrap_or_default();
         let look = Look { at, target, recent, now, has_moved: &has_moved, live: &live };
-        for wrong in self.ledger.lock().unwrap().apply(&look, body, id) {
-            self.trace.violation(format!("{cluster}: {wrong}"));
-        }
+        act(&mut self.ledger.lock().unwrap(), &look)
     }
 }
 
