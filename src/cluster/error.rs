@@ -32,6 +32,8 @@ pub enum ApiErrorClass {
     NoSuchKind,
     /// It was not sent: this process may not write at present.
     Fenced,
+    /// It was not sent: connections were cut off while it waited, and what it goes by may not hold any more.
+    CutOff,
     /// Anything else, such as a 500.
     Other,
 }
@@ -65,6 +67,12 @@ impl ApiError {
     /// A request that was waited for no longer.
     pub fn unanswered(what: &str, limit: Duration) -> Self {
         Self::new(ApiErrorClass::Timeout, format!("{what}: no answer within {limit:?}"))
+    }
+
+    /// A request that waited to be sent, and is not wanted any more.
+    pub(super) fn cut_off(verb: &str, what: &dyn fmt::Display) -> Self {
+        let words = "connections were cut off while it waited to be sent: the cluster is looked at again";
+        Self::new(ApiErrorClass::CutOff, format!("{verb} {what}: {words}"))
     }
 
     /// An error of a kind that discovery does not know.
@@ -124,7 +132,8 @@ impl ApiError {
             | ApiErrorClass::Immutable(_)
             | ApiErrorClass::TooLarge
             | ApiErrorClass::NoSuchKind
-            | ApiErrorClass::Fenced => false,
+            | ApiErrorClass::Fenced
+            | ApiErrorClass::CutOff => false,
         }
     }
 

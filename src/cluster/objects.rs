@@ -145,7 +145,7 @@ impl Cluster {
                 body: body.clone(),
             };
             // A server that comes back may have been put back to a backup: whoever asked looks first.
-            let is_same = || self.interruptions() == interruptions;
+            let is_same = || !request.mode.writes() || self.interruptions() == interruptions;
             let answered = self.0.rest.bytes_while(ask, is_same).await;
             if answered.as_ref().is_err_and(ApiError::is_unanswered) && request.mode.writes() {
                 self.0.late().give_up(tokio::time::Instant::now());

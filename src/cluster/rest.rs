@@ -93,7 +93,7 @@ impl Rest {
         self.bytes_while(ask, || true).await
     }
 
-    /// The same, as long as it is still wanted: what was refused is not made again afterwards.
+    /// The same, as long as it is still wanted: what waits its turn, or was refused, is not sent afterwards.
     pub(super) async fn bytes_while(
         &self,
         ask: Ask<'_>,
@@ -104,8 +104,8 @@ impl Rest {
         loop {
             tries += 1;
             let permit = self.pace.permit().await;
-            if let Some(error) = refused.take().filter(|_| !is_wanted()) {
-                return Err(error);
+            if !is_wanted() {
+                return Err(refused.take().unwrap_or_else(|| ApiError::cut_off(ask.verb, ask.what)));
             }
             let answer = self.exchange(&ask).await;
             if let Some(permit) = permit {

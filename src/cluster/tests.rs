@@ -198,7 +198,7 @@ async fn a_kind_that_was_not_heard_of_since_connections_were_cut_off_is_asked_fo
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_apply_that_is_throttled_is_not_sent_to_a_server_that_may_have_been_put_back() {
+async fn an_apply_that_is_throttled_or_waits_is_not_sent_to_a_server_that_may_have_been_put_back() {
     let (lossy, cluster) = watching(&["ConfigMap"]).await;
     lossy.post("/api/v1/namespaces/shop/configmaps", &member("kept"));
     until(&cluster, &["kept"]).await;
@@ -207,12 +207,20 @@ async fn an_apply_that_is_throttled_is_not_sent_to_a_server_that_may_have_been_p
     let request =
         Apply { id: &id, api_version: "v1", body: body.as_bytes(), mode: Mode::Write, force: Force::Yes };
     lossy.next("PATCH", "configmaps/web", Fate::Throttled(2));
+    let (other, text) = (ObjectId::new("", "ConfigMap", "shop", "other"), member("other").to_string());
+    let waits = Apply { id: &other, body: text.as_bytes(), ..request };
+    let waiting = async {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        cluster.apply(&waits).await
+    };
     let interrupted = async {
         tokio::time::sleep(Duration::from_secs(1)).await;
         lossy.disconnect();
     };
-    let (applied, ()) = tokio::join!(cluster.apply(&request), interrupted);
+    let (applied, waited, ()) = tokio::join!(cluster.apply(&request), waiting, interrupted);
     assert!(applied.is_err() && lossy.count("PATCH", "configmaps/web") == 1, "whoever asked looks first");
+    assert_eq!(waited.unwrap_err().class, super::ApiErrorClass::CutOff);
+    assert_eq!(lossy.count("PATCH", "configmaps/other"), 0, "it waited while the server had too much to do");
     lossy.next("PATCH", "configmaps/web", Fate::Throttled(2));
     cluster.apply(&request).await.unwrap();
     assert!(lossy.get("/api/v1/namespaces/shop/configmaps/web").is_some());

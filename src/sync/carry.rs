@@ -177,6 +177,9 @@ async fn write(cluster: &Cluster, want: &Want, is_hook: bool, step: &Step, order
             rewritten: Some(applied.rewritten(&want.body, want.extract, orders.mask)),
             immutable: None,
         },
+        Err(error) if error.class == ApiErrorClass::CutOff => {
+            Finished::with(outcome(OutcomeResult::Skipped, CUT_OFF.to_owned()))
+        }
         Err(error) => {
             let immutable = match &error.class {
                 ApiErrorClass::Immutable(fields) => Some(fields.clone()),
