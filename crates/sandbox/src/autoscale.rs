@@ -158,16 +158,6 @@ fn loads(autoscaler: &Value) -> BTreeMap<String, Quantity> {
 }
 
 fn metrics(spec: &Value) -> Vec<Metric> {
-    // The first version knows only this.
-    if let Some(percent) =
-        spec["targetCPUUtilizationPercentage"].as_u64().and_then(|all| usize::try_from(all).ok())
-    {
-        return vec![Metric {
-            name: "cpu".to_owned(),
-            target: Quantity::of(percent),
-            form: Form::Utilization,
-        }];
-    }
     let one = |metric: &Value| {
         let source = ["resource", "containerResource", "pods", "object", "external"];
         let source = source.iter().map(|name| &metric[*name]).find(|source| source.is_object())?;
@@ -286,5 +276,21 @@ mod tests {
         assert_eq!(seen(&mut sandbox).0, 3);
         ask(&mut sandbox, "PATCH", &format!("{DEPLOYMENTS}/web"), &json!({"spec": {"replicas": 1}}));
         assert_eq!(seen(&mut sandbox).0, 3, "it is scaled back");
+    }
+
+    #[test]
+    fn an_autoscaler_of_the_first_version_scales_and_shows_there_how_it_stands() {
+        const FIRST: &str = "/apis/autoscaling/v1/namespaces/default/horizontalpodautoscalers";
+        let mut sandbox = cluster("cpu=160");
+        ask(&mut sandbox, "DELETE", &format!("{SCALERS}/web"), &Value::Null);
+        let scaler = json!({"metadata": {"name": "web", "annotations": {LOAD: "cpu=200"}}, "spec": {"maxReplicas": 5,
+            "targetCPUUtilizationPercentage": 50, "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"}}});
+        ask(&mut sandbox, "POST", FIRST, &scaler);
+        assert_eq!(seen(&mut sandbox).0, 4);
+        let shown = ask(&mut sandbox, "GET", &format!("{FIRST}/web"), &Value::Null);
+        assert_eq!(shown["spec"]["targetCPUUtilizationPercentage"], 50);
+        assert_eq!(shown["status"]["currentCPUUtilizationPercentage"], 50, "{shown}");
+        let conditions = &shown["metadata"]["annotations"]["autoscaling.alpha.kubernetes.io/conditions"];
+        assert!(conditions.as_str().unwrap().contains("DesiredWithinRange"), "{conditions}");
     }
 }

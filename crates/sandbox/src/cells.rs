@@ -187,33 +187,49 @@ fn scaler(column: &str, object: &Value) -> Value {
     }
 }
 
+/// So many metrics of an autoscaler are shown.
+const SHOWN: usize = 2;
+
 fn targets(object: &Value) -> String {
     let metrics = object["spec"]["metrics"].as_array().map(Vec::as_slice).unwrap_or_default();
     if metrics.is_empty() {
         return "<none>".to_owned();
     }
-    let shown = metrics.iter().enumerate().map(|(index, metric)| {
-        let current = &object["status"]["currentMetrics"][index]["resource"]["current"];
-        let name = text(metric, "/resource/name");
-        let target = &metric["resource"]["target"];
-        let known = |field: &str, unit: &str| {
-            let shown = current
-                .get(field)
-                .map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned));
-            shown.map_or_else(|| "<unknown>".to_owned(), |shown| format!("{shown}{unit}"))
-        };
-        match target["averageValue"].as_str() {
-            Some(wanted) => format!("{name}: {}/{wanted}", known("averageValue", "")),
-            None => {
-                format!(
-                    "{name}: {}/{}%",
-                    known("averageUtilization", "%"),
-                    number(target, "/averageUtilization")
-                )
-            }
+    let shown = metrics.iter().take(SHOWN).enumerate();
+    let shown = shown.map(|(index, metric)| target(metric, &object["status"]["currentMetrics"][index]));
+    let shown = shown.collect::<Vec<_>>().join(", ");
+    match metrics.len() {
+        all if all > SHOWN => format!("{shown} + {} more...", all - SHOWN),
+        _ => shown,
+    }
+}
+
+fn target(metric: &Value, status: &Value) -> String {
+    let sources = ["external", "pods", "object", "resource", "containerResource"];
+    let Some(source) = sources.into_iter().find(|source| metric[*source].is_object()) else {
+        return "<unknown type>".to_owned();
+    };
+    let (target, current) = (&metric[source]["target"], &status[source]["current"]);
+    let known = |field: &str, unit: &str| {
+        let shown =
+            current.get(field).map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned));
+        shown.map_or_else(|| "<unknown>".to_owned(), |shown| format!("{shown}{unit}"))
+    };
+    let average = target["averageValue"].as_str();
+    match (source, average) {
+        ("external" | "object", Some(wanted)) => format!("{}/{wanted} (avg)", known("averageValue", "")),
+        ("external" | "object", None) => format!("{}/{}", known("value", ""), text(target, "/value")),
+        ("pods", _) => format!("{}/{}", known("averageValue", ""), average.unwrap_or_default()),
+        (_, Some(wanted)) => {
+            format!("{}: {}/{wanted}", text(metric, &format!("/{source}/name")), known("averageValue", ""))
         }
-    });
-    shown.collect::<Vec<_>>().join(", ")
+        (_, None) => {
+            let wanted = target["averageUtilization"].as_i64();
+            let wanted = wanted.map_or_else(|| "<auto>".to_owned(), |percent| format!("{percent}%"));
+            let name = text(metric, &format!("/{source}/name"));
+            format!("{name}: {}/{wanted}", known("averageUtilization", "%"))
+        }
+    }
 }
 
 fn slice(column: &str, object: &Value) -> Value {

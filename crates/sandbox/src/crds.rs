@@ -5,8 +5,10 @@
 
 use crate::Sandbox;
 use crate::answer::{Cause, Refusal};
+use crate::autoscaler_versions;
 use crate::kinds::{Custom, Kind};
 use crate::limit_rules::Status;
+use crate::read::versioned;
 use crate::request::Target;
 use crate::store::{Key, Resource};
 use crate::write::metadata;
@@ -130,7 +132,7 @@ impl Sandbox {
                         storage: storage.clone(),
                         definition: definition.to_owned(),
                         version: version.clone(),
-                        rules: rules(&schema),
+                        rules: crate::cel_rules::compiled(&schema),
                         schema,
                     })),
                 }
@@ -178,11 +180,17 @@ pub(crate) fn complete(kind: &Kind, object: &mut Value, nulls: Nulls) -> Result<
         crate::definition_rules::empty(object);
     }
     crate::fields::complete(kind, object);
+    autoscaler_versions::read(kind, object);
     Ok(())
 }
 
 /// Checks an object against its kind, and against what it was before.
 pub(crate) fn validate(target: &Target, before: Option<&Value>, object: &Value) -> Result<(), Refusal> {
+    if let Some(stored) = autoscaler_versions::stored(&target.kind) {
+        let stored = Target { kind: stored.clone(), ..target.clone() };
+        let before = before.map(|before| versioned(before, &stored.kind));
+        return validate(&stored, before.as_ref(), &versioned(object, &stored.kind));
+    }
     let name = object["metadata"]["name"].as_str().unwrap_or_default();
     // A status that makes its Service has nobody to have its addresses agree.
     let is_looked_at = target.subresource.is_empty() || before.is_none();
@@ -200,11 +208,11 @@ pub(crate) fn validate(target: &Target, before: Option<&Value>, object: &Value) 
         }
     }
     if let Some(custom) = &target.kind.custom {
-        check(object, &custom.schema, "", &mut causes);
+        crate::schema_rules::check(object, &custom.schema, &mut causes);
         crate::scale::check(custom, object, &mut causes);
         check_lists(&custom.schema, before, object, &mut causes);
         if let Some(rules) = &custom.rules {
-            check_rules(rules, &custom.schema, before, object, &mut causes);
+            crate::cel_rules::check(rules, &custom.schema, before, object, &mut causes);
         }
     } else {
         causes.extend(crate::rules::wrong(&target.kind, before, object));
@@ -229,73 +237,6 @@ fn check_lists(schema: &Value, before: Option<&Value>, object: &Value, causes: &
     if known.is_empty() {
         crate::list_types::check(object, schema, "", causes);
     }
-}
-
-fn rules(schema: &Value) -> Option<Arc<kube_cel::CompiledSchema>> {
-    schema
-        .to_string()
-        .contains("x-kubernetes-validations")
-        .then(|| Arc::new(kube_cel::compile_schema(schema)))
-}
-
-/// Checks the CEL rules, unless the object is too wrong for that.
-fn check_rules(
-    rules: &kube_cel::CompiledSchema,
-    schema: &Value,
-    before: Option<&Value>,
-    object: &Value,
-    causes: &mut Vec<Cause>,
-) {
-    let blocks = [
-        "FieldValueNotSupported",
-        "FieldValueRequired",
-        "FieldValueTooLong",
-        "FieldValueTooMany",
-        "FieldValueTypeInvalid",
-    ];
-    if causes.iter().any(|cause| blocks.contains(&cause.reason)) {
-        causes.push(Cause {
-            reason: "FieldValueInvalid",
-            message: "Invalid value: null: some validation rules were not checked because the object was invalid; correct the existing errors to complete validation".to_owned(),
-            field: "<nil>".to_owned(),
-        });
-        return;
-    }
-    let Err(failures) = kube_cel::validate_compiled(rules, object, before) else { return };
-    for failure in failures.into_vec() {
-        let (reason, word) = match failure.reason.as_deref() {
-            Some("FieldValueForbidden") => ("FieldValueForbidden", "Forbidden"),
-            Some("FieldValueRequired") => ("FieldValueRequired", "Required value"),
-            Some("FieldValueDuplicate") => ("FieldValueDuplicate", "Duplicate value"),
-            Some(_) | None => ("FieldValueInvalid", "Invalid value"),
-        };
-        let message = format!("{word}: {}", failure.message);
-        causes.push(Cause { reason, message, field: named(&keyed(&failure.field_path, schema)) });
-    }
-}
-
-/// A path as rules are told of: what is under a name in a map is in brackets.
-fn keyed(path: &str, schema: &Value) -> String {
-    let (mut schema, mut all) = (schema, String::new());
-    for part in path.split('.') {
-        let (name, indexes) = part.split_at(part.find('[').unwrap_or(part.len()));
-        match schema["properties"].get(name) {
-            Some(below) => {
-                all = join(&all, name);
-                schema = below;
-            }
-            None if schema["additionalProperties"].is_object() => {
-                all = format!("{all}[{name}]");
-                schema = &schema["additionalProperties"];
-            }
-            None => all = join(&all, name),
-        }
-        all.push_str(indexes);
-        for _ in 0..indexes.matches('[').count() {
-            schema = &schema["items"];
-        }
-    }
-    all
 }
 
 /// A Secret's `stringData` is a way to write `data`.
@@ -418,183 +359,4 @@ fn default_item(value: &mut Value, schema: &Value, nulls: Nulls) {
         *value = told.clone();
     }
     default(value, schema, nulls);
-}
-
-fn type_of(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "boolean",
-        Value::Number(number) if number.is_f64() => "number",
-        Value::Number(_) => "integer",
-        Value::String(_) => "string",
-        Value::Array(_) => "array",
-        Value::Object(_) => "object",
-    }
-}
-
-fn check(value: &Value, schema: &Value, at: &str, causes: &mut Vec<Cause>) {
-    let wrong = |message: String| Cause { reason: "FieldValueInvalid", message, field: named(at) };
-    if value.is_null() && schema["nullable"] == true {
-        check_allowed(value, schema, at, causes);
-        return;
-    }
-    // What is of a wrong type is looked at as what it is, but for nothing at all.
-    if !is_of_type(value, schema, at, causes) && value.is_null() {
-        check_allowed(value, schema, at, causes);
-        return;
-    }
-    check_allowed(value, schema, at, causes);
-    bounds(value, schema, at, causes, &wrong);
-    if let (Value::String(text), Some("date-time")) = (value, schema["format"].as_str())
-        && text.parse::<jiff::Timestamp>().is_err()
-    {
-        let message =
-            format!("Invalid value: {value}: {} in body must be of type date-time: {value}", named(at));
-        causes.push(Cause { reason: "FieldValueTypeInvalid", message, field: named(at) });
-    }
-    if let (Value::String(text), Some(pattern)) = (value, schema["pattern"].as_str())
-        && regex::Regex::new(pattern).is_ok_and(|pattern| !pattern.is_match(text))
-    {
-        causes.push(wrong(format!("Invalid value: {value}: {} in body should match '{pattern}'", named(at))));
-    }
-    match value {
-        Value::Object(object) => {
-            for field in schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str) {
-                if !object.contains_key(field) {
-                    let field = if at.is_empty() { field.to_owned() } else { format!("{at}.{field}") };
-                    causes.push(Cause {
-                        reason: "FieldValueRequired",
-                        message: "Required value".to_owned(),
-                        field,
-                    });
-                }
-            }
-            for (name, value) in object {
-                let below = schema["properties"].get(name).unwrap_or(&schema["additionalProperties"]);
-                if below.is_object() && !(at.is_empty() && name == "metadata") {
-                    check(value, below, &join(at, name), causes);
-                }
-            }
-        }
-        Value::Array(items) => {
-            for (index, item) in items.iter().enumerate() {
-                check(item, &schema["items"], &format!("{at}[{index}]"), causes);
-            }
-        }
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
-    }
-}
-
-// Whether the value is of the schema's type, as far as the server looks at it.
-fn is_of_type(value: &Value, schema: &Value, at: &str, causes: &mut Vec<Cause>) -> bool {
-    let found = type_of(value);
-    let wanted = schema["type"].as_str();
-    let fits = match wanted {
-        None => true,
-        Some("number") => matches!(found, "number" | "integer"),
-        Some(wanted) => wanted == found,
-    };
-    let is_int_or_string = schema["x-kubernetes-int-or-string"] == true;
-    let format = schema["format"].as_str();
-    if wanted == Some("integer") && found == "number" {
-        let told =
-            format.map_or_else(|| "(default format)".to_owned(), |format| format!("with format {format}"));
-        let message =
-            format!("Invalid value: \"\": Checked value must be of type integer {told} in {}", named(at));
-        causes.push(Cause { reason: "FieldValueInvalid", message, field: "<nil>".to_owned() });
-    }
-    // Where there is a format, the server compares that, and lists are never of a wrong one.
-    if let (false, Some(format)) = (fits, format) {
-        let shown = match found {
-            "integer" => "int64",
-            "number" => "float64",
-            _ => "",
-        };
-        let is_told = !matches!(found, "null" | "array" | "string");
-        if is_told {
-            let message = format!(
-                "Invalid value: {shown:?}: {} in body must be of type {format}: {shown:?}",
-                named(at)
-            );
-            causes.push(Cause { reason: "FieldValueTypeInvalid", message, field: named(at) });
-            return false;
-        }
-        if found == "array" && matches!(wanted, Some("string")) {
-            return false;
-        }
-    }
-    if !fits || is_int_or_string && !matches!(found, "integer" | "string") {
-        let wanted = if is_int_or_string { "integer,string" } else { wanted.unwrap_or_default() };
-        let shown = Value::from(found);
-        let message =
-            format!("Invalid value: {shown}: {} in body must be of type {wanted}: {shown}", named(at));
-        causes.push(Cause { reason: "FieldValueTypeInvalid", message, field: named(at) });
-        return false;
-    }
-    true
-}
-
-fn check_allowed(value: &Value, schema: &Value, at: &str, causes: &mut Vec<Cause>) {
-    if let Some(allowed) = schema["enum"].as_array()
-        && !allowed.contains(value)
-    {
-        let allowed: Vec<String> = allowed.iter().map(Value::to_string).collect();
-        let message = format!("Unsupported value: {value}: supported values: {}", allowed.join(", "));
-        causes.push(Cause { reason: "FieldValueNotSupported", message, field: named(at) });
-    }
-}
-
-fn bounds(value: &Value, schema: &Value, at: &str, causes: &mut Vec<Cause>, wrong: &dyn Fn(String) -> Cause) {
-    let at = named(at);
-    let bound = |name: &str| schema[name].as_f64();
-    if let Some(number) = value.as_f64() {
-        let shown = &schema["minimum"];
-        let is_open = schema["exclusiveMinimum"] == true;
-        if bound("minimum").is_some_and(|least| number < least || is_open && number <= least) {
-            let words = if is_open { "greater than" } else { "greater than or equal to" };
-            causes.push(wrong(format!("Invalid value: {value}: {at} in body should be {words} {shown}")));
-        }
-        let shown = &schema["maximum"];
-        let is_open = schema["exclusiveMaximum"] == true;
-        if bound("maximum").is_some_and(|most| number > most || is_open && number >= most) {
-            let words = if is_open { "less than" } else { "less than or equal to" };
-            causes.push(wrong(format!("Invalid value: {value}: {at} in body should be {words} {shown}")));
-        }
-    }
-    let length = match value {
-        Value::String(text) => Some((text.chars().count(), "minLength", "maxLength", "chars long")),
-        Value::Array(items) => Some((items.len(), "minItems", "maxItems", "items")),
-        Value::Object(fields) => Some((fields.len(), "minProperties", "maxProperties", "properties")),
-        Value::Null | Value::Bool(_) | Value::Number(_) => None,
-    };
-    if let Some((length, least, most, what)) = length {
-        let least = schema[least].as_u64().filter(|least| (length as u64) < *least);
-        let most = schema[most].as_u64().filter(|most| (length as u64) > *most);
-        let is_text = what == "chars long";
-        let verb = if is_text { "should be" } else { "should have" };
-        if let Some(least) = least {
-            let shown = if is_text { value.clone() } else { length.into() };
-            causes
-                .push(wrong(format!("Invalid value: {shown}: {at} in body {verb} at least {least} {what}")));
-        }
-        if let Some(most) = most {
-            causes.push(if is_text {
-                let unit = if most == 1 { "byte" } else { "bytes" };
-                let message = format!("Too long: may not be more than {most} {unit}");
-                Cause { reason: "FieldValueTooLong", message, field: at }
-            } else {
-                let unit = if most == 1 { "item" } else { "items" };
-                let message = format!("Too many: {length}: must have at most {most} {unit}");
-                Cause { reason: "FieldValueTooMany", message, field: at }
-            });
-        }
-    }
-}
-
-fn join(at: &str, name: &str) -> String {
-    if at.is_empty() { name.to_owned() } else { format!("{at}.{name}") }
-}
-
-fn named(at: &str) -> String {
-    if at.is_empty() { "<nil>".to_owned() } else { at.to_owned() }
 }

@@ -89,11 +89,17 @@ pub(crate) fn on_others(type_name: &str, fields: &mut Map<String, Value>, kind: 
                 put_new(steps, "maxSurge", 0.into());
             }
         }
-        "apps.v1.StatefulSetUpdateStrategy"
-            if matches!(text(fields, "type").as_str(), "" | "RollingUpdate") =>
-        {
-            put_new(fields, "rollingUpdate", json!({"partition": 0}));
+        "apps.v1.StatefulSetUpdateStrategy" => {
+            let by = text(fields, "type");
+            if by.is_empty() {
+                put_new(fields, "rollingUpdate", json!({}));
+            }
+            let steps = fields.get_mut("rollingUpdate").and_then(Value::as_object_mut);
+            if let Some(steps) = steps.filter(|_| matches!(by.as_str(), "" | "RollingUpdate")) {
+                put_new(steps, "partition", 0.into());
+            }
         }
+        "autoscaling.v2.HorizontalPodAutoscalerBehavior" => behavior(fields),
         "apps.v1.StatefulSetSpec" => claim_templates(fields),
         "core.v1.Container" => container(fields, kind),
         "core.v1.PodSpec" => pod_spec(fields, kind),
@@ -122,6 +128,22 @@ pub(crate) fn on_others(type_name: &str, fields: &mut Map<String, Value>, kind: 
             fields.insert("apiGroup".to_owned(), "rbac.authorization.k8s.io".into());
         }
         _ => {}
+    }
+}
+
+/// How fast an autoscaler goes, where it says so in part.
+fn behavior(fields: &mut Map<String, Value>) {
+    let percent = json!({"type": "Percent", "value": 100, "periodSeconds": 15});
+    let pods = json!({"type": "Pods", "value": 4, "periodSeconds": 15});
+    let up = json!({"stabilizationWindowSeconds": 0, "selectPolicy": "Max", "policies": [pods, percent]});
+    let down = json!({"selectPolicy": "Max", "policies": [percent]});
+    for (direction, defaults) in [("scaleUp", up), ("scaleDown", down)] {
+        let rules = fields.entry(direction).or_insert_with(|| json!({}));
+        if let (Some(rules), Value::Object(defaults)) = (rules.as_object_mut(), defaults) {
+            for (name, value) in defaults {
+                put_new(rules, &name, value);
+            }
+        }
     }
 }
 
@@ -275,8 +297,23 @@ fn guard(kind: &Kind, object: &mut Value) {
     }
 }
 
+/// Whose the labels of a new object are.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Labels {
+    Written,
+    /// Nobody wrote any: a Job has those of its template, and whatever is added to them.
+    Filled,
+}
+
+impl Labels {
+    /// Whose they are in what a client sent.
+    pub(crate) fn of(object: &Value) -> Self {
+        if count_is_zero(&object["metadata"]["labels"]) { Self::Filled } else { Self::Written }
+    }
+}
+
 /// What a kind gives a new object, which nobody owns.
-pub(crate) fn begin(kind: &Kind, object: &mut Value, number: u64) {
+pub(crate) fn begin(kind: &Kind, object: &mut Value, number: u64, labels: Labels) {
     guard(kind, object);
     if let Some(status) = crate::fields::start(kind).get("status") {
         object["status"] = status.clone();
@@ -300,7 +337,7 @@ pub(crate) fn begin(kind: &Kind, object: &mut Value, number: u64) {
             }
             object["spec"]["taints"] = taints.into();
         }
-        ("batch", "Job") => job_selector(object),
+        ("batch", "Job") => job_selector(object, labels),
         _ => {}
     }
 }
@@ -401,7 +438,7 @@ fn count_is_zero(value: &Value) -> bool {
     value.as_object().is_none_or(Map::is_empty)
 }
 
-fn job_selector(object: &mut Value) {
+fn job_selector(object: &mut Value, labels: Labels) {
     if object["spec"]["manualSelector"] == true {
         return;
     }
@@ -416,7 +453,8 @@ fn job_selector(object: &mut Value) {
     let spec = &mut object["spec"];
     spec["selector"]["matchLabels"]["batch.kubernetes.io/controller-uid"] = uid.clone();
     let template = spec.pointer("/template/metadata/labels").cloned().unwrap_or_default();
-    let is_shared = is_named_here && own == template || count_is_zero(&own) && count_is_zero(&template);
+    let is_the_same = labels == Labels::Filled && is_named_here && own == template;
+    let is_shared = is_the_same || count_is_zero(&own) && count_is_zero(&template);
     let labels = &mut spec["template"]["metadata"]["labels"];
     for prefix in ["batch.kubernetes.io/", ""] {
         labels[format!("{prefix}controller-uid")] = uid.clone();

@@ -36,7 +36,7 @@ fn is_of_quota(name: &str) -> bool {
 }
 
 /// A name that the server does not know.
-fn wrong_name(name: &str, at: &str, causes: &mut Vec<Cause>) {
+pub(crate) fn wrong_name(name: &str, at: &str, causes: &mut Vec<Cause>) {
     let wrong = wrong_key(name);
     if wrong.is_empty() {
         if !name.contains('/') && name != "storage" && !is_of_quota(name) {
@@ -85,6 +85,12 @@ pub(crate) fn check_limits(object: &Value, causes: &mut Vec<Cause>) {
     }
 }
 
+/// Why containers do not ask for what has this name.
+pub(crate) fn not_of_containers(name: &str) -> Option<&'static str> {
+    let is_asked = matches!(name, "cpu" | "memory" | "ephemeral-storage") || name.starts_with("hugepages-");
+    (!name.contains('/') && !is_asked).then_some("must be a standard resource for containers")
+}
+
 fn check_limit(limit: &Value, of: &str, at: &str, causes: &mut Vec<Cause>) {
     let is_given = |field: &str| limit[field].as_object().is_some_and(|all| !all.is_empty());
     let mut names = BTreeSet::new();
@@ -98,10 +104,8 @@ fn check_limit(limit: &Value, of: &str, at: &str, causes: &mut Vec<Cause>) {
         for name in limit[field].as_object().into_iter().flatten().map(|(name, _)| name.as_str()) {
             let at = format!("{at}.{field}[{name}]");
             wrong_name(name, &at, causes);
-            let is_asked =
-                matches!(name, "cpu" | "memory" | "ephemeral-storage") || name.starts_with("hugepages-");
-            if matches!(of, "Pod" | "Container") && !name.contains('/') && !is_asked {
-                causes.push(invalid(&at, &name.into(), "must be a standard resource for containers"));
+            if let Some(why) = not_of_containers(name).filter(|_| matches!(of, "Pod" | "Container")) {
+                causes.push(invalid(&at, &name.into(), why));
             }
             names.insert(name);
         }

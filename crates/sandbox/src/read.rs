@@ -12,7 +12,7 @@ use std::sync::Arc;
 /// A stored object in the version of a kind.
 pub(crate) fn versioned(object: &Value, kind: &Kind) -> Value {
     let mut object = object.clone();
-    object["apiVersion"] = kind.api_version().into();
+    crate::autoscaler_versions::convert(&mut object, kind);
     object
 }
 

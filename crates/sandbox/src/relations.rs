@@ -33,9 +33,6 @@ const VOLUMES: [&str; 22] = [
     "vsphereVolume",
 ];
 
-/// What an autoscaler may look at.
-const METRICS: [&str; 5] = ["ContainerResource", "External", "Object", "Pods", "Resource"];
-
 /// What does not go together in an object.
 pub(crate) fn check(kind: &Kind, object: &Value, causes: &mut Vec<Cause>) {
     pods(kind, object, causes);
@@ -63,7 +60,6 @@ pub(crate) fn check(kind: &Kind, object: &Value, causes: &mut Vec<Cause>) {
                 causes.push(invalid("type", &"".into(), &format!("has invalid value: {kind}")));
             }
         }
-        ("autoscaling", "HorizontalPodAutoscaler") => autoscaler(&object["spec"], causes),
         ("storage.k8s.io", "StorageClass") => provisioner(&object["provisioner"], causes),
         ("networking.k8s.io", "IngressClass") => controller(&object["spec"]["controller"], causes),
         ("rbac.authorization.k8s.io", "Role" | "ClusterRole") => policy(object, causes),
@@ -108,6 +104,9 @@ fn pods(kind: &Kind, object: &Value, causes: &mut Vec<Cause>) {
         if spec["dnsPolicy"] == "None" && spec["dnsConfig"].is_null() {
             let why = "must provide `dnsConfig` when `dnsPolicy` is None";
             causes.push(required(&format!("{at}.dnsConfig"), why));
+        } else if spec["dnsPolicy"] == "None" && spec["dnsConfig"]["nameservers"].is_null() {
+            let why = "must provide at least one DNS nameserver when `dnsPolicy` is None";
+            causes.push(required(&format!("{at}.dnsConfig.nameservers"), why));
         }
         containers(spec, &object["spec"]["volumeClaimTemplates"], &at, causes);
         tolerations(spec, &at, causes);
@@ -192,6 +191,7 @@ fn containers(pod: &Value, claims: &Value, at: &str, causes: &mut Vec<Cause>) {
                     causes.push(required(&format!("{at}.{probe}"), "must specify a handler type"));
                 }
             }
+            sources(container, &at, causes);
             let name = &container["name"];
             if name.is_string() && known[..index].contains(name) {
                 let message = format!("Duplicate value: {name}");
@@ -209,6 +209,33 @@ fn containers(pod: &Value, claims: &Value, at: &str, causes: &mut Vec<Cause>) {
                 }
             }
         }
+    }
+}
+
+/// Where the environment of a container comes from: each part of it from one place.
+fn sources(container: &Value, at: &str, causes: &mut Vec<Cause>) {
+    const SEVERAL: &str = "may not have more than one field specified at a time";
+    let nothing = Value::from("");
+    let count = |of: &Value, names: &[&str]| names.iter().filter(|name| !of[**name].is_null()).count();
+    for (index, variable) in container["env"].as_array().into_iter().flatten().enumerate() {
+        let names = ["fieldRef", "resourceFieldRef", "configMapKeyRef", "secretKeyRef", "fileKeyRef"];
+        let why = match count(&variable["valueFrom"], &names) {
+            0 => continue,
+            _ if variable["value"].as_str().is_some_and(|value| !value.is_empty()) => {
+                "may not be specified when `value` is not empty"
+            }
+            1 => continue,
+            _ => SEVERAL,
+        };
+        causes.push(invalid(&format!("{at}.env[{index}].valueFrom"), &nothing, why));
+    }
+    for source in container["envFrom"].as_array().into_iter().flatten() {
+        let why = match count(source, &["configMapRef", "secretRef"]) {
+            0 => "must specify one of: `configMapRef` or `secretRef`",
+            1 => continue,
+            _ => SEVERAL,
+        };
+        causes.push(invalid(&format!("{at}.envFrom"), &nothing, why));
     }
 }
 
@@ -361,40 +388,6 @@ fn event(object: &Value, about: &Value, causes: &mut Vec<Cause>) {
     };
     if !is_right {
         causes.push(invalid("involvedObject.namespace", &there.into(), "does not match event.namespace"));
-    }
-}
-
-fn autoscaler(spec: &Value, causes: &mut Vec<Cause>) {
-    let (least, most) = (&spec["minReplicas"], &spec["maxReplicas"]);
-    if least.as_i64() == Some(0) {
-        // The metrics that would do are looked for by their types.
-        let mut metrics = spec["metrics"].as_array().into_iter().flatten();
-        if !metrics.any(|metric| metric["type"] == "Object" || metric["type"] == "External") {
-            let why =
-                "must specify at least one Object or External metric to support scaling to zero replicas";
-            causes.push(forbidden("spec.metrics", why));
-        }
-    }
-    if let (Some(few), Some(many @ 1..)) = (least.as_i64(), most.as_i64())
-        && many < few
-    {
-        causes.push(invalid("spec.maxReplicas", most, "must be greater than or equal to `minReplicas`"));
-    }
-    // A type that there is not is told of twice; the table has it once.
-    for (index, metric) in spec["metrics"].as_array().into_iter().flatten().enumerate() {
-        let kind = metric["type"].as_str().unwrap_or_default();
-        if !METRICS.contains(&kind) {
-            causes.push(unsupported(&format!("spec.metrics[{index}].type"), &format!("{kind:?}"), &METRICS));
-        }
-    }
-    let version = &spec["scaleTargetRef"]["apiVersion"];
-    if let Some(text) = version.as_str().filter(|text| !text.is_empty()) {
-        let why = match text.matches('/').count() {
-            0 => "apiVersion must specify API group".to_owned(),
-            1 => return,
-            _ => format!("unexpected GroupVersion string: {text}"),
-        };
-        causes.push(invalid("spec.scaleTargetRef.apiVersion", version, &why));
     }
 }
 

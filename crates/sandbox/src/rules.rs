@@ -6,6 +6,7 @@
 
 use crate::answer::Cause;
 use crate::kinds::Kind;
+use crate::relations::required;
 use crate::shapes::{Field, Part, Place, Shape, shape};
 use regex::Regex;
 use serde_json::{Map, Value};
@@ -14,6 +15,9 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 
 const SELECTOR: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.LabelSelector";
+
+const LABEL_REQUIREMENT: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.LabelSelectorRequirement";
+const NODE_REQUIREMENT: &str = "io.k8s.api.core.v1.NodeSelectorRequirement";
 
 /// What is wrong in an object of a built-in kind.
 pub(crate) fn wrong(kind: &Kind, before: Option<&Value>, object: &Value) -> Vec<Cause> {
@@ -27,6 +31,9 @@ pub(crate) fn wrong(kind: &Kind, before: Option<&Value>, object: &Value) -> Vec<
     }
     crate::limits::check_entries(kind, object, &mut causes);
     crate::relations::check(kind, object, &mut causes);
+    if kind.group == "autoscaling" {
+        crate::autoscaler_rules::check(before.map(|before| &before["spec"]), &object["spec"], &mut causes);
+    }
     // They never change, and what was taken once stays.
     if before.is_some() && kind.kind == "StatefulSet" {
         causes.retain(|cause| !cause.field.starts_with("spec.volumeClaimTemplates"));
@@ -66,6 +73,9 @@ fn check(value: &Value, shape: &'static Shape, at: Place<'_>, causes: &mut Vec<C
     if shape.name == SELECTOR {
         crate::metadata::check_labels(&value["matchLabels"], &format!("{at}.matchLabels"), causes);
     }
+    if matches!(shape.name, LABEL_REQUIREMENT | NODE_REQUIREMENT) {
+        requirement(value, shape.name, at, causes);
+    }
     for field in known {
         if at.is_root() && matches!(field.name, "metadata" | "status" | "apiVersion" | "kind") {
             continue;
@@ -85,6 +95,30 @@ fn check(value: &Value, shape: &'static Shape, at: Place<'_>, causes: &mut Vec<C
                 below(value, field, place, causes);
             }
         }
+    }
+}
+
+/// What values go with an operator.
+fn requirement(value: &Value, type_name: &str, at: Place<'_>, causes: &mut Vec<Cause>) {
+    let values = value["values"].as_array().map_or(0, Vec::len);
+    let place = |field: &str| format!("{at}.{field}");
+    match value["operator"].as_str().unwrap_or_default() {
+        "In" | "NotIn" if values == 0 => {
+            let why = "must be specified when `operator` is 'In' or 'NotIn'";
+            causes.push(required(&place("values"), why));
+        }
+        "Exists" | "DoesNotExist" if values > 0 => {
+            let why = "may not be specified when `operator` is 'Exists' or 'DoesNotExist'";
+            causes.push(forbidden(&place("values"), why));
+        }
+        "Gt" | "Lt" if type_name == LABEL_REQUIREMENT => {
+            causes.push(invalid(&place("operator"), &value["operator"], "not a valid selector operator"));
+        }
+        "Gt" | "Lt" if values != 1 => {
+            let why = "must be specified single value when `operator` is 'Lt' or 'Gt'";
+            causes.push(required(&place("values"), why));
+        }
+        _ => {}
     }
 }
 
@@ -135,8 +169,10 @@ fn is_of_files(part: &Part) -> bool {
 fn is_asked(type_name: &str, field: &str, fields: &Map<String, Value>) -> bool {
     let text = |name: &str| fields.get(name).and_then(Value::as_str).unwrap_or_default();
     match (type_name.rsplit('.').next().unwrap_or_default(), field) {
-        ("MetricSpec", "resource") => text("type") == "Resource",
-        ("MetricTarget", "averageUtilization") => !fields.contains_key("averageValue"),
+        // What these depend on is in other objects than theirs.
+        ("LabelSelectorRequirement" | "NodeSelectorRequirement", "values")
+        | ("PodDNSConfig", "nameservers") => false,
+        ("PriorityLevelConfigurationSpec", "limited") => text("type") == "Limited",
         (_, _) => true,
     }
 }
@@ -264,7 +300,7 @@ fn fits(text: &str, message: &str) -> bool {
         return allowed.split("' or '").any(|one| one.trim_matches('\'') == text);
     }
     if message.contains("not a valid selector operator") {
-        return matches!(text, "In" | "NotIn" | "Exists" | "DoesNotExist");
+        return matches!(text, "In" | "NotIn" | "Exists" | "DoesNotExist" | "Gt" | "Lt");
     }
     if message.contains("must be a domain-prefixed path") {
         return text.split_once('/').is_some_and(|(domain, path)| !domain.is_empty() && !path.is_empty());

@@ -75,6 +75,10 @@ pub(crate) fn go_on(before: &Value, object: &mut Value, number: u64) {
     if is_open(had) && is_open(spec) {
         keep_ports(had, spec);
     }
+    let health = "healthCheckNodePort";
+    if needs_health_check(had) && needs_health_check(spec) && is_empty(spec.get(health)) {
+        copy(had, spec, health);
+    }
     agree(had, spec);
     allocate(Some(had), spec, number);
     let is_other = |spec: &Map<String, Value>, field: &str| spec.get(field) != had.get(field);
@@ -105,6 +109,9 @@ pub(crate) fn go_on(before: &Value, object: &mut Value, number: u64) {
                 spec.remove(field);
             }
         }
+    }
+    if needs_health_check(had) && !needs_health_check(spec) && !is_other(spec, health) {
+        spec.remove(health);
     }
     let policy = "externalTrafficPolicy";
     if is_reachable_from_outside(had) && !is_reachable_from_outside(spec) && !is_other(spec, policy) {
@@ -175,6 +182,9 @@ fn allocate(had: Option<&Map<String, Value>>, spec: &mut Map<String, Value>, num
         spec.insert("clusterIPs".to_owned(), json!([address]));
         spec.insert("clusterIP".to_owned(), address);
     }
+    if needs_health_check(spec) && is_empty(spec.get("healthCheckNodePort")) {
+        spec.insert("healthCheckNodePort".to_owned(), node_port(number, PORTS - 1));
+    }
     if !is_open(spec) {
         return;
     }
@@ -183,9 +193,21 @@ fn allocate(had: Option<&Map<String, Value>>, spec: &mut Map<String, Value>, num
         if let Some(port) = port.as_object_mut()
             && is_empty(port.get("nodePort"))
         {
-            port.insert("nodePort".to_owned(), (30_000 + (number * 8 + index as u64) % 2_767).into());
+            port.insert("nodePort".to_owned(), node_port(number, index as u64));
         }
     }
+}
+
+/// So many ports of the nodes are kept for what is written at once.
+const PORTS: u64 = 8;
+
+fn node_port(number: u64, index: u64) -> Value {
+    (30_000 + (number * PORTS + index) % 2_767).into()
+}
+
+/// Whether a port of each node tells whether the Service has pods there.
+fn needs_health_check(spec: &Map<String, Value>) -> bool {
+    text(spec, "type") == "LoadBalancer" && text(spec, "externalTrafficPolicy") == "Local"
 }
 
 /// The ports of the nodes that a Service has.
@@ -333,6 +355,11 @@ pub(crate) fn check(object: &Value, causes: &mut Vec<Cause>) {
         let why = "may only be set for externally-accessible services";
         causes.push(invalid("spec.externalTrafficPolicy", policy, why));
     }
+    let health = spec.get("healthCheckNodePort").filter(|port| !is_empty(Some(*port)));
+    if let Some(port) = health.filter(|_| !needs_health_check(spec)) {
+        let why = "may only be set when `type` is 'LoadBalancer' and `externalTrafficPolicy` is 'Local'";
+        causes.push(invalid("spec.healthCheckNodePort", port, why));
+    }
 }
 
 fn external(spec: &Map<String, Value>, causes: &mut Vec<Cause>) {
@@ -394,11 +421,15 @@ pub(crate) fn changed(before: &Value, object: &Value) -> Vec<Cause> {
     let (Some(had), Some(spec)) = (before["spec"].as_object(), object["spec"].as_object()) else {
         return Vec::new();
     };
+    let mut causes = Vec::new();
+    let health = "healthCheckNodePort";
+    if needs_health_check(had) && needs_health_check(spec) && had.get(health) != spec.get(health) {
+        causes.push(forbidden("spec.healthCheckNodePort", "field is immutable"));
+    }
     if is_external(had) || is_external(spec) || is_headless(had) && is_headless(spec) {
-        return Vec::new();
+        return causes;
     }
     let (was, is) = (list(had, "clusterIPs"), list(spec, "clusterIPs"));
-    let mut causes = Vec::new();
     let shown = Value::from(is);
     let mut told = |place: usize, why: &str| {
         causes.push(invalid(&format!("spec.clusterIPs[{place}]"), &shown, why));

@@ -216,8 +216,11 @@ impl Field {
         if known["zero"] == "gone" {
             return true;
         }
+        if self.is_pointer() {
+            return false;
+        }
         if let (Some(go), None) = (self.go, self.part.type_name) {
-            return go.is_dropped_when_zero && !go.is_pointer();
+            return go.is_dropped_when_zero;
         }
         let is_shown = self.schema_default.is_some_and(is_zero);
         match value {

@@ -5,7 +5,9 @@
 
 use crate::Sandbox;
 use crate::answer::Refusal;
+use crate::autoscaler_versions;
 use crate::kinds::Kind;
+use crate::read::versioned;
 use crate::request::{Request, Target};
 use crate::scale::selector;
 use jiff::Timestamp;
@@ -29,9 +31,15 @@ impl Sandbox {
         let rows: Vec<Value> = objects
             .iter()
             .map(|object| {
-                let cells: Vec<Value> =
-                    columns.iter().map(|column| self.cell(kind, column, object)).collect();
-                let partial = json!({"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": as_told(kind, &object["metadata"])});
+                let as_stored = autoscaler_versions::stored(kind).map(|stored| {
+                    // What is in a list does not say what it is.
+                    let mut object = object.clone();
+                    object["apiVersion"] = kind.api_version().into();
+                    versioned(&object, stored)
+                });
+                let shown = as_stored.as_ref().unwrap_or(object);
+                let cells: Vec<Value> = columns.iter().map(|column| self.cell(kind, column, shown)).collect();
+                let partial = json!({"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": as_told(kind, &shown["metadata"])});
                 let mut row = json!({"cells": cells, "object": partial});
                 if let Some(ended) = ended(kind, object) {
                     row["conditions"] = json!([ended]);

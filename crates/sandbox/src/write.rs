@@ -2,7 +2,9 @@
 
 use crate::Sandbox;
 use crate::answer::{Answer, Cause, Refusal};
+use crate::autoscaler_versions;
 use crate::crds::{Nulls, complete, validate};
+use crate::depends::Labels;
 use crate::fields::nothing;
 use crate::kinds::Kind;
 use crate::namespaces::begin_life;
@@ -62,18 +64,23 @@ impl Sandbox {
         }
         self.check_namespace(change.target, &name)?;
         let key = (change.target.namespace.clone().unwrap_or_default(), name);
-        if has_status(kind) {
-            remove(&mut object, "status");
-        }
+        without_status(kind, &mut object);
+        let labels = Labels::of(&object);
         complete(kind, &mut object, Nulls::Dropped)?;
         let nothing = nothing(kind);
         let mut object = self.manage(change, |manager, act| Ok(manager.update(&nothing, &object, act)))?;
         metadata(&mut object).insert("name".to_owned(), key.1.as_str().into());
-        self.store_new(change, &key, object)
+        self.store_new(change, &key, object, labels)
     }
 
     /// Stores an object that is new, with what the server gives it.
-    fn store_new(&mut self, change: &Change<'_>, key: &Key, mut object: Value) -> Result<Value, Refusal> {
+    fn store_new(
+        &mut self,
+        change: &Change<'_>,
+        key: &Key,
+        mut object: Value,
+        labels: Labels,
+    ) -> Result<Value, Refusal> {
         let kind = &change.target.kind;
         let (uid, time) = (self.store.uid(), self.time());
         let metadata = metadata(&mut object);
@@ -85,7 +92,7 @@ impl Sandbox {
         self.fill_limits(change, &mut object);
         // A status that makes its object gives it nothing of its own.
         if change.target.subresource.is_empty() || kind.kind != "Service" {
-            crate::depends::begin(kind, &mut object, self.store.next());
+            crate::depends::begin(kind, &mut object, self.store.next(), labels);
         }
         begin_life(kind, &mut object);
         validate(change.target, None, &object)?;
@@ -209,7 +216,13 @@ impl Sandbox {
         }
         crate::limits::check_object(&object)?;
         metadata(&mut object).insert("resourceVersion".to_owned(), self.store.next().to_string().into());
-        self.store.put(&kind.resource(), key, Some(Arc::new(object.clone())));
+        let mut stored = object.clone();
+        if let Some(other) = autoscaler_versions::stored(kind) {
+            autoscaler_versions::convert(&mut stored, other);
+            crate::fields::store(other, &mut stored);
+            object = versioned(&stored, kind);
+        }
+        self.store.put(&kind.resource(), key, Some(Arc::new(stored)));
         self.defined(kind, key);
         Ok(object)
     }
@@ -275,11 +288,10 @@ impl Sandbox {
             );
             return Err(Refusal::conflict(target.about(&key.1), &why));
         }
-        if has_status(&target.kind) {
-            remove(&mut object, "status");
-        }
+        without_status(&target.kind, &mut object);
+        let labels = Labels::of(&object);
         complete(&target.kind, &mut object, Nulls::Kept)?;
-        self.store_new(&change, &key, object).map(|object| Answer::json(201, object))
+        self.store_new(&change, &key, object, labels).map(|object| Answer::json(201, object))
     }
 
     /// Whether what was applied is there already, but for defaults of what the stored version does not have.
@@ -324,7 +336,7 @@ impl Sandbox {
         let kind = &change.target.kind;
         let versions: Vec<Arc<Kind>> =
             self.kinds.iter().filter(|other| other.is_a_version_of(kind)).cloned().collect();
-        let versions = Relabelled { kinds: &versions };
+        let versions = Served { kinds: &versions };
         let (api_version, now) = (kind.api_version(), self.time());
         let ignored = ignored(kind, &change.target.subresource);
         let manager = FieldManager {
@@ -347,18 +359,17 @@ impl Sandbox {
     }
 }
 
-/// The versions of one kind, which differ in nothing but their name.
-struct Relabelled<'s> {
+/// The versions of one kind.
+struct Served<'s> {
     kinds: &'s [Arc<Kind>],
 }
 
-impl<'s> Versions<'s> for Relabelled<'s> {
+impl<'s> Versions<'s> for Served<'s> {
     fn convert(&self, object: &Typed<'s>, version: &str) -> Result<Option<Typed<'s>>, String> {
         let Some(kind) = self.kinds.iter().find(|kind| kind.api_version() == version) else {
             return Ok(None);
         };
-        let mut value = object.value().clone();
-        value["apiVersion"] = version.into();
+        let value = versioned(object.value(), kind);
         Typed::new(value, &kind.schema, &kind.type_ref, Duplicates::Allowed)
             .map(Some)
             .map_err(|errors| errors.to_string())
@@ -384,7 +395,8 @@ fn ignored(kind: &Kind, subresource: &str) -> BTreeMap<String, FieldSet> {
         _ if has_status(kind) => json!({"f:status": {}}),
         _ => return BTreeMap::new(),
     };
-    FieldSet::parse(&fields).map(|set| (kind.api_version(), set)).into_iter().collect()
+    let Ok(set) = FieldSet::parse(&fields) else { return BTreeMap::new() };
+    autoscaler_versions::all(kind).into_iter().map(|version| (version, set.clone())).collect()
 }
 
 /// What of the metadata people write.
@@ -447,13 +459,14 @@ fn fitting(request: &Request<'_>, target: &Target, mut object: Value) -> Result<
     let found =
         (object["apiVersion"].as_str().unwrap_or_default(), object["kind"].as_str().unwrap_or_default());
     if !is_scale && found != (&kind.api_version(), &kind.kind) {
-        return Err(Refusal::bad_request(format!(
-            "the API version in the data ({}) does not match the expected API version ({}), or the kind ({}) is not {}",
-            found.0,
-            kind.api_version(),
-            found.1,
-            kind.kind
-        )));
+        let (version, known) = (found.0, kind.api_version());
+        let why = format!(
+            "the API version in the data ({version}) does not match the expected API version ({known})"
+        );
+        if found.1 == kind.kind {
+            return Err(Refusal::bad_request(why));
+        }
+        return Err(Refusal::bad_request(format!("{why}, or the kind ({}) is not {}", found.1, kind.kind)));
     }
     let target_name = target.name.as_deref();
     let metadata = metadata(&mut object);
@@ -486,8 +499,25 @@ fn fitting(request: &Request<'_>, target: &Target, mut object: Value) -> Result<
     Ok(object)
 }
 
+/// Drops the status of what is new.
+fn without_status(kind: &Kind, object: &mut Value) {
+    if !has_status(kind) {
+        return;
+    }
+    if let Some(stored) = autoscaler_versions::stored(kind) {
+        autoscaler_versions::convert(object, stored);
+    }
+    remove(object, "status");
+    autoscaler_versions::convert(object, kind);
+}
+
 /// What of an object a write through this endpoint changes.
 fn seen_through(target: &Target, live: &Value, mut object: Value) -> Value {
+    if let Some(stored) = autoscaler_versions::stored(&target.kind) {
+        let stored = Target { kind: stored.clone(), ..target.clone() };
+        let (live, object) = (versioned(live, &stored.kind), versioned(&object, &stored.kind));
+        return versioned(&seen_through(&stored, &live, object), &target.kind);
+    }
     if target.subresource == "status" && target.kind.custom.is_none() {
         // The status endpoints of built-in kinds take metadata too, and keep what is wanted.
         let fields: Vec<String> =
