@@ -50,6 +50,14 @@ const CASES: &[(&str, &str)] = &[
         POST /apis/apps/v1/namespaces/@ns@/deployments {"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":"a"},"spec":{"selector":{"matchLabels":{"a":"b"}},"template":{"metadata":{"labels":{"a":"b"}},"spec":{"containers":[{"name":"main","image":"web:1"}],"volumes":[{"name":"v","emptyDir":{}},{"name":"v","emptyDir":{}}]}}}}"#,
     ),
     (
+        "what is in an environment comes from one place",
+        r#"
+        POST /api/v1/namespaces/@ns@/pods {"apiVersion":"v1","kind":"Pod","metadata":{"name":"a"},"spec":{"containers":[{"name":"main","image":"web:1","env":[{"name":"A","value":"1","valueFrom":{"fieldRef":{"fieldPath":"metadata.name"}}}]}]}}
+        POST /api/v1/namespaces/@ns@/pods {"apiVersion":"v1","kind":"Pod","metadata":{"name":"a"},"spec":{"containers":[{"name":"main","image":"web:1","env":[{"name":"A","valueFrom":{"fieldRef":{"fieldPath":"metadata.name"},"secretKeyRef":{"name":"a","key":"b"}}},{"name":"B","valueFrom":{}}]}]}}
+        POST /api/v1/namespaces/@ns@/pods {"apiVersion":"v1","kind":"Pod","metadata":{"name":"a"},"spec":{"containers":[{"name":"main","image":"web:1","envFrom":[{"prefix":"A_"},{"configMapRef":{"name":"a"},"secretRef":{"name":"a"}}]}]}}
+        POST /api/v1/namespaces/@ns@/pods {"apiVersion":"v1","kind":"Pod","metadata":{"name":"a"},"spec":{"containers":[{"name":"main","image":"web:1","envFrom":[{"configMapRef":{}},{"secretRef":{"optional":true}}]}]}}"#,
+    ),
+    (
         "the last port of a range comes after its first",
         r#"
         POST /apis/networking.k8s.io/v1/namespaces/@ns@/networkpolicies {"apiVersion":"networking.k8s.io/v1","kind":"NetworkPolicy","metadata":{"name":"a"},"spec":{"podSelector":{},"ingress":[{"ports":[{"endPort":90}]}]}}
@@ -372,6 +380,144 @@ const CASES: &[(&str, &str)] = &[
         "a definition says of a status that there is one",
         r#"
         POST /apis/apiextensions.k8s.io/v1/customresourcedefinitions?dryRun=All {"apiVersion":"apiextensions.k8s.io/v1","kind":"CustomResourceDefinition","metadata":{"name":"things.x.@ns@.example.com"},"spec":{"group":"x.@ns@.example.com","names":{"kind":"Thing","plural":"things"},"scope":"Namespaced","versions":[{"name":"v1","served":true,"storage":true,"schema":{"openAPIV3Schema":{"type":"object"}},"subresources":{"status":{"colour":1}}}]}}"#,
+    ),
+    (
+        "an autoscaler of the first version is kept as one of the second",
+        r#"
+        POST /apis/autoscaling/v1/namespaces/@ns@/horizontalpodautoscalers {"apiVersion":"autoscaling/v1","kind":"HorizontalPodAutoscaler","metadata":{"name":"a"},"spec":{"scaleTargetRef":{"apiVersion":"apps/v1","kind":"Deployment","name":"web"},"maxReplicas":5}}
+        POST /apis/autoscaling/v1/namespaces/@ns@/horizontalpodautoscalers {"apiVersion":"autoscaling/v1","kind":"HorizontalPodAutoscaler","metadata":{"name":"b"},"spec":{"scaleTargetRef":{"apiVersion":"apps/v1","kind":"Deployment","name":"web"},"minReplicas":2,"maxReplicas":5,"targetCPUUtilizationPercentage":65}}
+        GET /apis/autoscaling/v2/namespaces/@ns@/horizontalpodautoscalers/a
+        GET /apis/autoscaling/v2/namespaces/@ns@/horizontalpodautoscalers/b
+        TABLE /apis/autoscaling/v1/namespaces/@ns@/horizontalpodautoscalers/b
+        TABLE /apis/autoscaling/v1/namespaces/@ns@/horizontalpodautoscalers
+        GET /apis/autoscaling/v1/namespaces/@ns@/horizontalpodautoscalers?limit=1
+        PATCH /apis/autoscaling/v1/namespaces/@ns@/horizontalpodautoscalers/a {"spec":{"maxReplicas":7}}
+        PATCH /apis/autoscaling/v2/namespaces/@ns@/horizontalpodautoscalers/a {"spec":{"minReplicas":2}}
+        STRATEGIC /apis/autoscaling/v1/namespaces/@ns@/horizontalpodautoscalers/a {"spec":{"targetCPUUtilizationPercentage":50}}
+        GET /apis/autoscaling/v2/namespaces/@ns@/horizontalpodautoscalers/a
+        GET /apis/autoscaling/v1/namespaces/@ns@/horizontalpodautoscalers/a
+        DELETE /apis/autoscaling/v1/namespaces/@ns@/horizontalpodautoscalers/a {}"#,
+    ),
+    (
+        "what the first version of an autoscaler has no field for is in its annotations",
+        r#"
+        POST /apis/autoscaling/v2/namespaces/@ns@/horizontalpodautoscalers {"apiVersion":"autoscaling/v2","kind":"HorizontalPodAutoscaler","metadata":{"name":"a","annotations":{"note":"x"}},"spec":{"scaleTargetRef":{"apiVersion":"apps/v1","kind":"Deployment","name":"web"},"maxReplicas":5,"metrics":[{"type":"Pods","pods":{"metric":{"name":"rps","selector":{"matchLabels":{"type":"x","app":"<a>"},"matchExpressions":[{"key":"b","operator":"Exists"}]}},"target":{"type":"AverageValue","averageValue":"1500m"}}},{"type":"Resource","resource":{"name":"cpu","target":{"type":"Utilization","averageUtilization":60}}},{"type":"Resource","resource":{"name":"memory","target":{"type":"AverageValue","averageValue":"1024Mi"}}},{"type":"Object","object":{"describedObject":{"apiVersion":"networking.k8s.io/v1","kind":"Ingress","name":"web"},"metric":{"name":"hits"},"target":{"type":"Value","value":"10k"}}},{"type":"Object","object":{"describedObject":{"kind":"Service","name":"web"},"metric":{"name":"hits"},"target":{"type":"AverageValue","averageValue":"10"}}},{"type":"External","external":{"metric":{"name":"queue"},"target":{"type":"AverageValue","averageValue":"30"}}},{"type":"ContainerResource","containerResource":{"name":"cpu","container":"main","target":{"type":"Utilization","averageUtilization":70}}}],"behavior":{"scaleDown":{"stabilizationWindowSeconds":60,"policies":[{"type":"Pods","value":1,"periodSeconds":15}]}}}}
+        GET /apis/autoscaling/v1/namespaces/@ns@/horizontalpodautoscalers/a
+        PATCH /apis/autoscaling/v1/namespaces/@ns@/horizontalpodautoscalers/a {"spec":{"maxReplicas":6}}
+        GET /apis/autoscaling/v2/namespaces/@ns@/horizontalpodautoscalers/a
+        PATCH /apis/autoscaling/v2/namespaces/@ns@/horizontalpodautoscalers/a/status {"status":{"currentReplicas":2,"desiredReplicas":3,"lastScaleTime":"2026-01-01T00:00:00Z","currentMetrics":[{"type":"Resource","resource":{"name":"cpu","current":{"averageUtilization":55,"averageValue":"110m"}}},{"type":"Pods","pods":{"metric":{"name":"rps"},"current":{"averageValue":"2"}}}],"conditions":[{"type":"AbleToScale","status":"True","lastTransitionTime":"2026-01-01T00:00:00Z","reason":"ReadyForNewScale","message":"a <b> & c"}]}}
+        GET /apis/autoscaling/v1/namespaces/@ns@/horizontalpodautoscalers/a
+        TABLE /apis/autoscaling/v1/namespaces/@ns@/horizontalpodautoscalers/a
+        GET /apis/autoscaling/v1/namespaces/@ns@/horizontalpodautoscalers/a/status
+        PATCH /apis/autoscaling/v1/namespaces/@ns@/horizontalpodautoscalers/a/status {"status":{"desiredReplicas":4,"currentCPUUtilizationPercentage":44}}
+        GET /apis/autoscaling/v2/namespaces/@ns@/horizontalpodautoscalers/a
+        PATCH /apis/autoscaling/v1/namespaces/@ns@/horizontalpodautoscalers/a {"metadata":{"annotations":{"autoscaling.alpha.kubernetes.io/metrics":"not JSON"}}}
+        GET /apis/autoscaling/v2/namespaces/@ns@/horizontalpodautoscalers/a
+        PATCH /apis/autoscaling/v2/namespaces/@ns@/horizontalpodautoscalers/a {"metadata":{"annotations":{"autoscaling.alpha.kubernetes.io/metrics":"[]"}}}
+        GET /apis/autoscaling/v1/namespaces/@ns@/horizontalpodautoscalers/a"#,
+    ),
+    (
+        "an autoscaler may be applied in one version and in another",
+        r#"
+        APPLY /apis/autoscaling/v1/namespaces/@ns@/horizontalpodautoscalers/a?fieldManager=one {"apiVersion":"autoscaling/v1","kind":"HorizontalPodAutoscaler","metadata":{"name":"a"},"spec":{"scaleTargetRef":{"apiVersion":"apps/v1","kind":"Deployment","name":"web"},"maxReplicas":5,"targetCPUUtilizationPercentage":65}}
+        APPLY /apis/autoscaling/v2/namespaces/@ns@/horizontalpodautoscalers/a?fieldManager=two {"apiVersion":"autoscaling/v2","kind":"HorizontalPodAutoscaler","metadata":{"name":"a"},"spec":{"scaleTargetRef":{"apiVersion":"apps/v1","kind":"Deployment","name":"web"},"maxReplicas":6}}
+        APPLY /apis/autoscaling/v2/namespaces/@ns@/horizontalpodautoscalers/a?fieldManager=two&force=true {"apiVersion":"autoscaling/v2","kind":"HorizontalPodAutoscaler","metadata":{"name":"a"},"spec":{"scaleTargetRef":{"apiVersion":"apps/v1","kind":"Deployment","name":"web"},"maxReplicas":6}}
+        APPLY /apis/autoscaling/v2/namespaces/@ns@/horizontalpodautoscalers/a?fieldManager=one {"apiVersion":"autoscaling/v2","kind":"HorizontalPodAutoscaler","metadata":{"name":"a"},"spec":{"scaleTargetRef":{"apiVersion":"apps/v1","kind":"Deployment","name":"web"},"maxReplicas":6}}
+        APPLY /apis/autoscaling/v1/namespaces/@ns@/horizontalpodautoscalers/a?fieldManager=two&force=true {"apiVersion":"autoscaling/v1","kind":"HorizontalPodAutoscaler","metadata":{"name":"a"},"spec":{"scaleTargetRef":{"apiVersion":"apps/v1","kind":"Deployment","name":"web"},"maxReplicas":7,"targetCPUUtilizationPercentage":70}}
+        GET /apis/autoscaling/v2/namespaces/@ns@/horizontalpodautoscalers/a
+        APPLY /apis/autoscaling/v1/namespaces/@ns@/horizontalpodautoscalers/a?fieldManager=two {"apiVersion":"autoscaling/v1","kind":"HorizontalPodAutoscaler","metadata":{"name":"a"},"spec":{"scaleTargetRef":{"apiVersion":"apps/v1","kind":"Deployment","name":"web"},"maxReplicas":7}}
+        GET /apis/autoscaling/v2/namespaces/@ns@/horizontalpodautoscalers/a"#,
+    ),
+    (
+        "what is wrong in an autoscaler of the first version is told as in the second",
+        r#"
+        POST /apis/autoscaling/v1/namespaces/@ns@/horizontalpodautoscalers {"apiVersion":"autoscaling/v1","kind":"HorizontalPodAutoscaler","metadata":{"name":"a"},"spec":{"scaleTargetRef":{"apiVersion":"apps/v1","kind":"Deployment","name":"web"}}}
+        POST /apis/autoscaling/v1/namespaces/@ns@/horizontalpodautoscalers {"apiVersion":"autoscaling/v1","kind":"HorizontalPodAutoscaler","metadata":{"name":"a"},"spec":{"scaleTargetRef":{"apiVersion":"apps/v1","kind":"Deployment","name":"web"},"minReplicas":3,"maxReplicas":2,"targetCPUUtilizationPercentage":-1}}
+        POST /apis/autoscaling/v1/namespaces/@ns@/horizontalpodautoscalers {"apiVersion":"autoscaling/v1","kind":"HorizontalPodAutoscaler","metadata":{"name":"a"},"spec":{"scaleTargetRef":{"kind":"Deployment"},"maxReplicas":2}}
+        POST /apis/autoscaling/v1/namespaces/@ns@/horizontalpodautoscalers {"apiVersion":"autoscaling/v2","kind":"HorizontalPodAutoscaler","metadata":{"name":"a"},"spec":{"maxReplicas":2}}
+        POST /apis/autoscaling/v1/namespaces/@ns@/horizontalpodautoscalers {"apiVersion":"autoscaling/v1","kind":"HorizontalPodAutoscaler","metadata":{"name":"a"},"spec":{"scaleTargetRef":{"apiVersion":"apps/v1","kind":"Deployment","name":"web"},"maxReplicas":2},"status":{"currentReplicas":1,"desiredReplicas":1}}
+        PUT /apis/autoscaling/v1/namespaces/@ns@/horizontalpodautoscalers/a {"apiVersion":"autoscaling/v1","kind":"HorizontalPodAutoscaler","metadata":{"name":"a"},"spec":{"scaleTargetRef":{"apiVersion":"apps/v1","kind":"Deployment","name":"web"},"maxReplicas":3}}"#,
+    ),
+    (
+        "values go with some operators of a selector and not with others",
+        r#"
+        POST /api/v1/namespaces/@ns@/pods {"apiVersion":"v1","kind":"Pod","metadata":{"name":"a0"},"spec":{"affinity":{"nodeAffinity":{"requiredDuringSchedulingIgnoredDuringExecution":{"nodeSelectorTerms":[{"matchExpressions":[{"key":"disk","operator":"Exists"}]}]}}},"containers":[{"name":"main","image":"web:1"}]}}
+        POST /api/v1/namespaces/@ns@/pods {"apiVersion":"v1","kind":"Pod","metadata":{"name":"a1"},"spec":{"affinity":{"nodeAffinity":{"requiredDuringSchedulingIgnoredDuringExecution":{"nodeSelectorTerms":[{"matchExpressions":[{"key":"disk","operator":"DoesNotExist"}]}]}}},"containers":[{"name":"main","image":"web:1"}]}}
+        POST /api/v1/namespaces/@ns@/pods {"apiVersion":"v1","kind":"Pod","metadata":{"name":"a2"},"spec":{"affinity":{"nodeAffinity":{"requiredDuringSchedulingIgnoredDuringExecution":{"nodeSelectorTerms":[{"matchExpressions":[{"key":"disk","operator":"Exists","values":["a"]}]}]}}},"containers":[{"name":"main","image":"web:1"}]}}
+        POST /api/v1/namespaces/@ns@/pods {"apiVersion":"v1","kind":"Pod","metadata":{"name":"a3"},"spec":{"affinity":{"nodeAffinity":{"requiredDuringSchedulingIgnoredDuringExecution":{"nodeSelectorTerms":[{"matchExpressions":[{"key":"disk","operator":"In"}]}]}}},"containers":[{"name":"main","image":"web:1"}]}}
+        POST /api/v1/namespaces/@ns@/pods {"apiVersion":"v1","kind":"Pod","metadata":{"name":"a4"},"spec":{"affinity":{"nodeAffinity":{"requiredDuringSchedulingIgnoredDuringExecution":{"nodeSelectorTerms":[{"matchExpressions":[{"key":"disk","operator":"In","values":["a"]}]}]}}},"containers":[{"name":"main","image":"web:1"}]}}
+        POST /api/v1/namespaces/@ns@/pods {"apiVersion":"v1","kind":"Pod","metadata":{"name":"a5"},"spec":{"affinity":{"nodeAffinity":{"requiredDuringSchedulingIgnoredDuringExecution":{"nodeSelectorTerms":[{"matchExpressions":[{"key":"disk","operator":"NotIn","values":[]}]}]}}},"containers":[{"name":"main","image":"web:1"}]}}
+        POST /api/v1/namespaces/@ns@/pods {"apiVersion":"v1","kind":"Pod","metadata":{"name":"a6"},"spec":{"affinity":{"nodeAffinity":{"requiredDuringSchedulingIgnoredDuringExecution":{"nodeSelectorTerms":[{"matchExpressions":[{"key":"disk","operator":"Gt"}]}]}}},"containers":[{"name":"main","image":"web:1"}]}}
+        POST /api/v1/namespaces/@ns@/pods {"apiVersion":"v1","kind":"Pod","metadata":{"name":"a7"},"spec":{"affinity":{"nodeAffinity":{"requiredDuringSchedulingIgnoredDuringExecution":{"nodeSelectorTerms":[{"matchExpressions":[{"key":"disk","operator":"Gt","values":["1"]}]}]}}},"containers":[{"name":"main","image":"web:1"}]}}
+        POST /api/v1/namespaces/@ns@/pods {"apiVersion":"v1","kind":"Pod","metadata":{"name":"a8"},"spec":{"affinity":{"nodeAffinity":{"requiredDuringSchedulingIgnoredDuringExecution":{"nodeSelectorTerms":[{"matchExpressions":[{"key":"disk","operator":"Lt","values":["1","2"]}]}]}}},"containers":[{"name":"main","image":"web:1"}]}}
+        POST /api/v1/namespaces/@ns@/pods {"apiVersion":"v1","kind":"Pod","metadata":{"name":"a9"},"spec":{"affinity":{"nodeAffinity":{"requiredDuringSchedulingIgnoredDuringExecution":{"nodeSelectorTerms":[{"matchExpressions":[{"key":"disk","operator":"Other","values":["1"]}]}]}}},"containers":[{"name":"main","image":"web:1"}]}}
+        POST /api/v1/namespaces/@ns@/pods {"apiVersion":"v1","kind":"Pod","metadata":{"name":"a10"},"spec":{"affinity":{"podAntiAffinity":{"requiredDuringSchedulingIgnoredDuringExecution":[{"topologyKey":"zone","labelSelector":{"matchExpressions":[{"key":"app","operator":"Exists"}]}}]}},"containers":[{"name":"main","image":"web:1"}]}}
+        POST /api/v1/namespaces/@ns@/pods {"apiVersion":"v1","kind":"Pod","metadata":{"name":"a11"},"spec":{"affinity":{"podAntiAffinity":{"requiredDuringSchedulingIgnoredDuringExecution":[{"topologyKey":"zone","labelSelector":{"matchExpressions":[{"key":"app","operator":"Exists","values":["a"]}]}}]}},"containers":[{"name":"main","image":"web:1"}]}}
+        POST /api/v1/namespaces/@ns@/pods {"apiVersion":"v1","kind":"Pod","metadata":{"name":"a12"},"spec":{"affinity":{"podAntiAffinity":{"requiredDuringSchedulingIgnoredDuringExecution":[{"topologyKey":"zone","labelSelector":{"matchExpressions":[{"key":"app","operator":"In"}]}}]}},"containers":[{"name":"main","image":"web:1"}]}}
+        POST /api/v1/namespaces/@ns@/pods {"apiVersion":"v1","kind":"Pod","metadata":{"name":"a13"},"spec":{"affinity":{"podAntiAffinity":{"requiredDuringSchedulingIgnoredDuringExecution":[{"topologyKey":"zone","labelSelector":{"matchExpressions":[{"key":"app","operator":"NotIn","values":["a"]}]}}]}},"containers":[{"name":"main","image":"web:1"}]}}
+        POST /api/v1/namespaces/@ns@/pods {"apiVersion":"v1","kind":"Pod","metadata":{"name":"a14"},"spec":{"affinity":{"podAntiAffinity":{"requiredDuringSchedulingIgnoredDuringExecution":[{"topologyKey":"zone","labelSelector":{"matchExpressions":[{"key":"app","operator":"Gt","values":["1"]}]}}]}},"containers":[{"name":"main","image":"web:1"}]}}"#,
+    ),
+    (
+        "what a pod asks of its names need not be servers",
+        r#"
+        POST /api/v1/namespaces/@ns@/pods {"apiVersion":"v1","kind":"Pod","metadata":{"name":"a"},"spec":{"dnsConfig":{"options":[{"name":"ndots","value":"2"}]},"containers":[{"name":"main","image":"web:1"}]}}
+        POST /api/v1/namespaces/@ns@/pods {"apiVersion":"v1","kind":"Pod","metadata":{"name":"b"},"spec":{"dnsPolicy":"None","dnsConfig":{"options":[{"name":"ndots","value":"2"}]},"containers":[{"name":"main","image":"web:1"}]}}
+        POST /api/v1/namespaces/@ns@/pods {"apiVersion":"v1","kind":"Pod","metadata":{"name":"c"},"spec":{"dnsPolicy":"None","dnsConfig":{"nameservers":["10.0.0.1"],"searches":["a.example"]},"containers":[{"name":"main","image":"web:1"}]}}
+        POST /api/v1/namespaces/@ns@/pods {"apiVersion":"v1","kind":"Pod","metadata":{"name":"d"},"spec":{"dnsPolicy":"None","containers":[{"name":"main","image":"web:1"}]}}"#,
+    ),
+    (
+        "steps of a StatefulSet's updates are filled in where it asks for some",
+        r#"
+        POST /apis/apps/v1/namespaces/@ns@/statefulsets {"apiVersion":"apps/v1","kind":"StatefulSet","metadata":{"name":"a0"},"spec":{"serviceName":"db","selector":{"matchLabels":{"app":"db"}},"template":{"metadata":{"labels":{"app":"db"}},"spec":{"containers":[{"name":"main","image":"db:1"}]}}}}
+        POST /apis/apps/v1/namespaces/@ns@/statefulsets {"apiVersion":"apps/v1","kind":"StatefulSet","metadata":{"name":"a1"},"spec":{"serviceName":"db","selector":{"matchLabels":{"app":"db"}},"template":{"metadata":{"labels":{"app":"db"}},"spec":{"containers":[{"name":"main","image":"db:1"}]}},"updateStrategy":{}}}
+        POST /apis/apps/v1/namespaces/@ns@/statefulsets {"apiVersion":"apps/v1","kind":"StatefulSet","metadata":{"name":"a2"},"spec":{"serviceName":"db","selector":{"matchLabels":{"app":"db"}},"template":{"metadata":{"labels":{"app":"db"}},"spec":{"containers":[{"name":"main","image":"db:1"}]}},"updateStrategy":{"type":"RollingUpdate"}}}
+        POST /apis/apps/v1/namespaces/@ns@/statefulsets {"apiVersion":"apps/v1","kind":"StatefulSet","metadata":{"name":"a3"},"spec":{"serviceName":"db","selector":{"matchLabels":{"app":"db"}},"template":{"metadata":{"labels":{"app":"db"}},"spec":{"containers":[{"name":"main","image":"db:1"}]}},"updateStrategy":{"type":"RollingUpdate","rollingUpdate":{}}}}
+        POST /apis/apps/v1/namespaces/@ns@/statefulsets {"apiVersion":"apps/v1","kind":"StatefulSet","metadata":{"name":"a4"},"spec":{"serviceName":"db","selector":{"matchLabels":{"app":"db"}},"template":{"metadata":{"labels":{"app":"db"}},"spec":{"containers":[{"name":"main","image":"db:1"}]}},"updateStrategy":{"rollingUpdate":{}}}}
+        POST /apis/apps/v1/namespaces/@ns@/statefulsets {"apiVersion":"apps/v1","kind":"StatefulSet","metadata":{"name":"a5"},"spec":{"serviceName":"db","selector":{"matchLabels":{"app":"db"}},"template":{"metadata":{"labels":{"app":"db"}},"spec":{"containers":[{"name":"main","image":"db:1"}]}},"updateStrategy":{"type":"OnDelete"}}}
+        POST /apis/apps/v1/namespaces/@ns@/statefulsets {"apiVersion":"apps/v1","kind":"StatefulSet","metadata":{"name":"a6"},"spec":{"serviceName":"db","selector":{"matchLabels":{"app":"db"}},"template":{"metadata":{"labels":{"app":"db"}},"spec":{"containers":[{"name":"main","image":"db:1"}]}},"updateStrategy":{"rollingUpdate":{"partition":2}}}}"#,
+    ),
+    (
+        "labels of a Job that were written stay as they are",
+        r#"
+        POST /apis/batch/v1/namespaces/@ns@/jobs {"apiVersion":"batch/v1","kind":"Job","metadata":{"name":"a","labels":{"app":"x"}},"spec":{"template":{"metadata":{"labels":{"app":"x"}},"spec":{"restartPolicy":"Never","containers":[{"name":"main","image":"web:1"}]}}}}
+        POST /apis/batch/v1/namespaces/@ns@/jobs {"apiVersion":"batch/v1","kind":"Job","metadata":{"name":"b"},"spec":{"template":{"metadata":{"labels":{"app":"x"}},"spec":{"restartPolicy":"Never","containers":[{"name":"main","image":"web:1"}]}}}}
+        POST /apis/batch/v1/namespaces/@ns@/jobs {"apiVersion":"batch/v1","kind":"Job","metadata":{"name":"c","labels":{"app":"y"}},"spec":{"template":{"metadata":{"labels":{"app":"x"}},"spec":{"restartPolicy":"Never","containers":[{"name":"main","image":"web:1"}]}}}}
+        POST /apis/batch/v1/namespaces/@ns@/jobs {"apiVersion":"batch/v1","kind":"Job","metadata":{"name":"d"},"spec":{"template":{"metadata":{},"spec":{"restartPolicy":"Never","containers":[{"name":"main","image":"web:1"}]}}}}
+        APPLY /apis/batch/v1/namespaces/@ns@/jobs/e?fieldManager=one {"apiVersion":"batch/v1","kind":"Job","metadata":{"name":"e","labels":{"app":"x"}},"spec":{"template":{"metadata":{"labels":{"app":"x"}},"spec":{"restartPolicy":"Never","containers":[{"name":"main","image":"web:1"}]}}}}
+        APPLY /apis/batch/v1/namespaces/@ns@/jobs/f?fieldManager=one {"apiVersion":"batch/v1","kind":"Job","metadata":{"name":"f"},"spec":{"template":{"metadata":{"labels":{"app":"x"}},"spec":{"restartPolicy":"Never","containers":[{"name":"main","image":"web:1"}]}}}}"#,
+    ),
+    (
+        "a balanced Service for local traffic has a port that tells of its health",
+        r#"
+        POST /api/v1/namespaces/@ns@/services {"apiVersion":"v1","kind":"Service","metadata":{"name":"a"},"spec":{"ports":[{"port":80}],"type":"LoadBalancer","externalTrafficPolicy":"Local"}}
+        PATCH /api/v1/namespaces/@ns@/services/a {"spec":{"sessionAffinity":"ClientIP"}}
+        PATCH /api/v1/namespaces/@ns@/services/a {"spec":{"healthCheckNodePort":30999}}
+        PATCH /api/v1/namespaces/@ns@/services/a {"spec":{"externalTrafficPolicy":"Cluster"}}
+        PATCH /api/v1/namespaces/@ns@/services/a {"spec":{"externalTrafficPolicy":"Local"}}
+        PATCH /api/v1/namespaces/@ns@/services/a {"spec":{"type":"ClusterIP"}}
+        POST /api/v1/namespaces/@ns@/services {"apiVersion":"v1","kind":"Service","metadata":{"name":"b"},"spec":{"ports":[{"port":80}],"type":"NodePort","externalTrafficPolicy":"Local"}}
+        POST /api/v1/namespaces/@ns@/services {"apiVersion":"v1","kind":"Service","metadata":{"name":"c"},"spec":{"ports":[{"port":80}],"type":"LoadBalancer","healthCheckNodePort":31001}}
+        POST /api/v1/namespaces/@ns@/services {"apiVersion":"v1","kind":"Service","metadata":{"name":"d"},"spec":{"ports":[{"port":80}],"type":"LoadBalancer","externalTrafficPolicy":"Local","allocateLoadBalancerNodePorts":false}}"#,
+    ),
+    (
+        "what an autoscaler looks at, and how fast it goes, has a form",
+        r#"
+        POST /apis/autoscaling/v2/namespaces/@ns@/horizontalpodautoscalers {"apiVersion":"autoscaling/v2","kind":"HorizontalPodAutoscaler","metadata":{"name":"a0"},"spec":{"scaleTargetRef":{"apiVersion":"apps/v1","kind":"Deployment","name":"web"},"maxReplicas":3,"metrics":[{"type":"Object","object":{"describedObject":{"kind":"Service","name":"a/b","apiVersion":"a/b/c"},"metric":{"name":".."},"target":{"type":"Value"}}}]}}
+        POST /apis/autoscaling/v2/namespaces/@ns@/horizontalpodautoscalers {"apiVersion":"autoscaling/v2","kind":"HorizontalPodAutoscaler","metadata":{"name":"a1"},"spec":{"scaleTargetRef":{"apiVersion":"apps/v1","kind":"Deployment","name":"web"},"maxReplicas":3,"metrics":[{"type":"External","external":{"metric":{"name":"q"},"target":{"type":"Value","value":"1","averageValue":"2"}}}]}}
+        POST /apis/autoscaling/v2/namespaces/@ns@/horizontalpodautoscalers {"apiVersion":"autoscaling/v2","kind":"HorizontalPodAutoscaler","metadata":{"name":"a2"},"spec":{"scaleTargetRef":{"apiVersion":"apps/v1","kind":"Deployment","name":"web"},"maxReplicas":3,"metrics":[{"type":"External","external":{"metric":{"name":""},"target":{"type":"Value","value":"0"}}}]}}
+        POST /apis/autoscaling/v2/namespaces/@ns@/horizontalpodautoscalers {"apiVersion":"autoscaling/v2","kind":"HorizontalPodAutoscaler","metadata":{"name":"a3"},"spec":{"scaleTargetRef":{"apiVersion":"apps/v1","kind":"Deployment","name":"web"},"maxReplicas":3,"metrics":[{"type":"Pods","pods":{"metric":{"name":"q"},"target":{"type":"AverageValue"}}}]}}
+        POST /apis/autoscaling/v2/namespaces/@ns@/horizontalpodautoscalers {"apiVersion":"autoscaling/v2","kind":"HorizontalPodAutoscaler","metadata":{"name":"a4"},"spec":{"scaleTargetRef":{"apiVersion":"apps/v1","kind":"Deployment","name":"web"},"maxReplicas":3,"metrics":[{"type":"Pods","resource":{"name":"cpu","target":{"type":"Utilization","averageUtilization":5}}}]}}
+        POST /apis/autoscaling/v2/namespaces/@ns@/horizontalpodautoscalers {"apiVersion":"autoscaling/v2","kind":"HorizontalPodAutoscaler","metadata":{"name":"a5"},"spec":{"scaleTargetRef":{"apiVersion":"apps/v1","kind":"Deployment","name":"web"},"maxReplicas":3,"metrics":[{"type":"Resource","resource":{"name":"","target":{"type":"Utilization","averageUtilization":0,"averageValue":"-1"}}}]}}
+        POST /apis/autoscaling/v2/namespaces/@ns@/horizontalpodautoscalers {"apiVersion":"autoscaling/v2","kind":"HorizontalPodAutoscaler","metadata":{"name":"a6"},"spec":{"scaleTargetRef":{"apiVersion":"apps/v1","kind":"Deployment","name":"web"},"maxReplicas":3,"metrics":[{"type":"Resource","resource":{"name":"cpu","target":{"type":"Utilization","averageUtilization":5}},"pods":{"metric":{"name":"q"},"target":{"type":"AverageValue","averageValue":"1"}}}]}}
+        POST /apis/autoscaling/v2/namespaces/@ns@/horizontalpodautoscalers {"apiVersion":"autoscaling/v2","kind":"HorizontalPodAutoscaler","metadata":{"name":"a7"},"spec":{"scaleTargetRef":{"apiVersion":"apps/v1","kind":"Deployment","name":"web"},"maxReplicas":3,"metrics":[{"type":"ContainerResource","containerResource":{"name":"apples","container":"","target":{"type":"Utilization"}}}]}}
+        POST /apis/autoscaling/v2/namespaces/@ns@/horizontalpodautoscalers {"apiVersion":"autoscaling/v2","kind":"HorizontalPodAutoscaler","metadata":{"name":"a8"},"spec":{"scaleTargetRef":{"apiVersion":"apps/v1","kind":"Deployment","name":"web"},"maxReplicas":3,"metrics":[{"type":"ContainerResource"}]}}
+        POST /apis/autoscaling/v2/namespaces/@ns@/horizontalpodautoscalers {"apiVersion":"autoscaling/v2","kind":"HorizontalPodAutoscaler","metadata":{"name":"a9"},"spec":{"scaleTargetRef":{"apiVersion":"apps/v1","kind":"Deployment","name":"web"},"maxReplicas":3,"metrics":[{"type":"Other"}]}}
+        POST /apis/autoscaling/v2/namespaces/@ns@/horizontalpodautoscalers {"apiVersion":"autoscaling/v2","kind":"HorizontalPodAutoscaler","metadata":{"name":"b"},"spec":{"scaleTargetRef":{"apiVersion":"apps/v1","kind":"Deployment","name":"web"},"maxReplicas":3,"metrics":[{"type":"Resource","resource":{"name":"cpu","target":{"type":"Utilization","averageUtilization":60}}}],"behavior":{"scaleUp":{"stabilizationWindowSeconds":-1,"selectPolicy":"Most","policies":[{"type":"Some","value":0,"periodSeconds":1801}]},"scaleDown":{"stabilizationWindowSeconds":3601}}}}
+        POST /apis/autoscaling/v2/namespaces/@ns@/horizontalpodautoscalers {"apiVersion":"autoscaling/v2","kind":"HorizontalPodAutoscaler","metadata":{"name":"c"},"spec":{"scaleTargetRef":{"apiVersion":"apps/v1","kind":"Deployment","name":"web"},"maxReplicas":3,"metrics":[{"type":"Resource","resource":{"name":"cpu","target":{"type":"Utilization","averageUtilization":60}}}],"behavior":{"scaleUp":{"selectPolicy":"Disabled"}}}}
+        POST /apis/autoscaling/v2/namespaces/@ns@/horizontalpodautoscalers {"apiVersion":"autoscaling/v2","kind":"HorizontalPodAutoscaler","metadata":{"name":"d"},"spec":{"scaleTargetRef":{"kind":"ReplicationController","name":"web"},"maxReplicas":3,"metrics":[{"type":"Resource","resource":{"name":"cpu","target":{"type":"Utilization","averageUtilization":60}}}]}}
+        POST /apis/autoscaling/v2/namespaces/@ns@/horizontalpodautoscalers {"apiVersion":"autoscaling/v2","kind":"HorizontalPodAutoscaler","metadata":{"name":"e"},"spec":{"scaleTargetRef":{"apiVersion":"v1","kind":"Pod","name":"web"},"maxReplicas":3,"metrics":[{"type":"Resource","resource":{"name":"cpu","target":{"type":"Utilization","averageUtilization":60}}}]}}
+        POST /apis/autoscaling/v2/namespaces/@ns@/horizontalpodautoscalers {"apiVersion":"autoscaling/v2","kind":"HorizontalPodAutoscaler","metadata":{"name":"f"},"spec":{"scaleTargetRef":{"apiVersion":"apps/v1","kind":"Deployment","name":"web"},"maxReplicas":3,"metrics":[{"type":"Resource","resource":{"name":"cpu","target":{"type":"Utilization","averageUtilization":60}}}],"minReplicas":0}}
+        TABLE /apis/autoscaling/v2/namespaces/@ns@/horizontalpodautoscalers"#,
     ),
 ];
 

@@ -77,6 +77,31 @@ impl Definition {
         Self { object, versions, namespaced, has_status, has_scale, group: GROUP.to_owned(), plural, kind }
     }
 
+    /// A definition that somebody wrote, in the one version in which its objects are stored.
+    pub fn read(mut object: Value) -> Option<Self> {
+        let text = |value: &Value| value.as_str().map(str::to_owned);
+        let spec = object["spec"].as_object_mut()?;
+        let listed = spec["versions"].as_array()?;
+        let stored = listed.iter().find(|one| one["storage"] == true && one["served"] == true)?.clone();
+        spec.insert("versions".to_owned(), json!([stored]));
+        spec.remove("conversion");
+        let versions = vec![text(&stored["name"])?];
+        let (group, names) = (text(&spec["group"])?, &spec["names"]);
+        let (plural, kind) = (text(&names["plural"])?, text(&names["kind"])?);
+        let namespaced = spec["scope"] == "Namespaced";
+        let has = |subresource: &str| stored["subresources"][subresource].is_object();
+        let (has_status, has_scale) = (has("status"), has("scale"));
+        Some(Self { object, versions, namespaced, has_status, has_scale, group, plural, kind })
+    }
+
+    /// An object of a definition with a large schema: most of what may be left out is.
+    pub fn sparse(&self, random: &mut Random, wild: usize) -> Value {
+        let schema = &self.object["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"];
+        let spec = value(random, schema, Taste { wild, share: 40, deeper: 40 });
+        json!({"apiVersion": format!("{}/{}", self.group, self.versions[0]), "kind": self.kind, "metadata": {"name": "a"},
+            "spec": spec})
+    }
+
     /// The path of its objects in a version.
     pub fn collection(&self, version: usize) -> String {
         let namespace = if self.namespaced { format!("namespaces/{NAMESPACE}/") } else { String::new() };
@@ -90,7 +115,7 @@ impl Definition {
         let mut object = json!({"apiVersion": format!("{}/{}", self.group, self.versions[version]),
             "kind": self.kind, "metadata": {}});
         if !random.percent(8) {
-            object["spec"] = value(random, schema, wild / 4);
+            object["spec"] = value(random, schema, Taste { wild: wild / 4, share: 55, deeper: 100 });
         }
         object
     }
@@ -191,8 +216,19 @@ fn list_schema(random: &mut Random, depth: usize) -> Value {
     }
 }
 
-fn value(random: &mut Random, schema: &Value, wild: usize) -> Value {
-    if random.percent(wild) {
+/// What values of a schema are like.
+#[derive(Clone, Copy)]
+struct Taste {
+    /// So many of a hundred are wrong.
+    wild: usize,
+    /// So many of a hundred fields that may be left out are there.
+    share: usize,
+    /// That share, in hundredths, is left one level below.
+    deeper: usize,
+}
+
+fn value(random: &mut Random, schema: &Value, taste: Taste) -> Value {
+    if random.percent(taste.wild) {
         return random
             .pick(&[
                 json!("wrong"),
@@ -218,22 +254,22 @@ fn value(random: &mut Random, schema: &Value, wild: usize) -> Value {
         Some("string") if schema["format"] == "date-time" => "2026-01-01T00:00:00Z".into(),
         Some("string") => (*random.pick(&["ab", "abc", "abcd"])).into(),
         Some("integer") => {
-            let end = if random.percent(wild) { 20 } else { 5 };
+            let end = if random.percent(taste.wild) { 20 } else { 5 };
             random.below(end).into()
         }
         Some("number") => (*random.pick(&[json!(1), json!(0.5), json!(2.25)])).clone(),
         Some("boolean") => random.percent(50).into(),
-        Some("array") => list(random, schema, wild),
-        _ => object(random, schema, wild),
+        Some("array") => list(random, schema, taste),
+        _ => object(random, schema, taste),
     }
 }
 
-fn list(random: &mut Random, schema: &Value, wild: usize) -> Value {
+fn list(random: &mut Random, schema: &Value, taste: Taste) -> Value {
     let count = random.below(4);
     match schema["x-kubernetes-list-type"].as_str() {
         Some("set") => {
             let mut items: Vec<&str> = ["x", "y", "z"].into_iter().filter(|_| random.percent(60)).collect();
-            if random.percent(wild) {
+            if random.percent(taste.wild) {
                 items.push("x");
             }
             items.into()
@@ -242,7 +278,7 @@ fn list(random: &mut Random, schema: &Value, wild: usize) -> Value {
             let names: Vec<&str> = ["m", "n", "o"].into_iter().filter(|_| random.percent(60)).collect();
             let mut items = Vec::new();
             for name in names {
-                let mut item = value(random, &schema["items"], wild);
+                let mut item = value(random, &schema["items"], taste);
                 if item.is_object() {
                     item["name"] = name.into();
                 }
@@ -251,19 +287,20 @@ fn list(random: &mut Random, schema: &Value, wild: usize) -> Value {
             items.into()
         }
         Some(_) | None => {
-            let count = if random.percent(wild) { 5 } else { count.clamp(1, 3) };
-            (0..count).map(|_| value(random, &schema["items"], wild)).collect()
+            let count = if random.percent(taste.wild) { 5 } else { count.clamp(1, 3) };
+            (0..count).map(|_| value(random, &schema["items"], taste)).collect()
         }
     }
 }
 
-fn object(random: &mut Random, schema: &Value, wild: usize) -> Value {
+fn object(random: &mut Random, schema: &Value, taste: Taste) -> Value {
+    let below = Taste { share: taste.share * taste.deeper / 100, ..taste };
     let mut fields = Map::new();
-    for (name, below) in schema["properties"].as_object().into_iter().flatten() {
+    for (name, field) in schema["properties"].as_object().into_iter().flatten() {
         let is_required =
             schema["required"].as_array().is_some_and(|all| all.iter().any(|one| one == name.as_str()));
-        if is_required && !random.percent(wild) || random.percent(55) {
-            fields.insert(name.clone(), value(random, below, wild));
+        if is_required && !random.percent(taste.wild) || random.percent(taste.share) {
+            fields.insert(name.clone(), value(random, field, below));
         }
     }
     if schema["additionalProperties"].is_object() {
@@ -271,10 +308,10 @@ fn object(random: &mut Random, schema: &Value, wild: usize) -> Value {
             if random.percent(50) {
                 continue;
             }
-            fields.insert(name.to_owned(), value(random, &schema["additionalProperties"], wild));
+            fields.insert(name.to_owned(), value(random, &schema["additionalProperties"], below));
         }
     }
-    if schema["x-kubernetes-preserve-unknown-fields"] == true || random.percent(wild) {
+    if schema["x-kubernetes-preserve-unknown-fields"] == true || random.percent(taste.wild) {
         fields.insert("extra".to_owned(), json!({"deep": [1, "two"]}));
     }
     Value::Object(fields)

@@ -12,6 +12,7 @@
 
 mod authorization;
 mod cases;
+mod charts;
 mod definitions;
 mod generate;
 mod known;

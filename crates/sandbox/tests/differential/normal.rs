@@ -11,6 +11,9 @@ static UID: LazyLock<Regex> =
 static TIME: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z").unwrap());
 static ADDRESS: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\b10\.96\.\d+\.\d+\b").unwrap());
+/// Why a rule of CEL cannot be evaluated is told in the words of its evaluator.
+static UNREADABLE: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r"\b(no such key: \S+|[a-z][a-z ]*) evaluating rule: ").unwrap());
 static NUMBER: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(
         r"(resource ?[vV]ersion[^0-9]{1,4}|ResourceVersion in [a-z ]+: |ResourceVersion in record \()\d+",
@@ -56,6 +59,7 @@ impl Names {
         let text = &sort_limits(text);
         let text = UID.replace_all(text, |found: &regex::Captures<'_>| self.uid(&found[0]));
         let text = NUMBER.replace_all(&text, "${1}<number>");
+        let text = UNREADABLE.replace_all(&text, "<why> evaluating rule: ");
         let text = ADDRESS.replace_all(&text, "<address>");
         let mut text = TIME.replace_all(&text, "<time>").into_owned();
         for ends in &self.generated {

@@ -106,27 +106,36 @@ impl Run {
         self.definitions = (0..DEFINITIONS).map(|index| Definition::random(set, index)).collect();
         self.set = Some(set);
         if self.defined.insert(set) {
-            for definition in &self.definitions {
-                self.define(definition);
-            }
+            self.define(&self.definitions);
         }
     }
 
-    fn define(&self, definition: &Definition) {
-        let give_up = Instant::now() + Duration::from_secs(30);
-        loop {
-            let (code, body) = self.ask("POST", DEFINE, Some(definition.object.clone()));
-            match code {
-                201 => break,
-                409 if Instant::now() < give_up => sleep(Duration::from_millis(200)),
-                _ => panic!("no definition: {body}\n{}", definition.object),
+    /// Both servers, with these definitions.
+    pub fn with(definitions: Vec<Definition>) -> Self {
+        let run = Self { definitions, ..Self::start() };
+        run.define(&run.definitions);
+        run
+    }
+
+    fn define(&self, definitions: &[Definition]) {
+        let give_up = Instant::now() + Duration::from_mins(1);
+        for definition in definitions {
+            loop {
+                let (code, body) = self.ask("POST", DEFINE, Some(definition.object.clone()));
+                match code {
+                    201 => break,
+                    409 if Instant::now() < give_up => sleep(Duration::from_millis(200)),
+                    _ => panic!("no definition: {body}\n{}", definition.object),
+                }
             }
         }
-        for version in 0..definition.versions.len() {
-            let path = definition.collection(version).replace("@ns@", "default");
-            while self.ask("GET", &path, None).0 != 200 {
-                assert!(Instant::now() < give_up, "{path} is not served");
-                sleep(Duration::from_millis(50));
+        for definition in definitions {
+            for version in 0..definition.versions.len() {
+                let path = definition.collection(version).replace("@ns@", "default");
+                while self.ask("GET", &path, None).0 != 200 {
+                    assert!(Instant::now() < give_up, "{path} is not served");
+                    sleep(Duration::from_millis(50));
+                }
             }
         }
         // Requests are also answered by what was known before the definition for a moment.
