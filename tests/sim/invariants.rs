@@ -72,7 +72,7 @@ impl Witness for Guard {
         };
         let id = content::id(&body, &named.namespace);
         self.at_hooks(sandbox, target, &self.forge.recent(), |ledger, look| {
-            drop(ledger.sent(look, &body, &id))
+            drop(ledger.sent(look, &body, &id));
         });
     }
 }
