@@ -263,8 +263,12 @@ impl Cluster {
             Ok(answer) => {
                 let object: Value = serde_json::from_slice(&answer).unwrap_or_default();
                 if object.pointer("/metadata/deletionTimestamp").is_some() {
-                    // The watch may have told already that it is gone: the answer is older than that then.
-                    self.0.take_where(&answer, resource, |index, id| index.has(id, uid));
+                    // The watch may have told already that it is gone: the answer is older than that then. Where the answer is first, the
+                    // watch has nothing new to tell.
+                    if let Some(taken) = self.0.take_where(&answer, resource, |index, id| index.has(id, uid))
+                    {
+                        self.0.changed(&taken.changed);
+                    }
                     return Ok(Deletion::Started);
                 }
                 self.0.with_index(|index| index.remove(id));

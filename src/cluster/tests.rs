@@ -406,6 +406,27 @@ async fn an_object_of_which_no_watch_has_told_is_read_when_its_deletion_is_refus
     assert!(members(&cluster).is_empty());
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_deletion_that_a_finalizer_holds_up_is_told_of_whether_its_answer_or_the_watch_comes_first() {
+    let lossy = Lossy::new();
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let listener = told.clone();
+    let cluster = lossy.cluster_telling(Arc::new(move |event| listener.lock().unwrap().push(event))).await;
+    cluster.discover().await.unwrap();
+    let mut held = member("a");
+    held["metadata"]["finalizers"] = json!(["example.com/hold"]);
+    lossy.post("/api/v1/namespaces/shop/configmaps", &held);
+    let id = &ids(&["a".to_owned()])[0];
+    let live = cluster.refresh(id).await.unwrap().unwrap();
+    // Nothing is watched: only the answer tells.
+    assert_eq!(cluster.delete(id, &live.uid, None).await.unwrap(), Deletion::Started);
+    let change = ClusterEvent::Member { set: "set".into() };
+    assert_eq!(std::mem::take(&mut *told.lock().unwrap()), [change]);
+    assert!(cluster.members(&["set".to_owned()]).members[id].deleting);
+    assert_eq!(cluster.delete(id, &live.uid, None).await.unwrap(), Deletion::Started);
+    assert!(told.lock().unwrap().is_empty(), "that is known");
+}
+
 fn ids(names: &[String]) -> Vec<ObjectId> {
     names.iter().map(|name| ObjectId::new("", "ConfigMap", "shop", name)).collect()
 }
