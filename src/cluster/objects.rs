@@ -175,8 +175,13 @@ impl Cluster {
             || ApiError::new(ApiErrorClass::Other, format!("patch {}: the answer is no object", request.id));
         if request.mode.writes()
             && !era.is_cancelled()
-            && let Some(live) = self.0.take(&answer, resource).and_then(|taken| taken.live)
+            && let Some(taken) = self.0.take(&answer, resource)
+            && let Some(live) = taken.live
         {
+            // Whoever applies knows it; the set that it was in before would hear of it from nobody, since the watch has nothing new to tell.
+            if taken.changed.len() > 1 {
+                self.0.changed(&taken.changed);
+            }
             return Ok(Applied { live, object: None, answer });
         }
         let object = whole(&answer, resource).ok_or_else(no_object)?;

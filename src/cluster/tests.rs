@@ -427,6 +427,32 @@ async fn a_deletion_that_a_finalizer_holds_up_is_told_of_whether_its_answer_or_t
     assert!(told.lock().unwrap().is_empty(), "that is known");
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_set_whose_object_is_applied_for_another_is_told_of_it() {
+    let lossy = Lossy::new();
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let listener = told.clone();
+    let cluster = lossy.cluster_telling(Arc::new(move |event| listener.lock().unwrap().push(event))).await;
+    cluster.discover().await.unwrap();
+    lossy.post("/api/v1/namespaces/shop/configmaps", &member("a"));
+    let id = &ids(&["a".to_owned()])[0];
+    cluster.refresh(id).await.unwrap().unwrap();
+    let apply = async |set: &str, value: &str| {
+        let mut object = member("a");
+        object["metadata"]["labels"][PART_OF] = set.into();
+        object["data"]["a"] = value.into();
+        let body = object.to_string();
+        let request =
+            Apply { id, api_version: "v1", body: body.as_bytes(), mode: Mode::Write, force: Force::Yes };
+        cluster.apply(&request).await.unwrap();
+        std::mem::take(&mut *told.lock().unwrap())
+    };
+    assert!(apply("set", "1").await.is_empty(), "who applies knows it");
+    let change = |set: &str| ClusterEvent::Member { set: set.into() };
+    assert_eq!(apply("other", "1").await, [change("other"), change("set")]);
+    assert!(apply("other", "2").await.is_empty());
+}
+
 fn ids(names: &[String]) -> Vec<ObjectId> {
     names.iter().map(|name| ObjectId::new("", "ConfigMap", "shop", name)).collect()
 }
