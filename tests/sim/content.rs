@@ -114,6 +114,15 @@ impl Content {
     }
 
     /// Takes out what nothing can be made of.
+    /// Takes something away that is neither a hook nor a definition, and not all that there is; says what.
+    pub(crate) fn drop_one(&mut self, app: &str, namespace: &str, random: &mut Random) -> Option<Id> {
+        let objects = self.apps.get_mut(app).filter(|objects| objects.len() > 1)?;
+        let is_plain = |(file, object): &(&String, &Value)| Hook::of(object).is_none() && *file != DEFINITION;
+        let files: Vec<String> = objects.iter().filter(is_plain).map(|(file, _)| file.clone()).collect();
+        let object = objects.remove(random.pick(&files)?)?;
+        Some(id(&object, namespace))
+    }
+
     pub(crate) fn mend(&mut self) {
         self.broken.clear();
     }

@@ -6,6 +6,7 @@
 mod content;
 mod forge;
 mod gate;
+mod held;
 mod hooks;
 mod invariants;
 mod pace;

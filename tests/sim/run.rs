@@ -3,6 +3,7 @@
 use crate::content::{self, APPS, Content, text};
 use crate::forge::{self, Forge};
 use crate::gate::{Asked, Cluster, Weather};
+use crate::held::{self, HOLD};
 use crate::hooks::{BAD, FLAKY, IMAGES, Ledger, SLOW};
 use crate::invariants::{Guard, Layouts, check_membership, check_output, differences, records};
 use crate::pace::Pace;
@@ -107,6 +108,8 @@ enum Event {
     Edit,
     Delete,
     Unlabel,
+    Hold,
+    Release,
     Stranger,
     Kill,
     Restart,
@@ -124,7 +127,7 @@ enum Event {
     Nothing,
 }
 
-const EVENTS: [(u64, Event); 22] = [
+const EVENTS: [(u64, Event); 24] = [
     (20, Event::Commit),
     (2, Event::ForcePush),
     (6, Event::ForgeWeather),
@@ -132,6 +135,8 @@ const EVENTS: [(u64, Event); 22] = [
     (12, Event::Edit),
     (6, Event::Delete),
     (3, Event::Unlabel),
+    (3, Event::Hold),
+    (2, Event::Release),
     (4, Event::Stranger),
     (6, Event::Kill),
     (2, Event::Restart),
@@ -315,6 +320,8 @@ impl Run {
             | Event::Edit
             | Event::Delete
             | Event::Unlabel
+            | Event::Hold
+            | Event::Release
             | Event::Stranger
             | Event::Restart
             | Event::Disconnect
@@ -382,6 +389,7 @@ impl Run {
                 self.tell(|| format!("{name}    rolled back: {is_done}"));
             }
             Event::Late => self.within(|| cluster.deliver_late()),
+            Event::Release => self.release(cluster),
             Event::Stranger => {
                 let namespace = (*self.random.pick(&NAMESPACES).unwrap_or(&"test")).to_owned();
                 let number = self.random.below(8);
@@ -410,9 +418,30 @@ impl Run {
                 let labels = json!({PART_OF: null});
                 self.act(cluster, "PATCH", &path, &json!({"metadata": {"labels": labels}}));
             }
+            Event::Hold if held::is_held(&member) => {}
+            Event::Hold => self.act(cluster, "PATCH", &path, &held::hold(&member)),
             _ => {
                 let edit = self.edit(text(&member["kind"]));
                 self.act(cluster, "PATCH", &path, &edit);
+            }
+        }
+    }
+
+    /// Nothing of a cluster is held any more.
+    fn release(&self, cluster: &Cluster) {
+        for object in cluster.objects().iter().filter(|object| held::is_held(object)) {
+            self.act(cluster, "PATCH", &path_of(object), &held::release(object));
+        }
+    }
+
+    /// Lets go of what is held after some time.
+    fn release_all(&mut self, at_most: u64) {
+        let is_held = |cluster: &Cluster| cluster.objects().iter().any(|object| held::is_held(object));
+        if self.clusters.iter().any(is_held) {
+            let time = Duration::from_millis(self.random.below(at_most));
+            self.pass(time);
+            for cluster in self.clusters.clone() {
+                self.release(&cluster);
             }
         }
     }
@@ -520,6 +549,7 @@ impl Run {
         }
         self.is_disk_full = false;
         self.on_disk(FREE);
+        self.release_all(FULL_AT_MOST);
         if APPS.iter().any(|app| self.content.runs(app, BAD)) {
             self.wait_for(Self::silent_about_failures);
         }
@@ -576,10 +606,39 @@ impl Run {
             (1, Event::Unlabel),
             (1, Event::Restart),
             (3, Event::RollBack),
+            (2, Event::Hold),
         ]);
-        self.happen_to(&cluster, event);
+        match event {
+            Event::Hold => self.hold_up(&cluster),
+            _ => self.happen_to(&cluster, event),
+        }
+        // A backup may be of a time when something was held.
+        self.release_all(QUIET_AT_MOST);
         self.wait_for(Self::wrong);
         self.check();
+    }
+
+    /// Has an object go from Git that somebody else holds: its target says so, without any other reason to look at it.
+    fn hold_up(&mut self, cluster: &Cluster) {
+        let targets: Vec<&Target> = TARGETS
+            .iter()
+            .filter(|target| target.cluster == cluster.name() && self.layout.has(target))
+            .collect();
+        let Some(target) = self.random.pick(&targets).copied() else { return };
+        let Some(id) = self.content.drop_one(target.app, target.namespace, &mut self.random) else { return };
+        let objects = cluster.objects();
+        let Some(live) = objects.iter().find(|object| content::is(object, &id)) else { return };
+        self.act(cluster, "PATCH", &path_of(live), &held::hold(live));
+        let revision = self.forge.commit(self.content.clone());
+        self.tell(|| format!("git  {} take {id:?} away, which is held", &revision[..8]));
+        self.wait_for(|run| {
+            let statuses = run.process.as_ref().map(Process::statuses).unwrap_or_default();
+            let said = statuses.get(target.name).map(|status| (status.sync, status.message.as_str()));
+            match said {
+                Some((SyncStatus::Syncing, message)) if message.contains(HOLD) => Vec::new(),
+                other => vec![format!("{id:?} of {} is held, and it says {other:?}", target.name)],
+            }
+        });
     }
 
     /// Lets time pass until nothing is wrong, or too long.
