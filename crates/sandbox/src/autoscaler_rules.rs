@@ -4,8 +4,7 @@
 
 use crate::answer::Cause;
 use crate::limit_rules::{not_of_containers, wrong_name};
-use crate::relations::required;
-use crate::rules::{forbidden, invalid, unsupported};
+use crate::rules::{forbidden, invalid, required, unsupported};
 use serde_json::Value;
 use trueup_merge::quantity::Quantity;
 

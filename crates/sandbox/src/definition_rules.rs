@@ -7,8 +7,7 @@
 
 use crate::answer::Cause;
 use crate::metadata::{wrong_label, wrong_subdomain};
-use crate::relations::required;
-use crate::rules::invalid;
+use crate::rules::{invalid, required};
 use serde_json::{Map, Value};
 
 const COLUMN_TYPES: [&str; 5] = ["boolean", "date", "integer", "number", "string"];

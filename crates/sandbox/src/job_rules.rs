@@ -5,8 +5,7 @@
 //! Source: k8s.io/kubernetes `pkg/apis/batch/validation`, `pkg/registry/batch/job/strategy.go`.
 
 use crate::answer::Cause;
-use crate::relations::required;
-use crate::rules::{invalid, unsupported};
+use crate::rules::{invalid, required, unsupported};
 use crate::select::matches_selector;
 use serde_json::Value;
 

@@ -6,8 +6,8 @@
 //! Source: `ValidatePodUpdate` of k8s.io/kubernetes `pkg/apis/core/validation`.
 
 use crate::answer::Cause;
-use crate::relations::{required, tolerations};
-use crate::rules::{forbidden, invalid};
+use crate::pod_spec_rules::tolerations;
+use crate::rules::{forbidden, invalid, required};
 use serde_json::Value;
 
 /// What has changed that may not.

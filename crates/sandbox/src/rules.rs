@@ -6,7 +6,6 @@
 
 use crate::answer::Cause;
 use crate::kinds::Kind;
-use crate::relations::required;
 use crate::shapes::{Field, Part, Place, Shape, shape};
 use regex::Regex;
 use serde_json::{Map, Value};
@@ -363,18 +362,31 @@ fn is_pod_field(text: &str) -> bool {
     }
 }
 
-/// Whether all of a text matches a pattern.
+/// Patterns that were asked for; `None` for one that is none.
+type Compiled = RefCell<HashMap<String, Option<Regex>>>;
+
+// Of each thread its own: a regex that several share has them wait for each other.
+thread_local! {
+    static OF_ALL: Compiled = RefCell::default();
+    static OF_A_PART: Compiled = RefCell::default();
+}
+
+/// Whether all of a text matches a pattern; any matches what is none.
 pub(crate) fn matches(pattern: &str, text: &str) -> bool {
-    // Of each thread its own: a regex that several share has them wait for each other.
-    thread_local! {
-        static COMPILED: RefCell<HashMap<String, Option<Regex>>> = RefCell::default();
+    OF_ALL.with(|compiled| is_match(compiled, pattern, text, || format!("^(?:{pattern})$")))
+}
+
+/// Whether something in a text matches a pattern; in any matches what is none.
+pub(crate) fn is_within(pattern: &str, text: &str) -> bool {
+    OF_A_PART.with(|compiled| is_match(compiled, pattern, text, || pattern.to_owned()))
+}
+
+fn is_match(compiled: &Compiled, pattern: &str, text: &str, source: impl FnOnce() -> String) -> bool {
+    let mut compiled = compiled.borrow_mut();
+    if !compiled.contains_key(pattern) {
+        compiled.insert(pattern.to_owned(), Regex::new(&source()).ok());
     }
-    COMPILED.with_borrow_mut(|compiled| {
-        if !compiled.contains_key(pattern) {
-            compiled.insert(pattern.to_owned(), Regex::new(&format!("^(?:{pattern})$")).ok());
-        }
-        compiled.get(pattern).is_none_or(|regex| regex.as_ref().is_none_or(|regex| regex.is_match(text)))
-    })
+    compiled.get(pattern).is_none_or(|regex| regex.as_ref().is_none_or(|regex| regex.is_match(text)))
 }
 
 /// The largest number or length that the causes for a too large one name.
@@ -472,7 +484,7 @@ pub(crate) fn changed(kind: &Kind, before: &Value, object: &Value) -> Vec<Cause>
             causes.extend(changed_claim(before, object));
             causes.extend(shrunk_claim(before, object));
         }
-        "/PersistentVolume" => causes.extend(crate::relations::changed_source(before, object)),
+        "/PersistentVolume" => causes.extend(crate::volume_rules::changed_source(before, object)),
         _ => {}
     }
     if name == "scheduling.k8s.io/PriorityClass" && before["value"] != object["value"] {
@@ -571,6 +583,11 @@ fn shrunk_claim(before: &Value, object: &Value) -> Option<Cause> {
     let has = size(before, "/status/capacity").unwrap_or(zero);
     (wanted(object) < wanted(before) && wanted(object) <= has)
         .then(|| forbidden("spec.resources.requests.storage", "field can not be less than status.capacity"))
+}
+
+pub(crate) fn required(field: &str, why: &str) -> Cause {
+    let message = if why.is_empty() { "Required value".to_owned() } else { format!("Required value: {why}") };
+    Cause { reason: "FieldValueRequired", message, field: field.to_owned() }
 }
 
 pub(crate) fn invalid(field: &str, shown: &Value, why: &str) -> Cause {

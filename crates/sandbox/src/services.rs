@@ -7,8 +7,7 @@
 //! `pkg/apis/core/validation` for Services.
 
 use crate::answer::Cause;
-use crate::relations::required;
-use crate::rules::{forbidden, invalid};
+use crate::rules::{forbidden, invalid, required};
 use serde_json::{Map, Value, json};
 
 /// The fields of a spec that a Service without addresses does not have.

@@ -6,8 +6,8 @@
 
 use crate::answer::Cause;
 use crate::kinds::Kind;
-use crate::relations::{claim, required};
-use crate::rules::{forbidden, invalid, unsupported};
+use crate::rules::{forbidden, invalid, required, unsupported};
+use crate::volume_rules::claim;
 use serde_json::{Map, Value};
 
 /// What does not go together in a workload.
