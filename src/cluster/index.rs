@@ -1,9 +1,11 @@
 //! What the watches have shown, reduced to what decisions need: the members of each `ApplySet`.
 //!
 //! Enters: lists and events of the watches, and the answers to our own writes, in any order. An entry is only ever replaced by
-//! one of a newer resource version, so an event from before our write cannot undo what the write's answer said.
+//! one of a newer resource version, so an event from before our write cannot undo what the write's answer said; and an answer from
+//! before an object went does not bring it back.
 
 use super::catalog::Resource;
+use super::gone::Gone;
 use super::reading::Head;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -63,6 +65,7 @@ pub(super) type Changed = BTreeSet<String>;
 #[derive(Default)]
 pub(super) struct Index {
     objects: BTreeMap<ObjectId, (Arc<str>, Arc<Live>)>,
+    gone: Gone,
     sets: HashMap<Arc<str>, BTreeSet<ObjectId>>,
     /// The shapes that objects have. Many have the same.
     shapes: BTreeSet<Shape>,
@@ -94,8 +97,8 @@ pub(super) enum Read<'b> {
         /// The object.
         bytes: &'b [u8],
     },
-    /// It is in none.
-    Outside(ObjectId),
+    /// It is in none, in this version.
+    Outside(ObjectId, String),
 }
 
 impl<'b> Read<'b> {
@@ -105,7 +108,7 @@ impl<'b> Read<'b> {
         let id = head.id(resource)?;
         Some(match head.set() {
             Some(set) => Self::Member { set: set.to_owned(), id, version: head.version().to_owned(), bytes },
-            None => Self::Outside(id),
+            None => Self::Outside(id, head.version().to_owned()),
         })
     }
 }
@@ -135,6 +138,9 @@ impl Index {
     /// Puts a live object in, unless a newer one is there; gives the sets that are concerned.
     pub(super) fn put(&mut self, set: &str, id: ObjectId, live: Arc<Live>) -> Changed {
         let mut changed = Changed::new();
+        if self.gone.version(&id).is_some_and(|gone| version(&live.resource_version) <= gone) {
+            return changed;
+        }
         if let Some((old_set, old)) = self.objects.get_mut(&id) {
             let (was, is) = (version(&old.resource_version), version(&live.resource_version));
             if is < was {
@@ -209,15 +215,17 @@ impl Index {
         self.objects.get(id).map(|(set, live)| (set.to_string(), live.uid.clone()))
     }
 
-    /// The version in which an object is known, where that is newer than this one.
+    /// The version in which an object is known, or known to have gone, where that is newer than this one.
     pub(super) fn newer(&self, id: &ObjectId, live: &Live) -> Option<u64> {
-        let known = version(&self.objects.get(id)?.1.resource_version);
+        let known = self.objects.get(id).map(|(_, known)| version(&known.resource_version));
+        let known = known.or_else(|| self.gone.version(id))?;
         (known > version(&live.resource_version)).then_some(known)
     }
 
     /// Forgets all objects: the server's history is another one than the one that they are from. Gives the sets that are concerned.
     pub(super) fn rewind(&mut self) -> Changed {
         self.objects.clear();
+        self.gone.clear();
         // Whoever follows a set looks at all of it again.
         self.logs.clear();
         for progress in self.watches.values_mut().flat_map(BTreeMap::values_mut) {
@@ -249,7 +257,19 @@ impl Index {
         shape
     }
 
-    /// Takes an object out: it was deleted, or is a member no longer.
+    /// Takes an object out that went in a version, unless it is known in a newer one: it was deleted, or is a member no longer.
+    pub(super) fn went(&mut self, id: &ObjectId, as_of: &str) -> Changed {
+        let went = version(as_of);
+        if self.objects.get(id).is_some_and(|(_, live)| version(&live.resource_version) > went) {
+            return Changed::new();
+        }
+        if went < u64::MAX {
+            self.gone.note(id, went);
+        }
+        self.remove(id)
+    }
+
+    /// Takes an object out, whatever was known of it.
     pub(super) fn remove(&mut self, id: &ObjectId) -> Changed {
         let Some((set, _)) = self.objects.remove(id) else { return Changed::new() };
         self.log(&set, id);
@@ -421,7 +441,7 @@ mod tests {
             Read::Member { set, id, bytes, .. } => {
                 index.put(&set, id, slim(&whole(bytes, &resource()).unwrap()))
             }
-            Read::Outside(id) => index.remove(&id),
+            Read::Outside(id, version) => index.went(&id, &version),
         }
     }
 
@@ -435,6 +455,28 @@ mod tests {
         put(&mut index, "x", "10", "new");
         assert!(put(&mut index, "x", "9", "old").is_empty());
         assert_eq!(names(&index, "new"), ["x"]);
+    }
+
+    #[test]
+    fn an_answer_from_before_an_object_went_does_not_bring_it_back() {
+        let mut index = Index::default();
+        let id = ObjectId::new("", "ConfigMap", "a", "x");
+        put(&mut index, "x", "10", "s");
+        assert_eq!(index.went(&id, "12"), Changed::from(["s".into()]));
+        assert!(put(&mut index, "x", "11", "s").is_empty() && names(&index, "s").is_empty());
+        let list = slim(&json!({"metadata": {"name": "x", "namespace": "a", "resourceVersion": "11"}}));
+        assert_eq!(
+            index.newer(&id, &list),
+            Some(12),
+            "a list as of then that has it is from another history"
+        );
+        put(&mut index, "x", "13", "s");
+        assert!(index.went(&id, "12").is_empty(), "it was made anew since");
+        assert_eq!(names(&index, "s"), ["x"]);
+        assert_eq!(index.went(&id, "14"), Changed::from(["s".into()]));
+        index.rewind();
+        put(&mut index, "x", "9", "s");
+        assert_eq!(names(&index, "s"), ["x"]);
     }
 
     #[test]

@@ -9,6 +9,7 @@ pub mod declared;
 mod epoch;
 mod error;
 mod fence;
+mod gone;
 mod index;
 mod late;
 mod leases;
@@ -418,8 +419,8 @@ impl Inner {
                 });
                 Some(Taken { id, live: Some(live), changed, newer })
             }
-            Read::Outside(id) => {
-                let changed = self.with_index(|index| index.remove(&id));
+            Read::Outside(id, version) => {
+                let changed = self.with_index(|index| index.went(&id, &version));
                 Some(Taken { id, live: None, changed, newer: None })
             }
         }

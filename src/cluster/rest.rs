@@ -16,7 +16,7 @@ use trueup_model::Value;
 pub type Counter = Arc<dyn Fn(&str, u16) + Send + Sync>;
 
 /// The longest that a request may take; a watch is bounded by itself.
-const ANSWER: Duration = Duration::from_secs(30);
+pub(super) const ANSWER: Duration = Duration::from_secs(30);
 
 /// Tries of a request that the server refuses because it has too much to do: it has not begun with it then.
 const TRIES: u32 = 5;

@@ -464,7 +464,7 @@ impl Stream<'_> {
             // Deleted, or without our label any more: the server sends the same event for both.
             "DELETED" => {
                 if let Some(id) = head.id(resource) {
-                    self.changed.extend(cluster.with_index(|index| index.remove(&id)));
+                    self.changed.extend(cluster.with_index(|index| index.went(&id, head.version())));
                 }
             }
             "BOOKMARK" if head.ends_list() => self.end_list(head.version()),
