@@ -36,7 +36,7 @@ pub(crate) fn check(kind: &Kind, object: &Value, causes: &mut Vec<Cause>) {
         }
         ("storage.k8s.io", "StorageClass") => provisioner(&object["provisioner"], causes),
         ("networking.k8s.io", "IngressClass") => {
-            crate::network_rules::controller(&object["spec"]["controller"], causes)
+            crate::network_rules::controller(&object["spec"]["controller"], causes);
         }
         ("rbac.authorization.k8s.io", "Role" | "ClusterRole") => policy(object, causes),
         ("storage.k8s.io", "VolumeAttachment") => {
