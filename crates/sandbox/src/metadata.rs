@@ -124,7 +124,8 @@ fn looks(kind: &Kind, subresource: &str) -> Looks {
     let knows_finalizers = kind.custom.is_none()
         && !matches!(
             kind.kind.as_str(),
-            "Lease"
+            "CustomResourceDefinition"
+                | "Lease"
                 | "MutatingWebhookConfiguration"
                 | "RuntimeClass"
                 | "ValidatingAdmissionPolicyBinding"
@@ -136,7 +137,7 @@ fn looks(kind: &Kind, subresource: &str) -> Looks {
 fn check_written(kind: &Kind, metadata: &Value, causes: &mut Vec<Cause>) {
     check_shared(metadata, causes);
     check_finalizers(metadata, causes);
-    if kind.custom.is_none() {
+    if kind.custom.is_none() && kind.kind != "CustomResourceDefinition" {
         check_whose(metadata, causes);
     }
 }

@@ -382,6 +382,12 @@ const CASES: &[(&str, &str)] = &[
         POST /apis/apiextensions.k8s.io/v1/customresourcedefinitions?dryRun=All {"apiVersion":"apiextensions.k8s.io/v1","kind":"CustomResourceDefinition","metadata":{"name":"things.x.@ns@.example.com"},"spec":{"group":"x.@ns@.example.com","names":{"kind":"Thing","plural":"things"},"scope":"Namespaced","versions":[{"name":"v1","served":true,"storage":true,"schema":{"openAPIV3Schema":{"type":"object"}},"subresources":{"status":{"colour":1}}}]}}"#,
     ),
     (
+        "a definition's finalizers are nobody's in particular",
+        r#"
+        POST /apis/apiextensions.k8s.io/v1/customresourcedefinitions?dryRun=All {"apiVersion":"apiextensions.k8s.io/v1","kind":"CustomResourceDefinition","metadata":{"finalizers":["customresourcecleanup.apiextensions.k8s.io"],"name":"things.x.@ns@.example.com"},"spec":{"group":"x.@ns@.example.com","names":{"kind":"Thing","plural":"things"},"scope":"Namespaced","versions":[{"name":"v1","served":true,"storage":true,"schema":{"openAPIV3Schema":{"type":"object"}},"subresources":{"status":{}}}]}}
+        POST /apis/apiextensions.k8s.io/v1/customresourcedefinitions?dryRun=All {"apiVersion":"apiextensions.k8s.io/v1","kind":"CustomResourceDefinition","metadata":{"finalizers":["plain","customresourcecleanup.apiextensions.k8s.io","Not a name"],"name":"things.x.@ns@.example.com"},"spec":{"group":"x.@ns@.example.com","names":{"kind":"Thing","plural":"things"},"scope":"Namespaced","versions":[{"name":"v1","served":true,"storage":true,"schema":{"openAPIV3Schema":{"type":"object"}},"subresources":{"status":{}}}]}}"#,
+    ),
+    (
         "an autoscaler of the first version is kept as one of the second",
         r#"
         POST /apis/autoscaling/v1/namespaces/@ns@/horizontalpodautoscalers {"apiVersion":"autoscaling/v1","kind":"HorizontalPodAutoscaler","metadata":{"name":"a"},"spec":{"scaleTargetRef":{"apiVersion":"apps/v1","kind":"Deployment","name":"web"},"maxReplicas":5}}
