@@ -210,9 +210,9 @@ impl Index {
         self.objects.get(id).is_some_and(|(_, live)| uid.is_empty() || live.uid == uid)
     }
 
-    /// The set that an object is in, and its uid.
-    pub(super) fn elsewhere(&self, id: &ObjectId) -> Option<(String, String)> {
-        self.objects.get(id).map(|(set, live)| (set.to_string(), live.uid.clone()))
+    /// The set that an object is in, and the object.
+    pub(super) fn elsewhere(&self, id: &ObjectId) -> Option<(String, Arc<Live>)> {
+        self.objects.get(id).map(|(set, live)| (set.to_string(), live.clone()))
     }
 
     /// The version in which an object is known, or known to have gone, where that is newer than this one.

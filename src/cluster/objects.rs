@@ -264,7 +264,12 @@ impl Cluster {
             accept: None,
             body: options.to_string().into(),
         };
-        match self.0.rest.bytes(ask).await {
+        let answered = self.0.rest.bytes(ask).await;
+        if !self.0.with_index(|index| index.has(id, uid)) {
+            // Who deletes what is in no set has seen it in a list that others are shown for a while.
+            self.0.looks.forget(&id.group_kind(), &id.namespace);
+        }
+        match answered {
             Ok(answer) => {
                 let object: Value = serde_json::from_slice(&answer).unwrap_or_default();
                 if object.pointer("/metadata/deletionTimestamp").is_some() {

@@ -30,6 +30,8 @@ pub struct Found {
     pub managers: Vec<String>,
     /// The `ApplySet` that it is in.
     pub part_of: Option<String>,
+    /// Whether it is being deleted.
+    pub deleting: bool,
     /// Whether `kubectl apply` (client-side) owns fields of it, which must be handed over first.
     pub migrate: bool,
     /// The Helm release that it says it is of: namespace and name; none of an object that is in another set.
@@ -80,6 +82,12 @@ impl Looks {
         look.or_insert_with(|| Arc::new(tokio::sync::Mutex::new(Look::new(interruptions)))).clone()
     }
 
+    /// Has whoever asks next for objects of a kind look anew: one of them is being deleted, or gone.
+    pub(super) fn forget(&self, kind: &GroupKind, namespace: &str) {
+        let mut looks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        looks.remove(&(kind.clone(), namespace.to_owned()));
+    }
+
     pub(super) fn forget_old(&self) {
         let mut looks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         looks.retain(|_, look| look.try_lock().is_ok_and(|look| look.since.elapsed() < FRESH));
@@ -93,9 +101,15 @@ impl Cluster {
         let mut groups: BTreeMap<(GroupKind, &str), Vec<&ObjectId>> = BTreeMap::new();
         for id in ids {
             match self.0.with_index(|index| index.elsewhere(id)) {
-                Some((set, uid)) => {
-                    let (managers, part_of) = (Vec::new(), Some(set));
-                    let found = Found { uid, managers, part_of, migrate: false, release: None };
+                Some((set, live)) => {
+                    let found = Found {
+                        uid: live.uid.clone(),
+                        managers: Vec::new(),
+                        part_of: Some(set),
+                        deleting: live.deleting,
+                        migrate: false,
+                        release: None,
+                    };
                     strangers.found.insert(id.clone(), found);
                 }
                 None => groups.entry((id.group_kind(), &id.namespace)).or_default().push(id),
@@ -188,6 +202,7 @@ fn stranger(object: &Value) -> Found {
             .get("metadata")
             .and_then(|metadata| metadata.get("labels")?.get(PART_OF)?.as_str())
             .map(str::to_owned),
+        deleting: object.pointer("/metadata/deletionTimestamp").is_some(),
         migrate: migrate::needed(object),
         release: release::release_of(object).map(|(namespace, name)| (namespace.to_owned(), name.to_owned())),
     }

@@ -9,7 +9,7 @@
 use super::membership;
 use super::target::{TargetSpec, TargetState};
 use super::turn::{Context, Trouble};
-use crate::cluster::{Cluster, Epochs, Mark, Touched};
+use crate::cluster::{Cluster, Epochs, Found, Mark, Touched};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -302,7 +302,8 @@ async fn look_around(context: &Context<'_>, spec: &TargetSpec, sets: &[String], 
             }
             view.released |= found.release.is_some();
             let part_of = found.part_of.map(|set| context.directory.owner(&spec.cluster, &set));
-            observed.strangers.insert(id, Stranger { uid: found.uid, managers: found.managers, part_of });
+            let Found { uid, managers, deleting, .. } = found;
+            observed.strangers.insert(id, Stranger { uid, managers, part_of, deleting });
         }
     }
     let claimed = view.desired.objects.keys().chain(observed.members.keys());

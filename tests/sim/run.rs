@@ -23,6 +23,8 @@ use trueup_plan::apply_set::PART_OF;
 use trueup_plan::record::{SyncStatus, TargetStatus};
 use trueup_sandbox::workloads::Fate;
 
+/// More objects than are ever held.
+const MANY_HELD: usize = 100;
 /// When every run begins.
 const START: i64 = 1_790_000_000;
 /// How long calm may take to set all right: longer than the longest pause between two tries, and than a watch may be silent.
@@ -429,7 +431,10 @@ impl Run {
 
     /// Nothing of a cluster is held any more.
     fn release(&self, cluster: &Cluster) {
-        for object in cluster.objects().iter().filter(|object| held::is_held(object)) {
+        // One by one, since one that goes may take a finalizer from another.
+        for _ in 0..MANY_HELD {
+            let objects = cluster.objects();
+            let Some(object) = objects.iter().find(|object| held::is_held(object)) else { return };
             self.act(cluster, "PATCH", &path_of(object), &held::release(object));
         }
     }

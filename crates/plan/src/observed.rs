@@ -73,6 +73,8 @@ pub struct Stranger {
     pub managers: Vec<String>,
     /// The set that it belongs to, if any.
     pub part_of: Option<SetOwner>,
+    /// Whether it is on its way out: finalizers hold it.
+    pub deleting: bool,
 }
 
 /// Who the `ApplySet` of a stranger belongs to.

@@ -470,6 +470,7 @@ fn wanted(
     let was_applied = known.is_some_and(|known| known.digest == want.digest) || recorded;
     match observed.seen(&want.id) {
         Seen::Unknown(why) => Some((Action::Hold, Reason::Unknown(why.to_owned()), None)),
+        Seen::Stranger(Stranger { deleting: true, .. }) => Some((Action::Wait, Reason::BeingDeleted, None)),
         Seen::Stranger(stranger) => Some(adopt(stranger, policy)),
         Seen::Live(live) if live.deleting => Some((Action::Wait, Reason::BeingDeleted, None)),
         Seen::Live(live) => match (known, verdict) {

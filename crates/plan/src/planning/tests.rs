@@ -198,7 +198,8 @@ impl Situation {
             .or_else(|| item.value("removed").map(SetOwner::Removed));
         let managers =
             item.value("by").map(|by| by.split('+').map(str::to_owned).collect()).unwrap_or_default();
-        self.observed.strangers.insert(item.id.clone(), Stranger { uid: "theirs".into(), managers, part_of });
+        let stranger = Stranger { uid: "theirs".into(), managers, part_of, deleting: item.has("deleting") };
+        self.observed.strangers.insert(item.id.clone(), stranger);
     }
 
     fn policy(&mut self, word: &str) {
@@ -396,6 +397,12 @@ fn drift_that_comes_back_each_time_is_held() {
 fn an_object_that_is_being_deleted_is_waited_for() {
     check(
         "in git: cm/a | member: cm/a(deleting)",
+        expect![[r#"
+        wait      cm/a (is being deleted; it is applied again when it is gone)
+    "#]],
+    );
+    check(
+        "in git: cm/a | stranger: cm/a(deleting,by=kubectl)",
         expect![[r#"
         wait      cm/a (is being deleted; it is applied again when it is gone)
     "#]],
